@@ -51,39 +51,6 @@ fn apply_gives_up_on(path: &str) {
 }
 
 #[test]
-fn a_refresh_waits_for_the_lock_of_the_lists() {
-    let (sandbox, _repo) = bench::pending_update();
-    let (holder, _) = locks::hold(&sandbox, locks::LISTS, A_MOMENT);
-    let report = sandbox.patch(&["refresh", "--timeout", "30s"]);
-    report.exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
-    waited(&report);
-    holder.wait();
-}
-
-#[test]
-fn a_refresh_gives_up_on_a_lock_that_is_never_let_go() {
-    let (sandbox, repo) = bench::pending_update();
-    let (holder, pid) = locks::hold(&sandbox, locks::LISTS, FOR_EVER);
-    let report = sandbox.patch(&["refresh", "--timeout", "3s"]);
-    report.refresh_failed("lock");
-    names_the_holder(&report, pid, "/reason");
-    assert_eq!(repo.refreshes(), 0);
-    sandbox.signal(pid, "KILL");
-    holder.wait();
-    sandbox.runs_nothing();
-}
-
-#[test]
-fn an_apply_waits_for_the_lock_of_the_lists() {
-    apply_waits_for(locks::LISTS);
-}
-
-#[test]
-fn an_apply_gives_up_on_the_lock_of_the_lists() {
-    apply_gives_up_on(locks::LISTS);
-}
-
-#[test]
 fn an_apply_waits_for_the_lock_of_dpkgs_frontends() {
     apply_waits_for(locks::FRONTEND);
 }

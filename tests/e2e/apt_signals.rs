@@ -142,51 +142,8 @@ fn stops_a_download(signal: &str) {
 }
 
 #[test]
-fn a_termination_stops_a_download() {
-    stops_a_download("TERM");
-}
-
-#[test]
-fn control_c_stops_a_download() {
-    stops_a_download("INT");
-}
-
-#[test]
 fn a_dropped_terminal_stops_a_download() {
     stops_a_download("HUP");
-}
-
-#[test]
-fn a_termination_stops_a_refresh() {
-    let (sandbox, repo) = bench::pending_update();
-    repo.server.fault("/InRelease", Fault::Hang);
-    let run = sandbox.start(sandbox.patch_command(&["refresh"]));
-    sandbox.wait_until("the index is asked for", || repo.refreshes() == 1);
-    sandbox.signal(sandbox.patch_pid(), "TERM");
-    let report = run.report();
-    report.refresh_failed("interrupted");
-    assert!(report.elapsed < Duration::from_secs(10), "{report}");
-    sandbox.runs_nothing();
-    assert!(locks::is_free(&sandbox, locks::LISTS));
-}
-
-#[test]
-fn an_install_outlives_a_linux_patch_that_is_killed_outright() {
-    let (sandbox, _repo) = slow_pending();
-    let run = in_mid_install(&sandbox);
-    sandbox.signal(sandbox.patch_pid(), "KILL");
-    assert_eq!(run.wait().code, 137);
-    sandbox.wait_until("apt has finished by itself", || sandbox.processes().is_empty());
-    sandbox.has_exactly(&["tb-slow 2.0"]);
-
-    let status = sandbox.patch(&["status"]);
-    assert!(status.json["apply"]["in_progress"].is_object(), "{status}");
-    let text = sandbox.run(&["linux-patch", "status"]).stdout;
-    assert!(text.contains("interrupted"), "{text}");
-
-    sandbox.patch(&["apply"]).repaired();
-    let text = sandbox.run(&["linux-patch", "status"]).stdout;
-    assert!(!text.contains("interrupted"), "{text}");
 }
 
 #[test]

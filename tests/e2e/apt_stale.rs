@@ -10,43 +10,6 @@ use crate::server::Fault;
 const POOL: &str = "/pool/tb-hello";
 
 #[test]
-fn a_package_replaced_between_refresh_and_download_is_installed_in_its_newer_version() {
-    let (sandbox, repo) = bench::pending_update();
-    repo.publish_before(POOL, 1, &[deb("tb-hello", "3.0")]);
-    sandbox
-        .patch(&["apply"])
-        .applied(&["tb-hello 1.0 3.0"])
-        .says("/retried", true)
-        .remembers("/apply/last/retried", true)
-        .remembers("/counters/apply_retried_total", 1)
-        .remembers("/counters/apply_failed_total", 0)
-        .leaves_pending(&[]);
-    sandbox.has_exactly(&["tb-hello 3.0"]);
-    assert_eq!(repo.refreshes(), 2);
-}
-
-#[test]
-fn a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry() {
-    let (sandbox, repo) = bench::pending_update();
-    repo.publish_before(POOL, 1, &[deb("tb-hello", "3.0")]);
-    repo.publish_before(POOL, 2, &[deb("tb-hello", "4.0")]);
-    sandbox
-        .patch(&["apply"])
-        .apply_failed("fetch")
-        .mentions("/error/message", "404")
-        .says("/retried", true)
-        .changed(&[])
-        .remembers("/apply/last/outcome", "failed")
-        .remembers("/counters/apply_total", 1)
-        .remembers("/counters/apply_failed_total", 1)
-        .remembers("/counters/apply_retried_total", 1);
-    sandbox.has_exactly(&["tb-hello 1.0"]);
-    assert_eq!((repo.refreshes(), repo.server.requests(POOL)), (2, 2));
-    // Nothing of it is left in the way of the next one.
-    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 4.0"]).says("/retried", false);
-}
-
-#[test]
 fn one_missing_package_of_two_keeps_both_until_it_can_be_had() {
     let (sandbox, repo) = bench::one(
         &[deb("tb-hello", "1.0"), deb("tb-world", "1.0")],

@@ -2,34 +2,11 @@
 
 use std::time::Duration;
 
+use crate::dnf::shell;
 use crate::locks;
-use crate::rpm::{Rpm, one, pending_update, rpm};
-use crate::server::Fault;
+use crate::rpm::{one, pending_update, rpm};
 
 const HELLO: &str = "/tb-hello-";
-
-/// What the scripts of a package need, which here no package brings.
-fn shell() -> Rpm {
-    rpm("tb-sh", "1.0").tag("Provides: /bin/sh")
-}
-
-#[test]
-fn nothing_pending_is_done() {
-    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "1.0")]);
-    root.patch(&["apply"]).applied(&[]).says("/reason", "nothing pending");
-}
-
-#[test]
-fn updates_are_installed_with_their_new_dependencies_and_reported_with_both_versions() {
-    let (root, _repo) = one(
-        &[rpm("tb-hello", "1.0"), rpm("tb-world", "1.0")],
-        &[rpm("tb-hello", "2.0").tag("Requires: tb-new"), rpm("tb-new", "1.0"), rpm("tb-world", "2.0")],
-    );
-    let applied = root.patch(&["apply"]);
-    applied.applied(&["tb-hello 1.0-1 2.0-1", "tb-new - 1.0-1", "tb-world 1.0-1 2.0-1"]).leaves_pending(&[]);
-    root.has_exactly(&["tb-hello 2.0", "tb-new 1.0", "tb-world 2.0"]);
-    root.sandbox.runs_nothing();
-}
 
 #[test]
 fn the_install_fetches_nothing() {
@@ -40,57 +17,6 @@ fn the_install_fetches_nothing() {
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     assert_eq!(repo.server.requests(HELLO), 1, "downloaded once");
     assert_eq!(repo.server.requests(""), requests + 1, "the refresh asks for the index");
-}
-
-#[test]
-fn a_package_replaced_between_refresh_and_download_is_installed_in_its_newer_version() {
-    let (root, repo) = pending_update();
-    repo.publish_before(HELLO, 1, &[rpm("tb-hello", "3.0")]);
-    root.patch(&["apply"])
-        .applied(&["tb-hello 1.0-1 3.0-1"])
-        .says("/retried", true)
-        .remembers("/counters/refresh_total", 2);
-}
-
-#[test]
-fn a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry() {
-    let (root, repo) = pending_update();
-    repo.publish_before("/tb-hello-2.0", 1, &[rpm("tb-hello", "3.0")]);
-    repo.publish_before("/tb-hello-3.0", 1, &[rpm("tb-hello", "4.0")]);
-    root.patch(&["apply"])
-        .apply_failed("fetch")
-        .mentions("/error/message", "404")
-        .says("/retried", true)
-        .changed(&[])
-        .remembers("/counters/refresh_total", 2)
-        .remembers("/counters/apply_retried_total", 1);
-    root.has_exactly(&["tb-hello 1.0"]);
-    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 4.0-1"]).says("/retried", false);
-}
-
-#[test]
-fn a_package_that_stays_away_fails_after_exactly_one_retry() {
-    let (root, repo) = pending_update();
-    repo.server.fault(HELLO, Fault::Status(404));
-    root.patch(&["apply"])
-        .apply_failed("fetch")
-        .mentions("/error/message", "404")
-        .says("/retried", true)
-        .changed(&[])
-        .remembers("/counters/apply_retried_total", 1);
-    assert_eq!(repo.refreshes(), 2);
-    repo.server.heal();
-    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
-}
-
-#[test]
-fn a_damaged_package_is_never_installed() {
-    for fault in [Fault::Flip, Fault::Short, Fault::Cut] {
-        let (root, repo) = pending_update();
-        repo.server.fault(HELLO, fault);
-        root.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
-        root.has_exactly(&["tb-hello 1.0"]);
-    }
 }
 
 #[test]
@@ -160,20 +86,6 @@ fn rpms_own_lock_is_waited_for() {
     let applied = root.patch(&["apply"]);
     applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
     assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
-}
-
-#[test]
-fn a_signal_during_the_download_stops_the_run_and_leaves_nothing_behind() {
-    let (root, repo) = pending_update();
-    repo.server.fault(HELLO, Fault::Hang);
-    let running = root.start(&["apply"]);
-    root.sandbox.wait_until("the download hangs", || repo.server.requests(HELLO) > 0);
-    root.sandbox.signal(root.sandbox.patch_pid(), "TERM");
-    let stopped = running.report();
-    stopped.apply_failed("interrupted").changed(&[]).remembers("/apply/last/outcome", "interrupted");
-    root.sandbox.runs_nothing();
-    repo.server.heal();
-    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
 #[test]

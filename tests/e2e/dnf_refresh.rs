@@ -72,11 +72,6 @@ fn every_repository_down_is_failed_although_dnf_exits_0() {
 }
 
 #[test]
-fn no_repository_at_all_is_failed() {
-    Root::new(&[]).patch(&["refresh"]).refresh_failed("config");
-}
-
-#[test]
 fn a_repository_file_that_cannot_be_read_is_one_source_that_failed() {
     let (root, _repo) = pending_update();
     root.sandbox.write("/etc/yum.repos.d/broken.repo", "nonsense\n");
@@ -103,30 +98,4 @@ fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed() 
     refreshed.refresh_failed("timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
-}
-
-const METADATA_LOCK: &str = "/var/cache/dnf/metadata_lock.pid";
-
-#[test]
-fn another_dnfs_lock_is_waited_for_and_its_holder_named() {
-    let (root, _repo) = pending_update();
-    let pid = root.sandbox.sh("sleep 3 >/dev/null 2>&1 & echo $!");
-    root.sandbox.write(METADATA_LOCK, pid.trim());
-    let refreshed = root.patch(&["refresh"]);
-    refreshed.exits(0).remembers("/pending/count", 1);
-    assert!(refreshed.elapsed > Duration::from_secs(2), "{refreshed}");
-    assert!(refreshed.stderr.contains(&format!("process {} (sleep 3)", pid.trim())), "{refreshed}");
-}
-
-#[test]
-fn a_lock_that_is_never_freed_ends_the_run_at_the_end_of_its_budget() {
-    let (root, _repo) = pending_update();
-    let pid = root.sandbox.sh("sleep 60 >/dev/null 2>&1 & echo $!");
-    root.sandbox.write(METADATA_LOCK, pid.trim());
-    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
-    refreshed.refresh_failed("lock").mentions("/reason", &format!("process {} (sleep 60)", pid.trim()));
-    assert!(refreshed.elapsed < Duration::from_secs(5), "{refreshed}");
-    root.patch(&["apply", "--wait", "1s"]).exits(2).says("/error/class", "lock").changed(&[]);
-    root.sandbox.sh(&format!("kill {}", pid.trim()));
-    root.patch(&["refresh"]).exits(0);
 }

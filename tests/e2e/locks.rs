@@ -33,3 +33,18 @@ pub fn hold<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a
 pub fn is_free(sandbox: &Sandbox, path: &str) -> bool {
     sandbox.run(&["perl", "-e", TAKE, path]).code == 0
 }
+
+/// Hold a lock of the kind that is a file with the number of a living process.
+#[track_caller]
+pub fn hold_by_number<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a>, u32) {
+    let mut command = sandbox.command("sh");
+    let script = format!(
+        "echo $$ >{HELD}.new; cp {HELD}.new {path}; mv {HELD}.new {HELD}; exec sleep {}",
+        time.as_secs()
+    );
+    command.args(["-c", &script]);
+    let running = sandbox.start(command);
+    let pid = || sandbox.read(HELD).and_then(|text| text.trim().parse().ok());
+    sandbox.wait_until("somebody holds the lock", || pid().is_some());
+    (running, pid().unwrap())
+}

@@ -1,14 +1,17 @@
 //! The built binary with the real package manager, in throw-away roots, against small signed
 //! repositories on loopback that misbehave on cue. Needs root, and a machine of the Debian family.
 
+mod apt;
 mod bench;
 mod deb;
+mod dnf;
 mod holder;
 mod locks;
 mod repo;
 mod report;
 mod rpm;
 mod sandbox;
+mod scenarios;
 mod server;
 
 mod vault;

@@ -12,17 +12,19 @@ use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::{Entry, Server, Site};
 
-/// A package without files: name, version and what else its spec says.
+/// A package: name, version and what else its spec says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rpm {
     name: String,
     version: String,
     tags: Vec<String>,
     post: Option<String>,
+    /// How the list of files has each, its path and its content.
+    files: Vec<(String, String, String)>,
 }
 
 pub fn rpm(name: &str, version: &str) -> Rpm {
-    Rpm { name: name.into(), version: version.into(), tags: Vec::new(), post: None }
+    Rpm { name: name.into(), version: version.into(), tags: Vec::new(), post: None, files: Vec::new() }
 }
 
 impl Rpm {
@@ -38,16 +40,28 @@ impl Rpm {
         self
     }
 
+    /// A file, which the list of files has with these words before it, such as `%config `.
+    pub fn file(mut self, words: &str, path: &str, content: &str) -> Rpm {
+        self.files.push((words.into(), path.into(), content.into()));
+        self
+    }
+
     fn file_name(&self) -> String {
         format!("{}-{}-1.noarch.rpm", self.name, self.version)
     }
 
     fn spec(&self) -> String {
-        let Rpm { name, version, tags, post } = self;
+        let Rpm { name, version, tags, post, files } = self;
         let post = post.as_ref().map(|script| format!("%post\n{script}\n")).unwrap_or_default();
+        let mut install = String::new();
+        let mut list = String::new();
+        for (nth, (words, path, _)) in files.iter().enumerate() {
+            install += &format!("install -D -m 644 %{{_topdir}}/{nth} %{{buildroot}}{path}\n");
+            list += &format!("{words}{path}\n");
+        }
         format!(
             "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: a test\nLicense: none\nBuildArch: noarch\n{}\n\
-             %description\nMade by the end-to-end tests\n{post}%files\n",
+             %description\nMade by the end-to-end tests\n%install\n{install}{post}%files\n{list}",
             tags.join("\n")
         )
     }
@@ -63,6 +77,9 @@ impl Rpm {
         let work = tempfile::tempdir().expect("could not create a temporary directory");
         let spec = work.path().join("made.spec");
         fs::write(&spec, self.spec()).unwrap();
+        for (nth, (_, _, content)) in self.files.iter().enumerate() {
+            fs::write(work.path().join(nth.to_string()), content).unwrap();
+        }
         let define = |name: &str, value: &str| ["--define".to_owned(), format!("{name} {value}")];
         let top = work.path().to_str().unwrap();
         run(Command::new("rpmbuild")

@@ -1,0 +1,801 @@
+//! What every manager must be right about, once for all of them. Each scenario below becomes one
+//! test per manager: `scenarios::dnf::nothing_pending_is_done`. What only one manager does is
+//! tested in files of its own.
+//!
+//! A manager that cannot play a scenario says why in [`Manager::LACKS`]; the scenario must then
+//! fail with it, so that no exception outlives its reason.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::sandbox::{Running, Sandbox};
+use crate::server::{Fault, Server};
+
+/// A package, in no manager's words.
+#[derive(Clone, Debug, Default)]
+pub struct Package {
+    pub name: String,
+    /// Such as `2.0`; what the manager adds is [`Manager::REVISION`].
+    pub version: String,
+    /// Packages it needs, in any version.
+    pub needs: Vec<String>,
+    /// Shell lines to run after it has been installed.
+    pub script: Option<String>,
+    /// A configuration file of its own, `/etc/NAME.conf`, with this text.
+    pub config: Option<String>,
+    /// How many bytes more it is to have than it needs, none of which can be compressed away.
+    pub padding: usize,
+}
+
+pub fn package(name: &str, version: &str) -> Package {
+    Package { name: name.into(), version: version.into(), ..Package::default() }
+}
+
+impl Package {
+    fn needs(mut self, name: &str) -> Package {
+        self.needs.push(name.into());
+        self
+    }
+
+    fn script(mut self, lines: &str) -> Package {
+        self.script = Some(lines.into());
+        self
+    }
+
+    fn config(mut self, text: &str) -> Package {
+        self.config = Some(text.into());
+        self
+    }
+
+    fn padded(mut self, bytes: usize) -> Package {
+        self.padding = bytes;
+        self
+    }
+}
+
+/// `bytes` letters that no compression makes much shorter.
+pub fn noise(bytes: usize) -> String {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = |_| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        char::from(b"0123456789abcdefghijklmnopqrstuv"[(seed % 32) as usize])
+    };
+    (0..bytes).map(letter).collect()
+}
+
+/// A repository on a server of its own.
+pub trait Repository {
+    /// One that has published these packages.
+    fn with(packages: &[Package]) -> Self;
+    fn server(&self) -> &Server;
+    /// Replace everything published, index and all, in one step.
+    fn publish(&self, packages: &[Package]);
+    /// Do so just before the `nth` request for a path holding `pattern` is answered.
+    fn publish_before(&self, pattern: &str, nth: usize, packages: &[Package]);
+}
+
+/// A root in which one manager owns the system.
+pub trait Manager: Sized {
+    /// As `--manager` has it.
+    const NAME: &'static str;
+    /// Scenarios that fail with this manager, and why that is right.
+    const LACKS: &'static [(&'static str, &'static str)];
+    /// What its versions have behind the `1.0` of a scenario.
+    const REVISION: &'static str;
+    /// Part of the path that is asked for once per refresh, without which there is no index.
+    const INDEX: &'static str;
+    /// The directory below which it keeps what it downloads.
+    const DOWNLOADS: &'static str;
+    type Repo: Repository;
+
+    /// A root in which nothing is installed that counts, and no source is configured.
+    fn new() -> Self;
+    fn sandbox(&self) -> &Sandbox;
+    /// Put packages into the root behind the back of everybody but the package database.
+    fn install(&self, packages: &[Package]);
+    fn add_source(&self, name: &str, repo: &Self::Repo);
+    /// Part of such a source's identifier in the state.
+    fn source_id(&self, name: &str, _: &Self::Repo) -> String {
+        name.to_owned()
+    }
+    /// What the package database says is installed, without the revision: `tb-hello 2.0`.
+    fn installed(&self) -> Vec<String>;
+    /// Part of the path of a published package.
+    fn file_of(name: &str, version: &str) -> String {
+        format!("/{name}-{version}")
+    }
+    /// Hold the lock that keeps this manager from refreshing and from installing until this much
+    /// time has passed or the process, whose number in the root is returned too, is killed.
+    fn hold_lock(&self, time: Duration) -> (Running<'_>, u32);
+}
+
+/// The steps of a scenario.
+struct Stage<M: Manager> {
+    manager: M,
+    repos: Vec<M::Repo>,
+}
+
+const HELLO: &str = "/tb-hello";
+const IN_SCRIPT: &str = "/run/in-script";
+
+impl<M: Manager> Stage<M> {
+    /// A root with these packages and one source with those.
+    #[track_caller]
+    fn one(installed: &[Package], published: &[Package]) -> Stage<M> {
+        let manager = M::new();
+        let repo = M::Repo::with(published);
+        manager.add_source("test", &repo);
+        manager.install(installed);
+        Stage { manager, repos: vec![repo] }
+    }
+
+    /// tb-hello 1.0 is installed and 2.0 is published.
+    #[track_caller]
+    fn pending_update() -> Stage<M> {
+        Stage::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0")])
+    }
+
+    /// The same, with a script in the new version that takes so many seconds, unless /run/fast is there.
+    #[track_caller]
+    fn slow_update(seconds: u32) -> Stage<M> {
+        let script = format!("[ -e /run/fast ] || {{ echo $$ >{IN_SCRIPT}; sleep {seconds}; }}");
+        Stage::one(&[package("tb-slow", "1.0")], &[package("tb-slow", "2.0").script(&script)])
+    }
+
+    /// Three sources, each with an update for a package of its own: tb-alpha, tb-beta, tb-gamma.
+    #[track_caller]
+    fn three() -> Stage<M> {
+        let manager = M::new();
+        let names = ["alpha", "beta", "gamma"];
+        let repos = names.map(|name| {
+            let repo = M::Repo::with(&[package(&format!("tb-{name}"), "2.0")]);
+            manager.add_source(name, &repo);
+            repo
+        });
+        manager.install(&names.map(|name| package(&format!("tb-{name}"), "1.0")));
+        Stage { manager, repos: repos.into() }
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        self.manager.sandbox()
+    }
+
+    fn server(&self) -> &Server {
+        self.repos[0].server()
+    }
+
+    fn refreshes(&self) -> usize {
+        self.server().requests(M::INDEX)
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        self.sandbox().patch_command(&[&["--manager", M::NAME], args].concat())
+    }
+
+    #[track_caller]
+    fn start(&self, args: &[&str]) -> Running<'_> {
+        self.sandbox().start(self.command(args))
+    }
+
+    #[track_caller]
+    fn patch(&self, args: &[&str]) -> Report {
+        self.start(args).report()
+    }
+
+    /// An apply has come to the script of [`Stage::slow_update`].
+    #[track_caller]
+    fn in_mid_install(&self) -> Running<'_> {
+        let running = self.start(&["apply"]);
+        self.sandbox().wait_for_file(IN_SCRIPT);
+        running
+    }
+
+    /// What `status` says to people.
+    fn status(&self) -> String {
+        self.sandbox().run(&["linux-patch", "status"]).stdout
+    }
+
+    #[track_caller]
+    fn has_exactly(&self, expected: &[&str]) {
+        let found = self.manager.installed();
+        assert_eq!(
+            found,
+            expected,
+            "installed packages\n{}\n{}",
+            self.sandbox().state(),
+            self.sandbox().log()
+        );
+    }
+}
+
+/// `tb-hello 1.0 2.0` as this manager writes versions.
+fn versions<M: Manager>(changes: &[&str]) -> Vec<String> {
+    let version = |word: &str| if word == "-" { word.to_owned() } else { format!("{word}{}", M::REVISION) };
+    let line = |change: &&str| {
+        let (name, rest) = change.split_once(' ').expect("a change has versions");
+        let versions = rest.split(' ').map(version).collect::<Vec<_>>().join(" ");
+        format!("{name} {versions}")
+    };
+    changes.iter().map(line).collect()
+}
+
+/// The checks of [`Report`] that compare versions.
+impl Report {
+    #[track_caller]
+    fn did<M: Manager>(&self, changes: &[&str]) -> &Report {
+        let changes = versions::<M>(changes);
+        self.changed(&changes.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn did_all<M: Manager>(&self, changes: &[&str]) -> &Report {
+        let changes = versions::<M>(changes);
+        self.applied(&changes.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn leaves<M: Manager>(&self, updates: &[&str]) -> &Report {
+        let updates = versions::<M>(updates);
+        self.leaves_pending(&updates.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+fn a_refresh_is_recorded_with_its_source_and_what_is_pending<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let refreshed = stage.patch(&["refresh"]);
+    refreshed.exits(0).says("/cache_status", "fresh").leaves::<M>(&["tb-hello 1.0 2.0"]);
+    refreshed.remembers("/manager", M::NAME).remembers("/sources/0/error", Value::Null);
+    assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(1), "{refreshed}");
+    assert_eq!(stage.refreshes(), 1);
+    stage.patch(&["status"]).exits(0).says("/cache_status", "fresh");
+    stage.sandbox().runs_nothing();
+}
+
+fn nothing_pending_is_done<M: Manager>() {
+    let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "1.0")]);
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&[]);
+    stage.patch(&["apply"]).did_all::<M>(&[]).says("/reason", "nothing pending");
+}
+
+fn what_is_published_between_two_refreshes_is_counted<M: Manager>() {
+    let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "1.0")]);
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&[]);
+    stage.repos[0].publish(&[package("tb-hello", "2.0")]);
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+    stage.repos[0].publish(&[package("tb-hello", "3.0")]);
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 3.0"]);
+}
+
+/// One of three sources fails in this way: partial, and the others are installed all the same.
+#[track_caller]
+fn one_of_three<M: Manager>(fault: Fault, class: &str) {
+    let stage = Stage::<M>::three();
+    let good = stage.patch(&["refresh"]);
+    good.exits(0).remembers("/pending/count", 3);
+    // Updates of its own from before must not be counted as current, nor hold up the others.
+    stage.repos[1].server().fault("/", fault);
+    let refreshed = stage.patch(&["refresh"]);
+    refreshed.exits(1).says("/cache_status", "stale").one_source_failed(
+        3,
+        &stage.manager.source_id("beta", &stage.repos[1]),
+        class,
+    );
+    refreshed.remembers("/last_attempt/outcome", "partial");
+    refreshed.remembers("/last_cache_update", good.state["last_cache_update"].clone());
+    stage.patch(&["status"]).exits(1);
+    stage.patch(&["apply", "--strict"]).exits(2).did::<M>(&[]).remembers("/apply/last/error/class", class);
+    stage.patch(&["apply"]).exits(1).did::<M>(&["tb-alpha 1.0 2.0", "tb-gamma 1.0 2.0"]);
+    stage.has_exactly(&["tb-alpha 2.0", "tb-beta 1.0", "tb-gamma 2.0"]);
+    stage.repos[1].server().heal();
+    stage.patch(&["apply"]).did_all::<M>(&["tb-beta 1.0 2.0"]);
+}
+
+fn one_source_of_three_is_gone<M: Manager>() {
+    one_of_three::<M>(Fault::Status(404), "fetch");
+}
+
+fn one_source_of_three_is_overloaded<M: Manager>() {
+    one_of_three::<M>(Fault::Status(503), "fetch");
+}
+
+fn one_source_of_three_closes_its_connections<M: Manager>() {
+    one_of_three::<M>(Fault::Close, "network");
+}
+
+fn every_source_down_is_failed<M: Manager>() {
+    let stage = Stage::<M>::three();
+    stage.patch(&["refresh"]).exits(0);
+    stage.repos.iter().for_each(|repo| repo.server().fault("/", Fault::Status(404)));
+    stage.patch(&["refresh"]).refresh_failed("fetch");
+    stage.patch(&["status"]).exits(2);
+    stage.patch(&["apply"]).apply_failed("fetch").did::<M>(&[]).says("/retried", false);
+    stage.has_exactly(&["tb-alpha 1.0", "tb-beta 1.0", "tb-gamma 1.0"]);
+}
+
+fn every_source_down_from_the_start_is_failed<M: Manager>() {
+    let stage = Stage::<M>::three();
+    stage.repos.iter().for_each(|repo| repo.server().fault("/", Fault::Close));
+    stage.patch(&["refresh"]).refresh_failed("network").remembers("/last_cache_update", Value::Null);
+}
+
+fn no_source_at_all_is_failed<M: Manager>() {
+    let stage = Stage::<M> { manager: M::new(), repos: Vec::new() };
+    stage.patch(&["refresh"]).refresh_failed("config");
+    stage.patch(&["apply"]).apply_failed("config");
+}
+
+fn a_damaged_index_is_a_fetch_failure<M: Manager>() {
+    for fault in [Fault::Short, Fault::Cut] {
+        let stage = Stage::<M>::pending_update();
+        stage.server().fault("/", fault);
+        let refreshed = stage.patch(&["refresh"]);
+        refreshed.refresh_failed(one_of(&["fetch", "network"], &refreshed.state["last_update_error"]));
+    }
+}
+
+/// The class of this error, which may be any of these: some managers cannot tell a file that is
+/// cut short from a connection that was.
+#[track_caller]
+fn one_of<'a>(classes: &[&'a str], error: &Value) -> &'a str {
+    let found = classes.iter().find(|class| error["class"] == **class);
+    found.unwrap_or_else(|| panic!("{error} is none of {classes:?}"))
+}
+
+fn a_source_that_hangs_costs_no_more_than_the_budget<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.server().fault(M::INDEX, Fault::Hang);
+    let refreshed = stage.patch(&["refresh", "--timeout", "2s"]);
+    refreshed.refresh_failed("timeout");
+    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
+    stage.sandbox().runs_nothing();
+    // Nothing that a manager which was ended leaves stands in the way.
+    stage.server().heal();
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+}
+
+fn a_termination_stops_a_refresh<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.server().fault(M::INDEX, Fault::Hang);
+    let running = stage.start(&["refresh"]);
+    stage.sandbox().wait_until("the index is asked for", || stage.refreshes() > 0);
+    stage.sandbox().signal(stage.sandbox().patch_pid(), "TERM");
+    let refreshed = running.report();
+    refreshed.refresh_failed("interrupted");
+    assert!(refreshed.elapsed < Duration::from_secs(10), "{refreshed}");
+    stage.sandbox().runs_nothing();
+}
+
+fn refreshes_at_the_same_time_cost_one_refresh<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let gate = stage.server().hold_back(M::INDEX);
+    let first = stage.start(&["refresh"]);
+    stage.sandbox().wait_until("the index is asked for", || stage.refreshes() == 1);
+    let second = stage.start(&["refresh"]);
+    std::thread::sleep(Duration::from_millis(500));
+    drop(gate);
+    first.report().exits(0).says("/joined", false);
+    second.report().exits(0).says("/joined", true).remembers("/counters/refresh_joined_total", 1);
+    assert_eq!(stage.refreshes(), 1);
+}
+
+fn a_source_added_after_the_refresh_makes_the_state_stale<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0);
+    let more = M::Repo::with(&[package("tb-other", "1.0")]);
+    stage.manager.add_source("more", &more);
+    stage.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    stage.patch(&["refresh"]).exits(0);
+    stage.patch(&["status"]).exits(0);
+}
+
+fn a_package_installed_behind_its_back_outdates_what_is_pending<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0);
+    stage.patch(&["status"]).exits(0).says("/pending/outdated", false);
+    stage.manager.install(&[package("tb-world", "1.0")]);
+    stage.patch(&["status"]).exits(0).says("/pending/outdated", true);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+    stage.patch(&["status"]).exits(0).says("/pending/outdated", false).says("/pending/count", 0);
+}
+
+fn updates_come_with_their_new_dependencies_and_are_reported_with_both_versions<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &[package("tb-hello", "1.0"), package("tb-world", "1.0")],
+        &[package("tb-hello", "2.0").needs("tb-new"), package("tb-new", "1.0"), package("tb-world", "2.0")],
+    );
+    let applied = stage.patch(&["apply"]);
+    applied.did_all::<M>(&["tb-hello 1.0 2.0", "tb-new - 1.0", "tb-world 1.0 2.0"]).leaves::<M>(&[]);
+    applied.says("/retried", false);
+    stage.has_exactly(&["tb-hello 2.0", "tb-new 1.0", "tb-world 2.0"]);
+    stage.sandbox().runs_nothing();
+    stage.patch(&["status"]).exits(0).says("/apply/last/outcome", "success");
+}
+
+fn a_dry_run_says_what_would_change_and_changes_nothing<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["apply", "--dry-run"]).exits(0).did::<M>(&["tb-hello 1.0 2.0"]);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    assert_eq!(stage.server().requests(HELLO), 0);
+}
+
+fn what_was_downloaded_is_installed_without_another_request<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["apply", "--download-only"]).exits(0).did::<M>(&[]);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    assert!(stage.server().requests(HELLO) > 0, "downloaded");
+    let requests = stage.server().requests(HELLO);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+    assert_eq!(stage.server().requests(HELLO), requests, "downloaded once");
+}
+
+fn a_package_replaced_between_refresh_and_download_is_installed_in_its_newer_version<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.repos[0].publish_before(HELLO, 1, &[package("tb-hello", "3.0")]);
+    let applied = stage.patch(&["apply"]);
+    applied.did_all::<M>(&["tb-hello 1.0 3.0"]).leaves::<M>(&[]);
+    applied
+        .says("/retried", true)
+        .remembers("/apply/last/retried", true)
+        .remembers("/counters/refresh_total", 2)
+        .remembers("/counters/apply_retried_total", 1)
+        .remembers("/counters/apply_failed_total", 0);
+    stage.has_exactly(&["tb-hello 3.0"]);
+}
+
+fn a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    for (gone, new) in [("2.0", "3.0"), ("3.0", "4.0")] {
+        stage.repos[0].publish_before(&M::file_of("tb-hello", gone), 1, &[package("tb-hello", new)]);
+    }
+    stage
+        .patch(&["apply"])
+        .apply_failed("fetch")
+        .mentions("/error/message", "404")
+        .says("/retried", true)
+        .did::<M>(&[])
+        .remembers("/counters/refresh_total", 2)
+        .remembers("/counters/apply_retried_total", 1);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 4.0"]).says("/retried", false);
+}
+
+/// A download that fails like this is retried once, and the next apply is fine.
+#[track_caller]
+fn is_retried_once<M: Manager>(fault: Fault, classes: &[&str]) {
+    let stage = Stage::<M>::pending_update();
+    stage.server().fault(HELLO, fault);
+    let applied = stage.patch(&["apply"]);
+    applied.apply_failed(one_of(classes, &applied.json["error"])).says("/retried", true).did::<M>(&[]);
+    applied.remembers("/counters/refresh_total", 2).remembers("/counters/apply_retried_total", 1);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    stage.server().heal();
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]).says("/retried", false);
+}
+
+fn a_package_that_stays_away_is_retried_once<M: Manager>() {
+    is_retried_once::<M>(Fault::Status(404), &["fetch"]);
+}
+
+fn a_forbidden_package_is_retried_once<M: Manager>() {
+    is_retried_once::<M>(Fault::Status(403), &["fetch"]);
+}
+
+fn an_overloaded_mirror_is_retried_once<M: Manager>() {
+    is_retried_once::<M>(Fault::Status(503), &["fetch"]);
+}
+
+fn a_connection_closed_during_the_download_is_retried_once<M: Manager>() {
+    is_retried_once::<M>(Fault::Close, &["network"]);
+}
+
+fn a_damaged_package_is_never_installed<M: Manager>() {
+    is_retried_once::<M>(Fault::Flip, &["fetch"]);
+    is_retried_once::<M>(Fault::Short, &["fetch"]);
+    is_retried_once::<M>(Fault::Cut, &["fetch", "network"]);
+}
+
+fn a_full_disk_under_the_downloads_is_no_fetch_error<M: Manager>() {
+    let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0").padded(400_000)]);
+    stage.patch(&["refresh"]).exits(0);
+    let downloads = M::DOWNLOADS;
+    // As much room as the index takes, and some more.
+    stage.sandbox().sh(&format!(
+        "mkdir -p {downloads} && mkdir /run/full && mount -t tmpfs -o size=200k full /run/full && \
+         cp -a {downloads}/. /run/full && mount --move /run/full {downloads}"
+    ));
+    stage.patch(&["apply"]).apply_failed("space").says("/retried", false).did::<M>(&[]);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    stage.sandbox().sh(&format!("umount {downloads}"));
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+}
+
+fn a_failing_script_is_reported_as_one_whatever_it_prints<M: Manager>() {
+    let words =
+        "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'Error: Failed to download metadata' >&2";
+    let stage = Stage::<M>::one(
+        &[package("tb-brk", "1.0"), package("tb-hello", "1.0")],
+        &[package("tb-brk", "2.0").script(&format!("{words}; exit 1")), package("tb-hello", "2.0")],
+    );
+    let applied = stage.patch(&["apply"]);
+    applied.apply_failed("script").mentions("/error/message", "tb-brk").says("/retried", false);
+    assert_eq!(stage.refreshes(), 1);
+    // What did change is told, whether or not the one with the script counts as installed.
+    let told = applied.state["apply"]["last"]["packages"].to_string();
+    let found = stage.manager.installed();
+    assert_eq!(told.contains("tb-hello"), found.contains(&"tb-hello 2.0".to_string()), "{applied}");
+    assert!(found.iter().any(|row| row == "tb-hello 2.0"), "{found:?} {applied}");
+}
+
+fn a_script_that_succeeds_may_say_what_it_likes<M: Manager>() {
+    let words = "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'error: failed to retrieve some files' >&2; \
+                 echo 'No space left on device'";
+    let stage = Stage::<M>::one(&[package("tb-talk", "1.0")], &[package("tb-talk", "2.0").script(words)]);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-talk 1.0 2.0"]).says("/retried", false);
+}
+
+fn an_update_that_cannot_be_resolved_stays_and_the_others_come<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &[package("tb-dep", "1.0"), package("tb-hello", "1.0")],
+        &[package("tb-dep", "2.0").needs("tb-none"), package("tb-hello", "2.0")],
+    );
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+    stage.has_exactly(&["tb-dep 1.0", "tb-hello 2.0"]);
+}
+
+fn an_update_that_cannot_be_resolved_never_looks_like_success<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &[package("tb-dep", "1.0")],
+        &[package("tb-dep", "2.0").needs("tb-none"), package("tb-hello", "2.0")],
+    );
+    let applied = stage.patch(&["apply"]);
+    applied.did::<M>(&[]);
+    let held_back = applied.json["pending"]["held_back"].to_string().contains("tb-dep");
+    let failed = applied.code == 2 && applied.json["error"]["class"] == "dependency";
+    let said = held_back || failed || applied.stderr.contains("tb-dep stays as it is");
+    assert!(said, "{applied}");
+    stage.has_exactly(&["tb-dep 1.0"]);
+}
+
+fn a_configuration_file_changed_on_the_machine_is_kept<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &[package("tb-conf", "1.0").config("one\n")],
+        &[package("tb-conf", "2.0").config("two\n")],
+    );
+    stage.sandbox().sh("echo mine >/etc/tb-conf.conf");
+    stage.patch(&["apply"]).did_all::<M>(&["tb-conf 1.0 2.0"]);
+    assert_eq!(stage.sandbox().read("/etc/tb-conf.conf").as_deref(), Some("mine\n"));
+}
+
+fn named_packages_are_installed_and_no_other<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "1.0")),
+        &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "2.0")),
+    );
+    stage.patch(&["apply", "tb-a"]).did_all::<M>(&["tb-a 1.0 2.0"]);
+    stage.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-c 1.0"]);
+    stage.patch(&["apply", "tb-unknown"]).apply_failed("dependency").did::<M>(&[]);
+    stage.patch(&["apply", "-y"]).exits(3);
+    stage.patch(&["apply", "--", "--assumeyes"]).exits(3);
+    stage.patch(&["apply", "tb b"]).exits(3);
+    stage.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-c 1.0"]);
+}
+
+fn excluded_packages_stay_as_they_are<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "1.0")),
+        &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "2.0")),
+    );
+    stage.patch(&["apply", "--exclude", "tb-[ab]"]).did_all::<M>(&["tb-c 1.0 2.0"]);
+    stage.has_exactly(&["tb-a 1.0", "tb-b 1.0", "tb-c 2.0"]);
+    stage
+        .patch(&["apply", "--exclude", "tb-b"])
+        .did_all::<M>(&["tb-a 1.0 2.0"])
+        .leaves::<M>(&["tb-b 1.0 2.0"]);
+    stage.patch(&["apply", "--exclude", "*"]).did_all::<M>(&[]);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-b 1.0 2.0"]);
+}
+
+fn a_refresh_waits_for_the_managers_lock<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let (holder, _) = stage.manager.hold_lock(Duration::from_secs(2));
+    let refreshed = stage.patch(&["refresh", "--timeout", "30s"]);
+    refreshed.exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+    assert!(refreshed.elapsed > Duration::from_secs(1), "{refreshed}");
+    holder.wait();
+}
+
+fn a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let (holder, pid) = stage.manager.hold_lock(Duration::from_secs(80));
+    let refreshed = stage.patch(&["refresh", "--timeout", "3s"]);
+    refreshed.refresh_failed("lock").mentions("/reason", &format!("process {pid}"));
+    assert!(refreshed.elapsed < Duration::from_secs(10), "{refreshed}");
+    stage.sandbox().signal(pid, "KILL");
+    holder.wait();
+    stage.sandbox().runs_nothing();
+    stage.patch(&["refresh"]).exits(0);
+}
+
+fn an_apply_waits_for_the_managers_lock<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let (holder, pid) = stage.manager.hold_lock(Duration::from_secs(3));
+    let applied = stage.patch(&["apply", "--wait", "30s"]);
+    applied.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/retried", false);
+    assert!(applied.stderr.contains(&format!("process {pid}")), "{applied}");
+    holder.wait();
+}
+
+fn an_apply_gives_up_on_the_lock_in_time<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let (holder, pid) = stage.manager.hold_lock(Duration::from_secs(80));
+    let applied = stage.patch(&["apply", "--wait", "2s"]);
+    applied.apply_failed("lock").says("/retried", false).did::<M>(&[]);
+    applied.mentions("/error/message", &format!("process {pid}"));
+    assert!(applied.elapsed < Duration::from_secs(12), "{applied}");
+    stage.sandbox().signal(pid, "KILL");
+    holder.wait();
+    stage.sandbox().runs_nothing();
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+}
+
+/// A signal during the download ends the run, with nothing left of it.
+#[track_caller]
+fn stops_a_download<M: Manager>(signal: &str) {
+    let stage = Stage::<M>::pending_update();
+    stage.server().fault(HELLO, Fault::Hang);
+    let running = stage.start(&["apply"]);
+    stage.sandbox().wait_until("the download has begun", || stage.server().requests(HELLO) > 0);
+    stage.sandbox().signal(stage.sandbox().patch_pid(), signal);
+    let applied = running.report();
+    applied.apply_failed("interrupted").did::<M>(&[]).says("/retried", false);
+    applied.remembers("/apply/last/outcome", "interrupted");
+    assert!(applied.elapsed < Duration::from_secs(10), "{applied}");
+    stage.sandbox().runs_nothing();
+    stage.has_exactly(&["tb-hello 1.0"]);
+    stage.server().heal();
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+}
+
+fn a_termination_stops_a_download<M: Manager>() {
+    stops_a_download::<M>("TERM");
+}
+
+fn control_c_stops_a_download<M: Manager>() {
+    stops_a_download::<M>("INT");
+}
+
+fn no_signal_stops_an_install<M: Manager>() {
+    let stage = Stage::<M>::slow_update(3);
+    let mut command = stage.sandbox().command("setsid");
+    command.args(["--wait", "linux-patch", "--format", "json", "--manager", M::NAME, "apply"]);
+    let running = stage.sandbox().start(command);
+    stage.sandbox().wait_for_file(IN_SCRIPT);
+    let pid = stage.sandbox().patch_pid();
+    // To itself and, as a terminal does, to its whole group.
+    for signal in ["TERM", "INT", "HUP"] {
+        stage.sandbox().sh(&format!("kill -s {signal} {pid}; kill -s {signal} -- -{pid}"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    running.report().did_all::<M>(&["tb-slow 1.0 2.0"]);
+    stage.has_exactly(&["tb-slow 2.0"]);
+    stage.sandbox().runs_nothing();
+}
+
+fn an_install_outlives_a_linux_patch_that_is_killed_outright<M: Manager>() {
+    let stage = Stage::<M>::slow_update(2);
+    let running = stage.in_mid_install();
+    stage.sandbox().signal(stage.sandbox().patch_pid(), "KILL");
+    assert_eq!(running.wait().code, 137);
+    stage.sandbox().wait_until("the manager has finished", || stage.sandbox().processes().is_empty());
+    stage.has_exactly(&["tb-slow 2.0"]);
+    let text = stage.status();
+    assert!(text.contains("interrupted"), "{text}");
+    stage.patch(&["apply"]).exits(0).says("/repaired", true);
+    let text = stage.status();
+    assert!(!text.contains("interrupted"), "{text}");
+}
+
+fn everything_killed_in_mid_install_is_repaired_by_the_next_apply<M: Manager>() {
+    let stage = Stage::<M>::slow_update(60);
+    let running = stage.in_mid_install();
+    stage.sandbox().kill_everything();
+    running.wait();
+    let text = stage.status();
+    assert!(text.contains("interrupted") && text.contains("linux-patch apply"), "{text}");
+    stage.sandbox().write("/run/fast", "");
+    stage.patch(&["apply"]).repaired();
+    stage.has_exactly(&["tb-slow 2.0"]);
+    stage.sandbox().runs_nothing();
+}
+
+/// Play a scenario; one that the manager lacks must fail with it.
+fn play<M: Manager>(name: &str, scenario: fn()) {
+    let Some((_, why)) = M::LACKS.iter().find(|(lacked, _)| *lacked == name) else {
+        return scenario();
+    };
+    let failed = catch_unwind(AssertUnwindSafe(scenario)).is_err();
+    assert!(failed, "{} can play {name} after all, though it is said that {why}", M::NAME);
+}
+
+/// Every scenario as a test of every manager, and the rules for the exceptions.
+macro_rules! scenarios {
+    ({ $($module:ident: $manager:ty,)* } $list:tt) => {
+        $(scenarios!(@tests $module $manager $list);)*
+
+        #[test]
+        fn who_lacks_a_scenario_says_which_and_why() {
+            let all = scenarios!(@names $list);
+            $(for (name, why) in <$manager>::LACKS {
+                assert!(all.contains(name), "{} lacks {name}, which is no scenario", <$manager>::NAME);
+                assert!(why.len() > 20, "{} does not say why it lacks {name}", <$manager>::NAME);
+            })*
+        }
+    };
+    (@names { $($scenario:ident,)* }) => { [$(stringify!($scenario)),*] };
+    (@tests $module:ident $manager:ty { $($scenario:ident,)* }) => {
+        mod $module {
+            use super::*;
+
+            $(#[test]
+            fn $scenario() {
+                play::<$manager>(stringify!($scenario), super::$scenario::<$manager>);
+            })*
+        }
+    };
+}
+
+scenarios! {
+    {
+        apt: crate::apt::Apt,
+        dnf: crate::dnf::Dnf,
+    }
+    {
+        a_refresh_is_recorded_with_its_source_and_what_is_pending,
+        nothing_pending_is_done,
+        what_is_published_between_two_refreshes_is_counted,
+        one_source_of_three_is_gone,
+        one_source_of_three_is_overloaded,
+        one_source_of_three_closes_its_connections,
+        every_source_down_is_failed,
+        every_source_down_from_the_start_is_failed,
+        no_source_at_all_is_failed,
+        a_damaged_index_is_a_fetch_failure,
+        a_source_that_hangs_costs_no_more_than_the_budget,
+        a_termination_stops_a_refresh,
+        refreshes_at_the_same_time_cost_one_refresh,
+        a_source_added_after_the_refresh_makes_the_state_stale,
+        a_package_installed_behind_its_back_outdates_what_is_pending,
+        updates_come_with_their_new_dependencies_and_are_reported_with_both_versions,
+        a_dry_run_says_what_would_change_and_changes_nothing,
+        what_was_downloaded_is_installed_without_another_request,
+        a_package_replaced_between_refresh_and_download_is_installed_in_its_newer_version,
+        a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry,
+        a_package_that_stays_away_is_retried_once,
+        a_forbidden_package_is_retried_once,
+        an_overloaded_mirror_is_retried_once,
+        a_connection_closed_during_the_download_is_retried_once,
+        a_damaged_package_is_never_installed,
+        a_full_disk_under_the_downloads_is_no_fetch_error,
+        a_failing_script_is_reported_as_one_whatever_it_prints,
+        a_script_that_succeeds_may_say_what_it_likes,
+        an_update_that_cannot_be_resolved_stays_and_the_others_come,
+        an_update_that_cannot_be_resolved_never_looks_like_success,
+        a_configuration_file_changed_on_the_machine_is_kept,
+        named_packages_are_installed_and_no_other,
+        excluded_packages_stay_as_they_are,
+        a_refresh_waits_for_the_managers_lock,
+        a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder,
+        an_apply_waits_for_the_managers_lock,
+        an_apply_gives_up_on_the_lock_in_time,
+        a_termination_stops_a_download,
+        control_c_stops_a_download,
+        no_signal_stops_an_install,
+        an_install_outlives_a_linux_patch_that_is_killed_outright,
+        everything_killed_in_mid_install_is_repaired_by_the_next_apply,
+    }
+}
