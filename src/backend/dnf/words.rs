@@ -148,6 +148,11 @@ const KEYS: &[&str] = &[
     "bad signature",
 ];
 
+/// What is said of a file that is not there, or not as it was announced. A page of a login portal
+/// is a `parser error` too.
+const DAMAGED: &[&str] =
+    &["Status code: ", "checksum doesn't match", "Inconsistent server data", "parser error: "];
+
 /// The class of the reason that librepo gives for one file it could not fetch.
 pub fn reason_class(text: &str) -> Class {
     let curl = text.split_once("Curl error (").and_then(|(_, rest)| rest.split_once(')'));
@@ -163,7 +168,7 @@ pub fn reason_class(text: &str) -> Class {
     } else if let Some((code, _)) = curl {
         // A protocol error, a partial file, a range, a local file that is not there.
         if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
-    } else if has(text, &["Status code: ", "checksum doesn't match", "Inconsistent server data"]) {
+    } else if has(text, DAMAGED) {
         Class::Fetch
     } else {
         Class::Other
