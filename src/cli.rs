@@ -1,6 +1,7 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
-use clap::builder::FalseyValueParser;
+use crate::backend::MANAGERS;
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub struct Cli {
 pub struct Global {
     /// Package manager to drive [default: the one that owns the system]
     #[arg(long, global = true, env = "LINUX_PATCH_MANAGER", hide_env = true, value_name = "NAME")]
-    #[arg(value_parser = ["apt", "dnf", "dnf5", "yum", "zypper", "apk", "pacman"])]
+    #[arg(value_parser = managers())]
     pub manager: Option<String>,
     /// Directory of the state file and its lock
     #[arg(long, global = true, env = "LINUX_PATCH_STATE_DIR", hide_env = true, value_name = "DIR")]
@@ -44,6 +45,10 @@ pub struct Global {
     #[arg(short, long, global = true, env = "LINUX_PATCH_QUIET", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub quiet: bool,
+}
+
+fn managers() -> PossibleValuesParser {
+    MANAGERS.iter().map(|backend| backend.name).into()
 }
 
 /// `linux-patch status` alone: building the options of the other commands too costs a tenth of the

@@ -264,10 +264,9 @@ fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) 
     command
 }
 
-/// Where PATH finds a program.
+/// Where a program is found by the PATH that it would be run with.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path_with_sbin()).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 /// PATH with the directories behind it that cron and some shells leave out, and without which

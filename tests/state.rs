@@ -246,7 +246,7 @@ proptest! {
             status,
             elapsed: Duration::ZERO,
         };
-        for backend in MANAGERS.iter().filter_map(|row| row.2) {
+        for backend in MANAGERS {
             let failure = (backend.classify)(&finished);
             let judged = (backend.judge)(&finished);
             prop_assert_eq!(judged.error.is_none(), judged.outcome == RefreshOutcome::Fresh);

@@ -25,12 +25,7 @@ function __fish_linux_patch_using_subcommand
 end
 
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''
-dnf5\t''
-yum\t''
-zypper\t''
-apk\t''
-pacman\t''"
+dnf\t''"
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -47,12 +42,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l max-
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l splay -d 'Wait a share of this time first, constant per host (for cron)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''
-dnf5\t''
-yum\t''
-zypper\t''
-apk\t''
-pacman\t''"
+dnf\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -65,12 +55,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s h -l
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''
-dnf5\t''
-yum\t''
-zypper\t''
-apk\t''
-pacman\t''"
+dnf\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -89,12 +74,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''
-dnf5\t''
-yum\t''
-zypper\t''
-apk\t''
-pacman\t''"
+dnf\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'

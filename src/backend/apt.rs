@@ -12,6 +12,8 @@ use std::time::Duration;
 /// The row of the table.
 pub const BACKEND: Backend = Backend {
     name: "apt",
+    programs: &["apt-get"],
+    systems: &["debian", "ubuntu"],
     package_databases: &["/var/lib/dpkg/status"],
     source_config: &["/etc/apt/sources.list", "/etc/apt/sources.list.d"],
     index: &[

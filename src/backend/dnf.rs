@@ -12,6 +12,8 @@ use std::time::Duration;
 /// The row of the table.
 pub const BACKEND: Backend = Backend {
     name: "dnf",
+    programs: &["dnf", "dnf-3", "dnf4"],
+    systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
     package_databases: &[
         "/usr/lib/sysimage/rpm/rpmdb.sqlite",
         "/var/lib/rpm/rpmdb.sqlite",

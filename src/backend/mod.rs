@@ -2,13 +2,16 @@
 //! word in [`MANAGERS`]; nothing else in the program asks for a manager's name.
 
 mod apt;
+mod detection;
 mod dnf;
+
+pub use detection::{by_name, detect, installed};
 
 use crate::holder;
 use crate::outcome::{Class, Failure, Listing, Refreshed};
 use crate::process::{End, Finished, Invocation};
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions do no I/O: they make
@@ -17,6 +20,11 @@ use std::time::Duration;
 pub struct Backend {
     /// Its name on the command line and in the state.
     pub name: &'static str,
+    /// The program that is run, then what else the file may be called that a link of another name
+    /// leads to.
+    pub programs: &'static [&'static str],
+    /// The systems it owns, as `ID` or `ID_LIKE` in os-release(5) name them.
+    pub systems: &'static [&'static str],
     /// The files that every install rewrites, under the names they have had; where one exists the
     /// manager owns the system.
     pub package_databases: &'static [&'static str],
@@ -149,79 +157,8 @@ pub struct InstalledPackage {
     pub is_held: bool,
 }
 
-/// The table: every manager of the contract, and its backend where this version has one.
-pub const MANAGERS: [(&str, &str, Option<&Backend>); 7] = [
-    ("apt", "apt-get", Some(&apt::BACKEND)),
-    ("dnf5", "dnf5", None),
-    ("dnf", "dnf", Some(&dnf::BACKEND)),
-    ("yum", "yum", None),
-    ("zypper", "zypper", None),
-    ("apk", "apk", None),
-    ("pacman", "pacman", None),
-];
-
-/// The backend of a named manager.
-///
-/// # Errors
-/// One line saying that this version cannot drive it yet.
-pub fn by_name(name: &str) -> Result<&'static Backend, String> {
-    let row = MANAGERS.iter().find(|row| row.0 == name);
-    row.and_then(|row| row.2)
-        .ok_or_else(|| format!("{name} is not supported yet by this version; it can drive: {}", supported()))
-}
-
-/// The backend of a named manager, which must be installed.
-///
-/// # Errors
-/// One line saying that it is not, or that this version cannot drive it yet.
-pub fn installed(name: &str) -> Result<&'static Backend, String> {
-    let backend = by_name(name)?;
-    match MANAGERS.iter().find(|row| row.0 == name) {
-        Some(row) if !on_path(row.1) => Err(format!("{} is not on PATH, so {name} cannot be driven", row.1)),
-        _ => Ok(backend),
-    }
-}
-
-/// The backend of the manager that owns this system.
-///
-/// # Errors
-/// One line naming what was looked for, or what was found and cannot be driven yet.
-pub fn detect() -> Result<&'static Backend, String> {
-    let found: Vec<_> = MANAGERS.iter().filter(|row| on_path(row.1)).collect();
-    // apt-get can be installed on a Fedora and dnf on a Debian: the one whose database is there
-    // owns the system.
-    let driven = || found.iter().filter_map(|row| row.2);
-    let owner =
-        driven().find(|backend| backend.package_databases.iter().any(|file| Path::new(file).exists()));
-    if let Some(backend) = owner.or_else(|| driven().next()) {
-        return Ok(backend);
-    }
-    let names = |rows: &mut dyn Iterator<Item = &&(&str, &str, Option<&Backend>)>| {
-        rows.map(|row| row.1).collect::<Vec<_>>().join(", ")
-    };
-    if found.is_empty() {
-        let all = names(&mut MANAGERS.iter().collect::<Vec<_>>().iter());
-        return Err(format!("no supported package manager found on PATH (looked for {all})"));
-    }
-    let found = names(&mut found.iter());
-    Err(format!("found {found}, not supported yet by this version; it can drive: {}", supported()))
-}
-
-fn supported() -> String {
-    let rows = MANAGERS.iter().filter(|row| row.2.is_some());
-    rows.map(|row| row.0).collect::<Vec<_>>().join(", ")
-}
-
-fn on_path(program: &str) -> bool {
-    crate::process::find(program).is_some_and(|path| !is_another(program, &path))
-}
-
-/// Whether a program is another manager under this name: on newer Fedora `dnf` is dnf5.
-fn is_another(program: &str, path: &Path) -> bool {
-    let real = path.canonicalize().ok();
-    let name = real.as_deref().and_then(Path::file_name);
-    name.is_some_and(|name| name != program && MANAGERS.iter().any(|row| name == row.1))
-}
+/// The table. Where several managers are equally at home, the first is chosen.
+pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND];
 
 impl Backend {
     /// Everything whose change can change what is pending.
@@ -283,40 +220,5 @@ fn last_line(finished: &Finished) -> String {
     match lines.rev().find(|line| !line.trim().is_empty()) {
         Some(line) => format!("; last line: {line}"),
         None => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dnf_that_is_dnf5_is_another_manager() {
-        let dir = tempfile::tempdir().unwrap();
-        let link = |name: &str, target: &str| {
-            std::fs::write(dir.path().join(target), "").unwrap();
-            std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
-            dir.path().join(name)
-        };
-        assert!(is_another("dnf", &link("dnf", "dnf5")));
-        assert!(!is_another("dnf5", &dir.path().join("dnf5")));
-        assert!(!is_another("yum", &link("yum", "dnf-3")));
-    }
-
-    #[test]
-    fn every_manager_of_the_command_line_stands_in_the_table() {
-        use clap::CommandFactory;
-        let command = crate::cli::Cli::command();
-        let arg = command.get_arguments().find(|arg| arg.get_id() == "manager").unwrap();
-        let mut named: Vec<_> =
-            arg.get_possible_values().iter().map(|value| value.get_name().to_string()).collect();
-        let mut rows: Vec<_> = MANAGERS.iter().map(|row| row.0.to_string()).collect();
-        named.sort();
-        rows.sort();
-        assert_eq!(named, rows);
-        for (name, _, backend) in MANAGERS {
-            assert!(backend.is_none_or(|backend| backend.name == name));
-            assert_eq!(by_name(name).is_ok(), backend.is_some());
-        }
     }
 }

@@ -29,5 +29,7 @@ mod apt_signals;
 mod apt_stale;
 mod apt_status;
 
+mod detection;
+
 mod dnf_apply;
 mod dnf_refresh;

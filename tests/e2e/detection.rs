@@ -1,0 +1,121 @@
+//! Which manager is driven, where one, several or none are there. Each is a fake that writes down
+//! its name; what it is asked does not matter here.
+
+use linux_patch::backend::MANAGERS;
+
+use crate::sandbox::Sandbox;
+
+/// A root with nothing but these on PATH beside what linux-patch itself is started with.
+struct Choice {
+    sandbox: Sandbox,
+}
+
+impl Choice {
+    fn of(programs: &[&str]) -> Choice {
+        let choice = Choice { sandbox: Sandbox::new() };
+        for program in programs {
+            choice
+                .sandbox
+                .write_script(&format!("/opt/fakes/{program}"), "echo ${0##*/} >>/run/driven; exit 1");
+        }
+        // The machine's own are out of sight.
+        for backend in MANAGERS {
+            let hidden =
+                format!("for dir in /usr/bin /usr/sbin; do rm -f $dir/{}; done", backend.programs[0]);
+            choice.sandbox.sh(&hidden);
+        }
+        choice.sandbox.sh("rm -rf /var/lib/dpkg/status /var/lib/rpm /usr/lib/sysimage/rpm");
+        choice
+    }
+
+    fn os(self, text: &str) -> Choice {
+        self.sandbox.write("/etc/os-release", text);
+        self
+    }
+
+    fn database_of(self, name: &str) -> Choice {
+        let backend = MANAGERS.iter().find(|backend| backend.name == name).unwrap();
+        self.sandbox.write(backend.package_databases[0], "");
+        self
+    }
+
+    /// What a refresh drives: the manager in the document, and the program that ran first.
+    #[track_caller]
+    fn drives(&self, args: &[&str], manager: &str, program: &str) {
+        self.sandbox.sh("rm -f /run/driven");
+        let mut command = self.sandbox.patch_command(&[&["refresh", "--timeout", "5s"], args].concat());
+        command.env("PATH", "/opt/fakes:/usr/bin:/bin");
+        let ended = self.sandbox.start(command).wait();
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(document["manager"], manager, "{ended:?}");
+        let driven = self.sandbox.read("/run/driven").unwrap_or_default();
+        assert_eq!(driven.lines().next(), Some(program), "{ended:?}");
+    }
+}
+
+#[test]
+fn each_manager_alone_is_driven() {
+    for backend in MANAGERS {
+        let choice = Choice::of(&[backend.programs[0]]);
+        choice.drives(&[], backend.name, backend.programs[0]);
+        choice.drives(&["--manager", backend.name], backend.name, backend.programs[0]);
+    }
+}
+
+#[test]
+fn of_several_the_one_that_owns_the_system_is_driven() {
+    let every: Vec<_> = MANAGERS.iter().map(|backend| backend.programs[0]).collect();
+    for backend in MANAGERS {
+        // os-release and the database speak for it.
+        let system = backend.systems[0];
+        Choice::of(&every)
+            .os(&format!("NAME=x\nID={system}\n"))
+            .database_of("apt")
+            .database_of(backend.name)
+            .drives(&[], winner(backend.name), winner_program(backend.name));
+    }
+    Choice::of(&["apt-get", "dnf"]).os("ID=debian\n").database_of("apt").database_of("dnf").drives(
+        &[],
+        "apt",
+        "apt-get",
+    );
+    Choice::of(&["apt-get", "dnf"]).os("ID=other\n").database_of("dnf").drives(&[], "dnf", "dnf");
+    let both = Choice::of(&["apt-get", "dnf"]).os("ID=debian\n").database_of("apt");
+    both.drives(&["--manager", "dnf"], "dnf", "dnf");
+}
+
+/// dnf, dnf5 and yum own the same systems and share a database: the first of them is driven, which
+/// on a system with one of them is that one.
+fn winner(name: &str) -> &str {
+    if ["dnf5", "yum"].contains(&name) { "dnf" } else { name }
+}
+
+fn winner_program(name: &str) -> &'static str {
+    let backend = MANAGERS.iter().find(|backend| backend.name == winner(name)).unwrap();
+    backend.programs[0]
+}
+
+#[test]
+fn none_at_all_is_refused_naming_what_was_looked_for() {
+    let choice = Choice::of(&[]);
+    for args in [["refresh"], ["apply"]] {
+        let report = choice.sandbox.patch(&args);
+        report.exits(3);
+        for backend in MANAGERS {
+            report.mentions("/reason", backend.programs[0]);
+        }
+        assert!(!choice.sandbox.exists("/var/lib/linux-patch/state.json"), "{report}");
+    }
+    for backend in MANAGERS {
+        let report = choice.sandbox.patch(&["refresh", "--manager", backend.name]);
+        report.exits(3).mentions("/reason", backend.programs[0]);
+    }
+}
+
+#[test]
+fn a_link_to_another_manager_is_that_manager() {
+    let choice = Choice::of(&["dnf-3"]);
+    choice.sandbox.sh("ln -s dnf-3 /opt/fakes/dnf; ln -s dnf-3 /opt/fakes/yum");
+    choice.drives(&[], "dnf", "dnf");
+    choice.drives(&["--manager", "dnf"], "dnf", "dnf");
+}
