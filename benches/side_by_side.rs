@@ -1,19 +1,29 @@
-//! What linux-patch costs beside what one would run instead, in a throw-away root with three
-//! signed sources on loopback: `cargo bench --bench side_by_side`, or `make bench`.
+//! What linux-patch costs beside what one would run instead, in throw-away roots with three
+//! sources on loopback: `cargo bench --bench side_by_side`, or `make bench`.
 //!
 //! The commands take turns, a batch of runs each, so that a machine that slows down slows down
 //! both; the median of the batches is shown. Nothing is asserted: a busy machine is no failure.
 
 #![allow(dead_code)] // The harness of the end-to-end tests has more than is needed here.
 
+#[path = "../tests/e2e/apt.rs"]
+mod apt;
 #[path = "../tests/e2e/deb.rs"]
 mod deb;
+#[path = "../tests/e2e/dnf.rs"]
+mod dnf;
 #[path = "../tests/e2e/holder.rs"]
 mod holder;
+#[path = "../tests/e2e/locks.rs"]
+mod locks;
+#[path = "../tests/e2e/manager.rs"]
+mod manager;
 #[path = "../tests/e2e/repo.rs"]
 mod repo;
 #[path = "../tests/e2e/report.rs"]
 mod report;
+#[path = "../tests/e2e/rpm.rs"]
+mod rpm;
 #[path = "../tests/e2e/sandbox.rs"]
 mod sandbox;
 #[path = "../tests/e2e/server.rs"]
@@ -21,8 +31,7 @@ mod server;
 #[path = "../tests/e2e/vault.rs"]
 mod vault;
 
-use deb::deb;
-use repo::Repo;
+use manager::{Manager, Repository, package};
 use sandbox::Sandbox;
 use std::time::{Duration, Instant};
 
@@ -53,28 +62,48 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-fn main() {
-    let sandbox = Sandbox::new();
-    let packages: Vec<_> = (0..300).map(|number| deb(&format!("tb-number-{number}"), "2.0")).collect();
-    let repos: Vec<_> = packages.chunks(100).map(Repo::new).collect();
+/// A root with three sources of a hundred packages each, ten of which are installed, one of them
+/// in an older version.
+fn with_three_sources<M: Manager>() -> (M, Vec<M::Repo>) {
+    let manager = M::new();
+    let packages: Vec<_> = (0..300).map(|number| package(&format!("tb-number-{number}"), "2.0")).collect();
+    let repos: Vec<_> = packages.chunks(100).map(M::Repo::with).collect();
     for (number, repo) in repos.iter().enumerate() {
-        sandbox.add_source(&format!("source-{number}"), repo);
+        manager.add_source(&format!("source-{number}"), repo);
     }
+    manager.install(&packages[1..10]);
+    manager.install(&[package("tb-number-0", "1.0")]);
+    (manager, repos)
+}
+
+/// A refresh of an index that has not changed, beside what the manager itself takes for that.
+fn refresh_beside<M: Manager>(bare: &str, batches: usize, runs: usize) {
+    let (manager, _repos) = with_three_sources::<M>();
+    let ours = format!("linux-patch --manager {} refresh", M::NAME);
+    let sandbox = manager.sandbox();
+    sandbox.patch(&["--manager", M::NAME, "refresh"]).exits(0).remembers("/pending/count", 1);
+    let commands = [bare, &ours];
+    let times = compare(sandbox, &commands, batches, runs);
+    println!("refresh of an unchanged index beside {bare}, milliseconds a run:");
+    for (command, time) in commands.iter().zip(&times) {
+        println!("  {time:8.2}  {:6.2} x  {command}", time / times[0]);
+    }
+}
+
+fn main() {
+    let (manager, _repos) = with_three_sources::<apt::Apt>();
+    let sandbox = manager.sandbox();
     sandbox.patch(&["refresh"]).exits(0);
 
     let commands = ["/bin/true", "linux-patch status", "/usr/lib/nagios/plugins/check_apt"];
-    let times = compare(&sandbox, &commands, 21, 20);
+    let times = compare(sandbox, &commands, 21, 20);
     println!("status beside check_apt, milliseconds a run:");
     for (command, time) in commands.iter().zip(&times) {
         println!("  {time:8.2}  {:6.2} x  {command}", time / times[0]);
     }
 
-    let commands = ["apt-get update", "linux-patch refresh"];
-    let times = compare(&sandbox, &commands, 15, 4);
-    println!("refresh of an unchanged index beside apt-get update, milliseconds a run:");
-    for (command, time) in commands.iter().zip(&times) {
-        println!("  {time:8.2}  {:6.2} x  {command}", time / times[0]);
-    }
+    refresh_beside::<apt::Apt>("apt-get update", 15, 4);
+    refresh_beside::<dnf::Dnf>("dnf check-update --refresh", 15, 2);
 
     let memory = sandbox.sh("/usr/bin/time -f %M linux-patch status 2>&1 >/dev/null");
     println!("peak memory of status: {} KiB", memory.trim());

@@ -1,12 +1,12 @@
-//! apt's part in the scenarios of every manager.
+//! apt's part in the scenarios and the benchmark of every manager.
 
 use std::time::Duration;
 
 use crate::deb::{Deb, deb};
 use crate::locks;
+use crate::manager::{Manager, Package, Repository, noise};
 use crate::repo::Repo;
 use crate::sandbox::{Running, Sandbox};
-use crate::scenarios::{Manager, Package, Repository, noise};
 use crate::server::Server;
 
 pub struct Apt {

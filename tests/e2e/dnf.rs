@@ -1,11 +1,11 @@
-//! dnf's part in the scenarios of every manager.
+//! dnf's part in the scenarios and the benchmark of every manager.
 
 use std::time::Duration;
 
 use crate::locks;
+use crate::manager::{Manager, Package, Repository, noise};
 use crate::rpm::{Root, Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
-use crate::scenarios::{Manager, Package, Repository, noise};
 use crate::server::Server;
 
 pub struct Dnf {

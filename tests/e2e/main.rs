@@ -7,6 +7,7 @@ mod deb;
 mod dnf;
 mod holder;
 mod locks;
+mod manager;
 mod repo;
 mod report;
 mod rpm;
