@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rpm::{Root, one, pending_update, rpm, three};
+use crate::rpm::{Root, RpmRepo, one, pending_update, rpm, three};
 use crate::server::Fault;
 
 #[test]
@@ -98,4 +98,41 @@ fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed() 
     refreshed.refresh_failed("timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
+}
+
+#[test]
+fn an_index_without_the_signature_that_is_asked_for_is_an_authentication_failure() {
+    let root = Root::new(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    root.sandbox.write("/etc/pki/key", "no key\n");
+    root.add_repo_with("test", &repo.server.url(), "repo_gpgcheck=1\ngpgkey=file:///etc/pki/key\n");
+    root.patch(&["refresh"]).refresh_failed("auth");
+    root.patch(&["apply"]).apply_failed("auth").changed(&[]);
+}
+
+#[test]
+fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_retried() {
+    let root = Root::new(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    root.sandbox.write("/etc/pki/key", "no key\n");
+    let text =
+        format!("[test]\nname=test\nbaseurl={}\ngpgcheck=1\ngpgkey=file:///etc/pki/key\n", repo.server.url());
+    root.sandbox.write("/etc/yum.repos.d/test.repo", text);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1);
+    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    root.has_exactly(&["tb-hello 1.0"]);
+}
+
+#[test]
+fn a_repository_in_a_directory_counts_as_any_other() {
+    let root = Root::new(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    for (path, bytes) in repo.files() {
+        root.sandbox.write(&format!("/srv/repo{path}"), bytes.as_slice());
+    }
+    root.add_repo_with("local", "file:///srv/repo", "");
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1).remembers("/sources/0/id", "local");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    root.sandbox.sh("rm -rf /srv/repo");
+    root.patch(&["refresh"]).refresh_failed("fetch");
 }

@@ -96,8 +96,7 @@ impl Repo {
 
     /// The files as (path, bytes), for a repository that is not served.
     pub fn files(&self) -> Vec<(String, Arc<Vec<u8>>)> {
-        let site = self.publisher.site.files.lock().unwrap();
-        site.iter().map(|(path, entry)| (path.clone(), entry.bytes.clone())).collect()
+        self.publisher.site.copies()
     }
 
     /// How often the index has been asked for: once per refresh.

@@ -135,6 +135,11 @@ impl RpmRepo {
         self.server.before(pattern, nth, move || publisher.publish(&rpms, None));
     }
 
+    /// The files as (path, bytes), for a repository that is not served.
+    pub fn files(&self) -> Vec<(String, Arc<Vec<u8>>)> {
+        self.publisher.site.copies()
+    }
+
     /// How often the index has been asked for: once per refresh.
     pub fn refreshes(&self) -> usize {
         self.server.requests("/repomd.xml")

@@ -22,6 +22,14 @@ pub struct Site {
     pub files: Mutex<BTreeMap<String, Entry>>,
 }
 
+impl Site {
+    /// The files as (path, bytes).
+    pub fn copies(&self) -> Vec<(String, Arc<Vec<u8>>)> {
+        let files = self.files.lock().unwrap();
+        files.iter().map(|(path, entry)| (path.clone(), entry.bytes.clone())).collect()
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     Status(u16),
