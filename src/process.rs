@@ -264,9 +264,11 @@ fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) 
     command
 }
 
-/// Where a program is found by the PATH that it would be run with.
+/// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program
+/// off PATH, a `shutdown` for example, means it.
 pub fn find(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path_with_sbin()).map(|dir| dir.join(program)).find(|file| file.is_file())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 /// PATH with the directories behind it that cron and some shells leave out, and without which
