@@ -43,6 +43,25 @@ pub fn write_atomic(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
         .with_context(|| format!("could not sync {}", dir.display()))
 }
 
+/// Why nobody should write into a directory as this user: what is in it could be another user's
+/// trap. `None` where it is a directory of our own, or of root, that nobody else can write to.
+pub fn distrust(dir: &Path) -> Option<String> {
+    // Without a slash at the end, which would follow the link.
+    let dir: PathBuf = dir.components().collect();
+    let shown = dir.display();
+    let meta = std::fs::symlink_metadata(&dir).ok()?;
+    let us = rustix::process::geteuid().as_raw();
+    if meta.is_symlink() {
+        return Some(format!("{shown} is a symbolic link; name the directory itself with --state-dir"));
+    }
+    if meta.uid() != us && meta.uid() != 0 {
+        return Some(format!("{shown} belongs to user {}, not to us; chown it or name another", meta.uid()));
+    }
+    let by_group = meta.mode() & 0o020 != 0 && us == 0 && meta.gid() != 0;
+    (meta.mode() & 0o002 != 0 || by_group)
+        .then(|| format!("{shown} can be written to by others; chmod 755 it or name another"))
+}
+
 /// Removes a file; one that is not there is no error.
 ///
 /// # Errors
@@ -132,6 +151,33 @@ mod tests {
         std::os::unix::fs::symlink(&victim, dir.path().join(".state.json.new")).unwrap();
         write_atomic(dir.path(), "state.json", b"new").unwrap();
         assert_eq!(std::fs::read(&victim).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn only_a_directory_that_others_cannot_write_to_is_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        assert_eq!(distrust(&own), None);
+        std::fs::create_dir(&own).unwrap();
+        let set = |mode| std::fs::set_permissions(&own, std::fs::Permissions::from_mode(mode)).unwrap();
+        set(0o755);
+        assert_eq!(distrust(&own), None);
+        set(0o1777);
+        assert!(distrust(&own).unwrap().contains("by others"));
+        set(0o700);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        for path in [link.clone(), link.join("")] {
+            assert!(distrust(&path).unwrap().contains("symbolic link"), "{}", path.display());
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&own, Some(65534), None).unwrap();
+            assert!(distrust(&own).unwrap().contains("user 65534"));
+            std::os::unix::fs::chown(&own, Some(0), Some(65534)).unwrap();
+            assert_eq!(distrust(&own), None);
+            set(0o775);
+            assert!(distrust(&own).unwrap().contains("by others"));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The lock that a whole `refresh` or `apply` holds.
 
+use crate::fs::distrust;
 use crate::time::Time;
 use anyhow::{Context, Result};
 use fs2::FileExt;
@@ -39,9 +40,13 @@ impl Lock {
     /// The directory is made if it is not there.
     ///
     /// # Errors
-    /// When the directory cannot be made or the lock file not be opened or locked.
+    /// When the directory cannot be made or is not safe to write to, or the lock file cannot be
+    /// opened or locked.
     pub fn try_acquire(dir: &Path, command: &str) -> Result<Option<Lock>> {
         std::fs::create_dir_all(dir).with_context(|| format!("could not create {}", dir.display()))?;
+        if let Some(reason) = distrust(dir) {
+            anyhow::bail!("state directory not used: {reason}");
+        }
         let path = dir.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

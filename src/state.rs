@@ -1,7 +1,7 @@
 //! The state file: what is remembered between runs, and its pure transitions.
 
 use crate::exit_code::ExitCode;
-use crate::fs::write_atomic;
+use crate::fs::{distrust, write_atomic};
 use crate::lock::Lock;
 use crate::outcome::{Change, Extra, Failure, HeldBack, RefreshOutcome, Refreshed, Update};
 use crate::time::Time;
@@ -244,7 +244,11 @@ fn read(path: &Path) -> Loaded {
         OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path);
     let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
     match read {
-        Ok(_) => parse(&bytes),
+        // Where anybody can write, anybody can say that all is well.
+        Ok(_) => match path.parent().and_then(distrust) {
+            Some(reason) => Loaded::Unreadable(reason),
+            None => parse(&bytes),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
         Err(error) => Loaded::Unreadable(error.to_string()),
     }
