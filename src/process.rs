@@ -250,9 +250,8 @@ fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) 
     }
     command.args(&invocation.args).stdin(Stdio::null());
     command.process_group(0);
-    for (name, _) in std::env::vars_os() {
-        let lossy = name.to_string_lossy();
-        if lossy.starts_with("LC_") || lossy.starts_with("LANG") || lossy.starts_with("LD_") {
+    for (name, value) in std::env::vars_os() {
+        if is_withheld(&name.to_string_lossy(), &value.to_string_lossy()) {
             command.env_remove(&name);
         }
     }
@@ -262,6 +261,46 @@ fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) 
     let defaults = invocation.env_defaults.iter().copied();
     command.envs(defaults.filter(|(name, _)| std::env::var_os(name).is_none()));
     command
+}
+
+/// Variables that would change the words of a manager, or make it or one of its scripts load or run
+/// what the caller likes: sudo takes the same away (`env_delete` in sudoers(5)). Proxies, APT_CONFIG
+/// and what an administrator's own hooks read stay.
+fn is_withheld(name: &str, value: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
+        "GCONV_",
+    ];
+    const NAMES: &[&str] = &[
+        "CDPATH",
+        "ENV",
+        "FPATH",
+        "GETCONF_DIR",
+        "GLOBIGNORE",
+        "HOSTALIASES",
+        "IFS",
+        "JAVA_TOOL_OPTIONS",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NLSPATH",
+        "NODE_OPTIONS",
+        "NULLCMD",
+        "PATH_LOCALE",
+        "PS4",
+        "READNULLCMD",
+        "RES_OPTIONS",
+        "SHELLOPTS",
+        "TERMCAP",
+        "TERMINFO",
+        "TERMINFO_DIRS",
+        "TERMPATH",
+        "TMPPREFIX",
+        "TZDIR",
+        "ZDOTDIR",
+    ];
+    // A shell takes such a value for a function of its own.
+    let is_function = value.starts_with("() {");
+    is_function || NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program

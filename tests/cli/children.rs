@@ -6,6 +6,22 @@ use serde_json::json;
 use std::process::Stdio;
 use std::time::Duration;
 
+/// What could make a manager or one of its scripts run something of the caller's.
+const WITHHELD: [&str; 12] = [
+    "BASH_ENV",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "HOSTALIASES",
+    "IFS",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYOPT",
+    "SHELLOPTS",
+];
+
 #[test]
 fn a_child_speaks_english_asks_nothing_and_reads_nothing() {
     let world = World::new();
@@ -22,16 +38,23 @@ fn a_child_speaks_english_asks_nothing_and_reads_nothing() {
         command.env(name, "de_DE.UTF-8");
     }
     command.env("LD_LIBRARY_PATH", "/nonexistent").env("LD_BIND_NOW", "1");
+    for name in WITHHELD {
+        command.env(name, "/nonexistent");
+    }
+    command.env("FUNCTION", "() { :; }; echo").env("https_proxy", "http://proxy:1").env("NO_PROXY", "a,b");
     command.env("DEBIAN_FRONTEND", "dialog").env("KEPT", "yes").stdin(Stdio::piped());
     assert_eq!(Ran::of(command).code, 0);
     for verb in ["update", "simulate", "download", "install", "dpkg-query", "apt-cache"] {
         let env = world.read(&format!("env.{verb}"));
         let has = |line: &str| env.lines().any(|found| found == line);
         assert!(has("LC_ALL=C") && has("KEPT=yes"), "{verb}: {env}");
+        assert!(has("https_proxy=http://proxy:1") && has("NO_PROXY=a,b"), "{verb}: {env}");
         let foreign = |line: &&str| {
             (line.starts_with("LC_") && *line != "LC_ALL=C")
                 || line.starts_with("LANG")
                 || line.starts_with("LD_")
+                || line.starts_with("FUNCTION")
+                || WITHHELD.iter().any(|name| line.starts_with(&format!("{name}=")))
         };
         assert_eq!(env.lines().find(foreign), None, "{verb}");
         assert_eq!(world.read(&format!("stdin.{verb}")), "/dev/null\n", "{verb}");
