@@ -256,6 +256,11 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// A text of any form without what stands between `//` and `@` in a URL.
+pub fn without_passwords(text: &str) -> String {
+    text.split_inclusive(char::is_whitespace).map(without_credentials).collect()
+}
+
 fn without_credentials(word: &str) -> String {
     let Some(start) = word.find("://").map(|at| at + 3) else {
         return word.to_string();
@@ -284,6 +289,7 @@ mod tests {
             "'http://host:80/x http://host/y@z"
         );
         assert_eq!(one_line("https://user@h"), "https://h");
+        assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
     }
 
     #[test]

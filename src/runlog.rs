@@ -1,5 +1,6 @@
 //! The package manager's own output, one file per run.
 
+use crate::outcome::without_passwords;
 use crate::process::{Capture, End, Finished, Invocation};
 use crate::time::Time;
 use std::fs::{File, OpenOptions};
@@ -78,8 +79,8 @@ impl RunLog {
             End::Flooded => "ended by us: too much output".to_string(),
             End::Interrupted(signal) => format!("ended by us: {signal}"),
         };
-        let stdout = if at_once { "" } else { &finished.stdout };
-        let (stderr, seconds) = (&finished.stderr, finished.elapsed.as_secs_f64());
+        let stdout = if at_once { String::new() } else { without_passwords(&finished.stdout) };
+        let (stderr, seconds) = (without_passwords(&finished.stderr), finished.elapsed.as_secs_f64());
         let _ = write!(files.out, "{stdout}--- stderr\n{stderr}--- {end} after {seconds:.2} s\n");
     }
 }
