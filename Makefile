@@ -15,7 +15,7 @@ need = missing=; for name in $(1); do \
 	done; [ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; }
 
-.PHONY: build run test bench completions install
+.PHONY: build run test faults bench completions install
 
 build:
 	@$(call need,$(BUILD_NEEDS))
@@ -38,6 +38,11 @@ test:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked
+
+# Every attack of tests/faults whole, of which `make test` runs a quick share; says how much was tried.
+faults:
+	@$(call need,$(TEST_NEEDS))
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
 
 # status beside check_apt, refresh beside apt-get update, and the size of the program.
 bench:

@@ -1,0 +1,122 @@
+//! We run as root: nothing of another user's is followed, and nothing of ours is a trap.
+
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+use crate::tally::tried;
+use crate::world::World;
+
+/// A state directory made unsafe in some way; only root can make it somebody else's.
+fn unsafe_directories() -> Vec<(&'static str, World)> {
+    let made = |spoil: &dyn Fn(&World)| {
+        let world = World::new();
+        spoil(&world);
+        world
+    };
+    let mode = |world: &World, mode| {
+        std::fs::create_dir_all(world.state_dir()).unwrap();
+        std::fs::set_permissions(world.state_dir(), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    assert!(rustix::process::geteuid().is_root(), "this test must run as root");
+    vec![
+        (
+            "symbolic link",
+            made(&|world| {
+                std::fs::create_dir(world.path("elsewhere")).unwrap();
+                symlink(world.path("elsewhere"), world.state_dir()).unwrap();
+            }),
+        ),
+        (
+            "belongs to user 65534",
+            made(&|world| {
+                mode(world, 0o755);
+                chown(world.state_dir(), Some(65534), Some(65534)).unwrap();
+            }),
+        ),
+        ("by others", made(&|world| mode(world, 0o777))),
+        ("by others", made(&|world| mode(world, 0o1777))),
+        (
+            "by others",
+            made(&|world| {
+                mode(world, 0o775);
+                chown(world.state_dir(), Some(0), Some(65534)).unwrap();
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn a_state_directory_of_somebody_elses_is_refused_before_anything_runs() {
+    let mut count = 0;
+    for verb in ["refresh", "refresh --if-stale", "apply", "apply --dry-run", "status --refresh"] {
+        for (words, world) in unsafe_directories() {
+            let doc = world.json(verb);
+            assert_eq!(doc["exit_code"], 3, "{verb}, {words}: {doc}");
+            assert!(doc["reason"].as_str().unwrap().contains(words), "{verb}, {words}: {doc}");
+            assert_eq!(world.read("calls"), "", "{verb}, {words}");
+            assert_eq!(world.state_files(), [""; 0], "{verb}, {words}");
+            assert!(!world.path("elsewhere/lock").exists(), "{verb}, {words}");
+            count += 1;
+        }
+    }
+    tried(count, "runs in a state directory that others could have prepared");
+}
+
+#[test]
+fn a_state_that_anybody_could_have_written_is_unknown() {
+    let world = World::new();
+    world.write_state(&crate::machine::fresh_state(10));
+    assert_eq!(world.json("status")["exit_code"], 0);
+    std::fs::set_permissions(world.state_dir(), PermissionsExt::from_mode(0o777)).unwrap();
+    let doc = world.json("status");
+    assert_eq!(doc["exit_code"], 3, "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("by others"), "{doc}");
+}
+
+/// Secrets that a source's address may hold, in every place where a manager can print them.
+#[test]
+fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
+    let secret = "s3cr3t-pa55";
+    let world = World::new();
+    let address = format!("http://user:{secret}@mirror.example/debian");
+    world.on(
+        "update",
+        &format!(
+            "echo 'Hit:1 {address} stable InRelease'
+             echo 'Err:2 {address}-security stable-security InRelease'
+             echo '  404  Not Found [IP: 127.0.0.1 80]'
+             echo 'E: Failed to fetch {address}-security/dists/x/InRelease  404  Not Found' >&2
+             exit 100"
+        ),
+    );
+    world.on(
+        "download",
+        &format!("echo 'E: Failed to fetch {address}/pool/x.deb  404  Not Found' >&2; exit 100"),
+    );
+    let mut count = 0;
+    for run in ["refresh", "refresh --verbose", "apply", "apply --verbose", "apply --strict"] {
+        for format in ["text", "json"] {
+            let ran = world.run(&format!("{run} --format {format}"));
+            assert!(
+                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+                "{run}: {}{}",
+                ran.stdout,
+                ran.stderr
+            );
+            count += 1;
+        }
+    }
+    for format in ["text", "json", "nagios", "openmetrics"] {
+        let ran = world.run(&format!("status --history --format {format}"));
+        assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{format}: {}", ran.stdout);
+        count += 1;
+    }
+    for name in ["state.json", "history.jsonl", "lock"] {
+        let text = world.read(&format!("state/{name}"));
+        assert!(!text.contains(secret), "{name}: {text}");
+    }
+    for entry in std::fs::read_dir(world.state_dir().join("log")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(secret), "{text}");
+    }
+    tried(count, "runs with a password in the address of a source");
+}
