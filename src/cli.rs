@@ -1,6 +1,7 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
 use crate::backend::MANAGERS;
+use crate::status::alert::Alert;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -153,6 +154,26 @@ pub struct StatusArgs {
     /// List the last runs
     #[arg(long)]
     pub history: bool,
+    /// Age from which the exit code is 1; the same as --max-age
+    #[arg(short, long, value_name = "DUR", value_parser = duration, conflicts_with = "max_age")]
+    pub warning: Option<Duration>,
+    /// Age from which the exit code is 2
+    #[arg(short, long, value_name = "DUR", value_parser = duration)]
+    pub critical: Option<Duration>,
+    /// Let something else change the exit code too: updates, security, reboot or apply [=warning, or
+    /// critical] (may be repeated)
+    #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
+    pub alert: Vec<Alert>,
+    /// Write the result to this file, replaced in one step, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl StatusArgs {
+    /// Age up to which the index counts as fresh.
+    pub fn max_age(&self) -> Duration {
+        self.warning.unwrap_or(self.freshness.max_age)
+    }
 }
 
 /// `linux-patch apply`.

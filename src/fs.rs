@@ -15,7 +15,15 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
 pub fn write_atomic(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
-    let temporary = dir.join(format!(".{name}.new"));
+    replace(dir, name, &format!(".{name}.new"), content)
+}
+
+/// Likewise, by a temporary file of this name.
+///
+/// # Errors
+/// The step that failed and the path; the old file is then untouched.
+pub fn replace(dir: &Path, name: &str, temporary: &str, content: &[u8]) -> Result<()> {
+    let temporary = dir.join(temporary);
     let target = dir.join(name);
     remove_if_there(&temporary)?;
     let written = (|| {

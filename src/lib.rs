@@ -26,7 +26,7 @@ pub mod status;
 pub mod time;
 
 use clap::error::ErrorKind;
-use cli::{Cli, Format, Verb};
+use cli::{Cli, Format, StatusArgs, Verb};
 use exit_code::ExitCode;
 use report::Report;
 use std::ffi::OsString;
@@ -88,7 +88,10 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             }
         }
     };
-    report.finish(global.format, global.quiet)
+    match &cli.verb {
+        Verb::Status(StatusArgs { output: Some(path), .. }) => report.finish_in(path, global.format),
+        _ => report.finish(global.format, global.quiet),
+    }
 }
 
 /// clap's many lines as one that names the argument and what to do.

@@ -8,12 +8,16 @@ mod text;
 use crate::cli::Format;
 use crate::display::error_mark;
 use crate::exit_code::ExitCode;
+use crate::fs::replace;
 use crate::history::Entry;
 use crate::outcome::{Change, Failure, counted, one_line};
 use crate::output::write_patiently;
 use crate::state::{Loaded, State, Verdict};
+use crate::status::alert::graver;
 use crate::status::{self, Unfinished};
 use crate::time::Time;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the reader of a result may take none of it before the rest is dropped.
@@ -34,6 +38,10 @@ pub struct Report {
     pub now: Time,
     /// Age in seconds up to which the index counts as fresh.
     pub max_age: i64,
+    /// Age in seconds from which the exit code is 2, where there is one.
+    pub critical_age: Option<i64>,
+    /// What was to be alerted of and holds, beside the verdict.
+    pub alerts: Vec<String>,
     /// The state, where it could be read.
     pub state: Option<Box<State>>,
     /// Whether packages changed since the pending updates were counted.
@@ -121,6 +129,8 @@ impl Report {
             verdict,
             now: Time::now(),
             max_age: max_age.as_secs() as i64,
+            critical_age: None,
+            alerts: Vec::new(),
             pending_outdated: seen.is_some_and(status::pending_is_outdated),
             reboot_required: seen.is_some_and(status::restart_required),
             unfinished: seen.and_then(status::unfinished),
@@ -138,6 +148,8 @@ impl Report {
             verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
             now: Time::now(),
             max_age: 0,
+            critical_age: None,
+            alerts: Vec::new(),
             state: None,
             pending_outdated: false,
             reboot_required: false,
@@ -149,6 +161,12 @@ impl Report {
     /// Whether the run could not start.
     pub fn is_refusal(&self) -> bool {
         matches!(self.detail, Detail::Refused)
+    }
+
+    /// Adds an alert, which can only make the exit code graver.
+    pub fn raise(&mut self, level: ExitCode, words: String) {
+        self.exit = graver(self.exit, level);
+        self.alerts.push(one_line(&words));
     }
 
     /// Sets the error of a refresh or an apply.
@@ -171,6 +189,28 @@ impl Report {
             // A refusal is an error message, told on standard error.
             Format::Text if self.is_refusal() || (quiet && self.exit == ExitCode::Fresh) => None,
             Format::Text => Some(text::render(self, quiet)),
+        }
+    }
+
+    /// Writes the result to a file in one step and gives the exit code; one that cannot be written
+    /// is told, and nothing can then be said: 3.
+    pub fn finish_in(&self, path: &Path, format: Format) -> ExitCode {
+        let here = |dir: &Path| dir.as_os_str().is_empty();
+        let dir = path.parent().map(|dir| if here(dir) { Path::new(".") } else { dir });
+        let written = match (self.render(format, false), dir.zip(path.file_name().and_then(OsStr::to_str))) {
+            (Some(text), Some((dir, name))) => {
+                // More than one may write it at once, unlike the state.
+                let temporary = format!(".{name}.{}", std::process::id());
+                replace(dir, name, &temporary, text.as_bytes())
+            }
+            // A refusal in text is told on standard error alone.
+            (None, _) => Ok(()),
+            (_, None) => Err(anyhow::anyhow!("{} is no file", path.display())),
+        };
+        match written {
+            Ok(()) if !self.is_refusal() => self.exit,
+            Ok(()) => self.finish(Format::Text, false),
+            Err(error) => Report::refused(self.command, format!("{error:#}")).finish(Format::Text, false),
         }
     }
 

@@ -1,11 +1,13 @@
 //! `linux-patch status`: what the state says, in a millisecond. No lock, no child, no root.
 
-use crate::cli::{Format, Global, RefreshArgs, StatusArgs};
+pub mod alert;
+
+use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
 use crate::report::{Detail, Report};
 use crate::state::{Loaded, State, Verdict, judge, load};
-use crate::time::Time;
+use crate::time::{Time, span};
 use crate::{backend, history, holder, reboot, refresh};
 use std::time::Duration;
 
@@ -17,9 +19,11 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     if let Some(Err(reason)) = global.manager.as_deref().map(backend::by_name) {
         return Report::refused("status", reason);
     }
+    let max_age = args.max_age();
     let mut loaded = load(&global.state_dir);
-    if args.refresh && verdict(&loaded, args.freshness.max_age).code != ExitCode::Fresh {
-        let refresh_args = RefreshArgs { if_stale: false, freshness: args.freshness, splay: None };
+    if args.refresh && verdict(&loaded, max_age).code != ExitCode::Fresh {
+        let freshness = Freshness { max_age, ..args.freshness };
+        let refresh_args = RefreshArgs { if_stale: false, freshness, splay: None };
         // Text and JSON of the refresh itself are not shown: the status below is the result.
         let refreshed = refresh::run(global, &refresh_args);
         if refreshed.is_refusal() {
@@ -27,8 +31,17 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         }
         loaded = load(&global.state_dir);
     }
-    let verdict = verdict(&loaded, args.freshness.max_age);
-    let mut report = Report::new("status", verdict.code, verdict.reason, loaded, args.freshness.max_age);
+    let verdict = verdict(&loaded, max_age);
+    let mut report = Report::new("status", verdict.code, verdict.reason, loaded, max_age);
+    report.critical_age = args.critical.map(|age| age.as_secs() as i64);
+    if report.critical_age.is_some_and(|most| verdict.age.is_some_and(|age| age > most)) {
+        report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
+    }
+    for alert in &args.alert {
+        if let Some((level, words)) = alert.of(&report) {
+            report.raise(level, words);
+        }
+    }
     let wants_history = args.history && matches!(global.format, Format::Text | Format::Json);
     report.detail =
         Detail::Status { history: wants_history.then(|| history::last(&global.state_dir, RUNS_SHOWN)) };

@@ -29,6 +29,7 @@ pub(super) fn render(report: &Report) -> String {
         Detail::Refused => {}
         Detail::Status { history } => {
             put("max_age_seconds", json!(report.max_age));
+            put("alerts", json!(report.alerts));
             put("last_attempt", json!(state.and_then(|state| state.last_attempt.as_ref())));
             put("apply", json!(state.map(|state| &state.apply)));
             let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);

@@ -6,9 +6,11 @@ use crate::outcome::one_line;
 pub(super) fn render(report: &Report) -> String {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
     let mut words = vec![report.reason.clone()];
+    // What makes the service red comes first.
+    words.splice(0..0, report.alerts.iter().cloned());
     words.extend(report.pending_words());
     words.extend(report.unfinished_words());
-    if report.reboot_required {
+    if report.reboot_required && !report.alerts.iter().any(|alert| alert == "restart required") {
         words.push("restart required".to_string());
     }
     // "U" is the guidelines' word for a value that could not be determined.
@@ -17,7 +19,12 @@ pub(super) fn render(report: &Report) -> String {
     // An outdated count is never shown as current.
     let counted = pending.filter(|_| !report.pending_outdated);
     let perfdata = [
-        format!("age={};{};;0", value(report.verdict.age.map(|age| format!("{age}s"))), report.max_age),
+        format!(
+            "age={};{};{};0",
+            value(report.verdict.age.map(|age| format!("{age}s"))),
+            report.max_age,
+            report.critical_age.map(|age| age.to_string()).unwrap_or_default()
+        ),
         format!("pending={};;;0", number(counted.map(|pending| pending.count))),
         format!("security={};;;0", number(counted.and_then(|pending| pending.security))),
         format!("held_back={};;;0", number(counted.map(|pending| pending.held_back.len()))),

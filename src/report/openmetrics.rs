@@ -9,7 +9,7 @@ pub(super) fn render(report: &Report) -> String {
     let state = report.state.as_deref();
     page.family("cache_status", "Verdict on the package index; the one that holds has the value 1.");
     for code in [ExitCode::Fresh, ExitCode::Stale, ExitCode::Failed, ExitCode::Unknown] {
-        page.sample("cache_status", &[("status", code.word())], i64::from(code == report.exit));
+        page.sample("cache_status", &[("status", code.word())], i64::from(code == report.verdict.code));
     }
     page.gauge(
         "exit_code",

@@ -9,6 +9,7 @@ mod formats;
 mod guard;
 mod kill9;
 mod machine;
+mod monitoring;
 mod options;
 mod retry;
 mod signals;
