@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Plan};
+use super::{Backend, Plan, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -14,12 +14,7 @@ pub const BACKEND: Backend = Backend {
     name: "dnf",
     programs: &["dnf", "dnf-3", "dnf4"],
     systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
-    package_databases: &[
-        "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-        "/var/lib/rpm/rpmdb.sqlite",
-        "/var/lib/rpm/Packages.db",
-        "/var/lib/rpm/Packages",
-    ],
+    package_databases: rpm::DATABASES,
     source_config: &[
         "/etc/yum.repos.d",
         "/etc/yum/repos.d",
@@ -29,7 +24,7 @@ pub const BACKEND: Backend = Backend {
         "/etc/yum/vars",
     ],
     index: &["/var/cache/dnf", "/etc/dnf/modules.d", "/etc/dnf/plugins"],
-    locks: &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"],
+    locks: rpm::LOCKS,
     pid_files: &[
         "/var/cache/dnf/metadata_lock.pid",
         "/var/cache/dnf/download_lock.pid",
@@ -43,8 +38,8 @@ pub const BACKEND: Backend = Backend {
     locate: None,
     parse_places: |usual, _| usual,
     knows_security: true,
-    is_package_name,
-    plain_name: listing::plain_name,
+    is_package_name: rpm::is_package_name,
+    plain_name: rpm::plain_name,
     refresh,
     judge: refresh::judge,
     pending_of_refresh: |finished| Some(listing::pending(&finished.stdout)),
@@ -64,8 +59,8 @@ pub const BACKEND: Backend = Backend {
     install_began,
     ended_well,
     classify: words::classify,
-    list_installed: |_| listing::list_installed(),
-    parse_installed: |text, _| listing::parse_installed(text),
+    list_installed: |_| rpm::list_installed(),
+    parse_installed: |text, _| rpm::parse_installed(text),
     progress: |_| None,
 };
 
@@ -177,39 +172,9 @@ fn ended_well(finished: &Finished) -> bool {
         && counts.next_back().is_some_and(|(step, of)| step == of)
 }
 
-/// What rpm takes as a name, with an architecture or without. No group (`@core`), no path, no
-/// pattern.
-fn is_package_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_that_rpm_takes_as_names_are_accepted() {
-        for name in ["tb-hello", "libstdc++", "glibc.i686", "python3.11", "NetworkManager", "compat_x"] {
-            assert!(is_package_name(name), "{name}");
-        }
-        for name in [
-            "",
-            "-y",
-            "--allowerasing",
-            "@core",
-            "a b",
-            "/usr/bin/sh",
-            "*",
-            "foo*",
-            "foo\n",
-            "fóo",
-            "a=1",
-            "a>1",
-        ] {
-            assert!(!is_package_name(name), "{name:?}");
-        }
-    }
 
     #[test]
     fn a_plan_becomes_options_before_the_word_upgrade() {

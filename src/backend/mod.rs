@@ -4,6 +4,7 @@
 mod apt;
 mod detection;
 mod dnf;
+mod rpm;
 
 pub use detection::{by_name, detect, installed};
 

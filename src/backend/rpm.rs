@@ -1,0 +1,152 @@
+//! What all managers of rpm packages have in common: names, the package database, what is
+//! installed.
+
+use super::{Installed, InstalledPackage};
+use crate::outcome::{Extra, Update};
+use crate::process::Invocation;
+use std::collections::HashMap;
+
+/// The package database, where Fedora and its relatives have had it.
+pub const DATABASES: &[&str] = &[
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/Packages.db",
+    "/var/lib/rpm/Packages",
+];
+
+/// Its lock.
+pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
+
+/// A pending update of a list that does not say what is installed.
+pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
+    Update {
+        name: listed_name(name, arch),
+        installed: None,
+        candidate: candidate.to_string(),
+        security: None,
+        source: Some(source.to_string()),
+        extra: Extra::new(),
+    }
+}
+
+/// The 32-bit packages of a 64-bit PC stand beside those of the same name; every other
+/// architecture is the native one, or none.
+fn is_foreign(arch: &str) -> bool {
+    cfg!(target_arch = "x86_64") && (arch == "athlon" || (arch.starts_with('i') && arch.ends_with("86")))
+}
+
+/// A name as our lists have it, with the architecture only where it is not the native one.
+pub fn listed_name(name: &str, arch: &str) -> String {
+    if is_foreign(arch) { format!("{name}.{arch}") } else { name.to_string() }
+}
+
+/// `glibc.i686` without its architecture.
+pub fn plain_name(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((plain, arch)) if is_foreign(arch) => plain,
+        _ => name,
+    }
+}
+
+/// What rpm takes as a name, with an architecture or without. No group (`@core`), no path, no
+/// pattern.
+pub fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+/// `EPOCHNUM` is 0 where a package has none.
+pub fn list_installed() -> Invocation {
+    let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n";
+    Invocation {
+        program: "rpm",
+        args: ["-qa", "--qf", format].map(str::to_owned).to_vec(),
+        ..Invocation::default()
+    }
+}
+
+/// Reads that list. Kernels and modules for them are installed beside each other, and the newest
+/// one counts; of any other package two versions are left behind by an install that was cut off.
+pub fn parse_installed(stdout: &str) -> Installed {
+    let mut installed = Installed::new();
+    let mut times: HashMap<String, (u64, Vec<u64>)> = HashMap::new();
+    for line in stdout.lines() {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [name, arch, version, time] = fields[..] else { continue };
+        if name == "gpg-pubkey" {
+            continue;
+        }
+        let key = listed_name(name, arch);
+        let version = version.strip_prefix("0:").unwrap_or(version);
+        let age = (time.trim().parse().unwrap_or(0), numbers(version));
+        let known = times.get(&key);
+        let is_broken = known.is_some() && !stands_beside_others(name);
+        if known.is_some_and(|known| *known > age) {
+            if let Some(package) = installed.get_mut(&key) {
+                package.is_broken |= is_broken;
+            }
+            continue;
+        }
+        times.insert(key.clone(), age);
+        let package = InstalledPackage {
+            version: version.to_string(),
+            architecture: arch.to_string(),
+            is_broken,
+            is_held: false,
+        };
+        let before = installed.insert(key.clone(), package);
+        if let (Some(before), Some(now)) = (before, installed.get_mut(&key)) {
+            now.is_broken |= before.is_broken;
+        }
+    }
+    installed
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    let parts = version.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().unwrap_or(u64::MAX)).collect()
+}
+
+/// The packages of dnf's default for `installonlypkgs`, by name.
+fn stands_beside_others(name: &str) -> bool {
+    name.starts_with("kernel") || name.starts_with("kmod-") || name.contains("-kmod")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_rpm_takes_as_names_are_accepted() {
+        for name in ["tb-hello", "libstdc++", "glibc.i686", "python3.11", "NetworkManager", "compat_x"] {
+            assert!(is_package_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "-y",
+            "--allowerasing",
+            "@core",
+            "a b",
+            "/usr/bin/sh",
+            "*",
+            "foo*",
+            "foo\n",
+            "fóo",
+            "a=1",
+            "a>1",
+        ] {
+            assert!(!is_package_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn two_versions_are_a_sign_of_a_cut_off_install_except_for_kernels() {
+        let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:2-1\t5\nkernel\tx86_64\t0:5.14-9\t9\nkernel\tx86_64\t0:5.14-2\t3\nb\tnoarch\t1:1-1\t5\n";
+        let installed = parse_installed(text);
+        assert!(installed["a"].is_broken);
+        assert_eq!(installed["a"].version, "2-1");
+        assert!(!installed["kernel"].is_broken);
+        assert_eq!(installed["kernel"].version, "5.14-9");
+        assert_eq!(installed["b"].version, "1:1-1");
+    }
+}
