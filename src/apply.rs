@@ -135,7 +135,13 @@ impl Run<'_> {
             }
         }
         info!("an earlier install was cut off; repairing it");
-        let invocation = (self.backend.repair)(self.session.places());
+        let installed = self.before.clone().unwrap_or_default();
+        let Some(invocation) = (self.backend.repair)(self.session.places(), &installed) else {
+            // Nothing is half done; what is missing this run installs.
+            self.cut_off = None;
+            self.applied.repaired = true;
+            return Ok(());
+        };
         self.session.committed = true;
         let label = "repairing an interrupted install";
         let finished = self.session.run(label, &invocation, &Limits::default());
@@ -464,6 +470,7 @@ mod tests {
             version: version.to_string(),
             architecture: "all".to_string(),
             is_broken: false,
+            leftovers: Vec::new(),
             is_held: false,
         };
         packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()

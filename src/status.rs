@@ -2,6 +2,7 @@
 
 pub mod alert;
 
+use crate::backend::Installed;
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
@@ -114,6 +115,9 @@ pub fn unfinished(state: &State) -> Option<Unfinished> {
         is_running: same_boot && holder::holds_a_lock(apply.pid),
         since: apply.started_at,
         phase: apply.phase.clone(),
-        repair: driven(state).map(|backend| (backend.repair)(&backend.usual_places()).line()),
+        repair: driven(state).and_then(|backend| {
+            let repair = (backend.repair)(&backend.usual_places(), &Installed::new());
+            repair.map(|invocation| invocation.line())
+        }),
     })
 }

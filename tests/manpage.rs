@@ -491,7 +491,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
         let is_real = options.iter().any(|option| option == word || option.starts_with(&format!("{word}=")));
         assert!(is_real, "apt is not given {word}");
     }
-    let repair = (apt.repair)(&apt.usual_places()).line();
+    let repair = (apt.repair)(&apt.usual_places(), &Default::default()).unwrap().line();
     assert!(repair.starts_with("dpkg ") && repair.ends_with(" --configure -a"), "{repair}");
 }
 

@@ -33,7 +33,7 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
     // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
     journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
-    repair,
+    repair: |places, _| Some(repair(places)),
     locate: Some(locate),
     parse_places,
     knows_security: true,

@@ -34,7 +34,7 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &[],
     // None: what was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
-    repair: |_| repair(),
+    repair: |_, _| Some(repair()),
     locate: None,
     parse_places: |usual, _| usual,
     knows_security: true,

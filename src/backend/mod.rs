@@ -42,8 +42,9 @@ pub struct Backend {
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
-    /// What repairs an install that was cut off.
-    pub repair: fn(&Places) -> Invocation,
+    /// What repairs an install that was cut off, given what is installed; `None` where the next
+    /// install mends all there is to mend.
+    pub repair: fn(&Places, &Installed) -> Option<Invocation>,
     /// Asks the manager for its own idea of [`Places`], where it has one.
     pub locate: Option<fn() -> Invocation>,
     /// Reads the answer over the usual places.
@@ -154,6 +155,8 @@ pub struct InstalledPackage {
     pub architecture: String,
     /// Whether an install of it was begun and not ended.
     pub is_broken: bool,
+    /// Other versions of it in the package database, which an install that was cut off left there.
+    pub leftovers: Vec<String>,
     /// Whether the administrator holds it.
     pub is_held: bool,
 }

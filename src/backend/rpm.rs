@@ -82,8 +82,9 @@ pub fn parse_installed(stdout: &str) -> Installed {
         let known = times.get(&key);
         let is_broken = known.is_some() && !stands_beside_others(name);
         if known.is_some_and(|known| *known > age) {
-            if let Some(package) = installed.get_mut(&key) {
-                package.is_broken |= is_broken;
+            if let Some(package) = installed.get_mut(&key).filter(|_| is_broken) {
+                package.is_broken = true;
+                package.leftovers.push(version.to_string());
             }
             continue;
         }
@@ -92,11 +93,14 @@ pub fn parse_installed(stdout: &str) -> Installed {
             version: version.to_string(),
             architecture: arch.to_string(),
             is_broken,
+            leftovers: Vec::new(),
             is_held: false,
         };
         let before = installed.insert(key.clone(), package);
         if let (Some(before), Some(now)) = (before, installed.get_mut(&key)) {
             now.is_broken |= before.is_broken;
+            now.leftovers = before.leftovers;
+            now.leftovers.extend(is_broken.then_some(before.version));
         }
     }
     installed
@@ -144,6 +148,8 @@ mod tests {
         let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:2-1\t5\nkernel\tx86_64\t0:5.14-9\t9\nkernel\tx86_64\t0:5.14-2\t3\nb\tnoarch\t1:1-1\t5\n";
         let installed = parse_installed(text);
         assert!(installed["a"].is_broken);
+        assert_eq!(installed["a"].leftovers, ["1-1"]);
+        assert!(installed["kernel"].leftovers.is_empty());
         assert_eq!(installed["a"].version, "2-1");
         assert!(!installed["kernel"].is_broken);
         assert_eq!(installed["kernel"].version, "5.14-9");
