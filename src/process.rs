@@ -7,7 +7,7 @@ use rustix::process::{
 };
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -39,6 +39,8 @@ pub struct Invocation {
     /// Where set, the child inherits a descriptor for machine-readable progress, and this
     /// argument, with `{}` replaced by its number, goes first.
     pub status_arg: Option<&'static str>,
+    /// What it reads from its standard input; `/dev/null` where that is nothing.
+    pub input: &'static str,
 }
 
 impl Invocation {
@@ -48,6 +50,9 @@ impl Invocation {
         for arg in &self.args {
             line.push(' ');
             line.push_str(arg);
+        }
+        if !self.input.is_empty() {
+            line.push_str(&format!(" <<<{:?}", self.input));
         }
         line
     }
@@ -143,7 +148,7 @@ pub struct Glimpse<'a> {
     pub ignored_signal: Option<&'static str>,
 }
 
-/// Runs a command to its end. Its standard input is /dev/null and it speaks English: LC_ALL is
+/// Runs a command to its end. Its standard input is the one given, never ours, and it speaks English: LC_ALL is
 /// C, and LANGUAGE, which overrules even that for some managers, is not there.
 ///
 /// # Errors
@@ -166,7 +171,8 @@ pub fn run(
 
     // By our PATH, not by the longer one that the child gets: what is not on it is not there.
     let program = find(invocation.program).ok_or(io::ErrorKind::NotFound)?;
-    let mut command = command(&program, invocation, status_file.as_ref());
+    let input = input_file(invocation.input)?;
+    let mut command = command(&program, invocation, status_file.as_ref(), input);
     command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
     // A group member that makes a session of its own must not escape the deadline: it becomes
     // our child when its parent dies, and is found again.
@@ -241,7 +247,12 @@ pub fn ask(invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
     run(invocation, limits, &Capture::in_memory()?, &mut |_| {})
 }
 
-fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) -> Command {
+fn command(
+    program: &Path,
+    invocation: &Invocation,
+    status_file: Option<&File>,
+    input: Option<File>,
+) -> Command {
     let mut command = Command::new(program);
     command.arg0(invocation.program);
     if let (Some(arg), Some(file)) = (invocation.status_arg, status_file) {
@@ -249,6 +260,9 @@ fn command(program: &Path, invocation: &Invocation, status_file: Option<&File>) 
         command.args(["-o", &arg.replace("{}", &number)]);
     }
     command.args(&invocation.args).stdin(Stdio::null());
+    if let Some(input) = input {
+        command.stdin(input);
+    }
     command.process_group(0);
     for (name, value) in std::env::vars_os() {
         if is_withheld(&name.to_string_lossy(), &value.to_string_lossy()) {
@@ -321,6 +335,17 @@ fn path_with_sbin() -> OsString {
         }
     }
     std::env::join_paths(dirs).unwrap_or(path)
+}
+
+/// A file with this text, to be read from its beginning.
+fn input_file(text: &str) -> io::Result<Option<File>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut file = File::from(rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(Some(file))
 }
 
 /// A file in memory that, unlike all our others, stays open in the child under its number.
@@ -462,6 +487,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_command_is_to_read_it_reads_also_by_name() {
+        for script in ["cat", "cat /proc/self/fd/0"] {
+            let invocation = Invocation { input: "one\ntwo\n", ..shell(script) };
+            let capture = Capture::in_memory().unwrap();
+            let done = run(&invocation, &Limits::default(), &capture, &mut |_| {}).unwrap();
+            assert_eq!(done.stdout, "one\ntwo\n", "{script}");
+        }
+        assert_eq!(run_for("cat", Duration::from_secs(5)).stdout, "");
+    }
+
+    #[test]
     fn a_daemon_that_keeps_the_output_open_is_not_waited_for() {
         let done = run_for("sleep 5 & echo done", Duration::from_secs(4));
         assert_eq!((done.end, &*done.stdout), (End::Code(0), "done\n"));
@@ -513,7 +549,7 @@ mod tests {
         invocation.status_arg = Some("{}");
         // sh takes "-o N" as an option of its own, so the number is looked up instead.
         let file = inherited_file().unwrap();
-        let command = command(Path::new("sh"), &invocation, Some(&file));
+        let command = command(Path::new("sh"), &invocation, Some(&file), None);
         let args: Vec<_> = command.get_args().collect();
         assert_eq!(args[1], &*file.as_raw_fd().to_string());
         assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");

@@ -87,6 +87,7 @@ fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
         env: ENV,
         env_defaults: ENV_DEFAULTS,
         status_arg: Some("APT::Status-Fd={}"),
+        ..Invocation::default()
     }
 }
 
@@ -175,7 +176,7 @@ fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
 fn repair(places: &Places) -> Invocation {
     let mut args = admin_dir(places);
     args.extend(["--force-confdef", "--force-confold", "--configure", "-a"].map(str::to_owned));
-    Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, status_arg: None }
+    Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, ..Invocation::default() }
 }
 
 /// dpkg's option for a database that is not in its usual place.

@@ -79,13 +79,7 @@ const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 
 fn dnf(options: &[&str], words: &[&str]) -> Invocation {
     let args = std::iter::once(EXIT_ON_LOCK).chain(options.iter().copied()).chain(words.iter().copied());
-    Invocation {
-        program: "dnf",
-        args: args.map(str::to_owned).collect(),
-        env: ENV,
-        env_defaults: &[],
-        status_arg: None,
-    }
+    Invocation { program: "dnf", args: args.map(str::to_owned).collect(), env: ENV, ..Invocation::default() }
 }
 
 /// `-v` makes dnf name each repository whose metadata it has, which nothing else does; `check-update`
