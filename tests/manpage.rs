@@ -22,12 +22,15 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--allow-releaseinfo-change", "apt-get"),
     ("--allowerasing", "dnf"),
     ("--best", "dnf"),
+    ("--cleanup-only", "yum-complete-transaction"),
     ("--configure", "dpkg"),
     ("--duplicates", "dnf"),
     ("--force-confdef", "dpkg"),
     ("--force-confold", "dpkg"),
+    ("--nodeps", "rpm"),
     ("--now", "systemctl"),
     ("--release", "cargo"),
+    ("--skip-broken", "yum"),
     ("--with-new-pkgs", "apt-get"),
 ];
 

@@ -50,7 +50,7 @@ pub const BACKEND: Backend = Backend {
     lists_installed: false,
     lists_refreshed_only: true,
     ask_origins: |_| listing::ask_advisories(),
-    parse_origins: listing::advisories,
+    parse_origins: rpm::advisories,
     list_needs,
     selection: None,
     download,

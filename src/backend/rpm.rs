@@ -1,8 +1,8 @@
 //! What all managers of rpm packages have in common: names, the package database, what is
 //! installed.
 
-use super::{Installed, InstalledPackage};
-use crate::outcome::{Extra, Update};
+use super::{Installed, InstalledPackage, Origin};
+use crate::outcome::{Extra, Update, one_line};
 use crate::process::Invocation;
 use std::collections::HashMap;
 
@@ -116,6 +116,38 @@ fn stands_beside_others(name: &str) -> bool {
     name.starts_with("kernel") || name.starts_with("kmod-") || name.contains("-kmod")
 }
 
+/// The older versions that an install which was cut off left in the package database, as rpm
+/// takes them as arguments.
+pub fn leftovers(installed: &Installed) -> Vec<String> {
+    let packages = installed.iter().filter(|(_, package)| package.is_broken);
+    let named = packages.flat_map(|(name, package)| {
+        let plain = plain_name(name);
+        package.leftovers.iter().map(move |version| {
+            let version = version.rsplit(':').next().unwrap_or(version);
+            format!("{plain}-{version}.{}", package.architecture)
+        })
+    });
+    named.collect()
+}
+
+/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
+/// from a repository that keeps no advisories, or none for it: nothing is told of it.
+pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+    for line in stdout.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [advisory, kind, package] = words[..] else { continue };
+        let Some((rest, arch)) = package.rsplit_once('.') else { continue };
+        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
+        found.entry(listed_name(name, arch)).or_default().push(Origin {
+            source: one_line(advisory),
+            is_security: kind.ends_with("/Sec.") || kind == "security",
+            is_candidate: false,
+        });
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +186,11 @@ mod tests {
         assert!(!installed["kernel"].is_broken);
         assert_eq!(installed["kernel"].version, "5.14-9");
         assert_eq!(installed["b"].version, "1:1-1");
+    }
+
+    #[test]
+    fn advisories_tell_of_packages_by_name() {
+        let found = advisories("X-1 Important/Sec. tb-sec-2.0-1.noarch\nX-2 bugfix tb-a-b-1:2.0-1.noarch\n");
+        assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
     }
 }

@@ -1,11 +1,9 @@
 //! Reading what dnf lists: pending updates, the table of a transaction, advisories.
 
 use super::ENV;
-use crate::backend::Origin;
 use crate::backend::rpm::{listed_name, update};
-use crate::outcome::{Extra, HeldBack, Listing, Update, one_line};
+use crate::outcome::{Extra, HeldBack, Listing, Update};
 use crate::process::Invocation;
-use std::collections::HashMap;
 
 /// Reads `check-update`: the table begins below an empty line. A package that obsoletes another
 /// comes in its place; the last section says which.
@@ -135,24 +133,6 @@ pub fn ask_advisories() -> Invocation {
     Invocation { program: "dnf", args: args.map(str::to_owned).to_vec(), env: ENV, ..Invocation::default() }
 }
 
-/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
-/// from a repository that keeps no advisories, or none for it: nothing is told of it.
-pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
-    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
-    for line in stdout.lines() {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [advisory, kind, package] = words[..] else { continue };
-        let Some((rest, arch)) = package.rsplit_once('.') else { continue };
-        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
-        found.entry(listed_name(name, arch)).or_default().push(Origin {
-            source: one_line(advisory),
-            is_security: kind.ends_with("/Sec.") || kind == "security",
-            is_candidate: false,
-        });
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,11 +155,5 @@ mod tests {
         let names: Vec<_> = pending(text).updates.into_iter().map(|update| update.name).collect();
         assert_eq!(names, ["a", "grub", "c"]);
         assert!(pending("Last metadata expiration check: 0:00:01 ago.\n").is_empty());
-    }
-
-    #[test]
-    fn advisories_tell_of_packages_by_name() {
-        let found = advisories("X-1 Important/Sec. tb-sec-2.0-1.noarch\nX-2 bugfix tb-a-b-1:2.0-1.noarch\n");
-        assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
     }
 }
