@@ -59,7 +59,7 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
     let by_signal = matches!(finished.end, End::Signal(_)) && (backend.ended_well)(finished);
     if !matches!(finished.end, End::Code(_)) && !by_signal {
         "killed".to_string()
-    } else if words.contains(&"check-update") || words.contains(&"makecache") {
+    } else if ["check-update", "makecache", "shell"].iter().any(|word| words.contains(word)) {
         let listing = (backend.pending_of_refresh)(finished).unwrap_or_default();
         format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
     } else if words.contains(&"updateinfo") {

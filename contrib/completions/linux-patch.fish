@@ -25,7 +25,8 @@ function __fish_linux_patch_using_subcommand
 end
 
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''"
+dnf\t''
+yum\t''"
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -42,7 +43,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l max-
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l splay -d 'Wait a share of this time first, constant per host (for cron)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''"
+dnf\t''
+yum\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -59,7 +61,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l 
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, reboot or apply [=warning, or critical] (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l output -d 'Write the result to this file, replaced in one step, instead of standard output' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''"
+dnf\t''
+yum\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -78,7 +81,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
-dnf\t''"
+dnf\t''
+yum\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'

@@ -5,6 +5,7 @@ mod apt;
 mod detection;
 mod dnf;
 mod rpm;
+mod yum;
 
 pub use detection::{by_name, detect, installed};
 
@@ -162,7 +163,7 @@ pub struct InstalledPackage {
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.
-pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND];
+pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND, &yum::BACKEND];
 
 impl Backend {
     /// Everything whose change can change what is pending.
