@@ -17,3 +17,4 @@ mod state_file;
 mod status;
 mod usage;
 mod world;
+mod yum;

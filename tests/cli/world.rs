@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 2] = ["dnf", "rpm"];
+pub const OTHERS: [&str; 3] = ["dnf", "rpm", "yum"];
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip
 /// of a test would upgrade the machine it runs on.
@@ -36,6 +36,16 @@ for word; do
         upgrade | dist-upgrade) [ "$verb" != apt-get ] || verb=install ;;
     esac
 done
+# yum's words mean other things than apt-get's.
+case "${0##*/} $*" in
+    "yum "*" shell "*) verb=yum-refresh ;;
+    "yum "*" check-update") verb=yum-pending ;;
+    "yum "*" updateinfo "*) verb=yum-advisories ;;
+    "yum "*" --assumeno "*) verb=yum-list ;;
+    "yum "*" --downloadonly "*) verb=yum-download ;;
+    "yum "*) verb=yum-install ;;
+    "rpm -e "*) verb=rpm-erase ;;
+esac
 # Not echo: dpkg-query's format has backslashes.
 printf '%s\n' "$$ $verb $*" >>"$world/calls"
 count=0
@@ -109,6 +119,25 @@ impl World {
         for quiet in ["apt-cache", "apt-config", "apt-get", "dpkg", "shutdown"] {
             world.on(quiet, "exit 0");
         }
+        world
+    }
+
+    /// A machine of yum's with two updates pending, on which everything goes well.
+    pub fn of_yum() -> World {
+        let world = World::new();
+        for fake in ["yum", "rpm"] {
+            world.install_fake(fake);
+        }
+        let installed = |hello: &str, world: &str| {
+            format!("tb-hello\tnoarch\t0:{hello}-1\t5\ntb-world\tnoarch\t0:{world}-1\t5\n")
+        };
+        world.write("installed", &installed("1.0", "1.0"));
+        world.write("installed.after", &installed("3.0", "2.0"));
+        world.on("rpm", "cat $world/installed");
+        world.on("yum-refresh", &replay_of("yum", "3.4.3-v-c2-refresh"));
+        world.on("yum-advisories", "exit 0");
+        world.on("yum-download", &replay_of("yum", "3.4.3-v-c3-download-after"));
+        world.on("yum-install", &format!("{INSTALL_ALL}; {}", replay_of("yum", "3.4.3-v-c3-install-after")));
         world
     }
 
@@ -242,20 +271,29 @@ impl World {
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_linux-patch");
 
+/// What a script does to have all updates installed.
+pub const INSTALL_ALL: &str = "cp $world/installed.after $world/installed";
+
 /// The path of a recording.
-fn fixture(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/apt").join(format!("{name}.txt"));
+fn fixture(manager: &str, name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(manager);
+    let path = dir.join(format!("{name}.txt"));
     assert!(path.exists(), "there is no recording {name}");
     path
 }
 
 /// A script that does what was recorded.
 pub fn replay(name: &str) -> String {
-    format!("replay '{}'", fixture(name).display())
+    replay_of("apt", name)
+}
+
+/// Likewise, of another manager.
+pub fn replay_of(manager: &str, name: &str) -> String {
+    format!("replay '{}'", fixture(manager, name).display())
 }
 
 fn recording_stdout(name: &str) -> String {
-    let text = std::fs::read_to_string(fixture(name)).unwrap();
+    let text = std::fs::read_to_string(fixture("apt", name)).unwrap();
     text.split("--- stdout\n").nth(1).unwrap().split("--- stderr\n").next().unwrap().to_string()
 }
 

@@ -1,0 +1,243 @@
+//! yum 3.4, which no Debian has: fakes that print and exit as the real one was recorded.
+
+use crate::machine::signal;
+use crate::world::{INSTALL_ALL, Ran, World, replay_of, until};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+fn play(case: &str) -> String {
+    replay_of("yum", &format!("3.4.3-{case}"))
+}
+
+fn run(world: &World, args: &str) -> Value {
+    world.json(&format!("{args} --manager yum"))
+}
+
+fn changed(doc: &Value) -> Vec<String> {
+    let packages = doc["packages"].as_array().unwrap().iter();
+    packages.map(|package| format!("{} {}", package["name"].as_str().unwrap(), package["to"])).collect()
+}
+
+const VERBS: [&str; 4] = ["yum-refresh", "yum-download", "yum-install", "rpm-erase"];
+
+fn counts(world: &World) -> [usize; 4] {
+    VERBS.map(|verb| world.count(verb))
+}
+
+#[test]
+fn one_start_refreshes_names_the_repositories_and_lists_what_is_pending() {
+    let world = World::of_yum();
+    world.on("yum-refresh", &format!("cat >$world/asked; {}", play("v-a1-refresh")));
+    world.on("yum-advisories", &play("v-a2-updateinfo"));
+    let doc = run(&world, "refresh");
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(0), &json!("fresh")), "{doc}");
+    let ids: Vec<_> =
+        doc["sources"].as_array().unwrap().iter().map(|source| source["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["base", "extra"]);
+    assert_eq!((&doc["pending"]["count"], &doc["pending"]["security"]), (&json!(6), &json!(1)), "{doc}");
+    let asked = world.read("asked");
+    assert_eq!(asked.lines().collect::<Vec<_>>(), ["repolist disabled", "check-update", "repolist all"]);
+    let names = doc["pending"]["packages"].to_string();
+    assert!(!names.contains("\"tb-old\""), "what is obsoleted is no update: {names}");
+    run(&world, "refresh");
+    assert_eq!([world.count("yum-refresh"), world.count("yum-advisories")], [2, 1], "nothing had changed");
+}
+
+#[test]
+fn a_repository_that_was_left_out_is_never_called_fresh() {
+    let rows = [
+        ("v-b-404", 1, "fetch"),
+        ("v-b-hang", 1, "network"),
+        ("v-b-hadcache-404", 1, "fetch"),
+        // yum kept the index that it had, and said so only in passing.
+        ("v-b-hadcache-primary-404", 1, "fetch"),
+        ("v-b-hadcache-primary-flipped", 1, "fetch"),
+        ("v-b-hadcache-html", 1, "fetch"),
+        ("v-k-bad-url-refresh", 1, "config"),
+        ("v-k-mirrorlist-down-refresh", 1, "network"),
+        ("v-k-mirrors-all-down-refresh", 1, "fetch"),
+        ("v-b-all-404", 2, "fetch"),
+        // Not a word.
+        ("v-h-full-refresh", 2, "other"),
+        ("v-k-no-baseurl-refresh", 2, "config"),
+        ("v-k-no-repository-refresh", 2, "config"),
+        ("v-k-broken-file-refresh", 2, "config"),
+        ("v-k-unsigned-index-refresh", 2, "auth"),
+    ];
+    for (case, code, class) in rows {
+        let world = World::of_yum();
+        world.on("yum-refresh", &play(case));
+        let doc = run(&world, "refresh");
+        assert_eq!(
+            (&doc["exit_code"], &doc["error"]["class"]),
+            (&json!(code), &json!(class)),
+            "{case}: {doc}"
+        );
+        let last = &world.state()["last_cache_update"];
+        assert_eq!(*last, Value::Null, "{case}");
+    }
+}
+
+#[test]
+fn a_mirror_that_failed_where_another_did_not_is_no_failure() {
+    for case in ["v-k-mirror-fallback-refresh", "v-k-many-urls-refresh", "v-k-disabled-refresh"] {
+        let world = World::of_yum();
+        world.on("yum-refresh", &play(case));
+        assert_eq!(run(&world, "refresh")["exit_code"], 0, "{case}");
+    }
+}
+
+#[test]
+fn an_apply_refreshes_downloads_and_installs() {
+    let world = World::of_yum();
+    let doc = run(&world, "apply");
+    assert_eq!(doc["exit_code"], 0, "{doc}");
+    assert_eq!(changed(&doc), ["tb-hello \"3.0-1\"", "tb-world \"2.0-1\""]);
+    assert_eq!(counts(&world), [1, 1, 1, 0]);
+    let install = &world.calls("yum-install")[0];
+    assert!(install.ends_with(" --skip-broken -y -C update"), "{install}");
+}
+
+#[test]
+fn after_a_partial_refresh_the_rest_is_installed_without_the_stale_repository() {
+    let world = World::of_yum();
+    world.on("yum-refresh", &play("v-b-404"));
+    let doc = run(&world, "apply");
+    assert_eq!(doc["exit_code"], 1, "{doc}");
+    for verb in ["yum-download", "yum-install"] {
+        assert!(world.calls(verb)[0].contains(" --disablerepo=extra "), "{verb}");
+    }
+}
+
+#[test]
+fn a_stale_index_is_healed_by_one_retry() {
+    for case in ["v-c1-stale-download", "v-h-package-flip", "v-h-package-hang", "v-h-package-refused"] {
+        let world = World::of_yum();
+        world.on_call("yum-download", 1, &play(case));
+        let doc = run(&world, "apply");
+        assert_eq!((&doc["exit_code"], &doc["retried"]), (&json!(0), &json!(true)), "{case}: {doc}");
+        assert_eq!(counts(&world), [2, 2, 1, 0], "{case}");
+    }
+}
+
+#[test]
+fn no_other_failure_of_a_download_is_retried() {
+    for (case, class) in [("v-h-full-download", "space"), ("v-k-unsigned-download", "auth")] {
+        let world = World::of_yum();
+        world.on("yum-download", &play(case));
+        let doc = run(&world, "apply");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!(class)), "{case}: {doc}");
+        assert_eq!(counts(&world), [1, 1, 0, 0], "{case}");
+    }
+}
+
+#[test]
+fn a_script_that_failed_is_told_whatever_the_exit_code() {
+    // %post: yum exits with 0, and all is installed. %pre: it says Complete!, and one is not.
+    let world = World::of_yum();
+    world.on("yum-install", &format!("{INSTALL_ALL}; {}", play("v-f-post-fails")));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("script")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("%post(tb-brk-2.0-1.noarch) scriptlet failed"), "{doc}");
+    assert_eq!(changed(&doc).len(), 2);
+
+    let world = World::of_yum();
+    let one = "sed -i 's/\\(tb-hello.*\\)1.0/\\13.0/' $world/installed";
+    world.on("yum-install", &format!("{one}; {}", play("v-f-pre-fails")));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("script")), "{doc}");
+    assert_eq!(changed(&doc), ["tb-hello \"3.0-1\""]);
+}
+
+#[test]
+fn an_install_that_a_signal_could_not_stop_is_done_and_no_failure() {
+    let done = "v-g3-install-in-scriptlet-sigterm";
+    let world = World::of_yum();
+    world.on("yum-install", &format!("{INSTALL_ALL}; {}", play(done)));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]), (&json!(0), &Value::Null), "{doc}");
+    assert_eq!(changed(&doc).len(), 2);
+
+    // The same words, but the packages say otherwise.
+    let world = World::of_yum();
+    world.on("yum-install", &play(done));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["packages"]), (&json!(2), &json!([])), "{doc}");
+}
+
+#[test]
+fn a_signal_in_the_download_installs_nothing() {
+    let world = World::of_yum();
+    world.on("yum-download", "touch $world/running; sleep 30");
+    let child = world.spawn("apply --format json --manager yum");
+    until("the download runs", || world.path("running").exists());
+    signal(&child, Signal::TERM);
+    let doc = Ran::end(child).json();
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
+    assert_eq!(counts(&world), [1, 1, 0, 0]);
+}
+
+#[test]
+fn the_lock_of_another_yum_is_waited_for() {
+    let world = World::of_yum();
+    world.on_call("yum-refresh", 1, &play("v-e1-locked-refresh"));
+    world.on_call("yum-download", 1, &play("v-e1-locked-download"));
+    world.on_call("yum-install", 1, &play("v-e1-locked-install"));
+    let ran = world.run("apply --format json --manager yum");
+    let doc = ran.json();
+    assert_eq!((&doc["exit_code"], &doc["retried"]), (&json!(0), &json!(false)), "{doc}");
+    assert_eq!(counts(&world), [2, 2, 2, 0]);
+    assert!(ran.stderr.contains("another copy is running as pid"), "{}", ran.stderr);
+    for call in world.calls("yum-refresh") {
+        assert!(call.contains(" --setopt=exit_on_lock=1 "), "yum would wait for ever: {call}");
+    }
+
+    let world = World::of_yum();
+    world.on("yum-refresh", &play("v-e1-locked-refresh"));
+    let doc = run(&world, "refresh --timeout 2");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
+}
+
+#[test]
+fn what_cannot_be_updated_is_left_out_and_named() {
+    let world = World::of_yum();
+    world.on("yum-download", &play("v-f02-broken-dependency-download"));
+    let one = "sed -i 's/\\(tb-hello.*\\)1.0/\\12.0/' $world/installed";
+    world.on("yum-install", &format!("{one}; {}", play("v-f02-broken-dependency-install")));
+    let ran = world.run("apply --format json --manager yum");
+    assert_eq!(ran.json()["exit_code"], 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("tb-world stays as it is: its dependencies cannot be met"), "{}", ran.stderr);
+    assert_eq!(changed(&ran.json()), ["tb-hello \"2.0-1\""]);
+}
+
+#[test]
+fn a_cut_off_install_is_repaired_by_removing_what_is_old_and_nothing_else() {
+    let world = World::of_yum();
+    let twice = "tb-hello\tnoarch\t0:1.0-1\t5\ntb-hello\tnoarch\t0:3.0-1\t9\ntb-world\tnoarch\t0:1.0-1\t5\n";
+    world.write("installed", twice);
+    world.on("rpm-erase", "sed -i '1d' $world/installed");
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["repaired"]), (&json!(0), &json!(true)), "{doc}");
+    let erased = &world.calls("rpm-erase")[0];
+    assert!(erased.ends_with(" -e --nodeps tb-hello-1.0-1.noarch"), "{erased}");
+    assert_eq!(changed(&doc), ["tb-world \"2.0-1\""]);
+}
+
+#[test]
+fn only_security_updates_come_when_only_they_are_asked_for() {
+    let world = World::of_yum();
+    world.write("installed.after", "tb-hello\tnoarch\t0:1.0-1\t5\ntb-world\tnoarch\t0:2.0-1\t5\n");
+    world.on(
+        "yum-advisories",
+        "echo X-1 Important/Sec. tb-world-2.0-1.noarch; echo X-2 bugfix tb-hello-3.0-1.noarch",
+    );
+    let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n tb-world noarch 2.0-1 base 5 k\\n\\nTransaction Summary\\n'";
+    world.on("yum-list", &format!("{table}; echo Exiting on user command; exit 1"));
+    world.on("yum-download", table);
+    let doc = run(&world, "apply --security");
+    assert_eq!(doc["exit_code"], 0, "{doc}");
+    assert_eq!(changed(&doc), ["tb-world \"2.0-1\""]);
+    for verb in ["yum-download", "yum-install"] {
+        assert!(world.calls(verb)[0].contains(" --exclude=tb-hello update"), "{verb}");
+    }
+}
