@@ -409,8 +409,9 @@ fn wait_for_lock(
             break Err(Failure::new(Class::Interrupted, text));
         }
         match backend.lock_holder() {
-            None => break Ok(()),
-            still => holder = still,
+            // Trying again with no time left would only look like a manager that is too slow.
+            None if Instant::now() < until => break Ok(()),
+            still => holder = still.or(holder),
         }
     };
     patience.set(patience.get().saturating_sub(started.elapsed()));
