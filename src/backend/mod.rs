@@ -4,6 +4,7 @@
 mod apt;
 mod detection;
 mod dnf;
+mod librepo;
 mod rpm;
 mod yum;
 

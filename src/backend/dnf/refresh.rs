@@ -1,7 +1,8 @@
 //! Judging `dnf -v check-update --refresh` repository by repository: its exit code is 100 where
 //! updates are pending, and 0 where no repository answered.
 
-use super::words::{classify, known, reason_class};
+use super::words::classify;
+use crate::backend::librepo::{known, reason_class};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::process::Finished;
 use std::collections::BTreeMap;

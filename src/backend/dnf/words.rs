@@ -1,5 +1,6 @@
 //! Reading dnf's and rpm's error lines.
 
+use crate::backend::librepo::{KEYS, has, is_space, known, reason_class};
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Finished};
 
@@ -85,11 +86,6 @@ fn failure(finished: &Finished) -> Option<Failure> {
     Some(Failure::new(class, text))
 }
 
-/// A reason that says something, before one that only says that every mirror was tried.
-pub fn known(first: Failure, other: Failure) -> Failure {
-    if first.class == Class::Other { other } else { first.more_decisive(other) }
-}
-
 fn is_error(line: &str) -> bool {
     let words =
         ["Error: ", "Error:", "RPM: error: ", "error: ", "[Errno ", "Config error: ", "GPG key ", NO_KEY];
@@ -112,66 +108,6 @@ fn download(text: &str, finished: &Finished) -> Failure {
     match failure.class {
         Class::Other => Failure { class: Class::Fetch, ..failure },
         _ => failure,
-    }
-}
-
-fn has(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
-}
-
-fn is_space(text: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "No space left on device",
-        "more space needed on",
-        "more space on the",
-        "more inodes",
-        "enough free space",
-        "Read-only file system",
-        "Disk quota exceeded",
-    ];
-    // librepo words a full disk as a failed transfer: "Failed writing received data to disk".
-    has(text, WORDS) || text.contains("Curl error (23)")
-}
-
-/// What is said of keys and signatures, and the names of their files.
-const KEYS: &[&str] = &[
-    "repomd.xml.asc",
-    "repomd.xml.key",
-    "RPM-GPG-KEY",
-    "GPG signature",
-    "GPG verification",
-    "ignature verification",
-    "GPG check FAILED",
-    "GPG key",
-    "is not signed",
-    "Failing package is",
-    "bad signature",
-];
-
-/// What is said of a file that is not there, or not as it was announced. A page of a login portal
-/// is a `parser error` too.
-const DAMAGED: &[&str] =
-    &["Status code: ", "checksum doesn't match", "Inconsistent server data", "parser error: "];
-
-/// The class of the reason that librepo gives for one file it could not fetch.
-pub fn reason_class(text: &str) -> Class {
-    let curl = text.split_once("Curl error (").and_then(|(_, rest)| rest.split_once(')'));
-    if is_space(text) {
-        Class::Space
-    } else if text.contains("interrupted by a signal") {
-        Class::Interrupted
-    } else if has(text, KEYS) {
-        // A 404 on a key or a signature too: no refresh mends that.
-        Class::Auth
-    } else if has(text, &["Cannot find a valid baseurl", "No URLs in mirrorlist", "Bad option"]) {
-        Class::Config
-    } else if let Some((code, _)) = curl {
-        // A protocol error, a partial file, a range, a local file that is not there.
-        if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
-    } else if has(text, DAMAGED) {
-        Class::Fetch
-    } else {
-        Class::Other
     }
 }
 
