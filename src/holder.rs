@@ -24,6 +24,12 @@ pub fn holds_a_lock(of: u32) -> bool {
     Path::new(&format!("/proc/{of}")).exists() && table.lines().filter_map(pid).any(|pid| pid == of)
 }
 
+/// Whether a process surely holds no lock that the kernel knows of.
+pub fn holds_no_lock(of: u32) -> bool {
+    let table = std::fs::read_to_string("/proc/locks");
+    table.is_ok_and(|table| !table.lines().filter_map(pid).any(|pid| pid == of))
+}
+
 /// Names the live process whose number stands in one of `files`. A file that a dead process left
 /// behind names nobody.
 pub fn of_pid_files(files: &[&str]) -> Option<String> {

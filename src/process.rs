@@ -1,10 +1,11 @@
 //! Running one command: its own process group, output to files, a deadline, signals. Knows
 //! nothing about packages.
 
+mod ending;
+
 use crate::signals;
-use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid, waitpid,
-};
+use ending::{children, still_waits, terminate};
+use rustix::process::Pid;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,12 +13,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
 
-/// Time between the polite and the final signal.
-const GRACE: Duration = Duration::from_secs(5);
 /// How often the loop looks at deadline, signals and progress; the end of the child is noticed
 /// at once.
 const TICK: Duration = Duration::from_millis(100);
@@ -70,6 +69,9 @@ pub struct Limits {
     /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
     /// signal is only noted.
     pub interruptible: bool,
+    /// Likewise when it prints a line that says that it waits for a lock of others, and holds none
+    /// itself: for that we wait, inside a budget. An install too: it has not begun then.
+    pub waits: Option<fn(&str) -> bool>,
 }
 
 impl Limits {
@@ -92,6 +94,8 @@ pub enum End {
     Stalled,
     /// We ended it because it printed more than a report can be.
     Flooded,
+    /// We ended it because it waited for a lock that another process holds.
+    Waiting,
     /// We ended it because we received this signal.
     Interrupted(&'static str),
 }
@@ -109,6 +113,19 @@ pub struct Finished {
     pub status: String,
     /// Wall time from start to end, or until we decided to end it.
     pub elapsed: Duration,
+}
+
+impl Finished {
+    /// This command and the one that was run after it, as one that printed what both did.
+    pub fn followed_by(self, next: Finished) -> Finished {
+        Finished {
+            end: next.end,
+            stdout: self.stdout + &next.stdout,
+            stderr: self.stderr + &next.stderr,
+            status: self.status + &next.status,
+            elapsed: self.elapsed + next.elapsed,
+        }
+    }
 }
 
 /// The files that take a command's output: never pipes, because a daemon left behind keeps a
@@ -188,12 +205,14 @@ pub fn run(
     let mut status_line = String::new();
     let mut moved = (String::new(), Instant::now());
     let mut took = None;
+    let mut waits = false;
     let end = loop {
         let ended = child.wait_timeout(TICK)?;
         let output = out.lines() + &err.lines();
         if let Some(line) = status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned)) {
             status_line = line;
         }
+        waits |= limits.waits.is_some_and(|waits| output.lines().any(waits));
         let signal = signals::received();
         watch(&Glimpse {
             output: &output,
@@ -217,6 +236,8 @@ pub fn run(
             End::Stalled
         } else if limits.may_end() && out.size() + err.size() > MOST_OUTPUT {
             End::Flooded
+        } else if std::mem::take(&mut waits) && still_waits(group) {
+            End::Waiting
         } else {
             continue;
         };
@@ -367,52 +388,6 @@ fn progress_mark(status: &str) -> &str {
     status.split(':').nth(2).unwrap_or(status)
 }
 
-/// Ends the whole group: TERM (and CONT for a stopped one), after the grace KILL; then every
-/// process that left the group and became our child.
-fn terminate(child: &mut Child, group: Pid, strangers: &[Pid]) {
-    for signal in [Signal::TERM, Signal::KILL] {
-        // ESRCH: nobody left, which is what we want.
-        let _ = kill_process_group(group, signal);
-        let _ = kill_process_group(group, Signal::CONT);
-        let until = Instant::now() + GRACE;
-        while Instant::now() < until {
-            let reaped = !matches!(child.try_wait(), Ok(None));
-            if reaped {
-                // Members that lost their parent are our children now, and stay in the group
-                // until somebody takes their exit codes.
-                while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
-                if test_kill_process_group(group).is_err() {
-                    return end_adopted(strangers);
-                }
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-    end_adopted(strangers);
-}
-
-/// Kills the processes that made a session of their own and lost their parent to us, and what
-/// they leave behind in turn.
-fn end_adopted(strangers: &[Pid]) {
-    // A process that forks faster than we kill must not keep us for ever.
-    for _ in 0..1000 {
-        let adopted: Vec<_> = children().into_iter().filter(|pid| !strangers.contains(pid)).collect();
-        if adopted.is_empty() {
-            return;
-        }
-        for pid in adopted {
-            let _ = kill_process(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-        }
-    }
-}
-
-/// Our own children.
-fn children() -> Vec<Pid> {
-    let listed = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-    listed.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
-}
-
 /// Reads what others append to a file, without moving the offset that the child shares.
 struct Tail<'a> {
     file: &'a File,
@@ -469,11 +444,11 @@ fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Invocation {
+    pub fn shell(script: &str) -> Invocation {
         Invocation { program: "sh", args: vec!["-c".into(), script.into()], ..Invocation::default() }
     }
 
-    fn run_for(script: &str, budget: Duration) -> Finished {
+    pub fn run_for(script: &str, budget: Duration) -> Finished {
         let limits = Limits { budget: Some(budget), ..Limits::default() };
         let capture = Capture::in_memory().unwrap();
         run(&shell(script), &limits, &capture, &mut |_| {}).unwrap()
@@ -502,25 +477,6 @@ mod tests {
         let done = run_for("sleep 5 & echo done", Duration::from_secs(4));
         assert_eq!((done.end, &*done.stdout), (End::Code(0), "done\n"));
         assert!(done.elapsed < Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_spent_budget_ends_the_whole_group_even_when_it_ignores_term() {
-        let script = "trap '' TERM; sleep 30 & echo $!; wait; sleep 30";
-        let done = run_for(script, Duration::from_millis(300));
-        assert_eq!(done.end, End::TimedOut);
-        assert!(done.elapsed < GRACE);
-        let pid: i32 = done.stdout.trim().parse().unwrap();
-        let left = rustix::process::test_kill_process(Pid::from_raw(pid).unwrap());
-        assert!(left.is_err(), "the sleeping child is still there");
-    }
-
-    #[test]
-    fn a_group_that_ends_at_once_is_not_waited_for() {
-        let started = Instant::now();
-        let done = run_for("sleep 30 & sleep 30", Duration::from_millis(300));
-        assert_eq!(done.end, End::TimedOut);
-        assert!(started.elapsed() < GRACE, "the grace was waited out for processes that were gone");
     }
 
     #[test]

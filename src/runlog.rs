@@ -77,6 +77,7 @@ impl RunLog {
             End::TimedOut => "ended by us: out of time".to_string(),
             End::Stalled => "ended by us: no progress".to_string(),
             End::Flooded => "ended by us: too much output".to_string(),
+            End::Waiting => "ended by us: it waited for a lock".to_string(),
             End::Interrupted(signal) => format!("ended by us: {signal}"),
         };
         let stdout = if at_once { String::new() } else { without_passwords(&finished.stdout) };

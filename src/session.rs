@@ -95,6 +95,7 @@ impl Session {
         invocation: &Invocation,
         limits: &Limits,
     ) -> Result<Finished, Failure> {
+        let limits = &Limits { waits: Some(self.backend.waits_for_lock), ..*limits };
         let mut told = false;
         let mut phase = self.display.phase(label);
         loop {
@@ -106,7 +107,7 @@ impl Session {
             let watch = &mut |glimpse: &Glimpse| phase.show(glimpse, progress);
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished, at_once);
-            let Some(stopped_at) = stopped_by_lock(self.backend, &finished) else {
+            let Some(stopped_at) = stopped_by_lock(self.backend, invocation, &finished) else {
                 return Ok(finished);
             };
             let holder = self.backend.lock_holder();
@@ -201,13 +202,16 @@ impl Session {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
             interruptible: !self.committed,
+            waits: Some(self.backend.waits_for_lock),
             ..Limits::default()
         };
         let finished = loop {
             let finished = process::ask(invocation, &limits).map_err(|error| {
                 Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
             })?;
-            let Some(stopped_at) = stopped_by_lock(self.backend, &finished) else { break finished };
+            let Some(stopped_at) = stopped_by_lock(self.backend, invocation, &finished) else {
+                break finished;
+            };
             let holder = self.backend.lock_holder();
             wait_for_lock(self.backend, holder, &stopped_at, &self.patience, self.deadline)?;
         };
@@ -226,9 +230,17 @@ impl Session {
         // Taken before: what is changed while the manager reads it counts as changed since.
         let config = fingerprint(self.backend.source_config);
         let database = fingerprint(self.backend.package_databases);
-        let invocation = (self.backend.refresh)(budget);
-        let limits = Limits { deadline, budget: Some(budget), interruptible: true, ..Limits::default() };
-        let run = self.run("refreshing the package index", &invocation, &limits);
+        let mut invocation = (self.backend.refresh)(budget);
+        let label = "refreshing the package index";
+        let mut limits = Limits { deadline, budget: Some(budget), interruptible: true, ..Limits::default() };
+        let mut run = self.run(label, &invocation, &limits);
+        while let Ok(finished) = &run {
+            let Some(next) = (self.backend.refresh_others)(&invocation, finished) else { break };
+            limits.deadline = deadline.or(Some(started + budget));
+            let before = finished.clone();
+            run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
+            invocation = next;
+        }
         let (refreshed, exit_code, listed) = match run {
             Err(failure) => (Refreshed::failed(Vec::new(), failure), None, None),
             Ok(finished) => {
@@ -365,11 +377,19 @@ pub fn not_refreshed(state: &State) -> Vec<String> {
     failed.map(|source| source.id.clone()).collect()
 }
 
-/// The failure of a command that another process's lock stopped before it changed anything.
-fn stopped_by_lock(backend: &Backend, finished: &Finished) -> Option<Failure> {
+/// The failure of a command that another process's lock stopped before it changed anything. Where
+/// no reason was given, and somebody holds a lock, that was it.
+fn stopped_by_lock(backend: &Backend, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
+    if finished.end == End::Waiting {
+        return cut_short(invocation, finished);
+    }
     let by_itself = matches!(finished.end, End::Code(_)) && !(backend.install_began)(finished);
     let failure = if by_itself { (backend.classify)(finished) } else { None };
-    failure.filter(|failure| failure.class == Class::Lock)
+    failure.filter(|failure| match failure.class {
+        Class::Lock => true,
+        Class::Other => backend.lock_holder().is_some(),
+        _ => false,
+    })
 }
 
 /// Beside a state directory of its own, a run keeps its logs there too.

@@ -30,6 +30,7 @@ pub const BACKEND: Backend = Backend {
         "/var/cache/apt/archives/lock",
     ],
     pid_files: &[],
+    waits_for_lock: |_| false,
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
     // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
     journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
@@ -40,6 +41,7 @@ pub const BACKEND: Backend = Backend {
     is_package_name,
     plain_name: |name| name.split(':').next().unwrap_or(name),
     refresh,
+    refresh_others: |_, _| None,
     judge: update::judge,
     pending_of_refresh: |_| None,
     pending: list,

@@ -31,6 +31,7 @@ pub const BACKEND: Backend = Backend {
         "/var/lib/dnf/rpmdb_lock.pid",
     ],
     // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
+    waits_for_lock: |_| false,
     reboot_flags: &[],
     // None: what was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
@@ -41,6 +42,7 @@ pub const BACKEND: Backend = Backend {
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
+    refresh_others: |_, _| None,
     judge: refresh::judge,
     pending_of_refresh: |finished| Some(listing::pending(&finished.stdout)),
     pending,

@@ -39,6 +39,8 @@ pub struct Backend {
     pub locks: &'static [&'static str],
     /// Lock files of the manager that only hold the number of the process.
     pub pid_files: &'static [&'static str],
+    /// Whether a line says that the manager waits for such a lock, which it cannot be told not to.
+    pub waits_for_lock: fn(&str) -> bool,
     /// Files whose existence says that a restart is required.
     pub reboot_flags: &'static [&'static str],
     /// Directory of the manager's journal beside its database, and which file names in it tell of
@@ -59,6 +61,9 @@ pub struct Backend {
     pub plain_name: fn(&str) -> &str,
     /// The refresh, given its whole time budget.
     pub refresh: fn(Duration) -> Invocation,
+    /// The refresh to run next where one stopped at sources that failed, so that the others are
+    /// refreshed too. What they print is read as one.
+    pub refresh_others: fn(&Invocation, &Finished) -> Option<Invocation>,
     /// What a refresh that ended by itself did, source by source.
     pub judge: fn(&Finished) -> Refreshed,
     /// What is pending, where the refresh says that too.
@@ -213,6 +218,7 @@ pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure
             (Class::Timeout, format!("{program} made no more progress and was ended after {span}{last}"))
         }
         End::Flooded => (Class::Other, format!("{program} printed more than a report can be and was ended")),
+        End::Waiting => (Class::Lock, format!("{program} waits for a lock that another process holds")),
         End::Interrupted(signal) => (Class::Interrupted, format!("{signal} received, {program} was stopped")),
         End::Signal(signal) => (Class::Interrupted, format!("{program} was killed by signal {signal}")),
         End::Code(_) => return None,
