@@ -84,11 +84,12 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
 }
 
 /// A short text that changes whenever one of `paths`, or a file directly in one of them that is
-/// a directory, is added, removed or rewritten. It costs a stat each and reads no content.
+/// a directory, is added, removed or rewritten. It costs a stat each and reads no content. `*`
+/// stands for any name.
 pub fn fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
-    for path in paths {
-        for (path, meta) in files(Path::new(path)) {
+    for path in paths.iter().flat_map(|path| places(path)) {
+        for (path, meta) in files(&path) {
             (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
         }
     }
@@ -106,6 +107,13 @@ pub fn newest_change(paths: &[&str]) -> Option<i64> {
             own.into_iter().chain(inner.map(|(_, meta)| meta.mtime()))
         })
         .max()
+}
+
+fn places(path: &str) -> Vec<PathBuf> {
+    match path.contains('*') {
+        true => glob::glob(path).into_iter().flatten().flatten().collect(),
+        false => vec![PathBuf::from(path)],
+    }
 }
 
 /// `path` itself when it is a file, else the plain files directly in it, sorted by name.

@@ -59,10 +59,10 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
     let by_signal = matches!(finished.end, End::Signal(_)) && (backend.ended_well)(finished);
     if !matches!(finished.end, End::Code(_)) && !by_signal {
         "killed".to_string()
-    } else if ["check-update", "makecache", "shell"].iter().any(|word| words.contains(word)) {
+    } else if is_refresh(&words) {
         let listing = (backend.pending_of_refresh)(finished).unwrap_or_default();
         format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
-    } else if words.contains(&"updateinfo") {
+    } else if words.contains(&"updateinfo") || words.contains(&"advisory") {
         let told = (backend.parse_origins)(&finished.stdout);
         let secure = told.values().filter(|of| of.iter().any(|origin| origin.is_security)).count();
         format!("advisories {} security {secure}", told.len())
@@ -77,6 +77,15 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
     } else {
         ended(backend, finished).to_string()
     }
+}
+
+/// dnf 5 is asked for a refresh and for the list of an upgrade at once.
+fn is_refresh(words: &[&str]) -> bool {
+    let all = |wanted: &[&str]| wanted.iter().all(|word| words.contains(word));
+    all(&["check-update"])
+        || all(&["check-upgrade"])
+        || all(&["makecache"])
+        || all(&["--refresh", "--assumeno"])
 }
 
 /// The class of a failure, or `ok`.

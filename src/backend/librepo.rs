@@ -39,13 +39,20 @@ pub const KEYS: &[&str] = &[
     "GPG key",
     "is not signed",
     "Failing package is",
+    "Failed to read key",
+    "Failed to download key",
     "bad signature",
 ];
 
 /// What is said of a file that is not there, or not as it was announced. A page of a login portal
 /// is a `parser error` too.
-const DAMAGED: &[&str] =
-    &["Status code: ", "checksum doesn't match", "Inconsistent server data", "parser error: "];
+const DAMAGED: &[&str] = &[
+    "Status code: ",
+    "checksum doesn't match",
+    "Inconsistent server data",
+    "parser error: ",
+    "Parse error at line",
+];
 
 /// The class of the reason that librepo gives for one file it could not fetch.
 pub fn reason_class(text: &str) -> Class {
@@ -57,6 +64,9 @@ pub fn reason_class(text: &str) -> Class {
     } else if has(text, KEYS) {
         // A 404 on a key or a signature too: no refresh mends that.
         Class::Auth
+    } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
+        // There is no list, which is not one without mirrors.
+        Class::Fetch
     } else if has(text, &["Cannot find a valid baseurl", "No URLs in mirrorlist", "Bad option"]) {
         Class::Config
     } else if let Some((code, _)) = curl {

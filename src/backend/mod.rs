@@ -4,6 +4,7 @@
 mod apt;
 mod detection;
 mod dnf;
+mod dnf5;
 mod librepo;
 mod rpm;
 mod yum;
@@ -169,7 +170,7 @@ pub struct InstalledPackage {
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.
-pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND, &yum::BACKEND];
+pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND];
 
 impl Backend {
     /// Everything whose change can change what is pending.

@@ -20,6 +20,7 @@ pub const BACKEND: Backend = Backend {
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
     // yum knows none: a newer kernel counts.
+    waits_for_lock: |_| false,
     reboot_flags: &[],
     // yum has one, which it also leaves behind where all went well and a signal came. What
     // was cut off shows as duplicates in the package database.
@@ -31,6 +32,7 @@ pub const BACKEND: Backend = Backend {
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
+    refresh_others: |_, _| None,
     judge: refresh::judge,
     pending_of_refresh: |finished| Some(refresh::pending(finished)),
     pending,

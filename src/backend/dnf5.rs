@@ -1,0 +1,234 @@
+//! dnf 5: Fedora since 41, and what follows it. Behaviour measured with dnf5 5.4.
+
+mod listing;
+mod refresh;
+mod words;
+
+use super::{Backend, Plan, rpm};
+use crate::process::{Finished, Invocation};
+use std::time::Duration;
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "dnf5",
+    programs: &["dnf5"],
+    systems: &["fedora"],
+    package_databases: rpm::DATABASES,
+    source_config: &[
+        "/etc/yum.repos.d",
+        "/etc/distro.repos.d",
+        "/usr/share/dnf5/repos.d",
+        "/etc/dnf/repos.override.d",
+        "/usr/share/dnf5/repos.override.d",
+        "/etc/dnf/dnf.conf",
+        "/etc/dnf/libdnf5.conf.d",
+        "/usr/share/dnf5/libdnf.conf.d",
+        "/etc/dnf/vars",
+        "/usr/share/dnf5/vars.d",
+    ],
+    index: &[
+        "/var/cache/libdnf5/*/solv",
+        "/etc/dnf/versionlock.toml",
+        "/etc/dnf/modules.d",
+        "/etc/dnf/vendors.d",
+        "/etc/dnf/libdnf5-plugins",
+    ],
+    locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
+    pid_files: &[],
+    waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
+    // dnf5 knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
+    reboot_flags: &[],
+    // None: what was cut off shows as duplicates in the package database.
+    journal: ("", |_| false),
+    repair: |_, _| Some(repair()),
+    locate: None,
+    parse_places: |usual, _| usual,
+    knows_security: true,
+    is_package_name: rpm::is_package_name,
+    plain_name: rpm::plain_name,
+    refresh,
+    refresh_others: refresh::others,
+    judge: refresh::judge,
+    pending_of_refresh: |finished| {
+        (words::classify(finished).is_none()).then(|| listing::transaction(&finished.stdout))
+    },
+    pending: list,
+    parse_pending: listing::transaction,
+    list,
+    parse_list: listing::transaction,
+    lists_installed: false,
+    lists_refreshed_only: true,
+    ask_origins: |_| listing::ask_advisories(),
+    parse_origins: listing::advisories,
+    list_needs,
+    selection: None,
+    download,
+    plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
+    install,
+    install_began,
+    // A signal that ends dnf5 ends it wherever it is.
+    ended_well: |_| false,
+    classify: words::classify,
+    list_installed: |_| rpm::list_installed(),
+    parse_installed: |text, _| rpm::parse_installed(text),
+    progress: |_| None,
+};
+
+/// The names of repositories stand in a column that is else cut short. The second name is that of
+/// versions before 5.4.
+const ENV: &[(&str, &str)] = &[("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
+
+/// Without a name a repository is called by its identifier.
+const BY_ID: &str = "--setopt=*.name=";
+
+/// dnf5 does not say of a repository that is skipped for a missing key that it was.
+const STRICT: &str = "--setopt=*.skip_if_unavailable=0";
+const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
+
+/// What follows a refresh uses just what was refreshed.
+const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
+
+/// Installs what can be installed, instead of nothing where one update cannot be.
+const WHAT_CAN_BE: &str = "--setopt=best=0";
+
+/// Lists what an upgrade would do: `--assumeno` comes before an `assumeyes` in dnf.conf, and needs
+/// no more than a look at the package database. Should it not, nothing but a test runs.
+const LOOK: &[&str] = &["--assumeno", "--setopt=tsflags=test"];
+
+fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
+    let args = options.iter().chain(words);
+    Invocation {
+        program: "dnf5",
+        args: args.map(|word| word.to_string()).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// One run refreshes and lists: `check-upgrade` names neither what obsoletes something nor what
+/// cannot be installed. With `retries=1` dnf5 asks a silent mirror four times, which makes a third
+/// of the budget.
+fn refresh(budget: Duration) -> Invocation {
+    let silence = (budget.as_secs() / 12).clamp(1, 30);
+    let timeout = format!("--setopt=*.timeout={silence}");
+    let options = ["--refresh", STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
+    dnf5(&[&options, LOOK].concat(), &["upgrade"])
+}
+
+/// `upgrade` removes nothing but what is obsoleted. What lets it remove what is in the way is what
+/// dnf5 itself then proposes; that fails where one update cannot be installed at all.
+fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
+    let (best, full): (&str, &[&str]) =
+        if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
+    let mut invocation = dnf5(options, &[best]);
+    let without = plan.without.iter().map(|source| format!("--disablerepo={source}"));
+    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
+    invocation.args.extend(without.chain(left_out));
+    // What only some commands know must stand behind the command.
+    let words = ["upgrade"].iter().chain(full).chain(more);
+    invocation.args.extend(words.map(|word| word.to_string()));
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+fn list(plan: &Plan) -> Invocation {
+    list_needs(plan, &[])
+}
+
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    upgrade(plan, &[&["-C"], LOOK].concat(), &[], names)
+}
+
+fn download(plan: &Plan) -> Invocation {
+    let options = ["-y", AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
+    upgrade(plan, &options, &["--downloadonly"], &[])
+}
+
+/// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
+fn install(plan: &Plan, _: &Finished) -> Invocation {
+    upgrade(plan, &["-y", "-C"], &[], &[])
+}
+
+/// An install that was cut off leaves both versions of a package in the database, where the next
+/// upgrade does not see the older one. The newer one is installed again, scripts and all.
+fn repair() -> Invocation {
+    let options = ["-y", SKIP, AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
+    dnf5(&options, &["remove", "--duplicates"])
+}
+
+/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified.
+/// `Running transaction` is also printed where rpm's lock then cannot be had, which is said below.
+fn install_began(finished: &Finished) -> bool {
+    let mut lines = finished.stderr.lines().skip_while(|line| *line != "Running transaction");
+    let runs = lines.next().is_some();
+    let mut failed = false;
+    for line in lines {
+        if words::is_bar(line) && !line.contains("] Verify package files ") {
+            return true;
+        }
+        failed |= line.starts_with("Transaction failed: ");
+    }
+    runs && !failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::End;
+
+    fn printed(stderr: &str) -> Finished {
+        Finished {
+            end: End::Code(1),
+            stdout: String::new(),
+            stderr: stderr.to_string(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_plan_becomes_options_before_the_word_upgrade_and_behind_it() {
+        let plan = Plan {
+            full: true,
+            without: vec!["extra".into()],
+            left_out: vec!["tb-a".into()],
+            ..Plan::default()
+        };
+        let line = list_needs(&plan, &["tb-b".to_string()]).line();
+        let end = "--setopt=best=1 --disablerepo=extra --exclude=tb-a upgrade --allowerasing tb-b";
+        assert!(line.ends_with(end), "{line}");
+        let line = download(&Plan::default()).line();
+        assert!(line.ends_with("--setopt=best=0 upgrade --downloadonly"), "{line}");
+    }
+
+    #[test]
+    fn no_list_can_install_anything() {
+        for invocation in [refresh(Duration::from_secs(120)), list(&Plan::default())] {
+            for guard in LOOK {
+                assert!(invocation.args.iter().any(|arg| arg == guard), "{}", invocation.line());
+            }
+        }
+    }
+
+    #[test]
+    fn a_hanging_repository_leaves_the_others_most_of_the_budget() {
+        for (budget, silence) in [(120, 10), (24, 2), (1, 1), (3600, 30)] {
+            let args = refresh(Duration::from_secs(budget)).args;
+            assert!(args.contains(&format!("--setopt=*.timeout={silence}")), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn an_install_has_begun_when_it_prepares_or_says_no_more() {
+        let bar = |name: &str| format!("[1/4] {name}        100% |   0.0   B/s |   1.0   B |  00m00s\n");
+        let failed = "Transaction failed: Rpm transaction failed.\n";
+        let lock = format!("Running transaction\n{failed}");
+        assert!(!install_began(&printed(&lock)));
+        let verified = format!("Running transaction\n{}{failed}", bar("Verify package files"));
+        assert!(!install_began(&printed(&verified)));
+        assert!(install_began(&printed("Running transaction\n")));
+        let prepared = format!("Running transaction\n{}{failed}", bar("Prepare transaction"));
+        assert!(install_began(&printed(&prepared)));
+        assert!(!install_began(&printed(&bar("tb-hello-0:2.0-1.noarch"))));
+    }
+}

@@ -1,0 +1,230 @@
+//! Judging a refresh repository by repository. Run to stop at a repository that fails, dnf5 says
+//! which; run to skip it, it may say nothing. So it stops, and is run again without it.
+
+use super::words::{classify, is_bar, named_repository};
+use crate::backend::librepo::{known, reason_class};
+use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::process::{End, Finished, Invocation};
+use std::collections::BTreeMap;
+
+/// The first line of every run that asks repositories, and the one that follows when it has all.
+const BEGINS: &str = "Updating and loading repositories:";
+const LOADED: &str = "Repositories loaded.";
+
+const WITHOUT: &str = "--disablerepo=";
+
+/// The same refresh without the repositories that failed; none where it reached the end, or where
+/// no repository was at fault.
+pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
+    if !matches!(finished.end, End::Code(_)) || Seen::of(finished).is_loaded {
+        return None;
+    }
+    let failed = Seen::of(finished).failed;
+    let without = failed.keys().map(|id| format!("{WITHOUT}{id}"));
+    let new: Vec<_> = without.filter(|option| !last.args.contains(option)).collect();
+    if new.is_empty() {
+        return None;
+    }
+    let mut next = last.clone();
+    let command = next.args.len() - 1;
+    next.args.splice(command..command, new);
+    Some(next)
+}
+
+/// What a refresh did. Only a repository that was there when all repositories were loaded was
+/// refreshed.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let mut seen = Seen::of(finished);
+    if !seen.is_loaded {
+        // It stopped somewhere: what it had by then is not known.
+        seen.refreshed.clear();
+    }
+    let refreshed = seen.refreshed.into_iter().map(|id| (id, None));
+    let mut sources: BTreeMap<String, Option<Failure>> = refreshed.collect();
+    let of_sources = seen.failed.values().cloned().reduce(Failure::more_decisive);
+    sources.extend(seen.failed.into_iter().map(|(id, failure)| (id, Some(failure))));
+    let failed = sources.values().flatten().count();
+    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    if !seen.is_loaded {
+        let unnamed = || Failure::new(Class::Other, "dnf5 did not say that the repositories are loaded");
+        let stopped = classify(finished).unwrap_or_else(unnamed);
+        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
+        return Refreshed::failed(sources, error);
+    }
+    match of_sources {
+        None if sources.is_empty() => {
+            let error = Failure::new(Class::Config, "dnf5 named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
+        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// What one or more runs said of the repositories.
+struct Seen {
+    /// Whether the last run had all that it was to have.
+    is_loaded: bool,
+    /// Those that the last run asked, less the failed.
+    refreshed: Vec<String>,
+    failed: BTreeMap<String, Failure>,
+}
+
+impl Seen {
+    /// Below the line of a repository stand the mirrors that failed, each with its URL, and last
+    /// why none was left. A repository that another mirror had has no such last line.
+    ///
+    /// ```text
+    /// Updating and loading repositories:
+    ///  extra                     100% |  11.7 KiB/s |  24.0   B |  00m00s
+    /// >>> Status code: 404 for http://127.0.0.2/repodata/repomd.xml (IP: 127.0.0.2) - http://127.0.0.2/repodata/repomd.xml
+    /// >>> Usable URL not found
+    /// Failed to download metadata (baseurl: "http://127.0.0.2/") for repository "extra": Usable URL not found
+    /// ```
+    fn of(finished: &Finished) -> Seen {
+        let mut seen = Seen { is_loaded: false, refreshed: Vec::new(), failed: BTreeMap::new() };
+        let mut current: Option<&str> = None;
+        let mut reasons: BTreeMap<&str, Failure> = BTreeMap::new();
+        let mut last_error: Option<&str> = None;
+        for line in finished.stderr.lines() {
+            if line == BEGINS {
+                (seen.is_loaded, current, last_error) = (false, None, None);
+                seen.refreshed.clear();
+            } else if line == LOADED {
+                seen.is_loaded = true;
+            } else if let Some(bar) = asked(line) {
+                current = repository(bar);
+                seen.refreshed.extend(current.map(str::to_owned));
+            } else if let Some(words) = line.strip_prefix(">>> ") {
+                let Some(id) = current else { continue };
+                let reason = Failure::new(reason_class(words), format!("{id}: {words}"));
+                let cause = match reasons.remove(id) {
+                    Some(before) => known(before, reason),
+                    None => reason,
+                };
+                if !is_of_a_mirror(words) {
+                    seen.fail(id, not_to_be_had(cause.clone()));
+                }
+                reasons.insert(id, cause);
+            } else if !line.starts_with("Is this ok") {
+                // ` No valid source (...) found for repository "x"` stands below a headline.
+                let text = last_error.filter(|_| line.starts_with(' ')).unwrap_or_default();
+                if let Some(id) = named_repository(line).filter(|id| repository(id) == Some(id)) {
+                    let text = format!("{text}{line}");
+                    let of_line = Failure::new(reason_class(&text), text);
+                    let cause =
+                        reasons.get(id).cloned().map_or(of_line.clone(), |cause| known(cause, of_line));
+                    let is_download = line.starts_with("Failed to download ");
+                    seen.fail(id, if is_download { not_to_be_had(cause) } else { cause });
+                }
+                last_error = Some(line);
+            }
+        }
+        let Seen { refreshed, failed, .. } = &mut seen;
+        refreshed.retain(|id| !failed.contains_key(id));
+        seen
+    }
+
+    fn fail(&mut self, id: &str, cause: Failure) {
+        let cause = match self.failed.remove(id) {
+            Some(before) => known(before, cause),
+            None => cause,
+        };
+        self.failed.insert(id.to_string(), cause);
+    }
+}
+
+/// A file that cannot be had, for no reason that is known, is a fetch error.
+fn not_to_be_had(cause: Failure) -> Failure {
+    if cause.class == Class::Other { Failure { class: Class::Fetch, ..cause } } else { cause }
+}
+
+/// What a line of progress is about, also behind a question that nobody answered.
+fn asked(line: &str) -> Option<&str> {
+    let bar = line.strip_prefix("Is this ok [y/N]: ").unwrap_or(line);
+    (bar.starts_with(' ') && is_bar(bar)).then(|| bar.split_whitespace().next()).flatten()
+}
+
+/// A word that can be the identifier of a repository. Keys that are downloaded have lines too.
+fn repository(word: &str) -> Option<&str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (!word.is_empty() && word.len() <= 200 && word.bytes().all(allowed)).then_some(word)
+}
+
+/// `Status code: 404 for URL (IP: ...) - URL`
+fn is_of_a_mirror(words: &str) -> bool {
+    words.rsplit_once(" - ").is_some_and(|(_, url)| url.contains("://") && !url.contains(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn printed(code: i32, stderr: &str) -> Finished {
+        Finished {
+            end: End::Code(code),
+            stdout: String::new(),
+            stderr: stderr.to_string(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn bar(id: &str) -> String {
+        format!(" {id}      100% | 502.4 KiB/s |   3.5 KiB |  00m00s\n")
+    }
+
+    fn ids(refreshed: &Refreshed) -> Vec<(&str, bool)> {
+        refreshed.sources.iter().map(|source| (source.id.as_str(), source.error.is_none())).collect()
+    }
+
+    const GONE: &str = ">>> Status code: 404 for http://a/r.xml (IP: 127.0.0.2) - http://a/r.xml\n>>> Usable URL not found\n";
+
+    #[test]
+    fn the_others_are_refreshed_without_those_that_failed() {
+        let first = format!(
+            "{BEGINS}\n{}{GONE}{}Failed to download metadata (baseurl: \"http://a/\") for repository \"b\": x\n",
+            bar("a"),
+            bar("c")
+        );
+        let finished = printed(1, &first);
+        let next = others(&super::super::refresh(Duration::from_secs(60)), &finished).unwrap();
+        let end = "--disablerepo=a --disablerepo=b upgrade";
+        assert!(next.line().ends_with(end), "{}", next.line());
+        assert_eq!(others(&next, &finished), None, "nothing new failed");
+        assert_eq!(judge(&finished).outcome, RefreshOutcome::Failed);
+        let both = finished.followed_by(printed(1, &format!("{BEGINS}\n{}{LOADED}\n", bar("c"))));
+        assert_eq!(others(&next, &both), None);
+        let judged = judge(&both);
+        assert_eq!(ids(&judged), [("a", false), ("b", false), ("c", true)]);
+        assert_eq!(judged.outcome, RefreshOutcome::Partial);
+        assert_eq!(judged.error.unwrap().class, Class::Fetch);
+    }
+
+    #[test]
+    fn a_mirror_that_another_one_stands_in_for_is_no_failure() {
+        let mirror =
+            ">>> Curl error (7): Could not connect to server for http://a/r.xml [x] - http://a/r.xml\n";
+        let judged = judge(&printed(0, &format!("{BEGINS}\n{}{mirror}{LOADED}\n", bar("a"))));
+        assert_eq!((ids(&judged), judged.outcome), (vec![("a", true)], RefreshOutcome::Fresh));
+    }
+
+    #[test]
+    fn keys_are_no_repositories_and_an_unanswered_question_hides_none() {
+        let text = format!(
+            "{BEGINS}\n{}{}Importing OpenPGP key 0x7E28C160:\nIs this ok [y/N]: {}>>> Signing key not found\n{LOADED}\n",
+            bar("http://a/key"),
+            bar("b"),
+            bar("sig")
+        );
+        assert_eq!(ids(&judge(&printed(0, &text))), [("b", true), ("sig", false)]);
+    }
+
+    #[test]
+    fn an_option_can_not_be_slipped_in_as_a_repository() {
+        let text = format!("{BEGINS}\nFailed to download metadata for repository \"a --foo\": x\n");
+        assert_eq!(others(&super::super::refresh(Duration::ZERO), &printed(1, &text)), None);
+    }
+}

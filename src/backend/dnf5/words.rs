@@ -1,0 +1,184 @@
+//! Reading dnf5's and rpm's error lines.
+
+use super::install_began;
+use crate::backend::librepo::{KEYS, has, is_space, known, reason_class};
+use crate::outcome::{Class, Failure};
+use crate::process::{End, Finished};
+
+/// Why a command of dnf5 or rpm failed. An exit code of 1 is also said where a simulation ended as
+/// it should, and where all is installed but a script failed.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    let scriptlet = |own_only| scriptlet(finished, own_only).map(|line| Failure::new(Class::Script, line));
+    match finished.end {
+        End::Code(0 | 100) => scriptlet(true),
+        End::Code(_) if finished.stderr.lines().any(|line| line.ends_with(ABORTED)) => None,
+        End::Code(_) => Some(failure(finished, scriptlet(false))),
+        _ => scriptlet(true),
+    }
+}
+
+/// `--assumeno` answers every question with no; the question may stand before it.
+const ABORTED: &str = "Operation aborted by the user.";
+
+/// A line of progress: ` base   100% |   1.0 MiB/s |   5.1 KiB |  00m00s`.
+pub fn is_bar(line: &str) -> bool {
+    line.starts_with(['[', ' ']) && line.contains("% | ") && line.matches(" | ").count() >= 3
+}
+
+/// `... for repository "extra": ...`
+pub fn named_repository(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("repository \"").or_else(|| line.split_once("repo \""))?;
+    rest.split_once('"').map(|(id, _)| id)
+}
+
+/// The line that tells of a failed script. Everything of a transaction, also what scripts print,
+/// stands behind `>>> `; dnf5's own words come before the headline of a script's output.
+///
+/// ```text
+/// [3/4] Upgrading tb-brk-0:2.0-1.noarch   100% |  30.3 KiB/s | 124.0   B |  00m00s
+/// >>> Running %post scriptlet: tb-brk-0:2.0-1.noarch
+/// >>> Non-critical error in %post scriptlet: tb-brk-0:2.0-1.noarch
+/// >>> Scriptlet output:
+/// >>> anything
+/// >>>
+/// >>> [RPM] %post(tb-brk-2.0-1.noarch) scriptlet failed, exit status 1
+/// ```
+fn scriptlet(finished: &Finished, own_only: bool) -> Option<&str> {
+    let mut is_output = false;
+    finished.stderr.lines().find_map(|line| {
+        let Some(words) = line.strip_prefix(">>> ") else {
+            is_output = false;
+            return None;
+        };
+        is_output |= words == "Scriptlet output:";
+        let tells = ["Non-critical error in %", "Error in %"].iter().any(|start| words.starts_with(start))
+            && words.contains(" scriptlet: ");
+        (tells && !(is_output && own_only)).then_some(words)
+    })
+}
+
+/// What dnf5 says beside its errors.
+const REMARKS: &[&str] = &[
+    "Updating and loading repositories:",
+    "Repositories loaded.",
+    "Waiting for a lock on the system repository",
+    "Use the \"--skip-file-locks\" option",
+    "Total size of inbound packages is ",
+    "After this operation, ",
+    "The operation will only download packages",
+    "Test mode enabled: ",
+    "Running transaction",
+    "Warning: ",
+    "Importing OpenPGP key ",
+    "The key was successfully imported",
+    "Failed to set locale",
+    "----",
+    "Complete!",
+    "[",
+    ">>>",
+];
+
+/// The lines that are an error of dnf5 itself, and what stands indented below them.
+fn errors(stderr: &str) -> impl Iterator<Item = &str> {
+    let is_remark = |line: &str| REMARKS.iter().any(|start| line.starts_with(start));
+    let mut below_remark = false;
+    stderr.lines().filter(move |line| {
+        if !line.starts_with(' ') {
+            below_remark = is_remark(line);
+        }
+        let is_problem = line.starts_with("  - ");
+        // The end of a parser's message, which has lines of its own.
+        line.trim() != ")" && !line.trim().is_empty() && !is_bar(line) && (is_problem || !below_remark)
+    })
+}
+
+/// The failure that dnf5's own words tell of.
+fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
+    let began = install_began(finished);
+    let errors: Vec<_> = errors(&finished.stderr).collect();
+    let start = errors.iter().position(|line| !line.starts_with("You can try to add")).unwrap_or(0);
+    let first = errors.get(start).copied();
+    let Some(first) = first else {
+        // dnf5 ends at once and without a word when a signal tells it to.
+        let text = match began {
+            true => "dnf5 was stopped in the middle of an install, and said nothing",
+            false => "dnf5 was stopped and said nothing",
+        };
+        return scriptlet.unwrap_or_else(|| Failure::new(Class::Interrupted, text));
+    };
+    // The lines below belong to it: `Failed to resolve the transaction:`, `Problem: ...`.
+    let more = errors[start + 1..].iter().take_while(|line| {
+        first.ends_with(':') || line.starts_with(' ') || line.starts_with("OpenPGP check for package ")
+    });
+    let more = more.take_while(|line| !line.starts_with("You can try to add")).map(|line| line.trim());
+    let text = std::iter::once(first.trim()).chain(more).collect::<Vec<_>>().join(" ");
+    if let Some(line) = errors.iter().find(|line| is_space(line)) {
+        return Failure::new(Class::Space, line.trim().trim_start_matches("- "));
+    }
+    let is_fetch = ["Failed to download ", "Failed to set up metadata download", "Cannot download the \""];
+    if !began && is_fetch.iter().any(|start| text.starts_with(start)) {
+        return fetch(&text, finished);
+    }
+    match class_of(&text) {
+        Class::Other if text.starts_with("Transaction failed: ") => {
+            scriptlet.unwrap_or_else(|| Failure::new(Class::Other, text))
+        }
+        class => Failure::new(class, text),
+    }
+}
+
+/// All downloads fail alike; why stands behind `>>> `, where no script has run yet.
+///
+/// ```text
+/// >>> Status code: 404 for http://.../tb-hello-2.0-1.noarch.rpm (IP: 127.0.0.1) - http://...
+/// >>> No more mirrors to try - All mirrors were already tried without success
+/// Failed to download packages
+///  Librepo error: Cannot download tb-hello-2.0-1.noarch.rpm: All mirrors were tried
+/// ```
+fn fetch(text: &str, finished: &Finished) -> Failure {
+    let of_text = Failure::new(reason_class(text), text);
+    let reasons = finished.stderr.lines().filter_map(|line| line.strip_prefix(">>> "));
+    let failures = reasons.map(|reason| Failure::new(reason_class(reason), format!("{text}: {reason}")));
+    let failure = failures.fold(of_text, known);
+    match (failure.class, class_of(text)) {
+        (Class::Other, Class::Other) => Failure { class: Class::Fetch, ..failure },
+        (Class::Other, class) => Failure { class, ..failure },
+        _ => failure,
+    }
+}
+
+/// The class of one of dnf5's error messages.
+fn class_of(text: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "No matching repositories for ",
+        "Error in configuration file",
+        "Unknown argument",
+        "No valid source",
+        "Empty mirrorlist and no basepath",
+        "Invalid configuration",
+        "Id is present more than once in the configuration",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "Problem",
+        "conflict",
+        "No match for argument",
+        "is needed by",
+        "nothing provides",
+        "protected packages",
+        "Failed to resolve the transaction",
+    ];
+    const SIGNATURES: &[&str] = &["OpenPGP", "Signing key not found", "Public key", "Signature verification"];
+    if has(text, &["rpm transaction lock", "can't create transaction lock"]) {
+        Class::Lock
+    } else if is_space(text) {
+        Class::Space
+    } else if has(text, CONFIG) {
+        Class::Config
+    } else if has(text, SIGNATURES) || has(text, KEYS) {
+        Class::Auth
+    } else if has(text, DEPENDENCY) {
+        Class::Dependency
+    } else {
+        Class::Other
+    }
+}
