@@ -72,6 +72,7 @@ impl Selection {
         dir: &Path,
     ) -> Result<Listing, Failure> {
         self.plan.without = not_refreshed(state);
+        self.plan.left_out = self.known_excluded(session.backend, state);
         let pending = self.pending(session, state)?;
         let stale = stale_updates(session, state, &pending)?;
         self.can_tell(session.backend, &pending)?;
@@ -85,8 +86,10 @@ impl Selection {
         let wanted = self.wanted(session, &pending, &named)?;
         let is_taken = |name: &String| wanted.contains(name) && !stale.contains(name);
         let names = pending.updates.iter().map(|update| update.name.clone());
-        self.plan.left_out = names.filter(|name| !is_taken(name)).collect();
-        let planned = if self.plan.left_out.len() == pending.updates.len() {
+        let not_taken: Vec<_> = names.filter(|name| !is_taken(name)).collect();
+        let nothing = not_taken.len() == pending.updates.len();
+        self.plan.left_out.extend(not_taken);
+        let planned = if nothing {
             Listing::default()
         } else {
             self.write(session, dir)?;
@@ -123,6 +126,17 @@ impl Selection {
         }
     }
 
+    /// What is excluded of what the last count knew: one update that cannot be installed at all can
+    /// stop a full upgrade as a whole.
+    fn known_excluded(&self, backend: &Backend, state: &State) -> Vec<String> {
+        let known = state.pending.iter().filter(|_| self.plan.full);
+        let names = known.flat_map(|known| {
+            let held = known.held_back.iter().map(|held| &held.name);
+            held.chain(known.packages.iter().map(|update| &update.name))
+        });
+        names.filter(|name| self.is_excluded(name, backend.plain_name)).cloned().collect()
+    }
+
     /// What is pending as a whole: the count of the refresh says it, except for a full upgrade.
     fn pending(&self, session: &Session, state: &State) -> Result<Listing, Failure> {
         match &state.pending {
@@ -133,7 +147,8 @@ impl Selection {
             }),
             _ => {
                 let without = self.plan.without.clone();
-                let whole = Plan { full: self.plan.full, without, ..Plan::default() };
+                let left_out = self.plan.left_out.clone();
+                let whole = Plan { full: self.plan.full, without, left_out, ..Plan::default() };
                 session.complete(session.list(&whole)?)
             }
         }
