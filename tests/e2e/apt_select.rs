@@ -105,6 +105,8 @@ fn an_update_that_needs_a_removal_waits_for_full() {
         &[deb("tb-hello", "1.0"), deb("tb-old", "1.0")],
         &[deb("tb-hello", "2.0").field("Conflicts", "tb-old")],
     );
+    // apt 3 removes no package that somebody asked for.
+    sandbox.sh("apt-mark auto tb-old");
     sandbox.patch(&["apply"]).applied(&[]).holds_back(&["tb-hello 1.0 2.0 kept back"]);
     sandbox.has_exactly(&["tb-hello 1.0", "tb-old 1.0"]);
     sandbox.patch(&["apply", "--full"]).applied(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]).holds_back(&[]);

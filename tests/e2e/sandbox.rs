@@ -1,6 +1,6 @@
 //! A throw-away root in which the real package manager and the built binary run.
 //!
-//! An overlay over the machine's own root, with an empty package database (which makes every call
+//! An overlay over the machine's own root or over that of a newer Debian, with an empty package database (which makes every call
 //! of apt take hundredths of a second), its own devices, and no way to reach anything but loopback.
 
 use std::collections::BTreeMap;
@@ -20,12 +20,13 @@ use crate::vault::Vault;
 /// No scenario takes nearly as long; what does hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Run in the directory that the overlay lies over, which may be below the place that is hidden here.
 const SETUP: &str = r#"
 base=/tmp
 mount -t tmpfs -o mode=0755 patch-sandbox $base
 mkdir $base/upper $base/work $base/root
 root=$base/root
-mount -t overlay -o lowerdir=/,upperdir=$base/upper,workdir=$base/work overlay $root
+mount -t overlay -o lowerdir=.,upperdir=$base/upper,workdir=$base/work overlay $root
 mount -t proc proc $root/proc
 for place in dev etc/apt etc/dpkg var/lib/apt var/lib/dpkg var/cache/apt var/log boot run srv usr/local; do
   mkdir -p $root/$place
@@ -79,9 +80,30 @@ pub struct Sandbox {
     holder: Holder,
 }
 
+/// Where `make newer-root` puts the root of a newer Debian.
+const NEWER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../newer-root");
+
 impl Sandbox {
+    /// Over the machine's own root, or over that of a newer Debian where PATCH_TEST_NEWER is set:
+    /// so `make test-newer` plays everything with newer package managers.
     pub fn new() -> Sandbox {
-        let sandbox = Sandbox { holder: Holder::start(SETUP) };
+        match std::env::var_os("PATCH_TEST_NEWER") {
+            Some(_) => Sandbox::newer(),
+            None => Sandbox::over("/"),
+        }
+    }
+
+    /// Over the root of a newer Debian, for package managers that this one does not have.
+    pub fn newer() -> Sandbox {
+        let root = fs::canonicalize(NEWER);
+        let root = root.unwrap_or_else(|_| {
+            panic!("there is no root of a newer Debian in {NEWER}: run `make newer-root`")
+        });
+        Sandbox::over(root.to_str().expect("a path that is no text"))
+    }
+
+    fn over(lower: &str) -> Sandbox {
+        let sandbox = Sandbox { holder: Holder::start(&format!("cd '{lower}'\n{SETUP}")) };
         let binary = File::open(env!("CARGO_BIN_EXE_linux-patch")).expect("could not open the built binary");
         sandbox.write_from(Stdio::from(binary), "/usr/bin/linux-patch", 0o755);
         sandbox.write("/etc/apt/keyrings/test.gpg", Vault::get().known_key());
