@@ -21,8 +21,19 @@ const HELD: &str = "/run/lock-is-held";
 /// Hold a lock until the process is killed or this much time has passed; also its pid inside.
 #[track_caller]
 pub fn hold<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a>, u32) {
+    hold_with(sandbox, TAKE, path, time)
+}
+
+/// The same with one that others may share.
+#[track_caller]
+pub fn hold_shared<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a>, u32) {
+    hold_with(sandbox, &TAKE.replace("F_WRLCK", "F_RDLCK"), path, time)
+}
+
+#[track_caller]
+fn hold_with<'a>(sandbox: &'a Sandbox, script: &str, path: &str, time: Duration) -> (Running<'a>, u32) {
     let mut command = sandbox.command("perl");
-    command.args(["-e", TAKE, path, &time.as_secs().to_string(), HELD]);
+    command.args(["-e", script, path, &time.as_secs().to_string(), HELD]);
     let running = sandbox.start(command);
     let pid = || sandbox.read(HELD).and_then(|text| text.parse().ok());
     sandbox.wait_until("somebody holds the lock", || pid().is_some());

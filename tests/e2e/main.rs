@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod deb;
 mod dnf;
+mod dnf5;
 mod holder;
 mod locks;
 mod manager;
@@ -34,3 +35,6 @@ mod detection;
 
 mod dnf_apply;
 mod dnf_refresh;
+
+mod dnf5_apply;
+mod dnf5_refresh;

@@ -11,6 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::{Entry, Server, Site};
+use crate::vault::{Signer, Vault};
 
 /// A package: name, version and what else its spec says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +136,15 @@ impl RpmRepo {
         self.server.before(pattern, nth, move || publisher.publish(&rpms, None));
     }
 
+    /// Put a signature beside the index.
+    pub fn sign(&self, signer: Signer) {
+        let mut files = self.publisher.site.files.lock().unwrap();
+        let index = &files["/repodata/repomd.xml"];
+        let bytes = Arc::new(Vault::get().sign_apart(signer, &index.bytes));
+        let signature = Entry { bytes, modified: index.modified };
+        files.insert("/repodata/repomd.xml.asc".to_owned(), signature);
+    }
+
     /// The files as (path, bytes), for a repository that is not served.
     pub fn files(&self) -> Vec<(String, Arc<Vec<u8>>)> {
         self.publisher.site.copies()
@@ -193,18 +203,24 @@ fn updateinfo(kind: &str, rpm: &Rpm) -> String {
 /// A root whose packages are rpm's; apt is there too, as on the machine.
 pub struct Root {
     pub sandbox: Sandbox,
+    manager: &'static str,
 }
 
 impl Root {
-    /// Debian's rpm keeps its database below the home directory, Fedora's does not.
+    /// One that dnf drives.
     pub fn new(installed: &[Rpm]) -> Root {
-        let sandbox = Sandbox::new();
+        Root::of("dnf", Sandbox::new(), installed)
+    }
+
+    /// One that `manager` drives. Debian's rpm keeps its database below the home directory, Fedora's
+    /// does not.
+    pub fn of(manager: &'static str, sandbox: Sandbox, installed: &[Rpm]) -> Root {
         sandbox.sh(
-            "rm -rf /etc/yum.repos.d /var/lib/rpm /var/cache/dnf /var/lib/dnf /root/.rpmdb; \
+            "rm -rf /etc/yum.repos.d /var/lib/rpm /var/cache/dnf /var/cache/libdnf5 /var/lib/dnf /root/.rpmdb; \
              mkdir -p /etc/rpm /etc/yum.repos.d /var/lib/rpm /var/cache/dnf; echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros; \
              rpm --initdb",
         );
-        let root = Root { sandbox };
+        let root = Root { sandbox, manager };
         root.install(installed);
         root
     }
@@ -227,10 +243,10 @@ impl Root {
         self.sandbox.write(&format!("/etc/yum.repos.d/{id}.repo"), text);
     }
 
-    /// `linux-patch --manager dnf ARGS`, started.
+    /// `linux-patch --manager MANAGER ARGS`, started.
     #[track_caller]
     pub fn start(&self, args: &[&str]) -> Running<'_> {
-        self.sandbox.start(self.sandbox.patch_command(&[&["--manager", "dnf"], args].concat()))
+        self.sandbox.start(self.sandbox.patch_command(&[&["--manager", self.manager], args].concat()))
     }
 
     #[track_caller]
@@ -249,7 +265,12 @@ impl Root {
 /// A root with these packages and one repository with those.
 #[track_caller]
 pub fn one(installed: &[Rpm], published: &[Rpm]) -> (Root, RpmRepo) {
-    let root = Root::new(installed);
+    one_in(Root::new(installed), published)
+}
+
+/// That root with one repository.
+#[track_caller]
+pub fn one_in(root: Root, published: &[Rpm]) -> (Root, RpmRepo) {
     let repo = RpmRepo::new(published);
     root.add_repo("test", &repo);
     (root, repo)
@@ -264,7 +285,13 @@ pub fn pending_update() -> (Root, RpmRepo) {
 /// Three repositories, each with an update for a package of its own.
 #[track_caller]
 pub fn three(more: &str) -> (Root, [RpmRepo; 3]) {
-    let root = Root::new(&["alpha", "beta", "gamma"].map(|name| rpm(&format!("tb-{name}"), "1.0")));
+    three_in(Root::new(&[]), more)
+}
+
+/// The same in that root.
+#[track_caller]
+pub fn three_in(root: Root, more: &str) -> (Root, [RpmRepo; 3]) {
+    root.install(&["alpha", "beta", "gamma"].map(|name| rpm(&format!("tb-{name}"), "1.0")));
     let repos = ["alpha", "beta", "gamma"].map(|name| {
         let repo = RpmRepo::new(&[rpm(&format!("tb-{name}"), "2.0")]);
         root.add_repo_with(name, &repo.server.url(), more);

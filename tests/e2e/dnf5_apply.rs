@@ -1,0 +1,167 @@
+//! apply with the real dnf 5.
+
+use std::time::Duration;
+
+use crate::dnf::shell;
+use crate::dnf5::{SYSTEM_LOCK, one, pending_update, root};
+use crate::locks;
+use crate::rpm::{RpmRepo, rpm};
+
+const HELLO: &str = "/tb-hello-";
+
+#[test]
+fn the_install_fetches_nothing() {
+    let (root, repo) = pending_update();
+    root.patch(&["apply", "--download-only"]).exits(0).changed(&[]);
+    let requests = repo.server.requests("");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(repo.server.requests(HELLO), 1, "downloaded once");
+    assert_eq!(repo.server.requests(""), requests + 1, "the refresh asks for the index");
+}
+
+#[test]
+fn a_failing_scriptlet_is_reported_with_all_that_is_installed() {
+    let broken = rpm("tb-brk", "2.0").post("echo 'Failed to download packages 404'; exit 1");
+    let (root, repo) =
+        one(&[shell(), rpm("tb-brk", "1.0"), rpm("tb-hello", "1.0")], &[broken, rpm("tb-hello", "2.0")]);
+    root.patch(&["apply"])
+        .apply_failed("script")
+        .mentions("/error/message", "tb-brk")
+        .says("/retried", false)
+        .changed(&["tb-brk 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(repo.refreshes(), 1);
+    // It is installed, and there is nothing to do again.
+    root.patch(&["apply"]).applied(&[]);
+}
+
+#[test]
+fn a_script_that_prints_the_words_of_dnf5_is_not_taken_for_it() {
+    let words = "echo 'Non-critical error in %post scriptlet: x'; echo; echo 'Transaction failed: x'; \
+                 echo 'Failed to download packages'; echo 'Waiting for a lock on the system repository'; sleep 1";
+    let (root, _repo) = one(&[shell(), rpm("tb-talk", "1.0")], &[rpm("tb-talk", "2.0").post(words)]);
+    root.patch(&["apply"]).applied(&["tb-talk 1.0-1 2.0-1"]).says("/retried", false);
+}
+
+#[test]
+fn named_and_excluded_packages_decide_what_is_installed() {
+    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
+    let new = [rpm("tb-a", "2.0").tag("Requires: tb-b >= 2.0"), rpm("tb-b", "2.0"), rpm("tb-c", "2.0")];
+    let (root, _repo) = one(&old, &new);
+    root.patch(&["apply", "tb-a", "--exclude", "tb-b"]).apply_failed("dependency").changed(&[]);
+    root.patch(&["apply", "--dry-run", "--exclude", "tb-c"])
+        .exits(0)
+        .changed(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-a"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--exclude", "tb-*"]).applied(&[]).leaves_pending(&["tb-c 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-c.noarch"]).applied(&["tb-c 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-unknown"]).apply_failed("dependency");
+    root.patch(&["apply", "@core"]).exits(3);
+}
+
+#[test]
+fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
+    let old = [rpm("tb-dep", "1.0"), rpm("tb-hello", "1.0")];
+    let dep = || rpm("tb-dep", "2.0").tag("Requires: tb-none");
+    let (root, repo) = one(&old, &[dep(), rpm("tb-hello", "2.0")]);
+    // What dnf5 itself does: nothing at all.
+    let plain = root.sandbox.run(&["dnf5", "-y", "upgrade"]);
+    assert_eq!(plain.code, 1, "{plain:?}");
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(applied.stderr.contains("tb-dep stays as it is"), "{applied}");
+    root.patch(&["apply", "tb-dep"]).apply_failed("dependency").changed(&[]);
+    root.patch(&["apply", "--full"]).apply_failed("dependency").mentions("/error/message", "tb-none");
+    repo.publish(&[dep(), rpm("tb-hello", "3.0")]);
+    root.patch(&["apply", "--full", "--exclude", "tb-d*"]).applied(&["tb-hello 2.0-1 3.0-1"]);
+}
+
+#[test]
+fn full_removes_what_is_in_the_way_and_obsoletes_need_no_full() {
+    let old = [rpm("tb-hello", "1.0"), rpm("tb-old", "1.0"), rpm("tb-obs", "1.0")];
+    let new =
+        [rpm("tb-hello", "2.0").tag("Conflicts: tb-old"), rpm("tb-new", "1.0").tag("Obsoletes: tb-obs")];
+    let (root, _repo) = one(&old, &new);
+    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-obs 1.0-1 -"]);
+    root.patch(&["apply", "--full"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-old 1.0-1 -"]);
+}
+
+#[test]
+fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() {
+    let post = "echo begun >>/run/in-post; [ -e /run/fast ] || sleep 60; echo done >>/run/in-post";
+    let old = [shell(), rpm("tb-slow", "1.0"), rpm("tb-hello", "1.0")];
+    let (root, _repo) = one(&old, &[rpm("tb-slow", "2.0").post(post), rpm("tb-hello", "2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox.wait_for_file("/run/in-post");
+    root.sandbox.sh("kill -TERM $(pgrep -x dnf5)");
+    let stopped = running.report();
+    stopped.apply_failed("interrupted").says("/retried", false);
+    let told = stopped.state["apply"]["last"]["packages"].to_string();
+    assert!(told.contains("tb-slow"), "{stopped}");
+    root.sandbox.sh("pkill -KILL sleep || :; rm -f /run/in-post; touch /run/fast");
+    // What the next upgrade of dnf5 itself does not see.
+    let plain = root.sandbox.run(&["dnf5", "--assumeno", "upgrade", "tb-slow"]);
+    assert!(plain.code == 0 && plain.stdout.contains("Nothing to do."), "{plain:?}");
+    root.patch(&["apply"]).repaired();
+    root.has_exactly(&["tb-hello 2.0", "tb-sh 1.0", "tb-slow 2.0"]);
+    assert_eq!(root.sandbox.read("/run/in-post").as_deref(), Some("begun\ndone\n"), "its script ran whole");
+    root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+}
+
+#[test]
+fn rpms_own_lock_is_waited_for_and_its_holder_named() {
+    let (root, _repo) = pending_update();
+    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(4));
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
+}
+
+#[test]
+fn rpms_own_lock_that_is_never_freed_ends_the_run_in_time() {
+    let (root, _repo) = pending_update();
+    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(80));
+    let applied = root.patch(&["apply", "--wait", "2s"]);
+    applied.apply_failed("lock").mentions("/error/message", &format!("process {pid}")).changed(&[]);
+}
+
+/// A dnf5 that finds the lock taken, for so long, when it comes to the install.
+fn locked_at_the_install(seconds: u32) -> String {
+    format!(
+        "case \"$*\" in '-y -C '*) if ! [ -e /run/taken ]; then\n\
+         setsid perl -e 'use Fcntl; open(my $f, \"+>>\", $ARGV[0]) or die; \
+         my $whole = pack(\"s s i l! l! i i\", F_WRLCK, 0, 0, 0, 0, 0, 0); fcntl($f, F_SETLK, $whole) or die; \
+         open(my $t, \">\", \"/run/taken\"); close $t; sleep {seconds}' {SYSTEM_LOCK} </dev/null >/dev/null 2>&1 &\n\
+         while ! [ -e /run/taken ]; do sleep 0.01; done; fi;; esac\nexec /usr/bin/dnf5 \"$@\""
+    )
+}
+
+#[test]
+fn a_lock_taken_just_before_the_install_is_waited_for() {
+    let (root, _repo) = pending_update();
+    root.sandbox.write_script("/usr/local/bin/dnf5", &locked_at_the_install(3));
+    let applied = root.patch(&["apply", "--wait", "60s"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert!(applied.stderr.contains("waiting for the lock of dnf5: process "), "{applied}");
+}
+
+#[test]
+fn an_install_that_waits_for_a_lock_for_ever_is_given_up() {
+    let (root, _repo) = pending_update();
+    root.sandbox.write_script("/usr/local/bin/dnf5", &locked_at_the_install(80));
+    let applied = root.patch(&["apply", "--wait", "3s"]);
+    applied.apply_failed("lock").mentions("/error/message", "held by process ").changed(&[]);
+    assert!(applied.elapsed < Duration::from_secs(12), "{applied}");
+    root.has_exactly(&["tb-hello 1.0"]);
+    let left = root.sandbox.processes();
+    assert!(left.iter().all(|(_, name)| name == "perl"), "{left:?}");
+}
+
+#[test]
+fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_retried() {
+    let root = root(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    let text = format!("[test]\nname=test\nbaseurl={}\ngpgcheck=1\n", repo.server.url());
+    root.sandbox.write("/etc/yum.repos.d/test.repo", text);
+    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    root.has_exactly(&["tb-hello 1.0"]);
+}
