@@ -1,5 +1,5 @@
 //! dnf 4: Fedora up to 40, Red Hat Enterprise Linux 8 and 9 and their relatives. Behaviour
-//! measured with dnf 4.14.
+//! measured with dnf 4.14 and 4.24.
 
 mod listing;
 mod refresh;

@@ -19,7 +19,11 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
         End::Code(LOCKED) => Some(locked(finished)),
         End::Code(_) if ended_as_asked(&finished.stderr) => None,
-        _ => Some(failure(finished).or_else(scriptlet).unwrap_or_else(|| undecided(finished))),
+        _ => match failure(finished) {
+            Some(known) if known.class != Class::Other => Some(known),
+            // With rpm 6 dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
+            other => Some(scriptlet().or(other).unwrap_or_else(|| undecided(finished))),
+        },
     }
 }
 
