@@ -82,7 +82,7 @@ fn an_install_that_was_cut_off_is_repaired_first() {
 #[test]
 fn rpms_own_lock_is_waited_for() {
     let (root, _repo) = pending_update();
-    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(4));
+    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(10));
     let applied = root.patch(&["apply"]);
     applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
     assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
