@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn no_list_can_install_anything() {
         for invocation in [refresh(Duration::from_secs(120)), list(&Plan::default())] {
-            for guard in LOOK {
+            for guard in ["--assumeno", "--setopt=tsflags=test"] {
                 assert!(invocation.args.iter().any(|arg| arg == guard), "{}", invocation.line());
             }
         }
