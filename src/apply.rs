@@ -1,12 +1,13 @@
 //! `linux-patch apply`: the numbered steps of the contract's section 6.
 
+mod check;
 mod selection;
 
 use crate::backend::{Backend, Installed};
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::exit_code::ExitCode;
 use crate::lock::{self, Lock};
-use crate::outcome::{Change, Class, Extra, Failure, Listing, RefreshOutcome, counted};
+use crate::outcome::{Class, Failure, Listing, RefreshOutcome, counted};
 use crate::process::{Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
@@ -14,6 +15,7 @@ use crate::session::{Session, permitted};
 use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, load};
 use crate::time::{Time, span};
 use crate::{history, reboot, signals};
+use check::{broken, changes};
 use log::{info, warn};
 use selection::Selection;
 use std::time::{Duration, Instant};
@@ -62,6 +64,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         index_partial: false,
         planned: Listing::default(),
         install_began: false,
+        changed: false,
         recorded: false,
         applied: Applied { dry_run: args.dry_run, ..Applied::default() },
     };
@@ -85,6 +88,8 @@ struct Run<'a> {
     index_partial: bool,
     planned: Listing,
     install_began: bool,
+    /// Whether anything of ours has changed packages.
+    changed: bool,
     recorded: bool,
     applied: Applied,
 }
@@ -95,18 +100,21 @@ impl Run<'_> {
         self.cut_off = self.state.apply.in_progress.clone();
         self.enter("repair");
         self.before = Some(self.session.installed()?);
-        self.repair()?;
-        self.refresh()?;
+        if self.backend.repair_fetches {
+            self.refresh()?;
+            self.repair_with_fresh_index()?;
+        } else {
+            self.repair()?;
+            self.refresh()?;
+        }
         loop {
             self.plan()?;
             if self.planned.is_empty() || self.args.dry_run {
                 return Ok(());
             }
             match self.download_and_install() {
-                // Once, and only while nothing was changed: a newer index names files that exist.
-                Err(failure)
-                    if failure.class.is_retried() && !self.applied.retried && !self.install_began =>
-                {
+                // Once: a newer index names files that exist.
+                Err(failure) if failure.class.is_retried() && self.may_retry() => {
                     warn!("{}; refreshing and trying once more", failure.message);
                     self.applied.retried = true;
                     self.refresh()?;
@@ -114,6 +122,33 @@ impl Run<'_> {
                 result => return result,
             }
         }
+    }
+
+    /// Only while nothing was changed, or where an install fetches by itself and does the rest when
+    /// it is run again. That somebody wants us to stop is heard between two installs.
+    fn may_retry(&self) -> bool {
+        let is_safe = !self.install_began || self.backend.download.is_none();
+        is_safe && !self.applied.retried && (!self.install_began || signals::received().is_none())
+    }
+
+    /// Step 2 where the repair fetches packages: one that it could not get would be missing then.
+    fn repair_with_fresh_index(&mut self) -> Result<(), Failure> {
+        if !self.needs_repair() {
+            return Ok(());
+        }
+        if self.index_partial {
+            // Without a broken package the install itself does again what was cut off.
+            if broken(&self.before).is_empty() {
+                self.cut_off = None;
+            }
+            return Ok(());
+        }
+        self.enter("repair");
+        self.repair()?;
+        let after = self.session.installed()?;
+        self.changed |= self.before.as_ref().is_some_and(|before| !changes(before, &after).is_empty());
+        self.session.count(&mut self.state, true);
+        Ok(())
     }
 
     /// Step 2: an install that was cut off is ended first. That a script fails again stops
@@ -193,6 +228,9 @@ impl Run<'_> {
 
     /// Steps 5 and 6.
     fn download_and_install(&mut self) -> Result<(), Failure> {
+        let Some(download) = self.backend.download else {
+            return self.install(&Finished::without_a_word());
+        };
         self.enter("download");
         let limits = Limits {
             budget: Some(DOWNLOAD_BUDGET),
@@ -201,7 +239,7 @@ impl Run<'_> {
             ..Limits::default()
         };
         let plan = &self.selection.plan;
-        let invocation = (self.backend.download)(plan);
+        let invocation = download(plan);
         let label = "downloading updates";
         let downloaded = self.session.run(label, &invocation, &limits)?;
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
@@ -226,13 +264,16 @@ impl Run<'_> {
         }
         self.enter("install");
         // What others installed while we waited for their locks is not ours.
-        self.before = Some(self.session.installed()?);
+        if !self.changed {
+            self.before = Some(self.session.installed()?);
+        }
         self.session.committed = true;
         let invocation = (self.backend.install)(&self.selection.plan, downloaded);
         let label = "installing updates";
         let finished = self.session.run(label, &invocation, &Limits::default())?;
         let failure = self.backend.failure(&invocation, &finished);
-        self.install_began = failure.is_none() || (self.backend.install_began)(&finished);
+        self.install_began |= failure.is_none() || (self.backend.install_began)(&finished);
+        self.changed |= self.install_began;
         failure.map_or(Ok(()), Err)
     }
 
@@ -265,16 +306,19 @@ impl Run<'_> {
         } else {
             match self.session.installed() {
                 Ok(after) => {
-                    if let Some(before) = self.before.as_ref().filter(|_| self.install_began) {
+                    if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
                         self.applied.packages = changes(before, &after);
                     }
                     if let Some(failure) = self.contradiction(&after) {
                         warn_of(failure);
                     }
+                    if let Some(failure) = self.damage() {
+                        warn_of(failure);
+                    }
                 }
                 Err(failure) => warn_of(failure),
             }
-            if self.install_began || self.applied.repaired {
+            if self.changed || self.applied.repaired {
                 self.session.count(&mut self.state, true);
             }
             self.session.look_for_restart(&mut self.state);
@@ -294,24 +338,6 @@ impl Run<'_> {
             return self.report(ExitCode::Failed);
         }
         self.report(code)
-    }
-
-    /// What the manager's exit code 0 does not say: a package that was selected and is not
-    /// there, or one that was left half installed.
-    fn contradiction(&self, after: &Installed) -> Option<Failure> {
-        let broken = broken(&Some(after.clone()));
-        let others_at_work = !self.install_began && self.backend.lock_holder().is_some();
-        if !broken.is_empty() && !others_at_work {
-            let text = format!("not completely installed: {}", broken.join(", "));
-            return Some(Failure::new(Class::Script, text));
-        }
-        let is_there =
-            |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
-        let updates = self.planned.updates.iter().filter(|_| self.install_began);
-        let missing: Vec<_> = updates.filter(|update| !is_there(&update.name, &update.candidate)).collect();
-        let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
-        (!names.is_empty())
-            .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
     }
 
     /// Writes down how this apply ended; a dry run was none.
@@ -397,25 +423,6 @@ impl Run<'_> {
     }
 }
 
-/// The packages of which an install was begun and not ended.
-fn broken(installed: &Option<Installed>) -> Vec<String> {
-    let packages = installed.iter().flatten();
-    packages.filter(|(_, package)| package.is_broken).map(|(name, _)| name.clone()).collect()
-}
-
-/// What differs between two looks at the package database.
-fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
-    let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
-    let changes = names.into_iter().map(|name| Change {
-        name: name.clone(),
-        from: version(before, name),
-        to: version(after, name),
-        extra: Extra::new(),
-    });
-    changes.filter(|change| change.from != change.to).collect()
-}
-
 /// Step 1: the lock, waited for as long as `--wait` allows.
 fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, Box<Report>> {
     let mut told = false;
@@ -457,40 +464,5 @@ fn phase_of(loaded: &Loaded) -> String {
             running.map(|apply| format!(" (phase {})", apply.phase)).unwrap_or_default()
         }
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::InstalledPackage;
-
-    fn installed(packages: &[(&str, &str)]) -> Installed {
-        let package = |version: &str| InstalledPackage {
-            version: version.to_string(),
-            architecture: "all".to_string(),
-            is_broken: false,
-            leftovers: Vec::new(),
-            is_held: false,
-        };
-        packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()
-    }
-
-    #[test]
-    fn changes_are_what_differs_in_the_package_database() {
-        let before = installed(&[("a", "1"), ("b", "1"), ("gone", "1")]);
-        let after = installed(&[("a", "2"), ("b", "1"), ("new", "3")]);
-        let change = |name: &str, from: Option<&str>, to: Option<&str>| Change {
-            name: name.into(),
-            from: from.map(str::to_owned),
-            to: to.map(str::to_owned),
-            extra: Extra::new(),
-        };
-        let expected = [
-            change("a", Some("1"), Some("2")),
-            change("gone", Some("1"), None),
-            change("new", None, Some("3")),
-        ];
-        assert_eq!(changes(&before, &after), expected);
     }
 }

@@ -186,6 +186,20 @@ pub struct HeldBack {
     pub extra: Extra,
 }
 
+impl HeldBack {
+    /// The update that it would be.
+    pub fn into_update(self) -> Option<Update> {
+        Some(Update {
+            name: self.name,
+            installed: self.installed,
+            candidate: self.candidate?,
+            security: self.security,
+            source: None,
+            extra: self.extra,
+        })
+    }
+}
+
 /// What is pending, as the manager lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -233,6 +247,13 @@ pub struct Change {
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Change {
+    /// Name and version of a package that came or was changed.
+    pub fn new_version(&self) -> Option<(&str, &str)> {
+        Some((&self.name, self.to.as_deref()?))
+    }
 }
 
 /// `1 package`, `3 packages`.

@@ -116,6 +116,17 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What stands for a command that there was no need to run.
+    pub fn without_a_word() -> Finished {
+        Finished {
+            end: End::Code(0),
+            stdout: String::new(),
+            stderr: String::new(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// This command and the one that was run after it, as one that printed what both did.
     pub fn followed_by(self, next: Finished) -> Finished {
         Finished {
@@ -278,7 +289,7 @@ fn command(
     command.arg0(invocation.program);
     if let (Some(arg), Some(file)) = (invocation.status_arg, status_file) {
         let number = file.as_raw_fd().to_string();
-        command.args(["-o", &arg.replace("{}", &number)]);
+        command.arg(arg.replace("{}", &number));
     }
     command.args(&invocation.args).stdin(Stdio::null());
     if let Some(input) = input {
@@ -503,11 +514,10 @@ mod tests {
     fn progress_is_read_from_the_inherited_descriptor() {
         let mut invocation = shell("");
         invocation.status_arg = Some("{}");
-        // sh takes "-o N" as an option of its own, so the number is looked up instead.
         let file = inherited_file().unwrap();
         let command = command(Path::new("sh"), &invocation, Some(&file), None);
         let args: Vec<_> = command.get_args().collect();
-        assert_eq!(args[1], &*file.as_raw_fd().to_string());
+        assert_eq!(args[0], &*file.as_raw_fd().to_string());
         assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");
     }
 }

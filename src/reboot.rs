@@ -1,5 +1,6 @@
 //! Whether a restart is required, and asking for it.
 
+use crate::backend::Kernels;
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Invocation, Limits, ask};
 use std::os::unix::fs::MetadataExt;
@@ -17,24 +18,25 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
-/// Whether a restart is required: a flag file, or a kernel in /boot that is newer than the
-/// running one and was put there since the machine started. One that was there before was not
-/// chosen at the start, and would not be by another: asking again would never end.
-pub fn is_required(flags: &[&str]) -> bool {
+/// Whether a restart is required: a flag file, or a kernel that is newer than the running one and
+/// was installed since the machine started. One that was there before was not chosen at the start,
+/// and would not be by another: asking again would never end.
+pub fn is_required(flags: &[&str], kernels: &Kernels) -> bool {
     is_flagged(flags)
         || newer_kernel(
-            Path::new("/boot"),
+            Path::new(kernels.dir),
+            kernels.prefix,
             rustix::system::uname().release().to_str().unwrap_or(""),
             boot_time(),
         )
 }
 
-fn newer_kernel(boot: &Path, running: &str, since: i64) -> bool {
-    let entries = std::fs::read_dir(boot).into_iter().flatten().flatten();
+fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: i64) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries
-        .filter(|entry| entry.metadata().is_ok_and(|meta| meta.is_file() && meta.ctime() >= since))
+        .filter(|entry| entry.metadata().is_ok_and(|meta| !meta.is_symlink() && meta.ctime() >= since))
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter_map(|name| name.strip_prefix("vmlinuz-").map(numbers))
+        .filter_map(|name| name.strip_prefix(prefix).map(numbers))
         .any(|installed| installed > numbers(running))
 }
 
@@ -82,10 +84,21 @@ mod tests {
     fn only_a_newer_kernel_installed_since_the_start_counts() {
         let boot = tempfile::tempdir().unwrap();
         std::fs::write(boot.path().join("vmlinuz-6.1.0-13-amd64"), "").unwrap();
-        assert!(newer_kernel(boot.path(), "6.1.0-9-amd64", 0));
-        assert!(newer_kernel(boot.path(), "5.10.0-30-amd64", 0));
-        assert!(!newer_kernel(boot.path(), "6.1.0-13-cloud-amd64", 0));
-        assert!(!newer_kernel(boot.path(), "6.2.0", 0));
-        assert!(!newer_kernel(boot.path(), "6.1.0-9-amd64", i64::MAX));
+        assert!(newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", 0));
+        assert!(newer_kernel(boot.path(), "vmlinuz-", "5.10.0-30-amd64", 0));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-13-cloud-amd64", 0));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.2.0", 0));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", i64::MAX));
+    }
+
+    #[test]
+    fn a_kernel_whose_modules_alone_have_its_version_counts_too() {
+        let modules = tempfile::tempdir().unwrap();
+        std::fs::create_dir(modules.path().join("6.12.9-0-lts")).unwrap();
+        assert!(newer_kernel(modules.path(), "", "6.12.8-0-lts", 0));
+        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", 0));
+        assert!(!newer_kernel(modules.path(), "", "6.12.8-0-lts", i64::MAX));
+        std::os::unix::fs::symlink("6.12.9-0-lts", modules.path().join("9.9.9-0-lts")).unwrap();
+        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", 0));
     }
 }

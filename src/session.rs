@@ -4,7 +4,7 @@ use crate::backend::{Backend, Installed, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
-use crate::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, Update};
+use crate::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update};
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
 use crate::state::{Attempt, Pending, State};
@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::{backend, reboot, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -142,6 +142,18 @@ impl Session {
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
         let finished = self.ask(&(self.backend.list)(plan))?;
         self.with_installed((self.backend.parse_list)(&finished.stdout))
+    }
+
+    /// Every newer version as an update, for managers that list nothing where one cannot be had.
+    ///
+    /// # Errors
+    /// When the manager cannot list them, or there is no such list.
+    pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
+        let (ask, parse) = self.backend.newer?;
+        Some(self.ask(&ask()).map(|finished| {
+            let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
+            Listing { updates, ..Listing::default() }
+        }))
     }
 
     /// Lists what is pending, of the sources that were refreshed.
@@ -321,16 +333,21 @@ impl Session {
         });
     }
 
-    /// Fills in what the list itself does not say: security updates that are not the candidate
-    /// itself but below it, and who holds what is held back.
+    /// Fills in what the list itself does not say: what is held back and who holds it, and security
+    /// updates that are not the candidate itself but below it.
     pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
+        if let Some((ask, parse)) = self.backend.newer {
+            let newer = parse(&self.ask(&ask())?.stdout);
+            let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
+            listing.held_back.extend(newer.into_iter().filter(|held| !names.contains(&held.name)));
+        }
         let open = listing
             .updates
             .iter()
             .filter(|update| update.security != Some(true) && update.installed.is_some());
         let held = listing.held_back.iter().map(|held| &held.name);
         let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
-        let origins = self.origins(&names)?;
+        let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
         let secure =
             |name: &str| origins.get(name).is_some_and(|of| of.iter().any(|origin| origin.is_security));
         for update in &mut listing.updates {
@@ -353,7 +370,7 @@ impl Session {
 
     /// Remembers whether a restart is required, and in which boot that was so.
     pub fn look_for_restart(&self, state: &mut State) {
-        state.reboot_required = reboot::is_required(self.backend.reboot_flags);
+        state.reboot_required = reboot::is_required(self.backend.reboot_flags, &self.backend.kernels);
         state.reboot_boot_id = Some(reboot::boot_id());
     }
 }

@@ -40,6 +40,12 @@ impl Selection {
                 backend.name
             ));
         }
+        if args.download_only && backend.download.is_none() {
+            return Err(format!(
+                "{} downloads while it installs; run apply without --download-only",
+                backend.name
+            ));
+        }
         let allowed = |glob: &str| {
             !glob.is_empty()
                 && glob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:*?[]!".contains(&byte))
@@ -76,8 +82,7 @@ impl Selection {
         let pending = self.pending(session, state)?;
         let stale = stale_updates(session, state, &pending)?;
         self.can_tell(session.backend, &pending)?;
-        let everything = self.packages.is_empty() && !self.security && self.exclude.is_empty();
-        if everything && stale.is_empty() {
+        if self.is_everything() && stale.is_empty() {
             self.clean_up(dir);
             self.plan.left_out.clear();
             return Ok(pending);
@@ -108,6 +113,10 @@ impl Selection {
             }
             None => Ok(planned),
         }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.packages.is_empty() && !self.security && self.exclude.is_empty()
     }
 
     /// What is left out must stay as it is, and what is excluded must stay.
@@ -149,7 +158,13 @@ impl Selection {
                 let without = self.plan.without.clone();
                 let left_out = self.plan.left_out.clone();
                 let whole = Plan { full: self.plan.full, without, left_out, ..Plan::default() };
-                session.complete(session.list(&whole)?)
+                match session.list(&whole) {
+                    // One update that cannot be had is in the way of all: it may be left out.
+                    Err(failure) if failure.class == Class::Dependency && !self.is_everything() => {
+                        session.newer_versions().unwrap_or(Err(failure))
+                    }
+                    listed => session.complete(listed?),
+                }
             }
         }
     }

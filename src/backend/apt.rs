@@ -4,7 +4,7 @@ mod listing;
 mod update;
 mod words;
 
-use super::{Backend, Places, Plan};
+use super::{Backend, Kernels, Places, Plan};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,9 +32,11 @@ pub const BACKEND: Backend = Backend {
     pid_files: &[],
     waits_for_lock: |_| false,
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
+    kernels: Kernels::IN_BOOT,
     // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
     journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
     repair: |places, _| Some(repair(places)),
+    repair_fetches: false,
     locate: Some(locate),
     parse_places,
     knows_security: true,
@@ -50,15 +52,17 @@ pub const BACKEND: Backend = Backend {
     parse_list: listing::parse,
     lists_installed: true,
     lists_refreshed_only: false,
+    newer: None,
     ask_origins: listing::ask_origins,
     parse_origins: listing::parse_origins,
     list_needs,
     selection: Some(("/etc/apt/preferences", selection)),
-    download,
+    download: Some(download),
     plan_of_download: |_| None,
     install,
     install_began,
     ended_well: |_| false,
+    audit: None,
     classify: |finished| (finished.end != End::Code(0)).then(|| words::classify(finished)),
     list_installed: listing::list_installed,
     parse_installed: listing::parse_installed,
@@ -88,7 +92,7 @@ fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
         args: args.map(str::to_owned).collect(),
         env: ENV,
         env_defaults: ENV_DEFAULTS,
-        status_arg: Some("APT::Status-Fd={}"),
+        status_arg: Some("-oAPT::Status-Fd={}"),
         ..Invocation::default()
     }
 }

@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Plan, rpm};
+use super::{Backend, Kernels, Plan, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -30,12 +30,14 @@ pub const BACKEND: Backend = Backend {
         "/var/cache/dnf/download_lock.pid",
         "/var/lib/dnf/rpmdb_lock.pid",
     ],
-    // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     waits_for_lock: |_| false,
+    // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
+    kernels: Kernels::IN_BOOT,
     // None: what was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
     repair: |_, _| Some(repair()),
+    repair_fetches: false,
     locate: None,
     parse_places: |usual, _| usual,
     knows_security: true,
@@ -51,15 +53,17 @@ pub const BACKEND: Backend = Backend {
     parse_list: listing::transaction,
     lists_installed: false,
     lists_refreshed_only: true,
+    newer: None,
     ask_origins: |_| listing::ask_advisories(),
     parse_origins: rpm::advisories,
     list_needs,
     selection: None,
-    download,
+    download: Some(download),
     plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
     ended_well,
+    audit: None,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),

@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Plan, rpm};
+use super::{Backend, Kernels, Plan, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -38,9 +38,11 @@ pub const BACKEND: Backend = Backend {
     waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
     // dnf5 knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
+    kernels: Kernels::IN_BOOT,
     // None: what was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
     repair: |_, _| Some(repair()),
+    repair_fetches: false,
     locate: None,
     parse_places: |usual, _| usual,
     knows_security: true,
@@ -58,16 +60,18 @@ pub const BACKEND: Backend = Backend {
     parse_list: listing::transaction,
     lists_installed: false,
     lists_refreshed_only: true,
+    newer: None,
     ask_origins: |_| listing::ask_advisories(),
     parse_origins: listing::advisories,
     list_needs,
     selection: None,
-    download,
+    download: Some(download),
     plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
     // A signal that ends dnf5 ends it wherever it is.
     ended_well: |_| false,
+    audit: None,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),

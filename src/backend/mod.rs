@@ -12,7 +12,7 @@ mod yum;
 pub use detection::{by_name, detect, installed};
 
 use crate::holder;
-use crate::outcome::{Class, Failure, Listing, Refreshed};
+use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
 use crate::process::{End, Finished, Invocation};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -44,12 +44,17 @@ pub struct Backend {
     pub waits_for_lock: fn(&str) -> bool,
     /// Files whose existence says that a restart is required.
     pub reboot_flags: &'static [&'static str],
+    /// Where the names of installed kernels tell their versions.
+    pub kernels: Kernels,
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
     /// What repairs an install that was cut off, given what is installed; `None` where the next
     /// install mends all there is to mend.
     pub repair: fn(&Places, &Installed) -> Option<Invocation>,
+    /// Whether that fetches packages. It then comes after the refresh, and only where every source
+    /// was refreshed.
+    pub repair_fetches: bool,
     /// Asks the manager for its own idea of [`Places`], where it has one.
     pub locate: Option<fn() -> Invocation>,
     /// Reads the answer over the usual places.
@@ -82,6 +87,8 @@ pub struct Backend {
     /// Whether they hold nothing that only sources offer which were not refreshed, given
     /// [`Plan::without`].
     pub lists_refreshed_only: bool,
+    /// For managers whose lists do not say what stays as it is: lists every newer version.
+    pub newer: Option<NewerList>,
     /// Asks where the newer versions of these packages can be had, or what they are.
     pub ask_origins: fn(&[&str]) -> Invocation,
     /// Reads the answer, by package.
@@ -91,8 +98,9 @@ pub struct Backend {
     /// For managers that read from a file what to leave out: the usual place of the administrator's
     /// own file of that kind, and what goes into [`Plan::selection`] before that.
     pub selection: Option<SelectionFile>,
-    /// Downloads what the plan installs.
-    pub download: fn(&Plan) -> Invocation,
+    /// Downloads what the plan installs. Where there is none, the install fetches each package as
+    /// it comes to it, leaves out what it cannot get, and may be run once more.
+    pub download: Option<fn(&Plan) -> Invocation>,
     /// What a download says will be installed, where that is more exact than the list before it.
     pub plan_of_download: fn(&Finished) -> Option<Listing>,
     /// Installs what was downloaded, given the download's output.
@@ -101,6 +109,8 @@ pub struct Backend {
     pub install_began: fn(&Finished) -> bool,
     /// Whether an install that a signal ended had done all its work.
     pub ended_well: fn(&Finished) -> bool,
+    /// For managers whose success does not say that all files are there.
+    pub audit: Option<Audit>,
     /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
     /// code is only one of the signs.
     pub classify: fn(&Finished) -> Option<Failure>,
@@ -114,6 +124,27 @@ pub struct Backend {
 
 /// The usual place of the administrator's own file, and what makes ours.
 pub type SelectionFile = (&'static str, fn(&Plan) -> String);
+
+/// Lists every newer version, installable or not, and reads that list.
+pub type NewerList = (fn() -> Invocation, fn(&str) -> Vec<HeldBack>);
+
+/// Compares all files with what was installed, and says what is wrong with those of the changed
+/// packages (name and version), and how that is mended.
+pub type Audit = (fn() -> Invocation, fn(&str, &[(&str, &str)]) -> Option<Failure>);
+
+/// A directory with an entry for each installed kernel, such as `vmlinuz-6.1.0-13-amd64`.
+#[derive(Debug)]
+pub struct Kernels {
+    /// The directory.
+    pub dir: &'static str,
+    /// What stands before the version.
+    pub prefix: &'static str,
+}
+
+impl Kernels {
+    /// Where most distributions keep them.
+    pub const IN_BOOT: Kernels = Kernels { dir: "/boot", prefix: "vmlinuz-" };
+}
 
 /// What an apply is to install.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

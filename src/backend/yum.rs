@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Places, Plan, rpm};
+use super::{Backend, Installed, Kernels, Places, Plan, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -19,13 +19,15 @@ pub const BACKEND: Backend = Backend {
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
-    // yum knows none: a newer kernel counts.
     waits_for_lock: |_| false,
+    // yum knows none: a newer kernel counts.
     reboot_flags: &[],
+    kernels: Kernels::IN_BOOT,
     // yum has one, which it also leaves behind where all went well and a signal came. What
     // was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
     repair,
+    repair_fetches: false,
     locate: None,
     parse_places: |usual, _| usual,
     knows_security: true,
@@ -41,15 +43,17 @@ pub const BACKEND: Backend = Backend {
     parse_list: listing::transaction,
     lists_installed: false,
     lists_refreshed_only: true,
+    newer: None,
     ask_origins: |_| ask_advisories(),
     parse_origins: rpm::advisories,
     list_needs,
     selection: None,
-    download,
+    download: Some(download),
     plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
     ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
+    audit: None,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),

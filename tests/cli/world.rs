@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 4] = ["dnf", "dnf5", "rpm", "yum"];
+pub const OTHERS: [&str; 6] = ["dnf", "dnf5", "rpm", "yum", "apk", "grep"];
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip
 /// of a test would upgrade the machine it runs on.
@@ -29,11 +29,12 @@ verb=${0##*/}
 fd=
 for word; do
     case $word in
-        APT::Status-Fd=*) fd=${word#*=} ;;
+        -oAPT::Status-Fd=*) fd=${word#*=} ;;
         update) verb=update ;;
         -s) verb=simulate ;;
         -d) verb=download ;;
-        upgrade | dist-upgrade) [ "$verb" != apt-get ] || verb=install ;;
+        upgrade | dist-upgrade) case $verb in apt-get | apk) verb=install ;; esac ;;
+        version | policy | audit | fix) [ "$verb" != apk ] || verb=$word ;;
     esac
 done
 # yum's words mean other things than apt-get's.
