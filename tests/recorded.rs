@@ -62,6 +62,8 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
     } else if is_refresh(&words) {
         let listing = (backend.pending_of_refresh)(finished).unwrap_or_default();
         format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
+    } else if let Some(told) = told_by_apk(backend, recording) {
+        told
     } else if words.contains(&"updateinfo") || words.contains(&"advisory") {
         let told = (backend.parse_origins)(&finished.stdout);
         let secure = told.values().filter(|of| of.iter().any(|origin| origin.is_security)).count();
@@ -86,6 +88,42 @@ fn is_refresh(words: &[&str]) -> bool {
         || all(&["check-upgrade"])
         || all(&["makecache"])
         || all(&["--refresh", "--assumeno"])
+}
+
+/// For a manager that downloads while it installs: its other lists, and how an install ended.
+fn told_by_apk(backend: &Backend, recording: &Recording) -> Option<String> {
+    if backend.download.is_some() {
+        return None;
+    }
+    let Recording { command, finished } = recording;
+    let words: Vec<_> = command.split(' ').collect();
+    let stdout = &finished.stdout;
+    let ended = ended(backend, finished);
+    let listing = (backend.parse_list)(stdout);
+    let counts = format!("changes {} removes {}", listing.updates.len(), listing.removals.len());
+    if words.contains(&"grep") {
+        let installed = (backend.parse_installed)(stdout, &backend.usual_places());
+        let broken = installed.values().filter(|package| package.is_broken).count();
+        let held = installed.values().filter(|package| package.is_held).count();
+        Some(format!("{ended} installed {} broken {broken} held {held}", installed.len()))
+    } else if words.contains(&"version") {
+        Some(format!("{ended} newer {}", (backend.newer?.1)(stdout).len()))
+    } else if words.contains(&"policy") {
+        let origins: Vec<_> = (backend.parse_origins)(stdout).into_values().flatten().collect();
+        let sources: BTreeSet<_> = origins.iter().map(|origin| origin.source.as_str()).collect();
+        Some(format!("{ended} from {}", sources.into_iter().collect::<Vec<_>>().join(" ")))
+    } else if words.contains(&"audit") {
+        let changed = [("tb-hello", "2.0-r0"), ("tb-sec", "2.0-r0"), ("tb-world", "2.0-r0")];
+        let damage = (backend.audit?.1)(stdout, &changed);
+        Some(damage.map_or("ok".to_string(), |failure| failure.message))
+    } else if words.contains(&"-s") {
+        Some(format!("{ended} would: {counts}"))
+    } else if words.contains(&"upgrade") || words.contains(&"fix") {
+        let began = if (backend.install_began)(finished) { " began" } else { "" };
+        Some(format!("{ended}{began} {counts}"))
+    } else {
+        None
+    }
 }
 
 /// The class of a failure, or `ok`.

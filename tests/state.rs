@@ -262,6 +262,8 @@ proptest! {
             prop_assert!(origins.values().flatten().all(|origin| !origin.source.contains(char::is_control)));
             (backend.parse_installed)(&finished.stdout, &backend.usual_places());
             (backend.plan_of_download)(&finished);
+            backend.newer.map(|(_, parse)| parse(&finished.stdout));
+            backend.audit.map(|(_, parse)| parse(&finished.stdout, &[("tb-hello", "2.0-r0")]));
             (backend.install_began)(&finished);
             (backend.ended_well)(&finished);
             finished.status.lines().for_each(|line| {

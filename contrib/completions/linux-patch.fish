@@ -26,7 +26,9 @@ end
 
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
 dnf\t''
-yum\t''"
+dnf5\t''
+yum\t''
+apk\t''"
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -44,7 +46,9 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l time
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l splay -d 'Wait a share of this time first, constant per host (for cron)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
 dnf\t''
-yum\t''"
+dnf5\t''
+yum\t''
+apk\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -62,7 +66,9 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l output -d 'Write the result to this file, replaced in one step, instead of standard output' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
 dnf\t''
-yum\t''"
+dnf5\t''
+yum\t''
+apk\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -82,7 +88,9 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-ag
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
 dnf\t''
-yum\t''"
+dnf5\t''
+yum\t''
+apk\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'

@@ -1,6 +1,7 @@
 //! The package managers as a table of data and pure functions. Adding one is a new file and a
 //! word in [`MANAGERS`]; nothing else in the program asks for a manager's name.
 
+mod apk;
 mod apt;
 mod detection;
 mod dnf;
@@ -201,7 +202,8 @@ pub struct InstalledPackage {
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.
-pub const MANAGERS: &[&Backend] = &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND];
+pub const MANAGERS: &[&Backend] =
+    &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND, &apk::BACKEND];
 
 impl Backend {
     /// Everything whose change can change what is pending.

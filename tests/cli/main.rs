@@ -1,6 +1,7 @@
 //! The program from outside: arguments, environment, signals and files in; exit codes, output
 //! and state out. Every package tool is a fake (see `world`), so this needs neither root nor apt.
 
+mod apk;
 mod apply;
 mod children;
 mod concurrency;

@@ -1,0 +1,185 @@
+//! apk: Alpine Linux and its relatives. Behaviour measured with apk 2.12.14, 2.14.6, 2.14.10 and
+//! 3.0.6.
+
+mod listing;
+mod refresh;
+mod words;
+
+use super::{Backend, Kernels, Plan};
+use crate::process::Invocation;
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "apk",
+    programs: &["apk"],
+    systems: &["alpine", "chimera", "wolfi"],
+    package_databases: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
+    source_config: &["/etc/apk/repositories", "/etc/apk/repositories.d", "/lib/apk/repositories.d"],
+    index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
+    locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
+    pid_files: &[],
+    waits_for_lock: |_| false,
+    reboot_flags: &[],
+    // The files in /boot have no version in their names.
+    kernels: Kernels { dir: "/lib/modules", prefix: "" },
+    // None: the database is written last, so that what was cut off is pending still.
+    journal: ("", |_| false),
+    repair: |_, _| Some(apk(&["fix"])),
+    repair_fetches: true,
+    locate: None,
+    parse_places: |usual, _| usual,
+    knows_security: false,
+    is_package_name,
+    plain_name: |name| name,
+    refresh: |_| refresh(),
+    refresh_others: |_, _| None,
+    judge: refresh::judge,
+    pending_of_refresh: |_| None,
+    pending: list,
+    parse_pending: listing::changes,
+    list,
+    parse_list: listing::changes,
+    lists_installed: true,
+    lists_refreshed_only: false,
+    newer: Some((|| apk(&["version", "-l", "<"]), listing::newer)),
+    ask_origins,
+    parse_origins: listing::origins,
+    list_needs,
+    selection: None,
+    download: None,
+    plan_of_download: |_| None,
+    install: |plan, _| install(plan),
+    install_began: |finished| words::began(&finished.stdout),
+    ended_well: |_| false,
+    // apk 2 says OK where a full disk cut files off.
+    audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
+    classify: words::classify,
+    list_installed: listing::list_installed,
+    parse_installed: |text, _| listing::parse_installed(text),
+    progress,
+};
+
+fn apk(words: &[&str]) -> Invocation {
+    Invocation {
+        program: "apk",
+        args: words.iter().copied().map(str::to_owned).collect(),
+        ..Invocation::default()
+    }
+}
+
+/// Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says
+/// OK. No option for silent mirrors: apk 2.12 has none. All versions give up after a minute.
+fn refresh() -> Invocation {
+    apk(&["-U", "update"])
+}
+
+/// The part of the command line that is the same for a simulation and for the real thing. apk does
+/// nothing while any index cannot be had, unless told otherwise.
+fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
+    let missing: &[&str] = if plan.without.is_empty() { &[] } else { &["--force-missing-repositories"] };
+    apk(&[options, missing, &["upgrade"]].concat())
+}
+
+/// `--ignore` turns the meaning of the names around. `apk add -u NAME` would write them into world.
+fn choose(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    if !plan.left_out.is_empty() {
+        invocation.args.push("--ignore".to_string());
+        invocation.args.extend_from_slice(&plan.left_out);
+    }
+    invocation
+}
+
+/// A simulation. [`words::classify`] knows it by its last line, which `-v` makes another.
+fn simulate(plan: &Plan) -> Invocation {
+    let mut invocation = upgrade(plan, &["-v"]);
+    invocation.args.push("-s".to_string());
+    invocation
+}
+
+fn list(plan: &Plan) -> Invocation {
+    choose(simulate(plan), plan)
+}
+
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let mut invocation = simulate(plan);
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+/// With an index of any age taken as it is: this uses just what the refresh before it got.
+fn install(plan: &Plan) -> Invocation {
+    let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
+    Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
+}
+
+fn ask_origins(names: &[&str]) -> Invocation {
+    apk(&[&["policy"], names].concat())
+}
+
+/// A line of the progress descriptor: `21076/259826`, and apk 3 adds what it does, `install`.
+fn progress(line: &str) -> Option<(f64, &str)> {
+    let (numbers, words) = line.split_once(' ').unwrap_or((line, ""));
+    let (done, all) = numbers.split_once('/')?;
+    let (done, all): (u64, u64) = (done.parse().ok()?, all.parse().ok()?);
+    (all > 0 && done <= all).then(|| (100.0 * done as f64 / all as f64, words))
+}
+
+/// What apk takes as the name of a package. No version (`a=1`), no repository (`a@edge`), no
+/// conflict (`!a`), nothing that is provided (`so:libc.so`), no pattern.
+fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_apk_takes_as_names_are_accepted() {
+        for name in ["tb-hello", "libstdc++", "py3-yaml", "font-noto_x", "gtk4.0", "7zip", "R"] {
+            assert!(is_package_name(name), "{name}");
+        }
+        let refused = [
+            "",
+            "-U",
+            "--root=/",
+            ".virtual",
+            "a=1",
+            "a<2",
+            "a~1",
+            "a@edge",
+            "!a",
+            "so:libc.so",
+            "a*",
+            "a b",
+        ];
+        for name in refused.iter().chain(&["/tmp/a.apk", "a\n", "ä"]) {
+            assert!(!is_package_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_never_trusts_the_age_of_the_index() {
+        assert_eq!(refresh().line(), "apk -U update");
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_and_no_plan_writes_to_world() {
+        let plan = Plan { left_out: vec!["a".into(), "b".into()], ..Plan::default() };
+        assert_eq!(install(&plan).line(), "apk --cache-max-age 525600 upgrade --ignore a b");
+        assert_eq!(list(&plan).line(), "apk -v upgrade -s --ignore a b");
+        assert_eq!(list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
+        let plan = Plan { without: vec!["http://h".into()], full: true, ..Plan::default() };
+        assert_eq!(list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
+    }
+
+    #[test]
+    fn progress_is_read_in_both_forms() {
+        assert_eq!(progress("20011/60033"), Some((100.0 * 20011.0 / 60033.0, "")));
+        assert_eq!(progress("50/100 install"), Some((50.0, "install")));
+        for line in ["", "x", "1/", "/1", "0/0", "2/1", "-1/5", "1/2/3"] {
+            assert_eq!(progress(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Reading what apk says of changes and errors.
+
+use super::refresh;
+use crate::outcome::{Class, Failure};
+use crate::process::{End, Finished};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How apk exits when it catches SIGINT.
+const ENDED_BY_SIGINT: i32 = 130;
+
+/// One package that apk is about to change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    pub name: &'a str,
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
+}
+
+/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
+pub fn change(line: &str) -> Option<Change<'_>> {
+    let (count, rest) = line.strip_prefix('(')?.split_once(") ")?;
+    let (number, all) = count.split_once('/')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(number.trim_start()) || !is_number(all) {
+        return None;
+    }
+    let rest = rest.strip_prefix("[APK unavailable, skipped] ").unwrap_or(rest);
+    let (verb, rest) = rest.split_once(' ')?;
+    let (name, versions) = rest.strip_suffix(')')?.split_once(" (")?;
+    let name = name.split('@').next().filter(|name| !name.is_empty() && !name.contains(' '))?;
+    let (from, to) = match (verb, versions.split_once(" -> ")) {
+        ("Upgrading" | "Downgrading" | "Replacing", Some((from, to))) => (Some(from), Some(to)),
+        ("Installing", None) => (None, Some(versions)),
+        ("Purging", None) => (Some(versions), None),
+        ("Reinstalling", None) => (Some(versions), Some(versions)),
+        _ => return None,
+    };
+    Some(Change { name, from, to })
+}
+
+/// Whether apk has come to the first package.
+pub fn began(stdout: &str) -> bool {
+    stdout.lines().any(|line| change(line).is_some())
+}
+
+/// The line that ends every change, real or simulated.
+struct Verdict<'a> {
+    line: &'a str,
+    errors: usize,
+    is_simulation: bool,
+}
+
+/// `OK: 0 MiB in 3 packages` or `2 errors; 58 KiB in 3 packages`. Our simulations have `-v`, and
+/// with it this is `OK: 3 packages, 4 dirs, 3 files, 0 MiB`. Hooks can print lines below it.
+fn verdict(stdout: &str) -> Option<Verdict<'_>> {
+    stdout.lines().rev().find_map(|line| {
+        let (head, rest) = line.split_once([':', ';'])?;
+        let is_simulation = rest.contains(" packages, ") && rest.contains(" dirs, ");
+        if !is_simulation && !rest.contains(" in ") {
+            return None;
+        }
+        let errors = match head {
+            "OK" => 0,
+            _ => head.strip_suffix(" errors").or_else(|| head.strip_suffix(" error"))?.parse().ok()?,
+        };
+        Some(Verdict { line, errors, is_simulation })
+    })
+}
+
+/// Why a command failed. The exit code is a count, 99 for everything that is no count, and 0
+/// where a trigger of apk 2 failed.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    if let Some(failure) = errors(finished) {
+        return Some(failure);
+    }
+    match verdict(&finished.stdout) {
+        // It also counts packages whose script failed long ago.
+        Some(verdict) if verdict.is_simulation => None,
+        Some(verdict) if verdict.errors > 0 => Some(of_packages(finished, &verdict)),
+        // Neither triggers nor hooks are counted by apk 2.
+        _ => {
+            let script = own_errors(finished).find_map(script).map(|(_, failure)| failure);
+            script.or_else(|| (finished.end != End::Code(0)).then(|| problem(finished)))
+        }
+    }
+}
+
+/// What apk itself reports, without the word in front. A script of apk 2 can print such lines
+/// too; what apk 3 passes on from a script is indented.
+fn own_errors(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stderr.lines().filter_map(|line| line.strip_prefix("ERROR: "))
+}
+
+/// The failure of a run as a whole, which is over before any package is touched.
+pub fn errors(finished: &Finished) -> Option<Failure> {
+    let began = began(&finished.stdout);
+    // apk 2.12 has no such option; now it prints its usage, now it goes on without.
+    let is_unknown = finished.stderr.contains("unrecognized option '--force-missing-repositories'");
+    if is_unknown && !began && verdict(&finished.stdout).is_none() {
+        let text = "this apk is too old to go on without a repository that was not refreshed";
+        return Some(Failure::new(Class::Config, text));
+    }
+    own_errors(finished).find_map(|text| {
+        if text.starts_with("System state may be inconsistent: ") {
+            return Some(Failure::new(last_reason(text), text));
+        }
+        if began {
+            return None;
+        }
+        if text.starts_with("Unable to lock database: ") {
+            let busy = ["temporary error (try again later)", "Resource temporarily unavailable"];
+            // It waited for the lock, and no longer.
+            let is_busy = busy.iter().chain(&["Interrupted system call"]).any(|word| text.ends_with(word));
+            return Some(Failure::new(if is_busy { Class::Lock } else { last_reason(text) }, text));
+        }
+        if text.starts_with("Not continuing due to stale/unavailable repositories") {
+            let reasons = finished.stderr.lines().filter_map(refresh::failure).map(|(_, failure)| failure);
+            let failure = reasons.reduce(Failure::more_decisive);
+            return Some(match failure {
+                Some(failure) => Failure::new(failure.class, format!("{text} {}", failure.message)),
+                None => Failure::new(Class::Fetch, text),
+            });
+        }
+        if text.contains("due to missing repository tags") {
+            let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("WARNING: "));
+            let tag = warnings.filter(|line| line.contains("repository tag")).collect::<Vec<_>>().join("; ");
+            return Some(Failure::new(Class::Config, format!("{text} {tag}")));
+        }
+        if text.starts_with("unable to select packages:") {
+            let lines =
+                finished.stderr.lines().skip_while(|line| !line.contains("unable to select packages:"));
+            return Some(Failure::new(
+                Class::Dependency,
+                lines.collect::<Vec<_>>().join(" ").replace("ERROR: ", ""),
+            ));
+        }
+        if text.starts_with("Package '") && text.ends_with("' not found") {
+            return Some(Failure::new(Class::Dependency, text));
+        }
+        text.starts_with("failed to read repositories: ").then(|| Failure::new(Class::Config, text))
+    })
+}
+
+/// What went wrong with single packages, the others being done. A line counts only where it names
+/// a package of this run, and only as many packages as apk itself counts: what a script of
+/// apk 2 prints must not pass for an error of a fetch.
+fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
+    let changes = finished.stdout.lines().filter_map(change);
+    let packages: BTreeSet<_> =
+        changes.filter_map(|change| Some(format!("{}-{}", change.name, change.to?))).collect();
+    let mut found: BTreeMap<&str, Failure> = BTreeMap::new();
+    for text in own_errors(finished) {
+        let of_package = || {
+            let (package, reason) = text.split_once(": ")?;
+            packages.contains(package).then(|| (package, Failure::new(package_class(reason), text)))
+        };
+        let Some((package, failure)) = script(text).or_else(of_package) else { continue };
+        let failure = match found.remove(package) {
+            Some(before) => failure.more_decisive(before),
+            None => failure,
+        };
+        found.insert(package, failure);
+    }
+    let is_believable = found.len() <= verdict.errors;
+    let is_script = |failure: &&Failure| failure.class == Class::Script;
+    if let Some(failure) = found.values().find(is_script).filter(|_| !is_believable) {
+        return failure.clone();
+    }
+    match found.into_values().reduce(Failure::more_decisive) {
+        Some(failure) if is_believable => failure,
+        Some(failure) => Failure::new(Class::Other, format!("{}: {}", verdict.line, failure.message)),
+        None if own_errors(finished).next().is_none() => Failure::new(
+            Class::Script,
+            format!("{}: a package whose script failed earlier; apk fix installs it again", verdict.line),
+        ),
+        None => problem(finished),
+    }
+}
+
+/// `tb-brk-2.0-r0.post-upgrade: script exited with error 1`, of apk 3
+/// `lib/apk/exec/tb-brk-2.0-r0.post-upgrade: exited with error 1`; of a commit hook its file.
+fn script(text: &str) -> Option<(&str, Failure)> {
+    let (what, how) = text.split_once(": ")?;
+    let is_end =
+        ["script exited ", "script terminated ", "exited ", "terminated ", "killed ", "failed to execute"]
+            .iter()
+            .any(|word| how.starts_with(word));
+    if !is_end || what.contains(' ') {
+        return None;
+    }
+    let what = what.rsplit('/').next().unwrap_or(what);
+    let package = what.rsplit_once('.').map_or(what, |(package, _)| package);
+    let again = match super::listing::name_and_version(package) {
+        Some((name, _)) => format!("; apk fix {name} runs it again"),
+        None => String::new(),
+    };
+    Some((package, Failure::new(Class::Script, format!("{text}{again}"))))
+}
+
+/// `other`, with apk's last words.
+pub fn problem(finished: &Finished) -> Failure {
+    if finished.end == End::Code(ENDED_BY_SIGINT) {
+        return Failure::new(Class::Interrupted, "apk was interrupted by a signal");
+    }
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    let last = own_errors(finished).last().or_else(|| lines.rev().find(|line| !line.trim().is_empty()));
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+/// `failed to extract usr/share/tb/tb-hello: No space left on device`, or a reason alone.
+fn package_class(reason: &str) -> Class {
+    if reason.starts_with("trying to overwrite ") {
+        return Class::Dependency;
+    }
+    // Packages are not signed one by one: it is not the file that the index speaks of.
+    if reason == "BAD signature" {
+        return Class::Fetch;
+    }
+    match last_reason(reason) {
+        // The file on the server ended too early.
+        Class::Network if reason.starts_with("failed to extract ") => Class::Fetch,
+        // Not of a repository: nobody can write there.
+        Class::Fetch if reason == "Operation not permitted" => Class::Other,
+        class => class,
+    }
+}
+
+/// The class of what stands behind the last colon, or of all.
+fn last_reason(text: &str) -> Class {
+    match reason_class(text) {
+        Class::Other => reason_class(text.rsplit(": ").next().unwrap_or(text)),
+        class => class,
+    }
+}
+
+/// The class of the reason that apk gives for a repository or a package: its own words, and those
+/// of the C library, which are others in musl and in glibc.
+pub fn reason_class(reason: &str) -> Class {
+    // apk 2 says the last one of a file of its cache that it could not write, on a full disk.
+    const SPACE: &[&str] = &[
+        "No space left on device",
+        "Read-only file system",
+        "Quota exceeded",
+        "quota exceeded",
+        "Operation not permitted",
+    ];
+    const AUTH: &[&str] = &["UNTRUSTED signature", "BAD signature"];
+    const CONFIG: &[&str] = &[
+        "invalid URL",
+        "repositories file syntax error",
+        "unsupported repositories file keyword",
+        "undefined repositories file variable",
+    ];
+    const NETWORK: &[&str] = &[
+        "DNS",
+        "TLS: ",
+        "temporary error (try again later)",
+        "network ",
+        "could not connect to server",
+        "operation timed out",
+        "Operation timed out",
+        "Connection ",
+        "connection abort",
+        "No route to host",
+        "Host is ",
+        "Network ",
+        "Broken pipe",
+    ];
+    const FETCH: &[&str] = &[
+        "HTTP",
+        "package mentioned in index not found",
+        "could not find a repo which provides this package",
+        "remote server returned error",
+        "No such file or directory",
+        "BAD archive",
+        "archive does not contain expected data",
+        "unexpected end of file",
+        "file format is invalid or inconsistent",
+        "file integrity error",
+        "package file format error",
+        "v2 package ",
+        "v2 index ",
+        "ADB ",
+        "IO ERROR",
+        "I/O error",
+        "Input/output error",
+        "Protocol error",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| reason.starts_with(word) || reason.ends_with(word));
+    if has(SPACE) {
+        Class::Space
+    } else if has(AUTH) {
+        Class::Auth
+    } else if has(CONFIG) {
+        Class::Config
+    } else if has(NETWORK) {
+        Class::Network
+    } else if has(FETCH) {
+        Class::Fetch
+    } else {
+        Class::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn class(code: i32, stdout: &str, stderr: &str) -> Option<Class> {
+        let finished = Finished {
+            end: End::Code(code),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        };
+        classify(&finished).map(|failure| failure.class)
+    }
+
+    const TWO: &str = "(1/2) Upgrading a (1-r0 -> 2-r0)\n(2/2) Upgrading b (1-r0 -> 2-r0)\n";
+
+    #[test]
+    fn what_a_script_prints_is_no_error_of_a_fetch() {
+        let gone = "ERROR: a-2-r0: package mentioned in index not found (try 'apk update')\n";
+        let failed = "ERROR: b-2-r0.post-upgrade: script exited with error 1\n";
+        let count = |errors: &str| format!("{TWO}{errors}; 0 MiB in 2 packages\n");
+        assert_eq!(class(1, &count("1 error"), gone), Some(Class::Fetch));
+        // Both at once: the fetch can be mended.
+        assert_eq!(class(2, &count("2 errors"), &format!("{gone}{failed}")), Some(Class::Fetch));
+        // One error, two packages: one of the lines is not apk's.
+        assert_eq!(class(1, &count("1 error"), &format!("{gone}{failed}")), Some(Class::Script));
+        let two = format!("{gone}ERROR: b-2-r0: HTTP 404: Not Found\n");
+        assert_eq!(class(1, &count("1 error"), &two), Some(Class::Other));
+        assert_eq!(class(0, &format!("{TWO}OK: 0 MiB in 2 packages\n"), gone), None);
+        let foreign = "ERROR: c-2-r0: HTTP 404: Not Found\nE: Failed to fetch http://h 404 Not Found\n";
+        assert_eq!(class(1, &count("1 error"), &format!("{foreign}{failed}")), Some(Class::Script));
+        assert_eq!(class(1, &count("1 error"), foreign), Some(Class::Other));
+    }
+
+    #[test]
+    fn a_failed_trigger_counts_although_apk_says_ok() {
+        let text = "ERROR: busybox-1.36-r0.trigger: script exited with error 1\n";
+        assert_eq!(class(0, &format!("{TWO}OK: 0 MiB in 2 packages\n"), text), Some(Class::Script));
+    }
+
+    #[test]
+    fn a_simulation_counts_old_failures_which_are_none_of_its_own() {
+        assert_eq!(class(1, "1 error; 4 packages, 7 dirs, 4 files, 0 MiB\n", ""), None);
+        assert_eq!(class(1, "1 error; 0 MiB in 4 packages\n", ""), Some(Class::Script));
+    }
+
+    #[test]
+    fn a_lock_stops_only_what_has_not_begun() {
+        let held = "ERROR: Unable to lock database: Resource temporarily unavailable\n\
+            ERROR: Failed to open apk database: Resource temporarily unavailable\n";
+        assert_eq!(class(99, "", held), Some(Class::Lock));
+        assert_eq!(class(99, TWO, held), Some(Class::Other));
+        let denied = "ERROR: Unable to lock database: Permission denied\n";
+        assert_eq!(class(99, "", denied), Some(Class::Other));
+        let read_only = "ERROR: Unable to lock database: Read-only file system\n";
+        assert_eq!(class(99, "", read_only), Some(Class::Space));
+    }
+
+    #[test]
+    fn both_c_libraries_are_understood() {
+        for reason in [
+            "Connection timed out",
+            "Operation timed out",
+            "Network is unreachable",
+            "Network unreachable",
+            "Host is unreachable",
+            "No route to host",
+            "Connection aborted",
+            "Software caused connection abort",
+            "DNS: transient error (try again later)",
+            "TLS: handshake failed (client cert needed?)",
+        ] {
+            assert_eq!(reason_class(reason), Class::Network, "{reason}");
+        }
+        for reason in ["Disk quota exceeded", "Quota exceeded", "No space left on device"] {
+            assert_eq!(reason_class(reason), Class::Space, "{reason}");
+        }
+        for reason in ["HTTP 503: Service Unavailable", "I/O error", "Input/output error"] {
+            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
+        }
+        assert_eq!(reason_class("Permission denied"), Class::Other);
+    }
+}
