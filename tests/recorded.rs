@@ -88,6 +88,7 @@ fn is_refresh(words: &[&str]) -> bool {
         || all(&["check-upgrade"])
         || all(&["makecache"])
         || all(&["--refresh", "--assumeno"])
+        || all(&["shell"])
 }
 
 /// For a manager that downloads while it installs: its other lists, and how an install ended.
