@@ -162,19 +162,20 @@ impl Run<'_> {
             return Ok(());
         }
         // It may be under way still, in other hands: then there is nothing to repair.
-        if let Some(holder) = self.backend.lock_holder() {
+        if let Some(holder) = self.session.lock_holder() {
             self.session.wait_until_free(&holder)?;
             self.before = Some(self.session.installed()?);
             if !self.needs_repair() {
                 return Ok(());
             }
         }
+        self.session.nobody_left_its_lock()?;
         info!("an earlier install was cut off; repairing it");
         let installed = self.before.clone().unwrap_or_default();
         let Some(invocation) = (self.backend.repair)(self.session.places(), &installed) else {
             // Nothing is half done; what is missing this run installs.
             self.cut_off = None;
-            self.applied.repaired = true;
+            self.applied.repaired = broken(&self.before).is_empty();
             return Ok(());
         };
         self.session.committed = true;
@@ -207,6 +208,10 @@ impl Run<'_> {
         self.index_partial = refreshed.outcome == RefreshOutcome::Partial;
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),
+            (RefreshOutcome::Partial, Some(failure)) if self.backend.only_whole.is_some() => {
+                let why = self.backend.only_whole.unwrap_or_default();
+                Err(Failure::new(failure.class, format!("{}; nothing is installed: {why}", failure.message)))
+            }
             (RefreshOutcome::Partial, Some(failure)) if !self.args.strict => {
                 warn!(
                     "{failed} of {} not refreshed, going on with the others: {}",
@@ -262,6 +267,7 @@ impl Run<'_> {
         if let Some(signal) = signals::received() {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
+        self.session.offer_private()?;
         self.enter("install");
         // What others installed while we waited for their locks is not ours.
         if !self.changed {
@@ -274,6 +280,9 @@ impl Run<'_> {
         let failure = self.backend.failure(&invocation, &finished);
         self.install_began |= failure.is_none() || (self.backend.install_began)(&finished);
         self.changed |= self.install_began;
+        for note in (self.backend.notes)(&finished) {
+            warn!("{note}");
+        }
         failure.map_or(Ok(()), Err)
     }
 

@@ -1,10 +1,11 @@
 //! The few file operations whose order matters.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs::{File, Metadata, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Replaces `dir/name` by `content` so that a reader, and a crash at any moment, sees the old
@@ -83,9 +84,45 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Makes a directory that everybody may read and nobody else may write in. One that is there must
+/// be such a directory: a link that somebody left under that name is never followed.
+///
+/// # Errors
+/// When it cannot be made, or what is there is not such a directory.
+pub fn own_directory(path: &Path) -> Result<()> {
+    match std::fs::DirBuilder::new().mode(0o755).create(path) {
+        // Whatever the umask: a manager may download as another user.
+        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("could not change the mode of {}", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("could not create {}", path.display())),
+    }
+    match distrust(path) {
+        Some(why) => bail!(why),
+        None if !path.is_dir() => bail!("{} is not a directory", path.display()),
+        None => Ok(()),
+    }
+}
+
+/// Makes a link, or corrects one that leads elsewhere. Anything else under its name stays: it may be
+/// what the link is to lead to.
+///
+/// # Errors
+/// When it cannot be made, or something else is there.
+pub fn own_link(path: &Path, target: &Path) -> Result<()> {
+    match std::fs::read_link(path) {
+        Ok(found) if found == target => return Ok(()),
+        Ok(_) => remove_if_there(path)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} is not a link", path.display())),
+    }
+    symlink(target, path).with_context(|| format!("could not create {}", path.display()))
+}
+
 /// A short text that changes whenever one of `paths`, or a file directly in one of them that is
 /// a directory, is added, removed or rewritten. It costs a stat each and reads no content. `*`
-/// stands for any name.
+/// stands for any name, and a path with a slash at its end for the directory alone, where that
+/// changes with what is in it.
 pub fn fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     for path in paths.iter().flat_map(|path| places(path)) {
@@ -116,12 +153,13 @@ fn places(path: &str) -> Vec<PathBuf> {
     }
 }
 
-/// `path` itself when it is a file, else the plain files directly in it, sorted by name.
+/// `path` itself when it is a file or ends with a slash, else the plain files directly in it, sorted
+/// by name.
 fn files(path: &Path) -> Vec<(PathBuf, Metadata)> {
     let Ok(meta) = std::fs::metadata(path) else {
         return Vec::new();
     };
-    if !meta.is_dir() {
+    if !meta.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
         return vec![(path.to_path_buf(), meta)];
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
@@ -194,6 +232,50 @@ mod tests {
             set(0o775);
             assert!(distrust(&own).unwrap().contains("by others"));
         }
+    }
+
+    #[test]
+    fn a_directory_of_our_own_is_made_once_and_never_taken_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        own_directory(&path("ours")).unwrap();
+        own_directory(&path("ours")).unwrap();
+        assert_eq!(path("ours").metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        symlink(path("ours"), path("link")).unwrap();
+        std::fs::write(path("file"), "").unwrap();
+        own_directory(&path("open")).unwrap();
+        std::fs::set_permissions(path("open"), std::fs::Permissions::from_mode(0o777)).unwrap();
+        for other in ["link", "file", "open"] {
+            assert!(own_directory(&path(other)).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_corrected_and_a_directory_in_its_place_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("local");
+        for target in ["/one", "/two", "/two"] {
+            own_link(&link, Path::new(target)).unwrap();
+            assert_eq!(std::fs::read_link(&link).unwrap(), Path::new(target));
+        }
+        let packages = dir.path().join("packages");
+        std::fs::create_dir(&packages).unwrap();
+        assert!(own_link(&packages, Path::new("/one")).is_err());
+        assert!(packages.is_dir());
+    }
+
+    #[test]
+    fn a_slash_at_the_end_stands_for_the_directory_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = format!("{}/", dir.path().display());
+        std::fs::write(dir.path().join("a"), "x").unwrap();
+        let before = fingerprint(&[&path]);
+        std::fs::write(dir.path().join("a"), "longer").unwrap();
+        assert_eq!(before, fingerprint(&[&path]));
+        // Directories in it are what a fingerprint of its files would not see.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::create_dir(dir.path().join("tb-hello-1.0-1")).unwrap();
+        assert_ne!(before, fingerprint(&[&path]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who holds a lock file of the package manager, from /proc/locks or from the file itself.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Names the process that holds one of `locks`: `process 3473 (apt-get update)`. `None` when
 /// none is held, or the holder cannot be seen (another PID namespace).
@@ -35,6 +35,18 @@ pub fn holds_no_lock(of: u32) -> bool {
 pub fn of_pid_files(files: &[&str]) -> Option<String> {
     let pids = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok());
     pids.filter(|pid| *pid != std::process::id()).find(|pid| is_alive(*pid)).map(describe)
+}
+
+/// Names a process that has one of `files` open; for locks that the kernel does not know of.
+pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
+    let files: Vec<_> = files.iter().filter_map(|file| identity(file)).collect();
+    if files.is_empty() {
+        return None;
+    }
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let own = std::process::id();
+    pids.filter(|pid| *pid != own).find(|pid| has_open(*pid, &files)).map(describe)
 }
 
 /// A zombie has no command line any more, and holds nothing.
@@ -95,6 +107,30 @@ mod tests {
         assert_eq!(of_pid_files(&[&dead, &own, "/nonexistent"]), None);
         let holder = of_pid_files(&[&dead, &live]).unwrap();
         assert!(holder.starts_with(&format!("process {parent} (")), "{holder}");
+    }
+
+    #[test]
+    fn who_has_a_file_open_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.lck");
+        let paths = [path.clone(), dir.path().join("none")];
+        // Children of other tests have it open too until they become another program.
+        let becomes = |expected: Option<String>| {
+            for _ in 0..500 {
+                if of_open_files(&paths) == expected {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            panic!("{:?}, not {expected:?}", of_open_files(&paths));
+        };
+        let file = std::fs::File::create(&path).unwrap();
+        becomes(None);
+        let mut child = std::process::Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
+        becomes(Some(format!("process {} (sleep 60)", child.id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        becomes(None);
     }
 
     #[test]

@@ -149,6 +149,17 @@ impl Refreshed {
     }
 }
 
+impl Refreshed {
+    /// The verdict anew, after sources turned out to have failed.
+    pub fn judge_again(&mut self) {
+        let errors = || self.sources.iter().filter_map(|source| source.error.clone());
+        let Some(error) = errors().reduce(Failure::more_decisive) else { return };
+        let all = errors().count() == self.sources.len();
+        self.outcome = if all { RefreshOutcome::Failed } else { RefreshOutcome::Partial };
+        self.error = Some(self.error.take().map_or(error.clone(), |known| known.more_decisive(error)));
+    }
+}
+
 /// An update that `apply` would install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {

@@ -40,6 +40,8 @@ pub struct Invocation {
     pub status_arg: Option<&'static str>,
     /// What it reads from its standard input; `/dev/null` where that is nothing.
     pub input: &'static str,
+    /// Where set, this argument, with `{}` replaced by the manager's private directory, goes first.
+    pub private_arg: Option<&'static str>,
 }
 
 impl Invocation {

@@ -20,15 +20,23 @@ pub fn is_flagged(flags: &[&str]) -> bool {
 
 /// Whether a restart is required: a flag file, or a kernel that is newer than the running one and
 /// was installed since the machine started. One that was there before was not chosen at the start,
-/// and would not be by another: asking again would never end.
-pub fn is_required(flags: &[&str], kernels: &Kernels) -> bool {
+/// and would not be by another: asking again would never end. Where `modules` names a directory,
+/// also when those of the running kernel had to make room.
+pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>) -> bool {
+    let uname = rustix::system::uname();
+    let running = uname.release().to_str().unwrap_or("");
     is_flagged(flags)
-        || newer_kernel(
-            Path::new(kernels.dir),
-            kernels.prefix,
-            rustix::system::uname().release().to_str().unwrap_or(""),
-            boot_time(),
-        )
+        || newer_kernel(Path::new(kernels.dir), kernels.prefix, running, boot_time())
+        || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, boot_time()))
+}
+
+/// Whether the running kernel's modules are gone and those of another were put there since the
+/// machine started. A container has neither; a kernel from elsewhere never had its own.
+fn replaced_kernel(modules: &Path, running: &str, since: i64) -> bool {
+    let entries = std::fs::read_dir(modules).into_iter().flatten().flatten();
+    let kernels = entries.filter(|entry| entry.path().join("vmlinuz").exists());
+    let mut new = kernels.filter(|entry| entry.metadata().is_ok_and(|meta| meta.ctime() >= since));
+    !running.is_empty() && !modules.join(running).exists() && new.next().is_some()
 }
 
 fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: i64) -> bool {
@@ -100,5 +108,23 @@ mod tests {
         assert!(!newer_kernel(modules.path(), "", "6.12.8-0-lts", i64::MAX));
         std::os::unix::fs::symlink("6.12.9-0-lts", modules.path().join("9.9.9-0-lts")).unwrap();
         assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", 0));
+    }
+
+    #[test]
+    fn modules_that_made_room_for_those_of_another_kernel_count() {
+        let modules = tempfile::tempdir().unwrap();
+        let add = |release: &str, files: &[&str]| {
+            std::fs::create_dir(modules.path().join(release)).unwrap();
+            files
+                .iter()
+                .for_each(|file| std::fs::write(modules.path().join(release).join(file), "").unwrap());
+        };
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", 0), "a container");
+        add("extramodules", &["x.ko"]);
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", 0));
+        add("6.6.2-arch1-1", &["vmlinuz"]);
+        assert!(replaced_kernel(modules.path(), "6.6.1-arch1-1", 0));
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", i64::MAX), "it was there at the start");
+        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", 0));
     }
 }

@@ -1,17 +1,22 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
+mod locks;
+mod private;
+
 use crate::backend::{Backend, Installed, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
-use crate::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update};
+use crate::outcome::{
+    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
+};
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
 use crate::state::{Attempt, Pending, State};
 use crate::time::Time;
-use crate::{backend, reboot, signals};
+use crate::{backend, reboot};
 use log::{info, warn};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,7 +26,7 @@ use std::time::{Duration, Instant};
 pub struct Session {
     /// The manager.
     pub backend: &'static Backend,
-    display: Display,
+    display: RefCell<Display>,
     log: RunLog,
     /// How long this run may still wait for locks that others hold.
     patience: Cell<Duration>,
@@ -33,6 +38,8 @@ pub struct Session {
     /// What others did to an index in an unusual place cannot be seen.
     pub counts_anew: bool,
     places: OnceCell<Places>,
+    /// Where the manager's private index is, for one that has it.
+    private_dir: Option<PathBuf>,
 }
 
 /// Everything that must hold before a run that drives the manager may start.
@@ -62,13 +69,14 @@ impl Session {
         }
         Session {
             backend,
-            display: Display::new(global.quiet, global.verbose),
+            display: RefCell::new(Display::new(global.quiet, global.verbose)),
             log,
             patience: Cell::new(patience),
             deadline: None,
             committed: false,
             counts_anew: false,
             places: OnceCell::new(),
+            private_dir: private::dir(backend, global),
         }
     }
 
@@ -97,7 +105,9 @@ impl Session {
     ) -> Result<Finished, Failure> {
         let limits = &Limits { waits: Some(self.backend.waits_for_lock), ..*limits };
         let mut told = false;
-        let mut phase = self.display.phase(label);
+        let invocation = &self.with_private_arg(invocation);
+        let mut display = self.display.borrow_mut();
+        let mut phase = display.phase(label);
         loop {
             let could_not_run =
                 |error| Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program));
@@ -107,27 +117,19 @@ impl Session {
             let watch = &mut |glimpse: &Glimpse| phase.show(glimpse, progress);
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished, at_once);
-            let Some(stopped_at) = stopped_by_lock(self.backend, invocation, &finished) else {
+            self.drop_unreadable(&finished);
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
             };
-            let holder = self.backend.lock_holder();
+            self.nobody_left_its_lock()?;
+            let holder = self.lock_holder();
             if !told {
                 let who = holder.as_deref().unwrap_or(&stopped_at.message);
                 phase.suspend(|| info!("waiting for the lock of {}: {who}", self.backend.name));
                 told = true;
             }
-            wait_for_lock(self.backend, holder, &stopped_at, &self.patience, limits.deadline)?;
+            self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
         }
-    }
-
-    /// Waits until nobody holds the manager's locks.
-    ///
-    /// # Errors
-    /// When they are not free in time, naming the holder, or a signal comes.
-    pub fn wait_until_free(&self, holder: &str) -> Result<(), Failure> {
-        info!("waiting for the lock of {}: {holder}", self.backend.name);
-        let busy = Failure::new(Class::Lock, format!("{} is busy", self.backend.name));
-        wait_for_lock(self.backend, Some(holder.to_string()), &busy, &self.patience, None)
     }
 
     /// Where the manager's output of this run is kept.
@@ -168,7 +170,9 @@ impl Session {
 
     /// Fills in the installed versions where the manager's lists lack them.
     pub fn with_installed(&self, mut listing: Listing) -> Result<Listing, Failure> {
-        if self.backend.lists_installed || (listing.is_empty() && listing.held_back.is_empty()) {
+        let lacks = listing.updates.iter().any(|update| update.installed.is_none())
+            || listing.held_back.iter().any(|held| held.installed.is_none());
+        if self.backend.lists_installed || !lacks {
             return Ok(listing);
         }
         let installed = self.installed()?;
@@ -182,15 +186,16 @@ impl Session {
         Ok(listing)
     }
 
-    /// Where the newer versions of these packages can be had; no package, no question.
+    /// Where the newer versions of these packages can be had; no package, or no answer to be had, no
+    /// question.
     ///
     /// # Errors
     /// When the manager cannot say it.
     pub fn origins(&self, names: &[&str]) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        if names.is_empty() {
+        let Some(ask) = self.backend.ask_origins.filter(|_| !names.is_empty()) else {
             return Ok(HashMap::new());
-        }
-        let finished = self.ask(&(self.backend.ask_origins)(names))?;
+        };
+        let finished = self.ask(&ask(names))?;
         Ok((self.backend.parse_origins)(&finished.stdout))
     }
 
@@ -201,15 +206,36 @@ impl Session {
     pub fn installed(&self) -> Result<Installed, Failure> {
         let places = self.places();
         let finished = self.ask(&(self.backend.list_installed)(places))?;
-        Ok((self.backend.parse_installed)(&finished.stdout, places))
+        let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
+        // Where the database is not where we look for it nothing can be told.
+        if let Some(entry) = self.backend.entry.filter(|_| places.database.is_dir()) {
+            for (name, package) in &mut installed {
+                let file = places.database.join(entry(name, &package.version));
+                package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
+            }
+        }
+        Ok(installed)
     }
 
-    /// A question to the manager that changes nothing; a minute for its answer. Where even that
-    /// needs a lock that another process holds, it is asked again while patience lasts.
+    /// A question to the manager that changes nothing.
     ///
     /// # Errors
     /// When it cannot be asked or gave no answer.
     pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let finished = self.question(invocation)?;
+        match self.backend.failure(invocation, &finished) {
+            Some(failure) => Err(failure),
+            None => Ok(finished),
+        }
+    }
+
+    /// Asks it; a minute for the answer, whatever that is worth. Where even that needs a lock that
+    /// another process holds, it is asked again while patience lasts.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let invocation = &self.with_private_arg(invocation);
         let limits = Limits {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
@@ -217,19 +243,14 @@ impl Session {
             waits: Some(self.backend.waits_for_lock),
             ..Limits::default()
         };
-        let finished = loop {
+        loop {
             let finished = process::ask(invocation, &limits).map_err(|error| {
                 Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
             })?;
-            let Some(stopped_at) = stopped_by_lock(self.backend, invocation, &finished) else {
-                break finished;
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+                return Ok(finished);
             };
-            let holder = self.backend.lock_holder();
-            wait_for_lock(self.backend, holder, &stopped_at, &self.patience, self.deadline)?;
-        };
-        match self.backend.failure(invocation, &finished) {
-            Some(failure) => Err(failure),
-            None => Ok(finished),
+            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
         }
     }
 
@@ -241,11 +262,13 @@ impl Session {
         self.deadline = deadline;
         // Taken before: what is changed while the manager reads it counts as changed since.
         let config = fingerprint(self.backend.source_config);
+        let config_changed = state.source_config.as_ref() != Some(&config);
         let database = fingerprint(self.backend.package_databases);
         let mut invocation = (self.backend.refresh)(budget);
         let label = "refreshing the package index";
         let mut limits = Limits { deadline, budget: Some(budget), interruptible: true, ..Limits::default() };
-        let mut run = self.run(label, &invocation, &limits);
+        let ready = self.prepare_private(config_changed);
+        let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
         while let Ok(finished) = &run {
             let Some(next) = (self.backend.refresh_others)(&invocation, finished) else { break };
             limits.deadline = deadline.or(Some(started + budget));
@@ -260,10 +283,10 @@ impl Session {
                     End::Code(code) => Some(code),
                     _ => None,
                 };
-                let cut =
-                    cut_short(&invocation, &finished).map(|failure| Refreshed::failed(Vec::new(), failure));
-                let refreshed = cut.unwrap_or_else(|| (self.backend.judge)(&finished));
-                (refreshed, code, (self.backend.pending_of_refresh)(&finished))
+                let cut = cut_short(&invocation, &finished);
+                let cut = cut.map(|failure| (Refreshed::failed(Vec::new(), failure), None));
+                let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
+                (refreshed, code, (self.backend.pending_of_refresh)(&finished).or(listed))
             }
         };
         let attempt = Attempt {
@@ -288,6 +311,29 @@ impl Session {
         refreshed
     }
 
+    /// What a refresh that ended by itself did, also where the manager's words leave that open, and
+    /// what is pending, if finding that out showed it.
+    fn judge(&self, finished: &Finished, state: &State) -> (Refreshed, Option<Listing>) {
+        let mut refreshed = (self.backend.judge)(finished);
+        if refreshed.outcome != RefreshOutcome::Fresh {
+            self.add_sources_not_come_to(&mut refreshed);
+        }
+        let listed = self.read_private(&mut refreshed, state);
+        (refreshed, listed)
+    }
+
+    /// The sources that a refresh which failed says nothing of were not refreshed either.
+    fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
+        let answer = self.backend.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        let (Some(answer), Some(error)) = (answer, refreshed.error.clone()) else { return };
+        for id in answer.stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line) {
+            if !refreshed.sources.iter().any(|source| source.id == id) {
+                let text = format!("{id}: not refreshed after this failure: {}", error.message);
+                refreshed.sources.push(SourceResult { id, error: Some(Failure::new(error.class, text)) });
+            }
+        }
+    }
+
     /// Counts what is pending, unless nothing that decides about it has changed since the last
     /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
     /// known" behind, never an old number.
@@ -299,7 +345,7 @@ impl Session {
     /// package database had then.
     fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
-        let basis = fingerprint(&self.backend.pending_basis());
+        let basis = self.pending_basis();
         let still = |pending: &&mut Pending| {
             let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(&pending.packages, listing));
             same && !changed && pending.basis.as_ref() == Some(&basis)
@@ -370,7 +416,8 @@ impl Session {
 
     /// Remembers whether a restart is required, and in which boot that was so.
     pub fn look_for_restart(&self, state: &mut State) {
-        state.reboot_required = reboot::is_required(self.backend.reboot_flags, &self.backend.kernels);
+        let Backend { reboot_flags, kernels, kernel_modules, .. } = self.backend;
+        state.reboot_required = reboot::is_required(reboot_flags, kernels, *kernel_modules);
         state.reboot_boot_id = Some(reboot::boot_id());
     }
 }
@@ -394,63 +441,10 @@ pub fn not_refreshed(state: &State) -> Vec<String> {
     failed.map(|source| source.id.clone()).collect()
 }
 
-/// The failure of a command that another process's lock stopped before it changed anything. Where
-/// no reason was given, and somebody holds a lock, that was it.
-fn stopped_by_lock(backend: &Backend, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
-    if finished.end == End::Waiting {
-        return cut_short(invocation, finished);
-    }
-    let by_itself = matches!(finished.end, End::Code(_)) && !(backend.install_began)(finished);
-    let failure = if by_itself { (backend.classify)(finished) } else { None };
-    failure.filter(|failure| match failure.class {
-        Class::Lock => true,
-        Class::Other => backend.lock_holder().is_some(),
-        _ => false,
-    })
-}
-
 /// Beside a state directory of its own, a run keeps its logs there too.
 fn log_dir(global: &Global) -> PathBuf {
     match global.state_dir.as_path() {
         dir if dir == std::path::Path::new(crate::DEFAULT_STATE_DIR) => PathBuf::from(crate::DEFAULT_LOG_DIR),
         dir => dir.join("log"),
     }
-}
-
-/// Waits until nobody holds the manager's locks, while patience lasts and the deadline is not
-/// reached; what was waited is taken from the patience.
-///
-/// # Errors
-/// When it is still held then, naming the holder, or a signal comes.
-fn wait_for_lock(
-    backend: &Backend,
-    mut holder: Option<String>,
-    stopped_at: &Failure,
-    patience: &Cell<Duration>,
-    deadline: Option<Instant>,
-) -> Result<(), Failure> {
-    let started = Instant::now();
-    let patient_until = started + patience.get();
-    let until = deadline.map_or(patient_until, |deadline| deadline.min(patient_until));
-    // A holder that cannot be seen may be gone at any time: only trying again tells.
-    let pause = Duration::from_millis(if holder.is_some() { 100 } else { 1000 });
-    let result = loop {
-        let now = Instant::now();
-        if now >= until {
-            let who = holder.map(|who| format!(", held by {who}")).unwrap_or_default();
-            let text = format!("{}{who}; no more time to wait", stopped_at.message);
-            break Err(Failure::new(Class::Lock, text));
-        }
-        if let Err(signal) = signals::sleep_until(until.min(now + pause)) {
-            let text = format!("{signal} received while waiting for a lock");
-            break Err(Failure::new(Class::Interrupted, text));
-        }
-        match backend.lock_holder() {
-            // Trying again with no time left would only look like a manager that is too slow.
-            None if Instant::now() < until => break Ok(()),
-            still => holder = still.or(holder),
-        }
-    };
-    patience.set(patience.get().saturating_sub(started.elapsed()));
-    result
 }

@@ -2,7 +2,6 @@
 
 pub mod alert;
 
-use crate::backend::Installed;
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
@@ -102,8 +101,18 @@ pub struct Unfinished {
     pub since: Time,
     /// How far it had come.
     pub phase: String,
-    /// What repairs it.
+    /// What repairs it by hand, or is to be done first.
     pub repair: Option<String>,
+}
+
+/// What a person would do about an install that was cut off, where it is more than an apply.
+fn by_hand(backend: &backend::Backend) -> Option<String> {
+    let places = backend.usual_places();
+    if let Some(repair) = (backend.repair)(&places, &Default::default()) {
+        return Some(repair.line());
+    }
+    let lock = backend.lock_file(&places).filter(|lock| lock.exists())?;
+    Some(format!("if no {} runs, rm {} first", backend.name, lock.display()))
 }
 
 /// The apply that has begun and not ended, if there is one.
@@ -115,9 +124,6 @@ pub fn unfinished(state: &State) -> Option<Unfinished> {
         is_running: same_boot && holder::holds_a_lock(apply.pid),
         since: apply.started_at,
         phase: apply.phase.clone(),
-        repair: driven(state).and_then(|backend| {
-            let repair = (backend.repair)(&backend.usual_places(), &Installed::new());
-            repair.map(|invocation| invocation.line())
-        }),
+        repair: driven(state).and_then(by_hand),
     })
 }

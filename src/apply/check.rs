@@ -15,7 +15,7 @@ impl Run<'_> {
     /// there, or one that was left half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
         let broken = broken(&Some(after.clone()));
-        let others_at_work = !self.install_began && self.backend.lock_holder().is_some();
+        let others_at_work = !self.install_began && self.session.lock_holder().is_some();
         if !broken.is_empty() && !others_at_work {
             let text = format!("not completely installed: {}", broken.join(", "));
             return Some(Failure::new(Class::Script, text));

@@ -31,6 +31,12 @@ impl Selection {
     /// # Errors
     /// One line that names the argument and what is wrong with it.
     pub fn new(backend: &Backend, args: &ApplyArgs) -> Result<Self, String> {
+        if let (Some(why), false) = (backend.only_whole, args.packages.is_empty()) {
+            return Err(format!(
+                "packages cannot be chosen with {}: {why}; run apply without them",
+                backend.name
+            ));
+        }
         if let Some(name) = args.packages.iter().find(|name| !(backend.is_package_name)(name)) {
             return Err(format!("{name:?} is not a package name of {}", backend.name));
         }

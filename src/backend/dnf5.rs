@@ -36,21 +36,26 @@ pub const BACKEND: Backend = Backend {
     locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
     pid_files: &[],
     waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
+    lock_by_existence: None,
     // dnf5 knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
     kernels: Kernels::IN_BOOT,
+    kernel_modules: None,
     // None: what was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
     repair: |_, _| Some(repair()),
     repair_fetches: false,
     locate: None,
     parse_places: |usual, _| usual,
+    only_whole: None,
+    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
     refresh_others: refresh::others,
     judge: refresh::judge,
+    ask_sources: None,
     pending_of_refresh: |finished| {
         (words::classify(finished).is_none()).then(|| listing::transaction(&finished.stdout))
     },
@@ -61,7 +66,7 @@ pub const BACKEND: Backend = Backend {
     lists_installed: false,
     lists_refreshed_only: true,
     newer: None,
-    ask_origins: |_| listing::ask_advisories(),
+    ask_origins: Some(|_| listing::ask_advisories()),
     parse_origins: listing::advisories,
     list_needs,
     selection: None,
@@ -72,9 +77,11 @@ pub const BACKEND: Backend = Backend {
     // A signal that ends dnf5 ends it wherever it is.
     ended_well: |_| false,
     audit: None,
+    notes: |_| Vec::new(),
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
+    entry: None,
     progress: |_| None,
 };
 

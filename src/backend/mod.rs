@@ -13,10 +13,10 @@ mod yum;
 pub use detection::{by_name, detect, installed};
 
 use crate::holder;
-use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
+use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::process::{End, Finished, Invocation};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions do no I/O: they make
@@ -43,10 +43,16 @@ pub struct Backend {
     pub pid_files: &'static [&'static str],
     /// Whether a line says that the manager waits for such a lock, which it cannot be told not to.
     pub waits_for_lock: fn(&str) -> bool,
+    /// A lock file beside the package database that is there while it is held. Its holder has it
+    /// open; one that nobody has open was left by a process that was killed.
+    pub lock_by_existence: Option<&'static str>,
     /// Files whose existence says that a restart is required.
     pub reboot_flags: &'static [&'static str],
     /// Where the names of installed kernels tell their versions.
     pub kernels: Kernels,
+    /// Where the running kernel's modules lie in a directory of its release, if an update of the
+    /// kernel takes that away.
+    pub kernel_modules: Option<&'static str>,
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
@@ -60,6 +66,11 @@ pub struct Backend {
     pub locate: Option<fn() -> Invocation>,
     /// Reads the answer over the usual places.
     pub parse_places: fn(Places, &str) -> Places,
+    /// Why only all updates of all sources may be installed together, where that is so.
+    pub only_whole: Option<&'static str>,
+    /// The directory of our own in which the index is refreshed, for a manager whose own index
+    /// must not become newer than the packages.
+    pub private: Option<&'static Private>,
     /// Whether security updates can be told from others, where the sources say it.
     pub knows_security: bool,
     /// Whether a PACKAGE argument follows the manager's naming rules.
@@ -73,6 +84,9 @@ pub struct Backend {
     pub refresh_others: fn(&Invocation, &Finished) -> Option<Invocation>,
     /// What a refresh that ended by itself did, source by source.
     pub judge: fn(&Finished) -> Refreshed,
+    /// Asks for the identifiers of the sources, one a line, where a refresh that fails may not have
+    /// come to all of them.
+    pub ask_sources: Option<fn() -> Invocation>,
     /// What is pending, where the refresh says that too.
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
     /// Lists what is pending as a refresh would.
@@ -90,8 +104,9 @@ pub struct Backend {
     pub lists_refreshed_only: bool,
     /// For managers whose lists do not say what stays as it is: lists every newer version.
     pub newer: Option<NewerList>,
-    /// Asks where the newer versions of these packages can be had, or what they are.
-    pub ask_origins: fn(&[&str]) -> Invocation,
+    /// Asks where the newer versions of these packages can be had, or what they are; `None` where
+    /// the manager cannot say more of them.
+    pub ask_origins: Option<fn(&[&str]) -> Invocation>,
     /// Reads the answer, by package.
     pub parse_origins: fn(&str) -> HashMap<String, Vec<Origin>>,
     /// Lists what the named packages need, without changing anything.
@@ -112,6 +127,8 @@ pub struct Backend {
     pub ended_well: fn(&Finished) -> bool,
     /// For managers whose success does not say that all files are there.
     pub audit: Option<Audit>,
+    /// What to look at after an install, which is no failure: one line each.
+    pub notes: fn(&Finished) -> Vec<String>,
     /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
     /// code is only one of the signs.
     pub classify: fn(&Finished) -> Option<Failure>,
@@ -119,6 +136,9 @@ pub struct Backend {
     pub list_installed: fn(&Places) -> Invocation,
     /// Reads that list.
     pub parse_installed: fn(&str, &Places) -> Installed,
+    /// The file in the package database that a package with this name and version has once it is
+    /// installed whole, where the list does not tell.
+    pub entry: Option<fn(&str, &str) -> String>,
     /// Percent and words of a line of the progress descriptor.
     pub progress: fn(&str) -> Option<(f64, &str)>,
 }
@@ -145,6 +165,30 @@ pub struct Kernels {
 impl Kernels {
     /// Where most distributions keep them.
     pub const IN_BOOT: Kernels = Kernels { dir: "/boot", prefix: "vmlinuz-" };
+}
+
+/// A directory of our own, below the state directory, that a manager takes for that of its package
+/// database: a link leads to the packages of the system, the index in it is ours.
+#[derive(Debug)]
+pub struct Private {
+    /// Its name.
+    pub dir: &'static str,
+    /// The name in it of the link to the package database.
+    pub link: &'static str,
+    /// The name in it of the lock of a manager that works with it.
+    pub lock: &'static str,
+    /// Where in it the files of the index are.
+    pub index: &'static str,
+    /// The file there that holds the index of a source.
+    pub file: fn(&str) -> String,
+    /// The sources whose files a listing could not read, and why.
+    pub unreadable: fn(&Finished) -> Vec<SourceResult>,
+    /// The name in it of the configuration with which the system gets the same index.
+    pub config: &'static str,
+    /// Asks for the administrator's configuration.
+    pub ask_config: fn() -> Invocation,
+    /// Makes ours of the answer, given the directory of the index.
+    pub make_config: fn(&str, &Path) -> String,
 }
 
 /// What an apply is to install.
@@ -235,9 +279,15 @@ impl Backend {
         cut.or_else(|| (self.classify)(finished))
     }
 
-    /// Names the process that holds one of the manager's locks.
-    pub fn lock_holder(&self) -> Option<String> {
-        holder::of(self.locks).or_else(|| holder::of_pid_files(self.pid_files))
+    /// The lock that is there while it is held.
+    pub fn lock_file(&self, places: &Places) -> Option<PathBuf> {
+        self.lock_by_existence.map(|name| places.database.with_file_name(name))
+    }
+
+    /// Names the process that holds one of the manager's locks, or one of `more` lock files.
+    pub fn lock_holder(&self, more: &[PathBuf]) -> Option<String> {
+        let known = holder::of(self.locks).or_else(|| holder::of_pid_files(self.pid_files));
+        known.or_else(|| holder::of_open_files(more))
     }
 }
 

@@ -20,9 +20,11 @@ pub const BACKEND: Backend = Backend {
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
     waits_for_lock: |_| false,
+    lock_by_existence: None,
     // yum knows none: a newer kernel counts.
     reboot_flags: &[],
     kernels: Kernels::IN_BOOT,
+    kernel_modules: None,
     // yum has one, which it also leaves behind where all went well and a signal came. What
     // was cut off shows as duplicates in the package database.
     journal: ("", |_| false),
@@ -30,12 +32,15 @@ pub const BACKEND: Backend = Backend {
     repair_fetches: false,
     locate: None,
     parse_places: |usual, _| usual,
+    only_whole: None,
+    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
     refresh_others: |_, _| None,
     judge: refresh::judge,
+    ask_sources: None,
     pending_of_refresh: |finished| Some(refresh::pending(finished)),
     pending,
     parse_pending: listing::pending,
@@ -44,7 +49,7 @@ pub const BACKEND: Backend = Backend {
     lists_installed: false,
     lists_refreshed_only: true,
     newer: None,
-    ask_origins: |_| ask_advisories(),
+    ask_origins: Some(|_| ask_advisories()),
     parse_origins: rpm::advisories,
     list_needs,
     selection: None,
@@ -54,9 +59,11 @@ pub const BACKEND: Backend = Backend {
     install_began,
     ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
     audit: None,
+    notes: |_| Vec::new(),
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
+    entry: None,
     progress: |_| None,
 };
 

@@ -1,0 +1,145 @@
+//! The private index of a manager whose own must not become newer than the packages.
+
+use super::Session;
+use crate::backend::{Backend, Plan, Private};
+use crate::cli::Global;
+use crate::fs::{fingerprint, own_directory, own_link, remove_if_there, write_atomic};
+use crate::holder;
+use crate::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::process::{Finished, Invocation};
+use crate::state::State;
+use log::warn;
+use std::path::{Path, PathBuf};
+
+/// Where it is. The state directory is there: our lock is in it. The manager may change its working
+/// directory, and needs a path that holds wherever it is.
+pub fn dir(backend: &Backend, global: &Global) -> Option<PathBuf> {
+    let private = backend.private?;
+    let state_dir = global.state_dir.canonicalize();
+    Some(state_dir.unwrap_or_else(|_| global.state_dir.clone()).join(private.dir))
+}
+
+fn failed(error: anyhow::Error) -> Failure {
+    Failure::new(Class::Config, format!("{error:#}"))
+}
+
+impl Session {
+    fn private(&self) -> Option<(&'static Private, &Path)> {
+        self.backend.private.zip(self.private_dir.as_deref())
+    }
+
+    /// The command with the directory in its arguments, if it takes it.
+    pub(super) fn with_private_arg(&self, invocation: &Invocation) -> Invocation {
+        let mut invocation = invocation.clone();
+        if let (Some(arg), Some(dir)) = (invocation.private_arg.take(), &self.private_dir) {
+            invocation.args.insert(0, arg.replace("{}", &dir.display().to_string()));
+        }
+        invocation
+    }
+
+    /// Makes the directory, its link to the packages of the system, and takes away what a manager that
+    /// was killed left in it.
+    ///
+    /// # Errors
+    /// When something else is in the way.
+    pub(super) fn prepare_private(&self, config_changed: bool) -> Result<(), Failure> {
+        let Some((private, dir)) = self.private() else { return Ok(()) };
+        own_directory(dir).map_err(failed)?;
+        let link = dir.join(private.link);
+        let usual = self.backend.usual_places().database;
+        // The manager is asked only where there may be another answer than the last time: that is
+        // another process.
+        let is_usual = std::fs::read_link(&link).is_ok_and(|target| target == usual);
+        if config_changed || !is_usual {
+            own_link(&link, &self.places().database).map_err(failed)?;
+        }
+        // Nobody else works here while we have our lock, but for a manager that has outlived its
+        // linux-patch.
+        let lock = dir.join(private.lock);
+        if lock.exists() && holder::of_open_files(std::slice::from_ref(&lock)).is_none() {
+            remove_if_there(&lock).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Everything whose change can change what is pending, as a fingerprint.
+    pub(super) fn pending_basis(&self) -> String {
+        let mut paths: Vec<String> = self.backend.pending_basis().into_iter().map(str::to_owned).collect();
+        if let Some((private, dir)) = self.private() {
+            paths.push(dir.join(private.index).display().to_string());
+            paths.push(format!("{}/", dir.join(private.link).display()));
+        }
+        fingerprint(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Looks whether what was fetched is an index at all: a manager that only stores it does not.
+    /// Where nothing has changed since it was read it is not read again. Reading it gives the list of
+    /// what is pending.
+    pub(super) fn read_private(&self, refreshed: &mut Refreshed, state: &State) -> Option<Listing> {
+        let (private, dir) = self.private()?;
+        if refreshed.outcome == RefreshOutcome::Failed {
+            return None;
+        }
+        let is_there = |id: &str| {
+            let file = dir.join(private.index).join((private.file)(id));
+            file.metadata().is_ok_and(|meta| meta.len() > 0)
+        };
+        let got = refreshed.sources.iter().filter(|source| source.error.is_none());
+        let missing = got.filter(|source| !is_there(&source.id)).map(|source| {
+            let text = format!("{}: its index is empty", source.id);
+            SourceResult { id: source.id.clone(), error: Some(Failure::new(Class::Fetch, text)) }
+        });
+        let mut bad: Vec<_> = missing.collect();
+        let read = state.pending.as_ref().and_then(|pending| pending.basis.as_ref());
+        let mut listing = None;
+        if read != Some(&self.pending_basis()) {
+            let invocation = (self.backend.pending)(&Plan::default());
+            // Why it could not be asked is said where it is asked again.
+            if let Ok(finished) = self.question(&invocation) {
+                bad.extend((private.unreadable)(&finished));
+                let is_whole = bad.is_empty() && self.backend.failure(&invocation, &finished).is_none();
+                listing = is_whole.then(|| (self.backend.parse_pending)(&finished.stdout));
+            }
+        }
+        self.drop_index_of(&bad);
+        for failed in bad {
+            match refreshed.sources.iter_mut().find(|source| source.id == failed.id) {
+                // Why it was not fetched says more than that it is not there.
+                Some(source) => source.error = source.error.take().or(failed.error),
+                None => refreshed.sources.push(failed),
+            }
+        }
+        refreshed.judge_again();
+        listing
+    }
+
+    /// Removes the files of the private index that a command could not read.
+    pub(super) fn drop_unreadable(&self, finished: &Finished) {
+        if let Some((private, _)) = self.private() {
+            self.drop_index_of(&(private.unreadable)(finished));
+        }
+    }
+
+    /// Left there, they would be taken for new as long as the source has nothing newer.
+    fn drop_index_of(&self, sources: &[SourceResult]) {
+        let Some((private, dir)) = self.private() else { return };
+        let names = sources.iter().map(|source| (private.file)(&source.id));
+        for name in names.filter(|name| !name.contains('/')) {
+            if let Err(error) = remove_if_there(&dir.join(private.index).join(name)) {
+                warn!("{}", one_line(&format!("{error:#}")));
+            }
+        }
+    }
+
+    /// Writes the configuration with which the install gets the very index that the download used.
+    ///
+    /// # Errors
+    /// When the manager cannot say what its configuration is, or ours cannot be written.
+    pub fn offer_private(&self) -> Result<(), Failure> {
+        let Some((private, dir)) = self.private() else { return Ok(()) };
+        let config = self.ask(&(private.ask_config)())?;
+        let text = (private.make_config)(&config.stdout, &dir.join(private.index));
+        write_atomic(dir, private.config, text.as_bytes())
+            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
+    }
+}
