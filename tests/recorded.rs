@@ -64,6 +64,16 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
         format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
     } else if let Some(told) = told_by_apk(backend, recording) {
         told
+    } else if words.contains(&"--print") {
+        let listing = (backend.parse_list)(&finished.stdout);
+        format!("{} comes {}", ended(backend, finished), listing.updates.len())
+    } else if (words.contains(&"-Sy") || words.contains(&"-Syy")) && !words.contains(&"-Su") {
+        refreshed(backend, finished)
+    } else if words.contains(&"-Qu") && !words.contains(&"-Su") {
+        listed(backend, finished)
+    } else if words.contains(&"-Q") {
+        let count = (backend.parse_installed)(&finished.stdout, &backend.usual_places()).len();
+        format!("{} installed {count}", ended(backend, finished))
     } else if words.contains(&"updateinfo") || words.contains(&"advisory") {
         let told = (backend.parse_origins)(&finished.stdout);
         let secure = told.values().filter(|of| of.iter().any(|origin| origin.is_security)).count();
@@ -141,9 +151,19 @@ fn refreshed(backend: &Backend, finished: &Finished) -> String {
     format!("{outcome} {} {failed}/{}", class(&judged.error), judged.sources.len())
 }
 
+/// What a list says is pending, and how many sources it could not read.
+fn listed(backend: &Backend, finished: &Finished) -> String {
+    let listing = (backend.parse_pending)(&finished.stdout);
+    let unreadable = backend.private.map_or(0, |private| (private.unreadable)(finished).len());
+    let counts = [listing.updates.len(), listing.held_back.len(), unreadable];
+    format!("{} pending {} held {} unreadable {}", ended(backend, finished), counts[0], counts[1], counts[2])
+}
+
 /// How a transaction ended, for a manager that prints what it is about to do.
 fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
-    let is_transaction = ["upgrade", "update", "remove"].iter().any(|word| words.contains(word));
+    let is_transaction = ["upgrade", "update", "remove", "-Su", "-Suw", "-Syu", "-Syyu", "-S"]
+        .iter()
+        .any(|word| words.contains(word));
     let plan = (backend.plan_of_download)(finished).filter(|_| is_transaction)?;
     let began = if (backend.install_began)(finished) { " began" } else { "" };
     let counts = [plan.updates.len(), plan.removals.len(), plan.held_back.len()];

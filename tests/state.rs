@@ -9,6 +9,7 @@ use linux_patch::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 const NOW: i64 = 1_800_000_000;
@@ -126,6 +127,12 @@ fn words() -> impl Strategy<Value = String> {
             "dpkg: error processing ", "dpkg: unrecoverable fatal error, aborting:", "dpkg: error: dpkg ",
             "lock was locked by ", "Could not get lock", "The following packages have been kept back:\n",
             "  Version table:\n", " \\*\\*\\* 1 100\n", "pmstatus:", "dlstatus:1:5.0:x", "ii ", "iHR",
+        ],
+        1 => prop_oneof![
+            "error: ", "warning: ", " core downloading\\.\\.\\.\n", "failed retrieving file '", "core.db", "' from h : ", " -> ",
+            "failed to commit transaction \\(", "could not open file /x/sync/", "could not open file /x/local/", "/desc: ",
+            "database file for '", "' does not exist", "Packages \\(2\\) ", "Package \\(2\\)  Old Version  New Version  Net Change\n",
+            "a-1-1  b-2-1 \\[removal\\]", "upgrading tb...\n", "signature from ", "Hangup signal received\n",
         ],
         1 => Just("\n".to_string()),
         1 => Just("\t".to_string()),
@@ -265,6 +272,13 @@ proptest! {
             backend.newer.map(|(_, parse)| parse(&finished.stdout));
             backend.audit.map(|(_, parse)| parse(&finished.stdout, &[("tb-hello", "2.0-r0")]));
             (backend.install_began)(&finished);
+            prop_assert!((backend.notes)(&finished).iter().all(|note| !note.contains(char::is_control)));
+            (backend.parse_places)(backend.usual_places(), &finished.stdout);
+            if let Some(private) = backend.private {
+                (private.unreadable)(&finished);
+                let config = (private.make_config)(&finished.stdout, Path::new("/x"));
+                prop_assert!(config.lines().all(|line| !line.starts_with("Server") || line == "Server = file:///x"));
+            }
             (backend.ended_well)(&finished);
             finished.status.lines().for_each(|line| {
                 (backend.progress)(line);

@@ -28,7 +28,8 @@ complete -c linux-patch -n "__fish_linux_patch_needs_command" -l manager -d 'Pac
 dnf\t''
 dnf5\t''
 yum\t''
-apk\t''"
+apk\t''
+pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -48,7 +49,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l mana
 dnf\t''
 dnf5\t''
 yum\t''
-apk\t''"
+apk\t''
+pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -68,7 +70,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manag
 dnf\t''
 dnf5\t''
 yum\t''
-apk\t''"
+apk\t''
+pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'
@@ -90,7 +93,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manage
 dnf\t''
 dnf5\t''
 yum\t''
-apk\t''"
+apk\t''
+pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l state-dir -d 'Directory of the state file and its lock' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l format -d 'Form of the result on standard output' -r -f -a "text\t'For people'
 json\t'One JSON document'

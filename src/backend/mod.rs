@@ -7,6 +7,7 @@ mod detection;
 mod dnf;
 mod dnf5;
 mod librepo;
+mod pacman;
 mod rpm;
 mod yum;
 
@@ -247,7 +248,7 @@ pub struct InstalledPackage {
 
 /// The table. Where several managers are equally at home, the first is chosen.
 pub const MANAGERS: &[&Backend] =
-    &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND, &apk::BACKEND];
+    &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND, &apk::BACKEND, &pacman::BACKEND];
 
 impl Backend {
     /// Everything whose change can change what is pending.

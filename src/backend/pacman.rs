@@ -1,0 +1,223 @@
+//! pacman: Arch Linux and its relatives. Behaviour measured with pacman 6.0.2 and 7.1.
+
+mod listing;
+mod refresh;
+mod words;
+
+use super::{Backend, Kernels, Places, Plan, Private};
+use crate::process::{Finished, Invocation};
+use std::path::Path;
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "pacman",
+    programs: &["pacman"],
+    systems: &["arch", "archarm", "manjaro"],
+    // Each package has a directory in it: every install changes that of all of them.
+    package_databases: &["/var/lib/pacman/local/"],
+    source_config: &["/etc/pacman.conf", "/etc/pacman.d"],
+    index: &[],
+    locks: &[],
+    pid_files: &[],
+    waits_for_lock: |_| false,
+    lock_by_existence: Some("db.lck"),
+    reboot_flags: &[],
+    kernels: Kernels::IN_BOOT,
+    kernel_modules: Some("/usr/lib/modules"),
+    journal: ("", |_| false),
+    // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
+    repair: |_, _| None,
+    repair_fetches: false,
+    locate: Some(locate),
+    parse_places,
+    only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
+    private: Some(&PRIVATE),
+    knows_security: false,
+    is_package_name,
+    plain_name: |name| name,
+    refresh: |_| private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]),
+    refresh_others: |_, _| None,
+    judge: refresh::judge,
+    ask_sources: Some(|| pacman_conf(&["--repo-list"])),
+    pending_of_refresh: |_| None,
+    pending: |_| private(&["-Qu"]),
+    parse_pending: listing::pending,
+    list,
+    parse_list: listing::plan,
+    lists_installed: false,
+    lists_refreshed_only: true,
+    newer: None,
+    ask_origins: None,
+    parse_origins: |_| Default::default(),
+    list_needs: |plan, _| list(plan),
+    selection: None,
+    download: Some(download),
+    plan_of_download: |finished| listing::table(&finished.stdout),
+    install,
+    install_began,
+    ended_well: |_| false,
+    audit: None,
+    notes: words::notes,
+    classify: words::classify,
+    list_installed: |_| pacman(&["-Q"]),
+    parse_installed: |text, _| listing::installed(text),
+    entry: Some(|name, version| format!("{name}-{version}/desc")),
+    progress: |_| None,
+};
+
+const PRIVATE: Private = Private {
+    dir: "pacman",
+    link: "local",
+    lock: "db.lck",
+    index: "sync",
+    file: |id| format!("{id}.db"),
+    unreadable: refresh::unreadable,
+    config: "install.conf",
+    ask_config: || pacman_conf(&[]),
+    make_config,
+};
+
+fn pacman(words: &[&str]) -> Invocation {
+    let args = words.iter().map(|word| word.to_string()).collect();
+    Invocation { program: "pacman", args, ..Invocation::default() }
+}
+
+fn pacman_conf(words: &[&str]) -> Invocation {
+    Invocation { program: "pacman-conf", ..pacman(words) }
+}
+
+/// pacman with the private directory for that of the system: it has another index and another lock.
+fn private(words: &[&str]) -> Invocation {
+    Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
+}
+
+fn locate() -> Invocation {
+    pacman_conf(&["DBPath"])
+}
+
+fn parse_places(usual: Places, stdout: &str) -> Places {
+    match stdout.lines().next().map(str::trim).filter(|line| line.starts_with('/')) {
+        Some(path) => Places { database: Path::new(path).join("local"), ..usual },
+        None => usual,
+    }
+}
+
+/// What a plan adds to a command line. 4 answers the question whether a package that is in the way
+/// may be removed, which `--noconfirm` answers with no.
+fn choice(plan: &Plan) -> Vec<String> {
+    let full: &[&str] = if plan.full { &["--ask", "4"] } else { &[] };
+    let mut args: Vec<_> = full.iter().map(|word| word.to_string()).collect();
+    args.extend(plan.left_out.iter().flat_map(|name| ["--ignore".to_string(), name.clone()]));
+    args
+}
+
+fn upgrade(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    invocation.args.extend(choice(plan));
+    invocation
+}
+
+fn list(plan: &Plan) -> Invocation {
+    upgrade(private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]), plan)
+}
+
+fn download(plan: &Plan) -> Invocation {
+    upgrade(private(&["-Suw", "--noconfirm"]), plan)
+}
+
+/// The private index is the only source in the configuration: `-yy` gives the system that index, no
+/// other, in the same run that upgrades, and no mirror can be asked for anything.
+fn install(plan: &Plan, _: &Finished) -> Invocation {
+    let with_config = Some("--config={}/install.conf");
+    upgrade(Invocation { private_arg: with_config, ..pacman(&["-Syyu", "--noconfirm"]) }, plan)
+}
+
+/// The administrator's configuration, as `pacman-conf` writes it out, with the private index as the
+/// only server of every repository.
+fn make_config(config: &str, index: &Path) -> String {
+    // What is copied from a directory of root's needs no other program and no other user.
+    const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
+    let mut text = String::from("# Made by linux-patch for one install.\n");
+    for line in config.lines() {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        if DROPPED.contains(&key) {
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        if line.starts_with('[') && line != "[options]" {
+            text.push_str(&format!("Server = file://{}\n", escaped(index)));
+        }
+    }
+    text
+}
+
+/// A path as a URL has it.
+fn escaped(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes
+        .map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// What comes before this line changes no package.
+fn install_began(finished: &Finished) -> bool {
+    finished.stdout.lines().any(|line| line == ":: Processing package changes...")
+}
+
+/// PKGBUILD(5).
+fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| !b"-.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::End;
+
+    #[test]
+    fn the_configuration_of_an_install_knows_no_mirror() {
+        let config = "[options]\nDBPath = /var/lib/pacman/\nXferCommand = /usr/bin/curl %u\nDownloadUser = alpm\nIgnorePkg = a\n[core]\nUsage = All\nSigLevel = PackageRequired\nCacheServer = http://x\nServer = https://m/core\nServer = https://n/core\n[my-own]\nServer = https://o";
+        let made = make_config(config, Path::new("/var/lib/state dir/sync"));
+        let server = "Server = file:///var/lib/state%20dir/sync\n";
+        let expected = format!(
+            "# Made by linux-patch for one install.\n[options]\nDBPath = /var/lib/pacman/\nIgnorePkg = a\n[core]\n{server}Usage = All\nSigLevel = PackageRequired\n[my-own]\n{server}"
+        );
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn a_plan_becomes_options() {
+        let plan = Plan { full: true, left_out: vec!["a".into(), "b".into()], ..Plan::default() };
+        assert!(download(&plan).line().ends_with("-Suw --noconfirm --ask 4 --ignore a --ignore b"));
+        assert_eq!(download(&Plan::default()).line(), "pacman -Suw --noconfirm");
+    }
+
+    #[test]
+    fn nothing_that_asks_a_mirror_touches_the_index_of_the_system() {
+        let plan = Plan::default();
+        let finished = Finished {
+            end: End::Code(0),
+            stdout: String::new(),
+            stderr: String::new(),
+            status: String::new(),
+            elapsed: Default::default(),
+        };
+        let refresh = (BACKEND.refresh)(Default::default());
+        for invocation in [refresh, download(&plan), list(&plan), (BACKEND.pending)(&plan)] {
+            assert_eq!(invocation.private_arg, Some("--dbpath={}"), "{}", invocation.line());
+        }
+        assert_eq!(install(&plan, &finished).private_arg, Some("--config={}/install.conf"));
+    }
+
+    #[test]
+    fn the_database_is_where_the_configuration_says() {
+        let places = parse_places(BACKEND.usual_places(), "/srv/db/\n");
+        assert_eq!(places.database, Path::new("/srv/db/local"));
+        assert_eq!(BACKEND.lock_file(&places).unwrap(), Path::new("/srv/db/db.lck"));
+        assert_eq!(parse_places(BACKEND.usual_places(), ""), BACKEND.usual_places());
+        let usual = BACKEND.lock_file(&BACKEND.usual_places()).unwrap();
+        assert_eq!(usual, Path::new("/var/lib/pacman/db.lck"));
+    }
+}

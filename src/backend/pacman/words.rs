@@ -1,0 +1,399 @@
+//! Reading pacman's error lines. They are on standard error, where nothing else is: what scripts and
+//! hooks print pacman passes on to standard output.
+
+use crate::outcome::{Class, Failure};
+use crate::process::{End, Finished};
+
+/// Its error lines, without the word in front.
+pub fn errors(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stderr.lines().filter_map(|line| line.strip_prefix("error: "))
+}
+
+/// Why a command of pacman failed. An exit code of 0 does not mean that every script went well, nor
+/// that a signal did not cut it short.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    if let Some(line) = signal(finished) {
+        return Some(Failure::new(Class::Interrupted, line));
+    }
+    match finished.end {
+        End::Code(0) => exited_well(finished),
+        // Nothing is pending, or installed.
+        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).next().is_none() => None,
+        End::Signal(_) => exited_well(finished),
+        _ => Some(failure(finished)),
+    }
+}
+
+/// pacman ends a transaction between two packages on INT and HUP, runs no more hooks, and exits with 0.
+fn signal(finished: &Finished) -> Option<&str> {
+    let lines = finished.stderr.lines().map(|line| line.trim_end_matches('\r'));
+    let mut signals =
+        lines.filter(|line| *line == "Interrupt signal received" || *line == "Hangup signal received");
+    signals.next()
+}
+
+/// What is wrong although the exit code is 0. A mirror that another one stood in for is not.
+fn exited_well(finished: &Finished) -> Option<Failure> {
+    // Neither is a repository that the configuration has twice, nor a signature: pacman first says
+    // what is wrong with the one it has, and then fetches another, without which it would not exit so.
+    let is_harmless = |line: &str| {
+        retrieving(line).is_some()
+            || line.starts_with("could not register '")
+            || line.starts_with("key \"")
+            || is_signature(line)
+    };
+    let serious = errors(finished).filter(|line| !is_harmless(line));
+    let failures = serious.map(|line| match class_of(line) {
+        Class::Script => script(finished, line),
+        Class::Interrupted => Failure::new(Class::Interrupted, cut_off(line)),
+        class => Failure::new(class, line),
+    });
+    // Without its databases an upgrade finds that there is nothing to do.
+    let upgrades = finished.stdout.lines().any(|line| line.starts_with(":: Starting full system "));
+    let missing = unreadable(finished).filter(|_| upgrades).map(|(_, line)| Failure::new(Class::Fetch, line));
+    let failures = failures.chain(missing);
+    // One that could be told before one that could not.
+    failures.reduce(|first, next| match (first.class, next.class) {
+        (Class::Other, class) if class != Class::Other => next,
+        _ => first.more_decisive(next),
+    })
+}
+
+/// pacman does not mend an entry without content: it can neither upgrade nor install that package.
+fn cut_off(line: &str) -> String {
+    let path = line.strip_prefix("could not open file ").and_then(|rest| rest.split_once("/desc: "));
+    match path.and_then(|(entry, _)| Some((entry, entry.rsplit_once('/')?.1))) {
+        Some((entry, package)) => format!(
+            "{line}: an install of {package} was cut off; remove {entry} and install the package again \
+             with pacman -S --overwrite '*'"
+        ),
+        None => line.to_string(),
+    }
+}
+
+/// What pacman says of a script it does not say of which package.
+const SCRIPT: &[&str] = &[
+    "command failed to execute correctly",
+    "command terminated by signal ",
+    "scriptlet failed to execute correctly",
+    "unable to run hook",
+    "could not run hook",
+];
+
+fn script(finished: &Finished, line: &str) -> Failure {
+    let talkative = talkative(&finished.stdout);
+    let text = match talkative.len() {
+        0 => line.to_string(),
+        _ => format!("{line}; a script or hook printed something at: {}", talkative.join(", ")),
+    };
+    Failure::new(Class::Script, text)
+}
+
+/// The packages and hooks whose scripts printed something: it follows the line that names them.
+fn talkative(stdout: &str) -> Vec<&str> {
+    const STEPS: &[&str] = &["upgrading ", "installing ", "reinstalling ", "downgrading ", "removing "];
+    let mut found: Vec<&str> = Vec::new();
+    let mut current = None;
+    for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
+        let step = STEPS.iter().find_map(|step| line.strip_prefix(step)?.strip_suffix("..."));
+        let hook = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+        let hook = hook.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/'));
+        if let Some(name) = step.or(hook.map(|(_, name)| name)) {
+            current = Some(name);
+        } else if line.starts_with(":: ") {
+            current = None;
+        } else if let Some(name) = current.take() {
+            found.push(name);
+        }
+    }
+    found.truncate(10);
+    found
+}
+
+/// Why pacman ended with another code.
+fn failure(finished: &Finished) -> Failure {
+    if let Some(line) = errors(finished).find(|line| class_of(line) == Class::Space) {
+        return Failure::new(Class::Space, line);
+    }
+    let ends = errors(finished).filter(|line| line.starts_with("failed to ") && line.ends_with(')'));
+    let Some(end) = ends.last() else {
+        let lines = || errors(finished).filter(|line| retrieving(line).is_none());
+        let told = lines().find(|line| class_of(line) != Class::Other);
+        let line = told.or_else(|| lines().next()).or_else(|| errors(finished).next());
+        return line
+            .map_or_else(|| undecided(finished), |line| Failure::new(class_of(line), whole(finished, line)));
+    };
+    let class = end_class(end);
+    match class {
+        Class::Fetch => fetch(finished, end),
+        Class::Lock => locked(finished, end),
+        Class::Script => script(finished, end),
+        Class::Dependency => Failure::new(class, with_details(end, details(finished))),
+        Class::Other => {
+            let mut lines = errors(finished).filter(|line| *line != end);
+            let told = lines.find(|line| {
+                !matches!(class_of(line), Class::Other | Class::Script) && retrieving(line).is_none()
+            });
+            let first = errors(finished).find(|line| *line != end && retrieving(line).is_none());
+            match told {
+                Some(line) => Failure::new(class_of(line), with_details(end, vec![line])),
+                None => Failure::new(class, with_details(end, first.into_iter().collect())),
+            }
+        }
+        _ => Failure::new(class, end),
+    }
+}
+
+/// A line that ends with a colon has its reason on the lines below.
+///
+/// ```text
+/// error: failed to initialize alpm library:
+/// (root: /, dbpath: /var/lib/pacman)
+/// could not find or read directory
+/// ```
+fn whole(finished: &Finished, line: &str) -> String {
+    let below = finished.stderr.lines().skip_while(|other| !other.ends_with(line)).skip(1);
+    let below: Vec<_> = below.take(2).filter(|_| line.ends_with(':')).collect();
+    std::iter::once(line).chain(below).collect::<Vec<_>>().join(" ")
+}
+
+fn with_details(end: &str, details: Vec<&str>) -> String {
+    if details.is_empty() { end.to_string() } else { format!("{end}: {}", details.join("; ")) }
+}
+
+/// The class of a line such as `failed to commit transaction (conflicting files)`.
+fn end_class(end: &str) -> Class {
+    let reason = end.split_once('(').map_or("", |(_, reason)| reason);
+    let reason = reason.strip_suffix(')').unwrap_or(reason);
+    const FETCH: &[&str] = &[
+        "failed to retrieve some files",
+        "download library error",
+        "invalid url for server",
+        "error invoking external downloader",
+        "invalid or corrupted package",
+        "invalid or corrupted package (checksum)",
+        "invalid or corrupted database",
+        "could not find database",
+        "package missing required signature",
+        "invalid or corrupted package (PGP signature)",
+        "invalid or corrupted database (PGP signature)",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "could not satisfy dependencies",
+        "conflicting dependencies",
+        "conflicting files",
+        "duplicate target",
+        "package architecture is not valid",
+        "could not find or read package",
+    ];
+    match reason {
+        "unable to lock database" => Class::Lock,
+        "failed to run transaction hooks" => Class::Script,
+        "not enough space" => Class::Space,
+        "no servers configured for repository" | "database has no configured servers" => Class::Config,
+        _ if FETCH.contains(&reason) => Class::Fetch,
+        _ if DEPENDENCY.contains(&reason) => Class::Dependency,
+        _ => Class::Other,
+    }
+}
+
+/// pacman asks for a lock by making a file, and says why it cannot.
+///
+/// ```text
+/// error: failed to init transaction (unable to lock database)
+/// error: could not lock database: File exists
+/// ```
+fn locked(finished: &Finished, end: &str) -> Failure {
+    let reason = errors(finished).find(|line| line.starts_with("could not lock database: "));
+    match reason {
+        Some(line) if line.ends_with(": File exists") => Failure::new(Class::Lock, line),
+        Some(line) => Failure::new(class_of(line), line),
+        None => Failure::new(Class::Lock, end),
+    }
+}
+
+/// What went wrong with the files: a signature is told from a checksum on standard output.
+///
+/// ```text
+/// :: File /var/cache/pacman/pkg/x.pkg.tar.zst is corrupted (invalid or corrupted package (checksum)).
+/// ```
+fn fetch(finished: &Finished, end: &str) -> Failure {
+    let of_file = |line: &&str| line.starts_with(":: File ") && line.contains(" is corrupted (");
+    let began = |line: &&str| *line == ":: Processing package changes...";
+    let corrupted = finished.stdout.lines().take_while(|line| !began(line)).filter(of_file);
+    let corrupted = corrupted.map(|line| {
+        let line = line.trim_start_matches(":: ");
+        let class = if line.contains("PGP signature") { Class::Auth } else { Class::Fetch };
+        Failure::new(class, line)
+    });
+    let retrieving = errors(finished).filter_map(|line| {
+        let (file, reason) = retrieving(line)?;
+        Some(Failure::new(reason_class(file, reason), line))
+    });
+    let others = errors(finished).filter(|line| matches!(class_of(line), Class::Auth | Class::Config));
+    let others = others.map(|line| Failure::new(class_of(line), line));
+    let named = corrupted.chain(others).chain(retrieving).reduce(Failure::more_decisive);
+    let class = if is_about_key(end) { Class::Auth } else { Class::Fetch };
+    let of_end = Failure::new(class, end);
+    named.map_or(of_end.clone(), |named| named.more_decisive(of_end))
+}
+
+/// The lines that say which packages are in each other's way; some are on standard output.
+fn details(finished: &Finished) -> Vec<&str> {
+    let is_detail = |line: &&str| {
+        (line.starts_with(":: ") && !line.ends_with(['.', ']', ' ']))
+            || line.ends_with(" exists in filesystem")
+            || line.contains(" exists in both ")
+            || line.contains(" exists in filesystem (owned by ")
+    };
+    let mut lines: Vec<_> =
+        finished.stdout.lines().chain(finished.stderr.lines()).filter(is_detail).collect();
+    lines.truncate(5);
+    lines.into_iter().map(|line| line.trim_start_matches(":: ")).collect()
+}
+
+/// `failed retrieving file 'core.db' from 127.0.0.1:8080 : The requested URL returned error: 404`
+pub fn retrieving(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("failed retrieving file '")?;
+    let (file, rest) = rest.split_once("' from ")?;
+    Some((file, rest.split_once(" : ").map_or(rest, |(_, reason)| reason)))
+}
+
+/// The class of the reason that a file could not be had.
+pub fn reason_class(file: &str, reason: &str) -> Class {
+    const NETWORK: &[&str] = &[
+        "Could not resolve",
+        "ould not connect",
+        "ouldn't connect",
+        "Failed to connect",
+        "Connection",
+        "Recv failure",
+        "Send failure",
+        "Operation too slow",
+        "timed out",
+        "Timeout",
+        "Empty reply",
+        "SSL",
+        "TLS",
+        "unreachable",
+    ];
+    if is_space(reason) {
+        Class::Space
+    } else if NETWORK.iter().any(|word| reason.contains(word)) {
+        Class::Network
+    } else if file.ends_with(".sig") {
+        // A signature that is not there: no refresh mends that.
+        Class::Auth
+    } else {
+        Class::Fetch
+    }
+}
+
+/// The class of what stands behind the name of a database that is not valid.
+pub fn database_class(words: &str) -> Class {
+    if is_about_key(words) { Class::Auth } else { Class::Fetch }
+}
+
+fn is_about_key(words: &str) -> bool {
+    words.contains("PGP signature") || words.contains("missing required signature")
+}
+
+/// What pacman says of a file's signature behind its name.
+pub fn is_about_signature(words: &str) -> bool {
+    words.starts_with("signature from ")
+        || words.starts_with("missing required signature")
+        || words.starts_with("signature format error")
+        || (words.starts_with("key \"") && !words.contains("could not be looked up locally"))
+}
+
+/// `core: signature from "Somebody <x@example.org>" is unknown trust`
+fn is_signature(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, words)| is_about_signature(words))
+}
+
+fn is_space(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "No space left on device",
+        "not enough free disk space",
+        "Disk quota exceeded",
+        "Read-only file system",
+        "Failed writing",
+        "Failure writing output",
+        "(Write failed)",
+    ];
+    let full = text.starts_with("Partition ") && text.contains(" too full");
+    full || WORDS.iter().any(|word| text.contains(word))
+}
+
+/// The repositories whose files could not be read, and the lines that say so.
+pub fn unreadable(finished: &Finished) -> impl Iterator<Item = (&str, &str)> {
+    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    let missing = warnings.filter_map(|line| {
+        let (id, rest) = line.strip_prefix("database file for '")?.split_once('\'')?;
+        rest.starts_with(" does not exist").then_some((id, line))
+    });
+    errors(finished).filter_map(|line| Some((unreadable_database(line)?, line))).chain(missing)
+}
+
+/// The repository of a line that says that its file could not be read.
+fn unreadable_database(line: &str) -> Option<&str> {
+    if let Some(rest) = line.strip_prefix("could not read db '") {
+        return rest.split_once('\'').map(|(id, _)| id);
+    }
+    let (path, _) = line.strip_prefix("could not open file ")?.split_once(".db: ")?;
+    path.rsplit_once("/sync/").map(|(_, id)| id).filter(|id| !id.contains('/'))
+}
+
+/// `url 'nonsense/core.db' is invalid`
+fn is_bad_url(line: &str) -> bool {
+    line.starts_with("url '") && line.ends_with("' is invalid")
+}
+
+/// The class of one error line by itself.
+fn class_of(line: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "no usable package repositories configured",
+        "config file ",
+        "no servers configured for repository",
+        "config parsing ",
+    ];
+    if is_space(line) {
+        Class::Space
+    } else if retrieving(line).is_some() || unreadable_database(line).is_some() {
+        Class::Fetch
+    } else if SCRIPT.iter().any(|words| line.starts_with(words)) {
+        Class::Script
+    } else if CONFIG.iter().any(|words| line.starts_with(words)) || is_bad_url(line) {
+        Class::Config
+    } else if is_signature(line)
+        || line.starts_with("keyring is not writable")
+        || line.starts_with("required key missing")
+    {
+        Class::Auth
+    } else if line.starts_with("database '") {
+        database_class(line)
+    } else if line.starts_with("target not found: ") || line.starts_with("unresolvable package conflicts") {
+        Class::Dependency
+    } else if (line.starts_with("could not open file ") && line.contains("/local/"))
+        || line.starts_with("duplicated database entry ")
+    {
+        // A package of which an install was cut off.
+        Class::Interrupted
+    } else {
+        Class::Other
+    }
+}
+
+/// What an administrator must look at: `warning: /etc/tb.conf installed as /etc/tb.conf.pacnew`.
+pub fn notes(finished: &Finished) -> Vec<String> {
+    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    let of_config = warnings.filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
+    of_config.map(crate::outcome::one_line).collect()
+}
+
+/// `other`, with the last line that was printed.
+fn undecided(finished: &Finished) -> Failure {
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    let last = lines.rev().find(|line| !line.trim().is_empty());
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
