@@ -18,6 +18,8 @@ mod holder;
 mod locks;
 #[path = "../tests/e2e/manager.rs"]
 mod manager;
+#[path = "../tests/e2e/pacman.rs"]
+mod pacman;
 #[path = "../tests/e2e/repo.rs"]
 mod repo;
 #[path = "../tests/e2e/report.rs"]
@@ -104,6 +106,7 @@ fn main() {
 
     refresh_beside::<apt::Apt>("apt-get update", 15, 4);
     refresh_beside::<dnf::Dnf>("dnf check-update --refresh", 15, 2);
+    refresh_beside::<pacman::Pacman>("pacman -Sy", 15, 10);
 
     let memory = sandbox.sh("/usr/bin/time -f %M linux-patch status 2>&1 >/dev/null");
     println!("peak memory of status: {} KiB", memory.trim());

@@ -35,7 +35,10 @@ impl Choice {
 
     fn database_of(self, name: &str) -> Choice {
         let backend = MANAGERS.iter().find(|backend| backend.name == name).unwrap();
-        self.sandbox.write(backend.package_databases[0], "");
+        let path = backend.package_databases[0];
+        // A directory, which need hold nothing in particular.
+        let path = if path.ends_with('/') { format!("{path}any") } else { path.to_string() };
+        self.sandbox.write(&path, "");
         self
     }
 

@@ -9,6 +9,7 @@ mod dnf5;
 mod holder;
 mod locks;
 mod manager;
+mod pacman;
 mod repo;
 mod report;
 mod rpm;
@@ -38,3 +39,6 @@ mod dnf_refresh;
 
 mod dnf5_apply;
 mod dnf5_refresh;
+mod pacman_apply;
+mod pacman_locks;
+mod pacman_refresh;

@@ -140,7 +140,7 @@ impl RpmRepo {
     pub fn sign(&self, signer: Signer) {
         let mut files = self.publisher.site.files.lock().unwrap();
         let index = &files["/repodata/repomd.xml"];
-        let bytes = Arc::new(Vault::get().sign_apart(signer, &index.bytes));
+        let bytes = Arc::new(Vault::get().sign_apart(signer, "--armor", &index.bytes));
         let signature = Entry { bytes, modified: index.modified };
         files.insert("/repodata/repomd.xml.asc".to_owned(), signature);
     }

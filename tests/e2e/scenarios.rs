@@ -655,6 +655,7 @@ scenarios! {
         apt: crate::apt::Apt,
         dnf: crate::dnf::Dnf,
         dnf5: crate::dnf5::Dnf5,
+        pacman: crate::pacman::Pacman,
     }
     {
         a_refresh_is_recorded_with_its_source_and_what_is_pending,

@@ -60,9 +60,9 @@ impl Vault {
         self.gpg(&["--local-user", signer.name(), "--clearsign"], text.as_bytes())
     }
 
-    /// A signature in a file of its own.
-    pub fn sign_apart(&self, signer: Signer, bytes: &[u8]) -> Vec<u8> {
-        self.gpg(&["--local-user", signer.name(), "--armor", "--detach-sign"], bytes)
+    /// A signature in a file of its own, in the form of `--armor` or `--no-armor`.
+    pub fn sign_apart(&self, signer: Signer, form: &str, bytes: &[u8]) -> Vec<u8> {
+        self.gpg(&["--local-user", signer.name(), form, "--detach-sign"], bytes)
     }
 
     fn gpg(&self, args: &[&str], input: &[u8]) -> Vec<u8> {

@@ -1,0 +1,496 @@
+//! Small pacman packages, repositories of them, roots in which pacman finds both, and pacman's part
+//! in the scenarios of every manager.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::manager::{Manager, Package, Repository, noise};
+use crate::report::Report;
+use crate::sandbox::{Running, Sandbox};
+use crate::server::{Entry, Server, Site};
+use crate::vault::{Signer, Vault};
+
+/// A package: name, version and what else it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pkg {
+    name: String,
+    version: String,
+    /// Lines of .PKGINFO such as `depend = tb-new`.
+    info: Vec<String>,
+    script: Option<String>,
+    /// Paths and what is in them.
+    files: Vec<(String, String)>,
+}
+
+pub fn pkg(name: &str, version: &str) -> Pkg {
+    let files = vec![(format!("/usr/share/tb/{name}"), format!("{name} {version}\n"))];
+    Pkg { name: name.into(), version: version.into(), info: Vec::new(), script: None, files }
+}
+
+impl Pkg {
+    /// A line of .PKGINFO, such as `depend = tb-new`.
+    pub fn info(mut self, line: &str) -> Pkg {
+        self.info.push(line.into());
+        self
+    }
+
+    /// What runs after the install.
+    pub fn script(mut self, lines: &str) -> Pkg {
+        self.script = Some(lines.into());
+        self
+    }
+
+    pub fn file(mut self, path: &str, content: &str) -> Pkg {
+        self.files.push((path.into(), content.into()));
+        self
+    }
+
+    fn file_name(&self) -> String {
+        format!("{}-{}-1-any.pkg.tar.gz", self.name, self.version)
+    }
+
+    /// The file itself; the same description is built only once.
+    fn bytes(&self) -> Arc<Vec<u8>> {
+        static BUILT: OnceLock<Mutex<HashMap<Pkg, Arc<Vec<u8>>>>> = OnceLock::new();
+        let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
+        built.entry(self.clone()).or_insert_with(|| Arc::new(self.build())).clone()
+    }
+
+    fn build(&self) -> Vec<u8> {
+        let Pkg { name, version, info, script, files } = self;
+        let mut content = vec![(
+            ".PKGINFO".to_string(),
+            format!(
+                "pkgname = {name}\npkgbase = {name}\npkgver = {version}-1\npkgdesc = a test\nurl = none\n\
+                 builddate = 1700000000\npackager = none\nsize = {}\narch = any\n{}\n",
+                files.iter().map(|(_, text)| text.len()).sum::<usize>(),
+                info.join("\n")
+            ),
+        )];
+        if let Some(lines) = script {
+            let text = format!("post_install() {{\n{lines}\n}}\npost_upgrade() {{\npost_install\n}}\n");
+            content.push((".INSTALL".to_string(), text));
+        }
+        let files = files.iter().map(|(path, text)| (path.trim_start_matches('/').to_owned(), text.clone()));
+        content.extend(files);
+        archive(&content)
+    }
+
+    /// Its entry in the index of a repository, as repo-add makes it.
+    fn desc(&self) -> String {
+        let bytes = self.bytes();
+        let values = |key: &str| {
+            let of_key = self.info.iter().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            of_key.map(|value| format!("{value}\n")).collect::<String>()
+        };
+        let section = |title: &str, text: &str| match text {
+            "" => String::new(),
+            text => format!("%{title}%\n{}\n\n", text.trim_end()),
+        };
+        let sum: String = Sha256::digest(bytes.as_slice()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let size = bytes.len().to_string();
+        [
+            section("FILENAME", &self.file_name()),
+            section("NAME", &self.name),
+            section("BASE", &self.name),
+            section("VERSION", &format!("{}-1", self.version)),
+            section("DESC", "a test"),
+            section("GROUPS", &values("group")),
+            section("CSIZE", &size),
+            section("ISIZE", &size),
+            section("SHA256SUM", &sum),
+            section("ARCH", "any"),
+            section("BUILDDATE", "1700000000"),
+            section("REPLACES", &values("replaces")),
+            section("CONFLICTS", &values("conflict")),
+            section("PROVIDES", &values("provides")),
+            section("DEPENDS", &values("depend")),
+        ]
+        .concat()
+    }
+}
+
+/// A compressed archive of these files.
+fn archive(files: &[(String, String)]) -> Vec<u8> {
+    let work = tempfile::tempdir().expect("could not create a temporary directory");
+    for (path, text) in files {
+        let path = work.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let tops = fs::read_dir(work.path()).unwrap().flatten().map(|entry| entry.file_name());
+    let mut tops: Vec<_> = tops.collect();
+    tops.sort();
+    let output = Command::new("tar")
+        .args(["--create", "--gzip", "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "--file=-"])
+        .arg(format!("--directory={}", work.path().display()))
+        .args(if tops.is_empty() { vec!["--files-from=/dev/null".into()] } else { tops })
+        .output()
+        .expect("could not run tar");
+    assert!(output.status.success(), "tar: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The half that publishes. The server's hooks can own it without owning the server.
+struct Publisher {
+    site: Arc<Site>,
+    published: Mutex<i32>,
+    /// The names under which the index is asked for.
+    names: Mutex<Vec<String>>,
+    index: Mutex<Arc<Vec<u8>>>,
+    signer: Mutex<Option<Signer>>,
+    began: DateTime<Utc>,
+}
+
+pub struct PkgRepo {
+    pub server: Server,
+    publisher: Arc<Publisher>,
+}
+
+impl PkgRepo {
+    pub fn new(packages: &[Pkg]) -> PkgRepo {
+        let site = Arc::new(Site::default());
+        let publisher = Arc::new(Publisher {
+            site: site.clone(),
+            published: Mutex::default(),
+            names: Mutex::default(),
+            index: Mutex::default(),
+            signer: Mutex::default(),
+            began: Utc::now() - chrono::Duration::hours(12),
+        });
+        publisher.publish(packages);
+        PkgRepo { server: Server::start(site), publisher }
+    }
+
+    /// Replace everything published by these packages, index and all, in one step.
+    pub fn publish(&self, packages: &[Pkg]) {
+        self.publisher.publish(packages);
+    }
+
+    /// Just before the `nth` request for a path holding `pattern` is answered, publish these.
+    pub fn publish_before(&self, pattern: &str, nth: usize, packages: &[Pkg]) {
+        let (publisher, packages) = (self.publisher.clone(), packages.to_vec());
+        self.server.before(pattern, nth, move || publisher.publish(&packages));
+    }
+
+    /// Serve something else as the index from now on.
+    pub fn publish_as_index(&self, bytes: &[u8]) {
+        *self.publisher.index.lock().unwrap() = Arc::new(bytes.to_vec());
+        self.publisher.serve_index();
+    }
+
+    /// Sign the index from now on.
+    pub fn sign_index(&self, signer: Signer) {
+        *self.publisher.signer.lock().unwrap() = Some(signer);
+        self.publisher.serve_index();
+    }
+
+    pub fn index(&self) -> Vec<u8> {
+        self.publisher.index.lock().unwrap().to_vec()
+    }
+
+    /// The name under which pacman asks for the index.
+    pub fn serve_as(&self, name: &str) {
+        self.publisher.names.lock().unwrap().push(name.to_owned());
+        self.publisher.serve_index();
+    }
+}
+
+impl Publisher {
+    fn publish(&self, packages: &[Pkg]) {
+        let entry = |package: &Pkg| (format!("{}-{}-1/desc", package.name, package.version), package.desc());
+        let index = archive(&packages.iter().map(entry).collect::<Vec<_>>());
+        // Times rise from one publication to the next, and stay in the past.
+        let modified = {
+            let mut published = self.published.lock().unwrap();
+            *published += 1;
+            self.began + chrono::Duration::minutes((*published).into())
+        };
+        *self.index.lock().unwrap() = Arc::new(index);
+        {
+            let mut files = self.site.files.lock().unwrap();
+            files.clear();
+            for package in packages {
+                let path = format!("/{}", package.file_name());
+                files.insert(path, Entry { bytes: package.bytes(), modified });
+            }
+        }
+        self.serve_index();
+    }
+
+    fn serve_index(&self) {
+        let modified = self.began + chrono::Duration::minutes((*self.published.lock().unwrap()).into());
+        let bytes = self.index.lock().unwrap().clone();
+        let signer = *self.signer.lock().unwrap();
+        let signature = signer.map(|signer| Arc::new(Vault::get().sign_apart(signer, "--no-armor", &bytes)));
+        let mut files = self.site.files.lock().unwrap();
+        for name in self.names.lock().unwrap().iter() {
+            files.insert(format!("/{name}.db"), Entry { bytes: bytes.clone(), modified });
+            if let Some(bytes) = signature.clone() {
+                files.insert(format!("/{name}.db.sig"), Entry { bytes, modified });
+            }
+        }
+    }
+}
+
+/// A root whose packages are pacman's; apt is there too, as on the machine.
+pub struct Root {
+    pub sandbox: Sandbox,
+}
+
+const CONFIG: &str = "/etc/pacman.conf";
+
+impl Root {
+    /// Options as Arch Linux ships them, but for the signatures.
+    pub fn new(installed: &[Pkg]) -> Root {
+        let sandbox = Sandbox::new();
+        sandbox
+            .sh("rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
+             mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d/hooks");
+        let options = "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nCheckSpace\nParallelDownloads = 5\n\
+                       SigLevel = Never\nLocalFileSigLevel = Never\n";
+        sandbox.write(CONFIG, options);
+        let root = Root { sandbox };
+        // Makes the database.
+        root.installed();
+        root.install(installed);
+        root
+    }
+
+    #[track_caller]
+    pub fn install(&self, packages: &[Pkg]) {
+        if packages.is_empty() {
+            return;
+        }
+        let paths: Vec<_> = packages
+            .iter()
+            .map(|package| {
+                let path = format!("/srv/{}", package.file_name());
+                self.sandbox.write(&path, package.bytes().as_slice());
+                path
+            })
+            .collect();
+        self.sandbox.sh(&format!("LC_ALL=C pacman -U --noconfirm {} >/run/pacman-u 2>&1", paths.join(" ")));
+    }
+
+    pub fn add_repo(&self, name: &str, repo: &PkgRepo) {
+        repo.serve_as(name);
+        self.add_servers(name, &[&repo.server.url()]);
+    }
+
+    /// A repository with several mirrors, asked in this order.
+    pub fn add_servers(&self, name: &str, urls: &[&str]) {
+        let servers: String = urls.iter().map(|url| format!("Server = {url}\n")).collect();
+        self.configure(&format!("[{name}]\n{servers}"));
+    }
+
+    /// Lines at the end of pacman.conf.
+    pub fn configure(&self, lines: &str) {
+        let text = self.sandbox.read(CONFIG).unwrap();
+        self.sandbox.write(CONFIG, text + lines);
+    }
+
+    /// Lines among its options.
+    pub fn option(&self, line: &str) {
+        let text = self.sandbox.read(CONFIG).unwrap();
+        self.sandbox.write(CONFIG, text.replacen("[options]\n", &format!("[options]\n{line}\n"), 1));
+    }
+
+    /// Another rule for signatures than none at all.
+    pub fn trust(&self, level: &str) {
+        let text = self.sandbox.read(CONFIG).unwrap();
+        self.sandbox.write(CONFIG, text.replace("\nSigLevel = Never\n", &format!("\nSigLevel = {level}\n")));
+        // The known key, with all the trust there is.
+        let import = "export GNUPGHOME=/etc/pacman.d/gnupg; mkdir -p -m 700 $GNUPGHOME; touch $GNUPGHOME/pubring.gpg; \
+                      gpg --batch --quiet --no-autostart --import /etc/apt/keyrings/test.gpg; \
+                      gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\\([^:]*\\):.*/\\1:6:/p' | head -1 | \
+                      gpg --batch --quiet --no-autostart --import-ownertrust";
+        self.sandbox.sh(&format!("({import}) 2>&1"));
+    }
+
+    /// `linux-patch --manager pacman ARGS`, started.
+    #[track_caller]
+    pub fn start(&self, args: &[&str]) -> Running<'_> {
+        self.sandbox.start(self.sandbox.patch_command(&[&["--manager", "pacman"], args].concat()))
+    }
+
+    #[track_caller]
+    pub fn patch(&self, args: &[&str]) -> Report {
+        self.start(args).report()
+    }
+
+    pub fn installed(&self) -> Vec<String> {
+        let text = self.sandbox.sh("pacman -Q 2>/dev/null || true");
+        text.lines().map(|line| line.trim_end_matches("-1").to_owned()).collect()
+    }
+
+    #[track_caller]
+    pub fn has_exactly(&self, expected: &[&str]) {
+        let found = self.installed();
+        assert_eq!(found, expected, "{}\n{}", self.sandbox.state(), self.sandbox.log());
+    }
+
+    /// The system's own index: names, times and sums.
+    pub fn system_index(&self) -> String {
+        self.sandbox.sh("cd /var/lib/pacman/sync 2>/dev/null || exit 0; stat -c '%n %s %y' *; sha256sum *")
+    }
+
+    /// Note every call of pacman and pacman-conf.
+    pub fn watch_calls(&self) {
+        for name in ["pacman", "pacman-conf"] {
+            let body = format!("echo \"{name} $*\" >>/run/calls; exec /usr/bin/{name} \"$@\"");
+            self.sandbox.write_script(&format!("/usr/local/bin/{name}"), &body);
+        }
+    }
+
+    pub fn calls(&self) -> Vec<String> {
+        self.sandbox.read("/run/calls").unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+/// A root with these packages and one repository with those.
+#[track_caller]
+pub fn one(installed: &[Pkg], published: &[Pkg]) -> (Root, PkgRepo) {
+    let root = Root::new(installed);
+    let repo = PkgRepo::new(published);
+    root.add_repo("test", &repo);
+    (root, repo)
+}
+
+/// tb-hello 1.0 is installed and 2.0 is published.
+#[track_caller]
+pub fn pending_update() -> (Root, PkgRepo) {
+    one(&[pkg("tb-hello", "1.0")], &[pkg("tb-hello", "2.0")])
+}
+
+/// Three repositories, each with an update for a package of its own.
+#[track_caller]
+pub fn three() -> (Root, [PkgRepo; 3]) {
+    let root = Root::new(&["alpha", "beta", "gamma"].map(|name| pkg(&format!("tb-{name}"), "1.0")));
+    let repos = ["alpha", "beta", "gamma"].map(|name| {
+        let repo = PkgRepo::new(&[pkg(&format!("tb-{name}"), "2.0")]);
+        root.add_repo(name, &repo);
+        repo
+    });
+    (root, repos)
+}
+
+/// Hold a lock as pacman does, by making the file and keeping it open, until the process is killed
+/// or this much time has passed; also its pid. Whoever ends, the file goes.
+pub fn hold_lock<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a>, u32) {
+    const HELD: &str = "/run/lock-is-held";
+    let script = format!(
+        "set -C; exec 9>{path}; sleep {} & exec 9>&-; echo $! >{HELD}; wait $!; rm {path}",
+        time.as_secs()
+    );
+    let mut command = sandbox.command("sh");
+    command.args(["-c", &script]);
+    let running = sandbox.start(command);
+    let pid = || sandbox.read(HELD).and_then(|text| text.trim().parse().ok());
+    sandbox.wait_until("somebody holds the lock", || pid().is_some());
+    (running, pid().unwrap())
+}
+
+pub const LOCK: &str = "/var/lib/pacman/db.lck";
+
+const WHOLE: &str =
+    "a partial upgrade breaks the system, and pacman refuses one too; see pacman_refresh and pacman_apply";
+const PRIVATE: &str = "the private index has a lock of its own: a refresh does not wait; see pacman_locks";
+
+pub struct Pacman {
+    root: Root,
+}
+
+fn made(package: &Package) -> Pkg {
+    let mut made = pkg(&package.name, &package.version);
+    for name in &package.needs {
+        made = made.info(&format!("depend = {name}"));
+    }
+    if let Some(lines) = &package.script {
+        made = made.script(lines);
+    }
+    if let Some(text) = &package.config {
+        let path = format!("etc/{}.conf", package.name);
+        made = made.file(&format!("/{path}"), text).info(&format!("backup = {path}"));
+    }
+    if package.padding > 0 {
+        made = made.file(&format!("/usr/share/{}/padding", package.name), &noise(package.padding));
+    }
+    made
+}
+
+fn all(packages: &[Package]) -> Vec<Pkg> {
+    packages.iter().map(made).collect()
+}
+
+impl Repository for PkgRepo {
+    fn with(packages: &[Package]) -> PkgRepo {
+        PkgRepo::new(&all(packages))
+    }
+
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn publish(&self, packages: &[Package]) {
+        PkgRepo::publish(self, &all(packages));
+    }
+
+    fn publish_before(&self, pattern: &str, nth: usize, packages: &[Package]) {
+        PkgRepo::publish_before(self, pattern, nth, &all(packages));
+    }
+}
+
+impl Manager for Pacman {
+    const NAME: &'static str = "pacman";
+    const LACKS: &'static [(&'static str, &'static str)] = &[
+        ("one_source_of_three_is_gone", WHOLE),
+        ("one_source_of_three_is_overloaded", WHOLE),
+        ("one_source_of_three_closes_its_connections", WHOLE),
+        ("named_packages_are_installed_and_no_other", WHOLE),
+        (
+            "an_update_that_cannot_be_resolved_stays_and_the_others_come",
+            "pacman installs nothing when one dependency cannot be met; see pacman_apply",
+        ),
+        ("a_refresh_waits_for_the_managers_lock", PRIVATE),
+        ("a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder", PRIVATE),
+        (
+            "everything_killed_in_mid_install_is_repaired_by_the_next_apply",
+            "a killed pacman leaves its lock, which nobody but the administrator may remove; see pacman_locks",
+        ),
+    ];
+    const REVISION: &'static str = "-1";
+    const INDEX: &'static str = ".db";
+    const DOWNLOADS: &'static str = "/var/cache/pacman/pkg";
+    type Repo = PkgRepo;
+
+    fn new() -> Pacman {
+        Pacman { root: Root::new(&[]) }
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.root.sandbox
+    }
+
+    fn install(&self, packages: &[Package]) {
+        self.root.install(&all(packages));
+    }
+
+    fn add_source(&self, name: &str, repo: &PkgRepo) {
+        self.root.add_repo(name, repo);
+    }
+
+    fn installed(&self) -> Vec<String> {
+        self.root.installed()
+    }
+
+    fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {
+        hold_lock(&self.root.sandbox, LOCK, time)
+    }
+}

@@ -1,0 +1,123 @@
+//! pacman's lock is a file that is there while it is held: one that a killed pacman left is explained,
+//! not removed.
+
+use std::time::Duration;
+
+use crate::pacman::{LOCK, hold_lock, one, pending_update, pkg};
+
+const PRIVATE_LOCK: &str = "/var/lib/linux-patch/pacman/db.lck";
+
+#[test]
+fn a_refresh_and_a_download_do_not_need_the_lock_of_the_system() {
+    let (root, repo) = pending_update();
+    let (holder, pid) = hold_lock(&root.sandbox, LOCK, Duration::from_secs(60));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--download-only"]).exits(0);
+    assert_eq!(repo.server.requests("/tb-hello"), 1);
+    root.sandbox.signal(pid, "KILL");
+    holder.wait();
+}
+
+#[test]
+fn a_lock_whose_owner_is_dead_is_explained_and_neither_waited_for_nor_removed() {
+    let (root, _repo) = pending_update();
+    root.sandbox.sh(&format!("touch {LOCK}"));
+    root.patch(&["refresh"]).exits(0);
+    let applied = root.patch(&["apply"]);
+    applied.apply_failed("lock").changed(&[]).says("/retried", false);
+    applied.mentions("/error/message", "was left behind by a pacman that was killed");
+    applied.mentions("/error/message", &format!("rm {LOCK}"));
+    assert!(applied.elapsed < Duration::from_secs(5), "{applied}");
+    assert!(root.sandbox.exists(LOCK));
+    root.sandbox.sh(&format!("rm {LOCK}"));
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_lock_in_our_own_directory_that_somebody_holds_is_waited_for_and_one_that_nobody_holds_goes() {
+    let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    let (holder, pid) = hold_lock(&root.sandbox, PRIVATE_LOCK, Duration::from_secs(3));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0);
+    assert!(refreshed.elapsed > Duration::from_secs(1), "{refreshed}");
+    assert!(refreshed.stderr.contains(&format!("process {pid} (sleep 3)")), "{refreshed}");
+    holder.wait();
+    root.sandbox.sh(&format!("touch {PRIVATE_LOCK}"));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0);
+    assert!(refreshed.elapsed < Duration::from_secs(2), "{refreshed}");
+    root.sandbox.sh(&format!("touch {PRIVATE_LOCK}"));
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn everything_killed_in_mid_install_is_explained_and_ended_by_the_next_apply() {
+    let slow = pkg("tb-a", "2.0").script("[ -e /run/fast ] || { touch /run/in-script; sleep 60; }");
+    let (root, _repo) = one(&[pkg("tb-a", "1.0"), pkg("tb-z", "1.0")], &[slow, pkg("tb-z", "2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox.wait_for_file("/run/in-script");
+    root.sandbox.kill_everything();
+    running.wait();
+    root.has_exactly(&["tb-a 2.0", "tb-z 1.0"]);
+    let status = root.sandbox.run(&["linux-patch", "status"]).stdout;
+    assert!(
+        status.contains("interrupted in phase install") && status.contains(&format!("rm {LOCK}")),
+        "{status}"
+    );
+    root.sandbox.write("/run/fast", "");
+    let applied = root.patch(&["apply"]);
+    applied
+        .exits(2)
+        .says("/error/class", "lock")
+        .mentions("/error/message", &format!("rm {LOCK}"))
+        .changed(&[]);
+    // What was cut off is still to be ended.
+    let status = root.sandbox.run(&["linux-patch", "status"]).stdout;
+    assert!(status.contains("interrupted in phase install"), "{status}");
+    root.sandbox.sh(&format!("rm {LOCK}"));
+    let applied = root.patch(&["apply"]);
+    applied.repaired().changed(&["tb-z 1.0-1 2.0-1"]).leaves_pending(&[]);
+    assert!(!root.sandbox.run(&["linux-patch", "status"]).stdout.contains("interrupted"));
+    root.sandbox.runs_nothing();
+}
+
+#[test]
+fn pacman_killed_alone_in_mid_install_is_told_with_what_is_left_to_do() {
+    let slow = pkg("tb-a", "2.0").script("touch /run/in-script; sleep 2");
+    let (root, _repo) = one(&[pkg("tb-a", "1.0"), pkg("tb-z", "1.0")], &[slow, pkg("tb-z", "2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox.wait_for_file("/run/in-script");
+    root.sandbox.sh("kill -TERM $(pgrep -x pacman)");
+    let applied = running.report();
+    applied.apply_failed("interrupted").changed(&["tb-a 1.0-1 2.0-1"]).leaves_pending(&["tb-z 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).apply_failed("lock").mentions("/error/message", &format!("rm {LOCK}"));
+    root.sandbox.wait_until("the script has ended", || root.sandbox.processes().is_empty());
+    root.sandbox.sh(&format!("rm {LOCK}"));
+    root.patch(&["apply"]).applied(&["tb-z 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_package_that_was_cut_off_is_never_passed_over_and_what_mends_it_is_said() {
+    let cut = || pkg("tb-cut", "2.0").file("/usr/share/tb/more", "more");
+    let (root, repo) = one(&[cut(), pkg("tb-hello", "1.0")], &[cut(), pkg("tb-hello", "1.0")]);
+    root.sandbox.sh("pacman -Sy >/dev/null 2>&1");
+    // As after a power failure between the files and the entry.
+    root.sandbox.sh("rm /var/lib/pacman/local/tb-cut-2.0-1/* /usr/share/tb/more");
+    // pacman itself sees nothing wrong, and nothing to do.
+    assert!(root.installed().contains(&"tb-cut 2.0".to_string()));
+    root.sandbox.sh("pacman -Su --noconfirm 2>&1 | grep 'there is nothing to do'");
+    let applied = root.patch(&["apply"]);
+    applied.exits(2).mentions("/error/message", "not completely installed: tb-cut").says("/repaired", false);
+    repo.publish(&[cut(), pkg("tb-hello", "2.0")]);
+    let applied = root.patch(&["apply"]);
+    applied
+        .apply_failed("interrupted")
+        .mentions("/error/message", "an install of tb-cut-2.0-1 was cut off; remove ");
+    applied.changed(&[]).mentions("/error/message", "pacman -S --overwrite '*'");
+    root.sandbox
+        .sh("rm -r /var/lib/pacman/local/tb-cut-2.0-1; pacman -S --noconfirm --overwrite '*' tb-cut 2>&1");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(root.sandbox.exists("/usr/share/tb/more"));
+}

@@ -1,0 +1,264 @@
+//! refresh with the real pacman: in a private directory, so that the system's own index never
+//! becomes newer than its packages.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::manager::noise;
+use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
+use crate::server::Fault;
+use crate::vault::Signer;
+
+const PRIVATE: &str = "/var/lib/linux-patch/pacman";
+
+#[test]
+fn a_refresh_leaves_the_index_of_the_system_as_it_is_byte_for_byte() {
+    let (root, repo) = one(&[pkg("tb-hello", "1.0")], &[pkg("tb-hello", "1.0")]);
+    // An administrator's own, from before.
+    root.sandbox.sh("pacman -Sy >/dev/null 2>&1");
+    let before = root.system_index();
+    assert!(before.contains("test.db"), "{before}");
+    repo.publish(&[pkg("tb-hello", "2.0")]);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(root.system_index(), before);
+    // What pacman itself would do to a package now fits the packages that are there.
+    assert_eq!(root.sandbox.run(&["pacman", "-Qu"]).stdout, "");
+    assert!(
+        !root.sandbox.exists("/var/lib/pacman/db.lck") && !root.sandbox.exists(&format!("{PRIVATE}/db.lck"))
+    );
+    root.patch(&["apply", "--download-only"]).exits(0);
+    assert_eq!(root.system_index(), before);
+    root.patch(&["apply", "--dry-run"]).exits(0);
+    assert_eq!(root.system_index(), before);
+}
+
+#[test]
+fn a_refresh_in_which_nothing_changed_is_one_run_of_pacman() {
+    let (root, repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    root.watch_calls();
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(root.calls(), [format!("pacman --dbpath={PRIVATE} -Sy --noconfirm --logfile /dev/null")]);
+    repo.publish(&[pkg("tb-hello", "3.0")]);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
+    assert_eq!(root.calls()[2..], [format!("pacman --dbpath={PRIVATE} -Qu")]);
+    assert!(root.sandbox.read("/var/log/pacman.log").is_none_or(|log| !log.contains("-Sy")));
+}
+
+#[test]
+fn a_state_directory_of_its_own_has_an_index_of_its_own() {
+    let (root, _repo) = pending_update();
+    let args = ["--manager", "pacman", "--state-dir", "/srv/my state", "refresh", "--format", "json"];
+    let ended = root.sandbox.run(&[&["linux-patch"][..], &args].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(root.sandbox.exists("/srv/my state/pacman/sync/test.db"));
+    assert!(!root.sandbox.exists("/var/lib/linux-patch"));
+    let args = ["--manager", "pacman", "--state-dir", "/srv/my state", "apply", "--format", "json"];
+    let ended = root.sandbox.run(&[&["linux-patch"][..], &args].concat());
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    root.has_exactly(&["tb-hello 2.0"]);
+}
+
+#[test]
+fn one_repository_of_three_down_is_partial_and_an_apply_installs_nothing() {
+    for (fault, class) in
+        [(Fault::Status(404), "fetch"), (Fault::Status(503), "fetch"), (Fault::Close, "network")]
+    {
+        let (root, repos) = three();
+        let good = root.patch(&["refresh"]);
+        good.exits(0).remembers("/pending/count", 3);
+        repos[1].server.fault("/", fault);
+        repos[0].publish(&[pkg("tb-alpha", "3.0")]);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, "beta", class).remembers("/last_attempt/outcome", "partial");
+        refreshed.remembers("/last_cache_update", good.state["last_cache_update"].clone());
+        refreshed.remembers("/pending/count", 3);
+        let before = root.system_index();
+        for args in [&["apply"][..], &["apply", "--strict"]] {
+            let applied = root.patch(args);
+            applied.apply_failed(class).mentions("/error/message", "partial upgrade").changed(&[]);
+        }
+        assert_eq!(root.system_index(), before);
+        root.has_exactly(&["tb-alpha 1.0", "tb-beta 1.0", "tb-gamma 1.0"]);
+        repos[1].server.heal();
+        root.patch(&["apply"]).applied(&[
+            "tb-alpha 1.0-1 3.0-1",
+            "tb-beta 1.0-1 2.0-1",
+            "tb-gamma 1.0-1 2.0-1",
+        ]);
+    }
+}
+
+#[test]
+fn repositories_that_pacman_did_not_come_to_after_a_failure_are_not_refreshed() {
+    let (root, repos) = three();
+    let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+    root.sandbox.write("/etc/pacman.conf", text.replace("ParallelDownloads = 5", "ParallelDownloads = 1"));
+    root.patch(&["refresh"]).exits(0);
+    repos[1].server.fault("/", Fault::Status(404));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1);
+    let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(failed, ["beta", "gamma"], "{refreshed}");
+}
+
+#[test]
+fn a_mirror_that_another_one_stands_in_for_is_no_failure() {
+    let root = Root::new(&[pkg("tb-hello", "1.0")]);
+    let gone = PkgRepo::new(&[]);
+    gone.server.fault("/", Fault::Status(404));
+    let good = PkgRepo::new(&[pkg("tb-hello", "2.0")]);
+    good.serve_as("test");
+    root.add_servers("test", &["http://127.0.0.1:9", &gone.server.url(), &good.server.url()]);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).remembers("/sources/0/error", Value::Null).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(root.sandbox.log().contains("error: failed retrieving file 'test.db'"), "{refreshed}");
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert!(root.sandbox.log().contains("error: failed retrieving file 'tb-hello"), "{applied}");
+}
+
+#[test]
+fn what_is_no_index_is_not_refreshed_although_pacman_exits_0_and_heals_by_itself() {
+    let (root, repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    let good = repo.index();
+    let mut flipped = good.clone();
+    flipped[20] ^= 0xff;
+    for bad in [b"<html>please log in</html>".to_vec(), flipped, good[..good.len() / 2].to_vec(), Vec::new()]
+    {
+        repo.publish(&[pkg("tb-hello", "2.0")]);
+        repo.publish_as_index(&bad);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed
+            .refresh_failed("fetch")
+            .remembers("/last_attempt/exit_code", 0)
+            .remembers("/sources/0/id", "test");
+        // Again, though the mirror now says that nothing has changed since.
+        root.patch(&["refresh"]).refresh_failed("fetch");
+        root.patch(&["apply"]).apply_failed("fetch").changed(&[]);
+        // With the very time that the bad one had.
+        repo.publish_as_index(&good);
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    }
+}
+
+#[test]
+fn one_damaged_index_of_three_is_partial() {
+    let (root, repos) = three();
+    repos[0].publish_as_index(b"<html>please log in</html>");
+    root.patch(&["refresh"]).exits(1).one_source_failed(3, "alpha", "fetch").remembers("/pending/count", 2);
+    root.patch(&["apply"]).apply_failed("fetch").changed(&[]);
+}
+
+#[test]
+fn a_signature_that_is_missing_or_a_strangers_is_no_fetch_error() {
+    let (root, repo) = pending_update();
+    root.trust("PackageNever DatabaseRequired");
+    root.patch(&["refresh"]).refresh_failed("auth").remembers("/sources/0/error/class", "auth");
+    repo.sign_index(Signer::Stranger);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.refresh_failed("auth").remembers("/sources/0/id", "test").mentions("/reason", "is unknown");
+    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    // The install checks the signature too, of the index that it gets from us.
+    repo.sign_index(Signer::Known);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(root.sandbox.exists("/var/lib/pacman/sync/test.db.sig"));
+}
+
+#[test]
+fn a_mirror_that_hangs_costs_the_ten_seconds_of_pacman_or_our_budget() {
+    let (root, repos) = three();
+    repos[0].server.fault("/", Fault::Hang);
+    let refreshed = root.patch(&["refresh", "--timeout", "24s"]);
+    refreshed.exits(1).one_source_failed(3, "alpha", "network");
+    assert!(refreshed.elapsed < Duration::from_secs(16), "{refreshed}");
+    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
+    refreshed.refresh_failed("timeout");
+    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
+    root.sandbox.runs_nothing();
+    // The lock that the ended pacman left in our directory is in nobody's way.
+    assert!(root.sandbox.exists(&format!("{PRIVATE}/db.lck")));
+    repos[0].server.heal();
+    root.patch(&["refresh"]).exits(0);
+    assert!(!root.sandbox.exists(&format!("{PRIVATE}/db.lck")));
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_put_right() {
+    let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox.sh(&format!("mkdir /srv/empty; ln -sfn /srv/empty {PRIVATE}/local"));
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(
+        root.sandbox.sh(&format!("readlink {PRIVATE}/local")).trim_end_matches(['/', '\n']),
+        "/var/lib/pacman/local"
+    );
+}
+
+#[test]
+fn what_others_put_in_the_place_of_our_directory_is_not_used() {
+    let (root, _repo) = pending_update();
+    root.sandbox.sh(&format!("mkdir -p /var/lib/linux-patch /srv/theirs; ln -s /srv/theirs {PRIVATE}"));
+    root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "symbolic link");
+    assert!(root.sandbox.list("/srv/theirs").is_empty());
+    root.sandbox.sh(&format!("rm {PRIVATE}; mkdir {PRIVATE}; chown 65534 {PRIVATE}"));
+    root.patch(&["refresh"]).refresh_failed("config");
+    // A directory where the link is to be may hold packages: nothing of it is removed.
+    root.sandbox.sh(&format!("chown 0 {PRIVATE}; mkdir {PRIVATE}/local; touch {PRIVATE}/local/precious"));
+    root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "is not a link");
+    assert!(root.sandbox.exists(&format!("{PRIVATE}/local/precious")));
+}
+
+#[test]
+fn a_database_that_pacman_conf_puts_elsewhere_is_the_one() {
+    let (root, _repo) = pending_update();
+    root.sandbox.sh("mkdir -p /srv/db; mv /var/lib/pacman/local /srv/db/; rm -rf /var/lib/pacman");
+    root.option("DBPath = /srv/db/");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(root.sandbox.exists("/srv/db/sync/test.db"));
+    assert!(!root.sandbox.exists("/var/lib/pacman"));
+}
+
+#[test]
+fn ignored_packages_and_groups_are_held_back() {
+    let (root, _repo) = one(
+        &[pkg("tb-a", "1.0"), pkg("tb-b", "1.0"), pkg("tb-c", "1.0").info("group = tb-group")],
+        &[pkg("tb-a", "2.0"), pkg("tb-b", "2.0"), pkg("tb-c", "2.0").info("group = tb-group")],
+    );
+    root.option("IgnorePkg = tb-a");
+    root.option("IgnoreGroup = tb-group");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-b 1.0-1 2.0-1"]).remembers("/pending/security", Value::Null);
+    refreshed.holds_back(&["tb-a 1.0-1 2.0-1 held", "tb-c 1.0-1 2.0-1 held"]);
+    root.patch(&["apply"]).applied(&["tb-b 1.0-1 2.0-1"]).leaves_pending(&[]);
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_no_fetch_errors() {
+    for mistake in ["[more]\n", "[more]\nServer = nonsense\n", "[more]\nInclude = /nonexistent\n"] {
+        let (root, _repo) = pending_update();
+        root.configure(mistake);
+        root.patch(&["refresh"]).refresh_failed("config");
+        root.patch(&["apply"]).apply_failed("config").says("/retried", false);
+    }
+    // pacman takes the first.
+    let (root, repo) = pending_update();
+    root.add_repo("test", &repo);
+    root.patch(&["refresh"]).exits(0);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_full_disk_under_the_index_is_no_fetch_error() {
+    let (root, repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    repo.publish(&[pkg("tb-hello", "3.0")]);
+    repo.publish_as_index(noise(400_000).as_bytes());
+    root.sandbox.sh(&format!("mount -t tmpfs -o size=100k full {PRIVATE}/sync"));
+    root.patch(&["refresh"]).refresh_failed("space");
+    root.patch(&["apply"]).apply_failed("space").says("/retried", false).changed(&[]);
+}
