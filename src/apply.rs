@@ -7,7 +7,7 @@ use crate::backend::{Backend, Installed};
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::exit_code::ExitCode;
 use crate::lock::{self, Lock};
-use crate::outcome::{Class, Failure, Listing, RefreshOutcome, counted};
+use crate::outcome::{Class, Failure, Listing, RefreshOutcome, Update, counted};
 use crate::process::{Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
@@ -63,6 +63,9 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         before: None,
         index_partial: false,
         planned: Listing::default(),
+        done: Vec::new(),
+        asked_to_run_again: false,
+        ran_again: false,
         install_began: false,
         changed: false,
         recorded: false,
@@ -87,6 +90,10 @@ struct Run<'a> {
     before: Option<Installed>,
     index_partial: bool,
     planned: Listing,
+    /// What was planned before the manager updated itself.
+    done: Vec<Update>,
+    asked_to_run_again: bool,
+    ran_again: bool,
     install_began: bool,
     /// Whether anything of ours has changed packages.
     changed: bool,
@@ -118,6 +125,13 @@ impl Run<'_> {
                     warn!("{}; refreshing and trying once more", failure.message);
                     self.applied.retried = true;
                     self.refresh()?;
+                }
+                // The manager has updated itself, and left the rest to its new version.
+                Ok(()) if self.asked_to_run_again && !self.ran_again => {
+                    info!("{} was updated itself; installing what it left", self.backend.name);
+                    self.ran_again = true;
+                    self.done.append(&mut self.planned.updates);
+                    self.session.count(&mut self.state, true);
                 }
                 result => return result,
             }
@@ -270,7 +284,7 @@ impl Run<'_> {
         self.session.offer_private()?;
         self.enter("install");
         // What others installed while we waited for their locks is not ours.
-        if !self.changed {
+        if !self.changed && !self.ran_again {
             self.before = Some(self.session.installed()?);
         }
         self.session.committed = true;
@@ -283,6 +297,7 @@ impl Run<'_> {
         for note in (self.backend.notes)(&finished) {
             warn!("{note}");
         }
+        self.asked_to_run_again = failure.is_none() && (self.backend.asks_to_run_again)(&finished);
         failure.map_or(Ok(()), Err)
     }
 
@@ -303,7 +318,7 @@ impl Run<'_> {
 
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     fn conclude(mut self, result: Result<(), Failure>) -> Report {
-        self.selection.clean_up(self.lock.dir());
+        self.selection.clean_up(self.lock.dir(), self.backend.selection_settings);
         self.session.committed = true;
         let mut error = result.err();
         let mut warn_of = |failure: Failure| {
@@ -408,7 +423,7 @@ impl Run<'_> {
             None if self.args.download_only => {
                 format!("{} downloaded", counted(self.planned.updates.len(), "package"))
             }
-            None if self.planned.is_empty() => "nothing pending".to_string(),
+            None if self.planned.is_empty() && self.done.is_empty() => "nothing pending".to_string(),
             None => format!("{count} changed"),
         };
         let reason = match self.index_partial && self.applied.error.is_none() {

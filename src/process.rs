@@ -35,6 +35,8 @@ pub struct Invocation {
     pub env: &'static [(&'static str, &'static str)],
     /// Likewise, except those that the caller has set.
     pub env_defaults: &'static [(&'static str, &'static str)],
+    /// Variables that name a file of this run.
+    pub vars: Vec<(&'static str, PathBuf)>,
     /// Where set, the child inherits a descriptor for machine-readable progress, and this
     /// argument, with `{}` replaced by its number, goes first.
     pub status_arg: Option<&'static str>,
@@ -306,6 +308,7 @@ fn command(
     command.env("LC_ALL", "C");
     command.env("PATH", path_with_sbin());
     command.envs(invocation.env.iter().copied());
+    command.envs(invocation.vars.iter().map(|(name, path)| (name, path)));
     let defaults = invocation.env_defaults.iter().copied();
     command.envs(defaults.filter(|(name, _)| std::env::var_os(name).is_none()));
     command

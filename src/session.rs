@@ -163,9 +163,24 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
-        let plan = Plan { without: not_refreshed(state), ..Plan::default() };
+        let plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
         let finished = self.ask(&(self.backend.pending)(&plan))?;
-        Ok((self.backend.parse_pending)(&finished.stdout))
+        self.told_more((self.backend.parse_pending)(&finished.stdout), &plan)
+    }
+
+    /// Adds to a list of what is pending what the manager says only when it is asked for it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn told_more(&self, mut listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
+        let mut answer = String::new();
+        for (ask, add) in self.backend.completions {
+            if let Some(question) = ask(plan, &listing, &answer) {
+                answer = self.ask(&question)?.stdout;
+                listing = add(&answer, listing);
+            }
+        }
+        Ok(listing)
     }
 
     /// Fills in the installed versions where the manager's lists lack them.
@@ -297,13 +312,16 @@ impl Session {
             duration_ms: started.elapsed().as_millis() as u64,
             extra: Default::default(),
         };
+        let failed_before = not_refreshed(state);
         state.manager = Some(self.backend.name.to_string());
         state.source_config = Some(config);
         state.record_refresh(&refreshed, attempt);
         if refreshed.outcome != RefreshOutcome::Failed {
+            // Updates of other sources count now, though their index is as it was.
+            let others = failed_before != not_refreshed(state);
             self.count_listed(
                 state,
-                refreshed.changed || self.counts_anew,
+                refreshed.changed || self.counts_anew || others,
                 listed.map(|listing| (listing, database)),
             );
         }
@@ -401,7 +419,9 @@ impl Session {
             update.security = update.security.or(told).map(|known| known || secure(&update.name));
         }
         for held in &mut listing.held_back {
-            held.security = self.backend.knows_security.then(|| secure(&held.name));
+            let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
+            let told = || is_asked.then(|| secure(&held.name));
+            held.security = held.security.or_else(told);
         }
         if !listing.held_back.is_empty() {
             let installed = self.installed()?;
@@ -439,6 +459,13 @@ fn same_updates(before: &[Update], listing: &Listing) -> bool {
 pub fn not_refreshed(state: &State) -> Vec<String> {
     let failed = state.sources.iter().filter(|source| source.error.is_some());
     failed.map(|source| source.id.clone()).collect()
+}
+
+/// The sources that it did reach, where there are others; else none.
+pub fn refreshed_of(state: &State) -> Vec<String> {
+    let some_failed = state.sources.iter().any(|source| source.error.is_some());
+    let fine = state.sources.iter().filter(|source| some_failed && source.error.is_none());
+    fine.map(|source| source.id.clone()).collect()
 }
 
 /// Beside a state directory of its own, a run keeps its logs there too.

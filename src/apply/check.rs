@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::backend::Installed;
-use crate::outcome::{Change, Class, Extra, Failure};
+use crate::outcome::{Change, Class, Extra, Failure, Update};
 use crate::process::{End, Limits};
 use log::warn;
 use std::time::Duration;
@@ -22,7 +22,10 @@ impl Run<'_> {
         }
         let is_there =
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
-        let updates = self.planned.updates.iter().filter(|_| self.install_began);
+        let planned = &self.planned.updates;
+        let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
+        let done = self.done.iter().filter(|done| !is_newer(done));
+        let updates = planned.iter().chain(done).filter(|_| self.install_began);
         let missing: Vec<_> = updates.filter(|update| !is_there(&update.name, &update.candidate)).collect();
         let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
         (!names.is_empty())

@@ -1,16 +1,17 @@
 //! Which of the pending updates an apply is to install.
 
-use crate::backend::{Backend, Installed, Plan};
+use crate::backend::{Backend, Installed, Plan, Settings};
 use crate::cli::ApplyArgs;
 use crate::fs::{remove_if_there, write_atomic};
 use crate::outcome::{Class, Failure, Listing, Update};
-use crate::session::{Session, not_refreshed};
+use crate::session::{Session, not_refreshed, refreshed_of};
 use crate::state::State;
 use glob::Pattern;
 use log::warn;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file, in the state directory, that tells the manager what to leave as it is.
 const FILE: &str = "selection";
@@ -84,12 +85,13 @@ impl Selection {
         dir: &Path,
     ) -> Result<Listing, Failure> {
         self.plan.without = not_refreshed(state);
+        self.plan.from = refreshed_of(state);
         self.plan.left_out = self.known_excluded(session.backend, state);
         let pending = self.pending(session, state)?;
         let stale = stale_updates(session, state, &pending)?;
         self.can_tell(session.backend, &pending)?;
         if self.is_everything() && stale.is_empty() {
-            self.clean_up(dir);
+            self.clean_up(dir, session.backend.selection_settings);
             self.plan.left_out.clear();
             return Ok(pending);
         }
@@ -161,15 +163,15 @@ impl Selection {
                 removals: Vec::new(),
             }),
             _ => {
-                let without = self.plan.without.clone();
+                let (without, from) = (self.plan.without.clone(), self.plan.from.clone());
                 let left_out = self.plan.left_out.clone();
-                let whole = Plan { full: self.plan.full, without, left_out, ..Plan::default() };
+                let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
                 match session.list(&whole) {
                     // One update that cannot be had is in the way of all: it may be left out.
                     Err(failure) if failure.class == Class::Dependency && !self.is_everything() => {
                         session.newer_versions().unwrap_or(Err(failure))
                     }
-                    listed => session.complete(listed?),
+                    listed => session.complete(session.told_more(listed?, &whole)?),
                 }
             }
         }
@@ -239,30 +241,73 @@ impl Selection {
     /// Writes what is left out where the manager reads it, if it reads it from a file: before the
     /// administrator's own file of that kind, which it takes the place of.
     fn write(&mut self, session: &Session, dir: &Path) -> Result<(), Failure> {
-        let Some((_, selection)) = session.backend.selection else { return Ok(()) };
-        let base = &session.places().selection_base;
-        let administrators = match std::fs::read(base) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                let text = format!("could not read {}: {error}", base.display());
-                return Err(Failure::new(Class::Config, text));
-            }
-            read => read.unwrap_or_default(),
+        let put = |path: &Path, content: &[u8]| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            write_atomic(dir, &name, content)
+                .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
         };
+        let Some((_, selection)) = session.backend.selection else { return Ok(()) };
+        let file = dir.join(FILE);
+        let mut base = session.places().selection_base.clone();
+        if let Some(settings) = session.backend.selection_settings {
+            let theirs = administrators(&settings)?;
+            base = (settings.base)(&theirs).unwrap_or(base);
+            let ours = format!("{theirs}\n{}", (settings.text)(&file));
+            put(&(settings.path)(&file), ours.as_bytes())?;
+        }
         let mut content = selection(&self.plan).into_bytes();
-        content.extend(administrators);
-        write_atomic(dir, FILE, &content)
-            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
-        self.plan.selection = Some(dir.join(FILE));
+        content.extend(read(&base)?.unwrap_or_default());
+        put(&file, &content)?;
+        self.plan.selection = Some(file);
         Ok(())
     }
 
     /// Removes what [`Selection::plan`] wrote, here or in a run that was killed.
-    pub fn clean_up(&mut self, dir: &Path) {
+    pub fn clean_up(&mut self, dir: &Path, settings: Option<Settings>) {
         self.plan.selection = None;
-        if let Err(error) = remove_if_there(&dir.join(FILE)) {
-            warn!("{error:#}");
+        let file = dir.join(FILE);
+        let settings = settings.map(|settings| (settings.path)(&file));
+        for path in settings.iter().chain([&file]) {
+            if let Err(error) = remove_if_there(path) {
+                warn!("{error:#}");
+            }
         }
     }
+}
+
+/// A file of the administrator's, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let text = format!("could not read {}: {error}", path.display());
+            Err(Failure::new(Class::Config, text))
+        }
+    }
+}
+
+/// All the settings that the manager would read without ours, in the order in which it does.
+fn administrators(settings: &Settings) -> Result<String, Failure> {
+    let named = std::env::var_os(settings.variable).map(PathBuf::from);
+    let files: Vec<PathBuf> = match named {
+        Some(file) => vec![file],
+        None => {
+            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
+            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
+            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+            let by_name: BTreeMap<_, _> =
+                more.map(|path| (path.file_name().map(OsString::from), path)).collect();
+            main.into_iter().chain(by_name.into_values()).collect()
+        }
+    };
+    let mut all = String::new();
+    for file in files {
+        all.push_str(&String::from_utf8_lossy(&read(&file)?.unwrap_or_default()));
+        all.push('\n');
+    }
+    Ok(all)
 }
 
 /// The updates that only sources offer which were not refreshed: their index is old, and often

@@ -42,6 +42,7 @@ pub const BACKEND: Backend = Backend {
     pending_of_refresh: |_| None,
     pending: list,
     parse_pending: listing::changes,
+    completions: &[],
     list,
     parse_list: listing::changes,
     lists_installed: true,
@@ -51,6 +52,7 @@ pub const BACKEND: Backend = Backend {
     parse_origins: listing::origins,
     list_needs,
     selection: None,
+    selection_settings: None,
     download: None,
     plan_of_download: |_| None,
     install: |plan, _| install(plan),
@@ -59,6 +61,7 @@ pub const BACKEND: Backend = Backend {
     // apk 2 says OK where a full disk cut files off.
     audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
     notes: |_| Vec::new(),
+    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: listing::list_installed,
     parse_installed: |text, _| listing::parse_installed(text),

@@ -94,6 +94,8 @@ pub struct Backend {
     pub pending: fn(&Plan) -> Invocation,
     /// Reads that list.
     pub parse_pending: fn(&str) -> Listing,
+    /// Questions whose answers complete that list, asked in turn.
+    pub completions: &'static [Completion],
     /// Lists what the plan would install, without changing anything.
     pub list: fn(&Plan) -> Invocation,
     /// Reads that list.
@@ -115,6 +117,8 @@ pub struct Backend {
     /// For managers that read from a file what to leave out: the usual place of the administrator's
     /// own file of that kind, and what goes into [`Plan::selection`] before that.
     pub selection: Option<SelectionFile>,
+    /// Where such a manager is told the place of that file by another, with settings.
+    pub selection_settings: Option<Settings>,
     /// Downloads what the plan installs. Where there is none, the install fetches each package as
     /// it comes to it, leaves out what it cannot get, and may be run once more.
     pub download: Option<fn(&Plan) -> Invocation>,
@@ -130,6 +134,9 @@ pub struct Backend {
     pub audit: Option<Audit>,
     /// What to look at after an install, which is no failure: one line each.
     pub notes: fn(&Finished) -> Vec<String>,
+    /// Whether an install that ended well is to be run once more, because the manager itself was
+    /// updated and has left the rest for its new version.
+    pub asks_to_run_again: fn(&Finished) -> bool,
     /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
     /// code is only one of the signs.
     pub classify: fn(&Finished) -> Option<Failure>,
@@ -192,6 +199,28 @@ pub struct Private {
     pub make_config: fn(&str, &Path) -> String,
 }
 
+/// A question that completes a list of what is pending, if there is anything to ask, given the list
+/// so far and the answer to the question before; and what adds its answer.
+pub type Completion = (fn(&Plan, &Listing, &str) -> Option<Invocation>, fn(&str, Listing) -> Listing);
+
+/// A file with settings that takes the place of the administrator's.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Where the administrator's settings are; the first file that is there counts.
+    pub files: &'static [&'static str],
+    /// Directories with more of them, `*.conf`; one in a later directory takes the place of those
+    /// with its name in earlier ones.
+    pub directories: &'static [&'static str],
+    /// Where ours is, given the place of the selection.
+    pub path: fn(&Path) -> PathBuf,
+    /// What stands in ours behind the administrator's, given the place of the selection.
+    pub text: fn(&Path) -> String,
+    /// Where the administrator's settings say that the administrator's own selection is.
+    pub base: fn(&str) -> Option<PathBuf>,
+}
+
 /// What an apply is to install.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -199,6 +228,8 @@ pub struct Plan {
     pub full: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
+    /// The sources that were refreshed, where some were not.
+    pub from: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
     /// Where their names are written for the manager; `None` when nothing is left out, or the

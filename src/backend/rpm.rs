@@ -111,9 +111,10 @@ fn numbers(version: &str) -> Vec<u64> {
     parts.map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }
 
-/// The packages of dnf's default for `installonlypkgs`, by name.
+/// The packages of dnf's default for `installonlypkgs`, and of SUSE's for `multiversion`, by name.
 fn stands_beside_others(name: &str) -> bool {
-    name.starts_with("kernel") || name.starts_with("kmod-") || name.contains("-kmod")
+    let of_kernel = ["-kmod", "-kmp-"].iter().any(|part| name.contains(part));
+    of_kernel || name.starts_with("kernel") || name.starts_with("kmod-")
 }
 
 /// The older versions that an install which was cut off left in the package database, as rpm
