@@ -156,12 +156,6 @@ fn places(path: &str) -> Vec<PathBuf> {
 /// `path` itself when it is a file or ends with a slash, else the plain files directly in it, sorted
 /// by name.
 fn files(path: &Path) -> Vec<(PathBuf, Metadata)> {
-    if let Some(parent) = path.to_str().and_then(|path| path.strip_suffix("/*")) {
-        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-        let mut dirs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-        dirs.sort();
-        return dirs.iter().flat_map(|dir| files(dir)).collect();
-    }
     let Ok(meta) = std::fs::metadata(path) else {
         return Vec::new();
     };

@@ -23,6 +23,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--allowerasing", "dnf"),
     ("--available", "apk"),
     ("--ask", "pacman"),
+    ("--auto-agree-with-licenses", "zypper"),
     ("--best", "dnf"),
     ("--cleanup-only", "yum-complete-transaction"),
     ("--configure", "dpkg"),
@@ -31,14 +32,19 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--force-confold", "dpkg"),
     ("--force-missing-repositories", "apk"),
     ("--ignore", "apk"),
+    ("--no-allow-vendor-change", "zypper"),
+    ("--no-refresh", "zypper"),
     ("--nodeps", "rpm"),
     ("--noconfirm", "pacman"),
+    ("--non-interactive", "zypper"),
     ("--now", "systemctl"),
     ("--release", "cargo"),
+    ("--repo", "zypper"),
     ("--skip-broken", "yum"),
     ("--system", "apk"),
     ("--upgrade", "apk"),
     ("--with-new-pkgs", "apt-get"),
+    ("--xmlout", "zypper"),
 ];
 
 fn file(path: &str) -> String {

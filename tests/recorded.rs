@@ -8,8 +8,8 @@
 //! A recording of another command than the program's own is read as if it were that: a
 //! `check-update` without `-v`, for example, names no repository, so that none counts as refreshed.
 
-use linux_patch::backend::{Backend, MANAGERS};
-use linux_patch::outcome::{Class, Failure};
+use linux_patch::backend::{Backend, Completion, MANAGERS, Plan};
+use linux_patch::outcome::{Class, Failure, Listing};
 use linux_patch::process::{End, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -78,6 +78,10 @@ fn verdict(backend: &Backend, recording: &Recording) -> String {
         let told = (backend.parse_origins)(&finished.stdout);
         let secure = told.values().filter(|of| of.iter().any(|origin| origin.is_security)).count();
         format!("advisories {} security {secure}", told.len())
+    } else if words.contains(&"refresh") {
+        refreshed(backend, finished)
+    } else if let Some(told) = told_more(backend, &words, finished) {
+        told
     } else if let Some(plan) = planned(backend, &words, finished) {
         plan
     } else if words.contains(&"update") {
@@ -161,9 +165,20 @@ fn listed(backend: &Backend, finished: &Finished) -> String {
 
 /// How a transaction ended, for a manager that prints what it is about to do.
 fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
-    let is_transaction = ["upgrade", "update", "remove", "-Su", "-Suw", "-Syu", "-Syyu", "-S"]
-        .iter()
-        .any(|word| words.contains(word));
+    const WORDS: [&str; 11] = [
+        "upgrade",
+        "update",
+        "remove",
+        "dist-upgrade",
+        "install",
+        "patch",
+        "-Su",
+        "-Suw",
+        "-Syu",
+        "-Syyu",
+        "-S",
+    ];
+    let is_transaction = WORDS.iter().any(|word| words.contains(word)) && !words.contains(&"info");
     let plan = (backend.plan_of_download)(finished).filter(|_| is_transaction)?;
     let began = if (backend.install_began)(finished) { " began" } else { "" };
     let counts = [plan.updates.len(), plan.removals.len(), plan.held_back.len()];
@@ -174,6 +189,21 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
         counts[1],
         counts[2]
     ))
+}
+
+/// What the answer to a question adds to a list, or to what further question it leads.
+fn told_more(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
+    let is_list = words.contains(&"list-updates");
+    let last = backend.completions.last().filter(|_| is_list || words.contains(&"list-patches"))?;
+    let how = ended(backend, finished);
+    if is_list {
+        let add = |listing, (_, add): &Completion| add(&finished.stdout, listing);
+        let listing = backend.completions.iter().fold(Listing::default(), add);
+        return Some(format!("{how} newer {}", listing.held_back.len()));
+    }
+    let question = (last.0)(&Plan::default(), &Listing::default(), &finished.stdout);
+    let names = question.map(|question| question.line().split(" -- ").nth(1).unwrap_or("-").to_string());
+    Some(format!("{how} asks {}", names.as_deref().unwrap_or("nothing")))
 }
 
 /// The table, by case or by version and case.

@@ -39,7 +39,7 @@ _linux__patch() {
             fi
             case "${prev}" in
                 --manager)
-                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum apk pacman" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum zypper apk pacman" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)
@@ -89,7 +89,7 @@ _linux__patch() {
                     return 0
                     ;;
                 --manager)
-                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum apk pacman" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum zypper apk pacman" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)
@@ -127,7 +127,7 @@ _linux__patch() {
                     return 0
                     ;;
                 --manager)
-                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum apk pacman" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum zypper apk pacman" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)
@@ -185,7 +185,7 @@ _linux__patch() {
                     return 0
                     ;;
                 --manager)
-                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum apk pacman" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "apt dnf dnf5 yum zypper apk pacman" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)

@@ -28,6 +28,7 @@ complete -c linux-patch -n "__fish_linux_patch_needs_command" -l manager -d 'Pac
 dnf\t''
 dnf5\t''
 yum\t''
+zypper\t''
 apk\t''
 pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -l state-dir -d 'Directory of the state file and its lock' -r -F
@@ -49,6 +50,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l mana
 dnf\t''
 dnf5\t''
 yum\t''
+zypper\t''
 apk\t''
 pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l state-dir -d 'Directory of the state file and its lock' -r -F
@@ -70,6 +72,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manag
 dnf\t''
 dnf5\t''
 yum\t''
+zypper\t''
 apk\t''
 pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l state-dir -d 'Directory of the state file and its lock' -r -F
@@ -93,6 +96,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manage
 dnf\t''
 dnf5\t''
 yum\t''
+zypper\t''
 apk\t''
 pacman\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l state-dir -d 'Directory of the state file and its lock' -r -F

@@ -10,6 +10,7 @@ mod librepo;
 mod pacman;
 mod rpm;
 mod yum;
+mod zypper;
 
 pub use detection::{by_name, detect, installed};
 
@@ -278,8 +279,15 @@ pub struct InstalledPackage {
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.
-pub const MANAGERS: &[&Backend] =
-    &[&apt::BACKEND, &dnf::BACKEND, &dnf5::BACKEND, &yum::BACKEND, &apk::BACKEND, &pacman::BACKEND];
+pub const MANAGERS: &[&Backend] = &[
+    &apt::BACKEND,
+    &dnf::BACKEND,
+    &dnf5::BACKEND,
+    &yum::BACKEND,
+    &zypper::BACKEND,
+    &apk::BACKEND,
+    &pacman::BACKEND,
+];
 
 impl Backend {
     /// Everything whose change can change what is pending.

@@ -1,0 +1,300 @@
+//! zypper: SUSE Linux Enterprise, openSUSE Leap and Tumbleweed. Behaviour measured with zypper
+//! 1.14.42 and 1.14.101.
+
+mod listing;
+mod refresh;
+mod words;
+mod xml;
+
+use super::{Backend, Completion, Installed, Kernels, Places, Plan, Settings, rpm};
+use crate::process::{Finished, Invocation};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "zypper",
+    programs: &["zypper"],
+    systems: &["suse", "opensuse", "sles", "sled", "sle-micro"],
+    package_databases: &[
+        "/usr/lib/sysimage/rpm/Packages.db",
+        "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+        "/var/lib/rpm/Packages.db",
+        "/var/lib/rpm/rpmdb.sqlite",
+        "/var/lib/rpm/Packages",
+    ],
+    source_config: &[
+        "/etc/zypp/repos.d",
+        "/etc/zypp/services.d",
+        "/etc/zypp/vars.d",
+        "/etc/zypp/zypp.conf",
+        "/etc/zypp/zypp.conf.d",
+    ],
+    // Not the index as it was fetched: zypper gives that a new time at every refresh.
+    index: &[
+        "/var/cache/zypp/solv/*",
+        "/etc/zypp/locks",
+        "/etc/zypp/vendors.d",
+        "/etc/zypp/zypper.conf",
+        "/usr/etc/zypp/zypp.conf",
+        "/usr/etc/zypp/zypp.conf.d",
+    ],
+    locks: rpm::LOCKS,
+    pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
+    waits_for_lock: |_| false,
+    lock_by_existence: None,
+    reboot_flags: &["/run/reboot-needed"],
+    kernels: Kernels::IN_BOOT,
+    kernel_modules: None,
+    // None: what was cut off shows as duplicates in the package database.
+    journal: ("", |_| false),
+    repair,
+    repair_fetches: false,
+    locate: None,
+    parse_places: |usual, _| usual,
+    only_whole: None,
+    private: None,
+    knows_security: true,
+    is_package_name: rpm::is_package_name,
+    plain_name: rpm::plain_name,
+    refresh: |_| zypper(&[], &["refresh"]),
+    refresh_others: |_, _| None,
+    judge: refresh::judge,
+    ask_sources: None,
+    pending_of_refresh: |_| None,
+    pending: list,
+    parse_pending: listing::plan,
+    completions: COMPLETIONS,
+    list,
+    parse_list: listing::plan,
+    lists_installed: false,
+    lists_refreshed_only: true,
+    newer: None,
+    ask_origins: None,
+    parse_origins: |_| HashMap::new(),
+    list_needs,
+    selection: Some((LOCKS, lock)),
+    selection_settings: Some(SETTINGS),
+    download: Some(|plan| upgrade(plan, &["--download-only"])),
+    plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
+    install: |plan, _| upgrade(plan, &[]),
+    install_began,
+    ended_well: |_| false,
+    audit: None,
+    notes: |_| Vec::new(),
+    asks_to_run_again: words::asks_to_run_again,
+    classify: words::classify,
+    list_installed: |_| rpm::list_installed(),
+    parse_installed: |text, _| rpm::parse_installed(text),
+    entry: None,
+    progress: |_| None,
+};
+
+/// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
+/// budget.
+const ENV: &[(&str, &str)] = &[("ZYPP_LOCK_TIMEOUT", "0")];
+
+/// What follows a refresh uses just what was refreshed, and waits for no mirror.
+const OFFLINE: &[&str] = &["--no-refresh"];
+
+/// The report is XML, in which the words of a package's script cannot be taken for zypper's.
+/// Questions get the answers that zypper marks as the careful ones: an unknown key is rejected,
+/// what cannot be resolved is cancelled.
+fn zypper(options: &[&str], words: &[&str]) -> Invocation {
+    plain_zypper(&[&["--xmlout"], options].concat(), words)
+}
+
+fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
+    let args = ["--non-interactive"].iter().chain(options).chain(words);
+    Invocation {
+        program: "zypper",
+        args: args.map(|arg| arg.to_string()).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// What a plan adds to a command line. Where some repositories could not be refreshed, the others
+/// are named: zypper has no option that leaves one out.
+fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    for repository in &plan.from {
+        invocation.args.extend(["--repo".to_string(), repository.clone()]);
+    }
+    if let Some(selection) = &plan.selection {
+        invocation.vars.push((SETTINGS.variable, settings_path(selection)));
+    }
+    invocation
+}
+
+/// `update` keeps to what is installed and leaves out what it cannot resolve. `dist-upgrade` takes
+/// what the repositories have, if need be an older version, and removes what is in the way; never
+/// from another vendor than before. Where a repository is missing it would go back to what the
+/// others have.
+fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
+    let words: &[&str] = match plan.full && plan.from.is_empty() {
+        false => &["update"],
+        true => &["dist-upgrade", "--no-allow-vendor-change"],
+    };
+    let words = [words, &["--auto-agree-with-licenses"], options].concat();
+    with_choice(zypper(OFFLINE, &words), plan)
+}
+
+/// Files that are in the way are found once the packages are there, and would end the list.
+fn list(plan: &Plan) -> Invocation {
+    upgrade(plan, DRY_RUN)
+}
+
+const DRY_RUN: &[&str] = &["--dry-run", "--replacefiles"];
+
+/// `install` and not `update`, which knows no package that is not installed yet. Nothing is
+/// installed here, so that nothing is marked as wanted by a person either.
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let words = [&["install", "--name", "--auto-agree-with-licenses"], DRY_RUN].concat();
+    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
+    invocation.args.push("--".to_string());
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+/// What stays does not stand in the XML summary, nor, in old versions, where what comes is from. Of
+/// the patches that are needed only their own descriptions say which packages they are about.
+const COMPLETIONS: &[Completion] = &[
+    (
+        |plan, _, _| Some(with_choice(zypper(OFFLINE, &["list-updates", "--all"]), plan)),
+        listing::add_held_back,
+    ),
+    (
+        |_, listing, _| (!listing.held_back.is_empty()).then(|| zypper(OFFLINE, &["locks"])),
+        listing::add_locks,
+    ),
+    (
+        |plan, listing, _| {
+            let any = !listing.updates.is_empty() || !listing.held_back.is_empty();
+            any.then(|| with_choice(zypper(OFFLINE, &["list-patches"]), plan))
+        },
+        |_, listing| listing,
+    ),
+    (|plan, _, patches| ask_patches(plan, patches), listing::add_patches),
+];
+
+fn ask_patches(plan: &Plan, patches: &str) -> Option<Invocation> {
+    let names = listing::needed_patches(patches);
+    let mut invocation = with_choice(plain_zypper(OFFLINE, &["info", "--type", "patch"]), plan);
+    invocation.args.push("--".to_string());
+    invocation.args.extend_from_slice(&names);
+    (!names.is_empty()).then_some(invocation)
+}
+
+/// The administrator's locks.
+const LOCKS: &str = "/etc/zypp/locks";
+
+/// Where zypper is told of our locks. Of the files and directories it reads itself the variable
+/// makes it read none, so that ours holds what they hold: without `multiversion` a new kernel
+/// would replace the running one.
+const SETTINGS: Settings = Settings {
+    variable: "ZYPP_CONF",
+    files: &["/etc/zypp/zypp.conf", "/run/zypp/zypp.conf", "/usr/etc/zypp/zypp.conf"],
+    directories: &["/usr/etc/zypp/zypp.conf.d", "/run/zypp/zypp.conf.d", "/etc/zypp/zypp.conf.d"],
+    path: settings_path,
+    text: |selection| format!("[main]\nlocksfile.path = {}\n", selection.display()),
+    base,
+};
+
+fn settings_path(selection: &Path) -> PathBuf {
+    selection.with_extension("conf")
+}
+
+/// Where the administrator keeps the locks, if it is not the usual place.
+fn base(settings: &str) -> Option<PathBuf> {
+    let mut values = settings.lines().rev().filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "locksfile.path").then(|| PathBuf::from(value.trim()))
+    });
+    values.next().filter(|path| path.is_absolute())
+}
+
+/// Locks for what is left out. A lock of the administrator's own would outlive a crash, and
+/// `update NAME` would turn packages that came as a dependency into ones that a person wants.
+fn lock(plan: &Plan) -> String {
+    let stanza = |name: &String| {
+        let name = rpm::plain_name(name);
+        format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
+    };
+    plan.left_out.iter().map(stanza).collect()
+}
+
+/// An install that was cut off leaves both versions of a package in the database, where zypper does
+/// not see the older one any more. zypper installs with `--nodeps` too, and the update that follows
+/// brings what is missing.
+fn repair(_: &Places, installed: &Installed) -> Option<Invocation> {
+    let leftovers = rpm::leftovers(installed);
+    let args = ["-e".to_string(), "--nodeps".to_string()].into_iter().chain(leftovers.iter().cloned());
+    (!leftovers.is_empty()).then(|| Invocation {
+        program: "rpm",
+        args: args.collect(),
+        ..Invocation::default()
+    })
+}
+
+/// Whether rpm has begun to change packages. Old versions start it once for each package, and
+/// where its lock is held already the first has done nothing.
+fn install_began(finished: &Finished) -> bool {
+    const STEPS: &[&str] =
+        &["install-resolvable", "remove-resolvable", "cleanup-task", "execute-resolvable-script"];
+    let steps: Vec<bool> = if finished.stdout.starts_with("<?xml ") {
+        let steps = xml::elements(&finished.stdout).filter(|element| {
+            element.name == "progress" && element.get("id").is_some_and(|id| STEPS.contains(&&*id))
+        });
+        steps.map(|step| step.get("done").as_deref() == Some("1")).collect()
+    } else {
+        let is_step = |line: &&str| {
+            let label = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+            label.is_some_and(|(count, label)| {
+                count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/')
+                    && ["Installing: ", "Removing: ", "Cleaning up: ", "Executing "]
+                        .iter()
+                        .any(|word| label.starts_with(word))
+            })
+        };
+        finished.stdout.lines().filter(is_step).map(|line| line.ends_with("done]")).collect()
+    };
+    let is_locked = || {
+        let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
+        lines.any(|line| line.starts_with("error: can") && line.contains(" create transaction lock on "))
+    };
+    steps.contains(&true) || (!steps.is_empty() && !is_locked())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_becomes_repositories_and_a_settings_file() {
+        let plan = Plan {
+            full: true,
+            from: vec!["Main Repository".into()],
+            left_out: vec!["tb-a".into(), "tb-b.i686".into()],
+            selection: Some("/x/selection".into()),
+            ..Plan::default()
+        };
+        let invocation = list_needs(&plan, &["tb-c".to_string()]);
+        let end = "--dry-run --replacefiles --repo Main Repository -- tb-c";
+        assert!(invocation.line().ends_with(end), "{}", invocation.line());
+        assert_eq!(invocation.vars, [("ZYPP_CONF", PathBuf::from("/x/selection.conf"))]);
+        assert!(list(&plan).line().contains(" update "), "{}", list(&plan).line());
+        let whole = Plan { full: true, ..Plan::default() };
+        assert!(list(&whole).line().contains(" dist-upgrade --no-allow-vendor-change "));
+        let locks = lock(&plan);
+        assert!(
+            locks.contains("solvable_name: tb-a\n") && locks.contains("solvable_name: tb-b\n"),
+            "{locks}"
+        );
+    }
+
+    #[test]
+    fn the_administrators_own_place_of_locks_is_found() {
+        assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
+        assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
+    }
+}

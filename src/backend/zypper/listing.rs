@@ -1,0 +1,233 @@
+//! Reading what zypper lists: what an update would do, what stays, locks, patches.
+
+use super::xml::{Element, elements};
+use crate::backend::rpm::{listed_name, plain_name};
+use crate::outcome::{Extra, HeldBack, Listing, Update, one_line};
+use glob::Pattern;
+use std::collections::{BTreeSet, HashMap};
+
+fn name_of(element: &Element) -> Option<String> {
+    let arch = element.get("arch").unwrap_or_default();
+    Some(listed_name(&one_line(&element.get("name")?), &arch))
+}
+
+fn value(element: &Element, key: &str) -> Option<String> {
+    element.get(key).map(|value| one_line(&value)).filter(|value| !value.is_empty())
+}
+
+/// Reads the summary of an update. Patches, patterns and products come by themselves with their
+/// packages; old versions do not name the repository.
+///
+/// ```text
+/// <to-upgrade>
+/// <solvable type="package" name="tb-a" edition="2-1" arch="noarch" repository="base" edition-old="1-1" .../>
+/// </to-upgrade>
+/// <to-remove>
+/// ```
+pub fn plan(report: &str) -> Listing {
+    let mut listing = Listing::default();
+    let mut coming = BTreeSet::new();
+    let mut section = String::new();
+    for element in elements(report) {
+        match element.name {
+            "/install-summary" => section.clear(),
+            name if name.starts_with("to-") || name.starts_with('_') => section = name.to_string(),
+            name if name.starts_with("/to-") => section.clear(),
+            "solvable" if element.get("type").as_deref() == Some("package") => {
+                let (Some(name), Some(version)) = (name_of(&element), value(&element, "edition")) else {
+                    continue;
+                };
+                match section.as_str() {
+                    "to-remove" => listing.removals.push((name, Some(version))),
+                    // Installed again as it is.
+                    "to-reinstall" => {}
+                    of if of.starts_with("to-") && coming.insert(name.clone()) => {
+                        listing.updates.push(Update {
+                            name,
+                            installed: value(&element, "edition-old"),
+                            candidate: version,
+                            security: None,
+                            source: value(&element, "repository"),
+                            extra: Extra::new(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    listing.removals.retain(|(name, _)| !coming.contains(name));
+    listing
+}
+
+/// Reads `list-updates --all` into the plan: the newer versions that it leaves out, and where those
+/// come from that it holds.
+pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
+    let mut source = String::new();
+    let mut update: Option<(String, Option<String>, Option<String>)> = None;
+    let mut sources = HashMap::new();
+    let mut stays = Vec::new();
+    for element in elements(report) {
+        match element.name {
+            "update" if element.get("kind").as_deref() == Some("package") => {
+                let versions = (value(&element, "edition-old"), value(&element, "edition"));
+                update = name_of(&element).map(|name| (name, versions.0, versions.1));
+            }
+            "source" => source = value(&element, "alias").unwrap_or_default(),
+            "/update" => {
+                if let Some((name, installed, candidate)) = update.take() {
+                    sources.insert(name.clone(), std::mem::take(&mut source));
+                    stays.push((name, installed, candidate));
+                }
+            }
+            _ => {}
+        }
+    }
+    for update in listing.updates.iter_mut().filter(|update| update.source.is_none()) {
+        update.source = sources.get(&update.name).filter(|source| !source.is_empty()).cloned();
+    }
+    let comes: BTreeSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
+    let goes: BTreeSet<_> = listing.removals.iter().map(|(name, _)| name.clone()).collect();
+    stays.retain(|(name, ..)| !comes.contains(name) && !goes.contains(name));
+    listing.held_back.extend(stays.into_iter().map(|(name, installed, candidate)| HeldBack {
+        name,
+        installed,
+        candidate,
+        reason: "kept back".to_string(),
+        security: None,
+        extra: Extra::new(),
+    }));
+    listing
+}
+
+/// Reads `locks`: names, and patterns of names.
+///
+/// ```text
+/// <lock number="1"><name>tb-wor*</name><type>package</type></lock>
+/// ```
+pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
+    let names = elements(report).filter(|element| element.name == "name");
+    let locks: Vec<_> = names.filter_map(|element| Pattern::new(&element.text()).ok()).collect();
+    for held in &mut listing.held_back {
+        if locks.iter().any(|lock| lock.matches(plain_name(&held.name))) {
+            held.reason = "held".to_string();
+        }
+    }
+    listing
+}
+
+/// The names of the patches that `list-patches` says are needed.
+pub fn needed_patches(report: &str) -> Vec<String> {
+    let patches = elements(report).filter(|element| {
+        let is = |key, value| element.get(key).as_deref() == Some(value);
+        element.name == "update" && is("kind", "patch") && is("status", "needed")
+    });
+    let names = patches.filter_map(|element| element.get("name").map(|name| name.into_owned()));
+    // What comes from a repository must not become an option.
+    names.filter(|name| is_patch_name(name)).collect()
+}
+
+fn is_patch_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:".contains(&byte))
+}
+
+/// Reads the descriptions of patches into the list: whether what is pending is about security.
+/// A package of which none speaks comes from a repository that keeps no patches, or none for it:
+/// nothing is told of it.
+pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
+    let about = patches(text);
+    for update in &mut listing.updates {
+        update.security = about.get(&update.name).copied();
+    }
+    for held in &mut listing.held_back {
+        held.security = about.get(&held.name).copied();
+    }
+    listing
+}
+
+/// Which packages each patch is about, and whether one of theirs is for security. What stands
+/// indented is prose, or one of several conflicts.
+///
+/// ```text
+/// Name        : TB-2026:0001
+/// Category    : security
+/// Description :
+///     fix
+/// Conflicts   : [2]
+///     tb-sec.noarch < 2.0-1
+///     tb-sec-devel.noarch < 2.0-1
+/// Conflicts   : tb-sec < 2.0-1
+/// ```
+fn patches(text: &str) -> HashMap<String, bool> {
+    let mut found = HashMap::new();
+    let (mut is_security, mut in_conflicts) = (false, false);
+    for line in text.lines() {
+        let conflict = match line.split_once(':').map(|(key, value)| (key.trim_end(), value.trim())) {
+            _ if line.starts_with(' ') => line.trim(),
+            Some(("Category", category)) => {
+                is_security = category == "security";
+                continue;
+            }
+            Some((key, rest)) => {
+                in_conflicts = key == "Conflicts";
+                rest
+            }
+            None => continue,
+        };
+        let Some((package, _)) = conflict.split_once(" < ").filter(|_| in_conflicts) else { continue };
+        *found.entry(package_of(package)).or_insert(false) |= is_security;
+    }
+    found
+}
+
+/// `tb-sec.noarch`, and `tb-sec` where the patch does not say for which architecture.
+fn package_of(package: &str) -> String {
+    const ARCHES: &[&str] = &["noarch", "x86_64", "aarch64", "ppc64le", "s390x", "armv7hl", "riscv64"];
+    match package.rsplit_once('.') {
+        Some((name, arch)) if ARCHES.contains(&arch) => name.to_string(),
+        Some((name, arch)) if listed_name(name, arch) != name => listed_name(name, arch),
+        _ => package.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_what_goes_and_what_stays() {
+        let report = "<install-summary><to-upgrade><solvable type=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\" edition-old=\"1-1\"/><solvable type=\"patch\" name=\"P\" edition=\"1\" arch=\"noarch\"/></to-upgrade><to-install><solvable type=\"package\" name=\"n\" edition=\"1-1\" arch=\"i586\" repository=\"r\"/></to-install><to-reinstall><solvable type=\"package\" name=\"x\" edition=\"1\" arch=\"noarch\"/></to-reinstall><to-remove><solvable type=\"package\" name=\"o\" edition=\"1-1\" arch=\"noarch\"/></to-remove><to-change-vendor><solvable type=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\"/></to-change-vendor></install-summary><solvable type=\"package\" name=\"z\" edition=\"1\"/>";
+        let listing = plan(report);
+        let names: Vec<_> = listing.updates.iter().map(|update| update.name.as_str()).collect();
+        assert_eq!(names[0], "a");
+        assert_eq!(names.len(), 2);
+        assert_eq!(listing.removals, [("o".to_string(), Some("1-1".to_string()))]);
+
+        let all = "<update kind=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\"><summary>s</summary><source alias=\"base\"/></update><update kind=\"package\" name=\"o\" edition=\"2\" arch=\"noarch\"><source alias=\"base\"/></update><update kind=\"package\" name=\"k\" edition=\"2-1\" edition-old=\"1-1\" arch=\"noarch\"><source alias=\"base\"/></update>";
+        let listing = add_held_back(all, listing);
+        assert_eq!(listing.updates[0].source.as_deref(), Some("base"));
+        assert_eq!(listing.updates[1].source.as_deref(), Some("r"));
+        assert_eq!(listing.held_back.len(), 1);
+        assert_eq!((&*listing.held_back[0].name, &*listing.held_back[0].reason), ("k", "kept back"));
+        let locks = "<lock number=\"1\"><name>k*</name><type>package</type></lock>";
+        assert_eq!(add_locks(locks, listing).held_back[0].reason, "held");
+    }
+
+    #[test]
+    fn a_patch_tells_of_its_packages_and_its_prose_of_none() {
+        let text = "Name        : P-1\nCategory    : security\nDescription : \n    Conflicts   : [1]\n        x.noarch < 2\nProvides    : patch:P-1 = 1\nConflicts   : [2]\n    a.x86_64 < 2.0-1\n    python3.11 < 3\nName        : P-2\nCategory    : recommended\nConflicts   : b < 2\n";
+        let found = patches(text);
+        let mut names: Vec<_> = found.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "b", "python3.11"]);
+        assert!(found["a"] && found["python3.11"] && !found["b"]);
+    }
+
+    #[test]
+    fn no_patch_becomes_an_option() {
+        let report = "<update kind=\"patch\" name=\"--help\" status=\"needed\"/><update kind=\"patch\" name=\"A:1\" status=\"needed\"/><update kind=\"patch\" name=\"B\" status=\"applied\"/>";
+        assert_eq!(needed_patches(report), ["A:1"]);
+    }
+}

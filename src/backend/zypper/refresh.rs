@@ -1,0 +1,136 @@
+//! Judging `zypper refresh` repository by repository.
+
+use super::words::{cause, classify, has_no_repository};
+use super::xml::elements;
+use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::process::{End, Finished};
+use std::collections::BTreeMap;
+
+/// Some repositories, or all, could not be refreshed.
+const SOME_FAILED: i32 = 4;
+
+/// The repositories by name, which is what zypper calls them here; of two with one name both
+/// must have been refreshed.
+type Sources = BTreeMap<String, Option<Failure>>;
+
+/// What a refresh that ended by itself did.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let sources = match finished.stdout.starts_with("<?xml ") {
+        true => of_report(&finished.stdout),
+        false => of_text(finished),
+    };
+    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let failures: Vec<_> = sources.iter().filter_map(|source| source.error.clone()).collect();
+    let (all, failed) = (sources.len(), failures.len());
+    let error = failures.into_iter().reduce(Failure::more_decisive);
+    let stopped = classify(finished);
+    // Only with this code has zypper come to every repository.
+    let is_told = finished.end == End::Code(SOME_FAILED) && error.is_some();
+    match (error, stopped) {
+        (error, Some(stopped)) if !is_told => {
+            let error = error.filter(|_| !has_no_repository(finished));
+            let error = error.map_or(stopped.clone(), |error| error.more_decisive(stopped));
+            Refreshed::failed(sources, error)
+        }
+        (None, _) if all == 0 => {
+            let error = Failure::new(Class::Config, "zypper named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        (None, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        (Some(error), _) if failed == all => Refreshed::failed(sources, error),
+        (error, _) => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// Reads the report of `--xmlout`:
+///
+/// ```text
+/// <message type="info">Repository &apos;base&apos; is up to date.</message>
+/// <progress id="raw-refresh" name="Retrieving repository &apos;more&apos; metadata" done="1"/>
+/// <message type="error">Repository &apos;extra&apos; is invalid.
+/// [extra|http://127.0.0.2:8080/] Valid metadata not found at specified URL
+/// </message>
+/// <message type="error">Skipping repository &apos;extra&apos; because of the above error.</message>
+/// ```
+fn of_report(report: &str) -> Sources {
+    let mut sources = Sources::new();
+    let mut said = Vec::new();
+    for element in elements(report) {
+        let done = element.get("done");
+        match (element.name, done.as_deref()) {
+            ("progress", Some(done)) => {
+                let name = element.get("name").unwrap_or_default();
+                let Some(id) = progress_of(&name) else { continue };
+                if done == "1" {
+                    sources.entry(one_line(id)).or_insert(None);
+                } else {
+                    fail(&mut sources, id, &[]);
+                }
+            }
+            // What zypper tells and explains is no reason.
+            ("message", _) if element.get("type").as_deref() == Some("info") => {
+                if let Some(id) = up_to_date(&element.text()) {
+                    sources.entry(one_line(id)).or_insert(None);
+                }
+            }
+            ("message", _) => hear(&mut sources, &mut said, &element.text()),
+            _ => {}
+        }
+    }
+    sources
+}
+
+/// `Retrieving repository 'extra' metadata`, `Building repository 'extra' cache`.
+fn progress_of(label: &str) -> Option<&str> {
+    let rest = label.strip_prefix("Retrieving repository '");
+    match rest {
+        Some(rest) => rest.strip_suffix("' metadata"),
+        None => label.strip_prefix("Building repository '")?.strip_suffix("' cache"),
+    }
+}
+
+/// Reads what zypper says to people. Which of them failed stands on standard error.
+fn of_text(finished: &Finished) -> Sources {
+    let mut sources = Sources::new();
+    for line in finished.stdout.lines() {
+        let begun = line.split_once(" [").map_or(line, |(label, _)| label);
+        if let Some(id) = progress_of(begun).or_else(|| up_to_date(line)) {
+            sources.insert(one_line(id), None);
+        }
+    }
+    let mut said = Vec::new();
+    finished.stderr.lines().for_each(|line| hear(&mut sources, &mut said, line));
+    sources
+}
+
+fn up_to_date(line: &str) -> Option<&str> {
+    line.strip_prefix("Repository '")?.strip_suffix("' is up to date.")
+}
+
+/// Takes one message in. The reason stands above the words that a repository is skipped.
+fn hear(sources: &mut Sources, said: &mut Vec<String>, message: &str) {
+    let skipped = |what: &str| {
+        let rest = message.trim().strip_prefix("Skipping ")?.strip_prefix(what)?;
+        rest.strip_suffix("' because of the above error.").map(str::to_owned)
+    };
+    if let Some(id) = skipped("repository '") {
+        fail(sources, &id, said);
+        said.clear();
+    } else if let Some(service) = skipped("service '") {
+        fail(sources, &format!("service {service}"), said);
+        said.clear();
+    } else {
+        let lines = message.lines().map(|line| line.trim().trim_start_matches("- ").to_string());
+        said.extend(lines.filter(|line| !line.is_empty() && !line.starts_with("History:")));
+    }
+}
+
+/// Remembers that a repository failed; with a reason, when it becomes known.
+fn fail(sources: &mut Sources, id: &str, said: &[String]) {
+    let mine = said.iter().rposition(|line| line.contains(&format!("'{id}'")));
+    let said = &said[mine.unwrap_or(0)..];
+    let no_reason = || Failure::new(Class::Other, "zypper skipped it and gave no reason");
+    let reason = cause(said).unwrap_or_else(no_reason);
+    let failure = Failure::new(reason.class, format!("{id}: {}", reason.message));
+    sources.insert(one_line(id), Some(failure));
+}

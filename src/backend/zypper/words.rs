@@ -1,0 +1,390 @@
+//! Reading zypper's and rpm's error lines.
+
+use super::xml::elements;
+use crate::outcome::{Class, Failure};
+use crate::process::{End, Finished};
+use std::collections::BTreeMap;
+
+/// What zypper exits with (zypper(8), EXIT CODES).
+mod code {
+    pub const NO_REPOSITORY: i32 = 6;
+    pub const LOCKED: i32 = 7;
+    pub const RESTART_NEEDED: i32 = 103;
+    /// 0, 100 and 101 (patch-check), 102 (restart the machine) and [`RESTART_NEEDED`].
+    pub const SUCCESS: [i32; 5] = [0, 100, 101, 102, RESTART_NEEDED];
+    pub const ON_SIGNAL: i32 = 105;
+    pub const REPOSITORIES_SKIPPED: i32 = 106;
+    pub const SCRIPT_FAILED: i32 = 107;
+}
+
+/// Whether zypper itself was updated and asks to be run again.
+pub fn asks_to_run_again(finished: &Finished) -> bool {
+    finished.end == End::Code(code::RESTART_NEEDED)
+}
+
+/// Whether a report of `--xmlout` lacks its last tag.
+pub fn is_cut_short(stdout: &str) -> bool {
+    stdout.starts_with("<?xml ") && !stdout.contains("</stream>")
+}
+
+/// Whether zypper found no repository that is enabled.
+pub fn has_no_repository(finished: &Finished) -> bool {
+    finished.end == End::Code(code::NO_REPOSITORY)
+}
+
+/// Whether this says what an update would install.
+fn is_plan(stdout: &str) -> bool {
+    has(stdout, &["<install-summary", " going to be ", "Nothing to do."])
+}
+
+/// Why a command of zypper or rpm failed.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    let End::Code(code) = finished.end else { return None };
+    let lines = lines(finished);
+    if code::SUCCESS.contains(&code) {
+        if is_cut_short(&finished.stdout) {
+            return Some(Failure::new(Class::Other, "zypper's report ends in the middle"));
+        }
+        // A download alone ends well in new versions whatever is missing. An install would not.
+        let missing: Vec<_> = lines.fetched.into_values().collect();
+        return cause(&missing).filter(|_| !super::install_began(finished));
+    }
+    let by_code = |class, text: &str| Failure::new(class, lines.errors.first().map_or(text, String::as_str));
+    match code {
+        code::LOCKED => Some(by_code(Class::Lock, "zypper is locked by another process")),
+        code::NO_REPOSITORY => Some(Failure::new(Class::Config, "no repository is defined and enabled")),
+        code::SCRIPT_FAILED => {
+            let line = lines.of_rpm.iter().find(|line| is_scriptlet(line));
+            Some(Failure::new(Class::Script, line.map_or("a script of a package failed", String::as_str)))
+        }
+        // What could be installed is installed, and which repositories failed the refresh has said.
+        // Only a plan in which one is missing that was refreshed is not to be trusted.
+        code::REPOSITORIES_SKIPPED if super::install_began(finished) || !is_plan(&finished.stdout) => None,
+        code::ON_SIGNAL => Some(Failure::new(Class::Interrupted, "zypper was stopped by a signal")),
+        _ => Some(decisive(&lines, super::install_began(finished)).unwrap_or_else(|| undecided(finished))),
+    }
+}
+
+/// What a command said, sorted by who said it.
+#[derive(Debug, Default)]
+struct Lines {
+    /// zypper's errors, and the problems that its solver cannot settle.
+    errors: Vec<String>,
+    /// Why files could not be fetched, where a line says so: `Preloading: NAME [REASON]`.
+    fetched: BTreeMap<String, String>,
+    /// `error: ...` and `warning: ...`, as rpm writes them, and scripts can.
+    of_rpm: Vec<String>,
+}
+
+impl Lines {
+    /// Takes in `Preloading: tb-a-2.0-1.noarch.rpm [The requested URL returned error: 404]`. Another
+    /// mirror may have the file after all.
+    fn fetch(&mut self, line: String) {
+        let Some((file, result)) = line.strip_prefix("Preloading: ").and_then(|rest| rest.split_once(" ["))
+        else {
+            return;
+        };
+        if matches!(result, "done]" | "already in cache]") {
+            self.fetched.remove(file);
+        } else {
+            let file = file.to_string();
+            self.fetched.insert(file, line);
+        }
+    }
+}
+
+fn lines(finished: &Finished) -> Lines {
+    let mut lines = Lines::default();
+    if finished.stdout.starts_with("<?xml ") {
+        let mut in_the_way = Vec::new();
+        for element in elements(&finished.stdout) {
+            let text = element.text();
+            let kind = element.get("type").unwrap_or_default();
+            match element.name {
+                "message" if kind == "error" => {
+                    lines.errors.extend(solid(&text));
+                    lines.of_rpm.extend(solid(&text).filter(|line| is_rpms(line)));
+                }
+                "message" => {
+                    solid(&text).for_each(|line| lines.fetch(line));
+                    lines.of_rpm.extend(solid(&text).filter(|line| is_rpms(line)));
+                }
+                "fileconflict" => in_the_way.clear(),
+                "file" | "name" if in_the_way.len() < 4 && !in_the_way.contains(&text) => {
+                    in_the_way.push(text)
+                }
+                "/fileconflict" => {
+                    lines.errors.push(format!("file conflict: {}", in_the_way.join(" ")));
+                }
+                "description" => lines.errors.extend(solid(&text).filter_map(problem)),
+                _ => {}
+            }
+        }
+    } else {
+        lines.errors.extend(solid(&finished.stdout).filter_map(problem));
+        solid(&finished.stdout).for_each(|line| lines.fetch(line));
+        lines.of_rpm.extend(solid(&finished.stdout).filter(|line| is_rpms(line)));
+    }
+    lines.errors.extend(solid(&finished.stderr));
+    lines.of_rpm.extend(solid(&finished.stderr).filter(|line| is_rpms(line)));
+    lines
+}
+
+fn solid(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// What the solver cannot settle: `Problem: nothing provides x`; or `Problem: 1: Detailed
+/// information:` and below that `- nothing provides x`.
+fn problem(line: String) -> Option<String> {
+    let is_headline = line.trim_end().ends_with("Detailed information:");
+    match line.strip_prefix("- ") {
+        Some(detail) => Some(format!("Problem: {detail}")),
+        None => (line.starts_with("Problem: ") && !is_headline).then_some(line),
+    }
+}
+
+fn is_rpms(line: &str) -> bool {
+    line.starts_with("error: ") || line.starts_with("warning: ")
+}
+
+/// `warning: %post(tb-brk-2.0-1.noarch) scriptlet failed, exit status 1`
+fn is_scriptlet(line: &str) -> bool {
+    let rest = line.strip_prefix("warning: %").or_else(|| line.strip_prefix("error: %"));
+    rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
+}
+
+/// The failure that zypper's own words tell of. Once rpm is at work, what is in an error message
+/// can be the output of a script: then only rpm's own forms count.
+fn decisive(lines: &Lines, began: bool) -> Option<Failure> {
+    let find = |all: &[String], is: &dyn Fn(&str) -> bool| all.iter().find(|line| is(line)).cloned();
+    let is_lock = |line: &str| line.starts_with("error: can't create transaction lock");
+    if let Some(line) = find(&lines.of_rpm, &is_lock) {
+        return Some(Failure::new(Class::Lock, line));
+    }
+    if let Some(line) = find(&lines.of_rpm, &|line| line.starts_with("error: ") && is_scriptlet(line)) {
+        return Some(Failure::new(Class::Script, line));
+    }
+    let is_full = |line: &str| {
+        line.contains(" more space on the ")
+            || (line.starts_with("error: ") && class_of(line) == Some(Class::Space))
+    };
+    if let Some(line) = find(&lines.errors, &is_full).or_else(|| find(&lines.of_rpm, &is_full)) {
+        return Some(Failure::new(Class::Space, line));
+    }
+    if began {
+        let line = lines.of_rpm.iter().find(|line| line.starts_with("error: ")).or(lines.errors.first())?;
+        return Some(Failure::new(Class::Other, line));
+    }
+    let told: Vec<_> = lines.errors.iter().chain(lines.fetched.values()).cloned().collect();
+    cause(&told).filter(|cause| cause.class != Class::Other)
+}
+
+/// The failure that some lines of zypper's tell of, the first of them when none says more.
+pub fn cause(lines: &[String]) -> Option<Failure> {
+    let lines = joined(lines);
+    let known = lines.iter().filter_map(|line| Some(Failure::new(class_of(line)?, line)));
+    let vague = || lines.first().map(|line| Failure::new(Class::Other, line));
+    known.reduce(clearer).or_else(vague)
+}
+
+/// `Error code: Connection failed` and `Error message: Could not resolve host: x` are one reason.
+fn joined(lines: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in lines {
+        let code = all.last_mut().filter(|last| last.starts_with("Error code: "));
+        match (line.strip_prefix("Error message: "), code) {
+            (Some(message), Some(code)) => *code = format!("{}: {message}", code[12..].trim()),
+            _ => all.push(line.clone()),
+        }
+    }
+    all
+}
+
+/// Of two lines about one repository, the one that says what happened: that there is no valid
+/// metadata is only what follows from it.
+fn clearer(first: Failure, other: Failure) -> Failure {
+    let is_vague = |failure: &Failure| has(&failure.message, VAGUE);
+    if is_vague(&first) && !is_vague(&other) { other } else { first.more_decisive(other) }
+}
+
+fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+const VAGUE: &[&str] = &[
+    "Valid metadata not found",
+    "Failed to retrieve new repository metadata",
+    "Error trying to read from",
+    "Download (curl) error for",
+    "Can't provide ",
+];
+
+const SPACE: &[&str] = &[
+    "No space left on device",
+    "Failure writing output",
+    "Failed writing",
+    "Read-only file system",
+    "Disk quota exceeded",
+    "needs more space",
+    " more space on the ",
+    "Can't create ",
+    "Can not create ",
+    "Can't hardlink/copy ",
+    "Failed to create file ",
+    "Write error",
+    "Curl error (23)",
+    "Curl error 23",
+];
+
+const AUTH: &[&str] = &["ignature verification", "is unsigned", "not signed", "public key"];
+
+const CONFIG: &[&str] = &[
+    "no or invalid url",
+    "No URIs defined",
+    "Parsing .repo file",
+    "contains garbage",
+    "Invalid URI",
+    "Unsupported URI scheme",
+    "No alias defined",
+];
+
+const DEPENDENCY: &[&str] = &[
+    "Problem: ",
+    "nothing provides ",
+    "No provider of ",
+    "not found in package names",
+    "file conflict",
+    "File conflict",
+    "conflicts with file",
+];
+
+const FETCH: &[&str] = &[
+    "not found on medium",
+    "returned error: ",
+    "temporarily unaccessible",
+    "Permission to access",
+    "has wrong checksum",
+    "Digest verification failed",
+    "corrupted during transfer",
+    "bytes missing",
+    "Repository type can't be determined",
+    "Error parsing metadata",
+    "[not found]",
+];
+
+const NETWORK: &[&str] = &[
+    "Connection failed",
+    "Could not resolve",
+    "Couldn't resolve",
+    "ailed to connect",
+    "Timeout exceeded",
+    "timed out",
+    "Connection reset",
+    "Recv failure",
+    "Empty reply",
+    "SSL certificate",
+    "SSL connect",
+    "SSL peer",
+    "certificate problem",
+];
+
+/// The class of one of zypper's lines, if it says anything.
+fn class_of(line: &str) -> Option<Class> {
+    let curl = line.split_once("Curl error ").map(|(_, rest)| rest.trim_start_matches('('));
+    let curl = curl.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+    if has(line, SPACE) {
+        Some(Class::Space)
+    } else if has(line, AUTH) {
+        Some(Class::Auth)
+    } else if has(line, CONFIG) {
+        Some(Class::Config)
+    } else if line.starts_with('[') && !line.starts_with("[|") && line.contains("|] ") {
+        // `[alias|url]`, of a repository without one.
+        Some(Class::Config)
+    } else if has(line, DEPENDENCY) {
+        Some(Class::Dependency)
+    } else if has(line, FETCH) {
+        Some(Class::Fetch)
+    } else if let Some(code) = curl {
+        // A partial file, an HTTP error, a range, a local file that is not there.
+        Some(if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network })
+    } else if has(line, NETWORK) {
+        Some(Class::Network)
+    } else {
+        has(line, VAGUE).then_some(Class::Fetch)
+    }
+}
+
+/// `other`, with what was said last.
+fn undecided(finished: &Finished) -> Failure {
+    let lines = lines(finished);
+    if let Some(last) = lines.errors.last() {
+        return Failure::new(Class::Other, last);
+    }
+    let steps = elements(&finished.stdout).filter(|element| element.name == "progress");
+    let step = steps.last().and_then(|step| step.get("name").map(|name| format!(" at {name:?}")));
+    Failure::new(Class::Other, format!("zypper ended without a word{}", step.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn ended(code: i32, stdout: &str) -> Option<Failure> {
+        let (stderr, status) = (String::new(), String::new());
+        let elapsed = Duration::ZERO;
+        classify(&Finished { end: End::Code(code), stdout: stdout.to_string(), stderr, status, elapsed })
+    }
+
+    fn report(inner: &str) -> String {
+        format!("<?xml version='1.0'?>\n<stream>\n{inner}\n</stream>\n")
+    }
+
+    #[test]
+    fn what_a_script_prints_before_rpm_fails_is_not_zyppers() {
+        let failed = report(
+            "<progress id=\"install-resolvable\" name=\"(1/1) Installing: x\" done=\"0\"/><message type=\"error\">Installation of x failed:\nError: Subprocess failed. Error: RPM failed: No space left on device\nConnection failed\nerror: unpacking of archive failed on file /x\n</message>",
+        );
+        let failure = ended(8, &failed).unwrap();
+        assert_eq!(
+            (failure.class, &*failure.message),
+            (Class::Other, "error: unpacking of archive failed on file /x")
+        );
+        let escaped = report(
+            "<message type=\"info\">&lt;message type=\"error\"&gt;error: %post(x) scriptlet failed, </message>",
+        );
+        assert_eq!(ended(0, &escaped), None);
+    }
+
+    #[test]
+    fn a_report_without_its_end_is_none() {
+        assert_eq!(
+            ended(0, "<?xml version='1.0'?>\n<stream>\n<install-summary>").unwrap().class,
+            Class::Other
+        );
+        assert_eq!(ended(0, &report("")), None);
+    }
+
+    #[test]
+    fn a_file_that_another_mirror_had_is_not_missing() {
+        let line = |result: &str| {
+            format!("<message type=\"info\">Preloading: ca-certificates-2.rpm [{result}]</message>")
+        };
+        let (gone, done) = (line("The requested URL returned error: 404"), line("done"));
+        assert_eq!(ended(0, &report(&gone)).unwrap().class, Class::Fetch);
+        assert_eq!(ended(0, &report(&(gone + &done))), None);
+    }
+
+    #[test]
+    fn a_code_and_its_message_are_one_reason() {
+        let lines = [
+            "Download (curl) error for 'http://x/y':",
+            "Error code: Curl error 52",
+            "Error message: Empty reply",
+        ];
+        let found = cause(&lines.map(str::to_owned)).unwrap();
+        assert_eq!((found.class, &*found.message), (Class::Network, "Curl error 52: Empty reply"));
+    }
+}
