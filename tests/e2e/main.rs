@@ -16,6 +16,7 @@ mod rpm;
 mod sandbox;
 mod scenarios;
 mod server;
+mod zypper;
 
 mod vault;
 
@@ -42,3 +43,5 @@ mod dnf5_refresh;
 mod pacman_apply;
 mod pacman_locks;
 mod pacman_refresh;
+mod zypper_apply;
+mod zypper_refresh;

@@ -136,13 +136,16 @@ impl RpmRepo {
         self.server.before(pattern, nth, move || publisher.publish(&rpms, None));
     }
 
-    /// Put a signature beside the index.
+    /// Sign the index that is published, and offer the key beside it.
     pub fn sign(&self, signer: Signer) {
         let mut files = self.publisher.site.files.lock().unwrap();
         let index = &files["/repodata/repomd.xml"];
-        let bytes = Arc::new(Vault::get().sign_apart(signer, "--armor", &index.bytes));
-        let signature = Entry { bytes, modified: index.modified };
-        files.insert("/repodata/repomd.xml.asc".to_owned(), signature);
+        let (bytes, modified) = (index.bytes.clone(), index.modified);
+        let signature = Vault::get().sign_apart(signer, "--armor", &bytes);
+        for (end, bytes) in [("asc", signature), ("key", Vault::get().key_of(signer))] {
+            let path = format!("/repodata/repomd.xml.{end}");
+            files.insert(path, Entry { bytes: Arc::new(bytes), modified });
+        }
     }
 
     /// The files as (path, bytes), for a repository that is not served.

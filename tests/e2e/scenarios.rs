@@ -356,7 +356,7 @@ fn a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry<M: Manager>()
     stage
         .patch(&["apply"])
         .apply_failed("fetch")
-        .mentions("/error/message", "404")
+        .mentions("/error/message", M::GONE)
         .says("/retried", true)
         .did::<M>(&[])
         .remembers("/counters/refresh_total", 2)
@@ -656,6 +656,7 @@ scenarios! {
         dnf: crate::dnf::Dnf,
         dnf5: crate::dnf5::Dnf5,
         pacman: crate::pacman::Pacman,
+        zypper: crate::zypper::Zypper,
     }
     {
         a_refresh_is_recorded_with_its_source_and_what_is_pending,

@@ -163,6 +163,8 @@ impl Drop for Server {
 #[derive(Default)]
 struct Request {
     path: String,
+    /// Whether only the head of the answer is wanted.
+    is_head: bool,
     since: Option<String>,
     if_range: Option<String>,
     from: Option<usize>,
@@ -172,7 +174,8 @@ impl Request {
     fn read(reader: &mut impl BufRead) -> Option<Request> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
-        let mut request = Request { path: line.split(' ').nth(1)?.to_owned(), ..Request::default() };
+        let (path, is_head) = (line.split(' ').nth(1)?.to_owned(), line.starts_with("HEAD "));
+        let mut request = Request { path, is_head, ..Request::default() };
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
@@ -273,6 +276,9 @@ impl Shared {
                 &bytes[..]
             }
         };
+        if request.is_head {
+            return Some(());
+        }
         match fault {
             Some(Fault::Cut) => {
                 stream.write_all(&body[..body.len() / 2]).ok()?;

@@ -65,6 +65,11 @@ impl Vault {
         self.gpg(&["--local-user", signer.name(), form, "--detach-sign"], bytes)
     }
 
+    /// The key that a signature is made with, in letters.
+    pub fn key_of(&self, signer: Signer) -> Vec<u8> {
+        self.gpg(&["--armor", "--export", signer.name()], b"")
+    }
+
     fn gpg(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
         let mut child = self
             .holder

@@ -1,0 +1,246 @@
+//! apply with the real zypper: what only it does.
+
+use std::time::Duration;
+
+use crate::dnf::shell;
+use crate::locks;
+use crate::rpm::{one as dnf_one, rpm};
+use crate::server::Fault;
+use crate::zypper::{Zypper, one, pending_update};
+
+const HELLO: &str = "/tb-hello-";
+
+#[test]
+fn the_install_asks_no_mirror_for_anything() {
+    let (root, repo) = pending_update();
+    // By default zypper refreshes no more than every ten minutes, by itself.
+    root.sandbox().write("/etc/zypp/zypp.conf", "[main]\nrepo.refresh.delay = 0\n");
+    let (gate, body) = ("/run/downloaded", "case \"$*\" in *--download-only*) touch /run/downloaded;; esac");
+    let script = format!("/usr/bin/zypper \"$@\"; code=$?; {body}; exit $code");
+    root.sandbox().write_script("/usr/local/bin/zypper", &script);
+    let running = root.start(&["apply"]);
+    root.sandbox().wait_for_file(gate);
+    let asked = repo.server.requests("");
+    repo.server.fault("/", Fault::Close);
+    running.report().applied(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(repo.server.requests(""), asked);
+}
+
+#[test]
+fn a_script_that_stops_the_install_is_told_from_what_it_prints() {
+    let broken = rpm("tb-pre", "2.0").tag("%pre\necho 'No space left on device'; exit 1\n");
+    let (root, repo) = one(&[rpm("tb-pre", "1.0")], &[broken]);
+    root.patch(&["apply"])
+        .apply_failed("script")
+        .mentions("/error/message", "%pre")
+        .mentions("/error/message", "tb-pre")
+        .says("/retried", false)
+        .changed(&[]);
+    assert_eq!(repo.server.requests("/tb-pre-"), 1);
+}
+
+#[test]
+fn a_file_of_another_package_in_the_way_is_no_fetch_error() {
+    let old = [rpm("tb-a", "1.0").file("", "/usr/share/tb/x", "a\n"), rpm("tb-b", "1.0")];
+    let (root, _repo) = one(&old, &[rpm("tb-b", "2.0").file("", "/usr/share/tb/x", "b\n")]);
+    let applied = root.patch(&["apply"]);
+    applied.apply_failed("dependency").says("/retried", false).changed(&[]);
+    applied.mentions("/error/message", "/usr/share/tb/x");
+    root.has_exactly(&["tb-a 1.0", "tb-b 1.0"]);
+    // It is pending all the same.
+    root.sandbox().sh("zypper --non-interactive addlock tb-none");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-b 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_retried() {
+    let (root, repo) = pending_update();
+    root.add_repo_with("test", &repo.server.url(), "repo_gpgcheck=0\npkg_gpgcheck=1\n");
+    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    root.has_exactly(&["tb-hello 1.0"]);
+}
+
+#[test]
+fn what_is_excluded_keeps_back_what_needs_it_and_nothing_is_left_behind() {
+    let old = ["tb-a", "tb-b", "tb-c", "tb-locked"].map(|name| rpm(name, "1.0"));
+    let new = [
+        rpm("tb-a", "2.0").tag("Requires: tb-b >= 2.0"),
+        rpm("tb-b", "2.0"),
+        rpm("tb-c", "2.0"),
+        rpm("tb-locked", "2.0"),
+    ];
+    let (root, _repo) = one(&old, &new);
+    root.sandbox().sh(
+        "zypper --non-interactive addlock tb-locked; mkdir -p /var/lib/zypp; echo tb-a >/var/lib/zypp/AutoInstalled; \
+         md5sum /etc/zypp/locks >/run/locks.md5",
+    );
+    root.patch(&["apply", "tb-a", "--exclude", "tb-b"]).apply_failed("dependency").changed(&[]);
+    root.patch(&["apply", "--exclude", "tb-b"]).applied(&["tb-c 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-a.noarch"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-a 2.0", "tb-b 2.0", "tb-c 2.0", "tb-locked 1.0"]);
+    // The administrator's locks are as they were, and what came by itself still has.
+    root.sandbox().sh("md5sum --check --quiet /run/locks.md5; grep -qx tb-a /var/lib/zypp/AutoInstalled");
+    let left = root.sandbox().list("/var/lib/linux-patch");
+    assert!(!left.iter().any(|name| name.contains("selection")), "{left:?}");
+}
+
+#[test]
+fn the_files_of_a_selection_that_was_killed_do_not_outlive_the_next_apply() {
+    let old = ["tb-hello", "tb-world"].map(|name| rpm(name, "1.0"));
+    let (root, repo) = one(&old, &[rpm("tb-hello", "2.0"), rpm("tb-world", "2.0")]);
+    repo.server.fault(HELLO, Fault::Hang);
+    let running = root.start(&["apply", "--exclude", "tb-world"]);
+    root.sandbox().wait_until("the download hangs", || repo.server.requests(HELLO) > 0);
+    root.sandbox().kill_everything();
+    running.wait();
+    let files = || {
+        let names = root.sandbox().list("/var/lib/linux-patch");
+        names.into_iter().filter(|name| name.starts_with("selection")).collect::<Vec<_>>()
+    };
+    assert_eq!(files(), ["selection", "selection.conf"]);
+    assert!(!root.sandbox().exists("/etc/zypp/locks"));
+    repo.server.heal();
+    root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1", "tb-world 1.0-1 2.0-1"]);
+    assert!(files().is_empty());
+}
+
+/// Without `multiversion` in the settings of a selection a new kernel would take the place of the
+/// one that runs. Newer versions of libzypp read drop-ins too; this one shows that ours holds them.
+#[test]
+fn the_administrators_settings_and_locks_hold_for_a_selection_too() {
+    let old = ["kernel-tb", "tb-a", "tb-locked"].map(|name| rpm(name, "1.0"));
+    let new = ["kernel-tb", "tb-a", "tb-locked"].map(|name| rpm(name, "2.0"));
+    let (root, _repo) = one(&old, &new);
+    root.sandbox().write("/etc/zypp/zypp.conf", "[main]\nlocksfile.path = /etc/zypp/my-locks\n");
+    root.sandbox().write("/etc/zypp/zypp.conf.d/kernel.conf", "[main]\nmultiversion = kernel-tb\n");
+    root.sandbox().write("/usr/etc/zypp/zypp.conf.d/kernel.conf", "[main]\nmultiversion = masked\n");
+    root.sandbox()
+        .write("/etc/zypp/my-locks", "\ntype: package\nmatch_type: glob\nsolvable_name: tb-lo*\n\n");
+    root.patch(&["apply", "--exclude", "tb-a"]).exits(0);
+    root.has_exactly(&["kernel-tb 1.0", "kernel-tb 2.0", "tb-a 1.0", "tb-locked 1.0"]);
+}
+
+#[test]
+fn full_removes_what_is_in_the_way_and_obsoletes_need_no_full() {
+    let old = [rpm("tb-hello", "1.0"), rpm("tb-old", "1.0"), rpm("tb-obs", "1.0")];
+    let new =
+        [rpm("tb-hello", "2.0").tag("Conflicts: tb-old"), rpm("tb-new", "1.0").tag("Obsoletes: tb-obs")];
+    let (root, _repo) = one(&old, &new);
+    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-obs 1.0-1 -"]);
+    root.patch(&["apply", "--full"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1", "tb-old 1.0-1 -"]);
+}
+
+#[test]
+fn full_goes_back_to_older_versions_only_where_every_repository_was_refreshed() {
+    let root = Zypper::with(&[rpm("tb-a", "2.0"), rpm("tb-b", "1.0")]);
+    let [base, updates] = [
+        crate::rpm::RpmRepo::new(&[rpm("tb-a", "1.0"), rpm("tb-b", "2.0")]),
+        crate::rpm::RpmRepo::new(&[rpm("tb-a", "2.0")]),
+    ];
+    root.add_repo("base", &base);
+    root.add_repo("updates", &updates);
+    updates.server.fault("/", Fault::Status(404));
+    root.patch(&["apply", "--full"]).exits(1).changed(&["tb-b 1.0-1 2.0-1"]);
+    updates.server.heal();
+    updates.publish(&[]);
+    root.patch(&["apply", "--full"]).exits(0).changed(&["tb-a 2.0-1 1.0-1"]);
+}
+
+#[test]
+fn full_that_cannot_be_resolved_changes_nothing() {
+    let old = [rpm("tb-dep", "1.0"), rpm("tb-hello", "1.0")];
+    let (root, _repo) = one(&old, &[rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "2.0")]);
+    root.patch(&["apply", "--full"])
+        .apply_failed("dependency")
+        .mentions("/error/message", "tb-none")
+        .changed(&[]);
+}
+
+#[test]
+fn both_versions_that_a_cut_off_install_left_become_one() {
+    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0"), rpm("tb-world", "2.0")]);
+    root.patch(&["refresh"]).exits(0);
+    root.root.install(&[rpm("tb-hello", "2.0"), rpm("tb-world", "1.0")]);
+    root.has_exactly(&["tb-hello 1.0", "tb-hello 2.0", "tb-world 1.0"]);
+    root.patch(&["apply"]).repaired();
+    root.has_exactly(&["tb-hello 2.0", "tb-world 2.0"]);
+}
+
+#[test]
+fn rpms_own_lock_is_waited_for() {
+    let (root, _repo) = pending_update();
+    let (holder, pid) = locks::hold(root.sandbox(), "/var/lib/rpm/.rpm.lock", Duration::from_secs(80));
+    let running = root.start(&["apply"]);
+    root.sandbox()
+        .wait_until("rpm meets the lock", || root.sandbox().log().contains("create transaction lock"));
+    root.sandbox().signal(pid, "KILL");
+    holder.wait();
+    let applied = running.report();
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
+}
+
+/// This zypper ends with 8 and without a word, when the package at hand is installed.
+#[test]
+fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
+    let old = [rpm("tb-slow", "1.0"), rpm("tb-world", "1.0")];
+    let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; trap '' TERM; /bin/sleep 2");
+    let (root, _repo) = one(&old, &[slow, rpm("tb-world", "2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox().wait_for_file("/run/in-post");
+    root.sandbox().sh("kill -TERM $(pgrep -x zypper)");
+    let report = running.report();
+    report.apply_failed("other").changed(&["tb-slow 1.0-1 2.0-1"]);
+    report.mentions("/error/message", "Installing: tb-slow-2.0-1");
+    report.leaves_pending(&["tb-world 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).exits(0).changed(&["tb-world 1.0-1 2.0-1"]);
+}
+
+/// A zypper that installs tb-zypper alone and says that it was updated itself; so often it says so,
+/// the other times without doing anything.
+fn updates_itself(root: &Zypper, times: u32) {
+    let script = format!(
+        "echo \"$*\" >>/run/calls\ncase \"$*\" in *--dry-run*|*--download-only*|*refresh|*list*|*locks*|*info*) ;; *)\n\
+         echo x >>/run/installs; [ $(wc -l </run/installs) -gt {times} ] || {{\n\
+         [ $(wc -l </run/installs) -gt 1 ] || /usr/bin/zypper \"$@\" tb-zypper; exit 103; }};; esac\n\
+         exec /usr/bin/zypper \"$@\""
+    );
+    root.sandbox().write_script("/usr/local/bin/zypper", &script);
+}
+
+fn with_update_of_itself() -> (Zypper, crate::rpm::RpmRepo) {
+    let names = ["tb-hello", "tb-zypper"];
+    one(&names.map(|name| rpm(name, "1.0")), &names.map(|name| rpm(name, "2.0")))
+}
+
+#[test]
+fn an_update_of_zypper_itself_is_followed_by_the_rest() {
+    let (root, repo) = with_update_of_itself();
+    updates_itself(&root, 1);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-zypper 1.0-1 2.0-1"]).leaves_pending(&[]);
+    assert_eq!(root.sandbox().read("/run/installs").unwrap(), "x\nx\n");
+    assert_eq!(repo.server.requests(HELLO), 1);
+}
+
+#[test]
+fn a_zypper_that_always_asks_to_be_run_again_is_run_once_more_and_no_further() {
+    let (root, _repo) = with_update_of_itself();
+    updates_itself(&root, 9);
+    root.patch(&["apply"])
+        .apply_failed("other")
+        .mentions("/error/message", "tb-hello")
+        .changed(&["tb-zypper 1.0-1 2.0-1"])
+        .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(root.sandbox().read("/run/installs").unwrap(), "x\nx\n");
+}
+
+/// Two managers of one package database, as on a SUSE with dnf beside.
+#[test]
+fn what_dnf_installed_is_seen_by_zypper() {
+    let (dnf, repo) = dnf_one(&[shell(), rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0")]);
+    dnf.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    dnf.sandbox.sh("mkdir -p /etc/zypp/repos.d; cp /etc/yum.repos.d/test.repo /etc/zypp/repos.d/");
+    repo.publish(&[rpm("tb-hello", "3.0")]);
+    let refreshed = dnf.sandbox.patch(&["--manager", "zypper", "refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 2.0-1 3.0-1"]).remembers("/manager", "zypper");
+}

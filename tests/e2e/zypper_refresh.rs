@@ -1,0 +1,189 @@
+//! refresh with the real zypper: what only it does.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::locks;
+use crate::rpm::{RpmRepo, rpm};
+use crate::server::Fault;
+use crate::vault::Signer;
+use crate::zypper::{Zypper, one, pending_update};
+
+/// Two repositories with an update each; the second can be had no more, but its index is there.
+fn one_stale() -> (Zypper, [RpmRepo; 2]) {
+    let root = Zypper::with(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0")]);
+    let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
+    root.add_repo("first", &repos[0]);
+    root.add_repo("second", &repos[1]);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
+    repos[1].server.fault("/", Fault::Status(404));
+    (root, repos)
+}
+
+#[test]
+fn what_a_stale_index_offers_is_not_pending_until_it_is_refreshed_again() {
+    let (root, repos) = one_stale();
+    root.patch(&["refresh"])
+        .exits(1)
+        .one_source_failed(2, "second", "fetch")
+        .leaves_pending(&["tb-a 1.0-1 2.0-1"]);
+    repos[1].server.heal();
+    // Its index is as it was, and counts again.
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_repository_that_hangs_is_asked_nothing_more_in_the_run_that_left_it_out() {
+    let (root, repos) = one_stale();
+    root.sandbox().sh("rm -rf /var/cache/zypp/*/second");
+    root.patch(&["refresh"]).exits(1);
+    let asked = repos[1].server.requests("");
+    root.patch(&["apply"]).exits(1).changed(&["tb-a 1.0-1 2.0-1"]);
+    // The refresh of the apply asks for it; without an index at hand everything else would too.
+    let per_refresh = repos[1].server.requests("") - asked;
+    let asked = repos[1].server.requests("");
+    root.patch(&["refresh"]).exits(1);
+    assert_eq!(repos[1].server.requests("") - asked, per_refresh);
+}
+
+#[test]
+fn repositories_are_known_by_their_names_and_disabled_ones_do_not_count() {
+    let root = Zypper::with(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0")]);
+    let (good, bad) = (RpmRepo::new(&[rpm("tb-a", "2.0")]), RpmRepo::new(&[rpm("tb-b", "2.0")]));
+    root.add_repo_with("repo-main", &good.server.url(), "name=Main <&> 'Repository' (x86_64)\n");
+    root.add_repo_with("repo-more", &bad.server.url(), "name=Some more\n");
+    root.add_repo_with("off", "http://127.88.0.1:1/", "enabled=0\n");
+    // zypper takes the last of two lines with one key.
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
+    bad.server.fault("/", Fault::Status(503));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "Some more", "fetch").leaves_pending(&["tb-a 1.0-1 2.0-1"]);
+    refreshed.remembers("/sources/0/id", "Main <&> 'Repository' (x86_64)");
+}
+
+#[test]
+fn only_disabled_repositories_are_no_source() {
+    let root = Zypper::with(&[]);
+    root.add_repo_with("off", "http://127.88.0.1:1/", "enabled=0\n");
+    root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "no repository");
+}
+
+#[test]
+fn a_refresh_that_finds_nothing_new_starts_zypper_once() {
+    let (root, repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    root.spy();
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert_eq!(root.calls(), ["--non-interactive --xmlout refresh"]);
+    repo.publish(&[rpm("tb-hello", "3.0")]);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
+    assert!(root.calls().len() > 1);
+    // A lock changes what is pending, though neither index nor packages have changed.
+    root.sandbox().sh("zypper --non-interactive addlock tb-hello; rm /run/calls");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&[]).holds_back(&["tb-hello 1.0-1 3.0-1 held"]);
+}
+
+#[test]
+fn locked_and_unresolvable_updates_are_held_back_each_for_its_reason() {
+    let names = ["tb-dep", "tb-hello", "tb-locked"];
+    let new =
+        [rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "2.0"), rpm("tb-locked", "2.0")];
+    let (root, _repo) = one(&names.map(|name| rpm(name, "1.0")), &new);
+    root.sandbox().sh("zypper --non-interactive addlock 'tb-lock*'");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    refreshed.holds_back(&["tb-dep 1.0-1 2.0-1 kept back", "tb-locked 1.0-1 2.0-1 held"]);
+    root.patch(&["apply", "tb-locked"]).apply_failed("dependency").mentions("/error/message", "held");
+    root.patch(&["apply", "tb-dep"]).apply_failed("dependency").mentions("/error/message", "kept back");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn security_updates_are_counted_where_the_repository_has_patches() {
+    let (root, repo) = one(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")], &[]);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/security", 0);
+    repo.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")]);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2).remembers("/pending/security", 1);
+    root.patch(&["apply", "--security"])
+        .applied(&["tb-sec 1.0-1 2.0-1"])
+        .leaves_pending(&["tb-hello 1.0-1 2.0-1"])
+        .remembers("/pending/security", Value::Null);
+    // Of what is left no patch says anything: to install nothing would look like success.
+    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
+    repo.publish_with_advisory("recommended", &[rpm("tb-hello", "2.0")]);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1).remembers("/pending/security", 0);
+    root.patch(&["apply", "--security"]).applied(&[]);
+}
+
+#[test]
+fn an_index_without_the_signature_that_is_asked_for_is_an_authentication_failure() {
+    let (root, _repo) = pending_update();
+    let more = RpmRepo::new(&[]);
+    root.add_repo_with("signed", &more.server.url(), "repo_gpgcheck=1\n");
+    root.patch(&["refresh"]).exits(1).one_source_failed(2, "signed", "auth");
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn an_index_signed_by_a_stranger_is_an_authentication_failure_and_its_key_stays_one() {
+    let (root, repo) = pending_update();
+    root.add_repo_with("test", &repo.server.url(), "repo_gpgcheck=1\n");
+    repo.sign(Signer::Stranger);
+    root.patch(&["refresh"]).refresh_failed("auth");
+    root.patch(&["apply"]).apply_failed("auth").changed(&[]);
+    root.patch(&["refresh"]).refresh_failed("auth");
+    assert_eq!(root.sandbox().sh("rpm -qa 'gpg-pubkey*'"), "", "a key was imported");
+}
+
+#[test]
+fn a_repository_file_that_cannot_be_read_fails_them_all() {
+    let (root, _repo) = pending_update();
+    root.sandbox().write("/etc/zypp/repos.d/broken.repo", "nonsense\n");
+    root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "broken.repo");
+    root.patch(&["apply"]).apply_failed("config").changed(&[]);
+}
+
+#[test]
+fn a_repository_without_an_address_is_one_source_that_failed() {
+    let (root, _repo) = pending_update();
+    root.sandbox().write("/etc/zypp/repos.d/nowhere.repo", "[nowhere]\nname=nowhere\nenabled=1\n");
+    root.patch(&["refresh"]).exits(1).one_source_failed(2, "nowhere", "config");
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn zypper_does_not_wait_for_its_lock_itself_whatever_the_caller_has_set() {
+    let (root, _repo) = pending_update();
+    let (holder, pid) = locks::hold_by_number(root.sandbox(), "/run/zypp.pid", Duration::from_secs(60));
+    let env = [("ZYPP_LOCK_TIMEOUT", "6000")];
+    let refreshed = root.sandbox().patch_with(&["--manager", "zypper", "refresh", "--timeout", "2s"], &env);
+    refreshed.refresh_failed("lock").mentions("/reason", &format!("process {pid}"));
+    root.sandbox().signal(pid, "KILL");
+    holder.wait();
+}
+
+#[test]
+fn a_lock_that_a_killed_zypper_left_is_in_nobodys_way() {
+    let (root, repo) = pending_update();
+    repo.server.fault("/repomd.xml", Fault::Hang);
+    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
+    // It ignores SIGTERM while it waits for a mirror.
+    refreshed.refresh_failed("timeout");
+    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
+    root.sandbox().runs_nothing();
+    let left = root.sandbox().read("/run/zypp.pid").unwrap_or_default();
+    assert!(!left.trim().is_empty(), "zypper was killed and could not clean up");
+    repo.server.heal();
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(!refreshed.stderr.contains("waiting"), "{refreshed}");
+}
+
+#[test]
+fn the_flag_of_libzypp_says_that_a_restart_is_required() {
+    let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+    root.sandbox().write("/run/reboot-needed", "");
+    root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+}
