@@ -150,11 +150,10 @@ impl Run<'_> {
         if !self.needs_repair() {
             return Ok(());
         }
-        if self.index_partial {
-            // Without a broken package the install itself does again what was cut off.
-            if broken(&self.before).is_empty() {
-                self.cut_off = None;
-            }
+        let installed = self.before.clone().unwrap_or_default();
+        let is_needed = (self.backend.repair)(self.session.places(), &installed).is_some();
+        if is_needed && self.index_partial {
+            warn!("a package is broken; it is repaired when every source was refreshed");
             return Ok(());
         }
         self.enter("repair");

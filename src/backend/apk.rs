@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Plan};
+use super::{Backend, Installed, Kernels, Plan};
 use crate::process::Invocation;
 
 /// The row of the table.
@@ -26,7 +26,7 @@ pub const BACKEND: Backend = Backend {
     kernel_modules: None,
     // None: the database is written last, so that what was cut off is pending still.
     journal: ("", |_| false),
-    repair: |_, _| Some(apk(&["fix"])),
+    repair: |_, installed| repair(installed),
     repair_fetches: true,
     locate: None,
     parse_places: |usual, _| usual,
@@ -81,6 +81,12 @@ fn apk(words: &[&str]) -> Invocation {
 /// OK. No option for silent mirrors: apk 2.12 has none. All versions give up after a minute.
 fn refresh() -> Invocation {
     apk(&["-U", "update"])
+}
+
+/// Only a package whose script failed, or whose files are not all there, is marked. What was cut off
+/// is not, and is pending still.
+fn repair(installed: &Installed) -> Option<Invocation> {
+    installed.values().any(|package| package.is_broken).then(|| apk(&["fix"]))
 }
 
 /// The part of the command line that is the same for a simulation and for the real thing. apk does
