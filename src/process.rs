@@ -2,19 +2,20 @@
 //! nothing about packages.
 
 mod ending;
+mod tail;
 
 use crate::signals;
 use ending::{children, still_waits, terminate};
 use rustix::process::Pid;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tail::{Tail, read_from};
 use wait_timeout::ChildExt;
 
 /// How often the loop looks at deadline, signals and progress; the end of the child is noticed
@@ -402,58 +403,6 @@ fn natural_end(exit: ExitStatus) -> End {
 /// counts down an estimate, while a mirror hangs.
 fn progress_mark(status: &str) -> &str {
     status.split(':').nth(2).unwrap_or(status)
-}
-
-/// Reads what others append to a file, without moving the offset that the child shares.
-struct Tail<'a> {
-    file: &'a File,
-    start: u64,
-    offset: u64,
-}
-
-impl<'a> Tail<'a> {
-    fn at_end(mut file: &'a File) -> io::Result<Self> {
-        let offset = file.seek(SeekFrom::End(0))?;
-        Ok(Tail { file, start: offset, offset })
-    }
-
-    /// How much has come since the start, read or not.
-    fn size(&self) -> u64 {
-        self.file.metadata().map_or(0, |meta| meta.len().saturating_sub(self.start))
-    }
-
-    /// The whole lines that have come since the last call, at most 1 MiB of them.
-    fn lines(&mut self) -> String {
-        let mut buffer = vec![0; 64 << 10];
-        let mut text = String::new();
-        while text.len() < 1 << 20 {
-            let read = self.file.read_at(&mut buffer, self.offset).unwrap_or(0);
-            let whole = match buffer[..read].iter().rposition(|&byte| byte == b'\n') {
-                Some(at) => at + 1,
-                // A line longer than the buffer is passed on in pieces.
-                None if read == buffer.len() => read,
-                None => 0,
-            };
-            self.offset += whole as u64;
-            text.push_str(&String::from_utf8_lossy(&buffer[..whole]));
-            if read < buffer.len() {
-                break;
-            }
-        }
-        text
-    }
-}
-
-/// Everything from `offset` on, or the last part when it is too much; then the second value is
-/// `false`.
-fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
-    let end = file.seek(SeekFrom::End(0))?;
-    let is_whole = end.saturating_sub(offset) <= MOST_OUTPUT;
-    let from = if is_whole { offset } else { end - MOST_OUTPUT };
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(from))?;
-    file.take(MOST_OUTPUT).read_to_end(&mut bytes)?;
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), is_whole))
 }
 
 #[cfg(test)]
