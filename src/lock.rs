@@ -4,8 +4,9 @@ use crate::fs::distrust;
 use crate::time::Time;
 use anyhow::{Context, Result};
 use fs2::FileExt;
+use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -48,18 +49,11 @@ impl Lock {
             anyhow::bail!("state directory not used: {reason}");
         }
         let path = dir.join("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(&path)
-            .with_context(|| format!("could not open {}", path.display()))?;
+        let mut file = open(&path).with_context(|| format!("could not open {}", path.display()))?;
+        anyhow::ensure!(file.metadata().is_ok_and(|meta| meta.is_file()), "{} is not a file", path.display());
         match file.try_lock_exclusive() {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => {
                 return Err(error).with_context(|| format!("could not lock {}", path.display()));
             }
@@ -76,6 +70,19 @@ impl Lock {
     }
 }
 
+/// Nothing is waited for, should it be a named pipe. On a read-only file system a lock that is there
+/// keeps others out all the same.
+fn open(path: &Path) -> std::io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    let made = options.clone().write(true).create(true).truncate(false).mode(0o644).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => options.open(path).map_err(|_| error),
+        other => other,
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // So that nobody is named after the lock is free; closing the file frees it.
@@ -86,7 +93,8 @@ impl Drop for Lock {
 /// Who the lock's text names; only meaningful while the lock is known to be held.
 pub fn holder(dir: &Path) -> Option<Holder> {
     let mut text = String::new();
-    let file = File::open(dir.join("lock")).ok()?;
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join("lock")).ok()?;
     file.take(256).read_to_string(&mut text).ok()?;
     let mut words = text.split_whitespace();
     Some(Holder {
