@@ -2,9 +2,10 @@
 
 use crate::outcome::Class;
 use crate::time::Time;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
-use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -36,18 +37,36 @@ pub struct Entry {
 /// fails no run. Only the holder of the lock calls it.
 pub fn append(dir: &Path, entry: &Entry) {
     let path = dir.join(FILE);
-    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= MOST_BYTES) {
-        let _ = std::fs::rename(&path, path.with_extension("jsonl.1"));
+    let is_full = std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= MOST_BYTES);
+    let is_stuck = is_full && std::fs::rename(&path, path.with_extension("jsonl.1")).is_err();
+    // Best effort, as said: what the disk does not take is lost.
+    let _ = add(&path, entry, is_stuck);
+}
+
+fn add(path: &Path, entry: &Entry, anew: bool) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(entry)? + "\n";
+    let mut file = open(OpenOptions::new().read(true).append(true).create(true).mode(0o644), path)?;
+    if anew {
+        file.set_len(0)?;
     }
-    let line = serde_json::to_string(entry).map(|line| line + "\n");
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-        .open(path);
-    if let (Ok(line), Ok(mut file)) = (line, file) {
-        let _ = file.write_all(line.as_bytes());
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last)?;
+    }
+    // A line that a crash or a full disk cut off must not take this one along.
+    if last != [b'\n'] {
+        line.insert(0, '\n');
+    }
+    file.write_all(line.as_bytes())
+}
+
+/// Opens a plain file. What else may be there is neither followed nor waited for.
+fn open(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -63,7 +82,7 @@ pub fn last(dir: &Path, most: usize) -> Vec<Entry> {
 fn entries(path: &Path, most: usize) -> Vec<Entry> {
     const TAIL: u64 = 256 << 10;
     let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = open(OpenOptions::new().read(true), path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut bytes = Vec::new();
