@@ -293,20 +293,18 @@ pub fn without_passwords(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(without_credentials).collect()
 }
 
+/// One pass over a word of any length: what a manager prints may be nothing but slashes.
 fn without_credentials(word: &str) -> String {
-    let Some(start) = word.find("://").map(|at| at + 3) else {
-        return word.to_string();
-    };
-    let authority = word[start..].find('/').map_or(word.len(), |at| start + at);
-    match word[start..authority].rfind('@') {
-        Some(at) => format!(
-            "{}{}{}",
-            &word[..start],
-            &word[start + at + 1..authority],
-            without_credentials(&word[authority..])
-        ),
-        None => format!("{}{}", &word[..authority], without_credentials(&word[authority..])),
+    let mut kept = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(start) = rest.find("://").map(|at| at + 3) {
+        let authority = rest[start..].find('/').map_or(rest.len(), |at| start + at);
+        kept.push_str(&rest[..start]);
+        let host = rest[start..authority].rfind('@').map_or(start, |at| start + at + 1);
+        kept.push_str(&rest[host..authority]);
+        rest = &rest[authority..];
     }
+    kept + rest
 }
 
 #[cfg(test)]
