@@ -1,9 +1,14 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
-use super::words::{HOOK_FAILED, class_of, fetch_class, messages};
+use super::words::{HOOK_FAILED, Message, class_of, fetch_class, messages};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished};
 use std::collections::HashMap;
+
+/// More sources than this nobody has configured, and so many lines of complaint nobody needs. Each
+/// of these is compared with each of those, which must have an end.
+const MOST_SOURCES: usize = 1000;
+const MOST_MESSAGES: usize = 10_000;
 
 /// One configured source, as apt's progress lines name it.
 #[derive(Debug)]
@@ -63,7 +68,12 @@ pub fn source_id(uri: &str, suite: &str) -> String {
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources = Vec::new();
     read_progress(&finished.stdout, &mut sources);
-    let mut unattributed = read_messages(&finished.stderr, &mut sources);
+    let messages = messages(&finished.stderr);
+    if sources.len() > MOST_SOURCES || messages.len() > MOST_MESSAGES {
+        let text = "apt-get update printed more than a report can be";
+        return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
+    }
+    let mut unattributed = read_messages(messages, &mut sources);
     // A hook that fails after every source was refreshed takes nothing from the index.
     let hook = |failure: &Failure| failure.message.starts_with(HOOK_FAILED);
     let only_a_hook = unattributed.as_ref().is_some_and(hook) && !sources.is_empty();
@@ -131,6 +141,9 @@ fn read_progress(stdout: &str, sources: &mut Vec<Source>) {
         let Some((kind, number, item)) = progress_line(line) else {
             continue;
         };
+        if sources.len() > MOST_SOURCES {
+            return;
+        }
         let Some((uri, suite)) = source_of(item, sources) else {
             continue;
         };
@@ -206,9 +219,9 @@ fn suite_in<'a>(place: &'a str, uri: &str, sources: &'a [Source]) -> &'a str {
 
 /// Gives each error or warning to the source it speaks of; returns the decisive error that
 /// belongs to none.
-fn read_messages(stderr: &str, sources: &mut [Source]) -> Option<Failure> {
+fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> Option<Failure> {
     let mut unattributed = Vec::new();
-    for message in messages(stderr) {
+    for message in messages {
         let text = message.text.as_str();
         // Only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
