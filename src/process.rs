@@ -1,10 +1,13 @@
 //! Running one command: its own process group, output to files, a deadline, signals. Knows
 //! nothing about packages.
 
+mod capture;
 mod ending;
-mod tail;
+
+pub use capture::Capture;
 
 use crate::signals;
+use capture::{MOST_OUTPUT, Tail, read_from};
 use ending::{children, still_waits, terminate};
 use rustix::process::Pid;
 use std::ffi::OsString;
@@ -15,15 +18,11 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use tail::{Tail, read_from};
 use wait_timeout::ChildExt;
 
 /// How often the loop looks at deadline, signals and progress; the end of the child is noticed
 /// at once.
 const TICK: Duration = Duration::from_millis(100);
-/// More output than this cannot be a package manager's report: what may be ended is ended, and of
-/// an install only the last part is read.
-const MOST_OUTPUT: u64 = 16 << 20;
 
 /// A command as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,30 +143,6 @@ impl Finished {
     }
 }
 
-/// The files that take a command's output: never pipes, because a daemon left behind keeps a
-/// pipe open for ever, and a pipe that nobody reads any more kills the writer.
-#[derive(Debug)]
-pub struct Capture {
-    /// Standard output, appended to.
-    pub out: File,
-    /// Standard error, appended to.
-    pub err: File,
-}
-
-impl Capture {
-    /// Files in memory, for short questions and for disks that are full.
-    ///
-    /// # Errors
-    /// When the kernel has no memory for them.
-    pub fn in_memory() -> io::Result<Self> {
-        let file = || -> io::Result<File> {
-            let flags = rustix::fs::MemfdFlags::CLOEXEC;
-            Ok(File::from(rustix::fs::memfd_create("output", flags)?))
-        };
-        Ok(Capture { out: file()?, err: file()? })
-    }
-}
-
 /// What can be seen of a running command.
 #[derive(Debug)]
 pub struct Glimpse<'a> {
@@ -250,15 +225,19 @@ pub fn run(
             End::TimedOut
         } else if status.is_some() && limits.stall.is_some_and(|most| moved.1.elapsed() >= most) {
             End::Stalled
-        } else if limits.may_end() && out.size() + err.size() > MOST_OUTPUT {
+        } else if limits.may_end()
+            && tails(&mut out, &mut err, &mut status).map(|tail| tail.size()).sum::<u64>() > MOST_OUTPUT
+        {
             End::Flooded
         } else if std::mem::take(&mut waits) && still_waits(group) {
             End::Waiting
         } else {
+            tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
             continue;
         };
         took = Some(started.elapsed());
-        terminate(&mut child, group, &strangers);
+        let meanwhile = &mut || tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
+        terminate(&mut child, group, &strangers, meanwhile);
         break cause;
     };
     adopt(false);
@@ -274,6 +253,15 @@ pub fn run(
         status,
         elapsed: took.unwrap_or_else(|| started.elapsed()),
     })
+}
+
+/// Everything that a running command can write to.
+fn tails<'a, 'f>(
+    out: &'a mut Tail<'f>,
+    err: &'a mut Tail<'f>,
+    status: &'a mut Option<Tail<'f>>,
+) -> impl Iterator<Item = &'a mut Tail<'f>> {
+    [out, err].into_iter().chain(status)
 }
 
 /// A short question whose output goes nowhere but to us.

@@ -29,8 +29,8 @@ pub fn still_waits(pid: Pid) -> bool {
 }
 
 /// Ends the whole group: TERM (and CONT for a stopped one), after the grace KILL; then every
-/// process that left the group and became our child.
-pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid]) {
+/// process that left the group and became our child. `meanwhile` is done while we wait.
+pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid], meanwhile: &mut dyn FnMut()) {
     for signal in [Signal::TERM, Signal::KILL] {
         // ESRCH: nobody left, which is what we want.
         let _ = kill_process_group(group, signal);
@@ -46,6 +46,7 @@ pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid]) {
                     return end_adopted(strangers);
                 }
             }
+            meanwhile();
             std::thread::sleep(Duration::from_millis(20));
         }
     }
