@@ -37,7 +37,7 @@ impl RunLog {
             let err = new_file(&path.with_extension("stderr"))?;
             Ok(Capture { out, err })
         })();
-        prune(dir);
+        prune(dir, &Time::now().compact());
         match on_disk {
             Ok(files) => (RunLog { files: Some(files), path }, None),
             Err(error) => {
@@ -100,16 +100,23 @@ fn new_file(path: &Path) -> std::io::Result<File> {
 }
 
 /// Removes all but the newest of our own logs; names begin with the time, so they sort by age.
-fn prune(dir: &Path) {
+/// Those that are later than `now`, from before the clock was set back, go first: else each run
+/// would remove its own log.
+fn prune(dir: &Path, now: &str) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect();
-    paths.sort();
+    let paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect();
+    let age = |path: &Path| {
+        let run = path.with_extension("");
+        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name.split('-').next() <= Some(now), name)
+    };
     let is_log = |path: &&PathBuf| path.extension().is_some_and(|kind| kind == "log");
-    let logs: Vec<_> = paths.iter().filter(is_log).collect();
-    let Some(oldest_kept) = logs.len().checked_sub(KEPT).map(|at| logs[at].clone()) else {
+    let mut ages: Vec<_> = paths.iter().filter(is_log).map(|path| age(path)).collect();
+    ages.sort();
+    let Some(oldest_kept) = ages.len().checked_sub(KEPT).map(|at| &ages[at]) else {
         return;
     };
-    for path in paths.iter().filter(|path| path.with_extension("log") < oldest_kept) {
+    for path in paths.iter().filter(|path| age(path) < *oldest_kept) {
         let _ = std::fs::remove_file(path);
     }
 }
