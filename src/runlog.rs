@@ -11,16 +11,22 @@ use std::path::{Path, PathBuf};
 /// How many runs are kept.
 const KEPT: usize = 20;
 
+/// An install writes to a disk with at least so much room: a script that cannot print its words
+/// fails, and with it its package.
+const ROOM: u64 = 64 << 20;
+
 /// The log of this run.
 ///
 /// What may be ended, and whose words decide, is kept in memory while it runs: on a full disk its
-/// decisive line would be lost. An install writes to the disk at once, so that its words survive
-/// us; its standard error has a file of its own until it ends, so that it can be told from
-/// standard output.
+/// decisive line would be lost. An install writes to the disk at once, where that has room, so that
+/// its words survive us; its standard error has a file of its own until it ends, so that it can be
+/// told from standard output.
 #[derive(Debug)]
 pub struct RunLog {
     files: Option<Capture>,
     path: PathBuf,
+    /// Whether what runs now writes to the disk at once.
+    at_once: bool,
 }
 
 impl RunLog {
@@ -39,10 +45,13 @@ impl RunLog {
         })();
         prune(dir, &Time::now().compact());
         match on_disk {
-            Ok(files) => (RunLog { files: Some(files), path }, None),
+            Ok(files) => (RunLog { files: Some(files), path, at_once: false }, None),
             Err(error) => {
                 let context = format!("could not write the log {}", path.display());
-                (RunLog { files: None, path }, Some(anyhow::Error::new(error).context(context)))
+                (
+                    RunLog { files: None, path, at_once: false },
+                    Some(anyhow::Error::new(error).context(context)),
+                )
             }
         }
     }
@@ -52,7 +61,8 @@ impl RunLog {
         self.files.as_ref().map(|_| self.path.as_path())
     }
 
-    /// Writes the command line, and gives the files for its output: `at_once` those on the disk.
+    /// Writes the command line, and gives the files for its output: `at_once` those on the disk,
+    /// if that has room.
     /// A log that cannot be written fails nothing.
     ///
     /// # Errors
@@ -62,14 +72,15 @@ impl RunLog {
             return Capture::in_memory();
         };
         let _ = writeln!(files.out, "\n$ {}", invocation.line());
-        match at_once {
+        self.at_once = at_once && has_room(&files.out);
+        match self.at_once {
             true => Ok(Capture { out: files.out.try_clone()?, err: files.err.try_clone()? }),
             false => Capture::in_memory(),
         }
     }
 
     /// Writes how it ended below its output, and its output where that is not there yet.
-    pub fn end(&mut self, finished: &Finished, at_once: bool) {
+    pub fn end(&mut self, finished: &Finished) {
         let Some(files) = &mut self.files else { return };
         let end = match finished.end {
             End::Code(code) => format!("exit {code}"),
@@ -80,7 +91,7 @@ impl RunLog {
             End::Waiting => "ended by us: it waited for a lock".to_string(),
             End::Interrupted(signal) => format!("ended by us: {signal}"),
         };
-        let stdout = if at_once { String::new() } else { without_passwords(&finished.stdout) };
+        let stdout = if self.at_once { String::new() } else { without_passwords(&finished.stdout) };
         let (stderr, seconds) = (without_passwords(&finished.stderr), finished.elapsed.as_secs_f64());
         let _ = write!(files.out, "{stdout}--- stderr\n{stderr}--- {end} after {seconds:.2} s\n");
     }
@@ -93,6 +104,10 @@ impl Drop for RunLog {
             let _ = std::fs::remove_file(self.path.with_extension("stderr"));
         }
     }
+}
+
+fn has_room(file: &File) -> bool {
+    rustix::fs::fstatvfs(file).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }
 
 fn new_file(path: &Path) -> std::io::Result<File> {

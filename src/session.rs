@@ -116,7 +116,7 @@ impl Session {
             let progress = self.backend.progress;
             let watch = &mut |glimpse: &Glimpse| phase.show(glimpse, progress);
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
-            self.log.end(&finished, at_once);
+            self.log.end(&finished);
             self.drop_unreadable(&finished);
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
