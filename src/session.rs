@@ -12,8 +12,8 @@ use crate::outcome::{
 };
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
-use crate::state::{Attempt, Pending, State};
-use crate::time::Time;
+use crate::state::{Attempt, BootMoment, Pending, State};
+use crate::time::{Time, seconds_since_boot};
 use crate::{backend, reboot};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -316,6 +316,10 @@ impl Session {
         state.manager = Some(self.backend.name.to_string());
         state.source_config = Some(config);
         state.record_refresh(&refreshed, attempt);
+        if state.last_update_success {
+            let (boot_id, seconds) = (reboot::boot_id(), seconds_since_boot());
+            state.last_cache_boot = Some(BootMoment { boot_id, seconds });
+        }
         if refreshed.outcome != RefreshOutcome::Failed {
             // Updates of other sources count now, though their index is as it was.
             let others = failed_before != not_refreshed(state);

@@ -32,6 +32,8 @@ pub struct State {
     pub manager: Option<String>,
     /// End of the last refresh in which every source succeeded.
     pub last_cache_update: Option<Time>,
+    /// The same moment by a clock that nobody can set.
+    pub last_cache_boot: Option<BootMoment>,
     /// Whether the last attempt refreshed every source.
     pub last_update_success: bool,
     /// Why not.
@@ -55,6 +57,15 @@ pub struct State {
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// A moment by the clock that began with the boot and that nobody can set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootMoment {
+    /// The boot (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+    /// Seconds since its start, those of a suspended machine included.
+    pub seconds: i64,
 }
 
 /// One refresh.

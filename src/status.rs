@@ -8,7 +8,7 @@ use crate::fs::{fingerprint, newest_change};
 use crate::report::{Detail, Report};
 use crate::state::{Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
-use crate::{backend, history, holder, reboot, refresh};
+use crate::{backend, history, holder, reboot, refresh, time};
 use std::time::Duration;
 
 /// How many runs `--history` lists.
@@ -51,7 +51,22 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
 /// The verdict on the index, now.
 pub fn verdict(loaded: &Loaded, max_age: Duration) -> Verdict {
     let config_changed = matches!(loaded, Loaded::Good(state) if config_changed(state));
-    judge(loaded, Time::now(), max_age.as_secs() as i64, config_changed)
+    judge(loaded, now(loaded), max_age.as_secs() as i64, config_changed)
+}
+
+/// The present moment, for judging an age: by the wall clock, unless that was set back since the
+/// last complete refresh, as the clock shows that began with the boot.
+fn now(loaded: &Loaded) -> Time {
+    let now = Time::now();
+    let Loaded::Good(state) = loaded else { return now };
+    let (Some(updated), Some(then)) = (state.last_cache_update, &state.last_cache_boot) else { return now };
+    let passed = time::seconds_since_boot().saturating_sub(then.seconds);
+    let by_wall = now.seconds_since(updated);
+    // That they differ by some seconds is what keeping the wall clock right does.
+    if by_wall < 0 || passed - by_wall <= 60 || then.boot_id != reboot::boot_id() {
+        return now;
+    }
+    Time::from_unix(updated.unix().saturating_add(passed)).unwrap_or(now)
 }
 
 /// Whether the sources were configured anew since the last attempt. By fingerprint where the

@@ -35,6 +35,12 @@ impl Time {
     }
 }
 
+/// Seconds since the machine started, by a clock that nobody can set and that goes on while the
+/// machine is suspended.
+pub fn seconds_since_boot() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec
+}
+
 impl From<SystemTime> for Time {
     fn from(time: SystemTime) -> Self {
         let full = DateTime::<Utc>::from(time);
