@@ -66,12 +66,15 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         list("held back:", held.collect(), lines);
     }
     if let Some(last) = &state.apply.last {
-        let ago = span(report.now.seconds_since(last.finished_at).max(0));
+        let ago = match report.now.seconds_since(last.finished_at) {
+            ..0 => format!("in the future ({})", last.finished_at),
+            seconds => format!("{} ago", span(seconds)),
+        };
         let how = match &last.error {
             Some(failure) => format!("failed ({}: {})", failure.class.word(), failure.message),
             None => format!("{} changed", counted(last.packages.len(), "package")),
         };
-        lines.push(format!("last apply: {ago} ago, {how}"));
+        lines.push(format!("last apply: {ago}, {how}"));
     }
     if report.reboot_required {
         lines.push("restart required".to_string());
