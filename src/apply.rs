@@ -305,6 +305,8 @@ impl Run<'_> {
         if self.args.dry_run {
             return;
         }
+        // Should this be the first run ever, and be cut off: it is known whose repair it needs.
+        self.state.manager = Some(self.backend.name.to_string());
         self.state.apply.in_progress = Some(InProgress {
             pid: std::process::id(),
             boot_id: reboot::boot_id(),
