@@ -12,7 +12,7 @@ use crate::process::{Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
 use crate::session::{Session, permitted};
-use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, load};
+use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, load};
 use crate::time::{Time, span};
 use crate::{history, reboot, signals};
 use check::{broken, changes};
@@ -385,9 +385,9 @@ impl Run<'_> {
         // Recorded a second time when only the restart failed: it is still one run.
         let again = std::mem::replace(&mut self.recorded, true);
         let counters = &mut self.state.counters;
-        counters.apply_total += u64::from(!again);
-        counters.apply_failed_total += u64::from(error.is_some());
-        counters.apply_retried_total += u64::from(self.applied.retried && !again);
+        count(&mut counters.apply_total, !again);
+        count(&mut counters.apply_failed_total, error.is_some());
+        count(&mut counters.apply_retried_total, self.applied.retried && !again);
         self.state.apply.in_progress = self.cut_off.clone();
         self.state.apply.last = Some(LastApply {
             started_at: self.started_at,

@@ -220,6 +220,19 @@ pub struct Counters {
     pub extra: Extra,
 }
 
+/// Notes a call that shared another's refresh. Best effort: it costs no lock and no waiting.
+pub fn note_joined(dir: &Path) {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file =
+        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
+    let _ = file.and_then(|mut file| file.write_all(b"."));
+}
+
+/// Counts one more where it happened. A state that somebody wrote by hand may hold any number.
+pub fn count(counter: &mut u64, happened: bool) {
+    *counter = counter.saturating_add(u64::from(happened));
+}
+
 /// What reading the state gave.
 #[derive(Clone, Debug)]
 pub enum Loaded {
@@ -329,6 +342,22 @@ impl State {
     /// # Errors
     /// The step that failed; the old state is then still there.
     pub fn save(&self, lock: &Lock) -> Result<()> {
+        let mut bytes = self.encode()?;
+        if bytes.len() as u64 > MOST_BYTES {
+            // Lists that long are no lists of packages, and nobody would read them back.
+            let mut kept = State { pending: None, ..self.clone() };
+            kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
+            bytes = kept.encode()?;
+        }
+        anyhow::ensure!(
+            bytes.len() as u64 <= MOST_BYTES,
+            "the state is larger than {} MiB",
+            MOST_BYTES >> 20
+        );
+        write_atomic(lock.dir(), FILE, &bytes)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).context("could not encode the state")?;
         bytes.push(b'\n');
         write_atomic(lock.dir(), FILE, &bytes)
@@ -342,8 +371,8 @@ impl State {
         if self.last_update_success {
             self.last_cache_update = Some(now);
         }
-        self.counters.refresh_total += 1;
-        self.counters.refresh_failed_total += u64::from(refreshed.outcome == RefreshOutcome::Failed);
+        count(&mut self.counters.refresh_total, true);
+        count(&mut self.counters.refresh_failed_total, refreshed.outcome == RefreshOutcome::Failed);
         self.last_attempt = Some(attempt);
         let before = std::mem::take(&mut self.sources);
         let previous = |id: &str| before.iter().find(|source| source.id == id);
