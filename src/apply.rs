@@ -40,13 +40,14 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         Ok(lock) => lock,
         Err(report) => return *report,
     };
-    let (state, note) = match State::load_for_update(&lock) {
+    let (mut state, note) = match State::load_for_update(&lock) {
         Ok(loaded) => loaded,
         Err(error) => return Report::refused("apply", format!("{error:#}")),
     };
     if let Some(note) = note {
         warn!("{note}");
     }
+    state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
     let mut session = Session::start(backend, global, "apply", patience);
     session.counts_anew = true;

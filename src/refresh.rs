@@ -7,7 +7,7 @@ use crate::lock::{self, Lock};
 use crate::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
 use crate::report::{Detail, Report};
 use crate::session::{Session, permitted};
-use crate::state::{Loaded, State, load, load_for_writer};
+use crate::state::{Loaded, State, count, load, load_for_writer, note_joined};
 use crate::time::{Time, span};
 use crate::{signals, status};
 use log::{error, info, warn};
@@ -23,7 +23,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     };
     let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
     if is_fresh() {
-        count_quietly(global, |state| state.counters.refresh_skipped_fresh_total += 1, Duration::ZERO);
+        count_skipped(global);
         return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
     }
     if let Some(splay) = args.splay {
@@ -39,7 +39,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let deadline = Instant::now() + args.freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
     let joined = |code| {
-        count_quietly(global, |state| state.counters.refresh_joined_total += 1, Duration::from_secs(1));
+        note_joined(&global.state_dir);
         report(global, args.freshness, code, "shared the result of another refresh".into(), true)
     };
     let lock = match take_lock(global, args.freshness, asked, deadline) {
@@ -59,6 +59,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         drop(lock);
         return joined(code_of(outcome));
     }
+    state.count_joined(&lock);
     let started = Instant::now();
     let mut session = Session::start(backend, global, "refresh", args.freshness.timeout);
     let refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
@@ -194,22 +195,13 @@ fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String,
     report
 }
 
-/// Counts something without ever being in the way: a lock that is not to be had in `patience`
-/// costs the count, nothing else.
-fn count_quietly(global: &Global, count: impl FnOnce(&mut State), patience: Duration) {
-    let until = Instant::now() + patience;
-    loop {
-        match Lock::try_acquire(&global.state_dir, "refresh") {
-            Ok(Some(lock)) => {
-                if let Ok((mut state, _)) = State::load_for_update(&lock) {
-                    count(&mut state);
-                    let _ = state.save(&lock);
-                }
-                return;
-            }
-            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            _ => return,
-        }
+/// Counts a refresh that was not needed, without ever being in the way: where somebody holds the
+/// lock that costs the count, nothing else.
+fn count_skipped(global: &Global) {
+    let Ok(Some(lock)) = Lock::try_acquire(&global.state_dir, "refresh") else { return };
+    if let Ok((mut state, _)) = State::load_for_update(&lock) {
+        count(&mut state.counters.refresh_skipped_fresh_total, true);
+        let _ = state.save(&lock);
     }
 }
 

@@ -6,10 +6,11 @@ use crate::lock::Lock;
 use crate::outcome::{Change, Extra, Failure, HeldBack, RefreshOutcome, Refreshed, Update};
 use crate::time::Time;
 use anyhow::{Context, Result};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ pub const VERSION: u64 = 1;
 pub const FILE: &str = "state.json";
 /// Where it is put when it no longer holds and cannot be replaced.
 const UNSAVED: &str = "state.json.unsaved";
+/// One byte for each call that shared another's refresh, until the next writer counts them: were
+/// they counted in the state, each call of a wave would wait for all that were before it.
+const JOINED: &str = "refresh.joined";
 /// A real state is some kilobytes; more than this is not one.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -264,8 +268,7 @@ pub fn load_for_writer(dir: &Path) -> Loaded {
 fn read(path: &Path) -> Loaded {
     let mut bytes = Vec::new();
     // Should it be a named pipe, it must not keep us waiting for a writer.
-    let file =
-        OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path);
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
     let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
     match read {
         // Where anybody can write, anybody can say that all is well.
@@ -331,6 +334,17 @@ impl State {
         }
     }
 
+    /// Counts the calls that were noted since the last writer; the holder of the lock saves that.
+    pub fn count_joined(&mut self, lock: &Lock) {
+        let path = lock.dir().join(JOINED);
+        let is_file = |meta: &std::fs::Metadata| meta.is_file();
+        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+        if noted > 0 && std::fs::remove_file(&path).is_ok() {
+            let joined = &mut self.counters.refresh_joined_total;
+            *joined = joined.saturating_add(noted);
+        }
+    }
+
     /// Puts the state aside where only the next writer finds it: for readers there is none.
     pub fn put_aside(lock: &Lock) {
         // A file system that does not even take this leaves nothing that could be done.
@@ -360,7 +374,7 @@ impl State {
     fn encode(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).context("could not encode the state")?;
         bytes.push(b'\n');
-        write_atomic(lock.dir(), FILE, &bytes)
+        Ok(bytes)
     }
 
     /// Remembers a refresh. A failed or partial one never moves `last_cache_update`.

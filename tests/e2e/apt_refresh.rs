@@ -92,9 +92,9 @@ fn refreshes_at_the_same_time_cost_one_refresh() {
         other.report().exits(0).says("/joined", true);
     }
     assert_eq!(repo.refreshes(), 1);
-    let state = sandbox.state();
-    assert_eq!(state["counters"]["refresh_total"], 1, "{state:#}");
-    assert_eq!(state["counters"]["refresh_joined_total"], 3, "{state:#}");
+    assert_eq!(sandbox.state()["counters"]["refresh_total"], 1);
+    // Those that shared it are counted by the next run.
+    sandbox.patch(&["refresh"]).remembers("/counters/refresh_joined_total", 3);
 }
 
 #[test]

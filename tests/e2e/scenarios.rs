@@ -280,8 +280,10 @@ fn refreshes_at_the_same_time_cost_one_refresh<M: Manager>() {
     std::thread::sleep(Duration::from_millis(500));
     drop(gate);
     first.report().exits(0).says("/joined", false);
-    second.report().exits(0).says("/joined", true).remembers("/counters/refresh_joined_total", 1);
+    second.report().exits(0).says("/joined", true);
     assert_eq!(stage.refreshes(), 1);
+    // Those that shared it are counted by the next run.
+    stage.patch(&["refresh"]).remembers("/counters/refresh_joined_total", 1);
 }
 
 fn a_source_added_after_the_refresh_makes_the_state_stale<M: Manager>() {
