@@ -32,4 +32,11 @@ mod vault;
 #[path = "../cli/world.rs"]
 mod world;
 
+mod children;
+mod clock;
+mod crash;
+mod dice;
+mod disk;
+mod flood;
 mod root;
+mod syscalls;
