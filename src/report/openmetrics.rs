@@ -33,18 +33,14 @@ pub(super) fn render(report: &Report) -> String {
     page.optional(
         "pending_updates",
         "Updates that apply would install.",
-        pending.map(|pending| pending.count as i64),
+        pending.map(|pending| whole(pending.count)),
     );
     let security = pending.and_then(|pending| pending.security);
-    page.optional(
-        "pending_security_updates",
-        "Security updates among them.",
-        security.map(|count| count as i64),
-    );
+    page.optional("pending_security_updates", "Security updates among them.", security.map(whole));
     page.optional(
         "held_back_updates",
         "Newer versions that apply does not install.",
-        pending.map(|pending| pending.held_back.len() as i64),
+        pending.map(|pending| whole(pending.held_back.len())),
     );
     page.gauge("reboot_required", "Whether a restart is required.", i64::from(report.reboot_required));
     let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
@@ -137,6 +133,12 @@ impl Page {
     }
 }
 
+/// A count as a value. A state that somebody wrote by hand may hold any number.
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    value.replace(char::is_control, " ")
 }
