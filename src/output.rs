@@ -2,8 +2,9 @@
 //! a full pipe that nobody reads must not hang a run that holds the lock.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// A pipe that says it takes more takes this much at once (pipe(7), PIPE_BUF).
@@ -12,6 +13,10 @@ const PIECE: usize = 4096;
 /// Writes as much as the reader takes, waiting for it no longer than `patience` without a byte
 /// taken; the rest is dropped. A reader that has gone away is no error.
 pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
+    let terminal = rustix::termios::isatty(to.as_fd());
+    let own = if terminal { opened_anew(&to) } else { None };
+    let piece = if terminal && own.is_none() { 1 } else { PIECE };
+    let to = own.as_ref().map_or(to.as_fd(), AsFd::as_fd);
     let mut until = Instant::now() + patience;
     while !bytes.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
@@ -21,7 +26,7 @@ pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
             }
             continue;
         }
-        match rustix::io::write(&to, &bytes[..bytes.len().min(PIECE)]) {
+        match rustix::io::write(to, &bytes[..bytes.len().min(piece)]) {
             Ok(written) => {
                 bytes = &bytes[written..];
                 until = Instant::now() + patience;
@@ -30,6 +35,14 @@ pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
             Err(_) => return,
         }
     }
+}
+
+/// A terminal says that it takes more when it takes one byte, and a longer write would wait for the
+/// rest. Not so one that is opened for us alone: on the shared one that would be everybody's.
+fn opened_anew(terminal: &impl AsFd) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", terminal.as_fd().as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 
 fn takes_more(to: &impl AsFd, wait: Duration) -> bool {
