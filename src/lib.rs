@@ -23,6 +23,7 @@ pub mod session;
 pub mod signals;
 pub mod state;
 pub mod status;
+pub mod terminal;
 pub mod time;
 
 use clap::error::ErrorKind;

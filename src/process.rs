@@ -6,7 +6,7 @@ mod ending;
 
 pub use capture::Capture;
 
-use crate::signals;
+use crate::{signals, terminal};
 use capture::{MOST_OUTPUT, Tail, read_from};
 use ending::{children, still_waits, terminate};
 use rustix::process::Pid;
@@ -16,7 +16,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
@@ -181,7 +181,14 @@ pub fn run(
     // By our PATH, not by the longer one that the child gets: what is not on it is not there.
     let program = find(invocation.program).ok_or(io::ErrorKind::NotFound)?;
     let input = input_file(invocation.input)?;
-    let mut command = command(&program, invocation, status_file.as_ref(), input);
+    let shielded = if limits.may_end() { None } else { terminal::shielded(&program) };
+    let is_shielded = shielded.is_some();
+    let plain = || {
+        let mut command = Command::new(&program);
+        command.arg0(invocation.program);
+        command
+    };
+    let mut command = command(shielded.unwrap_or_else(plain), invocation, status_file.as_ref(), input);
     command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
     // A group member that makes a session of its own must not escape the deadline: it becomes
     // our child when its parent dies, and is found again.
@@ -246,6 +253,9 @@ pub fn run(
     let (stderr, err_whole) = read_from(&capture.err, err_start)?;
     let (status, status_whole) = status_file.map_or(Ok((String::new(), true)), |file| read_from(&file, 0))?;
     let is_whole = out_whole && err_whole && status_whole;
+    if let Some(error) = terminal::start_error(end, &stderr).filter(|_| is_shielded) {
+        return Err(error);
+    }
     Ok(Finished {
         // Nothing good may be concluded from a part of what it said.
         end: if is_whole || !limits.may_end() { end } else { End::Flooded },
@@ -274,13 +284,11 @@ pub fn ask(invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
 }
 
 fn command(
-    program: &Path,
+    mut command: Command,
     invocation: &Invocation,
     status_file: Option<&File>,
     input: Option<File>,
 ) -> Command {
-    let mut command = Command::new(program);
-    command.arg0(invocation.program);
     if let (Some(arg), Some(file)) = (invocation.status_arg, status_file) {
         let number = file.as_raw_fd().to_string();
         command.arg(arg.replace("{}", &number));
@@ -463,7 +471,7 @@ mod tests {
         let mut invocation = shell("");
         invocation.status_arg = Some("{}");
         let file = inherited_file().unwrap();
-        let command = command(Path::new("sh"), &invocation, Some(&file), None);
+        let command = command(Command::new("sh"), &invocation, Some(&file), None);
         let args: Vec<_> = command.get_args().collect();
         assert_eq!(args[0], &*file.as_raw_fd().to_string());
         assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");
