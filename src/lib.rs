@@ -19,6 +19,7 @@ pub mod reboot;
 pub mod refresh;
 pub mod report;
 pub mod runlog;
+pub mod scope;
 pub mod session;
 pub mod signals;
 pub mod state;

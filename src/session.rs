@@ -14,7 +14,7 @@ use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
 use crate::state::{Attempt, BootMoment, Pending, State};
 use crate::time::{Time, seconds_since_boot};
-use crate::{backend, reboot};
+use crate::{backend, reboot, scope};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -104,6 +104,10 @@ impl Session {
         limits: &Limits,
     ) -> Result<Finished, Failure> {
         let limits = &Limits { waits: Some(self.backend.waits_for_lock), ..*limits };
+        // What nothing of ours may end, the end of a login session must not end either.
+        if !limits.may_end() {
+            scope::leave_session();
+        }
         let mut told = false;
         let invocation = &self.with_private_arg(invocation);
         let mut display = self.display.borrow_mut();

@@ -39,4 +39,5 @@ mod dice;
 mod disk;
 mod flood;
 mod root;
+mod scope;
 mod syscalls;
