@@ -6,19 +6,22 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_NEEDS = gcc libc6-dev
 TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
-  dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring strace faketime
+  dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring \
+  strace faketime openssh-client openssh-server
 # The root of a newer Debian, for the managers that this one has not, or only in older versions.
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
 NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
-
+FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container
 BENCH_NEEDS = $(TEST_NEEDS) monitoring-plugins-basic time
 
-# Installs the packages that are not there yet; a machine that has them all needs no network.
+# Installs the packages that are not there yet; a machine that has them all needs no network. No
+# service is started (sshd above all), and no package is removed.
 need = missing=; for name in $(1); do \
 	  dpkg-query -W -f='$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || missing="$$missing $$name"; \
 	done; [ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; }
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 \
+	    apt-get install -qq -y --no-install-recommends --no-remove $$missing; }
 
 .PHONY: build run test test-newer newer-root faults bench completions install
 
@@ -63,7 +66,7 @@ test-newer: newer-root
 
 # Every attack of tests/faults whole, of which `make test` runs a quick share; says how much was tried.
 faults:
-	@$(call need,$(TEST_NEEDS))
+	@$(call need,$(FAULTS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
 
 # status beside check_apt, refresh beside apt-get update, and the size of the program.

@@ -13,7 +13,11 @@ pub const UNRESOLVABLE: &str = "http://mirror.invalid";
 /// A root with these packages and one source with those.
 #[track_caller]
 pub fn one(installed: &[Deb], published: &[Deb]) -> (Sandbox, Repo) {
-    let sandbox = Sandbox::new();
+    one_in(Sandbox::new(), installed, published)
+}
+
+#[track_caller]
+pub fn one_in(sandbox: Sandbox, installed: &[Deb], published: &[Deb]) -> (Sandbox, Repo) {
     let repo = Repo::new(published);
     sandbox.add_source("test", &repo);
     if !installed.is_empty() {

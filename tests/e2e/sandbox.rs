@@ -89,7 +89,7 @@ impl Sandbox {
     pub fn new() -> Sandbox {
         match std::env::var_os("PATCH_TEST_NEWER") {
             Some(_) => Sandbox::newer(),
-            None => Sandbox::over("/"),
+            None => Sandbox::prepared(""),
         }
     }
 
@@ -99,11 +99,17 @@ impl Sandbox {
         let root = root.unwrap_or_else(|_| {
             panic!("there is no root of a newer Debian in {NEWER}: run `make newer-root`")
         });
-        Sandbox::over(root.to_str().expect("a path that is no text"))
+        Sandbox::over(root.to_str().expect("a path that is no text"), "")
     }
 
-    fn over(lower: &str) -> Sandbox {
-        let sandbox = Sandbox { holder: Holder::start(&format!("cd '{lower}'\n{SETUP}")) };
+    /// Over the machine's own root, with shell lines that do something in `$root` before anything
+    /// else runs there.
+    pub fn prepared(lines: &str) -> Sandbox {
+        Sandbox::over("/", lines)
+    }
+
+    fn over(lower: &str, lines: &str) -> Sandbox {
+        let sandbox = Sandbox { holder: Holder::start(&format!("cd '{lower}'\n{SETUP}{lines}")) };
         let binary = File::open(env!("CARGO_BIN_EXE_linux-patch")).expect("could not open the built binary");
         sandbox.write_from(Stdio::from(binary), "/usr/bin/linux-patch", 0o755);
         sandbox.write("/etc/apt/keyrings/test.gpg", Vault::get().known_key());

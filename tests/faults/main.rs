@@ -40,4 +40,5 @@ mod disk;
 mod flood;
 mod root;
 mod scope;
+mod ssh;
 mod syscalls;
