@@ -14,7 +14,7 @@ use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
 use crate::state::{Attempt, BootMoment, Pending, State};
 use crate::time::{Time, seconds_since_boot};
-use crate::{backend, reboot, scope};
+use crate::{backend, reboot, scope, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -262,10 +262,18 @@ impl Session {
             waits: Some(self.backend.waits_for_lock),
             ..Limits::default()
         };
+        let mut hits = 0;
         loop {
             let finished = process::ask(invocation, &limits).map_err(|error| {
                 Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
             })?;
+            // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
+            // left it yet. After an install the answer is needed all the same.
+            let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
+            if is_hit && self.committed && hits < 3 {
+                hits += 1;
+                continue;
+            }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
             };

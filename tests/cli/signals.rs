@@ -135,3 +135,27 @@ fn a_signal_between_download_and_install_installs_nothing() {
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
     assert_eq!(world.count("install"), 0);
 }
+
+#[test]
+fn a_question_after_the_install_that_a_signal_hits_is_asked_again() {
+    // A child leaves our group a moment after it was started: what is sent to the group in between
+    // reaches it too.
+    for times in [1, 3] {
+        let world = World::new();
+        world.on("install", "touch $world/installed.now; unpack");
+        world.on(
+            "dpkg-query",
+            &format!(
+                "if [ -e $world/installed.now ] && [ ! -e $world/hit.{times} ]; then
+                     n=1; while [ -e $world/hit.$n ]; do n=$((n + 1)); done; touch $world/hit.$n
+                     kill -HUP $PPID; kill -HUP $$
+                 fi
+                 cat $world/installed"
+            ),
+        );
+        let doc = world.json("apply");
+        assert_eq!((&doc["exit_code"], doc["packages"].as_array().unwrap().len()), (&json!(0), 3), "{doc}");
+        assert!(world.path(&format!("hit.{times}")).exists());
+        assert_eq!(world.state()["apply"]["last"]["outcome"], "success");
+    }
+}
