@@ -10,7 +10,9 @@ use std::time::Duration;
 
 /// Refresh the package index, know whether it is fresh, install what is pending.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "linux-patch", version, max_term_width = 100, disable_help_subcommand = true)]
+// Without a name of its own the help shows what the caller put into argv[0].
+#[command(name = "linux-patch", bin_name = "linux-patch", version, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes: 0 fresh or done, 1 stale, 2 failed, 3 unknown or could not run. See linux-patch(8)."
 )]

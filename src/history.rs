@@ -1,6 +1,6 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
-use crate::outcome::Class;
+use crate::outcome::{Class, printable_json};
 use crate::time::Time;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub fn append(dir: &Path, entry: &Entry) {
 }
 
 fn add(path: &Path, entry: &Entry, anew: bool) -> std::io::Result<()> {
-    let mut line = serde_json::to_string(entry)? + "\n";
+    let mut line = printable_json(serde_json::to_string(entry)?) + "\n";
     let mut file = open(OpenOptions::new().read(true).append(true).create(true).mode(0o644), path)?;
     if anew {
         file.set_len(0)?;

@@ -30,6 +30,7 @@ pub mod time;
 use clap::error::ErrorKind;
 use cli::{Cli, Format, StatusArgs, Verb};
 use exit_code::ExitCode;
+use outcome::is_printable;
 use report::Report;
 use std::ffi::OsString;
 
@@ -53,7 +54,9 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     };
     // The manager gets its path too, and has an idea of its own of what a relative one means.
     match std::path::absolute(&cli.global.state_dir) {
-        Ok(dir) if dir.to_str().is_some() => cli.global.state_dir = dir,
+        Ok(dir) if dir.to_str().is_some_and(|dir| dir.chars().all(is_printable)) => {
+            cli.global.state_dir = dir;
+        }
         _ => {
             let text = format!("{} cannot be a state directory", cli.global.state_dir.display());
             return Report::refused(cli.verb.name(), text).finish(format, false);

@@ -94,12 +94,7 @@ impl Failure {
     /// A failure with its message made safe to print: one line, no control characters, no
     /// credentials out of URLs.
     pub fn new(class: Class, message: impl AsRef<str>) -> Self {
-        let mut message = one_line(message.as_ref());
-        if let Some((at, _)) = message.char_indices().nth(MOST_WORDS) {
-            message.truncate(at);
-            message.push_str("...");
-        }
-        Failure { class, message, extra: Extra::new() }
+        Failure { class, message: short_line(message.as_ref()), extra: Extra::new() }
     }
 
     /// The failure that names the cause better; the first one when they rank alike.
@@ -273,11 +268,21 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// `text` as one printable line: control characters and line ends become single spaces, and
-/// what stands between `//` and `@` in a URL goes, since it may be a password.
+/// Whether a terminal and a reader of lines take a character for what it looks like: no control
+/// character, no other end of a line, nothing invisible, nothing that turns the direction of
+/// writing.
+pub fn is_printable(c: char) -> bool {
+    let is_hidden = matches!(c,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    !c.is_control() && !is_hidden
+}
+
+/// `text` as one printable line: what cannot be printed becomes single spaces, and what stands
+/// between `//` and `@` in a URL goes, since it may be a password.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for word in text.split(|c: char| c.is_control() || c == ' ') {
+    for word in text.split(|c: char| c == ' ' || !is_printable(c)) {
         if !word.is_empty() {
             if !line.is_empty() {
                 line.push(' ');
@@ -288,6 +293,31 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// The same, and no longer than a failure's message may be.
+pub fn short_line(text: &str) -> String {
+    cut(one_line(text), MOST_WORDS)
+}
+
+/// A text with at most so many characters, and three dots where there were more.
+pub fn cut(mut text: String, most: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(most) {
+        text.truncate(at);
+        text.push_str("...");
+    }
+    text
+}
+
+/// A JSON text with everything escaped that cannot be printed; serde leaves all but the first 32
+/// characters as they are. Outside of its strings no such character stands but the line end.
+pub fn printable_json(json: String) -> String {
+    let is_plain = |c: char| c == '\n' || is_printable(c);
+    if json.chars().all(is_plain) {
+        return json;
+    }
+    let escape = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    json.chars().map(|c| if is_plain(c) { c.to_string() } else { escape(c) }).collect()
+}
+
 /// A text of any form without what stands between `//` and `@` in a URL.
 pub fn without_passwords(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(without_credentials).collect()
@@ -295,14 +325,17 @@ pub fn without_passwords(text: &str) -> String {
 
 /// One pass over a word of any length: what a manager prints may be nothing but slashes.
 fn without_credentials(word: &str) -> String {
-    let mut kept = String::with_capacity(word.len());
+    let mut kept = String::new();
     let mut rest = word;
     while let Some(start) = rest.find("://").map(|at| at + 3) {
-        let authority = rest[start..].find('/').map_or(rest.len(), |at| start + at);
-        kept.push_str(&rest[..start]);
-        let host = rest[start..authority].rfind('@').map_or(start, |at| start + at + 1);
-        kept.push_str(&rest[host..authority]);
-        rest = &rest[authority..];
+        let (before, after) = rest.split_at(start);
+        let end = after.find('/').unwrap_or(after.len());
+        // Another address may begin where this one seems to end: `x://y://me:secret@h`.
+        let end = if after[..end].ends_with(':') && end < after.len() { end - 1 } else { end };
+        let (authority, path) = after.split_at(end);
+        kept += before;
+        kept += authority.rsplit('@').next().unwrap_or_default();
+        rest = path;
     }
     kept + rest
 }
@@ -314,11 +347,13 @@ mod tests {
     #[test]
     fn messages_are_one_printable_line_without_credentials() {
         assert_eq!(one_line("a\nb\x1b[31m\tc\r"), "a b [31m c");
+        assert_eq!(one_line("\u{9b}1m a\u{2028}b\u{202e}c\u{7f}\u{feff}ü"), "1m a b c ü");
         assert_eq!(
             one_line("'http://me:secret@host:80/x http://host/y@z"),
             "'http://host:80/x http://host/y@z"
         );
         assert_eq!(one_line("https://user@h"), "https://h");
+        assert_eq!(one_line("x://y://me:secret@h http://h:/x"), "x://y://h http://h:/x");
         assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
     }
 
@@ -326,6 +361,24 @@ mod tests {
     fn a_message_of_any_length_leaves_the_state_readable() {
         let failure = Failure::new(Class::Other, "x".repeat(20 << 20));
         assert!(failure.message.len() < 2 * MOST_WORDS && failure.message.ends_with("..."));
+        let exactly = "ü".repeat(MOST_WORDS);
+        assert_eq!(Failure::new(Class::Other, &exactly).message, exactly);
+    }
+
+    #[test]
+    fn a_word_of_many_addresses_is_no_danger_for_the_stack() {
+        let word = "://me@".repeat(1 << 20);
+        assert_eq!(one_line(&word), "://".repeat(1 << 20));
+        assert_eq!(without_passwords(&"://".repeat(1 << 20)).len(), 3 << 20);
+    }
+
+    #[test]
+    fn json_has_nothing_unprintable_and_means_the_same() {
+        let value = serde_json::json!({"a\u{9b}": "\x1b[m\u{7f}\u{2028}\u{e0041}ü\n"});
+        let text = printable_json(serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || is_printable(c)), "{text:?}");
+        assert!(text.contains("\\u009b") && text.contains("ü"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::display::error_mark;
 use crate::exit_code::ExitCode;
 use crate::fs::replace;
 use crate::history::Entry;
-use crate::outcome::{Change, Failure, counted, one_line};
+use crate::outcome::{Change, Failure, counted, cut, one_line};
 use crate::output::write_patiently;
 use crate::state::{Loaded, State, Verdict};
 use crate::status::alert::graver;
@@ -22,6 +22,10 @@ use std::time::Duration;
 
 /// How long the reader of a result may take none of it before the rest is dropped.
 const RESULT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
+/// data included.
+const MOST_WORDS: usize = 2000;
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -125,7 +129,7 @@ impl Report {
         Report {
             command,
             exit,
-            reason: one_line(&reason),
+            reason: cut(one_line(&reason), MOST_WORDS),
             verdict,
             now: Time::now(),
             max_age: max_age.as_secs() as i64,
@@ -144,7 +148,7 @@ impl Report {
         Report {
             command,
             exit: ExitCode::Unknown,
-            reason: one_line(&reason),
+            reason: cut(one_line(&reason), MOST_WORDS),
             verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
             now: Time::now(),
             max_age: 0,

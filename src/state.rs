@@ -3,7 +3,7 @@
 use crate::exit_code::ExitCode;
 use crate::fs::{distrust, write_atomic};
 use crate::lock::Lock;
-use crate::outcome::{Change, Extra, Failure, HeldBack, RefreshOutcome, Refreshed, Update};
+use crate::outcome::{Change, Extra, Failure, HeldBack, RefreshOutcome, Refreshed, Update, printable_json};
 use crate::time::Time;
 use anyhow::{Context, Result};
 use rustix::fs::OFlags;
@@ -372,9 +372,8 @@ impl State {
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).context("could not encode the state")?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        let text = serde_json::to_string_pretty(self).context("could not encode the state")?;
+        Ok((printable_json(text) + "\n").into_bytes())
     }
 
     /// Remembers a refresh. A failed or partial one never moves `last_cache_update`.

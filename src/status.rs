@@ -5,6 +5,7 @@ pub mod alert;
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
+use crate::outcome::short_line;
 use crate::report::{Detail, Report};
 use crate::state::{Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
@@ -138,7 +139,7 @@ pub fn unfinished(state: &State) -> Option<Unfinished> {
         // A running apply holds its lock; its number may long be another process's.
         is_running: same_boot && holder::holds_a_lock(apply.pid),
         since: apply.started_at,
-        phase: apply.phase.clone(),
+        phase: short_line(&apply.phase),
         repair: driven(state).and_then(by_hand),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{Detail, Report};
 use crate::exit_code::ExitCode;
+use crate::outcome::printable_json;
 use serde_json::{Map, Value, json};
 
 pub(super) fn render(report: &Report) -> String {
@@ -56,7 +57,7 @@ pub(super) fn render(report: &Report) -> String {
     if report.is_refusal() {
         put("error", json!({"class": "other", "message": report.reason}));
     }
-    Value::Object(doc).to_string() + "\n"
+    printable_json(Value::Object(doc).to_string()) + "\n"
 }
 
 fn pending(report: &Report) -> Value {
