@@ -2,6 +2,8 @@
 
 use super::Report;
 use crate::exit_code::ExitCode;
+use crate::outcome::one_line;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) fn render(report: &Report) -> String {
@@ -30,17 +32,18 @@ pub(super) fn render(report: &Report) -> String {
         attempt.map(|attempt| attempt.finished_at.unix()),
     );
     let pending = state.and_then(|state| state.pending.as_ref()).filter(|_| !report.pending_outdated);
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     page.optional(
         "pending_updates",
         "Updates that apply would install.",
-        pending.map(|pending| whole(pending.count)),
+        pending.map(|pending| number(pending.count)),
     );
     let security = pending.and_then(|pending| pending.security);
-    page.optional("pending_security_updates", "Security updates among them.", security.map(whole));
+    page.optional("pending_security_updates", "Security updates among them.", security.map(number));
     page.optional(
         "held_back_updates",
         "Newer versions that apply does not install.",
-        pending.map(|pending| whole(pending.held_back.len())),
+        pending.map(|pending| number(pending.held_back.len())),
     );
     page.gauge("reboot_required", "Whether a restart is required.", i64::from(report.reboot_required));
     let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
@@ -62,8 +65,14 @@ pub(super) fn render(report: &Report) -> String {
     );
     if let Some(state) = state {
         page.family("source_up", "Whether the last attempt refreshed the source.");
+        // A series that stands there twice spoils the whole page: two sources can differ in nothing
+        // but what is not shown.
+        let mut sources: BTreeMap<String, bool> = BTreeMap::new();
         for source in &state.sources {
-            page.sample("source_up", &[("source", &source.id)], i64::from(source.error.is_none()));
+            *sources.entry(one_line(&source.id)).or_insert(true) &= source.error.is_none();
+        }
+        for (id, is_up) in &sources {
+            page.sample("source_up", &[("source", id)], i64::from(*is_up));
         }
         let counters = &state.counters;
         for (name, help, value) in [
@@ -133,12 +142,7 @@ impl Page {
     }
 }
 
-/// A count as a value. A state that somebody wrote by hand may hold any number.
-fn whole(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
+/// A value of one printable line between quotes.
 fn escaped(value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    value.replace(char::is_control, " ")
+    value.replace('\\', "\\\\").replace('"', "\\\"")
 }
