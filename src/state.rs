@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -237,6 +238,25 @@ pub fn count(counter: &mut u64, happened: bool) {
     *counter = counter.saturating_add(u64::from(happened));
 }
 
+impl Counters {
+    /// Numbers that no machine reaches, and that counting on from would overflow, become the largest
+    /// that every reader of JSON and of metrics can hold.
+    fn bound(&mut self) {
+        const MOST: u64 = 1 << 53;
+        for counter in [
+            &mut self.refresh_total,
+            &mut self.refresh_failed_total,
+            &mut self.refresh_joined_total,
+            &mut self.refresh_skipped_fresh_total,
+            &mut self.apply_total,
+            &mut self.apply_failed_total,
+            &mut self.apply_retried_total,
+        ] {
+            *counter = (*counter).min(MOST);
+        }
+    }
+}
+
 /// What reading the state gave.
 #[derive(Clone, Debug)]
 pub enum Loaded {
@@ -295,8 +315,11 @@ pub fn parse(bytes: &[u8]) -> Loaded {
         Some(Some(newer)) if newer > VERSION => return Loaded::Newer(newer),
         _ => return Loaded::Corrupt("it has no valid version".to_string()),
     }
-    match serde_json::from_value(value) {
-        Ok(state) => Loaded::Good(Box::new(state)),
+    match serde_json::from_value::<Box<State>>(value) {
+        Ok(mut state) => {
+            state.counters.bound();
+            Loaded::Good(state)
+        }
         Err(error) => Loaded::Corrupt(error.to_string()),
     }
 }
@@ -388,7 +411,9 @@ impl State {
         count(&mut self.counters.refresh_failed_total, refreshed.outcome == RefreshOutcome::Failed);
         self.last_attempt = Some(attempt);
         let before = std::mem::take(&mut self.sources);
-        let previous = |id: &str| before.iter().find(|source| source.id == id);
+        // From the end, so that of several with one name the first is found.
+        let by_id: HashMap<_, _> = before.iter().rev().map(|source| (source.id.as_str(), source)).collect();
+        let previous = |id: &str| by_id.get(id);
         self.sources = refreshed
             .sources
             .iter()

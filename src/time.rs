@@ -24,9 +24,11 @@ impl Time {
         self.0.timestamp()
     }
 
-    /// A moment given as seconds since 1970-01-01 00:00:00 UTC; `None` outside chrono's range.
+    /// A moment given as seconds since 1970-01-01 00:00:00 UTC; `None` outside the years 0 to 9999,
+    /// since RFC 3339 has no others.
     pub fn from_unix(seconds: i64) -> Option<Self> {
-        DateTime::from_timestamp(seconds, 0).map(Time)
+        const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+        DateTime::from_timestamp(seconds, 0).filter(|_| YEARS.contains(&seconds)).map(Time)
     }
 
     /// `20260527T130000Z`: for file names.
@@ -63,9 +65,10 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text)
-            .map(|time| Time(time.with_timezone(&Utc)))
-            .map_err(serde::de::Error::custom)
+        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        // With its offset taken off it may lie in the year 10000, which nobody could read back.
+        Time::from_unix(time.timestamp())
+            .ok_or_else(|| serde::de::Error::custom("no time of the years 0 to 9999"))
     }
 }
 
@@ -93,7 +96,14 @@ mod tests {
         assert_eq!(serde_json::to_string(&time).unwrap(), text);
         let offset: Time = serde_json::from_str("\"2026-05-27T15:00:00.75+02:00\"").unwrap();
         assert_eq!(offset.seconds_since(time), 0);
-        assert!(serde_json::from_str::<Time>("\"yesterday\"").is_err());
+        assert_eq!(offset, time);
+        for text in ["yesterday", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert!(serde_json::from_str::<Time>(&format!("\"{text}\"")).is_err(), "{text}");
+        }
+        for text in ["\"9999-12-31T23:59:59Z\"", "\"0000-01-01T00:00:00Z\""] {
+            let time: Time = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&time).unwrap(), text);
+        }
     }
 
     #[test]
