@@ -217,7 +217,47 @@ pub struct Listing {
     pub removals: Vec<(String, Option<String>)>,
 }
 
+/// More updates than this are not a list of updates: the state would become too large to be read.
+const MOST_LISTED: usize = 30_000;
+
+/// Whether something that a manager lists can be a package name at all. Looser than what is taken as
+/// an argument, since packages with odd names exist, but never an option, a path, a pattern or
+/// several names: names go into command lines, and into files that the manager reads.
+fn can_be_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:~@^%".contains(&byte);
+    !name.is_empty() && name.len() <= 256 && !name.starts_with('-') && name.bytes().all(allowed)
+}
+
 impl Listing {
+    /// The list with everything in it fit to be printed.
+    ///
+    /// # Errors
+    /// When one of its names cannot be one, or there are too many: leaving out some would not keep
+    /// them from being installed.
+    pub fn checked(mut self) -> Result<Listing, Failure> {
+        let names = self.updates.iter().map(|update| &update.name);
+        let names = names.chain(self.held_back.iter().map(|held| &held.name));
+        let mut names = names.chain(self.removals.iter().map(|(name, _)| name));
+        if names.clone().nth(MOST_LISTED).is_some() {
+            return Err(Failure::new(Class::Other, format!("more than {MOST_LISTED} packages are listed")));
+        }
+        if let Some(name) = names.find(|name| !can_be_name(name)) {
+            let text = format!("what is listed as a package cannot be one: {}", cut(one_line(name), 100));
+            return Err(Failure::new(Class::Other, text));
+        }
+        let tidy = |text: &mut String| *text = short_line(text);
+        for update in &mut self.updates {
+            tidy(&mut update.candidate);
+            update.installed.iter_mut().chain(&mut update.source).for_each(tidy);
+        }
+        for held in &mut self.held_back {
+            tidy(&mut held.reason);
+            held.installed.iter_mut().chain(&mut held.candidate).for_each(tidy);
+        }
+        self.removals.iter_mut().filter_map(|(_, version)| version.as_mut()).for_each(tidy);
+        Ok(self)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.removals.is_empty()
@@ -379,6 +419,27 @@ mod tests {
         assert!(text.chars().all(|c| c == '\n' || is_printable(c)), "{text:?}");
         assert!(text.contains("\\u009b") && text.contains("ü"), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    fn listing(name: &str) -> Listing {
+        let removals = vec![(name.to_string(), Some("1\x1b[m".to_string()))];
+        Listing { removals, ..Listing::default() }
+    }
+
+    #[test]
+    fn a_list_with_a_name_that_cannot_be_one_is_none() {
+        for name in ["", "-o", "--full", "a b", "*", "a*", "a?", "/x", "a,b", "a=1", "$(id)", "a\x1b[m", "ü"]
+        {
+            let failure = listing(name).checked().expect_err(name);
+            assert!(failure.message.chars().all(is_printable), "{failure:?}");
+        }
+        for name in ["tb-hello", "g++", "libc6:i386", "NetworkManager", ".build-deps", "a_b", "x~y@z"] {
+            let listed = listing(name).checked().unwrap();
+            assert_eq!(listed.removals, [(name.to_string(), Some("1 [m".to_string()))]);
+        }
+        assert!(listing(&"a".repeat(257)).checked().is_err());
+        let many = |count| Listing { removals: vec![("a".to_string(), None); count], ..Listing::default() };
+        assert!(many(MOST_LISTED).checked().is_ok() && many(MOST_LISTED + 1).checked().is_err());
     }
 
     #[test]

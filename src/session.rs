@@ -3,12 +3,13 @@
 mod locks;
 mod private;
 
-use crate::backend::{Backend, Installed, Origin, Places, Plan, cut_short};
+use crate::backend::{Backend, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
 use crate::outcome::{
-    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
+    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, is_printable,
+    one_line,
 };
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
@@ -156,9 +157,9 @@ impl Session {
     /// When the manager cannot list them, or there is no such list.
     pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
         let (ask, parse) = self.backend.newer?;
-        Some(self.ask(&ask()).map(|finished| {
+        Some(self.ask(&ask()).and_then(|finished| {
             let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
-            Listing { updates, ..Listing::default() }
+            Listing { updates, ..Listing::default() }.checked()
         }))
     }
 
@@ -169,7 +170,7 @@ impl Session {
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
         let plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
         let finished = self.ask(&(self.backend.pending)(&plan))?;
-        self.told_more((self.backend.parse_pending)(&finished.stdout), &plan)
+        self.told_more((self.backend.parse_pending)(&finished.stdout).checked()?, &plan)
     }
 
     /// Adds to a list of what is pending what the manager says only when it is asked for it.
@@ -184,11 +185,15 @@ impl Session {
                 listing = add(&answer, listing);
             }
         }
-        Ok(listing)
+        listing.checked()
     }
 
-    /// Fills in the installed versions where the manager's lists lack them.
-    pub fn with_installed(&self, mut listing: Listing) -> Result<Listing, Failure> {
+    /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
+    ///
+    /// # Errors
+    /// When the list cannot be one, or the manager cannot say what is installed.
+    pub fn with_installed(&self, listing: Listing) -> Result<Listing, Failure> {
+        let mut listing = listing.checked()?;
         let lacks = listing.updates.iter().any(|update| update.installed.is_none())
             || listing.held_back.iter().any(|held| held.installed.is_none());
         if self.backend.lists_installed || !lacks {
@@ -232,6 +237,13 @@ impl Session {
                 let file = places.database.join(entry(name, &package.version));
                 package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
             }
+        }
+        let is_fit = |text: &str| text.chars().all(is_printable);
+        if !installed.iter().all(|(name, package)| is_fit(name) && is_fit(&package.version)) {
+            let tidy = |(name, package): (String, InstalledPackage)| {
+                (one_line(&name), InstalledPackage { version: one_line(&package.version), ..package })
+            };
+            installed = installed.into_iter().map(tidy).collect();
         }
         Ok(installed)
     }
@@ -420,6 +432,7 @@ impl Session {
             let newer = parse(&self.ask(&ask())?.stdout);
             let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
             listing.held_back.extend(newer.into_iter().filter(|held| !names.contains(&held.name)));
+            listing = listing.checked()?;
         }
         let open = listing
             .updates
