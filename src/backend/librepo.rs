@@ -7,6 +7,12 @@ pub fn known(first: Failure, other: Failure) -> Failure {
     if first.class == Class::Other { other } else { first.more_decisive(other) }
 }
 
+/// The failure that the most telling of some reasons stands for.
+pub fn decisive<'a>(text: &str, reasons: impl Iterator<Item = &'a str>) -> Option<Failure> {
+    let failure = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known)?;
+    Some(Failure::new(failure.class, format!("{text}: {}", failure.message)))
+}
+
 /// Whether a text holds one of these.
 pub fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))

@@ -2,9 +2,9 @@
 //! installed.
 
 use super::{Installed, InstalledPackage, Origin};
-use crate::outcome::{Extra, Update, one_line};
+use crate::outcome::{Extra, Listing, Update, one_line};
 use crate::process::Invocation;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The package database, where Fedora and its relatives have had it.
 pub const DATABASES: &[&str] = &[
@@ -27,6 +27,27 @@ pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
         source: Some(source.to_string()),
         extra: Extra::new(),
     }
+}
+
+/// A list of updates with the packages that come in the place of others.
+pub fn with_obsoleting(updates: Vec<Update>, obsoleting: Vec<Update>, obsoleted: Vec<String>) -> Vec<Update> {
+    let mut obsoleted: HashSet<String> = obsoleted.into_iter().collect();
+    // A package can obsolete an older one of its own name: that is an update like any other.
+    for new in &obsoleting {
+        obsoleted.remove(&new.name);
+    }
+    let mut updates = updates;
+    updates.retain(|update| !obsoleted.contains(&update.name));
+    let mut listed: HashSet<_> = updates.iter().map(|update| update.name.clone()).collect();
+    updates.extend(obsoleting.into_iter().filter(|new| listed.insert(new.name.clone())));
+    updates
+}
+
+/// The oldest of several kernels goes where a new one comes: that is an update.
+pub fn without_replaced(mut listing: Listing) -> Listing {
+    let comes: HashSet<_> = listing.updates.iter().map(|update| &update.name).collect();
+    listing.removals.retain(|(name, _)| !comes.contains(name));
+    listing
 }
 
 /// The 32-bit packages of a 64-bit PC stand beside those of the same name; every other

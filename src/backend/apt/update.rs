@@ -138,6 +138,9 @@ fn read_progress(stdout: &str, sources: &mut Vec<Source>) {
             sources[at].blame(Failure::new(fetch_class(&reason), &reason));
             failed = None;
         }
+        if sources.len() > MOST_SOURCES {
+            return;
+        }
         let Some((kind, number, item)) = progress_line(line) else {
             continue;
         };
@@ -223,6 +226,7 @@ fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> Option<Failu
     let mut unattributed = Vec::new();
     for message in messages {
         let text = message.text.as_str();
+        let urls: Vec<_> = text.split_whitespace().filter(|word| word.contains(":/")).collect();
         // Only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
             continue;
@@ -231,7 +235,7 @@ fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> Option<Failu
         // A file that could not be fetched bears no signature either.
         let unsigned = text.ends_with("is not signed.") || text.ends_with("is no longer signed.");
         let follows = |source: &Source| unsigned && source.error.is_some();
-        match sources.iter_mut().find(|source| speaks_of(text, source)) {
+        match sources.iter_mut().find(|source| speaks_of(text, &urls, source)) {
             Some(source) if follows(source) => {}
             Some(source) if message.is_error || (message.is_warning && is_loss(text)) => {
                 source.blame(failure)
@@ -252,11 +256,10 @@ fn is_loss(text: &str) -> bool {
 }
 
 /// apt names a source as `'URI SUITE InRelease'`, as `URI SUITE InRelease:` or by a URL of it.
-fn speaks_of(text: &str, source: &Source) -> bool {
+fn speaks_of(text: &str, urls: &[&str], source: &Source) -> bool {
     let suite = if source.suite == "/" { "" } else { &source.suite };
     let named = format!("{} {suite} ", source.uri);
-    let urls = text.split_whitespace().filter(|word| word.contains(":/"));
-    text.contains(&named) || urls.clone().any(|url| source.owns(url.trim_matches('\'')))
+    text.contains(&named) || urls.iter().any(|url| source.owns(url.trim_matches('\'')))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Reading apt's and dpkg's error lines.
 
-use crate::outcome::{Class, Failure};
+use crate::outcome::{Class, Failure, cut};
 use crate::process::Finished;
 
 /// How apt says that a hook of its configuration failed.
 pub const HOOK_FAILED: &str = "Problem executing scripts";
+
+/// A message that is longer is cut.
+const MOST_TEXT: usize = 4096;
 
 /// One `E:`, `W:` or `N:` message, its continuation lines joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +36,15 @@ pub fn messages(stderr: &str) -> Vec<Message> {
         let found =
             prefixes.iter().find_map(|(prefix, is_error)| Some((line.strip_prefix(prefix)?, *is_error)));
         if let Some((text, is_error)) = found {
-            let text = text.trim_end().to_string();
+            let text = cut(text.trim_end().to_string(), MOST_TEXT);
             messages.push(Message { is_error, is_warning: line.starts_with('W'), text });
             open = true;
         } else if let Some(last) = messages.last_mut().filter(|_| open && line.starts_with("  ")) {
-            last.text.push(' ');
-            last.text.push_str(line.trim());
+            // What decides stands at the beginning.
+            if last.text.len() < MOST_TEXT {
+                last.text.push(' ');
+                last.text.push_str(line.trim());
+            }
         } else {
             open = false;
         }

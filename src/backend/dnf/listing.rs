@@ -1,7 +1,7 @@
 //! Reading what dnf lists: pending updates, the table of a transaction, advisories.
 
 use super::ENV;
-use crate::backend::rpm::{listed_name, update};
+use crate::backend::rpm::{listed_name, update, with_obsoleting, without_replaced};
 use crate::outcome::{Extra, HeldBack, Listing, Update};
 use crate::process::Invocation;
 
@@ -36,15 +36,7 @@ pub fn pending(stdout: &str) -> Listing {
             None => {}
         }
     }
-    // A package can obsolete an older one of its own name: that is an update like any other.
-    obsoleted.retain(|name| !obsoleting.iter().any(|new| new.name == *name));
-    updates.retain(|update| !obsoleted.contains(&update.name));
-    for new in obsoleting {
-        if !updates.iter().any(|update| update.name == new.name) {
-            updates.push(new);
-        }
-    }
-    Listing { updates, ..Listing::default() }
+    Listing { updates: with_obsoleting(updates, obsoleting, obsoleted), ..Listing::default() }
 }
 
 /// What the rows below a headline of a transaction's table are.
@@ -121,10 +113,7 @@ pub fn transaction(stdout: &str) -> Listing {
         }
         row.clear();
     }
-    // The oldest of several kernels goes where a new one comes: that is an update.
-    let comes = |name: &String| listing.updates.iter().any(|update| update.name == *name);
-    listing.removals.retain(|(name, _)| !comes(name));
-    listing
+    without_replaced(listing)
 }
 
 /// The advisories that what is pending would settle, of every kind.

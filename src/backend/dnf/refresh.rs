@@ -5,7 +5,7 @@ use super::words::classify;
 use crate::backend::librepo::{known, reason_class};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::process::Finished;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
 /// of was refreshed.
@@ -54,6 +54,7 @@ fn refreshed(line: &str) -> Option<&str> {
 /// ```
 fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found: Vec<(String, Failure)> = Vec::new();
+    let mut ignored: Vec<&str> = Vec::new();
     let mut reasons: Vec<&str> = Vec::new();
     for line in finished.stderr.lines().chain(finished.stdout.lines()) {
         if let Some(reason) = line.strip_prefix("  - ") {
@@ -72,14 +73,16 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
             let file = rest.split('\'').next().unwrap_or(rest);
             found.push((file.to_string(), Failure::new(Class::Config, line.trim_start_matches("Warning: "))));
         } else if let Some(ids) = line.strip_prefix("Ignoring repositories: ") {
-            for id in ids.split(", ").map(str::trim) {
-                if !found.iter().any(|(known, _)| known == id) {
-                    let text = format!("{id}: dnf ignored it and gave no reason");
-                    found.push((id.to_string(), Failure::new(Class::Fetch, text)));
-                }
-            }
+            ignored.extend(ids.split(", ").map(str::trim));
         } else if line.starts_with("Errors during downloading metadata for repository ") {
             reasons.clear();
+        }
+    }
+    let mut known: HashSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
+    for id in ignored {
+        if known.insert(id.to_string()) {
+            let text = format!("{id}: dnf ignored it and gave no reason");
+            found.push((id.to_string(), Failure::new(Class::Fetch, text)));
         }
     }
     found

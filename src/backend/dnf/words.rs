@@ -1,9 +1,11 @@
 //! Reading dnf's and rpm's error lines.
 
-use crate::backend::librepo::{KEYS, has, is_space, known, reason_class};
-use crate::outcome::{Class, Failure};
+use crate::backend::librepo::{KEYS, decisive, has, is_space, known, reason_class};
+use crate::outcome::{Class, Failure, cut};
 use crate::process::{End, Finished};
 
+/// A message that is longer is cut.
+const MOST_TEXT: usize = 4096;
 /// dnf check-update: updates are pending.
 const UPDATES_PENDING: i32 = 100;
 /// The first of many lines that explain why nothing can be installed.
@@ -72,16 +74,19 @@ fn failure(finished: &Finished) -> Option<Failure> {
     // The lines below belong to it: `Error: Transaction test error:`, `Error: ` and ` Problem: ...`.
     let more: Vec<_> = lines.by_ref().take_while(|line| line.starts_with(' ')).collect();
     let text = std::iter::once(first).chain(more).collect::<Vec<_>>().join(" ");
-    let text = text.trim_start_matches("Error: ").trim_start_matches("RPM: error: ");
+    // What decides stands at the beginning.
+    let text = &cut(text.trim_start_matches("Error: ").trim_start_matches("RPM: error: ").into(), MOST_TEXT);
     if text.starts_with("Error downloading packages") && !began {
         return Some(download(text, finished));
     }
     let metadata = text.starts_with("Failed to download metadata for repo");
     if metadata {
         let reasons = stderr.lines().filter_map(|line| line.strip_prefix("  - "));
-        let classes = reasons.map(|reason| Failure::new(reason_class(reason), format!("{text}: {reason}")));
         let of_line = Failure::new(reason_class(text), text);
-        return Some(classes.fold(of_line, known));
+        return Some(match decisive(text, reasons) {
+            Some(failure) => known(of_line, failure),
+            None => of_line,
+        });
     }
     let class = match class_of(text, began) {
         Class::Other if !began => reason_class(text),
@@ -107,8 +112,7 @@ fn download(text: &str, finished: &Finished) -> Failure {
         let rest = line.strip_prefix("[MIRROR] ").or_else(|| line.strip_prefix("[FAILED] "))?;
         Some(rest.split_once(": ")?.1)
     });
-    let failures = reasons.map(|reason| Failure::new(reason_class(reason), format!("{text}: {reason}")));
-    let failure = failures.reduce(known).unwrap_or_else(|| Failure::new(reason_class(text), text));
+    let failure = decisive(text, reasons).unwrap_or_else(|| Failure::new(reason_class(text), text));
     match failure.class {
         Class::Other => Failure { class: Class::Fetch, ..failure },
         _ => failure,

@@ -1,7 +1,7 @@
 //! Reading dnf5's and rpm's error lines.
 
 use super::install_began;
-use crate::backend::librepo::{KEYS, has, is_space, known, reason_class};
+use crate::backend::librepo::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Finished};
 
@@ -138,8 +138,10 @@ fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
 fn fetch(text: &str, finished: &Finished) -> Failure {
     let of_text = Failure::new(reason_class(text), text);
     let reasons = finished.stderr.lines().filter_map(|line| line.strip_prefix(">>> "));
-    let failures = reasons.map(|reason| Failure::new(reason_class(reason), format!("{text}: {reason}")));
-    let failure = failures.fold(of_text, known);
+    let failure = match decisive(text, reasons) {
+        Some(failure) => known(of_text, failure),
+        None => of_text,
+    };
     match (failure.class, class_of(text)) {
         (Class::Other, Class::Other) => Failure { class: Class::Fetch, ..failure },
         (Class::Other, class) => Failure { class, ..failure },

@@ -1,6 +1,6 @@
 //! Reading what yum lists: pending updates, the table of a transaction, repositories.
 
-use crate::backend::rpm::{listed_name, update};
+use crate::backend::rpm::{listed_name, update, with_obsoleting, without_replaced};
 use crate::outcome::{Extra, HeldBack, Listing, Update};
 
 /// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the
@@ -47,15 +47,7 @@ pub fn pending(stdout: &str) -> Listing {
             updates.push(update(name, arch, version, source));
         }
     }
-    // A package can obsolete an older one of its own name: that is an update like any other.
-    obsoleted.retain(|name| !obsoleting.iter().any(|new| new.name == *name));
-    updates.retain(|update| !obsoleted.contains(&update.name));
-    for new in obsoleting {
-        if !updates.iter().any(|update| update.name == new.name) {
-            updates.push(new);
-        }
-    }
-    Listing { updates, ..Listing::default() }
+    Listing { updates: with_obsoleting(updates, obsoleting, obsoleted), ..Listing::default() }
 }
 
 fn is_name(word: &str) -> bool {
@@ -129,10 +121,7 @@ pub fn transaction(stdout: &str) -> Listing {
         }
         row.clear();
     }
-    // The oldest of several kernels goes where a new one comes: that is an update.
-    let comes = |name: &String| listing.updates.iter().any(|update| update.name == *name);
-    listing.removals.retain(|(name, _)| !comes(name));
-    listing
+    without_replaced(listing)
 }
 
 /// `    1:tb-world-2.0-1.noarch from base`, the epoch only where there is one.
@@ -208,7 +197,8 @@ pub fn repositories(stdout: &str) -> Vec<Repository> {
                 let (urls, more) = value.rsplit_once(" (").unwrap_or((value, ""));
                 let named = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
                 repository.urls.extend(named.map(str::to_owned));
-                repository.more += more.split(' ').next().and_then(|more| more.parse().ok()).unwrap_or(0);
+                let more = more.split(' ').next().and_then(|more| more.parse().ok()).unwrap_or(0);
+                repository.more = repository.more.saturating_add(more);
             }
             "Repo-mirrors" | "Repo-metalink" => {
                 repository.mirrors.get_or_insert_with(String::new).push_str(value.trim());
@@ -258,5 +248,7 @@ mod tests {
         assert_eq!((found[0].is_on, found[0].has_index), (Some(true), false));
         assert_eq!(found[0].urls, ["http://a/", "http://b/"]);
         assert_eq!((found[1].is_on, found[1].has_index, found[1].more), (None, true, 9));
+        let line = format!("Repo-baseurl : http://c/ ({} more)\n", usize::MAX);
+        assert_eq!(repositories(&format!("Repo-id      : m\n{line}{line}"))[0].more, usize::MAX);
     }
 }

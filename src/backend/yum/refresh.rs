@@ -15,11 +15,20 @@ pub fn judge(finished: &Finished) -> Refreshed {
     let all = repositories(&finished.stdout);
     let off: BTreeSet<_> = all.iter().filter(|one| one.is_on.is_none()).map(|one| one.id.as_str()).collect();
     let errors = errors(&finished.stderr);
+    let addresses: usize = all.iter().map(|one| one.urls.len() + 1).sum();
+    if addresses.saturating_mul(errors.len()) > MOST_WORK {
+        let text = "yum named more repositories and errors than there can be";
+        return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
+    }
+    let parts = parts(&errors);
+    let nobodys = errors.iter().filter(|(url, _)| !all.iter().any(|other| is_of(other, url)));
+    let nobodys = nobodys.map(told).reduce(known);
     for one in all.iter().filter(|one| one.is_on.is_some()) {
         if one.is_on == Some(false) && off.contains(one.id.as_str()) {
             continue;
         }
-        let failure = failure_of(one, &all, &errors);
+        let is_fresh = one.is_on == Some(true) && one.has_index && !kept_old(one, &parts);
+        let failure = (!is_fresh).then(|| failure_of(one, &errors, &nobodys));
         sources.insert(one_line(&one.id), failure);
     }
     for (id, failure) in finished.stderr.lines().filter_map(named) {
@@ -51,41 +60,40 @@ pub fn judge(finished: &Finished) -> Refreshed {
 pub fn pending(finished: &Finished) -> Listing {
     let mut listing = listing::pending(&finished.stdout);
     let sources = judge(finished).sources;
-    let failed = |id: &String| sources.iter().any(|source| source.id == *id && source.error.is_some());
-    listing.updates.retain(|update| !update.source.as_ref().is_some_and(failed));
+    let failed = sources.into_iter().filter(|source| source.error.is_some()).map(|source| source.id);
+    let failed: BTreeSet<_> = failed.collect();
+    listing.updates.retain(|update| !update.source.as_ref().is_some_and(|id| failed.contains(id)));
     listing
 }
 
-/// Why a repository was not refreshed; `None` when it was.
-fn failure_of(one: &Repository, all: &[Repository], errors: &[(&str, &str)]) -> Option<Failure> {
-    let is_on = one.is_on == Some(true);
-    if is_on && one.has_index && !kept_old(one, errors) {
-        return None;
-    }
-    let told = |(url, text): &(&str, &str)| {
-        let text = format!("{url}: {text}");
-        Failure::new(reason_class(&text), format!("{}: {text}", one.id))
-    };
-    let reasons = || errors.iter().filter(|(url, _)| is_of(one, url)).map(told).reduce(known);
+/// Each repository is compared with each error: more of that would take minutes, and is nothing that
+/// yum says of a machine.
+const MOST_WORK: usize = 4_000_000;
+
+fn told((url, text): &(&str, &str)) -> Failure {
+    let text = format!("{url}: {text}");
+    Failure::new(reason_class(&text), text)
+}
+
+/// Why a repository was not refreshed, by the errors of its own addresses, or by `nobodys`.
+fn failure_of(one: &Repository, errors: &[(&str, &str)], nobodys: &Option<Failure>) -> Failure {
+    let reasons = errors.iter().filter(|(url, _)| is_of(one, url)).map(told).reduce(known);
     // The mirrors of a repository that is off are not named: what is nobody else's may be its own.
-    let others = || {
-        let nobodys = errors.iter().filter(|(url, _)| !all.iter().any(|other| is_of(other, url)));
-        nobodys.filter(|_| one.mirrors.is_some()).map(told).reduce(known)
-    };
-    Some(reasons().or_else(others).unwrap_or_else(|| match (&one.urls[..], &one.mirrors) {
-        ([], None) => {
+    let others = || nobodys.clone().filter(|_| one.mirrors.is_some());
+    match (reasons.or_else(others), &one.urls[..], &one.mirrors) {
+        (Some(failure), ..) => Failure::new(failure.class, format!("{}: {}", one.id, failure.message)),
+        (None, [], None) => {
             Failure::new(Class::Config, format!("Cannot find a valid baseurl for repo: {}", one.id))
         }
         _ => Failure::new(
             Class::Other,
             format!("{}: yum left it out without a word, as it does where a disk is full", one.id),
         ),
-    }))
+    }
 }
 
-/// Whether a file of the new index could be had from no mirror: yum then keeps the old index. Each
-/// mirror that has failed has a line.
-fn kept_old(one: &Repository, errors: &[(&str, &str)]) -> bool {
+/// The addresses of which a part of an index could not be had, by that part.
+fn parts<'a>(errors: &[(&'a str, &str)]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
     let mut failed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (url, _) in errors {
         if let Some((_, file)) = url.rsplit_once("/repodata/") {
@@ -93,11 +101,17 @@ fn kept_old(one: &Repository, errors: &[(&str, &str)]) -> bool {
         }
     }
     failed.remove("repomd.xml");
+    failed
+}
+
+/// Whether a file of the new index could be had from no mirror: yum then keeps the old index. Each
+/// mirror that has failed has a line.
+fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
     let all_failed = |urls: &BTreeSet<&str>| {
         let own = one.urls.iter().filter(|own| urls.iter().any(|url| is_below(own, url))).count();
-        own > 0 && own == one.urls.len() && urls.len() >= own + one.more
+        own > 0 && own == one.urls.len() && urls.len() >= own.saturating_add(one.more)
     };
-    failed.values().any(all_failed)
+    parts.values().any(all_failed)
 }
 
 /// Whether a file of an index is that of the repository at this address, and not of one further down.
@@ -169,7 +183,8 @@ mod tests {
     fn an_index_is_old_only_when_every_mirror_failed_to_give_a_part_of_it() {
         let part = |host: &str| format!("http://{host}/repodata/abc-primary.sqlite.bz2");
         let (a, b, c) = (part("a"), part("b"), part("c"));
-        let errors = |urls: &[&'static str]| urls.iter().map(|url| (*url, "[Errno 14]")).collect::<Vec<_>>();
+        let errors =
+            |urls: &[&'static str]| parts(&urls.iter().map(|url| (*url, "[Errno 14]")).collect::<Vec<_>>());
         let leak = |text: &String| -> &'static str { Box::leak(text.clone().into_boxed_str()) };
         let (a, b, c) = (leak(&a), leak(&b), leak(&c));
         assert!(!kept_old(&repository(&["http://a/"], 2), &errors(&[a, b])));

@@ -106,8 +106,11 @@ fn failure(finished: &Finished) -> Option<Failure> {
         let list = stderr.lines().skip_while(|line| !line.starts_with("Could not retrieve mirrorlist "));
         let reasons =
             list.take(2).skip(1).chain(stderr.lines().filter_map(address).map(|(_, reason)| reason));
-        let reason = reasons.map(|reason| Failure::new(reason_class(reason), format!("{text}: {reason}")));
-        return Some(reason.reduce(known).unwrap_or_else(|| Failure::new(Class::Config, text)));
+        let reason = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known);
+        return Some(match reason {
+            Some(reason) => Failure::new(reason.class, format!("{text}: {}", reason.message)),
+            None => Failure::new(Class::Config, text),
+        });
     }
     if let Some(line) = finished.stdout.lines().find(|line| line.starts_with("ERROR with transaction check"))
     {
@@ -137,9 +140,12 @@ fn fetch(text: String, finished: &Finished) -> Failure {
     let head = text.split(':').next().unwrap_or(&text);
     let failures = finished.stderr.lines().filter_map(address).map(|(url, reason)| {
         let reason = format!("{url}: {reason}");
-        Failure::new(reason_class(&reason), format!("{head}: {reason}"))
+        Failure::new(reason_class(&reason), reason)
     });
-    let failure = failures.reduce(known).unwrap_or_else(|| Failure::new(reason_class(&text), &text));
+    let failure = match failures.reduce(known) {
+        Some(reason) => Failure::new(reason.class, format!("{head}: {}", reason.message)),
+        None => Failure::new(reason_class(&text), &text),
+    };
     match failure.class {
         Class::Other => Failure { class: Class::Fetch, ..failure },
         _ => failure,
