@@ -18,6 +18,9 @@ mod locks;
 mod machine;
 #[path = "../e2e/manager.rs"]
 mod manager;
+mod metrics;
+mod readers;
+mod rendered;
 #[path = "../e2e/repo.rs"]
 mod repo;
 #[path = "../e2e/report.rs"]
@@ -38,6 +41,7 @@ mod crash;
 mod dice;
 mod disk;
 mod flood;
+mod hostile;
 mod root;
 mod scope;
 mod ssh;

@@ -1,0 +1,97 @@
+//! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
+
+use linux_patch::backend::Backend;
+use linux_patch::outcome::{Failure, HeldBack, Listing, RefreshOutcome, is_printable};
+use linux_patch::process::Finished;
+use std::path::Path;
+
+/// Words of a manager in what we say: one printable line that is not too long.
+fn check_message(failure: &Failure) {
+    let message = &failure.message;
+    assert!(message.chars().all(is_printable), "{message:?}");
+    assert!(message.chars().count() <= 1003, "{} characters", message.chars().count());
+}
+
+/// A list that is used names packages that can be passed on, and holds nothing that cannot be printed.
+fn check_listing(listing: Listing) {
+    match listing.checked() {
+        Err(failure) => check_message(&failure),
+        Ok(listing) => {
+            let is_safe = |name: &str| {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:~@^%".contains(&byte);
+                !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+            };
+            for held in &listing.held_back {
+                assert!(is_safe(&held.name), "{held:?}");
+                for text in held.installed.iter().chain(&held.candidate).chain([&held.reason]) {
+                    assert!(text.chars().all(is_printable), "{text:?}");
+                }
+            }
+            for update in &listing.updates {
+                let texts = update.source.iter().chain([&update.candidate]);
+                assert!(texts.clone().all(|text| text.chars().all(is_printable)), "{update:?}");
+            }
+            for change in listing.as_changes() {
+                assert!(is_safe(&change.name), "{change:?}");
+                let versions = change.from.iter().chain(&change.to);
+                assert!(versions.clone().all(|text| text.chars().all(is_printable)), "{change:?}");
+            }
+        }
+    }
+}
+
+/// Gives the words to every reader of a backend.
+pub fn read_all(backend: &Backend, finished: &Finished) {
+    let failure = (backend.classify)(finished);
+    let judged = (backend.judge)(finished);
+    assert_eq!(judged.error.is_none(), judged.outcome == RefreshOutcome::Fresh);
+    let failed = judged.sources.iter().filter(|source| source.error.is_some()).count();
+    match judged.outcome {
+        RefreshOutcome::Fresh => {
+            assert!(failure.is_none() && failed == 0 && !judged.sources.is_empty(), "{judged:?}");
+        }
+        RefreshOutcome::Partial => assert!(judged.sources.len() > failed, "{judged:?}"),
+        RefreshOutcome::Failed => {}
+    }
+    let of_sources = judged.sources.iter().filter_map(|source| source.error.as_ref());
+    failure.iter().chain(&judged.error).chain(of_sources).for_each(check_message);
+    assert!(judged.sources.iter().all(|source| source.id.chars().all(is_printable)), "{judged:?}");
+    let listings = [(backend.pending_of_refresh)(finished), (backend.plan_of_download)(finished)];
+    listings.into_iter().flatten().for_each(check_listing);
+    check_listing((backend.parse_pending)(&finished.stdout));
+    check_listing((backend.parse_list)(&finished.stdout));
+    if let Some((_, parse)) = backend.newer {
+        let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
+        check_listing(Listing { updates, ..Listing::default() });
+    }
+    if let Some((_, parse)) = backend.audit {
+        parse(&finished.stdout, &[("tb-hello", "2.0-r0")]).iter().for_each(check_message);
+    }
+    for (_, add) in backend.completions {
+        check_listing(add(&finished.stdout, (backend.parse_list)(&finished.stdout)));
+    }
+    assert!((backend.notes)(finished).iter().all(|note| note.chars().all(is_printable)));
+    if let Some(private) = backend.private {
+        let unreadable = (private.unreadable)(finished);
+        unreadable.iter().filter_map(|source| source.error.as_ref()).for_each(check_message);
+        let config = (private.make_config)(&finished.stdout, Path::new("/x"));
+        assert!(config.lines().all(|line| !line.starts_with("Server") || line == "Server = file:///x"));
+    }
+    let origins = (backend.parse_origins)(&finished.stdout);
+    let mut sources = origins.values().flatten().map(|origin| &origin.source);
+    assert!(sources.all(|source| source.chars().all(is_printable)), "{origins:?}");
+    let places = (backend.parse_places)(backend.usual_places(), &finished.stdout);
+    (backend.parse_installed)(&finished.stdout, &places);
+    (backend.install_began)(finished);
+    (backend.asks_to_run_again)(finished);
+    (backend.ended_well)(finished);
+    for line in finished.status.lines().chain(finished.stdout.lines()) {
+        (backend.progress)(line);
+        let name = (backend.plain_name)(line);
+        assert!(line.starts_with(name), "{line:?}");
+        if (backend.is_package_name)(line) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:@".contains(&byte);
+            assert!(!line.starts_with('-') && line.bytes().all(plain), "{line:?}");
+        }
+    }
+}
