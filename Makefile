@@ -23,7 +23,7 @@ need = missing=; for name in $(1); do \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 \
 	    apt-get install -qq -y --no-install-recommends --no-remove $$missing; }
 
-.PHONY: build run test test-newer newer-root faults bench completions install
+.PHONY: build run test test-newer newer-root faults fuzz mutants bench completions install
 
 build:
 	@$(call need,$(BUILD_NEEDS))
@@ -68,6 +68,28 @@ test-newer: newer-root
 faults:
 	@$(call need,$(FAULTS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
+
+# Random input for what reads states, managers' words and command lines: each target so long, from the
+# recorded outputs on. cargo-fuzz asks the compiler for what only a nightly has, or one told to
+# behave like it. Nothing here is unsafe code, so that no sanitizer is needed.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= state words arguments
+fuzz:
+	@$(call need,$(BUILD_NEEDS) g++)
+	@$(CARGO) fuzz --version || { echo "cargo-fuzz is needed: cargo install cargo-fuzz"; exit 1; }
+	fuzz/seeds.sh
+	for target in $(FUZZ_TARGETS); do \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -O --sanitizer none $$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 || exit 1; \
+	done
+
+# Changes the code in one place at a time and looks whether a test fails; hours. First what needs no
+# run of the program, then what is left.
+mutants:
+	@$(call need,$(TEST_NEEDS))
+	@$(CARGO) mutants --version || { echo "cargo-mutants is needed: cargo install cargo-mutants"; exit 1; }
+	-$(CARGO) mutants --jobs 1 -o target -- --locked --lib --test recorded --test state
+	$(CARGO) mutants --jobs 1 -o target --iterate -- --locked --lib --test recorded --test state --test cli
 
 # status beside check_apt, refresh beside apt-get update, and the size of the program.
 bench:
