@@ -141,7 +141,8 @@ fn stands_beside_others(name: &str) -> bool {
 /// The older versions that an install which was cut off left in the package database, as rpm
 /// takes them as arguments.
 pub fn leftovers(installed: &Installed) -> Vec<String> {
-    let packages = installed.iter().filter(|(_, package)| package.is_broken);
+    // Never an option, whatever the database says.
+    let packages = installed.iter().filter(|(name, package)| package.is_broken && is_package_name(name));
     let named = packages.flat_map(|(name, package)| {
         let plain = plain_name(name);
         package.leftovers.iter().map(move |version| {
@@ -204,6 +205,9 @@ mod tests {
         assert!(installed["a"].is_broken);
         assert_eq!(installed["a"].leftovers, ["1-1"]);
         assert!(installed["kernel"].leftovers.is_empty());
+        assert_eq!(leftovers(&installed), ["a-1-1.noarch"]);
+        let named_as_option = text.replace("a\tnoarch", "--root=.\tnoarch");
+        assert!(leftovers(&parse_installed(&named_as_option)).is_empty());
         assert_eq!(installed["a"].version, "2-1");
         assert!(!installed["kernel"].is_broken);
         assert_eq!(installed["kernel"].version, "5.14-9");
