@@ -214,7 +214,11 @@ impl Report {
         match written {
             Ok(()) if !self.is_refusal() => self.exit,
             Ok(()) => self.finish(Format::Text, false),
-            Err(error) => Report::refused(self.command, format!("{error:#}")).finish(Format::Text, false),
+            // Who reads JSON or a plugin's line then gets it where it would have been without a file.
+            Err(error) => {
+                let here = if format == Format::Openmetrics { Format::Text } else { format };
+                Report::refused(self.command, format!("{error:#}")).finish(here, false)
+            }
         }
     }
 

@@ -103,6 +103,11 @@ fn bad_lists() -> Vec<Vec<String>> {
             add(&[order, verb]);
             add(&[verb, &format!("--{order}")]);
         }
+        for option in ["--warning", "--critical", "--alert"] {
+            add(&["status", option, order]);
+        }
+        add(&["status", "--alert", &format!("security={order}")]);
+        add(&["status", "--output", &format!("/nonexistent/{order}/x")]);
         for option in ["--wait", "--reboot-delay", "--exclude"] {
             add(&["apply", option, order]);
         }
