@@ -10,9 +10,10 @@ mod rendered;
 
 use linux_patch::backend::{Backend, MANAGERS, by_name};
 use linux_patch::exit_code::ExitCode;
+use linux_patch::lock::Lock;
 use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::process::{End, Finished};
-use linux_patch::state::{Attempt, Loaded, State, judge, parse};
+use linux_patch::state::{Attempt, FILE, Loaded, State, judge, load, parse};
 use linux_patch::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -331,6 +332,78 @@ fn exactly_at_max_age_is_fresh_and_a_second_more_is_not() {
     assert_eq!(judge(&loaded, at(NOW), 86400, false).code, ExitCode::Fresh);
     assert_eq!(judge(&loaded, at(NOW + 1), 86400, false).code, ExitCode::Stale);
     assert_eq!(judge(&loaded, at(NOW - 86401), 86400, false).code, ExitCode::Unknown);
+}
+
+/// A state as text, made so large by spaces.
+fn padded(length: usize) -> Vec<u8> {
+    let mut bytes = full().to_string().into_bytes();
+    bytes.resize(length, b' ');
+    bytes
+}
+
+#[test]
+fn the_largest_state_is_read_and_one_byte_more_is_not() {
+    const MOST: usize = 16 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    for (length, is_read) in [(MOST, true), (MOST + 1, false)] {
+        assert_eq!(matches!(parse(&padded(length)), Loaded::Good(_)), is_read, "{length} bytes");
+        std::fs::write(dir.path().join(FILE), padded(length)).unwrap();
+        assert_eq!(matches!(load(dir.path()), Loaded::Good(_)), is_read, "{length} bytes in a file");
+    }
+}
+
+#[test]
+fn a_state_that_could_not_be_read_is_not_written() {
+    const MOST: usize = 16 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let mut state = good(&full()).unwrap();
+    state.manager = Some(String::new());
+    state.save(&lock).unwrap();
+    let empty = std::fs::read(dir.path().join(FILE)).unwrap().len();
+    state.manager = Some("x".repeat(MOST - empty));
+    state.save(&lock).unwrap();
+    assert!(matches!(load(dir.path()), Loaded::Good(_)));
+    state.manager = Some("y".repeat(MOST - empty + 1));
+    assert!(format!("{:#}", state.save(&lock).unwrap_err()).contains("could not be read"));
+    let Loaded::Good(kept) = load(dir.path()) else { panic!("the old state is gone") };
+    assert!(kept.manager.unwrap().starts_with('x'));
+}
+
+#[test]
+fn only_version_1_is_a_state_and_only_a_larger_one_is_newer() {
+    for (version, expected) in
+        [("0", "Corrupt"), ("1", "Good"), ("2", "Newer"), ("-1", "Corrupt"), ("1.5", "Corrupt")]
+    {
+        let found = format!("{:?}", parse(format!("{{\"version\":{version}}}").as_bytes()));
+        assert!(found.starts_with(expected), "{version}: {found}");
+    }
+}
+
+#[test]
+fn a_state_without_an_attempt_is_judged_by_what_else_it_holds() {
+    let outcome = |words: &str| {
+        let Loaded::Good(state) = parse(format!("{{\"version\":1{words}}}").as_bytes()) else {
+            panic!("{words}")
+        };
+        state.last_outcome()
+    };
+    assert_eq!(outcome(""), None);
+    assert_eq!(outcome(",\"last_update_success\":true"), Some(RefreshOutcome::Fresh));
+    assert_eq!(outcome(",\"last_cache_update\":\"2026-05-27T13:00:00Z\""), Some(RefreshOutcome::Failed));
+    assert_eq!(
+        outcome(",\"last_update_error\":{\"class\":\"fetch\",\"message\":\"x\"}"),
+        Some(RefreshOutcome::Failed)
+    );
+}
+
+#[test]
+fn counters_stop_where_readers_of_numbers_do() {
+    let mut value = full();
+    value["counters"]["apply_total"] = json!(u64::MAX);
+    value["counters"]["refresh_total"] = json!((1u64 << 53) - 1);
+    let counters = good(&value).unwrap().counters;
+    assert_eq!((counters.apply_total, counters.refresh_total), (1 << 53, (1 << 53) - 1));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use crate::machine::{ago, boot_id, cut_off, fail, fresh_state, hold_lock};
 use crate::world::{Ran, World};
+use linux_patch::fs::newest_change;
+use linux_patch::time::Time;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -179,6 +181,33 @@ fn a_count_from_before_packages_changed_is_marked_as_outdated() {
     assert_eq!((&doc["pending"]["outdated"], &doc["exit_code"]), (&json!(true), &json!(0)));
     let text = status_of(&state, "").stdout;
     assert!(text.lines().next().unwrap().contains("outdated"), "{text}");
+}
+
+#[test]
+fn without_fingerprints_the_times_of_files_decide_to_the_second() {
+    let manager = linux_patch::backend::MANAGERS
+        .iter()
+        .find(|backend| {
+            [backend.package_databases, backend.source_config].iter().all(|of| newest_change(of).is_some())
+        })
+        .expect("this system has a package manager");
+    let written = |files: &[&str]| newest_change(files).unwrap();
+    let at = |seconds: i64| json!(Time::from_unix(seconds).unwrap().to_string());
+    for (later, outdated) in [(-1, true), (0, false), (1, false)] {
+        let state = change(fresh_state(0), |state| {
+            state["manager"] = json!(manager.name);
+            state["pending"]["database"] = json!(null);
+            state["pending"]["as_of"] = at(written(manager.package_databases) + later);
+        });
+        let doc = status_of(&state, "--format json --max-age 9y").json();
+        assert_eq!(doc["pending"]["outdated"], outdated, "{later}: {doc}");
+        let state = change(fresh_state(0), |state| {
+            state["manager"] = json!(manager.name);
+            state["source_config"] = json!(null);
+            state["last_attempt"]["started_at"] = at(written(manager.source_config) + later);
+        });
+        assert_eq!(status_of(&state, "--max-age 9y").code, i32::from(outdated), "{later}");
+    }
 }
 
 #[test]
