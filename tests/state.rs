@@ -3,6 +3,8 @@
 #[allow(dead_code)] // Its own tests run with those of faults.
 #[path = "faults/metrics.rs"]
 mod metrics;
+#[path = "faults/plain.rs"]
+mod plain;
 #[path = "faults/readers.rs"]
 mod readers;
 #[path = "faults/rendered.rs"]
@@ -395,6 +397,16 @@ fn a_state_without_an_attempt_is_judged_by_what_else_it_holds() {
         outcome(",\"last_update_error\":{\"class\":\"fetch\",\"message\":\"x\"}"),
         Some(RefreshOutcome::Failed)
     );
+}
+
+#[test]
+fn an_unknown_number_survives_a_rewrite_to_its_last_digit() {
+    let mut value = full();
+    // Found by fuzzing: read in a hurry this is a neighbour of what it was.
+    value["later"] = serde_json::from_str("18446333333333333333333333333333333333333333333.333").unwrap();
+    let once = serde_json::to_value(good(&value).unwrap()).unwrap();
+    let twice = serde_json::to_value(good(&once).unwrap()).unwrap();
+    assert_eq!((once["later"].to_string(), &once), (value["later"].to_string(), &twice));
 }
 
 #[test]

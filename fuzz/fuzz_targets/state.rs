@@ -5,6 +5,8 @@
 #[path = "../../tests/faults/metrics.rs"]
 #[allow(dead_code)]
 mod metrics;
+#[path = "../../tests/faults/plain.rs"]
+mod plain;
 #[path = "../../tests/faults/rendered.rs"]
 mod rendered;
 

@@ -5,6 +5,8 @@
 
 #![no_main]
 
+#[path = "../../tests/faults/plain.rs"]
+mod plain;
 #[path = "../../tests/faults/readers.rs"]
 mod readers;
 

@@ -19,6 +19,7 @@ mod machine;
 #[path = "../e2e/manager.rs"]
 mod manager;
 mod metrics;
+mod plain;
 mod readers;
 mod rendered;
 #[path = "../e2e/repo.rs"]

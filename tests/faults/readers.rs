@@ -1,14 +1,15 @@
 //! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
 
+use crate::plain::is_plain;
 use linux_patch::backend::Backend;
-use linux_patch::outcome::{Failure, HeldBack, Listing, RefreshOutcome, is_printable};
+use linux_patch::outcome::{Failure, HeldBack, Listing, RefreshOutcome};
 use linux_patch::process::Finished;
 use std::path::Path;
 
 /// Words of a manager in what we say: one printable line that is not too long.
 fn check_message(failure: &Failure) {
     let message = &failure.message;
-    assert!(message.chars().all(is_printable), "{message:?}");
+    assert!(message.chars().all(is_plain), "{message:?}");
     assert!(message.chars().count() <= 1003, "{} characters", message.chars().count());
 }
 
@@ -24,17 +25,17 @@ fn check_listing(listing: Listing) {
             for held in &listing.held_back {
                 assert!(is_safe(&held.name), "{held:?}");
                 for text in held.installed.iter().chain(&held.candidate).chain([&held.reason]) {
-                    assert!(text.chars().all(is_printable), "{text:?}");
+                    assert!(text.chars().all(is_plain), "{text:?}");
                 }
             }
             for update in &listing.updates {
                 let texts = update.source.iter().chain([&update.candidate]);
-                assert!(texts.clone().all(|text| text.chars().all(is_printable)), "{update:?}");
+                assert!(texts.clone().all(|text| text.chars().all(is_plain)), "{update:?}");
             }
             for change in listing.as_changes() {
                 assert!(is_safe(&change.name), "{change:?}");
                 let versions = change.from.iter().chain(&change.to);
-                assert!(versions.clone().all(|text| text.chars().all(is_printable)), "{change:?}");
+                assert!(versions.clone().all(|text| text.chars().all(is_plain)), "{change:?}");
             }
         }
     }
@@ -55,7 +56,7 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     }
     let of_sources = judged.sources.iter().filter_map(|source| source.error.as_ref());
     failure.iter().chain(&judged.error).chain(of_sources).for_each(check_message);
-    assert!(judged.sources.iter().all(|source| source.id.chars().all(is_printable)), "{judged:?}");
+    assert!(judged.sources.iter().all(|source| source.id.chars().all(is_plain)), "{judged:?}");
     let listings = [(backend.pending_of_refresh)(finished), (backend.plan_of_download)(finished)];
     listings.into_iter().flatten().for_each(check_listing);
     check_listing((backend.parse_pending)(&finished.stdout));
@@ -79,7 +80,7 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     }
     let origins = (backend.parse_origins)(&finished.stdout);
     let mut sources = origins.values().flatten().map(|origin| &origin.source);
-    assert!(sources.all(|source| source.chars().all(is_printable)), "{origins:?}");
+    assert!(sources.all(|source| source.chars().all(is_plain)), "{origins:?}");
     let places = (backend.parse_places)(backend.usual_places(), &finished.stdout);
     (backend.parse_installed)(&finished.stdout, &places);
     (backend.install_began)(finished);

@@ -1,9 +1,10 @@
 //! A state of any bytes, in every form of the result, and what must hold of each.
 
 use crate::metrics;
+use crate::plain::is_plain;
 use linux_patch::cli::Format;
 use linux_patch::exit_code::ExitCode;
-use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, is_printable};
+use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::report::{Detail, Report};
 use linux_patch::state::{Attempt, Loaded, judge, parse};
 use linux_patch::time::Time;
@@ -24,15 +25,15 @@ pub fn check(bytes: &[u8]) -> Option<(String, Vec<metrics::Sample>)> {
     let render = |format| report.render(format, false);
 
     let text = render(Format::Text)?;
-    assert!(text.lines().all(|line| line.chars().all(is_printable)), "{text:?}");
+    assert!(text.lines().all(|line| line.chars().all(is_plain)), "{text:?}");
     let json = render(Format::Json)?;
-    assert!(json.trim_end_matches('\n').chars().all(is_printable), "{json:?}");
+    assert!(json.trim_end_matches('\n').chars().all(is_plain), "{json:?}");
     let doc: serde_json::Value = serde_json::from_str(&json).expect("one document");
     assert_eq!(doc["exit_code"], report.exit.code());
 
     let nagios = render(Format::Nagios)?;
     let line = nagios.strip_suffix('\n').expect("a whole line");
-    assert!(line.chars().all(is_printable), "{line:?}");
+    assert!(line.chars().all(is_plain), "{line:?}");
     assert!(line.starts_with(&format!("PATCH {}: ", report.exit.plugin_word())), "{line}");
     assert_eq!(line.matches('|').count(), 1, "{line}");
     assert!(line.chars().count() < 8000, "{} characters", line.chars().count());
