@@ -20,7 +20,6 @@ use linux_patch::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Duration;
 
 const NOW: i64 = 1_800_000_000;
