@@ -71,7 +71,7 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     for (_, add) in backend.completions {
         check_listing(add(&finished.stdout, (backend.parse_list)(&finished.stdout)));
     }
-    assert!((backend.notes)(finished).iter().all(|note| note.chars().all(is_printable)));
+    assert!((backend.notes)(finished).iter().all(|note| note.chars().all(is_plain)));
     if let Some(private) = backend.private {
         let unreadable = (private.unreadable)(finished);
         unreadable.iter().filter_map(|source| source.error.as_ref()).for_each(check_message);
