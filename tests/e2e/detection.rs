@@ -117,8 +117,16 @@ fn none_at_all_is_refused_naming_what_was_looked_for() {
 
 #[test]
 fn a_link_to_another_manager_is_that_manager() {
-    let choice = Choice::of(&["dnf-3"]);
+    // Fedora since 41: all of them are dnf 5.
+    let choice = Choice::of(&["dnf5"]).os("ID=fedora\n").database_of("dnf5");
+    choice.sandbox.sh("ln -s dnf5 /opt/fakes/dnf; ln -s dnf5 /opt/fakes/yum");
+    for args in [&[][..], &["--manager", "dnf"], &["--manager", "yum"], &["--manager", "dnf5"]] {
+        choice.drives(args, "dnf5", "dnf5");
+    }
+    // RHEL 8 and later.
+    let choice = Choice::of(&["dnf-3"]).os("ID=\"rhel\"\n").database_of("dnf");
     choice.sandbox.sh("ln -s dnf-3 /opt/fakes/dnf; ln -s dnf-3 /opt/fakes/yum");
-    choice.drives(&[], "dnf", "dnf");
-    choice.drives(&["--manager", "dnf"], "dnf", "dnf");
+    for args in [&[][..], &["--manager", "dnf"], &["--manager", "yum"]] {
+        choice.drives(args, "dnf", "dnf");
+    }
 }
