@@ -621,7 +621,7 @@ fn an_update_without_end_is_never_fresh_and_its_state_can_be_read() {
     assert_eq!(world.json("refresh")["exit_code"], 2);
     world.on(
         "update",
-        "perl -e 'print \"Hit:1 http://h s InRelease\\n\"; print STDERR \"W: x\\n\" for 1..2500'",
+        "perl -e 'print \"Hit:1 http://h s InRelease\\n\"; print STDERR \"W: x\\n\" for 1..12000'",
     );
     assert_ne!(world.json("refresh")["exit_code"], 0);
     // More updates than a state can hold.
