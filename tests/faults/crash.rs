@@ -142,11 +142,15 @@ fn attack(verb: &str, prepare: fn(&World), quick: usize) {
         assert!(logs <= 2 * (moments.len() + 1), "{moment}: {logs} logs");
     });
     let tally = tally.into_inner().unwrap();
-    let count = tries.iter().map(Vec::len).sum();
+    let count: usize = tries.iter().map(Vec::len).sum();
     println!("{verb}, over {whole:?}: {tally:?}");
     tried(count, &format!("kills of `{verb}` at random moments"));
     let phases: &[&str] = if verb == "apply" { &["refresh", "download", "install"] } else { &["unchanged"] };
-    assert!(phases.iter().all(|phase| tally.contains_key(*phase)), "the kills miss a phase: {tally:?}");
+    // A few kills may all miss a short phase, hundreds do not.
+    let is_hit = |phase: &&&str| tally.contains_key(**phase);
+    let hit = phases.iter().filter(is_hit).count();
+    let wanted = if count < 100 { 1 } else { phases.len() };
+    assert!(hit >= wanted, "the kills miss a phase: {tally:?}");
 }
 
 #[test]
