@@ -173,6 +173,8 @@ fn rpms_own_lock_is_waited_for() {
     let running = root.start(&["apply"]);
     root.sandbox()
         .wait_until("rpm meets the lock", || root.sandbox().log().contains("create transaction lock"));
+    // Time enough to see who holds it.
+    std::thread::sleep(Duration::from_secs(3));
     root.sandbox().signal(pid, "KILL");
     holder.wait();
     let applied = running.report();
