@@ -91,8 +91,8 @@ mutants:
 	-$(CARGO) mutants --jobs 1 -o target -- --locked --lib --test recorded --test state
 	$(CARGO) mutants --jobs 1 -o target --iterate -- --locked --lib --test recorded --test state --test cli
 
-# status beside check_apt, refresh beside apt-get update, and the size of the program.
-bench:
+# status beside check_apt, refresh beside what each manager itself takes for it, and the size.
+bench: newer-root
 	@$(call need,$(BENCH_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) bench --locked --bench side_by_side
 

@@ -12,6 +12,8 @@ mod apt;
 mod deb;
 #[path = "../tests/e2e/dnf.rs"]
 mod dnf;
+#[path = "../tests/e2e/dnf5.rs"]
+mod dnf5;
 #[path = "../tests/e2e/holder.rs"]
 mod holder;
 #[path = "../tests/e2e/locks.rs"]
@@ -32,6 +34,8 @@ mod sandbox;
 mod server;
 #[path = "../tests/e2e/vault.rs"]
 mod vault;
+#[path = "../tests/e2e/zypper.rs"]
+mod zypper;
 
 use manager::{Manager, Repository, package};
 use sandbox::Sandbox;
@@ -106,6 +110,8 @@ fn main() {
 
     refresh_beside::<apt::Apt>("apt-get update", 15, 4);
     refresh_beside::<dnf::Dnf>("dnf check-update --refresh", 15, 2);
+    refresh_beside::<dnf5::Dnf5>("dnf5 check-upgrade --refresh", 15, 4);
+    refresh_beside::<zypper::Zypper>("zypper --non-interactive refresh", 15, 4);
     refresh_beside::<pacman::Pacman>("pacman -Sy", 15, 10);
 
     let memory = sandbox.sh("/usr/bin/time -f %M linux-patch status 2>&1 >/dev/null");
