@@ -13,6 +13,9 @@ NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
 NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
 FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container
+# Beyond these, one line for each of the pieces of contrib.
+INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
+  systemd-container
 BENCH_NEEDS = $(TEST_NEEDS) monitoring-plugins-basic time
 
 # Installs the packages that are not there yet; a machine that has them all needs no network. No
@@ -23,7 +26,7 @@ need = missing=; for name in $(1); do \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 \
 	    apt-get install -qq -y --no-install-recommends --no-remove $$missing; }
 
-.PHONY: build run test test-newer newer-root faults fuzz mutants bench completions install
+.PHONY: build run test test-newer newer-root faults integrations fuzz mutants bench completions install
 
 build:
 	@$(call need,$(BUILD_NEEDS))
@@ -68,6 +71,11 @@ test-newer: newer-root
 faults:
 	@$(call need,$(FAULTS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
+
+# The units, configurations and packages of contrib in the real programs they are for.
+integrations:
+	@$(call need,$(INTEGRATIONS_NEEDS))
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked --test integrations -- --include-ignored
 
 # Random input for what reads states, managers' words and command lines: each target so long, from the
 # recorded outputs on. cargo-fuzz asks the compiler for what only a nightly has, or one told to

@@ -1,0 +1,28 @@
+//! What linux-patch plugs into, for real: the units, configurations and packages of `contrib` are
+//! loaded and run by the programs they are for, in throw-away roots. Tests that need packages which
+//! `make test` does not install are ignored there, and run by `make integrations`.
+
+#![allow(dead_code)] // The harnesses of the other tests have more than is needed here.
+
+#[path = "../e2e/apt.rs"]
+mod apt;
+#[path = "../e2e/bench.rs"]
+mod bench;
+#[path = "../e2e/deb.rs"]
+mod deb;
+#[path = "../e2e/holder.rs"]
+mod holder;
+#[path = "../e2e/locks.rs"]
+mod locks;
+#[path = "../e2e/manager.rs"]
+mod manager;
+#[path = "../e2e/repo.rs"]
+mod repo;
+#[path = "../e2e/report.rs"]
+mod report;
+#[path = "../e2e/sandbox.rs"]
+mod sandbox;
+#[path = "../e2e/server.rs"]
+mod server;
+#[path = "../e2e/vault.rs"]
+mod vault;
