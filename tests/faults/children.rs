@@ -98,7 +98,9 @@ fn a_signal_ends_whatever_may_be_ended() {
             (&json!(2), &json!("interrupted")),
             "{what}: {doc}"
         );
-        assert!(started.elapsed() < Duration::from_secs(8), "{what}: {:?}", started.elapsed());
+        // One that was only stopped goes on, and ends at the first signal, without the grace.
+        let most = if script.contains("STOP") && !script.contains("setsid") { 4500 } else { 8000 };
+        assert!(started.elapsed() < Duration::from_millis(most), "{what}: {:?}", started.elapsed());
         assert_eq!(world.count("install"), 0, "{what}");
     });
     tried(tries.len(), "managers ended by a signal");
@@ -208,24 +210,24 @@ fn a_manager_that_prints_without_end_takes_bounded_memory() {
 fn output_that_is_no_text_in_every_phase() {
     let outputs = [
         "printf 'Hit:1 http://a s InRelease'",
-        "head -c 15000000 /dev/urandom",
-        "head -c 15000000 /dev/zero",
-        "head -c 15000000 /dev/zero | tr '\\0' '\\377'",
-        "head -c 15000000 /dev/zero | tr '\\0' '\\r'",
+        "head -c 4000000 /dev/urandom",
+        "head -c 4000000 /dev/zero",
+        "head -c 4000000 /dev/zero | tr '\\0' '\\377'",
+        "head -c 4000000 /dev/zero | tr '\\0' '\\r'",
         "printf '\\033]0;title\\007\\033[2J\\033[31mE: red\\n'; exit 100",
         "printf '\\355\\240\\200 \\300\\200 \\370\\210\\200\\200\\200\\n'; exit 100",
         "yes '://a@b/' | tr -d '\\n' | head -c 15000000; exit 100",
         "printf 'E: '; yes 'x://u:p@' | tr -d '\\n' | head -c 8000000; exit 100",
-        "yes 'E: Failed to fetch http://a/x  404' | head -c 8000000; exit 100",
+        "yes 'E: Failed to fetch http://a/x  404' | head -c 2000000; exit 100",
         "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo \"Hit:$i http://h$i s InRelease\"; done",
         "perl -e 'print \"Hit:$_ http://h$_ s InRelease\\n\" for 1..100000'",
-        "perl -e 'print \"Inst p$_ [1] (2 x [all])\\n\" for 1..200000'",
+        "perl -e 'print \"Inst p$_ [1] (2 x [all])\\n\" for 1..50000'",
         "perl -e 'print \"Err:$_ http://h$_ s InRelease\\n  404  Not Found\\n\" for 1..20000'; exit 100",
-        "perl -e 'print \"p$_\\tall\\t1\\tii \\n\" for 1..200000'",
+        "perl -e 'print \"p$_\\tall\\t1\\tii \\n\" for 1..50000'",
     ];
     let verbs = ["update", "simulate", "download", "install", "dpkg-query", "apt-cache"];
     let tries: Vec<_> = verbs.iter().flat_map(|verb| outputs.map(|output| (*verb, output))).collect();
-    let tries = Dice::new("no text").some_of(tries, share(6, usize::MAX));
+    let tries = Dice::new("no text").some_of(tries, share(6, 45));
     in_parallel(&tries, |(verb, output)| {
         for stream in ["", ">&2"] {
             let what = format!("{verb}: {output} {stream}");
@@ -234,7 +236,11 @@ fn output_that_is_no_text_in_every_phase() {
             link.unwrap();
             world.on(verb, &format!("({output}) {stream}"));
             for args in ["refresh", "apply", "refresh"] {
-                let ran = world.run(&format!("{args} --verbose --format json"));
+                // To a file: a pipe that is full loses what comes, from the middle of a character on.
+                let mut command = world.command(&format!("{args} --verbose --format json"));
+                command.stderr(std::fs::File::create(world.path("stderr")).unwrap());
+                let ran = Ran::of(command);
+                let ran = Ran { stderr: world.read("stderr"), ..ran };
                 let doc = assert_sane(&world, &ran, &what);
                 assert!(doc["exit_code"].as_i64().unwrap() < 3, "{what}: {doc}");
                 // Some seconds, many times over for a machine with much else to do.

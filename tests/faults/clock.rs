@@ -104,7 +104,7 @@ fn a_clock_that_was_set_between_runs() {
                 code,
                 if *shift > 0 {
                     3
-                } else if *shift < -DAY {
+                } else if *shift <= -DAY {
                     1
                 } else {
                     0

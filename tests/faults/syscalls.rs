@@ -156,8 +156,9 @@ fn age_of(state: &Value) -> i64 {
 fn assert_mended(world: &World, scene: &Scene, moment: &str) {
     world.on("update", "echo 'Hit:1 http://a s InRelease'; touch $world/refreshed");
     let verb = scene.args.split(' ').next().unwrap();
-    let doc = world.json(verb);
-    assert_eq!(doc["exit_code"], 0, "{moment}: {doc}");
+    let ran = world.run(&format!("{verb} --format json"));
+    assert_eq!(ran.json()["exit_code"], 0, "{moment}: {}", ran.stdout);
+    assert!(!ran.stderr.contains("not remembered"), "{moment}: {}", ran.stderr);
     let state = assert_sound(world, moment).unwrap();
     let files = world.state_files();
     assert!(!files.iter().any(|name| name.ends_with(".new") || name.ends_with(".unsaved")), "{files:?}");
