@@ -112,14 +112,9 @@ pub struct Applied {
 }
 
 impl Report {
-    /// A report of a run that took place, with what can be seen of the system now.
-    pub fn new(
-        command: &'static str,
-        exit: ExitCode,
-        reason: String,
-        loaded: Loaded,
-        max_age: Duration,
-    ) -> Self {
+    /// A report of what is remembered and can be seen of the system now; the exit code is that of
+    /// the verdict on the index.
+    pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
         let verdict = status::verdict(&loaded, max_age);
         let state = match loaded {
             Loaded::Good(state) => Some(state),
@@ -128,8 +123,8 @@ impl Report {
         let seen = state.as_deref();
         Report {
             command,
-            exit,
-            reason: cut(one_line(&reason), MOST_WORDS),
+            exit: verdict.code,
+            reason: cut(one_line(&verdict.reason), MOST_WORDS),
             verdict,
             now: Time::now(),
             max_age: max_age.as_secs() as i64,
@@ -141,6 +136,18 @@ impl Report {
             state,
             detail: Detail::default(),
         }
+    }
+
+    /// A report of a run that took place, with an exit code and a reason of its own.
+    pub fn new(
+        command: &'static str,
+        exit: ExitCode,
+        reason: String,
+        loaded: Loaded,
+        max_age: Duration,
+    ) -> Self {
+        let reason = cut(one_line(&reason), MOST_WORDS);
+        Report { exit, reason, ..Report::of_state(command, loaded, max_age) }
     }
 
     /// A report of a run that could not start: exit code 3.

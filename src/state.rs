@@ -289,7 +289,11 @@ fn read(path: &Path) -> Loaded {
     let mut bytes = Vec::new();
     // Should it be a named pipe, it must not keep us waiting for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
-    let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    let read = file.and_then(|file| {
+        // In one read, where it is a file.
+        bytes.reserve(file.metadata()?.len().min(MOST_BYTES) as usize + 1);
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
+    });
     match read {
         // Where anybody can write, anybody can say that all is well.
         Ok(_) => match path.parent().and_then(distrust) {

@@ -32,10 +32,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         }
         loaded = load(&global.state_dir);
     }
-    let verdict = verdict(&loaded, max_age);
-    let mut report = Report::new("status", verdict.code, verdict.reason, loaded, max_age);
+    let mut report = Report::of_state("status", loaded, max_age);
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
-    if report.critical_age.is_some_and(|most| verdict.age.is_some_and(|age| age > most)) {
+    if report.critical_age.is_some_and(|most| report.verdict.age.is_some_and(|age| age > most)) {
         report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
     }
     for alert in &args.alert {
