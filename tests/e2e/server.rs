@@ -45,6 +45,8 @@ pub enum Fault {
     Flip,
     /// Send this many bytes a second.
     Trickle(usize),
+    /// Answer as ever, so many milliseconds later: a mirror that is not next door.
+    Late(u64),
 }
 
 type Rule = (String, Fault);
@@ -240,6 +242,7 @@ impl Shared {
                 return None;
             }
             Some(Fault::Status(code)) => return head(stream, code, 0, ""),
+            Some(Fault::Late(time)) => thread::sleep(Duration::from_millis(time)),
             _ => (),
         }
         let found = {
