@@ -3,6 +3,8 @@
 use crate::backend::Kernels;
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Invocation, Limits, ask};
+use crate::time::{Time, seconds_since_boot};
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -13,21 +15,66 @@ pub fn boot_id() -> String {
     id.trim().to_string()
 }
 
+/// The start of this system: that of the machine, or of the container that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// What tells it from every other.
+    pub id: String,
+    /// When it was, in seconds since 1970 by the clock as it is set now.
+    pub at: i64,
+}
+
+impl Start {
+    /// Whether what was installed then came after it. What comes after `now` was installed by a clock
+    /// that was wrong, perhaps long before: a restart would change nothing about that.
+    pub fn is_before(&self, installed: i64, now: i64) -> bool {
+        installed > self.at && installed <= now
+    }
+}
+
+/// The last start. In a container the machine started long before; the first process, which a
+/// container has of its own, with it.
+pub fn start() -> Start {
+    let stat = std::fs::read_to_string("/proc/1/stat").unwrap_or_default();
+    let ticks = ticks_at_start(&stat).unwrap_or(0);
+    let machine = Time::now().unix() - seconds_since_boot();
+    Start { id: format!("{} {ticks}", boot_id()), at: machine.saturating_add(ticks / TICKS_PER_SECOND) }
+}
+
+/// Which proc_pid_stat(5) counts in, on every processor that Rust knows.
+const TICKS_PER_SECOND: i64 = 100;
+
+/// When a process started, counted from the start of the machine. Its name, in parentheses, can hold
+/// anything.
+fn ticks_at_start(stat: &str) -> Option<i64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The lines of the files `*.conf` in these directories.
+pub fn named_in(directories: &[&str]) -> HashSet<String> {
+    let entries = directories.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let files = paths.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == "conf"));
+    let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
+    texts.flat_map(|text| text.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>()).collect()
+}
+
 /// Whether the distribution left one of its flag files: the price of a stat.
 pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
 /// Whether a restart is required: a flag file, or a kernel that is newer than the running one and
-/// was installed since the machine started. One that was there before was not chosen at the start,
+/// was installed since the start. One that was there before was not chosen at the start,
 /// and would not be by another: asking again would never end. Where `modules` names a directory,
 /// also when those of the running kernel had to make room.
-pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>) -> bool {
+pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, since: i64) -> bool {
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
     is_flagged(flags)
-        || newer_kernel(Path::new(kernels.dir), kernels.prefix, running, boot_time())
-        || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, boot_time()))
+        || newer_kernel(Path::new(kernels.dir), kernels.prefix, running, since)
+        || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
 /// Whether the running kernel's modules are gone and those of another were put there since the
@@ -52,14 +99,6 @@ fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: i64) -> bool {
 fn numbers(release: &str) -> Vec<u64> {
     let words = release.split(['.', '-', '+', '~', '_']);
     words.map_while(|word| word.parse().ok()).collect()
-}
-
-/// When the machine started, in seconds since 1970; the distant future when that is unknown, so
-/// that no kernel seems newer.
-fn boot_time() -> i64 {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = stat.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|time| time.trim().parse().ok()).unwrap_or(i64::MAX)
 }
 
 /// Asks shutdown(8), found on PATH, for a restart after `delay`, rounded up to whole minutes.
@@ -97,6 +136,34 @@ mod tests {
         assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-13-cloud-amd64", 0));
         assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.2.0", 0));
         assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", i64::MAX));
+    }
+
+    #[test]
+    fn only_what_was_installed_since_the_start_counts() {
+        let start = Start { id: String::new(), at: 100 };
+        let counts = |installed| start.is_before(installed, 200);
+        assert_eq!([99, 100, 101, 200, 201].map(counts), [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn the_start_is_that_of_the_first_process() {
+        let stat = "1 (a) R 1 (b) S 0 1 1 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 1 0 4711 9 9 184467 1\n";
+        assert_eq!(ticks_at_start(stat), Some(4711));
+        for cut in ["", "1 (init", "1 (init) S 0 1"] {
+            assert_eq!(ticks_at_start(cut), None, "{cut}");
+        }
+        let start = start();
+        assert!(start.at <= Time::now().unix() && start.id.starts_with(&boot_id()), "{start:?}");
+    }
+
+    #[test]
+    fn the_administrators_own_names_are_read_line_by_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.conf"), "tb-a \ntb-b\n").unwrap();
+        std::fs::write(dir.path().join("b.conf.old"), "tb-c\n").unwrap();
+        std::fs::create_dir(dir.path().join("d.conf")).unwrap();
+        let named = named_in(&[dir.path().to_str().unwrap(), "/none"]);
+        assert_eq!(named, HashSet::from(["tb-a".to_string(), "tb-b".to_string()]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod locks;
 mod private;
+mod restart;
 
 use crate::backend::{Backend, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
@@ -39,6 +40,8 @@ pub struct Session {
     /// What others did to an index in an unusual place cannot be seen.
     pub counts_anew: bool,
     places: OnceCell<Places>,
+    /// What the last list of installed packages said of those that require a restart.
+    restart_seen: RefCell<Option<restart::Seen>>,
     /// Where the manager's private index is, for one that has it.
     private_dir: Option<PathBuf>,
 }
@@ -77,6 +80,7 @@ impl Session {
             committed: false,
             counts_anew: false,
             places: OnceCell::new(),
+            restart_seen: RefCell::new(None),
             private_dir: private::dir(backend, global),
         }
     }
@@ -229,6 +233,7 @@ impl Session {
     /// When the manager cannot list them.
     pub fn installed(&self) -> Result<Installed, Failure> {
         let places = self.places();
+        let basis = self.restart_basis();
         let finished = self.ask(&(self.backend.list_installed)(places))?;
         let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
         // Where the database is not where we look for it nothing can be told.
@@ -245,6 +250,7 @@ impl Session {
             };
             installed = installed.into_iter().map(tidy).collect();
         }
+        self.note_for_restart(basis, &installed);
         Ok(installed)
     }
 
@@ -461,13 +467,6 @@ impl Session {
             }
         }
         Ok(listing)
-    }
-
-    /// Remembers whether a restart is required, and in which boot that was so.
-    pub fn look_for_restart(&self, state: &mut State) {
-        let Backend { reboot_flags, kernels, kernel_modules, .. } = self.backend;
-        state.reboot_required = reboot::is_required(reboot_flags, kernels, *kernel_modules);
-        state.reboot_boot_id = Some(reboot::boot_id());
     }
 }
 

@@ -53,6 +53,8 @@ pub struct State {
     pub reboot_required: bool,
     /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found.
     pub reboot_boot_id: Option<String>,
+    /// The packages that required it; `None` where the manager names none that could.
+    pub reboot_packages: Option<RebootPackages>,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
     /// The applies.
@@ -71,6 +73,21 @@ pub struct BootMoment {
     pub boot_id: String,
     /// Seconds since its start, those of a suspended machine included.
     pub seconds: i64,
+}
+
+/// Packages that require a restart, because they were installed since the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RebootPackages {
+    /// Their names.
+    pub names: Vec<String>,
+    /// The start of the machine or the container since which that is so.
+    pub start: String,
+    /// Fingerprint of what decides about it.
+    pub basis: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// One refresh.

@@ -82,6 +82,7 @@ mod tests {
             is_broken: false,
             leftovers: Vec::new(),
             is_held: false,
+            installed_at: None,
         };
         packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()
     }

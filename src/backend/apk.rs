@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Kernels, Plan};
+use super::{Backend, Installed, Kernels, Plan, RebootPackages};
 use crate::process::Invocation;
 
 /// The row of the table.
@@ -21,6 +21,7 @@ pub const BACKEND: Backend = Backend {
     waits_for_lock: |_| false,
     lock_by_existence: None,
     reboot_flags: &[],
+    reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefix: "" },
     kernel_modules: None,

@@ -4,7 +4,7 @@ mod listing;
 mod update;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan};
+use super::{Backend, Kernels, Places, Plan, RebootPackages};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub const BACKEND: Backend = Backend {
     waits_for_lock: |_| false,
     lock_by_existence: None,
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
+    reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
     kernel_modules: None,
     // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.

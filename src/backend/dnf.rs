@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Plan, rpm};
+use super::{Backend, Kernels, Plan, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -34,6 +34,22 @@ pub const BACKEND: Backend = Backend {
     lock_by_existence: None,
     // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
+    // Those of its needs-restarting, a plugin; with the directory that this reads.
+    reboot_packages: RebootPackages {
+        names: &[
+            "kernel",
+            "kernel-core",
+            "kernel-rt",
+            "glibc",
+            "linux-firmware",
+            "systemd",
+            "dbus",
+            "dbus-broker",
+            "dbus-daemon",
+            "microcode_ctl",
+        ],
+        directories: &["/etc/dnf/plugins/needs-restarting.d"],
+    },
     kernels: Kernels::IN_BOOT,
     kernel_modules: None,
     // None: what was cut off shows as duplicates in the package database.

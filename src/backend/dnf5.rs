@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Plan, rpm};
+use super::{Backend, Kernels, Plan, RebootPackages, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -37,8 +37,30 @@ pub const BACKEND: Backend = Backend {
     pid_files: &[],
     waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
     lock_by_existence: None,
-    // dnf5 knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
+    // Those of its needs-restarting, a plugin; it also asks the advisories of the packages.
+    reboot_packages: RebootPackages {
+        names: &[
+            "kernel",
+            "kernel-core",
+            "kernel-PAE",
+            "kernel-rt",
+            "kernel-smp",
+            "kernel-xen",
+            "linux-firmware",
+            "microcode_ctl",
+            "dbus",
+            "glibc",
+            "hal",
+            "systemd",
+            "udev",
+            "gnutls",
+            "openssl-libs",
+            "dbus-broker",
+            "dbus-daemon",
+        ],
+        directories: &[],
+    },
     kernels: Kernels::IN_BOOT,
     kernel_modules: None,
     // None: what was cut off shows as duplicates in the package database.

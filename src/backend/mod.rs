@@ -50,6 +50,8 @@ pub struct Backend {
     pub lock_by_existence: Option<&'static str>,
     /// Files whose existence says that a restart is required.
     pub reboot_flags: &'static [&'static str],
+    /// Packages that were put to use at the start, and in new versions are only by another.
+    pub reboot_packages: RebootPackages,
     /// Where the names of installed kernels tell their versions.
     pub kernels: Kernels,
     /// Where the running kernel's modules lie in a directory of its release, if an update of the
@@ -176,6 +178,20 @@ impl Kernels {
     pub const IN_BOOT: Kernels = Kernels { dir: "/boot", prefix: "vmlinuz-" };
 }
 
+/// Packages that require a restart once they were installed since the last.
+#[derive(Debug)]
+pub struct RebootPackages {
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// Directories in which the administrator names more of them, one a line of a file `*.conf`.
+    pub directories: &'static [&'static str],
+}
+
+impl RebootPackages {
+    /// None, or the manager looks after that itself.
+    pub const NONE: RebootPackages = RebootPackages { names: &[], directories: &[] };
+}
+
 /// A directory of our own, below the state directory, that a manager takes for that of its package
 /// database: a link leads to the packages of the system, the index in it is ours.
 #[derive(Debug)]
@@ -276,6 +292,8 @@ pub struct InstalledPackage {
     pub leftovers: Vec<String>,
     /// Whether the administrator holds it.
     pub is_held: bool,
+    /// When it was installed, in seconds since 1970, where the list tells.
+    pub installed_at: Option<i64>,
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.

@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan, Private};
+use super::{Backend, Kernels, Places, Plan, Private, RebootPackages};
 use crate::process::{Finished, Invocation};
 use std::path::Path;
 
@@ -22,6 +22,7 @@ pub const BACKEND: Backend = Backend {
     waits_for_lock: |_| false,
     lock_by_existence: Some("db.lck"),
     reboot_flags: &[],
+    reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
     kernel_modules: Some("/usr/lib/modules"),
     journal: ("", |_| false),

@@ -116,6 +116,7 @@ pub fn parse_installed(stdout: &str) -> Installed {
             is_broken,
             leftovers: Vec::new(),
             is_held: false,
+            installed_at: time.trim().parse().ok(),
         };
         let before = installed.insert(key.clone(), package);
         if let (Some(before), Some(now)) = (before, installed.get_mut(&key)) {

@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Kernels, Places, Plan, rpm};
+use super::{Backend, Installed, Kernels, Places, Plan, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -23,6 +23,21 @@ pub const BACKEND: Backend = Backend {
     lock_by_existence: None,
     // yum knows none: a newer kernel counts.
     reboot_flags: &[],
+    // Those of needs-restarting in yum-utils.
+    reboot_packages: RebootPackages {
+        names: &[
+            "kernel",
+            "kernel-rt",
+            "glibc",
+            "linux-firmware",
+            "systemd",
+            "udev",
+            "openssl-libs",
+            "gnutls",
+            "dbus",
+        ],
+        directories: &[],
+    },
     kernels: Kernels::IN_BOOT,
     kernel_modules: None,
     // yum has one, which it also leaves behind where all went well and a signal came. What

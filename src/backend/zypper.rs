@@ -6,7 +6,7 @@ mod refresh;
 mod words;
 mod xml;
 
-use super::{Backend, Completion, Installed, Kernels, Places, Plan, Settings, rpm};
+use super::{Backend, Completion, Installed, Kernels, Places, Plan, RebootPackages, Settings, rpm};
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ pub const BACKEND: Backend = Backend {
     waits_for_lock: |_| false,
     lock_by_existence: None,
     reboot_flags: &["/run/reboot-needed"],
+    // libzypp knows them, and leaves the flag.
+    reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
     kernel_modules: None,
     // None: what was cut off shows as duplicates in the package database.

@@ -99,6 +99,48 @@ fn an_apply_refreshes_downloads_and_installs() {
 }
 
 #[test]
+fn a_package_that_only_a_restart_puts_to_use_requires_one() {
+    let now = chrono::Utc::now().timestamp();
+    let rows = [
+        ("glibc", now - 1, vec!["glibc"]),
+        ("glibc-common", now - 1, vec![]),
+        ("glibc", 5, vec![]),
+        // By a clock that was wrong: that it was installed so would still be true after a restart.
+        ("glibc", now + 86400, vec![]),
+    ];
+    for (name, installed_at, expected) in rows {
+        let world = World::of_yum();
+        let after = world.read("installed.after");
+        world.write("installed.after", &format!("{after}{name}\tx86_64\t0:1-1\t{installed_at}\n"));
+        let doc = run(&world, "refresh");
+        assert_eq!(world.state()["reboot_packages"]["names"], json!([]), "{doc}");
+        let doc = run(&world, "apply");
+        let state = world.state();
+        assert_eq!(state["reboot_packages"]["names"], json!(expected), "{name} {installed_at}: {doc}");
+        assert!(doc["reboot_required"] == true || expected.is_empty(), "{name} {installed_at}: {doc}");
+    }
+}
+
+#[test]
+fn a_restart_that_is_required_stays_required_though_the_clock_is_set() {
+    let world = World::of_yum();
+    let installed = world.read("installed");
+    let with = |at: i64| world.write("installed", &format!("{installed}glibc\tx86_64\t0:1-1\t{at}\n"));
+    with(chrono::Utc::now().timestamp() - 1);
+    run(&world, "refresh");
+    assert_eq!(world.state()["reboot_packages"]["names"], json!(["glibc"]));
+    // What the list says is the same; the clock says that the machine started after it.
+    with(5);
+    run(&world, "apply --dry-run");
+    assert_eq!(world.state()["reboot_packages"]["names"], json!(["glibc"]));
+    let mut state = world.state();
+    state["reboot_packages"]["start"] = json!("another");
+    world.write_state(&state);
+    run(&world, "apply --dry-run");
+    assert_eq!(world.state()["reboot_packages"]["names"], json!([]));
+}
+
+#[test]
 fn after_a_partial_refresh_the_rest_is_installed_without_the_stale_repository() {
     let world = World::of_yum();
     world.on("yum-refresh", &play("v-b-404"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::deb::{Deb, deb};
 use crate::locks;
-use crate::manager::{Manager, Package, Repository, noise};
+use crate::manager::{Manager, Package, Repository, noise, package};
 use crate::repo::Repo;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Server;
@@ -88,6 +88,11 @@ impl Manager for Apt {
 
     fn file_of(name: &str, version: &str) -> String {
         format!("/{name}_{version}")
+    }
+
+    /// There the packages say so themselves.
+    fn core(&self, version: &str) -> Package {
+        package("systemd", version).script("touch /run/reboot-required")
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {

@@ -43,5 +43,6 @@ mod dnf5_refresh;
 mod pacman_apply;
 mod pacman_locks;
 mod pacman_refresh;
+mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;

@@ -103,6 +103,10 @@ pub trait Manager: Sized {
     fn file_of(name: &str, version: &str) -> String {
         format!("/{name}-{version}")
     }
+    /// A package that is put to use by a restart alone.
+    fn core(&self, version: &str) -> Package {
+        package("systemd", version)
+    }
     /// Hold the lock that keeps this manager from refreshing and from installing until this much
     /// time has passed or the process, whose number in the root is returned too, is killed.
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32);

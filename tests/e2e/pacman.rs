@@ -450,6 +450,7 @@ impl Repository for PkgRepo {
 impl Manager for Pacman {
     const NAME: &'static str = "pacman";
     const LACKS: &'static [(&'static str, &'static str)] = &[
+        ("a_package_that_only_a_restart_puts_to_use_requires_one", "nothing on Arch says which packages do"),
         ("one_source_of_three_is_gone", WHOLE),
         ("one_source_of_three_is_overloaded", WHOLE),
         ("one_source_of_three_closes_its_connections", WHOLE),

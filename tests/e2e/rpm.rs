@@ -206,7 +206,7 @@ fn updateinfo(kind: &str, rpm: &Rpm) -> String {
 /// A root whose packages are rpm's; apt is there too, as on the machine.
 pub struct Root {
     pub sandbox: Sandbox,
-    manager: &'static str,
+    pub manager: &'static str,
 }
 
 impl Root {

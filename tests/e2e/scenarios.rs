@@ -616,6 +616,29 @@ fn everything_killed_in_mid_install_is_repaired_by_the_next_apply<M: Manager>() 
     stage.sandbox().runs_nothing();
 }
 
+fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let core = stage.manager.core("1.0");
+    let restarts = || stage.sandbox().read("/run/restarts").unwrap_or_default();
+    stage.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+    let applied = stage.patch(&["apply", "--reboot=if-needed"]);
+    applied.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/reboot_required", false);
+    assert_eq!(restarts(), "", "any package will do: {applied}");
+    stage.repos[0].publish(&[core.clone(), package("tb-hello", "3.0").needs(&core.name)]);
+    let applied = stage.patch(&["apply", "--reboot=if-needed"]);
+    applied.did_all::<M>(&[&format!("{} - 1.0", core.name), "tb-hello 2.0 3.0"]);
+    applied.says("/reboot_required", true).says("/reboot_scheduled", true);
+    assert!(restarts().starts_with("shutdown -r ") && restarts().lines().count() == 1, "{}", restarts());
+    stage.patch(&["status"]).exits(0).says("/reboot_required", true);
+    stage.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+    // After the restart: another boot, and what lies in /run is gone.
+    stage.sandbox().sh(
+        "rm -f /run/reboot-* && sed -i 's/\"reboot_boot_id\": *\"[^\"]*\"/\"reboot_boot_id\": \"another\"/' \
+         /var/lib/linux-patch/state.json && grep -q another /var/lib/linux-patch/state.json",
+    );
+    stage.patch(&["status"]).exits(0).says("/reboot_required", false);
+}
+
 /// Play a scenario; one that the manager lacks must fail with it.
 fn play<M: Manager>(name: &str, scenario: fn()) {
     let Some((_, why)) = M::LACKS.iter().find(|(lacked, _)| *lacked == name) else {
@@ -703,5 +726,6 @@ scenarios! {
         no_signal_stops_an_install,
         an_install_outlives_a_linux_patch_that_is_killed_outright,
         everything_killed_in_mid_install_is_repaired_by_the_next_apply,
+        a_package_that_only_a_restart_puts_to_use_requires_one,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::dnf::{all, installed, shell};
 use crate::locks;
-use crate::manager::{Manager, Package};
+use crate::manager::{Manager, Package, package};
 use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
@@ -51,8 +51,13 @@ impl Zypper {
 
     #[track_caller]
     pub fn with(installed: &[Rpm]) -> Zypper {
+        Zypper::over(Sandbox::new(), installed)
+    }
+
+    #[track_caller]
+    pub fn over(sandbox: Sandbox, installed: &[Rpm]) -> Zypper {
         // New versions refuse to work without a glibc.
-        let root = Root::new(&[shell().tag("Provides: glibc")]);
+        let root = Root::of("zypper", sandbox, &[shell().tag("Provides: glibc")]);
         root.sandbox.sh("rm -rf /etc/zypp /usr/etc/zypp /var/cache/zypp /var/lib/zypp /var/log/zypp; \
              mkdir -p /etc/zypp/repos.d /var/cache/zypp /var/log/zypp");
         root.sandbox.write_mode("/usr/local/lib/short-seconds.so", short_seconds(), 0o755);
@@ -144,6 +149,12 @@ impl Manager for Zypper {
 
     fn installed(&self) -> Vec<String> {
         installed(&self.root.sandbox)
+    }
+
+    /// In SUSE's packages a `Provides` says so, which only new versions know.
+    fn core(&self, version: &str) -> Package {
+        self.root.sandbox.write("/etc/zypp/needreboot.d/test", "systemd\n");
+        package("systemd", version)
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {

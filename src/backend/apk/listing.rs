@@ -157,6 +157,7 @@ pub fn parse_installed(text: &str) -> Installed {
                     is_broken: false,
                     leftovers: Vec::new(),
                     is_held: false,
+                    installed_at: None,
                 };
                 installed.insert(name.to_string(), package);
             }

@@ -192,6 +192,7 @@ pub fn parse_installed(stdout: &str, places: &Places) -> Installed {
             is_broken: state != Some('i') || error == Some('R'),
             leftovers: Vec::new(),
             is_held: wanted == Some('h'),
+            installed_at: None,
         };
         installed.insert(name, package);
     }

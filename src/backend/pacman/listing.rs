@@ -131,6 +131,7 @@ pub fn installed(stdout: &str) -> Installed {
             is_broken: false,
             leftovers: Vec::new(),
             is_held: false,
+            installed_at: None,
         };
         (name.to_string(), package)
     })

@@ -1,0 +1,120 @@
+//! Packages of rpm that only a restart puts to use.
+
+use std::time::Duration;
+
+use crate::dnf5;
+use crate::report::Report;
+use crate::rpm::{Root, Rpm, RpmRepo, one, rpm};
+use crate::sandbox::Sandbox;
+use crate::zypper::Zypper;
+
+/// As `linux-patch ARGS` after a restart: its first process has just begun, as that of a container.
+#[track_caller]
+fn restarted(root: &Root, args: &[&str]) -> Report {
+    let mut command = root.sandbox.command("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "linux-patch", "--format", "json"]);
+    command.args(["--manager", root.manager]).args(args);
+    root.sandbox.start(command).report()
+}
+
+/// What was installed is older than any start that comes.
+fn grow_older() {
+    std::thread::sleep(Duration::from_millis(2500));
+}
+
+/// Write down from now on how often rpm lists what is installed.
+fn spy(root: &Root) {
+    let body = "echo \"$*\" >>/run/calls; exec /usr/bin/rpm \"$@\"";
+    root.sandbox.write_script("/usr/local/bin/rpm", body);
+}
+
+fn calls(root: &Root) -> usize {
+    let text = root.sandbox.read("/run/calls").unwrap_or_default();
+    root.sandbox.sh("rm -f /run/calls");
+    text.lines().filter(|line| line.starts_with("-qa")).count()
+}
+
+#[track_caller]
+fn both(installed: &[Rpm], published: &[Rpm], play: fn(&Root, &RpmRepo)) {
+    let (root, repo) = one(installed, published);
+    play(&root, &repo);
+    let (root, repo) = dnf5::one(installed, published);
+    play(&root, &repo);
+}
+
+#[test]
+fn an_update_requires_a_restart_until_it_was_made() {
+    both(&[rpm("glibc", "1.0")], &[rpm("glibc", "2.0")], |root, _| {
+        grow_older();
+        restarted(root, &["refresh"]).exits(0).leaves_pending(&["glibc 1.0-1 2.0-1"]);
+        restarted(root, &["refresh"]).remembers("/reboot_required", false);
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["glibc 1.0-1 2.0-1"]).says("/reboot_required", true);
+        applied.remembers("/reboot_packages/names/0", "glibc");
+        grow_older();
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+        restarted(root, &["refresh"]).exits(0).remembers("/reboot_required", false);
+        restarted(root, &["status"]).says("/reboot_required", false);
+        let again = restarted(root, &["apply", "--reboot=if-needed"]);
+        again.applied(&[]).says("/reboot_required", false).says("/reboot_scheduled", false);
+    });
+}
+
+#[test]
+fn what_others_installed_is_found_by_the_next_refresh_and_looked_for_once() {
+    both(&[], &[rpm("tb-hello", "1.0")], |root, _| {
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        spy(root);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        assert_eq!(calls(root), 0, "nothing has changed");
+        root.install(&[rpm("dbus", "1.0")]);
+        calls(root);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+        assert_eq!(calls(root), 1);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+        assert_eq!(calls(root), 0);
+        // It is not there any more.
+        root.sandbox.sh("rpm -e dbus");
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+    });
+}
+
+#[test]
+fn packages_that_the_administrator_names_for_dnf_require_a_restart_too() {
+    let (root, repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0")]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).says("/reboot_required", false);
+    root.sandbox.write("/etc/dnf/plugins/needs-restarting.d/site.conf", "tb-other\ntb-hello\n");
+    root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+    repo.publish(&[rpm("tb-hello", "3.0")]);
+    root.patch(&["apply"]).applied(&["tb-hello 2.0-1 3.0-1"]).says("/reboot_required", true);
+}
+
+#[test]
+fn zypper_leaves_its_flag_for_packages_that_say_so_themselves() {
+    let root = Zypper::over(Sandbox::newer(), &[rpm("tb-hello", "1.0"), rpm("systemd", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("systemd", "2.0")]);
+    root.add_repo("test", &repo);
+    // Nothing but this: a name alone says nothing there.
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["systemd 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"]).says("/reboot_required", false);
+    repo.publish(&[rpm("tb-hello", "3.0").tag("Provides: installhint(reboot-needed)")]);
+    root.patch(&["apply"]).applied(&["tb-hello 2.0-1 3.0-1"]).says("/reboot_required", true);
+    assert_eq!(root.sandbox().run(&["zypper", "needs-rebooting"]).code, 102);
+}
+
+#[test]
+fn dnf5_says_the_same() {
+    for name in ["systemd", "gnutls", "tb-hello", "systemd-libs"] {
+        let (root, _repo) = dnf5::one(&[], &[rpm("tb-new", "1.0")]);
+        // It takes for the start when somebody first looked at the first process.
+        root.sandbox.sh("stat /proc/1");
+        grow_older();
+        root.install(&[rpm(name, "1.0")]);
+        let ours = root.patch(&["refresh"]);
+        let theirs = root.sandbox.run(&["dnf5", "needs-restarting"]);
+        assert!(theirs.stdout.contains("libraries or services"), "{theirs:?}");
+        ours.exits(0).remembers("/reboot_required", theirs.code == 1);
+        let expected = ["systemd", "gnutls"].contains(&name);
+        assert_eq!(theirs.code == 1, expected, "{name}: {theirs:?}");
+    }
+}
