@@ -46,6 +46,7 @@ pub enum Fault {
     /// Send this many bytes a second.
     Trickle(usize),
     /// Answer as ever, so many milliseconds later: a mirror that is not next door.
+    #[allow(dead_code)] // For the benchmark.
     Late(u64),
 }
 
