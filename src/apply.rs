@@ -108,7 +108,7 @@ impl Run<'_> {
         self.cut_off = self.state.apply.in_progress.clone();
         self.enter("repair");
         self.before = Some(self.session.installed()?);
-        if self.backend.repair_fetches {
+        if self.backend.quirks.repair_fetches {
             self.refresh()?;
             self.repair_with_fresh_index()?;
         } else {
@@ -222,8 +222,8 @@ impl Run<'_> {
         self.index_partial = refreshed.outcome == RefreshOutcome::Partial;
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),
-            (RefreshOutcome::Partial, Some(failure)) if self.backend.only_whole.is_some() => {
-                let why = self.backend.only_whole.unwrap_or_default();
+            (RefreshOutcome::Partial, Some(failure)) if self.backend.quirks.only_whole.is_some() => {
+                let why = self.backend.quirks.only_whole.unwrap_or_default();
                 Err(Failure::new(failure.class, format!("{}; nothing is installed: {why}", failure.message)))
             }
             (RefreshOutcome::Partial, Some(failure)) if !self.args.strict => {
@@ -264,7 +264,7 @@ impl Run<'_> {
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
             return Err(failure);
         }
-        if let Some(exact) = (self.backend.plan_of_download)(&downloaded) {
+        if let Some(exact) = (self.backend.quirks.plan_of_download)(&downloaded) {
             self.planned = self.session.with_installed(exact)?;
             for held in &self.planned.held_back {
                 warn!("{} stays as it is: {}", held.name, held.reason);
@@ -294,10 +294,10 @@ impl Run<'_> {
         let failure = self.backend.failure(&invocation, &finished);
         self.install_began |= failure.is_none() || (self.backend.install_began)(&finished);
         self.changed |= self.install_began;
-        for note in (self.backend.notes)(&finished) {
+        for note in (self.backend.quirks.notes)(&finished) {
             warn!("{note}");
         }
-        self.asked_to_run_again = failure.is_none() && (self.backend.asks_to_run_again)(&finished);
+        self.asked_to_run_again = failure.is_none() && (self.backend.quirks.asks_to_run_again)(&finished);
         failure.map_or(Ok(()), Err)
     }
 
@@ -320,7 +320,7 @@ impl Run<'_> {
 
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     fn conclude(mut self, result: Result<(), Failure>) -> Report {
-        self.selection.clean_up(self.lock.dir(), self.backend.selection_settings);
+        self.selection.clean_up(self.lock.dir(), self.backend.quirks.selection_settings);
         self.session.committed = true;
         let mut error = result.err();
         let mut warn_of = |failure: Failure| {

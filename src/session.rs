@@ -89,9 +89,9 @@ impl Session {
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
             let usual = self.backend.usual_places();
-            let answer = self.backend.locate.and_then(|locate| self.ask(&locate()).ok());
+            let answer = self.backend.quirks.locate.and_then(|locate| self.ask(&locate()).ok());
             match answer {
-                Some(answer) => (self.backend.parse_places)(usual, &answer.stdout),
+                Some(answer) => (self.backend.quirks.parse_places)(usual, &answer.stdout),
                 None => usual,
             }
         })
@@ -108,7 +108,7 @@ impl Session {
         invocation: &Invocation,
         limits: &Limits,
     ) -> Result<Finished, Failure> {
-        let limits = &Limits { waits: Some(self.backend.waits_for_lock), ..*limits };
+        let limits = &Limits { waits: Some(self.backend.quirks.waits_for_lock), ..*limits };
         // What nothing of ours may end, the end of a login session must not end either.
         if !limits.may_end() {
             scope::leave_session();
@@ -122,7 +122,7 @@ impl Session {
                 |error| Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program));
             let at_once = !limits.may_end();
             let capture = self.log.begin(invocation, at_once).map_err(could_not_run)?;
-            let progress = self.backend.progress;
+            let progress = self.backend.quirks.progress;
             let watch = &mut |glimpse: &Glimpse| phase.show(glimpse, progress);
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
@@ -160,7 +160,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list them, or there is no such list.
     pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
-        let (ask, parse) = self.backend.newer?;
+        let (ask, parse) = self.backend.quirks.newer?;
         Some(self.ask(&ask()).and_then(|finished| {
             let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
             Listing { updates, ..Listing::default() }.checked()
@@ -183,7 +183,7 @@ impl Session {
     /// When it cannot be asked.
     pub fn told_more(&self, mut listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
         let mut answer = String::new();
-        for (ask, add) in self.backend.completions {
+        for (ask, add) in self.backend.quirks.completions {
             if let Some(question) = ask(plan, &listing, &answer) {
                 answer = self.ask(&question)?.stdout;
                 listing = add(&answer, listing);
@@ -200,7 +200,7 @@ impl Session {
         let mut listing = listing.checked()?;
         let lacks = listing.updates.iter().any(|update| update.installed.is_none())
             || listing.held_back.iter().any(|held| held.installed.is_none());
-        if self.backend.lists_installed || !lacks {
+        if self.backend.quirks.lists_installed || !lacks {
             return Ok(listing);
         }
         let installed = self.installed()?;
@@ -237,7 +237,7 @@ impl Session {
         let finished = self.ask(&(self.backend.list_installed)(places))?;
         let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
         // Where the database is not where we look for it nothing can be told.
-        if let Some(entry) = self.backend.entry.filter(|_| places.database.is_dir()) {
+        if let Some(entry) = self.backend.quirks.entry.filter(|_| places.database.is_dir()) {
             for (name, package) in &mut installed {
                 let file = places.database.join(entry(name, &package.version));
                 package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
@@ -277,7 +277,7 @@ impl Session {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
             interruptible: !self.committed,
-            waits: Some(self.backend.waits_for_lock),
+            waits: Some(self.backend.quirks.waits_for_lock),
             ..Limits::default()
         };
         let mut hits = 0;
@@ -315,7 +315,7 @@ impl Session {
         let ready = self.prepare_private(config_changed);
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
         while let Ok(finished) = &run {
-            let Some(next) = (self.backend.refresh_others)(&invocation, finished) else { break };
+            let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
             limits.deadline = deadline.or(Some(started + budget));
             let before = finished.clone();
             run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
@@ -331,7 +331,7 @@ impl Session {
                 let cut = cut_short(&invocation, &finished);
                 let cut = cut.map(|failure| (Refreshed::failed(Vec::new(), failure), None));
                 let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
-                (refreshed, code, (self.backend.pending_of_refresh)(&finished).or(listed))
+                (refreshed, code, (self.backend.quirks.pending_of_refresh)(&finished).or(listed))
             }
         };
         let attempt = Attempt {
@@ -376,7 +376,7 @@ impl Session {
 
     /// The sources that a refresh which failed says nothing of were not refreshed either.
     fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
-        let answer = self.backend.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
         let (Some(answer), Some(error)) = (answer, refreshed.error.clone()) else { return };
         for id in answer.stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line) {
             if !refreshed.sources.iter().any(|source| source.id == id) {
@@ -434,7 +434,7 @@ impl Session {
     /// Fills in what the list itself does not say: what is held back and who holds it, and security
     /// updates that are not the candidate itself but below it.
     pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
-        if let Some((ask, parse)) = self.backend.newer {
+        if let Some((ask, parse)) = self.backend.quirks.newer {
             let newer = parse(&self.ask(&ask())?.stdout);
             let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
             listing.held_back.extend(newer.into_iter().filter(|held| !names.contains(&held.name)));

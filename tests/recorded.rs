@@ -56,11 +56,11 @@ fn class(failure: &Option<Failure>) -> &'static str {
 fn verdict(backend: &Backend, recording: &Recording) -> String {
     let Recording { command, finished } = recording;
     let words: Vec<_> = command.split(' ').collect();
-    let by_signal = matches!(finished.end, End::Signal(_)) && (backend.ended_well)(finished);
+    let by_signal = matches!(finished.end, End::Signal(_)) && (backend.quirks.ended_well)(finished);
     if !matches!(finished.end, End::Code(_)) && !by_signal {
         "killed".to_string()
     } else if is_refresh(&words) {
-        let listing = (backend.pending_of_refresh)(finished).unwrap_or_default();
+        let listing = (backend.quirks.pending_of_refresh)(finished).unwrap_or_default();
         format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
     } else if let Some(told) = told_by_apk(backend, recording) {
         told
@@ -122,14 +122,14 @@ fn told_by_apk(backend: &Backend, recording: &Recording) -> Option<String> {
         let held = installed.values().filter(|package| package.is_held).count();
         Some(format!("{ended} installed {} broken {broken} held {held}", installed.len()))
     } else if words.contains(&"version") {
-        Some(format!("{ended} newer {}", (backend.newer?.1)(stdout).len()))
+        Some(format!("{ended} newer {}", (backend.quirks.newer?.1)(stdout).len()))
     } else if words.contains(&"policy") {
         let origins: Vec<_> = (backend.parse_origins)(stdout).into_values().flatten().collect();
         let sources: BTreeSet<_> = origins.iter().map(|origin| origin.source.as_str()).collect();
         Some(format!("{ended} from {}", sources.into_iter().collect::<Vec<_>>().join(" ")))
     } else if words.contains(&"audit") {
         let changed = [("tb-hello", "2.0-r0"), ("tb-sec", "2.0-r0"), ("tb-world", "2.0-r0")];
-        let damage = (backend.audit?.1)(stdout, &changed);
+        let damage = (backend.quirks.audit?.1)(stdout, &changed);
         Some(damage.map_or("ok".to_string(), |failure| failure.message))
     } else if words.contains(&"-s") {
         Some(format!("{ended} would: {counts}"))
@@ -158,7 +158,7 @@ fn refreshed(backend: &Backend, finished: &Finished) -> String {
 /// What a list says is pending, and how many sources it could not read.
 fn listed(backend: &Backend, finished: &Finished) -> String {
     let listing = (backend.parse_pending)(&finished.stdout);
-    let unreadable = backend.private.map_or(0, |private| (private.unreadable)(finished).len());
+    let unreadable = backend.quirks.private.map_or(0, |private| (private.unreadable)(finished).len());
     let counts = [listing.updates.len(), listing.held_back.len(), unreadable];
     format!("{} pending {} held {} unreadable {}", ended(backend, finished), counts[0], counts[1], counts[2])
 }
@@ -179,7 +179,7 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
         "-S",
     ];
     let is_transaction = WORDS.iter().any(|word| words.contains(word)) && !words.contains(&"info");
-    let plan = (backend.plan_of_download)(finished).filter(|_| is_transaction)?;
+    let plan = (backend.quirks.plan_of_download)(finished).filter(|_| is_transaction)?;
     let began = if (backend.install_began)(finished) { " began" } else { "" };
     let counts = [plan.updates.len(), plan.removals.len(), plan.held_back.len()];
     Some(format!(
@@ -194,11 +194,11 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
 /// What the answer to a question adds to a list, or to what further question it leads.
 fn told_more(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
     let is_list = words.contains(&"list-updates");
-    let last = backend.completions.last().filter(|_| is_list || words.contains(&"list-patches"))?;
+    let last = backend.quirks.completions.last().filter(|_| is_list || words.contains(&"list-patches"))?;
     let how = ended(backend, finished);
     if is_list {
         let add = |listing, (_, add): &Completion| add(&finished.stdout, listing);
-        let listing = backend.completions.iter().fold(Listing::default(), add);
+        let listing = backend.quirks.completions.iter().fold(Listing::default(), add);
         return Some(format!("{how} newer {}", listing.held_back.len()));
     }
     let question = (last.0)(&Plan::default(), &Listing::default(), &finished.stdout);

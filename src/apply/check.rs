@@ -34,7 +34,7 @@ impl Run<'_> {
 
     /// What neither exit code nor database say: files that are not as they were to be installed.
     pub(super) fn damage(&mut self) -> Option<Failure> {
-        let (ask, parse) = self.backend.audit?;
+        let (ask, parse) = self.backend.quirks.audit?;
         let changed: Vec<_> = self.applied.packages.iter().filter_map(Change::new_version).collect();
         if changed.is_empty() {
             return None;

@@ -32,7 +32,7 @@ impl Selection {
     /// # Errors
     /// One line that names the argument and what is wrong with it.
     pub fn new(backend: &Backend, args: &ApplyArgs) -> Result<Self, String> {
-        if let (Some(why), false) = (backend.only_whole, args.packages.is_empty()) {
+        if let (Some(why), false) = (backend.quirks.only_whole, args.packages.is_empty()) {
             return Err(format!(
                 "packages cannot be chosen with {}: {why}; run apply without them",
                 backend.name
@@ -91,7 +91,7 @@ impl Selection {
         let stale = stale_updates(session, state, &pending)?;
         self.can_tell(session.backend, &pending)?;
         if self.is_everything() && stale.is_empty() {
-            self.clean_up(dir, session.backend.selection_settings);
+            self.clean_up(dir, session.backend.quirks.selection_settings);
             self.plan.left_out.clear();
             return Ok(pending);
         }
@@ -246,10 +246,10 @@ impl Selection {
             write_atomic(dir, &name, content)
                 .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
         };
-        let Some((_, selection)) = session.backend.selection else { return Ok(()) };
+        let Some((_, selection)) = session.backend.quirks.selection else { return Ok(()) };
         let file = dir.join(FILE);
         let mut base = session.places().selection_base.clone();
-        if let Some(settings) = session.backend.selection_settings {
+        if let Some(settings) = session.backend.quirks.selection_settings {
             let theirs = administrators(&settings)?;
             base = (settings.base)(&theirs).unwrap_or(base);
             let ours = format!("{theirs}\n{}", (settings.text)(&file));
@@ -315,7 +315,7 @@ fn administrators(settings: &Settings) -> Result<String, Failure> {
 fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<BTreeSet<String>, Failure> {
     let failed = not_refreshed(state);
     let mut stale = BTreeSet::new();
-    if failed.is_empty() || session.backend.lists_refreshed_only {
+    if failed.is_empty() || session.backend.quirks.lists_refreshed_only {
         return Ok(stale);
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();

@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Kernels, Plan, RebootPackages};
+use super::{Backend, Installed, Kernels, Plan, Quirks, RebootPackages};
 use crate::process::Invocation;
 
 /// The row of the table.
@@ -18,56 +18,41 @@ pub const BACKEND: Backend = Backend {
     index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
     locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
     pid_files: &[],
-    waits_for_lock: |_| false,
-    lock_by_existence: None,
     reboot_flags: &[],
     reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefix: "" },
-    kernel_modules: None,
-    // None: the database is written last, so that what was cut off is pending still.
-    journal: ("", |_| false),
     repair: |_, installed| repair(installed),
-    repair_fetches: true,
-    locate: None,
-    parse_places: |usual, _| usual,
-    only_whole: None,
-    private: None,
     knows_security: false,
     is_package_name,
     plain_name: |name| name,
     refresh: |_| refresh(),
-    refresh_others: |_, _| None,
     judge: refresh::judge,
-    ask_sources: None,
-    pending_of_refresh: |_| None,
     pending: list,
     parse_pending: listing::changes,
-    completions: &[],
     list,
     parse_list: listing::changes,
-    lists_installed: true,
-    lists_refreshed_only: false,
-    newer: Some((|| apk(&["version", "-l", "<"]), listing::newer)),
     ask_origins: Some(ask_origins),
     parse_origins: listing::origins,
     list_needs,
-    selection: None,
-    selection_settings: None,
     download: None,
-    plan_of_download: |_| None,
     install: |plan, _| install(plan),
     install_began: |finished| words::began(&finished.stdout),
-    ended_well: |_| false,
-    // apk 2 says OK where a full disk cut files off.
-    audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
-    notes: |_| Vec::new(),
-    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: listing::list_installed,
     parse_installed: |text, _| listing::parse_installed(text),
-    entry: None,
-    progress,
+    quirks: Quirks {
+        // None: the database is written last, so that what was cut off is pending still.
+        journal: ("", |_| false),
+        repair_fetches: true,
+        lists_installed: true,
+        lists_refreshed_only: false,
+        newer: Some((|| apk(&["version", "-l", "<"]), listing::newer)),
+        // apk 2 says OK where a full disk cut files off.
+        audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
+        progress,
+        ..Quirks::NONE
+    },
 };
 
 fn apk(words: &[&str]) -> Invocation {

@@ -4,7 +4,7 @@ mod listing;
 mod update;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan, RebootPackages};
+use super::{Backend, Kernels, Places, Plan, Quirks, RebootPackages};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,54 +30,39 @@ pub const BACKEND: Backend = Backend {
         "/var/cache/apt/archives/lock",
     ],
     pid_files: &[],
-    waits_for_lock: |_| false,
-    lock_by_existence: None,
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    kernel_modules: None,
-    // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
-    journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
     repair: |places, _| Some(repair(places)),
-    repair_fetches: false,
-    locate: Some(locate),
-    parse_places,
-    only_whole: None,
-    private: None,
     knows_security: true,
     is_package_name,
     plain_name: |name| name.split(':').next().unwrap_or(name),
     refresh,
-    refresh_others: |_, _| None,
     judge: update::judge,
-    ask_sources: None,
-    pending_of_refresh: |_| None,
     pending: list,
     parse_pending: listing::parse,
-    completions: &[],
     list,
     parse_list: listing::parse,
-    lists_installed: true,
-    lists_refreshed_only: false,
-    newer: None,
     ask_origins: Some(listing::ask_origins),
     parse_origins: listing::parse_origins,
     list_needs,
-    selection: Some(("/etc/apt/preferences", selection)),
-    selection_settings: None,
     download: Some(download),
-    plan_of_download: |_| None,
     install,
     install_began,
-    ended_well: |_| false,
-    audit: None,
-    notes: |_| Vec::new(),
-    asks_to_run_again: |_| false,
     classify: |finished| (finished.end != End::Code(0)).then(|| words::classify(finished)),
     list_installed: listing::list_installed,
     parse_installed: listing::parse_installed,
-    entry: None,
-    progress,
+    quirks: Quirks {
+        // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
+        journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
+        locate: Some(locate),
+        parse_places,
+        lists_installed: true,
+        lists_refreshed_only: false,
+        selection: Some(("/etc/apt/preferences", selection)),
+        progress,
+        ..Quirks::NONE
+    },
 };
 
 /// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges.

@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Plan, RebootPackages, rpm};
+use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -30,8 +30,6 @@ pub const BACKEND: Backend = Backend {
         "/var/cache/dnf/download_lock.pid",
         "/var/lib/dnf/rpmdb_lock.pid",
     ],
-    waits_for_lock: |_| false,
-    lock_by_existence: None,
     // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
     reboot_flags: &[],
     // Those of its needs-restarting, a plugin; with the directory that this reads.
@@ -51,49 +49,33 @@ pub const BACKEND: Backend = Backend {
         directories: &["/etc/dnf/plugins/needs-restarting.d"],
     },
     kernels: Kernels::IN_BOOT,
-    kernel_modules: None,
-    // None: what was cut off shows as duplicates in the package database.
-    journal: ("", |_| false),
     repair: |_, _| Some(repair()),
-    repair_fetches: false,
-    locate: None,
-    parse_places: |usual, _| usual,
-    only_whole: None,
-    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
-    refresh_others: |_, _| None,
     judge: refresh::judge,
-    ask_sources: None,
-    pending_of_refresh: |finished| Some(listing::pending(&finished.stdout)),
     pending,
     parse_pending: listing::pending,
-    completions: &[],
     list,
     parse_list: listing::transaction,
-    lists_installed: false,
-    lists_refreshed_only: true,
-    newer: None,
     ask_origins: Some(|_| listing::ask_advisories()),
     parse_origins: rpm::advisories,
     list_needs,
-    selection: None,
-    selection_settings: None,
     download: Some(download),
-    plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
-    ended_well,
-    audit: None,
-    notes: |_| Vec::new(),
-    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
-    entry: None,
-    progress: |_| None,
+    quirks: Quirks {
+        // None: what was cut off shows as duplicates in the package database.
+        journal: ("", |_| false),
+        pending_of_refresh: |finished| Some(listing::pending(&finished.stdout)),
+        plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
+        ended_well,
+        ..Quirks::NONE
+    },
 };
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.

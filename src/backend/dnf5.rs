@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Plan, RebootPackages, rpm};
+use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -35,8 +35,6 @@ pub const BACKEND: Backend = Backend {
     ],
     locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
     pid_files: &[],
-    waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
-    lock_by_existence: None,
     reboot_flags: &[],
     // Those of its needs-restarting, a plugin; it also asks the advisories of the packages.
     reboot_packages: RebootPackages {
@@ -62,52 +60,38 @@ pub const BACKEND: Backend = Backend {
         directories: &[],
     },
     kernels: Kernels::IN_BOOT,
-    kernel_modules: None,
-    // None: what was cut off shows as duplicates in the package database.
-    journal: ("", |_| false),
     repair: |_, _| Some(repair()),
-    repair_fetches: false,
-    locate: None,
-    parse_places: |usual, _| usual,
-    only_whole: None,
-    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
-    refresh_others: refresh::others,
     judge: refresh::judge,
-    ask_sources: None,
-    pending_of_refresh: |finished| {
-        (words::classify(finished).is_none()).then(|| listing::transaction(&finished.stdout))
-    },
     pending: list,
     parse_pending: listing::transaction,
-    completions: &[],
     list,
     parse_list: listing::transaction,
-    lists_installed: false,
-    lists_refreshed_only: true,
-    newer: None,
     ask_origins: Some(|_| listing::ask_advisories()),
     parse_origins: listing::advisories,
     list_needs,
-    selection: None,
-    selection_settings: None,
     download: Some(download),
-    plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
-    // A signal that ends dnf5 ends it wherever it is.
-    ended_well: |_| false,
-    audit: None,
-    notes: |_| Vec::new(),
-    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
-    entry: None,
-    progress: |_| None,
+    quirks: Quirks {
+        waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
+        // None: what was cut off shows as duplicates in the package database.
+        journal: ("", |_| false),
+        refresh_others: refresh::others,
+        pending_of_refresh: |finished| {
+            (words::classify(finished).is_none()).then(|| listing::transaction(&finished.stdout))
+        },
+        plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
+        // A signal that ends dnf5 ends it wherever it is.
+        ended_well: |_| false,
+        ..Quirks::NONE
+    },
 };
 
 /// The names of repositories stand in a column that is else cut short. The second name is that of

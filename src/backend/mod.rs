@@ -43,26 +43,72 @@ pub struct Backend {
     pub locks: &'static [&'static str],
     /// Lock files of the manager that only hold the number of the process.
     pub pid_files: &'static [&'static str],
-    /// Whether a line says that the manager waits for such a lock, which it cannot be told not to.
-    pub waits_for_lock: fn(&str) -> bool,
-    /// A lock file beside the package database that is there while it is held. Its holder has it
-    /// open; one that nobody has open was left by a process that was killed.
-    pub lock_by_existence: Option<&'static str>,
     /// Files whose existence says that a restart is required.
     pub reboot_flags: &'static [&'static str],
     /// Packages that were put to use at the start, and in new versions are only by another.
     pub reboot_packages: RebootPackages,
     /// Where the names of installed kernels tell their versions.
     pub kernels: Kernels,
+    /// What repairs an install that was cut off, given what is installed; `None` where the next
+    /// install mends all there is to mend.
+    pub repair: fn(&Places, &Installed) -> Option<Invocation>,
+    /// Whether security updates can be told from others, where the sources say it.
+    pub knows_security: bool,
+    /// Whether a PACKAGE argument follows the manager's naming rules.
+    pub is_package_name: fn(&str) -> bool,
+    /// A package name as the lists have it, without the architecture.
+    pub plain_name: fn(&str) -> &str,
+    /// The refresh, given its whole time budget.
+    pub refresh: fn(Duration) -> Invocation,
+    /// What a refresh that ended by itself did, source by source.
+    pub judge: fn(&Finished) -> Refreshed,
+    /// Lists what is pending as a refresh would.
+    pub pending: fn(&Plan) -> Invocation,
+    /// Reads that list.
+    pub parse_pending: fn(&str) -> Listing,
+    /// Lists what the plan would install, without changing anything.
+    pub list: fn(&Plan) -> Invocation,
+    /// Reads that list.
+    pub parse_list: fn(&str) -> Listing,
+    /// Asks where the newer versions of these packages can be had, or what they are; `None` where
+    /// the manager cannot say more of them.
+    pub ask_origins: Option<fn(&[&str]) -> Invocation>,
+    /// Reads the answer, by package.
+    pub parse_origins: fn(&str) -> HashMap<String, Vec<Origin>>,
+    /// Lists what the named packages need, without changing anything.
+    pub list_needs: fn(&Plan, &[String]) -> Invocation,
+    /// Downloads what the plan installs. Where there is none, the install fetches each package as
+    /// it comes to it, leaves out what it cannot get, and may be run once more.
+    pub download: Option<fn(&Plan) -> Invocation>,
+    /// Installs what was downloaded, given the download's output.
+    pub install: fn(&Plan, &Finished) -> Invocation,
+    /// Whether an install that ended has begun to change packages.
+    pub install_began: fn(&Finished) -> bool,
+    /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
+    /// code is only one of the signs.
+    pub classify: fn(&Finished) -> Option<Failure>,
+    /// Lists the installed packages.
+    pub list_installed: fn(&Places) -> Invocation,
+    /// Reads that list.
+    pub parse_installed: fn(&str, &Places) -> Installed,
+    /// What it needs that most managers do not.
+    pub quirks: Quirks,
+}
+
+/// What single managers need. A row names what is so with its manager, the others nothing of it.
+#[derive(Debug)]
+pub struct Quirks {
+    /// Whether a line says that the manager waits for such a lock, which it cannot be told not to.
+    pub waits_for_lock: fn(&str) -> bool,
+    /// A lock file beside the package database that is there while it is held. Its holder has it
+    /// open; one that nobody has open was left by a process that was killed.
+    pub lock_by_existence: Option<&'static str>,
     /// Where the running kernel's modules lie in a directory of its release, if an update of the
     /// kernel takes that away.
     pub kernel_modules: Option<&'static str>,
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
-    /// What repairs an install that was cut off, given what is installed; `None` where the next
-    /// install mends all there is to mend.
-    pub repair: fn(&Places, &Installed) -> Option<Invocation>,
     /// Whether that fetches packages. It then comes after the refresh, and only where every source
     /// was refreshed.
     pub repair_fetches: bool,
@@ -75,34 +121,16 @@ pub struct Backend {
     /// The directory of our own in which the index is refreshed, for a manager whose own index
     /// must not become newer than the packages.
     pub private: Option<&'static Private>,
-    /// Whether security updates can be told from others, where the sources say it.
-    pub knows_security: bool,
-    /// Whether a PACKAGE argument follows the manager's naming rules.
-    pub is_package_name: fn(&str) -> bool,
-    /// A package name as the lists have it, without the architecture.
-    pub plain_name: fn(&str) -> &str,
-    /// The refresh, given its whole time budget.
-    pub refresh: fn(Duration) -> Invocation,
     /// The refresh to run next where one stopped at sources that failed, so that the others are
     /// refreshed too. What they print is read as one.
     pub refresh_others: fn(&Invocation, &Finished) -> Option<Invocation>,
-    /// What a refresh that ended by itself did, source by source.
-    pub judge: fn(&Finished) -> Refreshed,
     /// Asks for the identifiers of the sources, one a line, where a refresh that fails may not have
     /// come to all of them.
     pub ask_sources: Option<fn() -> Invocation>,
     /// What is pending, where the refresh says that too.
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
-    /// Lists what is pending as a refresh would.
-    pub pending: fn(&Plan) -> Invocation,
-    /// Reads that list.
-    pub parse_pending: fn(&str) -> Listing,
     /// Questions whose answers complete that list, asked in turn.
     pub completions: &'static [Completion],
-    /// Lists what the plan would install, without changing anything.
-    pub list: fn(&Plan) -> Invocation,
-    /// Reads that list.
-    pub parse_list: fn(&str) -> Listing,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
@@ -110,27 +138,13 @@ pub struct Backend {
     pub lists_refreshed_only: bool,
     /// For managers whose lists do not say what stays as it is: lists every newer version.
     pub newer: Option<NewerList>,
-    /// Asks where the newer versions of these packages can be had, or what they are; `None` where
-    /// the manager cannot say more of them.
-    pub ask_origins: Option<fn(&[&str]) -> Invocation>,
-    /// Reads the answer, by package.
-    pub parse_origins: fn(&str) -> HashMap<String, Vec<Origin>>,
-    /// Lists what the named packages need, without changing anything.
-    pub list_needs: fn(&Plan, &[String]) -> Invocation,
     /// For managers that read from a file what to leave out: the usual place of the administrator's
     /// own file of that kind, and what goes into [`Plan::selection`] before that.
     pub selection: Option<SelectionFile>,
     /// Where such a manager is told the place of that file by another, with settings.
     pub selection_settings: Option<Settings>,
-    /// Downloads what the plan installs. Where there is none, the install fetches each package as
-    /// it comes to it, leaves out what it cannot get, and may be run once more.
-    pub download: Option<fn(&Plan) -> Invocation>,
     /// What a download says will be installed, where that is more exact than the list before it.
     pub plan_of_download: fn(&Finished) -> Option<Listing>,
-    /// Installs what was downloaded, given the download's output.
-    pub install: fn(&Plan, &Finished) -> Invocation,
-    /// Whether an install that ended has begun to change packages.
-    pub install_began: fn(&Finished) -> bool,
     /// Whether an install that a signal ended had done all its work.
     pub ended_well: fn(&Finished) -> bool,
     /// For managers whose success does not say that all files are there.
@@ -140,18 +154,42 @@ pub struct Backend {
     /// Whether an install that ended well is to be run once more, because the manager itself was
     /// updated and has left the rest for its new version.
     pub asks_to_run_again: fn(&Finished) -> bool,
-    /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
-    /// code is only one of the signs.
-    pub classify: fn(&Finished) -> Option<Failure>,
-    /// Lists the installed packages.
-    pub list_installed: fn(&Places) -> Invocation,
-    /// Reads that list.
-    pub parse_installed: fn(&str, &Places) -> Installed,
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
     /// Percent and words of a line of the progress descriptor.
     pub progress: fn(&str) -> Option<(f64, &str)>,
+}
+
+impl Quirks {
+    /// A manager without any.
+    pub const NONE: Quirks = Quirks {
+        waits_for_lock: |_| false,
+        lock_by_existence: None,
+        kernel_modules: None,
+        journal: ("", |_| false),
+        repair_fetches: false,
+        locate: None,
+        parse_places: |usual, _| usual,
+        only_whole: None,
+        private: None,
+        refresh_others: |_, _| None,
+        ask_sources: None,
+        pending_of_refresh: |_| None,
+        completions: &[],
+        lists_installed: false,
+        lists_refreshed_only: true,
+        newer: None,
+        selection: None,
+        selection_settings: None,
+        plan_of_download: |_| None,
+        ended_well: |_| false,
+        audit: None,
+        notes: |_| Vec::new(),
+        asks_to_run_again: |_| false,
+        entry: None,
+        progress: |_| None,
+    };
 }
 
 /// The usual place of the administrator's own file, and what makes ours.
@@ -317,14 +355,14 @@ impl Backend {
     pub fn usual_places(&self) -> Places {
         Places {
             database: PathBuf::from(self.package_databases[0]),
-            selection_base: self.selection.map(|(base, _)| PathBuf::from(base)).unwrap_or_default(),
+            selection_base: self.quirks.selection.map(|(base, _)| PathBuf::from(base)).unwrap_or_default(),
             architecture: String::new(),
         }
     }
 
     /// Whether the manager's own journal tells of an install that was cut off.
     pub fn was_cut_off(&self, places: &Places) -> bool {
-        let (dir, is_entry) = self.journal;
+        let (dir, is_entry) = self.quirks.journal;
         let entries = std::fs::read_dir(places.database.with_file_name(dir)).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_entry(&name))
     }
@@ -332,14 +370,17 @@ impl Backend {
     /// Why a command failed, if it did: how it ended comes before what it printed.
     pub fn failure(&self, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
         let by_signal = matches!(finished.end, End::Signal(_));
-        let cut =
-            if by_signal && (self.ended_well)(finished) { None } else { cut_short(invocation, finished) };
+        let cut = if by_signal && (self.quirks.ended_well)(finished) {
+            None
+        } else {
+            cut_short(invocation, finished)
+        };
         cut.or_else(|| (self.classify)(finished))
     }
 
     /// The lock that is there while it is held.
     pub fn lock_file(&self, places: &Places) -> Option<PathBuf> {
-        self.lock_by_existence.map(|name| places.database.with_file_name(name))
+        self.quirks.lock_by_existence.map(|name| places.database.with_file_name(name))
     }
 
     /// Names the process that holds one of the manager's locks, or one of `more` lock files.

@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan, Private, RebootPackages};
+use super::{Backend, Kernels, Places, Plan, Private, Quirks, RebootPackages};
 use crate::process::{Finished, Invocation};
 use std::path::Path;
 
@@ -19,54 +19,42 @@ pub const BACKEND: Backend = Backend {
     index: &[],
     locks: &[],
     pid_files: &[],
-    waits_for_lock: |_| false,
-    lock_by_existence: Some("db.lck"),
     reboot_flags: &[],
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    kernel_modules: Some("/usr/lib/modules"),
-    journal: ("", |_| false),
     // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
     repair: |_, _| None,
-    repair_fetches: false,
-    locate: Some(locate),
-    parse_places,
-    only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
-    private: Some(&PRIVATE),
     knows_security: false,
     is_package_name,
     plain_name: |name| name,
     refresh: |_| private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]),
-    refresh_others: |_, _| None,
     judge: refresh::judge,
-    ask_sources: Some(|| pacman_conf(&["--repo-list"])),
-    pending_of_refresh: |_| None,
     pending: |_| private(&["-Qu"]),
     parse_pending: listing::pending,
-    completions: &[],
     list,
     parse_list: listing::plan,
-    lists_installed: false,
-    lists_refreshed_only: true,
-    newer: None,
     ask_origins: None,
     parse_origins: |_| Default::default(),
     list_needs: |plan, _| list(plan),
-    selection: None,
-    selection_settings: None,
     download: Some(download),
-    plan_of_download: |finished| listing::table(&finished.stdout),
     install,
     install_began,
-    ended_well: |_| false,
-    audit: None,
-    notes: words::notes,
-    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: |_| pacman(&["-Q"]),
     parse_installed: |text, _| listing::installed(text),
-    entry: Some(|name, version| format!("{name}-{version}/desc")),
-    progress: |_| None,
+    quirks: Quirks {
+        lock_by_existence: Some("db.lck"),
+        kernel_modules: Some("/usr/lib/modules"),
+        locate: Some(locate),
+        parse_places,
+        only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
+        private: Some(&PRIVATE),
+        ask_sources: Some(|| pacman_conf(&["--repo-list"])),
+        plan_of_download: |finished| listing::table(&finished.stdout),
+        notes: words::notes,
+        entry: Some(|name, version| format!("{name}-{version}/desc")),
+        ..Quirks::NONE
+    },
 };
 
 const PRIVATE: Private = Private {

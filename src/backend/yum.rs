@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Kernels, Places, Plan, RebootPackages, rpm};
+use super::{Backend, Installed, Kernels, Places, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -19,8 +19,6 @@ pub const BACKEND: Backend = Backend {
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
-    waits_for_lock: |_| false,
-    lock_by_existence: None,
     // yum knows none: a newer kernel counts.
     reboot_flags: &[],
     // Those of needs-restarting in yum-utils.
@@ -39,50 +37,34 @@ pub const BACKEND: Backend = Backend {
         directories: &[],
     },
     kernels: Kernels::IN_BOOT,
-    kernel_modules: None,
-    // yum has one, which it also leaves behind where all went well and a signal came. What
-    // was cut off shows as duplicates in the package database.
-    journal: ("", |_| false),
     repair,
-    repair_fetches: false,
-    locate: None,
-    parse_places: |usual, _| usual,
-    only_whole: None,
-    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh,
-    refresh_others: |_, _| None,
     judge: refresh::judge,
-    ask_sources: None,
-    pending_of_refresh: |finished| Some(refresh::pending(finished)),
     pending,
     parse_pending: listing::pending,
-    completions: &[],
     list,
     parse_list: listing::transaction,
-    lists_installed: false,
-    lists_refreshed_only: true,
-    newer: None,
     ask_origins: Some(|_| ask_advisories()),
     parse_origins: rpm::advisories,
     list_needs,
-    selection: None,
-    selection_settings: None,
     download: Some(download),
-    plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
     install,
     install_began,
-    ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
-    audit: None,
-    notes: |_| Vec::new(),
-    asks_to_run_again: |_| false,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
-    entry: None,
-    progress: |_| None,
+    quirks: Quirks {
+        // yum has one, which it also leaves behind where all went well and a signal came. What
+        // was cut off shows as duplicates in the package database.
+        journal: ("", |_| false),
+        pending_of_refresh: |finished| Some(refresh::pending(finished)),
+        plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
+        ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
+        ..Quirks::NONE
+    },
 };
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.

@@ -6,7 +6,7 @@ mod refresh;
 mod words;
 mod xml;
 
-use super::{Backend, Completion, Installed, Kernels, Places, Plan, RebootPackages, Settings, rpm};
+use super::{Backend, Completion, Installed, Kernels, Places, Plan, Quirks, RebootPackages, Settings, rpm};
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,55 +41,39 @@ pub const BACKEND: Backend = Backend {
     ],
     locks: rpm::LOCKS,
     pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
-    waits_for_lock: |_| false,
-    lock_by_existence: None,
     reboot_flags: &["/run/reboot-needed"],
     // libzypp knows them, and leaves the flag.
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    kernel_modules: None,
-    // None: what was cut off shows as duplicates in the package database.
-    journal: ("", |_| false),
     repair,
-    repair_fetches: false,
-    locate: None,
-    parse_places: |usual, _| usual,
-    only_whole: None,
-    private: None,
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
     refresh: |_| zypper(&[], &["refresh"]),
-    refresh_others: |_, _| None,
     judge: refresh::judge,
-    ask_sources: None,
-    pending_of_refresh: |_| None,
     pending: list,
     parse_pending: listing::plan,
-    completions: COMPLETIONS,
     list,
     parse_list: listing::plan,
-    lists_installed: false,
-    lists_refreshed_only: true,
-    newer: None,
     ask_origins: None,
     parse_origins: |_| HashMap::new(),
     list_needs,
-    selection: Some((LOCKS, lock)),
-    selection_settings: Some(SETTINGS),
     download: Some(|plan| upgrade(plan, &["--download-only"])),
-    plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
     install: |plan, _| upgrade(plan, &[]),
     install_began,
-    ended_well: |_| false,
-    audit: None,
-    notes: |_| Vec::new(),
-    asks_to_run_again: words::asks_to_run_again,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
-    entry: None,
-    progress: |_| None,
+    quirks: Quirks {
+        // None: what was cut off shows as duplicates in the package database.
+        journal: ("", |_| false),
+        completions: COMPLETIONS,
+        selection: Some((LOCKS, lock)),
+        selection_settings: Some(SETTINGS),
+        plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
+        asks_to_run_again: words::asks_to_run_again,
+        ..Quirks::NONE
+    },
 };
 
 /// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a

@@ -32,10 +32,11 @@ impl Session {
 
     /// The locks that are there while they are held: the system's and that of the private index.
     fn lock_files(&self) -> Vec<PathBuf> {
-        let private = self.backend.private.zip(self.private_dir.as_ref());
+        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
         let private = private.map(|(private, dir)| dir.join(private.lock));
         // Asked only where there is such a lock: it may need another process.
-        let system = self.backend.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        let system =
+            self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
         system.into_iter().chain(private).collect()
     }
 
@@ -45,7 +46,7 @@ impl Session {
     /// # Errors
     /// When it was, saying what is to be done. It is not ours to remove.
     pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
-        let lock = self.backend.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        let lock = self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
         // Only root sees what the processes of others have open.
         let Some(lock) = lock.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
         // Whoever lets go of it closes it before it is removed.

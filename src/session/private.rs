@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Where it is. The state directory is there: our lock is in it. The manager may change its working
 /// directory, and needs a path that holds wherever it is.
 pub fn dir(backend: &Backend, global: &Global) -> Option<PathBuf> {
-    let private = backend.private?;
+    let private = backend.quirks.private?;
     let state_dir = global.state_dir.canonicalize();
     Some(state_dir.unwrap_or_else(|_| global.state_dir.clone()).join(private.dir))
 }
@@ -25,7 +25,7 @@ fn failed(error: anyhow::Error) -> Failure {
 
 impl Session {
     fn private(&self) -> Option<(&'static Private, &Path)> {
-        self.backend.private.zip(self.private_dir.as_deref())
+        self.backend.quirks.private.zip(self.private_dir.as_deref())
     }
 
     /// The command with the directory in its arguments, if it takes it.

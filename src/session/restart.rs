@@ -19,10 +19,11 @@ pub(super) struct Seen {
 impl Session {
     /// Remembers whether a restart is required, and in which boot that was so.
     pub fn look_for_restart(&self, state: &mut State) {
-        let Backend { reboot_flags, kernels, kernel_modules, .. } = self.backend;
+        let Backend { reboot_flags, kernels, .. } = self.backend;
+        let kernel_modules = self.backend.quirks.kernel_modules;
         let start = reboot::start();
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
-        state.reboot_required = reboot::is_required(reboot_flags, kernels, *kernel_modules, start.at)
+        state.reboot_required = reboot::is_required(reboot_flags, kernels, kernel_modules, start.at)
             || state.reboot_packages.as_ref().is_some_and(|packages| !packages.names.is_empty());
         state.reboot_boot_id = Some(reboot::boot_id());
     }

@@ -57,22 +57,23 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     let of_sources = judged.sources.iter().filter_map(|source| source.error.as_ref());
     failure.iter().chain(&judged.error).chain(of_sources).for_each(check_message);
     assert!(judged.sources.iter().all(|source| source.id.chars().all(is_plain)), "{judged:?}");
-    let listings = [(backend.pending_of_refresh)(finished), (backend.plan_of_download)(finished)];
+    let listings =
+        [(backend.quirks.pending_of_refresh)(finished), (backend.quirks.plan_of_download)(finished)];
     listings.into_iter().flatten().for_each(check_listing);
     check_listing((backend.parse_pending)(&finished.stdout));
     check_listing((backend.parse_list)(&finished.stdout));
-    if let Some((_, parse)) = backend.newer {
+    if let Some((_, parse)) = backend.quirks.newer {
         let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
         check_listing(Listing { updates, ..Listing::default() });
     }
-    if let Some((_, parse)) = backend.audit {
+    if let Some((_, parse)) = backend.quirks.audit {
         parse(&finished.stdout, &[("tb-hello", "2.0-r0")]).iter().for_each(check_message);
     }
-    for (_, add) in backend.completions {
+    for (_, add) in backend.quirks.completions {
         check_listing(add(&finished.stdout, (backend.parse_list)(&finished.stdout)));
     }
-    assert!((backend.notes)(finished).iter().all(|note| note.chars().all(is_plain)));
-    if let Some(private) = backend.private {
+    assert!((backend.quirks.notes)(finished).iter().all(|note| note.chars().all(is_plain)));
+    if let Some(private) = backend.quirks.private {
         let unreadable = (private.unreadable)(finished);
         unreadable.iter().filter_map(|source| source.error.as_ref()).for_each(check_message);
         let config = (private.make_config)(&finished.stdout, Path::new("/x"));
@@ -81,13 +82,13 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     let origins = (backend.parse_origins)(&finished.stdout);
     let mut sources = origins.values().flatten().map(|origin| &origin.source);
     assert!(sources.all(|source| source.chars().all(is_plain)), "{origins:?}");
-    let places = (backend.parse_places)(backend.usual_places(), &finished.stdout);
+    let places = (backend.quirks.parse_places)(backend.usual_places(), &finished.stdout);
     (backend.parse_installed)(&finished.stdout, &places);
     (backend.install_began)(finished);
-    (backend.asks_to_run_again)(finished);
-    (backend.ended_well)(finished);
+    (backend.quirks.asks_to_run_again)(finished);
+    (backend.quirks.ended_well)(finished);
     for line in finished.status.lines().chain(finished.stdout.lines()) {
-        (backend.progress)(line);
+        (backend.quirks.progress)(line);
         let name = (backend.plain_name)(line);
         assert!(line.starts_with(name), "{line:?}");
         if (backend.is_package_name)(line) {
