@@ -1,6 +1,7 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
 mod locks;
+mod pending;
 mod private;
 mod restart;
 
@@ -9,17 +10,16 @@ use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
 use crate::outcome::{
-    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, is_printable,
-    one_line,
+    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line,
 };
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
-use crate::state::{Attempt, BootMoment, Pending, State};
+use crate::state::{Attempt, BootMoment, State};
 use crate::time::{Time, seconds_since_boot};
 use crate::{backend, reboot, scope, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -385,102 +385,6 @@ impl Session {
             }
         }
     }
-
-    /// Counts what is pending, unless nothing that decides about it has changed since the last
-    /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
-    /// known" behind, never an old number.
-    pub fn count(&self, state: &mut State, changed: bool) {
-        self.count_listed(state, changed, None);
-    }
-
-    /// Likewise, with the list that the refresh printed, if it did, and the fingerprint that the
-    /// package database had then.
-    fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
-        let as_of = Time::now();
-        let basis = self.pending_basis();
-        let still = |pending: &&mut Pending| {
-            let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(&pending.packages, listing));
-            same && !changed && pending.basis.as_ref() == Some(&basis)
-        };
-        if let Some(pending) = state.pending.as_mut().filter(still) {
-            pending.as_of = as_of;
-            return;
-        }
-        let (listing, database) = match listed {
-            Some((listing, database)) => (Ok(listing), database),
-            None => {
-                let database = fingerprint(self.backend.package_databases);
-                (self.pending(state), database)
-            }
-        };
-        let listing = listing.and_then(|listing| self.with_installed(listing));
-        let listing = listing.and_then(|listing| self.complete(listing));
-        if let Err(failure) = &listing {
-            warn!("could not list the pending updates: {}", failure.message);
-        }
-        let extra = state.pending.take().map(|pending| pending.extra).unwrap_or_default();
-        state.pending = listing.ok().map(|listing| Pending {
-            as_of,
-            count: listing.updates.len(),
-            security: security_count(self.backend, &listing),
-            packages: listing.updates,
-            held_back: listing.held_back,
-            basis: Some(basis),
-            database: Some(database),
-            extra,
-        });
-    }
-
-    /// Fills in what the list itself does not say: what is held back and who holds it, and security
-    /// updates that are not the candidate itself but below it.
-    pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
-        if let Some((ask, parse)) = self.backend.quirks.newer {
-            let newer = parse(&self.ask(&ask())?.stdout);
-            let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
-            listing.held_back.extend(newer.into_iter().filter(|held| !names.contains(&held.name)));
-            listing = listing.checked()?;
-        }
-        let open = listing
-            .updates
-            .iter()
-            .filter(|update| update.security != Some(true) && update.installed.is_some());
-        let held = listing.held_back.iter().map(|held| &held.name);
-        let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
-        let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
-        let secure =
-            |name: &str| origins.get(name).is_some_and(|of| of.iter().any(|origin| origin.is_security));
-        for update in &mut listing.updates {
-            let told = origins.contains_key(&update.name).then_some(false);
-            update.security = update.security.or(told).map(|known| known || secure(&update.name));
-        }
-        for held in &mut listing.held_back {
-            let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
-            let told = || is_asked.then(|| secure(&held.name));
-            held.security = held.security.or_else(told);
-        }
-        if !listing.held_back.is_empty() {
-            let installed = self.installed()?;
-            for held in &mut listing.held_back {
-                if installed.get(&held.name).is_some_and(|package| package.is_held) {
-                    held.reason = "held".to_string();
-                }
-            }
-        }
-        Ok(listing)
-    }
-}
-
-/// How many of the updates are security updates; `None` where that is told of none of them.
-fn security_count(backend: &Backend, listing: &Listing) -> Option<usize> {
-    let told = listing.updates.is_empty() || listing.updates.iter().any(|update| update.security.is_some());
-    let secure = || listing.updates.iter().filter(|update| update.security == Some(true)).count();
-    (backend.knows_security && told).then(secure)
-}
-
-/// Whether a list holds what was pending at the last count.
-fn same_updates(before: &[Update], listing: &Listing) -> bool {
-    let key = |update: &Update| (update.name.clone(), update.candidate.clone(), update.source.clone());
-    before.iter().map(key).eq(listing.updates.iter().map(key))
 }
 
 /// The sources that the last refresh did not reach.
