@@ -1,7 +1,7 @@
 //! `linux-patch apply`: the numbered steps of the contract's section 6.
 
 mod check;
-mod selection;
+pub mod selection;
 
 use crate::backend::{Backend, Installed};
 use crate::cli::{ApplyArgs, Global, Reboot};

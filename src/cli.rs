@@ -50,6 +50,14 @@ pub struct Global {
     pub quiet: bool,
 }
 
+impl Global {
+    /// Whether standard error stays empty but for errors. A plugin's must: Icinga 2 takes it for a part
+    /// of the result, and check_by_ssh for a failure.
+    pub fn is_silent(&self) -> bool {
+        self.quiet || self.format == Format::Nagios
+    }
+}
+
 fn managers() -> PossibleValuesParser {
     MANAGERS.iter().map(|backend| backend.name).into()
 }
@@ -162,10 +170,13 @@ pub struct StatusArgs {
     /// Age from which the exit code is 2
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
-    /// Let something else change the exit code too: updates, security, reboot or apply [=warning, or
-    /// critical] (may be repeated)
+    /// Let something else change the exit code too: updates, security, held-back, reboot or apply
+    /// [:COUNT] [=warning or critical] (may be repeated)
     #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
     pub alert: Vec<Alert>,
+    /// Leave out the packages whose names match (may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
     /// Write the result to this file, replaced in one step, instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

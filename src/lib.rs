@@ -82,7 +82,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
                 return Report::refused(verb.name(), format!("{error:#}"))
                     .finish(global.format, global.quiet);
             }
-            display::init(global.quiet);
+            display::init(global.is_silent());
             // What we and the manager create is for everybody to read, whatever the caller's
             // umask: a status that only root can read is no status.
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

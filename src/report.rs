@@ -13,7 +13,7 @@ use crate::history::Entry;
 use crate::outcome::{Change, Failure, counted, cut, one_line};
 use crate::output::write_patiently;
 use crate::state::{Loaded, State, Verdict};
-use crate::status::alert::graver;
+use crate::status::alert::{Alert, graver};
 use crate::status::{self, Unfinished};
 use crate::time::Time;
 use std::ffi::OsStr;
@@ -46,6 +46,10 @@ pub struct Report {
     pub critical_age: Option<i64>,
     /// What was to be alerted of and holds, beside the verdict.
     pub alerts: Vec<String>,
+    /// What was to be alerted of.
+    pub asked: Vec<Alert>,
+    /// Whether a plugin's line is followed by the pending packages.
+    pub lists_packages: bool,
     /// The state, where it could be read.
     pub state: Option<Box<State>>,
     /// Whether packages changed since the pending updates were counted.
@@ -130,6 +134,8 @@ impl Report {
             max_age: max_age.as_secs() as i64,
             critical_age: None,
             alerts: Vec::new(),
+            asked: Vec::new(),
+            lists_packages: false,
             pending_outdated: seen.is_some_and(status::pending_is_outdated),
             reboot_required: seen.is_some_and(status::restart_required),
             unfinished: seen.and_then(status::unfinished),
@@ -161,6 +167,8 @@ impl Report {
             max_age: 0,
             critical_age: None,
             alerts: Vec::new(),
+            asked: Vec::new(),
+            lists_packages: false,
             state: None,
             pending_outdated: false,
             reboot_required: false,
@@ -172,6 +180,11 @@ impl Report {
     /// Whether the run could not start.
     pub fn is_refusal(&self) -> bool {
         matches!(self.detail, Detail::Refused)
+    }
+
+    /// Whether it is of the command that has the formats of monitoring systems, or of none.
+    fn is_of_status(&self) -> bool {
+        matches!(self.command, "status" | "")
     }
 
     /// Adds an alert, which can only make the exit code graver.
@@ -191,7 +204,7 @@ impl Report {
 
     /// The result in one form, line end included; `None` where there is nothing to say.
     pub fn render(&self, format: Format, quiet: bool) -> Option<String> {
-        let is_status = matches!(self.command, "status" | "");
+        let is_status = self.is_of_status();
         match format {
             Format::Json => Some(json::render(self)),
             Format::Nagios if is_status => Some(nagios::render(self)),
@@ -232,7 +245,8 @@ impl Report {
     /// Prints the result and gives the exit code. A standard output that is closed, or that
     /// nobody reads, changes neither.
     pub fn finish(&self, format: Format, quiet: bool) -> ExitCode {
-        if self.is_refusal() {
+        // A plugin says all that it has to say on standard output.
+        if self.is_refusal() && !(format == Format::Nagios && self.is_of_status()) {
             let line = format!("{}linux-patch: {}\n", error_mark(), self.reason);
             write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
         }

@@ -73,7 +73,7 @@ impl Session {
         }
         Session {
             backend,
-            display: RefCell::new(Display::new(global.quiet, global.verbose)),
+            display: RefCell::new(Display::new(global.is_silent(), global.verbose && !global.is_silent())),
             log,
             patience: Cell::new(patience),
             deadline: None,

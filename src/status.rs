@@ -2,6 +2,7 @@
 
 pub mod alert;
 
+use crate::apply::selection::{matches, patterns};
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
@@ -10,6 +11,7 @@ use crate::report::{Detail, Report};
 use crate::state::{Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
 use crate::{backend, history, holder, reboot, refresh, time};
+use glob::Pattern;
 use std::time::Duration;
 
 /// How many runs `--history` lists.
@@ -20,6 +22,10 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     if let Some(Err(reason)) = global.manager.as_deref().map(backend::by_name) {
         return Report::refused("status", reason);
     }
+    let exclude = match patterns(&args.exclude) {
+        Ok(exclude) => exclude,
+        Err(reason) => return Report::refused("status", reason),
+    };
     let max_age = args.max_age();
     let mut loaded = load(&global.state_dir);
     if args.refresh && verdict(&loaded, max_age).code != ExitCode::Fresh {
@@ -32,11 +38,16 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         }
         loaded = load(&global.state_dir);
     }
+    if let Loaded::Good(state) = &mut loaded {
+        leave_out(state, &exclude);
+    }
     let mut report = Report::of_state("status", loaded, max_age);
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
     if report.critical_age.is_some_and(|most| report.verdict.age.is_some_and(|age| age > most)) {
         report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
     }
+    report.lists_packages = global.verbose;
+    report.asked = args.alert.clone();
     for alert in &args.alert {
         if let Some((level, words)) = alert.of(&report) {
             report.raise(level, words);
@@ -46,6 +57,17 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     report.detail =
         Detail::Status { history: wants_history.then(|| history::last(&global.state_dir, RUNS_SHOWN)) };
     report
+}
+
+/// Takes the updates of packages that are not to count out of what is pending.
+fn leave_out(state: &mut State, exclude: &[Pattern]) {
+    let plain = driven(state).map_or((|name| name) as fn(&str) -> &str, |backend| backend.plain_name);
+    let Some(pending) = state.pending.as_mut().filter(|_| !exclude.is_empty()) else { return };
+    pending.packages.retain(|update| !matches(exclude, &update.name, plain));
+    pending.held_back.retain(|held| !matches(exclude, &held.name, plain));
+    pending.count = pending.packages.len();
+    let secure = pending.packages.iter().filter(|update| update.security == Some(true)).count();
+    pending.security = pending.security.map(|_| secure);
 }
 
 /// The verdict on the index, now.

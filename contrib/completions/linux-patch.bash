@@ -146,7 +146,7 @@ _linux__patch() {
             return 0
             ;;
         linux__subcmd__patch__subcmd__status)
-            opts="-w -c -v -q -h --refresh --max-age --timeout --history --warning --critical --alert --output --manager --state-dir --format --verbose --quiet --help"
+            opts="-w -c -v -q -h --refresh --max-age --timeout --history --warning --critical --alert --exclude --output --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -177,6 +177,10 @@ _linux__patch() {
                     return 0
                     ;;
                 --alert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

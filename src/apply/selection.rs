@@ -53,18 +53,10 @@ impl Selection {
                 backend.name
             ));
         }
-        let allowed = |glob: &str| {
-            !glob.is_empty()
-                && glob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:*?[]!".contains(&byte))
-        };
-        let pattern = |glob: &String| match Pattern::new(glob) {
-            Ok(pattern) if allowed(glob) => Ok(pattern),
-            _ => Err(format!("{glob:?} is not a pattern of package names, like linux-image-*")),
-        };
         let selection = Selection {
             packages: args.packages.clone(),
             security: args.security,
-            exclude: args.exclude.iter().map(pattern).collect::<Result<_, _>>()?,
+            exclude: patterns(&args.exclude)?,
             plan: Plan { full: args.full, ..Plan::default() },
         };
         match args.packages.iter().find(|name| selection.is_excluded(name, backend.plain_name)) {
@@ -200,7 +192,7 @@ impl Selection {
     }
 
     fn is_excluded(&self, name: &str, plain: fn(&str) -> &str) -> bool {
-        self.exclude.iter().any(|glob| glob.matches(name) || glob.matches(plain(name)))
+        matches(&self.exclude, name, plain)
     }
 
     /// The PACKAGE arguments as the manager lists them.
@@ -341,4 +333,25 @@ fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Option<&'a str> 
     let (plain, architecture) = argument.rsplit_once([':', '.'])?;
     let package = installed.get(plain)?;
     (package.architecture == architecture).then_some(plain)
+}
+
+/// The patterns of `--exclude`.
+///
+/// # Errors
+/// When one holds what no package name does.
+pub fn patterns(globs: &[String]) -> Result<Vec<Pattern>, String> {
+    let allowed = |glob: &str| {
+        !glob.is_empty()
+            && glob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:*?[]!".contains(&byte))
+    };
+    let pattern = |glob: &String| match Pattern::new(glob) {
+        Ok(pattern) if allowed(glob) => Ok(pattern),
+        _ => Err(format!("{glob:?} is not a pattern of package names, like linux-image-*")),
+    };
+    globs.iter().map(pattern).collect()
+}
+
+/// Whether one of them matches a name, with or without its architecture.
+pub fn matches(patterns: &[Pattern], name: &str, plain: fn(&str) -> &str) -> bool {
+    patterns.iter().any(|glob| glob.matches(name) || glob.matches(plain(name)))
 }

@@ -1,7 +1,15 @@
-//! One line and performance data, by the Monitoring Plugins guidelines.
+//! A plugin's output, by the Monitoring Plugins guidelines: one line with performance data, and where
+//! asked for one more for each pending package.
 
 use super::Report;
-use crate::outcome::one_line;
+use crate::exit_code::ExitCode;
+use crate::outcome::{cut, one_line};
+use crate::status::alert::Condition;
+
+/// Nagios and older NRPEs keep about 8 kB in all; the first line is no longer than 3 kB.
+const LIST_BYTES: usize = 4000;
+/// A name longer than this many characters with its versions is cut.
+const LONGEST: usize = 300;
 
 pub(super) fn render(report: &Report) -> String {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
@@ -12,6 +20,11 @@ pub(super) fn render(report: &Report) -> String {
     words.extend(report.unfinished_words());
     if report.reboot_required && !report.alerts.iter().any(|alert| alert == "restart required") {
         words.push("restart required".to_string());
+    }
+    let first = format!("PATCH {}: {}", report.exit.plugin_word(), safe(&words.join("; ")));
+    if report.is_refusal() {
+        // Nothing was measured.
+        return first + "\n";
     }
     // "U" is the guidelines' word for a value that could not be determined.
     let value = |known: Option<String>| known.unwrap_or_else(|| "U".to_string());
@@ -25,13 +38,65 @@ pub(super) fn render(report: &Report) -> String {
             report.max_age,
             report.critical_age.map(|age| age.to_string()).unwrap_or_default()
         ),
-        format!("pending={};;;0", number(counted.map(|pending| pending.count))),
-        format!("security={};;;0", number(counted.and_then(|pending| pending.security))),
-        format!("held_back={};;;0", number(counted.map(|pending| pending.held_back.len()))),
+        format!(
+            "pending={};{};0",
+            number(counted.map(|pending| pending.count)),
+            thresholds(report, Condition::Updates)
+        ),
+        format!(
+            "security={};{};0",
+            number(counted.and_then(|pending| pending.security)),
+            thresholds(report, Condition::Security)
+        ),
+        format!(
+            "held_back={};{};0",
+            number(counted.map(|pending| pending.held_back.len())),
+            thresholds(report, Condition::HeldBack)
+        ),
         format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),
-        format!("reboot_required={};;;0;1", u8::from(report.reboot_required)),
+        format!(
+            "reboot_required={};{};0;1",
+            u8::from(report.reboot_required),
+            thresholds(report, Condition::Reboot)
+        ),
     ];
-    // The first "|" begins the performance data.
-    let words = one_line(&words.join("; ")).replace('|', "/");
-    format!("PATCH {}: {words} | {}\n", report.exit.plugin_word(), perfdata.join(" "))
+    let list = if report.lists_packages { list(report) } else { String::new() };
+    format!("{first} | {}\n{list}", perfdata.join(" "))
+}
+
+/// The first "|" of a line begins performance data.
+fn safe(text: &str) -> String {
+    one_line(text).replace('|', "/")
+}
+
+/// From where on there is an alert, as warning and critical: the guidelines' range "3" is left by
+/// what is more than 3.
+fn thresholds(report: &Report, condition: Condition) -> String {
+    let most = |level: ExitCode| {
+        let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));
+        asked.map(|alert| alert.count - 1).min().map(|most| most.to_string()).unwrap_or_default()
+    };
+    format!("{};{}", most(ExitCode::Stale), most(ExitCode::Failed))
+}
+
+/// The pending packages, security updates first.
+fn list(report: &Report) -> String {
+    let Some(pending) = report.state.as_deref().and_then(|state| state.pending.as_ref()) else {
+        return String::new();
+    };
+    let mut packages: Vec<_> = pending.packages.iter().collect();
+    packages.sort_by_key(|update| (update.security != Some(true), &update.name));
+    let mut text = String::new();
+    for (listed, update) in packages.iter().enumerate() {
+        let from = update.installed.as_deref().unwrap_or("new");
+        let mark = if update.security == Some(true) { " (security)" } else { "" };
+        let line = cut(safe(&format!("{} {from} -> {}", update.name, update.candidate)), LONGEST) + mark;
+        if text.len() + line.len() > LIST_BYTES {
+            text += &format!("and {} more\n", packages.len() - listed);
+            break;
+        }
+        text += &line;
+        text.push('\n');
+    }
+    text
 }

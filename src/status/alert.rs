@@ -9,6 +9,8 @@ use crate::report::Report;
 pub struct Alert {
     /// Of what.
     pub condition: Condition,
+    /// From how many on; 1 where that is not said.
+    pub count: usize,
     /// `Stale` (WARNING) or `Failed` (CRITICAL).
     pub level: ExitCode,
 }
@@ -20,6 +22,8 @@ pub enum Condition {
     Updates,
     /// Security updates are pending.
     Security,
+    /// Newer versions are held back.
+    HeldBack,
     /// A restart is required.
     Reboot,
     /// The last apply failed or was cut off.
@@ -27,48 +31,60 @@ pub enum Condition {
 }
 
 /// The words of the command line.
-const CONDITIONS: [(&str, Condition); 4] = [
+const CONDITIONS: [(&str, Condition); 5] = [
     ("updates", Condition::Updates),
     ("security", Condition::Security),
+    ("held-back", Condition::HeldBack),
     ("reboot", Condition::Reboot),
     ("apply", Condition::Apply),
 ];
 
 impl Alert {
-    /// Reads `security` or `security=critical`.
+    /// Reads `security`, `security=critical` or `updates:20=critical`.
     ///
     /// # Errors
     /// One line that says what is accepted.
     pub fn parse(text: &str) -> Result<Alert, String> {
-        let (word, level) = text.split_once('=').unwrap_or((text, "warning"));
+        let (what, level) = text.split_once('=').unwrap_or((text, "warning"));
+        let (word, count) = what.split_once(':').unwrap_or((what, "1"));
         let condition = CONDITIONS.iter().find(|row| row.0 == word).map(|row| row.1);
+        let is_counted = !matches!(condition, Some(Condition::Reboot | Condition::Apply));
+        // A whole number: parse would take a sign too.
+        let count = Some(count).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let count = count.and_then(|text| text.parse().ok());
+        let count = count.filter(|count| *count > 0 && (is_counted || what == word));
         let level = match level {
             "warning" => Some(ExitCode::Stale),
             "critical" => Some(ExitCode::Failed),
             _ => None,
         };
-        match (condition, level) {
-            (Some(condition), Some(level)) => Ok(Alert { condition, level }),
-            _ => Err("write it like security or security=critical; updates, security, reboot and apply \
-                      can be warning or critical"
-                .to_string()),
+        match (condition, count, level) {
+            (Some(condition), Some(count), Some(level)) => Ok(Alert { condition, count, level }),
+            _ => {
+                Err("write it like security, security=critical or updates:20; updates, security, held-back, \
+                      reboot and apply can be warning or critical, the first three from a number on"
+                    .to_string())
+            }
         }
     }
 
     /// What it has to say of this report, and the exit code that it calls for.
     pub fn of(self, report: &Report) -> Option<(ExitCode, String)> {
         let state = report.state.as_deref()?;
-        let number = |count: Option<usize>, words: &str, noun: &str| match count {
-            Some(0) => None,
-            Some(count) => Some((self.level, counted(count, noun) + " pending")),
+        let number = |count: Option<usize>, noun: &str, verb: &str| match count {
+            Some(count) if count < self.count => None,
+            Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
             // What nobody knows must not look like none.
-            None => Some((ExitCode::Unknown, format!("not known whether {words} are pending"))),
+            None => Some((ExitCode::Unknown, format!("not known whether {noun}s are {verb}"))),
         };
         let pending = state.pending.as_ref();
         match self.condition {
-            Condition::Updates => number(pending.map(|pending| pending.count), "updates", "update"),
+            Condition::Updates => number(pending.map(|pending| pending.count), "update", "pending"),
             Condition::Security => {
-                number(pending.and_then(|pending| pending.security), "security updates", "security update")
+                number(pending.and_then(|pending| pending.security), "security update", "pending")
+            }
+            Condition::HeldBack => {
+                number(pending.map(|pending| pending.held_back.len()), "update", "held back")
             }
             Condition::Reboot => report.reboot_required.then(|| (self.level, "restart required".to_string())),
             Condition::Apply => {
@@ -105,11 +121,32 @@ mod tests {
 
     #[test]
     fn alerts_are_read_with_and_without_a_level() {
-        let alert = |condition, level| Ok(Alert { condition, level });
+        let alert = |condition, level| Ok(Alert { condition, count: 1, level });
         assert_eq!(Alert::parse("security"), alert(Condition::Security, ExitCode::Stale));
         assert_eq!(Alert::parse("apply=critical"), alert(Condition::Apply, ExitCode::Failed));
         assert_eq!(Alert::parse("updates=warning"), alert(Condition::Updates, ExitCode::Stale));
-        for text in ["", "securty", "reboot=", "reboot=fatal", "=critical", "reboot=critical=x"] {
+        let many = |condition, level| Ok(Alert { condition, count: 20, level });
+        assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
+        assert_eq!(Alert::parse("held-back:20=critical"), many(Condition::HeldBack, ExitCode::Failed));
+        for text in [
+            "",
+            "securty",
+            "reboot=",
+            "reboot=fatal",
+            "=critical",
+            "reboot=critical=x",
+            "updates:",
+            "updates:0",
+            "updates:-1",
+            "updates:+1",
+            "updates:2:3",
+            "updates:x",
+            "reboot:1",
+            "apply:2=critical",
+            ":3",
+            "updates=warning:3",
+            "updates:99999999999999999999999",
+        ] {
             assert!(Alert::parse(text).is_err(), "{text}");
         }
     }

@@ -51,11 +51,13 @@ fn each_alert_changes_the_exit_code_by_its_level_and_says_why() {
         state["pending"]["count"] = json!(0);
         state["pending"]["security"] = json!(0);
         state["pending"]["packages"] = json!([]);
+        state["pending"]["held_back"] = json!([]);
     };
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let cases: [(&str, Change, &str); 5] = [
+    let cases: [(&str, Change, &str); 6] = [
         ("updates", &|_| {}, "1 update pending"),
         ("security", &|_| {}, "1 security update pending"),
+        ("held-back", &|_| {}, "1 update held back"),
         ("reboot", &reboot, "restart required"),
         ("apply", &failed_apply, "the last apply failed (fetch: 404"),
         (
@@ -102,7 +104,9 @@ fn what_is_not_known_is_never_taken_for_none() {
     assert_eq!(world.run("status --alert security").code, 3);
     assert_eq!(world.run("status --alert updates").code, 1);
     let world = world_with(10, |state| state["pending"] = Value::Null);
-    assert_eq!(world.run("status --alert updates").code, 3);
+    for what in ["updates", "held-back", "updates:100"] {
+        assert_eq!(world.run(&format!("status --alert {what}")).code, 3, "{what}");
+    }
     // A failed refresh stays critical, and a state that cannot be read unknown.
     let world = World::new();
     assert_eq!(world.run("status --alert security=critical").code, 3);
@@ -111,7 +115,18 @@ fn what_is_not_known_is_never_taken_for_none() {
 #[test]
 fn alerts_that_are_none_are_refused() {
     let world = world_with(10, |_| {});
-    for args in ["--alert", "--alert disk", "--alert security=red", "--alert=", "--alert reboot=critical,x"] {
+    for args in [
+        "--alert",
+        "--alert disk",
+        "--alert security=red",
+        "--alert=",
+        "--alert reboot=critical,x",
+        "--alert updates:0",
+        "--alert reboot:2",
+        "--exclude",
+        "--exclude=",
+        "--exclude linux-$(id)",
+    ] {
         let ran = world.run(&format!("status {args}"));
         assert_eq!((ran.code, ran.stderr.lines().count()), (3, 1), "{args}: {}", ran.stderr);
     }
@@ -140,4 +155,104 @@ fn a_result_in_a_file_is_whole_and_readable_and_leaves_nothing_else() {
         let ran = world.run(&format!("status --output {wrong}"));
         assert_eq!((ran.code, ran.stderr.lines().count()), (3, 1), "{wrong}: {}", ran.stderr);
     }
+}
+
+/// Some more packages pending: two security updates, three others.
+fn five_pending(state: &mut Value) {
+    let package = |name: &str, security: bool| json!({"name": name, "installed": "1.0|1", "candidate": "2.0", "security": security, "source": "D:s"});
+    let names =
+        [("tb-b", false), ("tb-a", false), ("tb-z", true), ("tb-y:i386", true), ("linux-image-1", false)];
+    state["pending"]["packages"] = names.iter().map(|(name, security)| package(name, *security)).collect();
+    state["pending"]["count"] = json!(5);
+    state["pending"]["security"] = json!(2);
+}
+
+#[test]
+fn an_alert_can_begin_at_a_number_which_is_also_its_threshold() {
+    let world = world_with(10, five_pending);
+    for (args, code, thresholds) in [
+        ("", 0, "pending=5;;;0 security=2;;;0 held_back=1;;;0 failed_sources=0;;;0 reboot_required=0;;;0;1"),
+        ("--alert updates:5", 1, "pending=5;4;;0"),
+        ("--alert updates:6", 0, "pending=5;5;;0"),
+        ("--alert updates:2 --alert updates:5=critical", 2, "pending=5;1;4;0"),
+        ("--alert updates:2 --alert updates:50=critical", 1, "pending=5;1;49;0"),
+        ("--alert security:3=critical", 0, "security=2;;2;0"),
+        ("--alert held-back --alert reboot=critical", 1, "held_back=1;0;;0"),
+        ("--alert reboot=critical", 0, "reboot_required=0;;0;0;1"),
+    ] {
+        let ran = world.run(&format!("status --format nagios {args}"));
+        assert_eq!(ran.code, code, "{args}: {}", ran.stdout);
+        assert!(ran.stdout.contains(thresholds), "{args}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_is_excluded_is_neither_counted_nor_listed_nor_alerted_of() {
+    let world = world_with(10, five_pending);
+    let doc =
+        world.json("status --alert updates:5 --alert security=critical --exclude linux-* --exclude tb-[yz]");
+    assert_eq!((&doc["exit_code"], &doc["alerts"]), (&json!(0), &json!([])), "{doc}");
+    assert_eq!((&doc["pending"]["count"], &doc["pending"]["security"]), (&json!(2), &json!(0)), "{doc}");
+    assert_eq!(doc["pending"]["packages"].as_array().unwrap().len(), 2, "{doc}");
+    let line = world.run("status --format nagios --exclude tb-held --alert held-back").stdout;
+    assert!(line.contains("pending=5;;;0") && line.contains("held_back=0;0;;0"), "{line}");
+    let page = world.run("status --format openmetrics --exclude tb-*").stdout;
+    assert!(page.contains("\nlinux_patch_pending_updates 1\n"), "{page}");
+    // What is remembered stays whole, and what is not known does not become known.
+    assert_eq!(world.json("status")["pending"]["count"], 5);
+    let world = world_with(10, |state| state["pending"]["security"] = Value::Null);
+    assert_eq!(world.json("status --exclude tb-*")["pending"]["security"], Value::Null);
+}
+
+#[test]
+fn a_plugin_lists_the_packages_where_asked_and_never_too_many() {
+    let world = world_with(10, five_pending);
+    let text = world.run("status --format nagios -v").stdout;
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "tb-y:i386 1.0/1 -> 2.0 (security)",
+            "tb-z 1.0/1 -> 2.0 (security)",
+            "linux-image-1 1.0/1 -> 2.0",
+            "tb-a 1.0/1 -> 2.0",
+            "tb-b 1.0/1 -> 2.0",
+        ]
+    );
+    assert_eq!(lines[0], world.run("status --format nagios").stdout.trim_end());
+    let world = world_with(10, |state| {
+        let package = |n| json!({"name": format!("package-{n}"), "installed": null, "candidate": "1", "security": null});
+        state["pending"]["packages"] = (0..5000).map(package).collect();
+        state["pending"]["count"] = json!(5000);
+    });
+    let text = world.run("status --format nagios --verbose").stdout;
+    let (listed, last) = (text.lines().count() - 2, text.lines().last().unwrap());
+    assert!(text.len() < 5000 && listed > 100, "{} bytes, {listed} listed", text.len());
+    assert_eq!(last, format!("and {} more", 5000 - listed));
+}
+
+#[test]
+fn a_plugin_says_nothing_on_standard_error() {
+    let world = World::new();
+    world.on(
+        "update",
+        "echo 'W: a warning' >&2; echo 'E: Failed to fetch http://a  404  Not Found' >&2; exit 100",
+    );
+    for (args, code) in [
+        ("--refresh", 2),
+        ("--refresh --verbose", 2),
+        ("--bogus", 3),
+        ("--exclude ;", 3),
+        ("--verbose --quiet", 3),
+        ("--manager apt --output /nonexistent/x", 3),
+    ] {
+        let ran = world.run(&format!("status --format nagios {args}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (code, ""), "{args}: {}", ran.stdout);
+        let word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][code as usize];
+        assert!(ran.stdout.starts_with(&format!("PATCH {word}: ")), "{args}: {}", ran.stdout);
+        // Where nothing was measured there is nothing to draw.
+        assert_eq!(ran.stdout.contains('|'), code != 3, "{args}: {}", ran.stdout);
+    }
+    // Every other format has its reason there too.
+    assert_eq!(world.run("status --bogus").stderr.lines().count(), 1);
 }
