@@ -15,7 +15,10 @@ NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
 FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container
 # Beyond these, one line for each of the pieces of contrib.
 INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
-  systemd-container
+  systemd-container \
+  prometheus prometheus-node-exporter \
+  nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
+  icinga2-bin icinga2-common
 BENCH_NEEDS = $(TEST_NEEDS) monitoring-plugins-basic time
 
 # Installs the packages that are not there yet; a machine that has them all needs no network. No

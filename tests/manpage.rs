@@ -26,6 +26,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--auto-agree-with-licenses", "zypper"),
     ("--best", "dnf"),
     ("--cleanup-only", "yum-complete-transaction"),
+    ("--collector", "prometheus-node-exporter"),
     ("--configure", "dpkg"),
     ("--duplicates", "dnf"),
     ("--force-confdef", "dpkg"),

@@ -8,12 +8,15 @@
 mod apt;
 #[path = "../e2e/bench.rs"]
 mod bench;
+mod daemons;
 #[path = "../e2e/deb.rs"]
 mod deb;
 #[path = "../e2e/holder.rs"]
 mod holder;
 #[path = "../e2e/locks.rs"]
 mod locks;
+#[path = "../cli/machine.rs"]
+mod machine;
 #[path = "../e2e/manager.rs"]
 mod manager;
 #[path = "../e2e/repo.rs"]
@@ -26,3 +29,7 @@ mod sandbox;
 mod server;
 #[path = "../e2e/vault.rs"]
 mod vault;
+#[path = "../cli/world.rs"]
+mod world;
+
+mod prometheus;
