@@ -64,9 +64,9 @@ pub(super) fn render(report: &Report) -> String {
     format!("{first} | {}\n{list}", perfdata.join(" "))
 }
 
-/// The first "|" of a line begins performance data.
+/// The first "|" of a line begins performance data, and Nagios makes a colon of each semicolon.
 fn safe(text: &str) -> String {
-    one_line(text).replace('|', "/")
+    one_line(text).replace('|', "/").replace(';', ",")
 }
 
 /// From where on there is an alert, as warning and critical: the guidelines' range "3" is left by

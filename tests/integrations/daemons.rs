@@ -25,7 +25,7 @@ pub fn ours(path: &str) -> String {
 pub fn free_address() -> SocketAddr {
     static HOSTS: AtomicUsize = AtomicUsize::new(1);
     let number = HOSTS.fetch_add(1, Ordering::Relaxed);
-    let address = Ipv4Addr::new(127, 77, (number / 250) as u8, (number % 250 + 1) as u8);
+    let address = Ipv4Addr::new(127, 74, (number / 250) as u8, (number % 250 + 1) as u8);
     let listener = TcpListener::bind((address, 0)).expect("could not listen on a loopback address");
     listener.local_addr().unwrap()
 }

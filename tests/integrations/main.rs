@@ -19,6 +19,7 @@ mod locks;
 mod machine;
 #[path = "../e2e/manager.rs"]
 mod manager;
+mod monitored;
 #[path = "../e2e/repo.rs"]
 mod repo;
 #[path = "../e2e/report.rs"]
@@ -32,4 +33,6 @@ mod vault;
 #[path = "../cli/world.rs"]
 mod world;
 
+mod nagios;
+mod nrpe;
 mod prometheus;

@@ -7,10 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::bench;
 use crate::daemons::{free_address, get, listens, log_of, need, ours, start};
-use crate::deb::deb;
 use crate::machine::{ago, cut_off, fail, fresh_state};
+use crate::monitored::Monitored;
 use crate::repo::Repo;
 use crate::sandbox::Sandbox;
 use crate::server::Fault;
@@ -191,11 +190,7 @@ impl Machine {
     fn new() -> Machine {
         need("/usr/bin/prometheus-node-exporter", "prometheus-node-exporter");
         need("/usr/bin/prometheus", "prometheus");
-        let installed = [deb("tb-hello", "1.0"), deb("tb-sec", "1.0")];
-        let (sandbox, plain) = bench::one(&installed, &[deb("tb-hello", "2.0")]);
-        let secure =
-            Repo::claiming(|claims| claims.label = "Debian-Security".into(), &[deb("tb-sec", "2.0")]);
-        sandbox.add_source("security", &secure);
+        let Monitored { sandbox, sources } = Monitored::new();
         sandbox.sh(&format!("rm -rf {COLLECTED}; mkdir -p {COLLECTED}"));
         let exporter = free_address();
         start(
@@ -207,7 +202,7 @@ impl Machine {
             ),
         );
         listens(&sandbox, "exporter", exporter);
-        Machine { sandbox, sources: [plain, secure], exporter }
+        Machine { sandbox, sources, exporter }
     }
 
     /// Writes the metrics as the drop-in does, and gives what the exporter shows of them.
@@ -240,7 +235,7 @@ fn a_node_exporter_shows_what_every_kind_of_refresh_leaves() {
     let machine = Machine::new();
     // Before anything was refreshed.
     has(&machine.written(), "linux_patch_exit_code 3");
-    assert_eq!(machine.sandbox.patch(&["refresh"]).code, 0);
+    machine.sandbox.patch(&["refresh"]).exits(0);
     let page = machine.written();
     has(&page, "linux_patch_exit_code 0");
     has(&page, "linux_patch_pending_updates 2");
@@ -256,7 +251,7 @@ fn a_node_exporter_shows_what_every_kind_of_refresh_leaves() {
     }
     // One source of two, then none.
     machine.sources[0].server.fault("/InRelease", Fault::Status(503));
-    assert_eq!(machine.sandbox.patch(&["refresh"]).code, 1);
+    machine.sandbox.patch(&["refresh"]).exits(1);
     let page = machine.written();
     has(&page, "linux_patch_exit_code 1");
     assert_eq!(page.matches("linux_patch_source_up{").count(), 2, "{page}");
@@ -267,7 +262,7 @@ fn a_node_exporter_shows_what_every_kind_of_refresh_leaves() {
         1
     );
     machine.sources[1].server.fault("/InRelease", Fault::Status(503));
-    assert_eq!(machine.sandbox.patch(&["refresh"]).code, 2);
+    machine.sandbox.patch(&["refresh"]).exits(2);
     let page = machine.written();
     has(&page, "linux_patch_exit_code 2");
     has(&page, "linux_patch_refresh_failed_total 1");
@@ -320,10 +315,10 @@ fn a_prometheus_answers_every_panel_and_rule() {
     sandbox.patch(&["refresh"]);
     // A failed apply, so that every metric and every panel has something to show.
     machine.sources[0].server.fault(".deb", Fault::Status(404));
-    assert_eq!(sandbox.patch(&["apply"]).code, 2);
+    sandbox.patch(&["apply"]).exits(2);
     sandbox.sh("mkdir -p /run && touch /run/reboot-required");
     machine.sources[0].server.fault("/InRelease", Fault::Status(503));
-    assert_eq!(sandbox.patch(&["refresh"]).code, 1);
+    sandbox.patch(&["refresh"]).exits(1);
     machine.written();
     start(
         sandbox,

@@ -1,0 +1,52 @@
+//! contrib/nagios/nrpe.cfg in a real NRPE, asked by the real check_nrpe; and check_by_ssh.
+
+use crate::monitored::{Monitored, STORY, Seen, overflow};
+
+#[test]
+#[ignore = "make integrations"]
+fn check_nrpe_passes_every_state_on() {
+    let machine = Monitored::new();
+    let address = machine.with_nrpe().to_string();
+    let check = |options: &[&str]| {
+        let mut argv = vec!["/usr/lib/nagios/plugins/check_nrpe", "-H", &address, "-c", "check_linux_patch"];
+        argv.extend(options);
+        let ended = machine.sandbox.run(&argv);
+        Seen::of_text(ended.code, &ended.stdout)
+    };
+    for step in STORY {
+        (step.happens)(&machine);
+        // Packets as everybody's since 2016, and those of before.
+        check(&[]).is("check_nrpe", step);
+        check(&["-2"]).is("check_nrpe -2", step);
+    }
+    overflow(&machine);
+    check(&[]).has_overflown("check_nrpe");
+    // The old packets have room for one kilobyte: the list is cut, what counts comes first.
+    let seen = check(&["-2"]);
+    assert!(seen.perfdata.len() == 6 && seen.perfdata[1] == "pending=500;;;0", "{seen:?}");
+}
+
+#[test]
+#[ignore = "make integrations"]
+fn check_by_ssh_takes_no_word_on_standard_error_for_a_failure() {
+    let machine = Monitored::new();
+    let address = machine.with_sshd().to_string();
+    let by_ssh = |options: &[&str], command: &str| {
+        let mut argv = vec!["setpriv", "--reuid=nagios", "--clear-groups", "env", "HOME=/srv/nagios"];
+        argv.extend(["/usr/lib/nagios/plugins/check_by_ssh", "-H", &address, "-l", "nagios"]);
+        argv.extend(options);
+        argv.extend(["-C", command]);
+        let ended = machine.sandbox.run(&argv);
+        Seen::of_text(ended.code, &ended.stdout)
+    };
+    // A command line that is wrong, the sandbox's banner being kept quiet: all of it on standard output.
+    let seen = by_ssh(&["-q"], "linux-patch status --format nagios --wrong");
+    assert!(seen.code == 3 && seen.output.starts_with("PATCH UNKNOWN: unexpected argument"), "{seen:?}");
+    let seen = by_ssh(&["-q"], "linux-patch status --format nagios --refresh");
+    assert!(seen.code == 3 && seen.output.starts_with("PATCH UNKNOWN: "), "{seen:?}");
+    // A banner is what -E of contrib is for.
+    let seen = by_ssh(&[], "linux-patch status --format nagios");
+    assert!(seen.code == 3 && seen.output.contains("old greeting"), "{seen:?}");
+    let seen = by_ssh(&["-E"], "linux-patch status --format nagios");
+    assert!(seen.output.starts_with("PATCH UNKNOWN: the index was never refreshed"), "{seen:?}");
+}
