@@ -33,6 +33,7 @@ mod vault;
 #[path = "../cli/world.rs"]
 mod world;
 
+mod icinga;
 mod nagios;
 mod nrpe;
 mod prometheus;
