@@ -29,6 +29,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--collector", "prometheus-node-exporter"),
     ("--configure", "dpkg"),
     ("--duplicates", "dnf"),
+    ("--extra-opts", "check_apt"),
     ("--force-confdef", "dpkg"),
     ("--force-confold", "dpkg"),
     ("--force-missing-repositories", "apk"),
@@ -43,6 +44,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--repo", "zypper"),
     ("--skip-broken", "yum"),
     ("--system", "apk"),
+    ("--test", "cargo"),
     ("--upgrade", "apk"),
     ("--with-new-pkgs", "apt-get"),
     ("--xmlout", "zypper"),
@@ -59,6 +61,16 @@ fn page() -> String {
 
 fn readme() -> String {
     file("README.md")
+}
+
+/// The files of docs/.
+fn docs() -> Vec<(String, String)> {
+    let mut paths: Vec<_> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"))
+        .unwrap()
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), file(&path))).collect()
 }
 
 /// The lines below a heading of the page, up to the next one of the same rank or a higher one.
@@ -247,6 +259,7 @@ fn every_variable_is_described_and_every_one_described_exists() {
     let names = words(real.iter().map(|row| row.split(' ').next().unwrap()));
     let mut texts = vec![("the page".to_string(), page.clone()), ("README.md".to_string(), readme())];
     texts.extend(contrib());
+    texts.extend(docs());
     for (of, text) in texts {
         let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
         for word in text.split(|c| !is_part(c)).filter(|word| word.starts_with("LINUX_PATCH_")) {
@@ -265,6 +278,7 @@ fn every_option_that_the_documentation_names_exists() {
     let mut texts =
         vec![("the page".to_string(), page().replace("Fl Fl ", "--")), ("README.md".to_string(), readme())];
     texts.extend(contrib());
+    texts.extend(docs());
     let mut found = Words::new();
     for (of, text) in texts {
         for (at, _) in text.match_indices("--") {
@@ -607,7 +621,10 @@ fn arguments(text: &str) -> Vec<String> {
                 (&rest[..end], end)
             }
         };
-        arguments.push(word.to_string());
+        // Nagios puts the options of a service there.
+        if word != "$ARG1$" {
+            arguments.push(word.to_string());
+        }
         rest = rest[end..].trim_start();
     }
     arguments
@@ -618,6 +635,9 @@ fn every_command_line_shown_is_understood() {
     let mut code: Vec<(String, String)> = Vec::new();
     code.extend(code_of_page(&page()).into_iter().map(|line| ("the page".to_string(), line)));
     code.extend(code_of_markdown(&readme()).into_iter().map(|line| ("README.md".to_string(), line)));
+    for (path, text) in docs() {
+        code.extend(code_of_markdown(&text).into_iter().map(|line| (path.clone(), line)));
+    }
     for (path, text) in contrib() {
         // Comments are prose, except for commands with their path.
         let is_call = |line: &&str| !line.starts_with('#') || line.contains("bin/linux-patch ");

@@ -1,11 +1,14 @@
 //! contrib/icinga2 in a real Icinga 2, which checks a real machine by itself, by NRPE and by ssh, and
 //! hands the performance data on.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use linux_patch::cli::{Cli, Format, Verb};
 use serde_json::Value;
 
 use crate::daemons::{free_address, listens, log_of, need, ours, start};
@@ -137,6 +140,35 @@ impl Icinga<'_> {
         }
         seen
     }
+}
+
+#[test]
+fn the_options_of_the_command_are_understood() {
+    let text = ours("contrib/icinga2/linux-patch.conf");
+    let vars: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("  vars.linux_patch_")?.split_once(" = ")).collect();
+    let strings =
+        |value: &str| -> Vec<String> { value.split('"').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut words: Vec<String> = ["linux-patch", "status"].map(str::to_owned).to_vec();
+    for option in text.split("\n  \"--").skip(1) {
+        let (name, rest) = option.split_once('"').unwrap();
+        let (kind, value) = rest[rest.find('{').unwrap() + 1..].trim().split_once(" = ").unwrap();
+        let value = value.split('"').nth(1).unwrap();
+        let values = match value.strip_prefix("$linux_patch_").map(|name| name.trim_end_matches('$')) {
+            Some("exclude") => vec!["linux-image-*".to_string()],
+            Some(name) => strings(vars.get(name).unwrap_or_else(|| panic!("{name} has no default"))),
+            None => vec![value.to_string()],
+        };
+        match kind {
+            "set_if" => words.push(format!("--{name}")),
+            _ => words.extend(values.into_iter().map(|value| format!("--{name}={value}"))),
+        }
+    }
+    let read = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    let Verb::Status(status) = read.verb else { panic!("{words:?}") };
+    assert_eq!((status.alert.len(), status.exclude.len()), (3, 1), "{words:?}");
+    assert!(read.global.verbose && read.global.format == Format::Nagios, "{words:?}");
+    assert!(status.warning.is_some() && status.critical.is_some(), "{words:?}");
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! contrib/nagios in a real Nagios, which checks a real machine by itself, by NRPE and by ssh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use linux_patch::cli::{Cli, Format, Verb};
+
+use crate::bench;
 use crate::daemons::{log_of, need, ours, start};
+use crate::deb::deb;
 use crate::monitored::{Monitored, STORY, Seen, overflow};
+use crate::repo::Repo;
 use crate::sandbox::Sandbox;
 
 const STATUS: &str = "/var/lib/nagios4/status.dat";
@@ -99,6 +105,123 @@ fn check(sandbox: &Sandbox, hosts: &[&str]) -> Vec<Seen> {
         }
     };
     hosts.iter().map(seen).collect()
+}
+
+/// With the options of a template, the command line of its command is understood.
+#[test]
+fn the_options_of_the_templates_are_understood() {
+    let text = ours("contrib/nagios/linux-patch.cfg");
+    let field = |name: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| Some(line.strip_prefix(name)?.trim().to_string())).collect()
+    };
+    let commands: BTreeMap<_, _> = field("command_name").into_iter().zip(field("command_line")).collect();
+    let mut tried = 0;
+    for check in field("check_command") {
+        let (command, options) = check.split_once('!').unwrap();
+        if command == "check_nrpe" {
+            let defined = format!("\ncommand[{options}]=/usr/bin/linux-patch status ");
+            assert!(ours("contrib/nagios/nrpe.cfg").contains(&defined), "{check}");
+            continue;
+        }
+        let line = commands[command].replace("$ARG1$", options);
+        let (_, call) = line.split_once("/usr/bin/").unwrap();
+        let words = call.trim_end_matches('\'').split(' ');
+        let read = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let Verb::Status(status) = read.verb else { panic!("{line}") };
+        assert!(read.global.format == Format::Nagios && status.alert.len() == 3, "{line}");
+        tried += 1;
+    }
+    assert_eq!(tried, 2);
+}
+
+/// The rows of docs/monitoring.md that put a call of check_apt beside options of ours.
+fn mapped() -> Vec<(Vec<String>, Vec<String>)> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let text = ours("docs/monitoring.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `check_apt")).filter_map(|row| {
+        let (theirs, rest) = row.split_once("` | ")?;
+        let options = rest.strip_prefix('`').and_then(|rest| rest.strip_suffix("` |")).unwrap_or_default();
+        Some((words(theirs.trim()), words(options)))
+    });
+    let without_empty = |words: Vec<String>| words.into_iter().filter(|word| !word.is_empty()).collect();
+    rows.map(|(theirs, options)| (without_empty(theirs), without_empty(options))).collect()
+}
+
+#[test]
+#[ignore = "make integrations"]
+fn what_check_apt_says_is_said_by_the_options_beside_it() {
+    need("/usr/lib/nagios/plugins/check_apt", "monitoring-plugins-basic");
+    let rows = mapped();
+    assert!(rows.len() >= 7, "{rows:?}");
+    let names = ["linux-image-tb", "tb-a", "tb-b", "tb-c"];
+    let mut installed: Vec<_> = names.iter().map(|name| deb(name, "1.0")).collect();
+    installed.push(deb("tb-sec", "1.0"));
+    let (sandbox, plain) = bench::one(&installed, &[]);
+    let secure = Repo::claiming(|claims| claims.label = "Debian-Security".into(), &[]);
+    sandbox.add_source("security", &secure);
+    // What is more than the same, first: of an index that was never there.
+    let theirs = sandbox.run(&["/usr/lib/nagios/plugins/check_apt"]);
+    assert_eq!(theirs.code, 0, "{}", theirs.stdout);
+    assert_eq!(sandbox.run(&["linux-patch", "status", "--format", "nagios"]).code, 3);
+    let mut codes = BTreeSet::new();
+    for (published, security) in [
+        (&[][..], false),
+        (&["tb-a"][..], false),
+        (&["linux-image-tb"][..], false),
+        (&["linux-image-tb", "tb-a", "tb-b"][..], false),
+        (&names[..], false),
+        (&[][..], true),
+        (&names[..], true),
+    ] {
+        plain.publish(&published.iter().map(|name| deb(name, "2.0")).collect::<Vec<_>>());
+        secure.publish(&security.then(|| deb("tb-sec", "2.0")).into_iter().collect::<Vec<_>>());
+        bench::tick();
+        sandbox.patch(&["refresh"]).exits(0);
+        for (theirs, options) in &rows {
+            let mut argv = vec!["/usr/lib/nagios/plugins/check_apt"];
+            argv.extend(theirs.iter().map(String::as_str));
+            let said = sandbox.run(&argv);
+            let place = format!("{published:?} {security} {theirs:?}: {}", said.stdout);
+            let mut argv = vec!["linux-patch", "status", "--format", "nagios"];
+            argv.extend(options.iter().map(String::as_str));
+            let ran = sandbox.run(&argv);
+            let ours = Seen::of_text(ran.code, &ran.stdout);
+            if theirs[..] == ["-n"] {
+                // It runs nothing and says so; ours is about the index.
+                assert_eq!((said.code, ours.code), (0, 0), "{place}");
+                continue;
+            }
+            let theirs_seen = Seen::of_text(said.code, &said.stdout);
+            codes.insert(said.code);
+            assert_eq!(ours.code, said.code, "{place}{}", ran.stdout);
+            let number = |seen: &Seen, label: &str| {
+                let value = seen.perfdata.iter().find_map(|value| value.strip_prefix(label));
+                value.unwrap_or_default().split(';').next().unwrap_or_default().to_string()
+            };
+            assert_eq!(
+                number(&ours, "pending="),
+                number(&theirs_seen, "available_upgrades="),
+                "{place}{}",
+                ran.stdout
+            );
+            assert_eq!(
+                number(&ours, "security="),
+                number(&theirs_seen, "critical_updates="),
+                "{place}{}",
+                ran.stdout
+            );
+            if theirs[..] == ["-l"] {
+                // The same packages in the same order.
+                let firsts = |seen: &Seen, prefix: &str| -> Vec<String> {
+                    let lines = seen.long_output.iter().filter_map(|line| line.strip_prefix(prefix));
+                    lines.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+                };
+                assert_eq!(firsts(&ours, ""), firsts(&theirs_seen, ""), "{place}{}", ran.stdout);
+            }
+        }
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), [0, 1, 2], "not every code was tried");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! contrib/nagios/nrpe.cfg in a real NRPE, asked by the real check_nrpe; and check_by_ssh.
 
+use crate::daemons::ours;
 use crate::monitored::{Monitored, STORY, Seen, overflow};
 
 #[test]
@@ -49,4 +50,21 @@ fn check_by_ssh_takes_no_word_on_standard_error_for_a_failure() {
     assert!(seen.code == 3 && seen.output.contains("old greeting"), "{seen:?}");
     let seen = by_ssh(&["-E"], "linux-patch status --format nagios");
     assert!(seen.output.starts_with("PATCH UNKNOWN: the index was never refreshed"), "{seen:?}");
+    // A key that may do nothing else, as in docs/monitoring.md, and nobody there.
+    let text = ours("docs/monitoring.md");
+    let restricted = text.lines().find_map(|line| line.strip_suffix(" ssh-ed25519 AAAA...")).unwrap().trim();
+    machine.sandbox.write("/srv/restricted", format!("{restricted}\n"));
+    machine.sandbox.sh(
+        "cd /srv/nagios/.ssh; { tr '\\n' ' ' </srv/restricted; cat id_ed25519.pub; } >new; chown nagios new
+         mv new authorized_keys",
+    );
+    machine.sandbox.patch(&["refresh"]).exits(0);
+    let seen = by_ssh(&["-E"], "rm -rf /srv/nagios");
+    assert!(seen.code == 1 && seen.output.starts_with("PATCH WARNING: 1 security update"), "{seen:?}");
+    assert_eq!(seen.long_output.len(), 2, "{seen:?}");
+    let sshd = machine.sandbox.processes().into_iter().find(|(_, name)| name == "sshd");
+    machine.sandbox.signal(sshd.expect("sshd runs").0, "KILL");
+    // Without -U that is 255, which Nagios takes for CRITICAL.
+    let seen = by_ssh(&["-E", "-U"], "linux-patch status");
+    assert!(seen.code == 3 && !seen.output.is_empty(), "{seen:?}");
 }

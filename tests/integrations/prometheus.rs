@@ -95,7 +95,9 @@ fn rules_and_dashboard_ask_for_what_the_program_prints() {
     let real = emitted();
     assert!(real.len() >= 20, "{real:?}");
     for path in [RULES, RULES_TEST, DASHBOARD, "docs/monitoring.md"] {
-        let named = metrics_in(&ours(path));
+        // Icinga 2 has variables that are named alike.
+        let text = ours(path);
+        let named = metrics_in(text.split("\n## Prometheus\n").last().unwrap_or_default());
         let invented: Vec<_> = named.difference(&real).collect();
         assert!(invented.is_empty(), "{path}: there is no metric {invented:?}");
         assert!(named.len() > 1, "{path}: {named:?}");
