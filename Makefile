@@ -18,7 +18,7 @@ INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   systemd-container \
   prometheus prometheus-node-exporter \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
-  icinga2-bin icinga2-common curl
+  icinga2-bin icinga2-common curl dbus
 BENCH_NEEDS = $(TEST_NEEDS) monitoring-plugins-basic time
 
 # Installs the packages that are not there yet; a machine that has them all needs no network. No

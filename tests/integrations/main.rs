@@ -8,6 +8,7 @@
 mod apt;
 #[path = "../e2e/bench.rs"]
 mod bench;
+mod booted;
 mod daemons;
 #[path = "../e2e/deb.rs"]
 mod deb;
@@ -34,6 +35,7 @@ mod vault;
 mod world;
 
 mod icinga;
+mod metrics_units;
 mod nagios;
 mod nrpe;
 mod prometheus;
