@@ -11,6 +11,7 @@ use clap::Parser;
 use linux_patch::cli::{Cli, Format, Verb};
 use serde_json::Value;
 
+use crate::booted::blocks;
 use crate::daemons::{free_address, listens, log_of, need, ours, start};
 use crate::monitored::{Monitored, STORY, Seen, overflow};
 use crate::sandbox::Sandbox;
@@ -196,6 +197,12 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
         ),
     ];
     configure(sandbox, &hosts.concat(), api, &graphite);
+    // The host of docs/monitoring.md, read but not asked.
+    let documented = blocks("monitoring.md").into_iter().find(|block| block.starts_with("object Host"));
+    sandbox.write("/etc/icinga2/conf.d/web1.conf", documented.expect("docs/monitoring.md shows a host"));
+    let ended = sandbox.run(&["icinga2", "daemon", "-C"]);
+    assert!(ended.code == 0 && ended.stdout.contains("Instantiated 5 Services"), "{}", ended.stdout);
+    sandbox.sh("rm /etc/icinga2/conf.d/web1.conf");
     let ended = sandbox.run(&["icinga2", "daemon", "-C"]);
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(ended.code == 0 && said.contains("Instantiated 4 Services"), "{said}");
