@@ -250,9 +250,11 @@ impl Root {
     /// Options as Arch Linux ships them, but for the signatures.
     pub fn new(installed: &[Pkg]) -> Root {
         let sandbox = Sandbox::new();
-        sandbox
-            .sh("rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
-             mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d/hooks");
+        sandbox.sh(
+            "rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
+             mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d/hooks; \
+             [ -e /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab",
+        );
         let options = "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nCheckSpace\nParallelDownloads = 5\n\
                        SigLevel = Never\nLocalFileSigLevel = Never\n";
         sandbox.write(CONFIG, options);
@@ -276,7 +278,8 @@ impl Root {
                 path
             })
             .collect();
-        self.sandbox.sh(&format!("LC_ALL=C pacman -U --noconfirm {} >/run/pacman-u 2>&1", paths.join(" ")));
+        let install = format!("LC_ALL=C pacman -U --noconfirm {}", paths.join(" "));
+        self.sandbox.sh(&format!("{install} >/run/pacman-u 2>&1 || {{ cat /run/pacman-u >&2; exit 1; }}"));
     }
 
     pub fn add_repo(&self, name: &str, repo: &PkgRepo) {
