@@ -128,10 +128,24 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 fn make_config(config: &str, index: &Path) -> String {
     // What is copied from a directory of root's needs no other program and no other user.
     const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
+    // pacman 7 wants a directory that is named to be there, and none of these need be where it is not
+    // named: a machine without hooks of its own has no directory for them.
+    const USUAL: &[(&str, &str)] = &[
+        ("HookDir", "/etc/pacman.d/hooks"),
+        ("GPGDir", "/etc/pacman.d/gnupg"),
+        ("CacheDir", "/var/cache/pacman/pkg"),
+    ];
+    let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_string();
+    let is_usual = |line: &str| {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim().trim_end_matches('/'));
+        let key = key_of(line);
+        // One of several is there by the administrator's will.
+        USUAL.contains(&(key.as_str(), value))
+            && config.lines().filter(|other| key_of(other) == key).take(2).count() == 1
+    };
     let mut text = String::from("# Made by linux-patch for one install.\n");
     for line in config.lines() {
-        let key = line.split('=').next().unwrap_or_default().trim();
-        if DROPPED.contains(&key) {
+        if DROPPED.contains(&key_of(line).as_str()) || is_usual(line) {
             continue;
         }
         text.push_str(line);
@@ -177,6 +191,16 @@ mod tests {
             "# Made by linux-patch for one install.\n[options]\nDBPath = /var/lib/pacman/\nIgnorePkg = a\n[core]\n{server}Usage = All\nSigLevel = PackageRequired\n[my-own]\n{server}"
         );
         assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn a_usual_directory_that_need_not_be_there_is_not_named() {
+        let usual = "[options]\nHookDir = /etc/pacman.d/hooks/\nGPGDir = /etc/pacman.d/gnupg/\nCacheDir = /var/cache/pacman/pkg/\n";
+        let made =
+            |config: &str| make_config(config, Path::new("/x")).lines().skip(2).collect::<Vec<_>>().join(" ");
+        assert_eq!(made(usual), "");
+        let more = "[options]\nHookDir = /etc/pacman.d/hooks/\nHookDir = /srv/hooks/\nCacheDir = /srv/pkg/\n";
+        assert_eq!(made(more), "HookDir = /etc/pacman.d/hooks/ HookDir = /srv/hooks/ CacheDir = /srv/pkg/");
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Pkg {
             format!(
                 "pkgname = {name}\npkgbase = {name}\npkgver = {version}-1\npkgdesc = a test\nurl = none\n\
                  builddate = 1700000000\npackager = none\nsize = {}\narch = any\n{}\n",
-                files.iter().map(|(_, text)| text.len()).sum::<usize>(),
+                self.size(),
                 info.join("\n")
             ),
         )];
@@ -82,7 +82,12 @@ impl Pkg {
         archive(&content)
     }
 
-    /// Its entry in the index of a repository, as repo-add makes it.
+    fn size(&self) -> usize {
+        self.files.iter().map(|(_, text)| text.len()).sum()
+    }
+
+    /// Its entry in the index of a repository, as repo-add makes it. pacman 7 compares it with what the
+    /// package says of itself.
     fn desc(&self) -> String {
         let bytes = self.bytes();
         let values = |key: &str| {
@@ -94,7 +99,6 @@ impl Pkg {
             text => format!("%{title}%\n{}\n\n", text.trim_end()),
         };
         let sum: String = Sha256::digest(bytes.as_slice()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let size = bytes.len().to_string();
         [
             section("FILENAME", &self.file_name()),
             section("NAME", &self.name),
@@ -102,11 +106,13 @@ impl Pkg {
             section("VERSION", &format!("{}-1", self.version)),
             section("DESC", "a test"),
             section("GROUPS", &values("group")),
-            section("CSIZE", &size),
-            section("ISIZE", &size),
+            section("CSIZE", &bytes.len().to_string()),
+            section("ISIZE", &self.size().to_string()),
             section("SHA256SUM", &sum),
+            section("URL", "none"),
             section("ARCH", "any"),
             section("BUILDDATE", "1700000000"),
+            section("PACKAGER", "none"),
             section("REPLACES", &values("replaces")),
             section("CONFLICTS", &values("conflict")),
             section("PROVIDES", &values("provides")),
@@ -247,12 +253,12 @@ pub struct Root {
 const CONFIG: &str = "/etc/pacman.conf";
 
 impl Root {
-    /// Options as Arch Linux ships them, but for the signatures.
+    /// Options and directories as Arch Linux ships them, but for the signatures.
     pub fn new(installed: &[Pkg]) -> Root {
         let sandbox = Sandbox::new();
         sandbox.sh(
             "rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
-             mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d/hooks; \
+             mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d; \
              [ -e /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab",
         );
         let options = "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nCheckSpace\nParallelDownloads = 5\n\

@@ -129,10 +129,7 @@ fn a_package_that_is_replaced_or_in_the_way_goes_only_where_it_may() {
         ],
     );
     let applied = root.patch(&["apply"]);
-    applied
-        .apply_failed("dependency")
-        .mentions("/error/message", "tb-hello and tb-foe are in conflict")
-        .changed(&[]);
+    applied.apply_failed("dependency").mentions("/error/message", " are in conflict").changed(&[]);
     root.patch(&["apply", "--exclude", "tb-hello"])
         .applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -", "tb-x 1.0-1 2.0-1"])
         .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);

@@ -354,6 +354,7 @@ fn class_of(line: &str) -> Class {
     const CONFIG: &[&str] = &[
         "no usable package repositories configured",
         "config file ",
+        "'failed to resolve path ",
         "no servers configured for repository",
         "config parsing ",
     ];
