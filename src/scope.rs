@@ -1,7 +1,7 @@
 //! Out of the login session before an install: where logind.conf(5) says KillUserProcesses=yes, the
 //! end of a session ends every process in it, and a logout from a desktop does so anywhere.
 
-use crate::process::{End, Invocation, Limits, ask, find};
+use crate::process::{End, Finished, Invocation, Limits, ask, find};
 use crate::time::Time;
 use log::warn;
 use std::time::{Duration, Instant};
@@ -28,18 +28,15 @@ pub fn leave_session() {
 }
 
 fn ask_for_scope() -> Result<(), String> {
-    let pid = std::process::id().to_string();
-    let name = format!("linux-patch-{pid}-{}.scope", Time::now().unix());
-    let manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager";
-    // Name, mode, two properties, no further units.
-    let call = format!("{manager} StartTransientUnit ssa(sv)a(sa(sv)) {name} fail 2 PIDs au 1 {pid}");
-    let mut args = vec!["--system".to_string(), "call".to_string()];
-    args.extend(call.split(' ').map(str::to_owned));
-    args.extend(["Description", "s", "linux-patch apply", "0"].map(str::to_owned));
-    // Not ended by a signal: that may be the connection that drops, when it is needed most.
-    let invocation = Invocation { program: "busctl", args, ..Invocation::default() };
-    let limits = Limits { budget: Some(PATIENCE), ..Limits::default() };
-    let done = ask(&invocation, &limits).map_err(|error| format!("could not run busctl: {error}"))?;
+    // A stop of the scope, also that of a shutdown, does nothing but wait: SIGCONT instead of the SIGTERM
+    // that would reach the package manager, and no SIGKILL later.
+    let signal = rustix::process::Signal::CONT.as_raw();
+    let waits = format!("KillSignal i {signal} TimeoutStopUSec t {}", u64::MAX);
+    let mut done = start_scope(&format!("4 {waits}"))?;
+    if matches!(done.end, End::Code(code) if code != 0) {
+        // A systemd that cannot do that for a scope makes one without.
+        done = start_scope("2")?;
+    }
     if done.end != End::Code(0) {
         return Err(format!("busctl said: {}{}", done.stderr, done.stdout));
     }
@@ -47,11 +44,28 @@ fn ask_for_scope() -> Result<(), String> {
     let until = Instant::now() + PATIENCE;
     while is_in_session(&cgroups()) {
         if Instant::now() >= until {
-            return Err(format!("systemd did not move this process to {name}"));
+            return Err("systemd did not move this process".to_string());
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// The number of properties and the first of them are the caller's.
+fn start_scope(properties: &str) -> Result<Finished, String> {
+    let pid = std::process::id().to_string();
+    let name = format!("linux-patch-{pid}-{}.scope", Time::now().unix());
+    let manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager";
+    // Name, mode, properties, no further units.
+    let call =
+        format!("{manager} StartTransientUnit ssa(sv)a(sa(sv)) {name} fail {properties} PIDs au 1 {pid}");
+    let mut args = vec!["--system".to_string(), "call".to_string()];
+    args.extend(call.split(' ').map(str::to_owned));
+    args.extend(["Description", "s", "linux-patch apply", "0"].map(str::to_owned));
+    // Not ended by a signal: that may be the connection that drops, when it is needed most.
+    let invocation = Invocation { program: "busctl", args, ..Invocation::default() };
+    let limits = Limits { budget: Some(PATIENCE), ..Limits::default() };
+    ask(&invocation, &limits).map_err(|error| format!("could not run busctl: {error}"))
 }
 
 fn cgroups() -> String {

@@ -62,6 +62,18 @@ fn an_install_leaves_the_login_session() {
 }
 
 #[test]
+fn an_install_leaves_the_session_also_with_a_systemd_that_knows_less() {
+    let knows_less =
+        format!("case $* in *KillSignal*) echo 'Cannot set property KillSignal' >&2; exit 1;; esac; {MOVES}");
+    let (report, told, place) = apply(SESSION, Some(&knows_less), "apply");
+    report.applied(&["tb-hello 1.0 2.0"]);
+    assert_eq!(place, "0::/system.slice/linux-patch.scope", "{told}");
+    assert!(!report.stderr.contains("session"), "{report}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.lines().next().unwrap().contains("TimeoutStopUSec t 18446744073709551615"), "{told}");
+}
+
+#[test]
 fn an_install_goes_on_in_the_session_where_it_cannot_leave() {
     let fakes = [
         Some("echo 'Call failed: Connection refused' >&2; exit 1"),
