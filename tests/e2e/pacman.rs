@@ -56,7 +56,7 @@ impl Pkg {
     }
 
     /// The file itself; the same description is built only once.
-    fn bytes(&self) -> Arc<Vec<u8>> {
+    pub fn bytes(&self) -> Arc<Vec<u8>> {
         static BUILT: OnceLock<Mutex<HashMap<Pkg, Arc<Vec<u8>>>>> = OnceLock::new();
         let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
         built.entry(self.clone()).or_insert_with(|| Arc::new(self.build())).clone()
@@ -253,9 +253,19 @@ pub struct Root {
 const CONFIG: &str = "/etc/pacman.conf";
 
 impl Root {
-    /// Options and directories as Arch Linux ships them, but for the signatures.
     pub fn new(installed: &[Pkg]) -> Root {
         let sandbox = Sandbox::new();
+        Root::prepare(&sandbox);
+        let root = Root { sandbox };
+        // Makes the database.
+        root.installed();
+        root.install(installed);
+        root
+    }
+
+    /// Makes a root one whose packages are pacman's. Options and directories as Arch Linux ships them,
+    /// but for the signatures.
+    pub fn prepare(sandbox: &Sandbox) {
         sandbox.sh(
             "rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
              mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d; \
@@ -264,11 +274,6 @@ impl Root {
         let options = "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nCheckSpace\nParallelDownloads = 5\n\
                        SigLevel = Never\nLocalFileSigLevel = Never\n";
         sandbox.write(CONFIG, options);
-        let root = Root { sandbox };
-        // Makes the database.
-        root.installed();
-        root.install(installed);
-        root
     }
 
     #[track_caller]

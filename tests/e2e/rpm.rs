@@ -47,7 +47,7 @@ impl Rpm {
         self
     }
 
-    fn file_name(&self) -> String {
+    pub fn file_name(&self) -> String {
         format!("{}-{}-1.noarch.rpm", self.name, self.version)
     }
 
@@ -68,7 +68,7 @@ impl Rpm {
     }
 
     /// The file itself; the same description is built only once.
-    fn bytes(&self) -> Arc<Vec<u8>> {
+    pub fn bytes(&self) -> Arc<Vec<u8>> {
         static BUILT: OnceLock<Mutex<HashMap<Rpm, Arc<Vec<u8>>>>> = OnceLock::new();
         let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
         built.entry(self.clone()).or_insert_with(|| Arc::new(self.build())).clone()
@@ -218,14 +218,19 @@ impl Root {
     /// One that `manager` drives. Debian's rpm keeps its database below the home directory, Fedora's
     /// does not.
     pub fn of(manager: &'static str, sandbox: Sandbox, installed: &[Rpm]) -> Root {
+        Root::prepare(&sandbox);
+        let root = Root { sandbox, manager };
+        root.install(installed);
+        root
+    }
+
+    /// Makes a root one whose packages are rpm's.
+    pub fn prepare(sandbox: &Sandbox) {
         sandbox.sh(
             "rm -rf /etc/yum.repos.d /var/lib/rpm /var/cache/dnf /var/cache/libdnf5 /var/lib/dnf /root/.rpmdb; \
              mkdir -p /etc/rpm /etc/yum.repos.d /var/lib/rpm /var/cache/dnf; echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros; \
              rpm --initdb",
         );
-        let root = Root { sandbox, manager };
-        root.install(installed);
-        root
     }
 
     #[track_caller]

@@ -95,17 +95,27 @@ impl Sandbox {
 
     /// Over the root of a newer Debian, for package managers that this one does not have.
     pub fn newer() -> Sandbox {
+        Sandbox::over(&Sandbox::newer_root(), "")
+    }
+
+    fn newer_root() -> String {
         let root = fs::canonicalize(NEWER);
         let root = root.unwrap_or_else(|_| {
             panic!("there is no root of a newer Debian in {NEWER}: run `make newer-root`")
         });
-        Sandbox::over(root.to_str().expect("a path that is no text"), "")
+        root.into_os_string().into_string().expect("a path that is no text")
     }
 
     /// Over the machine's own root, with shell lines that do something in `$root` before anything
     /// else runs there.
     pub fn prepared(lines: &str) -> Sandbox {
         Sandbox::over("/", lines)
+    }
+
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    /// Likewise; the lines find the root of a newer Debian at /proc/self/fd/9.
+    pub fn prepared_with_newer(lines: &str) -> Sandbox {
+        Sandbox::over(&format!("/' && exec 9<'{}' && cd '/", Sandbox::newer_root()), lines)
     }
 
     fn over(lower: &str, lines: &str) -> Sandbox {

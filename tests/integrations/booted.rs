@@ -32,7 +32,8 @@ scope=
     $scope unshare --mount --propagation private sh -c 'mount -t proc proc /proc; mount -t tmpfs run /run
       umount "$1/dev/pts" "$1/dev" "$1/proc"
       exec systemd-nspawn --quiet --keep-unit --register=no --console=pipe --resolv-conf=off \
-        --timezone=off --boot -D "$1"' sh $root </dev/null
+        --timezone=off --boot -D "$1" \
+        --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self"' sh $root </dev/null
     touch $root/srv/is-off
   done >>$root/srv/console 2>&1
 ) &
@@ -76,6 +77,11 @@ impl Groups {
         }
         Groups(groups)
     }
+
+    fn variable(&self) -> String {
+        let paths: Vec<_> = self.0.iter().map(|path| path.to_str().unwrap()).collect();
+        format!("groups='{}'", paths.join(" "))
+    }
 }
 
 impl Drop for Groups {
@@ -103,19 +109,34 @@ impl Booted {
             assert!(std::path::Path::new(program).exists(), "{program} is needed (package {package})");
         }
         let groups = Groups::new();
-        let paths: Vec<_> = groups.0.iter().map(|path| path.to_str().unwrap()).collect();
-        let sandbox = Sandbox::prepared(&format!("groups='{}'\n{lines}\n{BOOTS}", paths.join(" ")));
-        Booted { sandbox, _groups: groups }
+        let lines = format!("{}\n{lines}\n{BOOTS}", groups.variable());
+        Booted { sandbox: Sandbox::prepared(&lines), _groups: groups }
+    }
+
+    /// One with the units, and with the root of a newer Debian in /srv/newer.
+    #[track_caller]
+    pub fn with_newer() -> Booted {
+        let groups = Groups::new();
+        let mount = "mkdir -p $base/newer $base/newer-work $root/srv/newer
+            mount -t overlay -o lowerdir=/proc/self/fd/9,upperdir=$base/newer,workdir=$base/newer-work overlay $root/srv/newer";
+        let lines = format!("{}\n{mount}\n{BOOTS}", groups.variable());
+        let booted = Booted { sandbox: Sandbox::prepared_with_newer(&lines), _groups: groups };
+        booted.install_units();
+        booted
     }
 
     /// One with the units of contrib, where the package puts them.
     #[track_caller]
     pub fn with_units() -> Booted {
         let booted = Booted::prepared("");
-        for name in UNITS {
-            booted.sandbox.write(&format!("/usr/lib/systemd/system/{name}"), unit(name));
-        }
+        booted.install_units();
         booted
+    }
+
+    fn install_units(&self) {
+        for name in UNITS {
+            self.sandbox.write(&format!("/usr/lib/systemd/system/{name}"), unit(name));
+        }
     }
 
     #[track_caller]
