@@ -21,10 +21,14 @@ mod machine;
 #[path = "../e2e/manager.rs"]
 mod manager;
 mod monitored;
+#[path = "../e2e/pacman.rs"]
+mod pacman;
 #[path = "../e2e/repo.rs"]
 mod repo;
 #[path = "../e2e/report.rs"]
 mod report;
+#[path = "../e2e/rpm.rs"]
+mod rpm;
 #[path = "../e2e/sandbox.rs"]
 mod sandbox;
 #[path = "../e2e/server.rs"]
@@ -39,3 +43,4 @@ mod metrics_units;
 mod nagios;
 mod nrpe;
 mod prometheus;
+mod systemd;
