@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_NEEDS = gcc libc6-dev
 TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
   dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring \
-  strace faketime openssh-client openssh-server
+  strace faketime openssh-client openssh-server systemd
 # The root of a newer Debian, for the managers that this one has not, or only in older versions.
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
@@ -15,10 +15,16 @@ NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
 FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container
 # Beyond these, one line for each of the pieces of contrib.
 INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
-  systemd-container \
+  systemd-container dbus libpam-systemd \
+  $(PACKAGE_NEEDS) lintian \
+  cron \
   prometheus prometheus-node-exporter \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
-  icinga2-bin icinga2-common curl dbus
+  icinga2-bin icinga2-common curl
+PACKAGE_NEEDS = $(BUILD_NEEDS) dpkg-dev
+# What makes the packages, in versions that Rust 1.85 compiles.
+CARGO_DEB = 3.8.0
+CARGO_RPM = 0.21.1
 BENCH_NEEDS = $(TEST_NEEDS) monitoring-plugins-basic time
 
 # Installs the packages that are not there yet; a machine that has them all needs no network. No
@@ -29,18 +35,27 @@ need = missing=; for name in $(1); do \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 \
 	    apt-get install -qq -y --no-install-recommends --no-remove $$missing; }
 
-.PHONY: build run test test-newer newer-root faults integrations fuzz mutants bench completions install
+# Where the program is built, for another target too: TARGET=x86_64-unknown-linux-musl makes a static
+# one that runs on every distribution.
+TARGET ?=
+BUILT_IN = $(or $(CARGO_TARGET_DIR),target)/$(if $(TARGET),$(TARGET)/)
+BUILT = $(BUILT_IN)release/linux-patch
+for_target = $(if $(TARGET),--target $(TARGET))
+
+.PHONY: build run test test-newer newer-root faults integrations fuzz mutants bench completions install deb rpm
 
 build:
 	@$(call need,$(BUILD_NEEDS))
-	$(CARGO) build --release --locked
+	@[ -z "$(TARGET)" ] || rustc --print target-libdir --target $(TARGET) | xargs test -d || { \
+	  echo "the standard library for $(TARGET) is needed: rustup target add $(TARGET)"; exit 1; }
+	$(CARGO) build --release --locked $(for_target)
 
 # The main job on this machine: refreshes its package index, says how fresh it is, and shows
 # what an apply would install. Nothing is installed. The exit code of each is shown, not acted on.
 run: build
 	@for args in refresh status "apply --dry-run"; do \
 	  echo "\$$ linux-patch $$args"; \
-	  $(SUDO) target/release/linux-patch $$args; echo "exit code $$?"; \
+	  $(SUDO) $(BUILT) $$args; echo "exit code $$?"; \
 	done
 
 # Makes that root, from where this machine has its own Debian packages; takes half a minute and
@@ -76,7 +91,7 @@ faults:
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
 
 # The units, configurations and packages of contrib in the real programs they are for.
-integrations:
+integrations: deb rpm
 	@$(call need,$(INTEGRATIONS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked --test integrations -- --include-ignored
 
@@ -111,6 +126,31 @@ bench: newer-root
 completions:
 	UPDATE_COMPLETIONS=1 $(CARGO) test --locked --test completions
 
+PREFIX ?= /usr/local
 install: build
-	install -D -m 755 target/release/linux-patch $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/linux-patch
-	install -D -m 644 man/linux-patch.8 $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man8/linux-patch.8
+	install -D -m 755 $(BUILT) $(DESTDIR)$(PREFIX)/bin/linux-patch
+	install -D -m 644 man/linux-patch.8 $(DESTDIR)$(PREFIX)/share/man/man8/linux-patch.8
+	install -D -m 644 contrib/completions/linux-patch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/linux-patch
+	install -D -m 644 contrib/completions/_linux-patch $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_linux-patch
+	install -D -m 644 contrib/completions/linux-patch.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/linux-patch.fish
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in $(notdir $(wildcard contrib/systemd/linux-patch-*)); do \
+	  sed 's#/usr/bin/linux-patch#$(PREFIX)/bin/linux-patch#' contrib/systemd/$$unit \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit && \
+	  chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
+
+# Installs what makes a package, where that version is not there.
+packer = [ "$$($(CARGO) $(1) --version 2>/dev/null | sed 's/.* //')" = "$(2)" ] || \
+	  $(CARGO) install --locked cargo-$(1)@$(2)
+
+# Into debian and generate-rpm, beside the release build; named after version and architecture.
+deb: build
+	@$(call need,$(PACKAGE_NEEDS))
+	@$(call packer,deb,$(CARGO_DEB))
+	$(CARGO) deb --locked --no-build $(for_target) -o $(BUILT_IN)debian/
+
+# gzip, which the rpm of Red Hat Enterprise Linux 7 reads too.
+rpm: build
+	@$(call packer,generate-rpm,$(CARGO_RPM))
+	$(CARGO) generate-rpm --payload-compress gzip $(for_target)

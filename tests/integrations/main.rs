@@ -43,5 +43,6 @@ mod icinga;
 mod metrics_units;
 mod nagios;
 mod nrpe;
+mod packages;
 mod prometheus;
 mod systemd;
