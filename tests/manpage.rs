@@ -19,6 +19,7 @@ type Words = BTreeSet<String>;
 
 /// Options of other programs that the documentation names.
 const FOREIGN: &[(&str, &str)] = &[
+    ("--failed", "systemctl"),
     ("--allow-releaseinfo-change", "apt-get"),
     ("--allowerasing", "dnf"),
     ("--available", "apk"),
@@ -40,7 +41,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--noconfirm", "pacman"),
     ("--non-interactive", "zypper"),
     ("--now", "systemctl"),
-    ("--release", "cargo"),
     ("--repo", "zypper"),
     ("--skip-broken", "yum"),
     ("--system", "apk"),
@@ -673,8 +673,9 @@ fn every_make_target_that_is_named_exists() {
     let makefile = file("Makefile");
     let is_target = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
     let mut found = 0;
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        for line in code_of_markdown(&file(document)) {
+    let own = ["README.md", "CONTRIBUTING.md"].map(|name| (name.to_string(), file(name)));
+    for (document, text) in docs().into_iter().chain(own) {
+        for line in code_of_markdown(&text) {
             if let Some(target) =
                 line.trim_start().strip_prefix("make ").and_then(|rest| rest.split(' ').next())
             {
