@@ -81,11 +81,14 @@ pub trait Manager: Sized {
     const REVISION: &'static str;
     /// Part of the path that is asked for once per refresh, without which there is no index.
     const INDEX: &'static str;
-    /// Its words for a package that the server says is not there.
-    const GONE: &'static str = "404";
     /// The directory below which it keeps what it downloads.
     const DOWNLOADS: &'static str;
     type Repo: Repository;
+
+    /// Its words for a package that the server says is not there.
+    fn gone() -> &'static str {
+        "404"
+    }
 
     /// A root in which nothing is installed that counts, and no source is configured.
     fn new() -> Self;

@@ -83,14 +83,16 @@ pub struct Sandbox {
 /// Where `make newer-root` puts the root of a newer Debian.
 const NEWER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../newer-root");
 
+/// Whether the package managers are those of a newer Debian.
+pub fn is_newer() -> bool {
+    std::env::var_os("PATCH_TEST_NEWER").is_some()
+}
+
 impl Sandbox {
     /// Over the machine's own root, or over that of a newer Debian where PATCH_TEST_NEWER is set:
     /// so `make test-newer` plays everything with newer package managers.
     pub fn new() -> Sandbox {
-        match std::env::var_os("PATCH_TEST_NEWER") {
-            Some(_) => Sandbox::newer(),
-            None => Sandbox::prepared(""),
-        }
+        if is_newer() { Sandbox::newer() } else { Sandbox::prepared("") }
     }
 
     /// Over the root of a newer Debian, for package managers that this one does not have.

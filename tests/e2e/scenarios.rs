@@ -358,7 +358,7 @@ fn a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry<M: Manager>()
     stage
         .patch(&["apply"])
         .apply_failed("fetch")
-        .mentions("/error/message", M::GONE)
+        .mentions("/error/message", M::gone())
         .says("/retried", true)
         .did::<M>(&[])
         .remembers("/counters/refresh_total", 2)

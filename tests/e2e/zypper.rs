@@ -10,7 +10,7 @@ use crate::locks;
 use crate::manager::{Manager, Package, package};
 use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, rpm};
-use crate::sandbox::{Running, Sandbox};
+use crate::sandbox::{Running, Sandbox, is_newer};
 
 /// zypper tries a file that it cannot have four times, half a minute apart, and cannot be told
 /// not to. In here its seconds are shorter, and nobody else's.
@@ -127,9 +127,13 @@ impl Manager for Zypper {
     const REVISION: &'static str = "-1";
     // It asks for repomd.xml several times where that has changed.
     const INDEX: &'static str = "-primary.xml";
-    const GONE: &'static str = "not found on medium";
     const DOWNLOADS: &'static str = "/var/cache/zypp/packages";
     type Repo = RpmRepo;
+
+    fn gone() -> &'static str {
+        // Newer versions have a phase of their own for downloads, with the words of the server.
+        if is_newer() { "404" } else { "not found on medium" }
+    }
 
     fn new() -> Zypper {
         Zypper::with(&[])

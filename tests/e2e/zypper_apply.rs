@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::dnf::shell;
 use crate::locks;
 use crate::rpm::{one as dnf_one, rpm};
+use crate::sandbox::is_newer;
 use crate::server::Fault;
 use crate::zypper::{Zypper, one, pending_update};
 
@@ -182,7 +183,8 @@ fn rpms_own_lock_is_waited_for() {
     assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
 }
 
-/// This zypper ends with 8 and without a word, when the package at hand is installed.
+/// zypper 1.14.42 ends with 8 and without a word, when the package at hand is installed; a newer one
+/// goes on to the end.
 #[test]
 fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
     let old = [rpm("tb-slow", "1.0"), rpm("tb-world", "1.0")];
@@ -190,8 +192,13 @@ fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
     let (root, _repo) = one(&old, &[slow, rpm("tb-world", "2.0")]);
     let running = root.start(&["apply"]);
     root.sandbox().wait_for_file("/run/in-post");
-    root.sandbox().sh("kill -TERM $(pgrep -x zypper)");
+    // Newer versions name their main thread.
+    root.sandbox().sh("kill -TERM $(pgrep -x 'zypper|Zypp-main')");
     let report = running.report();
+    if is_newer() {
+        report.applied(&["tb-slow 1.0-1 2.0-1", "tb-world 1.0-1 2.0-1"]);
+        return;
+    }
     report.apply_failed("other").changed(&["tb-slow 1.0-1 2.0-1"]);
     report.mentions("/error/message", "Installing: tb-slow-2.0-1");
     report.leaves_pending(&["tb-world 1.0-1 2.0-1"]);
