@@ -5,6 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
+use super::yum_family::{choice, silence};
 use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
@@ -100,18 +101,8 @@ fn dnf(options: &[&str], words: &[&str]) -> Invocation {
 /// prints in the same run what is pending. With `retries=1` dnf asks a silent mirror four
 /// times, which makes a third of the budget.
 fn refresh(budget: Duration) -> Invocation {
-    let silence = (budget.as_secs() / 12).clamp(1, 30);
-    let timeout = format!("--setopt=*.timeout={silence}");
+    let timeout = silence(budget);
     dnf(&["-v", SKIP, "--setopt=*.retries=1", &timeout], &["--refresh", "check-update"])
-}
-
-/// What a plan adds to a command line.
-fn choice(plan: &Plan) -> Vec<String> {
-    // A file that could not be read is a source that failed, but no repository.
-    let repositories = plan.without.iter().filter(|source| !source.contains('/'));
-    let without = repositories.map(|source| format!("--disablerepo={source}"));
-    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
-    without.chain(left_out).collect()
 }
 
 /// `upgrade` removes nothing but what is obsoleted, and leaves out what it cannot resolve; what

@@ -4,6 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
+use super::yum_family::{choice, silence};
 use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
@@ -129,8 +130,7 @@ fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
 /// cannot be installed. With `retries=1` dnf5 asks a silent mirror four times, which makes a third
 /// of the budget.
 fn refresh(budget: Duration) -> Invocation {
-    let silence = (budget.as_secs() / 12).clamp(1, 30);
-    let timeout = format!("--setopt=*.timeout={silence}");
+    let timeout = silence(budget);
     let options = ["--refresh", STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
     dnf5(&[&options, LOOK].concat(), &["upgrade"])
 }
@@ -141,9 +141,7 @@ fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> In
     let (best, full): (&str, &[&str]) =
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
-    let without = plan.without.iter().map(|source| format!("--disablerepo={source}"));
-    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
-    invocation.args.extend(without.chain(left_out));
+    invocation.args.extend(choice(plan));
     // What only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);
     invocation.args.extend(words.map(|word| word.to_string()));

@@ -10,6 +10,7 @@ mod librepo;
 mod pacman;
 mod rpm;
 mod yum;
+mod yum_family;
 mod zypper;
 
 pub use detection::{by_name, detect, installed};

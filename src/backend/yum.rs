@@ -5,6 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
+use super::yum_family::{choice, silence};
 use super::{Backend, Installed, Kernels, Places, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
@@ -100,20 +101,10 @@ fn yum(options: &[&str], words: &[&str]) -> Invocation {
 /// for in the same run. `-v` would say as much, but also hide all warnings; `-d 6 -e 2` does not.
 /// No filter of the administrator's may make `check-update` be content with an old index.
 fn refresh(budget: Duration) -> Invocation {
-    let silence = (budget.as_secs() / 12).clamp(1, 30);
-    let timeout = format!("--setopt=*.timeout={silence}");
+    let timeout = silence(budget);
     let mut options = vec!["-d", "6", "-e", "2", SKIP, "--setopt=*.metadata_expire=0"];
     options.extend(["--setopt=*.metadata_expire_filter=never", "--setopt=*.retries=1", &timeout]);
     Invocation { input: QUESTIONS, ..yum(&options, &["shell", "/proc/self/fd/0"]) }
-}
-
-/// What a plan adds to a command line.
-fn choice(plan: &Plan) -> Vec<String> {
-    // A file that could not be read is a source that failed, but no repository.
-    let repositories = plan.without.iter().filter(|source| !source.contains('/'));
-    let without = repositories.map(|source| format!("--disablerepo={source}"));
-    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
-    without.chain(left_out).collect()
 }
 
 /// One package whose dependencies cannot be met stops yum from updating any, unless it may skip

@@ -1,8 +1,9 @@
 //! Reading what dnf lists: pending updates, the table of a transaction, advisories.
 
 use super::ENV;
-use crate::backend::rpm::{listed_name, update, with_obsoleting, without_replaced};
-use crate::outcome::{Extra, HeldBack, Listing, Update};
+use crate::backend::rpm::{update, with_obsoleting};
+use crate::backend::yum_family::{self, Section};
+use crate::outcome::{Listing, Update};
 use crate::process::Invocation;
 
 /// Reads `check-update`: the table begins below an empty line. A package that obsoletes another
@@ -39,15 +40,6 @@ pub fn pending(stdout: &str) -> Listing {
     Listing { updates: with_obsoleting(updates, obsoleting, obsoleted), ..Listing::default() }
 }
 
-/// What the rows below a headline of a transaction's table are.
-#[derive(Clone, Copy)]
-enum Section {
-    Comes,
-    Goes,
-    Stays(&'static str),
-    Unread,
-}
-
 fn section(headline: &str) -> Section {
     let starts = |words: &[&str]| words.iter().any(|word| headline.starts_with(word));
     if headline.starts_with("Skipping packages with conflicts") {
@@ -63,57 +55,9 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// Reads the table that dnf prints before every transaction. A name that is too long for its
-/// column moves the rest of the row to the next line.
-///
-/// ```text
-/// Installing:
-///  tb-obs              noarch            1.0-1             extra             26 k
-///      replacing  tb-world.noarch 1.0-1
-/// Transaction Summary
-/// ```
+/// Reads the table of a transaction.
 pub fn transaction(stdout: &str) -> Listing {
-    let mut listing = Listing::default();
-    let mut part = Section::Unread;
-    let mut row: Vec<&str> = Vec::new();
-    let table = stdout.lines().skip_while(|line| *line != "Dependencies resolved.");
-    for line in table.take_while(|line| *line != "Transaction Summary") {
-        if !line.starts_with(' ') {
-            // A headline, or the remark in brackets below one.
-            if line.ends_with(':') && !line.starts_with('(') {
-                part = section(line);
-            }
-            row.clear();
-            continue;
-        }
-        if let Some(replaced) = line.trim_start().strip_prefix("replacing  ") {
-            let mut words = replaced.split_whitespace();
-            if let Some((name, arch)) = words.next().and_then(|package| package.rsplit_once('.')) {
-                listing.removals.push((listed_name(name, arch), words.next().map(str::to_owned)));
-            }
-            continue;
-        }
-        if !line.starts_with("  ") {
-            row.clear();
-        }
-        row.extend(line.split_whitespace());
-        let [name, arch, version, source, ..] = row[..] else { continue };
-        match part {
-            Section::Comes => listing.updates.push(update(name, arch, version, source)),
-            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
-            Section::Stays(reason) => listing.held_back.push(HeldBack {
-                name: listed_name(name, arch),
-                installed: None,
-                candidate: Some(version.to_string()),
-                reason: reason.to_string(),
-                security: None,
-                extra: Extra::new(),
-            }),
-            Section::Unread => {}
-        }
-        row.clear();
-    }
-    without_replaced(listing)
+    yum_family::transaction(stdout, "Dependencies resolved.", section)
 }
 
 /// The advisories that what is pending would settle, of every kind.

@@ -1,6 +1,7 @@
 //! Reading what yum lists: pending updates, the table of a transaction, repositories.
 
-use crate::backend::rpm::{listed_name, update, with_obsoleting, without_replaced};
+use crate::backend::rpm::{listed_name, update, with_obsoleting};
+use crate::backend::yum_family::{self, Section};
 use crate::outcome::{Extra, HeldBack, Listing, Update};
 
 /// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the
@@ -54,14 +55,6 @@ fn is_name(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
-/// What the rows below a headline of a transaction's table are.
-#[derive(Clone, Copy)]
-enum Section {
-    Comes,
-    Goes,
-    Unread,
-}
-
 fn section(headline: &str) -> Section {
     let starts = |words: &[&str]| words.iter().any(|word| headline.starts_with(word));
     if starts(&["Installing", "Updating", "Downgrading"]) {
@@ -74,54 +67,17 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// Reads the table that yum prints before every transaction, and what it says above it of packages
-/// that it skips. A name that is too long for its column moves the rest of the row to the next line.
+/// Reads the table of a transaction, and what yum says above it of packages that it skips.
 ///
 /// ```text
 /// Packages skipped because of dependency problems:
 ///     tb-world-2.0-1.noarch from base
 ///
 /// Dependencies Resolved
-/// ...
-/// Installing:
-///  tb-new                                               noarch 1.0-1  base  5.4 k
-///      replacing  tb-old.noarch 1.0-1
-///
-/// Transaction Summary
 /// ```
 pub fn transaction(stdout: &str) -> Listing {
-    let mut listing = Listing { held_back: skipped(stdout), ..Listing::default() };
-    let mut part = Section::Unread;
-    let mut row: Vec<&str> = Vec::new();
-    let table = stdout.lines().skip_while(|line| *line != "Dependencies Resolved");
-    for line in table.take_while(|line| *line != "Transaction Summary") {
-        if !line.starts_with(' ') {
-            if line.ends_with(':') {
-                part = section(line);
-            }
-            row.clear();
-            continue;
-        }
-        if let Some(replaced) = line.trim_start().strip_prefix("replacing  ") {
-            let mut words = replaced.split_whitespace();
-            if let Some((name, arch)) = words.next().and_then(|package| package.rsplit_once('.')) {
-                listing.removals.push((listed_name(name, arch), words.next().map(str::to_owned)));
-            }
-            continue;
-        }
-        if !line.starts_with("  ") {
-            row.clear();
-        }
-        row.extend(line.split_whitespace());
-        let [name, arch, version, source, ..] = row[..] else { continue };
-        match part {
-            Section::Comes => listing.updates.push(update(name, arch, version, source)),
-            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
-            Section::Unread => {}
-        }
-        row.clear();
-    }
-    without_replaced(listing)
+    let table = yum_family::transaction(stdout, "Dependencies Resolved", section);
+    Listing { held_back: skipped(stdout), ..table }
 }
 
 /// `    1:tb-world-2.0-1.noarch from base`, the epoch only where there is one.
