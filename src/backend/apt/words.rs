@@ -291,6 +291,43 @@ mod tests {
     }
 
     #[test]
+    fn the_reasons_of_dpkg_have_their_class() {
+        for (reason, class) in [
+            ("trying to overwrite '/x', which is also in package b 1", Class::Dependency),
+            ("dependency problems - leaving unconfigured", Class::Dependency),
+            ("installed a post-installation script subprocess returned error exit status 1", Class::Script),
+            ("end of file on stdin at conffile prompt", Class::Script),
+            ("triggers looping, abandoned", Class::Script),
+            ("cannot copy extracted data: failed to write (No space left on device)", Class::Space),
+            ("something else", Class::Other),
+        ] {
+            let text = format!("dpkg: error processing package a (--unpack):\n {reason}\n");
+            let failure =
+                classify(&finished(&text, "E: Sub-process /usr/bin/dpkg returned an error code (1)\n", ""));
+            assert_eq!(failure.class, class, "{reason}");
+        }
+    }
+
+    #[test]
+    fn only_a_number_of_http_at_the_beginning_is_one() {
+        for (reason, class) in [
+            ("404  Not Found [IP: 127.0.0.1 80]", Class::Fetch),
+            ("404x", Class::Network),
+            ("Not a reason that is known", Class::Network),
+            ("Please use apt-cdrom to make this CD-ROM recognized by APT", Class::Config),
+            ("The method driver /usr/lib/apt/methods/x could not be found.", Class::Config),
+        ] {
+            assert_eq!(fetch_class(reason), class, "{reason}");
+        }
+    }
+
+    #[test]
+    fn where_no_line_decides_the_last_one_is_told() {
+        let failure = classify(&finished("one\ntwo\n", "\n", ""));
+        assert_eq!((failure.class, failure.message.as_str()), (Class::Other, "two"));
+    }
+
+    #[test]
     fn continuation_lines_belong_to_their_message() {
         let text = "E: Failed to fetch u  Hash Sum mismatch\n   Hashes:\n    - SHA256:x\nnot apt's\n   nor this\nW: w\n";
         let found = messages(text);
