@@ -245,6 +245,59 @@ fn every_recorded_output_is_read_as_the_table_says() {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The words in which a recording is told to people: why it failed, source by source, and what else
+/// there is to say of it.
+fn told(backend: &Backend, recording: &Recording) -> String {
+    let finished = &recording.finished;
+    let words = |failure: &Failure| format!("{}: {}", failure.class.word(), failure.message);
+    let mut lines: Vec<_> = (backend.classify)(finished).iter().map(words).collect();
+    let verdict = verdict(backend, recording);
+    if ["fresh ", "partial ", "failed "].iter().any(|outcome| verdict.starts_with(outcome)) {
+        let judged = (backend.judge)(finished);
+        lines.extend(judged.error.iter().map(|failure| format!("refresh {}", words(failure))));
+        lines.extend(judged.sources.iter().map(|source| {
+            let error = source.error.as_ref().map_or("ok".to_string(), words);
+            format!("source {} {error}", source.id)
+        }));
+    }
+    lines.extend((backend.notes)(finished).into_iter().map(|note| format!("note {note}")));
+    let began = (backend.install_began)(finished).then_some("changed packages");
+    let again = (backend.asks_to_run_again)(finished).then_some("asks to be run again");
+    lines.extend(began.into_iter().chain(again).map(str::to_string));
+    lines.into_iter().map(|line| format!("    {line}\n")).collect()
+}
+
+/// One text for all recordings of which the same is told. `UPDATE_TOLD=1` writes the files anew: what
+/// changes in them is what users will read, and is to be looked at.
+#[test]
+fn what_is_told_of_every_recording_is_what_was_looked_at() {
+    let update = std::env::var_os("UPDATE_TOLD").is_some_and(|value| value == "1");
+    for backend in MANAGERS {
+        let mut names = BTreeMap::<String, Vec<String>>::new();
+        for entry in std::fs::read_dir(format!("tests/fixtures/{}", backend.name)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+            names.entry(told(backend, &read(&path))).or_default().push(name);
+        }
+        let mut blocks: Vec<_> = names
+            .into_iter()
+            .map(|(text, mut names)| {
+                names.sort();
+                format!("{}\n{text}", names.join(" "))
+            })
+            .collect();
+        blocks.sort();
+        let made = blocks.concat();
+        let path = format!("tests/fixtures/{}.told", backend.name);
+        if update {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let differs = made.lines().zip(kept.lines()).find(|(made, kept)| made != kept);
+        assert!(made == kept, "{path}: the first difference is {differs:?}; UPDATE_TOLD=1 writes it anew");
+    }
+}
+
 #[test]
 fn every_failure_of_a_fetch_is_retried_and_no_other() {
     let retried: Vec<_> = [
