@@ -442,13 +442,29 @@ mod tests {
         assert!(many(MOST_LISTED).checked().is_ok() && many(MOST_LISTED + 1).checked().is_err());
     }
 
+    /// The cause of a failed fetch is named, not the fetch; of two that rank alike the first.
     #[test]
-    fn a_full_disk_outranks_the_fetch_errors_it_causes() {
-        let fetch = Failure::new(Class::Fetch, "404");
-        let space = Failure::new(Class::Space, "full");
-        assert_eq!(fetch.clone().more_decisive(space.clone()), space);
-        assert_eq!(space.clone().more_decisive(fetch.clone()), space);
-        let network = Failure::new(Class::Network, "refused");
-        assert_eq!(fetch.clone().more_decisive(network), fetch);
+    fn the_more_decisive_of_two_failures_is_told() {
+        let ranks = [
+            &[Class::Space][..],
+            &[Class::Lock],
+            &[Class::Config],
+            &[Class::Auth],
+            &[Class::Clock],
+            &[Class::Fetch, Class::Network],
+            &[Class::Dependency, Class::Script, Class::Interrupted, Class::Timeout, Class::Other],
+        ];
+        let all: Vec<_> = ranks
+            .iter()
+            .enumerate()
+            .flat_map(|(rank, of)| of.iter().map(move |class| (rank, *class)))
+            .collect();
+        for (rank, class) in &all {
+            for (other_rank, other) in &all {
+                let told = Failure::new(*class, "first").more_decisive(Failure::new(*other, "second"));
+                let expected = if other_rank < rank { "second" } else { "first" };
+                assert_eq!(told.message, expected, "{class:?}, then {other:?}");
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use linux_patch::exit_code::ExitCode;
 use linux_patch::lock::Lock;
 use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::process::{End, Finished};
-use linux_patch::state::{Attempt, FILE, Loaded, State, judge, load, parse};
+use linux_patch::state::{Attempt, FILE, Loaded, State, judge, load, load_for_writer, note_joined, parse};
 use linux_patch::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -374,6 +374,64 @@ fn a_state_that_could_not_be_read_is_not_written() {
     assert!(format!("{:#}", state.save(&lock).unwrap_err()).contains("larger than 16 MiB"));
     let Loaded::Good(kept) = load(dir.path()) else { panic!("the old state is gone") };
     assert!(kept.manager.unwrap().starts_with('x'));
+}
+
+/// Nothing there is another answer than something that cannot be read.
+#[test]
+fn a_state_that_is_no_file_is_unreadable_and_not_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(load(dir.path()), Loaded::Missing));
+    std::fs::create_dir(dir.path().join(FILE)).unwrap();
+    assert!(matches!(load(dir.path()), Loaded::Unreadable(_)), "{:?}", load(dir.path()));
+    assert!(matches!(load_for_writer(dir.path()), Loaded::Unreadable(_)));
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let error = format!("{:#}", State::load_for_update(&lock).unwrap_err());
+    assert!(error.contains("could not read"), "{error}");
+}
+
+/// A state that could not be replaced is found by the next writer, and by nobody who only looks.
+#[test]
+fn a_state_put_aside_is_found_by_the_next_writer_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let state = good(&full()).unwrap();
+    state.save(&lock).unwrap();
+    State::put_aside(&lock);
+    assert!(matches!(load(dir.path()), Loaded::Missing));
+    assert!(matches!(load_for_writer(dir.path()), Loaded::Good(found) if *found == state));
+    assert_eq!(State::load_for_update(&lock).unwrap(), (state.clone(), None));
+    assert!(matches!(load(dir.path()), Loaded::Good(_)));
+    // One that a later run could save is not overwritten by what was put aside before.
+    std::fs::write(dir.path().join("state.json.unsaved"), "{}").unwrap();
+    assert_eq!(State::load_for_update(&lock).unwrap(), (state, None));
+}
+
+/// Each call that shares a result is counted once, by the next writer, and no link is followed.
+#[test]
+fn calls_that_share_a_result_are_noted_and_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let mut state = good(&full()).unwrap();
+    for _ in 0..3 {
+        note_joined(dir.path());
+    }
+    for _ in 0..2 {
+        state.count_joined(&lock);
+        assert_eq!(state.counters.refresh_joined_total, 6);
+    }
+    let noted = dir.path().join("refresh.joined");
+    assert!(!noted.exists());
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "").unwrap();
+    std::os::unix::fs::symlink(&victim, &noted).unwrap();
+    note_joined(dir.path());
+    state.count_joined(&lock);
+    assert_eq!((std::fs::read(&victim).unwrap().len(), state.counters.refresh_joined_total), (0, 6));
+    // A directory has a length too.
+    std::fs::remove_file(&noted).unwrap();
+    std::fs::create_dir(&noted).unwrap();
+    state.count_joined(&lock);
+    assert_eq!(state.counters.refresh_joined_total, 6);
 }
 
 #[test]
