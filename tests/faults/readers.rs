@@ -2,7 +2,7 @@
 
 use crate::plain::is_plain;
 use linux_patch::backend::Backend;
-use linux_patch::outcome::{Failure, HeldBack, Listing, RefreshOutcome};
+use linux_patch::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
 use linux_patch::process::Finished;
 use std::path::Path;
 
@@ -49,7 +49,9 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     let failed = judged.sources.iter().filter(|source| source.error.is_some()).count();
     match judged.outcome {
         RefreshOutcome::Fresh => {
-            assert!(failure.is_none() && failed == 0 && !judged.sources.is_empty(), "{judged:?}");
+            // That something cannot be resolved is found out with a fresh index.
+            let ended = failure.as_ref().is_none_or(|failure| failure.class == Class::Dependency);
+            assert!(ended && failed == 0 && !judged.sources.is_empty(), "{judged:?}");
         }
         RefreshOutcome::Partial => assert!(judged.sources.len() > failed, "{judged:?}"),
         RefreshOutcome::Failed => {}

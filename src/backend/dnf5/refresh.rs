@@ -56,7 +56,12 @@ pub fn judge(finished: &Finished) -> Refreshed {
             let error = Failure::new(Class::Config, "dnf5 named no repository that it refreshed");
             Refreshed::failed(sources, error)
         }
-        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        // What could not be resolved says nothing against the index; anything else that stopped dnf5
+        // may be the index.
+        None => match classify(finished).filter(|failure| failure.class != Class::Dependency) {
+            None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+            Some(stopped) => Refreshed::failed(sources, stopped),
+        },
         Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
         error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
     }
@@ -209,6 +214,18 @@ mod tests {
             ">>> Curl error (7): Could not connect to server for http://a/r.xml [x] - http://a/r.xml\n";
         let judged = judge(&printed(0, &format!("{BEGINS}\n{}{mirror}{LOADED}\n", bar("a"))));
         assert_eq!((ids(&judged), judged.outcome), (vec![("a", true)], RefreshOutcome::Fresh));
+    }
+
+    /// Found by fuzzing: all was loaded, and dnf5 failed all the same.
+    #[test]
+    fn a_run_that_failed_after_all_was_loaded_is_not_fresh() {
+        let after = |words: &str| judge(&printed(1, &format!("{BEGINS}\n{}{LOADED}\n{words}\n", bar("a"))));
+        let judged = after("Something nobody has seen before");
+        assert_eq!(judged.outcome, RefreshOutcome::Failed);
+        assert_eq!(judged.error.unwrap().message, "Something nobody has seen before");
+        let unresolved = "Failed to resolve the transaction:\nNo match for argument: x";
+        assert_eq!(after(unresolved).outcome, RefreshOutcome::Fresh);
+        assert_eq!(after("Operation aborted by the user.").outcome, RefreshOutcome::Fresh);
     }
 
     #[test]
