@@ -89,6 +89,33 @@ fn a_signal_during_the_install_is_told_on_standard_error() {
     assert_eq!(ran.stderr.matches("SIGTERM received").count(), 1, "{}", ran.stderr);
 }
 
+/// What was noted while an install ran is not forgotten when that turns out not to have begun.
+#[test]
+fn a_signal_during_an_install_that_another_process_keeps_out_ends_the_wait_for_it() {
+    let world = World::new();
+    world.on(
+        "install",
+        "touch $world/running; gate
+         echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1339 (dpkg)' >&2
+         exit 100",
+    );
+    let child = started(&world, world.spawn("apply --wait 60s --format json"));
+    signal(&child, Signal::TERM);
+    let began = std::time::Instant::now();
+    world.write("go", "");
+    let ran = Ran::end(child);
+    let doc = ran.json();
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("SIGTERM"), "{doc}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!((world.count("install"), doc["packages"].as_array().unwrap().len()), (1, 0), "{doc}");
+    let state = world.state();
+    assert_eq!(
+        (&state["apply"]["in_progress"], &state["apply"]["last"]["outcome"]),
+        (&Value::Null, &json!("interrupted"))
+    );
+}
+
 #[test]
 fn the_group_of_an_install_is_not_signalled_with_ours() {
     let world = World::new();
