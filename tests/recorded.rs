@@ -8,6 +8,9 @@
 //! A recording of another command than the program's own is read as if it were that: a
 //! `check-update` without `-v`, for example, names no repository, so that none counts as refreshed.
 
+#[path = "recorded/lines.rs"]
+mod lines;
+
 use linux_patch::backend::{Backend, Completion, MANAGERS, Plan};
 use linux_patch::outcome::{Class, Failure, Listing};
 use linux_patch::process::{End, Finished};
