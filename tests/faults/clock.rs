@@ -61,7 +61,8 @@ fn is_negative(word: &str) -> bool {
 const SHIFTS: [i64; 16] = [
     -50 * 365 * DAY,
     -365 * DAY,
-    -DAY,
+    // Not on the bound itself, which two looks in a row may stand on both sides of.
+    -DAY - MINUTE,
     -HOUR,
     -MINUTE,
     -10,
@@ -104,7 +105,7 @@ fn a_clock_that_was_set_between_runs() {
                 code,
                 if *shift > 0 {
                     3
-                } else if *shift <= -DAY {
+                } else if *shift < -DAY {
                     1
                 } else {
                     0
