@@ -365,7 +365,7 @@ fn a_state_that_could_not_be_read_is_not_written() {
     let empty = std::fs::read(dir.path().join(FILE)).unwrap().len();
     state.manager = Some("x".repeat(MOST - empty));
     state.save(&lock).unwrap();
-    assert!(matches!(load(dir.path()), Loaded::Good(_)));
+    assert!(matches!(load(dir.path()), Loaded::Good(kept) if *kept == state));
     // One byte more costs the lists, and what no list makes that large is not written.
     state.manager = Some("x".repeat(MOST - empty + 1));
     state.save(&lock).unwrap();

@@ -2,7 +2,7 @@
 
 use super::class;
 use linux_patch::backend::by_name;
-use linux_patch::outcome::Failure;
+use linux_patch::outcome::{Class, Failure, RefreshOutcome};
 use linux_patch::process::{End, Finished};
 use std::time::Duration;
 
@@ -27,6 +27,29 @@ fn errors(manager: &str, code: i32, rows: &[(&str, &str)]) {
     for (line, expected) in rows {
         let found = failure(manager, code, "", &format!("{line}\n"));
         assert_eq!(class(&found), *expected, "{manager}: {line}");
+    }
+}
+
+/// Exit code 0, the words with which it ends, and no source: nothing was refreshed.
+#[test]
+fn a_refresh_that_names_no_source_is_never_fresh() {
+    let loaded = "Updating and loading repositories:\nRepositories loaded.\n";
+    for (manager, stdout, stderr) in [
+        ("apt", "Reading package lists...\n", ""),
+        ("dnf", "Metadata cache created.\n", ""),
+        ("dnf5", "", loaded),
+        ("yum", "Leaving Shell\n", ""),
+        ("zypper", "All repositories have been refreshed.\n", ""),
+        ("apk", "OK: 0 distinct packages available\n", ""),
+        ("pacman", ":: Synchronizing package databases...\n", ""),
+    ] {
+        for code in [0, 100] {
+            let judged = (by_name(manager).unwrap().judge)(&ended(code, stdout, stderr));
+            assert_eq!(judged.outcome, RefreshOutcome::Failed, "{manager}, {code}");
+            assert!(judged.sources.is_empty() && judged.error.is_some(), "{manager}, {code}");
+            let class = judged.error.unwrap().class;
+            assert!(code != 0 || class == Class::Config, "{manager}: {class:?}");
+        }
     }
 }
 
@@ -98,6 +121,9 @@ fn sources_of_apt() {
     };
     assert_eq!(sources(&many(1000), "").len(), 1000);
     assert_eq!(sources(&many(1001), "").len(), 0);
+    let warnings = |count: usize| "W: x\n".repeat(count);
+    let hit = "Hit:1 http://h s InRelease\n";
+    assert_eq!([10_000, 10_001, 10_002].map(|count| sources(hit, &warnings(count)).len()), [1, 0, 0]);
 }
 
 #[test]
@@ -119,6 +145,7 @@ fn dnf() {
             ("Error: nothing provides x", "dependency"),
             ("Error: x is not signed", "auth"),
             ("Error: Could not run a scriptlet", "script"),
+            ("Error: Error downloading packages:\n  a: x", "fetch"),
             ("Error: can't create transaction lock on /x", "lock"),
             ("Error: Something nobody has seen before", "other"),
         ],
@@ -185,6 +212,22 @@ fn dnf5() {
     let next = format!("{printed}[2/2] Upgrading b\n>>> Error in %post scriptlet: b-1\n");
     assert_eq!(failure("dnf5", 0, "", &next).unwrap().message, "Error in %post scriptlet: b-1");
     assert_eq!(failure("dnf5", 0, "", ">>> Error in %post\n>>> x scriptlet: y\n"), None);
+    // What looks like a line of progress, or like a mirror that another one stood in for.
+    let refreshed = |words: &str| {
+        let text = format!(
+            "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n{words}\nRepositories loaded.\n"
+        );
+        let judged = (by_name("dnf5").unwrap().judge)(&ended(0, "", &text));
+        let told = |error: &Option<Failure>| if error.is_some() { "failed" } else { "ok" };
+        let sources = judged.sources.iter().map(|source| format!("{} {}", source.id, told(&source.error)));
+        sources.collect::<Vec<_>>().join(" ")
+    };
+    for words in ["", " a", " a 100% | b", "a 100% | b | c | d", " a | b | c | d", ">>> x - http://h/y"] {
+        assert_eq!(refreshed(words), "base ok", "{words}");
+    }
+    for words in [">>> x", ">>> x - y", ">>> x - http://h y"] {
+        assert_eq!(refreshed(words), "base failed", "{words}");
+    }
 }
 
 #[test]
