@@ -219,8 +219,6 @@ fn package_class(reason: &str) -> Class {
     match last_reason(reason) {
         // The file on the server ended too early.
         Class::Network if reason.starts_with("failed to extract ") => Class::Fetch,
-        // Not of a repository: nobody can write there.
-        Class::Fetch if reason == "Operation not permitted" => Class::Other,
         class => class,
     }
 }
