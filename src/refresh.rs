@@ -7,11 +7,12 @@ use crate::lock::{self, Lock};
 use crate::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
 use crate::report::{Detail, Report};
 use crate::session::{Session, permitted};
-use crate::state::{Loaded, State, count, load, load_for_writer, note_joined};
+use crate::state::{FILE, Loaded, State, count, load, load_for_writer, note_joined};
 use crate::time::{Time, span};
 use crate::{signals, status};
 use log::{error, info, warn};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,12 @@ fn attempt_seen(dir: &Path) -> Seen {
     }
 }
 
+/// What tells one state file from the one that replaces it.
+fn stamp(dir: &Path) -> Option<(u64, i64, i64)> {
+    let meta = std::fs::metadata(dir.join(FILE)).ok()?;
+    Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
 enum Taken {
     /// We have the lock.
     Ours(Lock),
@@ -136,16 +143,22 @@ enum Taken {
 fn take_lock(global: &Global, freshness: Freshness, asked: Seen, deadline: Instant) -> Taken {
     let dir = &global.state_dir;
     let mut told = false;
+    let mut looked_at = None;
     loop {
         match Lock::try_acquire(dir, "refresh") {
             Ok(Some(lock)) => return Taken::Ours(lock),
             Err(error) => return Taken::Not(Box::new(Report::refused("refresh", format!("{error:#}")))),
             Ok(None) => {}
         }
-        if let Loaded::Good(state) = load(dir) {
-            let outcome = state.last_outcome().filter(|_| seen_in(&state) != asked);
-            if let Some(outcome) = outcome {
-                return Taken::Joined(code_of(outcome));
+        // Read only where it was replaced: hundreds may wait, and the state may be long.
+        let written = stamp(dir);
+        if looked_at != written {
+            looked_at = written;
+            if let Loaded::Good(state) = load(dir) {
+                let outcome = state.last_outcome().filter(|_| seen_in(&state) != asked);
+                if let Some(outcome) = outcome {
+                    return Taken::Joined(code_of(outcome));
+                }
             }
         }
         let holder = lock::holder(dir);

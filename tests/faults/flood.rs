@@ -3,7 +3,7 @@
 
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -231,12 +231,12 @@ impl IsGood for linux_patch::state::Loaded {
     }
 }
 
-/// Those who share a result do not queue up to be counted: measured one by one, against the end
-/// of the work.
+/// Those who share a result do not queue up to be counted: measured one by one, from the end of the
+/// work on.
 #[test]
 fn who_shares_a_result_has_it_at_once() {
-    let waves = share(3, 20);
-    let mut worst = Duration::ZERO;
+    let (waves, callers) = (share(3, 10), share(40, 200));
+    let mut delays = Vec::new();
     for _ in 0..waves {
         let world = machine(100_000);
         world.on(
@@ -248,11 +248,9 @@ fn who_shares_a_result_has_it_at_once() {
             let file = std::fs::File::create(messages(number)).unwrap();
             world.command("refresh --format json").stderr(Stdio::from(file)).spawn().unwrap()
         };
-        let children: Vec<_> = (0..40).map(start).collect();
-        let waiting = || {
-            (0..40).filter(|number| world.read(&format!("stderr.{number}")).contains("waiting for")).count()
-        };
-        until("all others wait", || waiting() == 39);
+        let children: Vec<_> = (0..callers).map(start).collect();
+        let waits = |number: &usize| world.read(&format!("stderr.{number}")).contains("waiting for");
+        until("all others wait", || (0..callers).filter(waits).count() == callers - 1);
         world.write("go", "");
         let answers = Mutex::new(Vec::new());
         let ends = Mutex::new(Vec::new());
@@ -261,24 +259,29 @@ fn who_shares_a_result_has_it_at_once() {
                 let (answers, ends) = (&answers, &ends);
                 scope.spawn(move || {
                     let ran = Ran::end(child);
-                    ends.lock().unwrap().push(Instant::now());
+                    ends.lock().unwrap().push(SystemTime::now());
                     answers.lock().unwrap().push(ran.json());
                 });
             }
         });
         let (answers, ends) = (answers.into_inner().unwrap(), ends.into_inner().unwrap());
         assert!(answers.iter().all(|doc| doc["exit_code"] == 0));
-        assert_eq!(answers.iter().filter(|doc| doc["joined"] == true).count(), 39);
-        let spread = *ends.iter().max().unwrap() - *ends.iter().min().unwrap();
-        worst = worst.max(spread);
-        println!("from the first of 40 answers to the last: {spread:?}");
+        assert_eq!(answers.iter().filter(|doc| doc["joined"] == true).count(), callers - 1);
+        let work_ended = world.path("ended").metadata().unwrap().modified().unwrap();
+        let delay = ends.iter().max().unwrap().duration_since(work_ended).unwrap();
+        println!("from the end of the work to the last of {callers} answers: {delay:?}");
+        delays.push(delay);
         // They are counted by the next run.
         assert_eq!(world.run("refresh").code, 0);
-        assert_eq!(world.state()["counters"]["refresh_joined_total"], 39);
+        assert_eq!(world.state()["counters"]["refresh_joined_total"], callers - 1);
         assert!(!world.state_files().contains(&"refresh.joined".to_string()));
     }
-    assert!(worst < Duration::from_secs(1), "{worst:?} from the first answer to the last");
-    tried(waves * 40, "callers that share a result");
+    delays.sort();
+    // A machine with much else to do cannot start anything at once: a median, and generous. When each
+    // wrote the state to count itself, the last of 40 came half a second later.
+    let (median, each) = (delays[delays.len() / 2], Duration::from_millis(5));
+    assert!(median < Duration::from_millis(300) + each * callers as u32, "{delays:?}");
+    tried(waves * callers, "callers that share a result");
 }
 
 /// The timer's refresh comes while an apply takes long: it says what the state says, and who is at work.
