@@ -299,6 +299,12 @@ fn zypper() {
     assert_eq!(extra.error.as_ref().unwrap().message, "extra: Error");
     let judged = judge(6, "Repository 'base' is up to date.\n", skipped);
     assert_eq!(judged.error.unwrap().message, "no repository is defined and enabled");
+    let why = "No space left on device\nSkipping repository 'extra' because of the above error.\n";
+    for (code, message) in
+        [(6, "no repository is defined and enabled"), (4, "extra: No space left on device")]
+    {
+        assert_eq!(judge(code, "", why).error.unwrap().message, message);
+    }
 }
 
 #[test]
@@ -376,6 +382,16 @@ fn pacman() {
         "dependency: failed to commit transaction (conflicting files): a: /x exists in filesystem; \
          a: /y exists in filesystem (owned by b); /z exists in both 'a' and 'b'; a and b are in conflict"
     );
+    // Where the last line says nothing, one above it may; that a mirror failed is none.
+    let odd = "error: failed to commit transaction (odd)\n";
+    let mirror = "error: failed retrieving file 'a' from h : timed out\n";
+    let end = "failed to commit transaction (odd)";
+    assert_eq!(
+        told(1, "", &format!("error: x\nerror: target not found: a\n{odd}")),
+        format!("dependency: {end}: target not found: a")
+    );
+    assert_eq!(told(1, "", &format!("error: x\n{odd}")), format!("other: {end}: x"));
+    assert_eq!(told(1, "", &format!("{mirror}{odd}")), format!("other: {end}"));
     // Nothing is pending; and a signal that is not told of, as of any end.
     assert_eq!(told(1, "", ""), "-");
     assert_eq!(told(1, "x\n", ""), "other: x");
