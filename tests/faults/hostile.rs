@@ -98,7 +98,10 @@ fn bad_lists() -> Vec<Vec<String>> {
     for order in ORDERS {
         for verb in ["refresh", "status", "apply"] {
             for option in ["--max-age", "--timeout", "--manager", "--format", "--state-dir"] {
-                add(&[verb, option, order]);
+                // A directory may have any name that can be printed.
+                if option != "--state-dir" || !order.chars().all(is_plain) {
+                    add(&[verb, option, order]);
+                }
             }
             add(&[order, verb]);
             add(&[verb, &format!("--{order}")]);
