@@ -113,6 +113,10 @@ fn sources_of_apt() {
         ),
         ["http://h s ok", "http://h s/u 404 X"]
     );
+    assert_eq!(
+        sources("Hit:1 http://h s InRelease\nHit:2 http://h s/u/main amd64 Packages\n", ""),
+        ["http://h s ok"]
+    );
     assert_eq!(sources("Hit:1 http://h s/ InRelease\nHit:2 http://h s/x Packages\n", ""), ["http://h s/ ok"]);
     // The report ends with the reason, or goes on.
     assert_eq!(sources("Err:1 http://h s InRelease\n  404  X\n  more", ""), ["http://h s 404 X more"]);
@@ -225,6 +229,15 @@ fn dnf5() {
     for words in ["", " a", " a 100% | b", "a 100% | b | c | d", " a | b | c | d", ">>> x - http://h/y"] {
         assert_eq!(refreshed(words), "base ok", "{words}");
     }
+    // Those that failed are left out of another run only where this one has stopped at them by itself.
+    let backend = by_name("dnf5").unwrap();
+    let first = (backend.refresh)(Duration::from_secs(60));
+    let failed = "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n>>> x\n";
+    let others =
+        |code: i32, stderr: &str| (backend.refresh_others)(&first, &ended(code, "", stderr)).is_some();
+    assert!(others(1, failed));
+    assert!(!others(-15, failed));
+    assert!(!others(1, &format!("{failed}Repositories loaded.\n")));
     for words in [">>> x", ">>> x - y", ">>> x - http://h y"] {
         assert_eq!(refreshed(words), "base failed", "{words}");
     }
@@ -299,9 +312,17 @@ fn zypper() {
     assert_eq!(extra.error.as_ref().unwrap().message, "extra: Error");
     let judged = judge(6, "Repository 'base' is up to date.\n", skipped);
     assert_eq!(judged.error.unwrap().message, "no repository is defined and enabled");
+    let skipped = "\nHistory: x\nError\nSkipping repository 'extra' because of the above error.\n";
+    assert_eq!(judge(106, "", skipped).error.unwrap().message, "extra: Error");
+    // Five files are in the way, four are named.
+    let files: String = (1..=5).map(|number| format!("<file>/{number}</file>")).collect();
+    let report =
+        format!("<?xml version='1.0'?>\n<stream>\n<fileconflict>{files}</fileconflict>\n</stream>\n");
+    let found = failure("zypper", 8, &report, "").unwrap();
+    assert_eq!((found.class, found.message.as_str()), (Class::Dependency, "file conflict: /1 /2 /3 /4"));
     let why = "No space left on device\nSkipping repository 'extra' because of the above error.\n";
     for (code, message) in
-        [(6, "no repository is defined and enabled"), (4, "extra: No space left on device")]
+        [(6, "no repository is defined and enabled"), (8, "extra: No space left on device")]
     {
         assert_eq!(judge(code, "", why).error.unwrap().message, message);
     }
@@ -367,6 +388,9 @@ fn pacman() {
             ("error: could not read db 'core' (x)", "fetch"),
             ("error: could not open file /x/sync/core.db: y", "fetch"),
             ("error: failed to init transaction (unable to lock database)", "lock"),
+            ("error: failed to prepare transaction (no servers configured for repository)", "config"),
+            ("error: failed to prepare transaction (not enough space)", "space"),
+            ("error: failed to commit transaction (failed to run transaction hooks)", "script"),
             ("error: failed to commit transaction (conflicting files)", "dependency"),
         ],
     );
