@@ -1,6 +1,8 @@
 //! `linux-patch status`: what the state says, in a millisecond. No lock, no child, no root.
 
 pub mod alert;
+#[cfg(test)]
+mod tests;
 
 use crate::apply::selection::{matches, patterns};
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
@@ -85,7 +87,7 @@ fn now(loaded: &Loaded) -> Time {
     let passed = time::seconds_since_boot().saturating_sub(then.seconds);
     let by_wall = now.seconds_since(updated);
     // That they differ by some seconds is what keeping the wall clock right does.
-    if by_wall < 0 || passed - by_wall <= 60 || then.boot_id != reboot::boot_id() {
+    if by_wall < 0 || passed.saturating_sub(by_wall) <= 60 || then.boot_id != reboot::boot_id() {
         return now;
     }
     Time::from_unix(updated.unix().saturating_add(passed)).unwrap_or(now)

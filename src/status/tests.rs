@@ -1,0 +1,167 @@
+use super::*;
+use crate::backend::{Backend, MANAGERS, by_name};
+use crate::lock::Lock;
+use crate::outcome::RefreshOutcome;
+use crate::state::{Attempt, BootMoment, InProgress, Pending};
+
+const DAY: i64 = 86400;
+const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a";
+
+/// A state of a refresh so many seconds ago by the wall clock, and, by that of this boot, so many.
+fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
+    let time = Time::from_unix(Time::now().unix() - by_wall).unwrap();
+    let attempt = Attempt {
+        started_at: time,
+        finished_at: time,
+        outcome: RefreshOutcome::Fresh,
+        exit_code: Some(0),
+        duration_ms: 1,
+        extra: Default::default(),
+    };
+    let boot =
+        |passed| BootMoment { boot_id: reboot::boot_id(), seconds: time::seconds_since_boot() - passed };
+    State {
+        version: crate::state::VERSION,
+        last_cache_update: Some(time),
+        last_cache_boot: by_boot.map(boot),
+        last_update_success: true,
+        last_attempt: Some(attempt),
+        ..State::default()
+    }
+}
+
+fn judged(state: &State) -> Verdict {
+    verdict(&Loaded::Good(Box::new(state.clone())), Duration::from_secs(DAY as u64))
+}
+
+#[track_caller]
+fn assert_age(state: &State, expected: i64) {
+    let age = judged(state).age.unwrap();
+    assert!((expected..expected + 30).contains(&age), "{age}, not {expected}");
+}
+
+#[test]
+fn an_age_is_by_the_clock_of_the_boot_where_that_says_much_more() {
+    assert_age(&refreshed(100, None), 100);
+    assert_age(&refreshed(100, Some(100)), 100);
+    // Kept right by some seconds, or set back.
+    assert_age(&refreshed(100, Some(155)), 100);
+    assert_age(&refreshed(100, Some(165)), 165);
+    for by_wall in [0, 5] {
+        let state = refreshed(by_wall, Some(10 * DAY));
+        assert_age(&state, 10 * DAY);
+        assert_eq!(judged(&state).code, ExitCode::Stale);
+        // Set back and forward again, or in another boot: it says nothing.
+        let mut other = state.clone();
+        other.last_cache_boot.as_mut().unwrap().boot_id = "another".into();
+        assert_age(&other, by_wall);
+        assert_eq!(judged(&other).code, ExitCode::Fresh);
+    }
+    assert_age(&refreshed(10 * DAY, Some(5)), 10 * DAY);
+    // What nobody but a person can have written.
+    let mut state = refreshed(10 * DAY, Some(5));
+    for seconds in [i64::MIN, i64::MAX] {
+        state.last_cache_boot.as_mut().unwrap().seconds = seconds;
+        assert_age(&state, 10 * DAY);
+    }
+    // Before its own refresh no clock is right.
+    let future = judged(&refreshed(-1000, Some(10 * DAY)));
+    assert_eq!((future.code, future.age), (ExitCode::Unknown, None));
+}
+
+/// A manager that this machine has, by files for which `of` names the places, and when they changed.
+fn at_home(of: fn(&Backend) -> &'static [&'static str]) -> (&'static Backend, i64) {
+    let mut found = MANAGERS.iter().filter_map(|backend| Some((*backend, newest_change(of(backend))?)));
+    found.next().expect("the machine has a package manager")
+}
+
+#[test]
+fn sources_that_were_configured_anew_make_an_index_stale() {
+    let (backend, changed) = at_home(|backend| backend.source_config);
+    let mut state = refreshed(5, None);
+    state.source_config = Some("another".into());
+    assert_eq!(judged(&state).code, ExitCode::Fresh, "of an unknown manager nothing is known");
+    state.manager = Some(backend.name.into());
+    assert_eq!(judged(&state).code, ExitCode::Stale);
+    state.source_config = Some(fingerprint(backend.source_config));
+    assert_eq!(judged(&state).code, ExitCode::Fresh);
+    // Without a fingerprint the times count.
+    state.source_config = None;
+    for (later, code) in [(-1, ExitCode::Stale), (0, ExitCode::Fresh), (1, ExitCode::Fresh)] {
+        let time = Time::from_unix(changed + later).unwrap();
+        let attempt = state.last_attempt.as_mut().unwrap();
+        (attempt.started_at, attempt.finished_at, state.last_cache_update) = (time, time, Some(time));
+        let found = verdict(&Loaded::Good(Box::new(state.clone())), Duration::from_secs(1 << 40));
+        assert_eq!(found.code, code, "{later} s after the change");
+    }
+}
+
+#[test]
+fn a_count_is_outdated_where_packages_changed_since() {
+    let (backend, changed) = at_home(|backend| backend.package_databases);
+    let pending = |as_of, database: Option<String>| Pending {
+        as_of: Time::from_unix(as_of).unwrap(),
+        count: 1,
+        security: None,
+        packages: Vec::new(),
+        held_back: Vec::new(),
+        basis: None,
+        database,
+        extra: Default::default(),
+    };
+    let mut state = State { manager: Some(backend.name.into()), ..State::default() };
+    assert!(!pending_is_outdated(&state), "there is no count");
+    let mut outdated = |as_of, database| {
+        state.pending = Some(pending(as_of, database));
+        pending_is_outdated(&state)
+    };
+    assert!(!outdated(0, Some(fingerprint(backend.package_databases))));
+    assert!(outdated(i64::from(i32::MAX), Some("another".into())));
+    assert_eq!([-1, 0, 1].map(|later| outdated(changed + later, None)), [true, false, false]);
+    state.manager = None;
+    assert!(!pending_is_outdated(&state));
+}
+
+#[test]
+fn a_restart_was_found_required_in_this_boot_or_nobody_knows_in_which() {
+    let found = |required, boot: Option<&str>| {
+        let boot = boot.map(str::to_owned);
+        restart_required(&State { reboot_required: required, reboot_boot_id: boot, ..State::default() })
+    };
+    let this = reboot::boot_id();
+    assert!(found(true, None) && found(true, Some(&this)));
+    assert!(!found(true, Some("another")) && !found(false, None) && !found(false, Some(&this)));
+}
+
+#[test]
+fn an_apply_runs_while_it_holds_a_lock_in_this_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let _lock = Lock::try_acquire(dir.path(), "apply").unwrap().unwrap();
+    let mut state = State { manager: Some("apt".into()), ..State::default() };
+    assert_eq!(unfinished(&state), None);
+    let mut found = |pid, boot_id: &str| {
+        let started_at = Time::from_unix(1_800_000_000).unwrap();
+        let (boot_id, phase) = (boot_id.to_string(), "install\x1b[m".to_string());
+        state.apply.in_progress =
+            Some(InProgress { pid, boot_id, started_at, phase, extra: Default::default() });
+        unfinished(&state).unwrap()
+    };
+    let this = reboot::boot_id();
+    let ours = found(std::process::id(), &this);
+    assert!(ours.is_running);
+    assert_eq!((ours.since.unix(), ours.phase.as_str()), (1_800_000_000, "install [m"));
+    assert_eq!(ours.repair.as_deref(), Some(REPAIR));
+    assert!(!found(std::process::id(), "another").is_running);
+    assert!(!found(u32::MAX, &this).is_running);
+}
+
+#[test]
+fn a_repair_by_hand_is_a_command_or_nothing() {
+    for backend in MANAGERS {
+        let mut state = State { manager: Some(backend.name.into()), ..State::default() };
+        assert!(driven(&state).is_some_and(|found| found.name == backend.name));
+        state.manager = Some("another".into());
+        assert!(driven(&state).is_none());
+    }
+    assert_eq!(by_hand(by_name("apt").unwrap()).as_deref(), Some(REPAIR));
+}
