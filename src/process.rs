@@ -467,6 +467,27 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_ended_when_its_progress_stands_still() {
+        let run_with = |script: &str, stall| {
+            let invocation = Invocation {
+                program: "env",
+                status_arg: Some("FD={}"),
+                args: ["sh", "-c", script].map(str::to_owned).into(),
+                ..Invocation::default()
+            };
+            let limits = Limits { stall: Some(stall), ..Limits::default() };
+            run(&invocation, &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap()
+        };
+        let say = "say() { echo dlstatus:1:$1:x >>/proc/self/fd/$FD; };";
+        let short = Duration::from_millis(300);
+        for script in ["say 1; exec sleep 30", "exec sleep 30", "while :; do say 1; sleep 0.1; done"] {
+            assert_eq!(run_with(&format!("{say} {script}"), short).end, End::Stalled, "{script}");
+        }
+        let moving = format!("{say} for n in 1 2 3 4 5 6 7 8; do say $n; sleep 0.3; done");
+        assert_eq!(run_with(&moving, Duration::from_secs(2)).end, End::Code(0));
+    }
+
+    #[test]
     fn progress_is_read_from_the_inherited_descriptor() {
         let mut invocation = shell("");
         invocation.status_arg = Some("{}");
