@@ -336,10 +336,11 @@ fn exactly_at_max_age_is_fresh_and_a_second_more_is_not() {
     assert_eq!(judge(&loaded, at(NOW - 86401), 86400, false).code, ExitCode::Unknown);
 }
 
-/// A state as text, made so large by spaces.
+/// A state as text, made so large by spaces before it: its last byte must have been read.
 fn padded(length: usize) -> Vec<u8> {
-    let mut bytes = full().to_string().into_bytes();
-    bytes.resize(length, b' ');
+    let text = full().to_string();
+    let mut bytes = vec![b' '; length - text.len()];
+    bytes.extend(text.bytes());
     bytes
 }
 
