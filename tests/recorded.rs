@@ -263,9 +263,9 @@ fn told(backend: &Backend, recording: &Recording) -> String {
             format!("source {} {error}", source.id)
         }));
     }
-    lines.extend((backend.notes)(finished).into_iter().map(|note| format!("note {note}")));
+    lines.extend((backend.quirks.notes)(finished).into_iter().map(|note| format!("note {note}")));
     let began = (backend.install_began)(finished).then_some("changed packages");
-    let again = (backend.asks_to_run_again)(finished).then_some("asks to be run again");
+    let again = (backend.quirks.asks_to_run_again)(finished).then_some("asks to be run again");
     lines.extend(began.into_iter().chain(again).map(str::to_string));
     lines.into_iter().map(|line| format!("    {line}\n")).collect()
 }

@@ -234,7 +234,7 @@ fn dnf5() {
     let first = (backend.refresh)(Duration::from_secs(60));
     let failed = "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n>>> x\n";
     let others =
-        |code: i32, stderr: &str| (backend.refresh_others)(&first, &ended(code, "", stderr)).is_some();
+        |code: i32, stderr: &str| (backend.quirks.refresh_others)(&first, &ended(code, "", stderr)).is_some();
     assert!(others(1, failed));
     assert!(!others(-15, failed));
     assert!(!others(1, &format!("{failed}Repositories loaded.\n")));
@@ -430,6 +430,6 @@ fn pacman() {
     assert_eq!(told(0, "", &format!("{known}{unknown}")), "dependency: target not found: a");
     assert_eq!(told(0, "", &format!("{unknown}{known}")), "dependency: target not found: a");
     assert_eq!(told(0, "", &format!("{unknown}error: y\n")), "other: x");
-    let notes = |stderr: &str| (by_name("pacman").unwrap().notes)(&ended(0, "", stderr)).len();
+    let notes = |stderr: &str| (by_name("pacman").unwrap().quirks.notes)(&ended(0, "", stderr)).len();
     assert_eq!(notes("warning: /a installed as /a.pacnew\nwarning: /b saved as /b.pacsave\nwarning: c\n"), 2);
 }
