@@ -74,23 +74,6 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too() {
 }
 
 #[test]
-fn one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says() {
-    for more in ["skip_if_unavailable=0\n", "skip_if_unavailable=1\n"] {
-        let (root, repos) = three(more);
-        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
-        repos[1].server.fault("/repodata", Fault::Status(404));
-        let refreshed = root.patch(&["refresh"]);
-        refreshed.exits(1).one_source_failed(3, "beta", "fetch").remembers("/pending/count", 2);
-        let applied = root.patch(&["apply"]);
-        applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]);
-        root.has_exactly(&["tb-alpha 2.0", "tb-beta 1.0", "tb-gamma 2.0"]);
-        // What is counted afterwards is not taken from the old index of the one that is down.
-        applied.leaves_pending(&[]);
-        root.patch(&["apply", "--strict"]).exits(2).changed(&[]);
-    }
-}
-
-#[test]
 fn every_repository_down_is_failed_also_where_dnf5_itself_would_exit_with_0() {
     let (root, repos) = three("skip_if_unavailable=1\n");
     repos.iter().for_each(|repo| repo.server.fault("/repodata", Fault::Close));
@@ -178,27 +161,6 @@ fn a_repository_file_that_cannot_be_read_stops_everything() {
     root.sandbox.write("/etc/yum.repos.d/broken.repo", "nonsense\n");
     root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "broken.repo");
     root.patch(&["apply"]).apply_failed("config").changed(&[]);
-}
-
-#[test]
-fn an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals() {
-    let (root, repo) = pending_update();
-    repo.publish_before("-primary", 1, &[rpm("tb-hello", "3.0")]);
-    root.patch(&["refresh"]).refresh_failed("fetch");
-    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
-}
-
-#[test]
-fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed() {
-    let (root, repos) = three("");
-    repos[0].server.fault("/repodata", Fault::Hang);
-    let refreshed = root.patch(&["refresh", "--timeout", "24s"]);
-    refreshed.exits(1).one_source_failed(3, "alpha", "network");
-    assert!(refreshed.elapsed < Duration::from_secs(26), "{refreshed}");
-    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
-    refreshed.refresh_failed("timeout");
-    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
-    root.sandbox.runs_nothing();
 }
 
 #[test]

@@ -34,22 +34,6 @@ fn a_failing_scriptlet_is_reported_although_dnf_exits_0() {
 }
 
 #[test]
-fn named_and_excluded_packages_decide_what_is_installed() {
-    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
-    let new = [rpm("tb-a", "2.0").tag("Requires: tb-b >= 2.0"), rpm("tb-b", "2.0"), rpm("tb-c", "2.0")];
-    let (root, _repo) = one(&old, &new);
-    root.patch(&["apply", "tb-a", "--exclude", "tb-b"]).apply_failed("dependency").changed(&[]);
-    root.patch(&["apply", "--dry-run", "--exclude", "tb-c"])
-        .exits(0)
-        .changed(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
-    root.patch(&["apply", "tb-a"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
-    root.patch(&["apply", "--exclude", "tb-*"]).applied(&[]).leaves_pending(&["tb-c 1.0-1 2.0-1"]);
-    root.patch(&["apply", "tb-c.noarch"]).applied(&["tb-c 1.0-1 2.0-1"]);
-    root.patch(&["apply", "tb-unknown"]).apply_failed("dependency");
-    root.patch(&["apply", "@core"]).exits(3);
-}
-
-#[test]
 fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
     let old = [rpm("tb-dep", "1.0"), rpm("tb-hello", "1.0")];
     let (root, _repo) = one(&old, &[rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "2.0")]);
@@ -57,16 +41,6 @@ fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
     applied.applied(&["tb-hello 1.0-1 2.0-1"]);
     assert!(applied.stderr.contains("tb-dep stays as it is"), "{applied}");
     root.patch(&["apply", "tb-dep"]).apply_failed("dependency").changed(&[]);
-}
-
-#[test]
-fn full_removes_what_is_in_the_way_and_obsoletes_need_no_full() {
-    let old = [rpm("tb-hello", "1.0"), rpm("tb-old", "1.0"), rpm("tb-obs", "1.0")];
-    let new =
-        [rpm("tb-hello", "2.0").tag("Conflicts: tb-old"), rpm("tb-new", "1.0").tag("Obsoletes: tb-obs")];
-    let (root, _repo) = one(&old, &new);
-    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-obs 1.0-1 -"]);
-    root.patch(&["apply", "--full"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-old 1.0-1 -"]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod apt_status;
 mod detection;
 
 mod dnf_apply;
+mod dnf_both;
 mod dnf_refresh;
 
 mod dnf5_apply;

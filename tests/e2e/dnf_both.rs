@@ -1,0 +1,85 @@
+//! What dnf 4 and dnf 5 do alike, with the real ones.
+
+use std::time::Duration;
+
+use crate::rpm::{Root, Rpm, one_in, rpm, three_in};
+use crate::server::Fault;
+
+/// Each of these in a root of dnf 4 and in one of dnf 5.
+macro_rules! with_both {
+    ($($test:ident),* $(,)?) => {
+        mod dnf {
+            $(#[test] fn $test() { super::$test(crate::rpm::Root::new); })*
+        }
+        mod dnf5 {
+            $(#[test] fn $test() { super::$test(crate::dnf5::root); })*
+        }
+    };
+}
+
+with_both! {
+    named_and_excluded_packages_decide_what_is_installed,
+    full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
+    one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
+    an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
+    a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed,
+}
+
+fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root) {
+    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
+    let new = [rpm("tb-a", "2.0").tag("Requires: tb-b >= 2.0"), rpm("tb-b", "2.0"), rpm("tb-c", "2.0")];
+    let (root, _repo) = one_in(make(&old), &new);
+    root.patch(&["apply", "tb-a", "--exclude", "tb-b"]).apply_failed("dependency").changed(&[]);
+    root.patch(&["apply", "--dry-run", "--exclude", "tb-c"])
+        .exits(0)
+        .changed(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-a"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--exclude", "tb-*"]).applied(&[]).leaves_pending(&["tb-c 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-c.noarch"]).applied(&["tb-c 1.0-1 2.0-1"]);
+    root.patch(&["apply", "tb-unknown"]).apply_failed("dependency");
+    root.patch(&["apply", "@core"]).exits(3);
+}
+
+fn full_removes_what_is_in_the_way_and_obsoletes_need_no_full(make: fn(&[Rpm]) -> Root) {
+    let old = [rpm("tb-hello", "1.0"), rpm("tb-old", "1.0"), rpm("tb-obs", "1.0")];
+    let new =
+        [rpm("tb-hello", "2.0").tag("Conflicts: tb-old"), rpm("tb-new", "1.0").tag("Obsoletes: tb-obs")];
+    let (root, _repo) = one_in(make(&old), &new);
+    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-obs 1.0-1 -"]);
+    root.patch(&["apply", "--full"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-old 1.0-1 -"]);
+}
+
+fn one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says(make: fn(&[Rpm]) -> Root) {
+    for more in ["skip_if_unavailable=0\n", "skip_if_unavailable=1\n"] {
+        let (root, repos) = three_in(make(&[]), more);
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        repos[1].server.fault("/repodata", Fault::Status(404));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, "beta", "fetch").remembers("/pending/count", 2);
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]);
+        root.has_exactly(&["tb-alpha 2.0", "tb-beta 1.0", "tb-gamma 2.0"]);
+        // What is counted afterwards is not taken from the old index of the one that is down.
+        applied.leaves_pending(&[]);
+        root.patch(&["apply", "--strict"]).exits(2).changed(&[]);
+    }
+}
+
+fn an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    repo.publish_before("-primary", 1, &[rpm("tb-hello", "3.0")]);
+    root.patch(&["refresh"]).refresh_failed("fetch");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
+}
+
+fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed(make: fn(&[Rpm]) -> Root) {
+    let (root, repos) = three_in(make(&[]), "");
+    repos[0].server.fault("/repodata", Fault::Hang);
+    let refreshed = root.patch(&["refresh", "--timeout", "24s"]);
+    refreshed.exits(1).one_source_failed(3, "alpha", "network");
+    assert!(refreshed.elapsed < Duration::from_secs(26), "{refreshed}");
+    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
+    refreshed.refresh_failed("timeout");
+    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
+    root.sandbox.runs_nothing();
+}
