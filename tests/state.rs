@@ -333,6 +333,7 @@ fn exactly_at_max_age_is_fresh_and_a_second_more_is_not() {
     let loaded = parse(value.to_string().as_bytes());
     assert_eq!(judge(&loaded, at(NOW), 86400, false).code, ExitCode::Fresh);
     assert_eq!(judge(&loaded, at(NOW + 1), 86400, false).code, ExitCode::Stale);
+    assert_eq!(judge(&loaded, at(NOW - 86400), 86400, false).code, ExitCode::Fresh, "refreshed this second");
     assert_eq!(judge(&loaded, at(NOW - 86401), 86400, false).code, ExitCode::Unknown);
 }
 
@@ -351,7 +352,13 @@ fn the_largest_state_is_read_and_one_byte_more_is_not() {
     for (length, is_read) in [(MOST, true), (MOST + 1, false)] {
         assert_eq!(matches!(parse(&padded(length)), Loaded::Good(_)), is_read, "{length} bytes");
         std::fs::write(dir.path().join(FILE), padded(length)).unwrap();
-        assert_eq!(matches!(load(dir.path()), Loaded::Good(_)), is_read, "{length} bytes in a file");
+        match load(dir.path()) {
+            Loaded::Good(_) => assert!(is_read, "{length} bytes in a file"),
+            Loaded::Corrupt(why) => {
+                assert!(!is_read && why.contains("larger than 16 MiB"), "{length}: {why}")
+            }
+            other => panic!("{length}: {other:?}"),
+        }
     }
 }
 
@@ -388,6 +395,32 @@ fn a_state_that_is_no_file_is_unreadable_and_not_missing() {
     let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
     let error = format!("{:#}", State::load_for_update(&lock).unwrap_err());
     assert!(error.contains("could not read"), "{error}");
+}
+
+#[test]
+fn a_state_that_begins_has_this_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let (begun, note) = State::load_for_update(&lock).unwrap();
+    assert_eq!((begun.version, note), (1, None));
+    begun.save(&lock).unwrap();
+    assert!(matches!(load(dir.path()), Loaded::Good(_)));
+}
+
+/// A run that ended before the manager spoke of any source: none was refreshed, and why is known.
+#[test]
+fn a_state_that_knows_sources_blames_a_run_that_named_none() {
+    let mut state = good(&full()).unwrap();
+    let why = Failure::new(Class::Timeout, "too slow");
+    let error = Some(why.clone());
+    let refreshed = Refreshed { sources: Vec::new(), outcome: RefreshOutcome::Failed, error, changed: false };
+    let before = state.sources.clone();
+    state.record_refresh(&refreshed, attempt(RefreshOutcome::Failed, NOW));
+    assert!(state.sources.iter().all(|source| source.error.as_ref() == Some(&why)), "{:?}", state.sources);
+    let times = |sources: &[linux_patch::state::Source]| -> Vec<_> {
+        sources.iter().map(|source| (source.id.clone(), source.last_success)).collect()
+    };
+    assert_eq!(times(&state.sources), times(&before));
 }
 
 /// A state that could not be replaced is found by the next writer, and by nobody who only looks.
