@@ -389,6 +389,9 @@ fn a_state_that_could_not_be_read_is_not_written() {
 fn a_state_that_is_no_file_is_unreadable_and_not_missing() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(load(dir.path()), Loaded::Missing));
+    std::fs::write(dir.path().join(FILE), "").unwrap();
+    assert!(matches!(load(dir.path()), Loaded::Corrupt(_)));
+    std::fs::remove_file(dir.path().join(FILE)).unwrap();
     std::fs::create_dir(dir.path().join(FILE)).unwrap();
     assert!(matches!(load(dir.path()), Loaded::Unreadable(_)), "{:?}", load(dir.path()));
     assert!(matches!(load_for_writer(dir.path()), Loaded::Unreadable(_)));
