@@ -28,7 +28,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
     }
     if let Some(splay) = args.splay {
-        let share = share_of(splay);
+        let share = share_of(splay, &this_host());
         info!("waiting {} of a splay of {}", span(share.as_secs() as i64), span(splay.as_secs() as i64));
         if let Err(signal) = signals::sleep_until(Instant::now() + share) {
             return stopped(global, args.freshness, format!("{signal} received while waiting"));
@@ -218,13 +218,18 @@ fn count_skipped(global: &Global) {
     }
 }
 
-/// This host's share of a splay, the same at every run: by its machine-id, else its name.
-fn share_of(splay: Duration) -> Duration {
-    let mut hasher = DefaultHasher::new();
+/// What tells this host from others at every run: its machine-id, else its name.
+fn this_host() -> String {
     match std::fs::read_to_string("/etc/machine-id") {
-        Ok(id) if !id.trim().is_empty() => id.trim().hash(&mut hasher),
-        _ => rustix::system::uname().nodename().hash(&mut hasher),
+        Ok(id) if !id.trim().is_empty() => id.trim().to_string(),
+        _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
     }
+}
+
+/// A host's share of a splay, the same at every run.
+pub fn share_of(splay: Duration, host: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
     let millis = splay.as_millis() as u64;
     Duration::from_millis(if millis == 0 { 0 } else { hasher.finish() % millis })
 }
@@ -236,8 +241,10 @@ mod tests {
     #[test]
     fn a_share_is_constant_and_within_the_splay() {
         let splay = Duration::from_secs(300);
-        assert_eq!(share_of(splay), share_of(splay));
-        assert!(share_of(splay) < splay);
-        assert_eq!(share_of(Duration::ZERO), Duration::ZERO);
+        let host = this_host();
+        assert_eq!(share_of(splay, &host), share_of(splay, &this_host()));
+        assert!(share_of(splay, &host) < splay);
+        assert_ne!(share_of(splay, &host), share_of(splay, "another"));
+        assert_eq!(share_of(Duration::ZERO, &host), Duration::ZERO);
     }
 }
