@@ -1,5 +1,6 @@
 //! A small signed repository on a server of its own.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -50,6 +51,20 @@ impl Repo {
     }
 
     pub fn claiming(change: impl FnOnce(&mut Claims), debs: &[Deb]) -> Repo {
+        Repo::serving(Server::start, change, debs)
+    }
+
+    /// One that is served on this address of this machine.
+    #[allow(dead_code)] // For the integrations.
+    pub fn at(address: Ipv4Addr, debs: &[Deb]) -> Repo {
+        Repo::serving(|site| Server::start_at(site, address), |_| (), debs)
+    }
+
+    fn serving(
+        serve: impl FnOnce(Arc<Site>) -> Server,
+        change: impl FnOnce(&mut Claims),
+        debs: &[Deb],
+    ) -> Repo {
         let site = Arc::new(Site::default());
         let mut claims = Claims {
             origin: "Debian".into(),
@@ -66,7 +81,7 @@ impl Repo {
             began: Utc::now() - Duration::hours(12),
         });
         publisher.publish(debs);
-        Repo { server: Server::start(site), publisher }
+        Repo { server: serve(site), publisher }
     }
 
     pub fn url(&self) -> String {

@@ -59,6 +59,8 @@ struct Shared {
     faults: Mutex<Vec<Rule>>,
     hooks: Mutex<Vec<Hook>>,
     log: Mutex<Vec<String>>,
+    /// Bytes of requests and of answers, heads included.
+    traffic: [AtomicUsize; 2],
     streams: Mutex<Vec<TcpStream>>,
     stopped: AtomicBool,
 }
@@ -76,8 +78,12 @@ impl Server {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let [high, low] =
             [number / 250, number % 250 + 1].map(|part| u8::try_from(part).expect("too many servers"));
-        let listener = TcpListener::bind((Ipv4Addr::new(127, 77, high, low), 0))
-            .expect("could not listen on a loopback address");
+        Server::start_at(site, Ipv4Addr::new(127, 77, high, low))
+    }
+
+    /// Serve on this address of this machine.
+    pub fn start_at(site: Arc<Site>, address: Ipv4Addr) -> Server {
+        let listener = TcpListener::bind((address, 0)).expect("could not listen on an address of our own");
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { site, ..Shared::default() });
         let ours = shared.clone();
@@ -151,6 +157,14 @@ impl Server {
     }
 }
 
+impl Server {
+    /// How many bytes all requests had so far, and all answers.
+    pub fn traffic(&self) -> (usize, usize) {
+        let [asked, answered] = &self.shared.traffic;
+        (asked.load(Ordering::SeqCst), answered.load(Ordering::SeqCst))
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
@@ -166,6 +180,7 @@ impl Drop for Server {
 #[derive(Default)]
 struct Request {
     path: String,
+    bytes: usize,
     /// Whether only the head of the answer is wanted.
     is_head: bool,
     since: Option<String>,
@@ -178,10 +193,10 @@ impl Request {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
         let (path, is_head) = (line.split(' ').nth(1)?.to_owned(), line.starts_with("HEAD "));
-        let mut request = Request { path, is_head, ..Request::default() };
+        let mut request = Request { path, is_head, bytes: line.len(), ..Request::default() };
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+            request.bytes += reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
             let Some((name, value)) = line.trim_end().split_once(": ") else {
                 return Some(request);
             };
@@ -202,8 +217,10 @@ impl Shared {
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
         while let Some(request) = Request::read(&mut reader) {
+            self.traffic[0].fetch_add(request.bytes, Ordering::SeqCst);
             self.note(&request.path);
-            if self.answer(stream, &request).is_none() {
+            let counted = Counted { stream, sent: &self.traffic[1] };
+            if self.answer(counted, &request).is_none() {
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
             }
@@ -230,7 +247,7 @@ impl Shared {
     }
 
     /// Nothing means: close the connection.
-    fn answer(&self, mut stream: &TcpStream, request: &Request) -> Option<()> {
+    fn answer(&self, mut stream: Counted, request: &Request) -> Option<()> {
         let fault = {
             let faults = self.faults.lock().unwrap();
             let found = faults.iter().find(|(pattern, _)| request.path.contains(pattern.as_str()));
@@ -308,7 +325,26 @@ impl Shared {
     }
 }
 
-fn head(mut stream: &TcpStream, code: u16, length: usize, more: &str) -> Option<()> {
+/// A connection whose answers are counted.
+#[derive(Clone, Copy)]
+struct Counted<'a> {
+    stream: &'a TcpStream,
+    sent: &'a AtomicUsize,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        self.sent.fetch_add(count, Ordering::SeqCst);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn head(mut stream: Counted, code: u16, length: usize, more: &str) -> Option<()> {
     let text = format!("HTTP/1.1 {code} As told\r\nContent-Length: {length}\r\n{more}\r\n");
     stream.write_all(text.as_bytes()).ok()
 }
