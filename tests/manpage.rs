@@ -42,6 +42,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--non-interactive", "zypper"),
     ("--now", "systemctl"),
     ("--repo", "zypper"),
+    ("--show-output", "cargo test"),
     ("--skip-broken", "yum"),
     ("--system", "apk"),
     ("--test", "cargo"),

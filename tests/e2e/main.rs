@@ -47,3 +47,5 @@ mod pacman_refresh;
 mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;
+
+mod traffic;

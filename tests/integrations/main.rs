@@ -45,4 +45,5 @@ mod nagios;
 mod nrpe;
 mod packages;
 mod prometheus;
+mod spread;
 mod systemd;
