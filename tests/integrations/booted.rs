@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::{Ended, Sandbox};
 
-/// Boots the root whenever /srv/boot is there. Only what is in question runs in it: beside the basic
+/// Boots the root whenever /srv/boot is there, and again when it restarts; where the caller's lines set
+/// `$network`, behind that command. Only what is in question runs in it: beside the basic
 /// units the message bus, logind and whatever timers.target wants.
 const BOOTS: &str = r#"
 rm -rf $root/etc/systemd/system/*.wants $root/etc/systemd/system/default.target $root/etc/nologin
@@ -20,7 +21,7 @@ cat >$root/etc/systemd/system/default.target <<END
 Requires=basic.target
 Wants=dbus.service systemd-logind.service
 END
-scope=
+scope= network=${network-}
 [ ! -d /run/systemd/system ] || scope='systemd-run --quiet --scope --property=Delegate=yes'
 (
   set +e
@@ -29,11 +30,13 @@ scope=
     until [ -e $root/srv/boot ]; do sleep 0.05; done
     rm $root/srv/boot
     # With processes numbered as it sees them, and a /run of its own; it mounts /proc and /dev itself.
-    $scope unshare --mount --propagation private sh -c 'mount -t proc proc /proc; mount -t tmpfs run /run
+    $scope $network unshare --mount --propagation private sh -c 'mount -t proc proc /proc; mount -t tmpfs run /run
       umount "$1/dev/pts" "$1/dev" "$1/proc"
       exec systemd-nspawn --quiet --keep-unit --register=no --console=pipe --resolv-conf=off \
         --timezone=off --boot -D "$1" \
         --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self"' sh $root </dev/null
+    # It was told to restart, which empties /run.
+    [ $? != 133 ] || { rm -rf $root/run/*; touch $root/srv/boot; continue; }
     touch $root/srv/is-off
   done >>$root/srv/console 2>&1
 ) &

@@ -42,6 +42,7 @@ mod cron;
 mod icinga;
 mod metrics_units;
 mod nagios;
+mod network;
 mod nrpe;
 mod packages;
 mod prometheus;
