@@ -38,6 +38,7 @@ mod vault;
 #[path = "../cli/world.rs"]
 mod world;
 
+mod ansible;
 mod cron;
 mod icinga;
 mod metrics_units;
