@@ -15,6 +15,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[allow(dead_code)]
+#[path = "integrations/documents.rs"]
+mod documents;
+use documents::{Code, docs, file};
+
 type Words = BTreeSet<String>;
 
 /// Options of other programs that the documentation names.
@@ -53,27 +58,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--xmlout", "zypper"),
 ];
 
-fn file(path: &str) -> String {
-    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&full).unwrap_or_else(|error| panic!("{}: {error}", full.display()))
-}
-
 fn page() -> String {
     file("man/linux-patch.8")
 }
 
 fn readme() -> String {
     file("README.md")
-}
-
-/// The files of docs/.
-fn docs() -> Vec<(String, String)> {
-    let mut paths: Vec<_> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"))
-        .unwrap()
-        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
-        .collect();
-    paths.sort();
-    paths.into_iter().map(|path| (path.clone(), file(&path))).collect()
 }
 
 /// The lines below a heading of the page, up to the next one of the same rank or a higher one.
@@ -563,37 +553,6 @@ fn contrib() -> Vec<(String, String)> {
     found.into_iter().map(read).collect()
 }
 
-/// The code in the page: literal displays and literal words.
-fn code_of_page(page: &str) -> Vec<String> {
-    let mut code = Vec::new();
-    let mut is_display = false;
-    for line in page.lines() {
-        match line {
-            _ if line.starts_with(".Bd -literal") => is_display = true,
-            ".Ed" => is_display = false,
-            _ if is_display => code.push(line.to_string()),
-            _ => code.extend(line.strip_prefix(".Li ").map(str::to_string)),
-        }
-    }
-    code
-}
-
-/// The code in Markdown: fenced and indented blocks, and what stands between back quotes.
-fn code_of_markdown(text: &str) -> Vec<String> {
-    let mut code = Vec::new();
-    let mut is_block = false;
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            is_block = !is_block;
-        } else if is_block || line.starts_with("    ") {
-            code.push(line.to_string());
-        } else {
-            code.extend(line.split('`').skip(1).step_by(2).map(str::to_string));
-        }
-    }
-    code
-}
-
 /// The arguments of every `linux-patch` that is called in a line of shell, systemd or cron.
 fn calls(line: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
@@ -636,10 +595,10 @@ fn arguments(text: &str) -> Vec<String> {
 #[test]
 fn every_command_line_shown_is_understood() {
     let mut code: Vec<(String, String)> = Vec::new();
-    code.extend(code_of_page(&page()).into_iter().map(|line| ("the page".to_string(), line)));
-    code.extend(code_of_markdown(&readme()).into_iter().map(|line| ("README.md".to_string(), line)));
+    code.extend(Code::of_page(&page()).lines().into_iter().map(|line| ("the page".to_string(), line)));
+    code.extend(Code::of_markdown(&readme()).lines().into_iter().map(|line| ("README.md".to_string(), line)));
     for (path, text) in docs() {
-        code.extend(code_of_markdown(&text).into_iter().map(|line| (path.clone(), line)));
+        code.extend(Code::of_markdown(&text).lines().into_iter().map(|line| (path.clone(), line)));
     }
     for (path, text) in contrib() {
         // Comments are prose, except for commands with their path.
@@ -678,7 +637,7 @@ fn every_make_target_that_is_named_exists() {
     let mut found = 0;
     let own = ["README.md", "CONTRIBUTING.md"].map(|name| (name.to_string(), file(name)));
     for (document, text) in docs().into_iter().chain(own) {
-        for line in code_of_markdown(&text) {
+        for line in Code::of_markdown(&text).lines() {
             if let Some(target) =
                 line.trim_start().strip_prefix("make ").and_then(|rest| rest.split(' ').next())
             {
