@@ -650,6 +650,45 @@ fn every_make_target_that_is_named_exists() {
 }
 
 #[test]
+fn what_the_page_says_of_packages_is_in_them() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd");
+    let names =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let timers = names.filter(|name| name.ends_with(".timer"));
+    let page = page();
+    let of_page = |dir: &str| {
+        let lines = section(&page, ".Sh FILES");
+        words(items(&lines).iter().filter_map(|item| item.head.strip_prefix("Pa ")?.strip_prefix(dir)))
+    };
+    same("timers", &of_page("/usr/lib/systemd/system/"), &words(timers));
+    let docs = of_page("/usr/share/doc/linux-patch/");
+    assert!(!docs.is_empty());
+    let manifest = file("Cargo.toml");
+    for name in docs {
+        // One for dpkg and one for rpm.
+        let said = manifest.matches(&format!("\"docs/{name}\"")).count();
+        assert_eq!(said, 2, "{name} is not in both packages");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let own = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| (name.to_string(), file(name)));
+    let mut found = 0;
+    for (document, text) in docs().into_iter().chain(own) {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(&document);
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#']).next().unwrap();
+            let is_elsewhere = target.is_empty() || target.contains("://");
+            let there = dir.parent().unwrap().join(target);
+            assert!(is_elsewhere || there.exists(), "{document}: there is no {target}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} links were found");
+}
+
+#[test]
 fn the_readme_asks_for_the_rust_of_the_manifest() {
     let version = format!("Rust {}", env!("CARGO_PKG_RUST_VERSION"));
     assert!(readme().contains(&version), "README.md does not ask for {version}");
