@@ -18,6 +18,7 @@ INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   systemd-container dbus libpam-systemd \
   $(PACKAGE_NEEDS) lintian \
   cron \
+  jq man-db bsdutils \
   prometheus prometheus-node-exporter \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
   icinga2-bin icinga2-common curl \

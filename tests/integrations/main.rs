@@ -12,6 +12,7 @@ mod booted;
 mod daemons;
 #[path = "../e2e/deb.rs"]
 mod deb;
+mod documents;
 #[path = "../e2e/holder.rs"]
 mod holder;
 #[path = "../e2e/locks.rs"]
@@ -39,6 +40,7 @@ mod vault;
 mod world;
 
 mod ansible;
+mod commands;
 mod cron;
 mod icinga;
 mod metrics_units;

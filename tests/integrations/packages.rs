@@ -20,7 +20,7 @@ fn target() -> PathBuf {
 
 /// What `make deb` or `make rpm` made last.
 #[track_caller]
-fn made(dir: &str, kind: &str) -> PathBuf {
+pub fn made(dir: &str, kind: &str) -> PathBuf {
     let entries = std::fs::read_dir(target().join(dir)).into_iter().flatten().flatten();
     let paths =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == kind));
