@@ -9,6 +9,7 @@ use crate::booted::Booted;
 use crate::daemons::{free_address, listens, need, start};
 use crate::deb::deb;
 use crate::documents::{Code, commands, docs, file};
+use crate::network::{Fleet, HERE, in_own_network};
 use crate::packages::made;
 use crate::repo::Repo;
 use crate::rpm::{self, rpm};
@@ -331,7 +332,39 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("check_apt -e linux-image -o", In(CHECK_APT, &["mapped()", "strip_prefix(\"| `check_apt\")"])),
     ("check_apt -l", In(CHECK_APT, &["mapped()", "strip_prefix(\"| `check_apt\")"])),
     ("check_apt -n", In(CHECK_APT, &["mapped()", "strip_prefix(\"| `check_apt\")"])),
+    // A fleet.
+    ("cd contrib/ansible", In(ROLE, &["Fleet::new"])),
+    (
+        "ansible-playbook -i inventory install.yml -e linux_patch_package=/path/to/linux-patch.deb",
+        In(ROLE, &["\"install.yml\"", "linux_patch_package"]),
+    ),
+    ("ansible-playbook -i inventory apply.yml --check", In(ROLLOUT, &["\"apply.yml\"", "\"--check\""])),
+    ("ansible-playbook -i inventory apply.yml", In(ROLLOUT, &["\"apply.yml\""])),
+    (
+        "ansible-playbook -i inventory apply.yml --limit web -e '{\"linux_patch_apply_options\": [\"--security\"]}'",
+        In(
+            "a_rollout_may_be_of_security_updates_only",
+            &["\"apply.yml\"", "\"--limit\"", r#""linux_patch_apply_options": ["--security"]"#],
+        ),
+    ),
+    (
+        "ansible -i inventory all -m ansible.builtin.command -a 'linux-patch status'",
+        In(
+            "part_of_an_index_that_is_stale_is_a_failure_only_where_it_is_to_be",
+            &["[\"all\", \"-m\", \"ansible.builtin.command\", \"-a\", \"linux-patch status\"]"],
+        ),
+    ),
+    (
+        "jq -r 'select(.failed) | .host + \": \" + .summary' linux-patch-reports/*/*.json",
+        Run(Systemd, 0, &["test \"$(cat $said)\" = 'web1: fetch: 404'"]),
+    ),
+    (
+        "while read -r host; do\nssh -n \"$host\" linux-patch status >/dev/null; echo \"$host $?\"\ndone <hosts | sort -k 2n",
+        Run(Remote, 0, &["grep -qx 'web1 0' $said", "grep -qx 'nowhere 255' $said"]),
+    ),
 ];
+const ROLE: &str = "the_role_installs_and_sets_the_timers_once";
+const ROLLOUT: &str = "a_rollout_stops_where_a_share_fails_and_goes_on_where_it_left_off";
 
 /// Blocks that are no commands, by how they begin, with the test that tries them and words of it.
 const CONTENTS: &[(&str, &str, &[&str])] = &[
@@ -363,6 +396,8 @@ const CONTENTS: &[(&str, &str, &[&str])] = &[
     ),
     ("[Service]\nReadWritePaths=", UNITS_READ, &[TIMERS]),
     ("0 * * * *  root  linux-patch refresh --quiet --splay 59min", CRON, &["refresh --quiet --splay 59min"]),
+    ("linux_patch_refresh_calendar: ", ROLE, &["linux_patch_refresh_calendar"]),
+    ("- hosts: web\n", "the_playbook_that_is_shown_is_understood", &["--syntax-check"]),
     // Of the output of a program.
     ("failed: http://deb.example.org stable: 404 Not Found;", CRON, &[r#"starts_with("failed: ")"#]),
     (
@@ -647,6 +682,7 @@ fn what_is_shown_with_ssh_does_it() {
              PermitRootLogin yes\nStrictModes yes\nPidFile none\nUsePAM no\n"
         ),
     );
+    sandbox.write("/srv/linux-patch/hosts", "web1\nnowhere\n");
     start(&sandbox, "sshd", "/usr/sbin/sshd -D -e -f /srv/ssh/config");
     listens(&sandbox, "sshd", address);
     in_sandbox(Remote, &sandbox);
@@ -672,6 +708,14 @@ fn what_is_shown_for_systemd_does_it() {
     let _sources = furnish(&booted.sandbox);
     clone(&booted.sandbox, false);
     booted.sandbox.write_script("/srv/editor", r#"printf '[Unit]\nDescription=edited\n' >"$1""#);
+    // As roles/linux_patch/tasks/report.yml writes them.
+    for (host, failed, summary) in [("web1", true, "fetch: 404"), ("web2", false, "up to date")] {
+        let report = serde_json::json!({"host": host, "failed": failed, "summary": summary});
+        booted.sandbox.write(
+            &format!("/srv/linux-patch/linux-patch-reports/2026-01-01/{host}.json"),
+            report.to_string(),
+        );
+    }
     booted.boot();
     run_all(Systemd, |script, argument| booted.run(&["sh", "-c", script, "sh", argument]));
 }
@@ -702,4 +746,44 @@ fn what_is_shown_for_packages_of_rpm_does_it() {
     sandbox.write("/srv/base.rpm", base.bytes().as_slice());
     sandbox.sh("rpm -i --nodeps /srv/base.rpm 2>&1");
     in_sandbox(Rpm, &sandbox);
+}
+
+#[test]
+#[ignore = "make integrations"]
+fn the_playbook_that_is_shown_is_understood() {
+    need("/usr/bin/ansible-playbook", "ansible-core");
+    let blocks = Code::of_markdown(&file("docs/fleet.md")).blocks;
+    let block =
+        blocks.iter().find(|block| block[0] == "- hosts: web").expect("docs/fleet.md shows a playbook");
+    let work = tempfile::tempdir().unwrap();
+    let play = work.path().join("play.yml");
+    // What stands before and after is the reader's own.
+    std::fs::write(&play, block.join("\n").replace("[...]", "[]") + "\n").unwrap();
+    let ended = Command::new("ansible-playbook")
+        .args(["-i", "web,", "--list-tasks", "--syntax-check"])
+        .arg(&play)
+        .env("HOME", work.path())
+        .env("LC_ALL", "C.UTF-8")
+        .env("ANSIBLE_ROLES_PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/ansible/roles"))
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[test]
+#[ignore = "make integrations"]
+fn a_rollout_may_be_of_security_updates_only() {
+    in_own_network("commands::a_rollout_may_be_of_security_updates_only", || {
+        let repo = Repo::at(HERE, &[deb("tb-hello", "2.0")]);
+        let fleet = Fleet::new(1, 1, |host| host.has(&[deb("tb-hello", "1.0")], &repo));
+        let host = &fleet.hosts[0];
+        let options = r#"{"linux_patch_apply_options": ["--security"], "linux_patch_poll": 1}"#;
+        for (args, version, changed) in
+            [(&["-e", options][..], "1.0", 0), (&["-e", "linux_patch_poll=1"], "2.0", 1)]
+        {
+            let played = fleet.play("apply.yml", &[&["--limit", "host1"], args].concat());
+            assert_eq!((played.code, played.count(host, "changed")), (0, changed));
+            host.sandbox().has_exactly(&[&format!("tb-hello {version}")]);
+        }
+    });
 }
