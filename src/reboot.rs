@@ -1,4 +1,4 @@
-//! Whether a restart is required, and asking for it.
+//! Whether a reboot is required, and asking for it.
 
 use crate::backend::Kernels;
 use crate::outcome::{Class, Failure};
@@ -65,7 +65,7 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
-/// Whether a restart is required: a flag file, or a kernel that is newer than the running one and
+/// Whether a reboot is required: a flag file, or a kernel that is newer than the running one and
 /// was installed since the start. One that was there before was not chosen at the start,
 /// and would not be by another: asking again would never end. Where `modules` names a directory,
 /// also when those of the running kernel had to make room.

@@ -54,7 +54,7 @@ pub struct Report {
     pub state: Option<Box<State>>,
     /// Whether packages changed since the pending updates were counted.
     pub pending_outdated: bool,
-    /// Whether a restart is required.
+    /// Whether a reboot is required.
     pub reboot_required: bool,
     /// An apply that has begun and not ended.
     pub unfinished: Option<Unfinished>,

@@ -300,7 +300,7 @@ impl Session {
     }
 
     /// Refreshes the index and remembers the truth of it, then counts what is pending and looks
-    /// whether a restart is required. `deadline` and `budget` bound the run.
+    /// whether a reboot is required. `deadline` and `budget` bound the run.
     pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
         let started_at = Time::now();
         let started = Instant::now();

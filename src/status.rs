@@ -120,7 +120,7 @@ pub fn pending_is_outdated(state: &State) -> bool {
     }
 }
 
-/// Whether a restart is required: a flag file now, or a finding of the last run in this boot.
+/// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
 pub fn restart_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|backend| reboot::is_flagged(backend.reboot_flags));
     let in_this_boot = |boot: &String| *boot == reboot::boot_id();

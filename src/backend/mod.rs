@@ -44,7 +44,7 @@ pub struct Backend {
     pub locks: &'static [&'static str],
     /// Lock files of the manager that only hold the number of the process.
     pub pid_files: &'static [&'static str],
-    /// Files whose existence says that a restart is required.
+    /// Files whose existence says that a reboot is required.
     pub reboot_flags: &'static [&'static str],
     /// Packages that were put to use at the start, and in new versions are only by another.
     pub reboot_packages: RebootPackages,

@@ -18,8 +18,8 @@ pub(super) fn render(report: &Report) -> String {
     words.splice(0..0, report.alerts.iter().cloned());
     words.extend(report.pending_words());
     words.extend(report.unfinished_words());
-    if report.reboot_required && !report.alerts.iter().any(|alert| alert == "restart required") {
-        words.push("restart required".to_string());
+    if report.reboot_required && !report.alerts.iter().any(|alert| alert == "reboot required") {
+        words.push("reboot required".to_string());
     }
     let first = format!("PATCH {}: {}", report.exit.plugin_word(), safe(&words.join("; ")));
     if report.is_refusal() {

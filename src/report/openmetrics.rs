@@ -45,7 +45,7 @@ pub(super) fn render(report: &Report) -> String {
         "Newer versions that apply does not install.",
         pending.map(|pending| number(pending.held_back.len())),
     );
-    page.gauge("reboot_required", "Whether a restart is required.", i64::from(report.reboot_required));
+    page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.reboot_required));
     let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
     page.gauge(
         "apply_interrupted",

@@ -77,7 +77,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         lines.push(format!("last apply: {ago}, {how}"));
     }
     if report.reboot_required {
-        lines.push("restart required".to_string());
+        lines.push("reboot required".to_string());
     }
     if let Detail::Status { history: Some(history) } = &report.detail {
         lines.push("history:".to_string());
@@ -124,7 +124,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     if applied.reboot_scheduled {
         lines.push("restart requested".to_string());
     } else if report.reboot_required {
-        lines.push("restart required".to_string());
+        lines.push("reboot required".to_string());
     }
     if let Some(log) = applied.log.as_ref().filter(|_| applied.error.is_some()) {
         lines.push(format!("log: {log}"));

@@ -1,4 +1,4 @@
-//! Whether a restart is required.
+//! Whether a reboot is required.
 
 use super::Session;
 use crate::backend::{Backend, Installed};
@@ -17,7 +17,7 @@ pub(super) struct Seen {
 }
 
 impl Session {
-    /// Remembers whether a restart is required, and in which boot that was so.
+    /// Remembers whether a reboot is required, and in which boot that was so.
     pub fn look_for_restart(&self, state: &mut State) {
         let Backend { reboot_flags, kernels, .. } = self.backend;
         let kernel_modules = self.backend.quirks.kernel_modules;

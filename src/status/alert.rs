@@ -24,7 +24,7 @@ pub enum Condition {
     Security,
     /// Newer versions are held back.
     HeldBack,
-    /// A restart is required.
+    /// A reboot is required.
     Reboot,
     /// The last apply failed or was cut off.
     Apply,
@@ -86,7 +86,7 @@ impl Alert {
             Condition::HeldBack => {
                 number(pending.map(|pending| pending.held_back.len()), "update", "held back")
             }
-            Condition::Reboot => report.reboot_required.then(|| (self.level, "restart required".to_string())),
+            Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
             Condition::Apply => {
                 let cut_off = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
                 let error = state.apply.last.as_ref().and_then(|last| last.error.as_ref());

@@ -58,7 +58,7 @@ fn each_alert_changes_the_exit_code_by_its_level_and_says_why() {
         ("updates", &|_| {}, "1 update pending"),
         ("security", &|_| {}, "1 security update pending"),
         ("held-back", &|_| {}, "1 update held back"),
-        ("reboot", &reboot, "restart required"),
+        ("reboot", &reboot, "reboot required"),
         ("apply", &failed_apply, "the last apply failed (fetch: 404"),
         (
             "apply",

@@ -167,7 +167,7 @@ fn a_restart_that_another_boot_asked_for_is_done() {
     assert_eq!(status_of(&state, "--format json").json()["reboot_required"], flagged);
     state["reboot_boot_id"] = json!(boot_id());
     assert_eq!(status_of(&state, "--format json").json()["reboot_required"], true);
-    assert!(status_of(&state, "").stdout.contains("restart required"));
+    assert!(status_of(&state, "").stdout.contains("reboot required"));
     state["reboot_required"] = json!(false);
     assert_eq!(status_of(&state, "--format json").json()["reboot_required"], flagged);
 }

@@ -176,7 +176,7 @@ pub const STORY: &[Step] = &[
             machine.sandbox.sh("touch /run/reboot-required");
         },
         code: 1,
-        words: &["WARNING: restart required, "],
+        words: &["WARNING: reboot required, "],
         perfdata: &["failed_sources=0;;;0", "reboot_required=1;0;;0;1"],
         list: &[],
     },
