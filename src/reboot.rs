@@ -3,11 +3,11 @@
 use crate::backend::Kernels;
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Invocation, Limits, ask};
-use crate::time::{Time, seconds_since_boot};
+use crate::time::since_boot;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// This boot's own name.
 pub fn boot_id() -> String {
@@ -37,16 +37,17 @@ impl Start {
 pub fn start() -> Start {
     let stat = std::fs::read_to_string("/proc/1/stat").unwrap_or_default();
     let ticks = ticks_at_start(&stat).unwrap_or(0);
-    let machine = Time::now().unix() - seconds_since_boot();
-    Start { id: format!("{} {ticks}", boot_id()), at: machine.saturating_add(ticks / TICKS_PER_SECOND) }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let passed = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(TICK)));
+    Start { id: format!("{} {ticks}", boot_id()), at: now.saturating_sub(passed).as_secs() as i64 }
 }
 
-/// Which proc_pid_stat(5) counts in, on every processor that Rust knows.
-const TICKS_PER_SECOND: i64 = 100;
+/// Milliseconds of what proc_pid_stat(5) counts, on every processor that Rust knows.
+const TICK: u64 = 10;
 
 /// When a process started, counted from the start of the machine. Its name, in parentheses, can hold
 /// anything.
-fn ticks_at_start(stat: &str) -> Option<i64> {
+fn ticks_at_start(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19)?.parse().ok()
 }
@@ -126,6 +127,7 @@ pub fn schedule(delay: Duration) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Time;
 
     #[test]
     fn only_a_newer_kernel_installed_since_the_start_counts() {

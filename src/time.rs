@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A moment in UTC, cut to whole seconds so that every tool's RFC 3339 parser reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,13 @@ impl Time {
 /// Seconds since the machine started, by a clock that nobody can set and that goes on while the
 /// machine is suspended.
 pub fn seconds_since_boot() -> i64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec
+    since_boot().as_secs() as i64
+}
+
+/// The same, exactly.
+pub fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
 }
 
 impl From<SystemTime> for Time {

@@ -17,7 +17,8 @@ fn restarted(root: &Root, args: &[&str]) -> Report {
     root.sandbox.start(command).report()
 }
 
-/// What was installed is older than any start that comes.
+/// What was installed is older than any start that comes, and the last start than what will be: times
+/// of packages are whole seconds.
 fn grow_older() {
     std::thread::sleep(Duration::from_millis(2500));
 }
@@ -67,6 +68,7 @@ fn what_others_installed_is_found_by_the_next_refresh_and_looked_for_once() {
         spy(root);
         root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
         assert_eq!(calls(root), 0, "nothing has changed");
+        grow_older();
         root.install(&[rpm("dbus", "1.0")]);
         calls(root);
         root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
@@ -82,6 +84,7 @@ fn what_others_installed_is_found_by_the_next_refresh_and_looked_for_once() {
 #[test]
 fn packages_that_the_administrator_names_for_dnf_require_a_restart_too() {
     let (root, repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0")]);
+    grow_older();
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).says("/reboot_required", false);
     root.sandbox.write("/etc/dnf/plugins/needs-restarting.d/site.conf", "tb-other\ntb-hello\n");
     root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);

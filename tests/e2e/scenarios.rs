@@ -624,6 +624,8 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
     let applied = stage.patch(&["apply", "--reboot=if-needed"]);
     applied.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/reboot_required", false);
     assert_eq!(restarts(), "", "any package will do: {applied}");
+    // Times of packages are whole seconds, and the root has only just started.
+    std::thread::sleep(Duration::from_millis(1100));
     stage.repos[0].publish(&[core.clone(), package("tb-hello", "3.0").needs(&core.name)]);
     let applied = stage.patch(&["apply", "--reboot=if-needed"]);
     applied.did_all::<M>(&[&format!("{} - 1.0", core.name), "tb-hello 2.0 3.0"]);
