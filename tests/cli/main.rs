@@ -19,3 +19,4 @@ mod status;
 mod usage;
 mod world;
 mod yum;
+mod zypper;
