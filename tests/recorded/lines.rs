@@ -272,11 +272,26 @@ fn yum() {
     let told = |stdout: &str, stderr: &str| failure("yum", 1, stdout, stderr).unwrap().message;
     assert_eq!(told("x\n\n", "warning: a\n \nrun yum-complete-transaction\n"), "x");
     assert_eq!(told("", "one\nwarning: a\n"), "one");
+    // The line of rpm is that of the package that yum names, and no script's.
+    let scripts = "warning: %post(b-1.noarch) scriptlet failed, exit status 2\n\
+        x (a-1.noarch) scriptlet failed, exit status 3\n\
+        Error in POSTIN scriptlet in rpm package a-1.noarch\n\
+        warning: %post(a-1.noarch) scriptlet failed, exit status 1\n";
+    let found = failure("yum", 0, "", scripts).unwrap().message;
+    assert_eq!(found, "warning: %post(a-1.noarch) scriptlet failed, exit status 1");
     // A signal from outside, in the middle of an install: yum itself says nothing.
     let began = "Running transaction\n  Updating   : a-2.noarch      1/2\n";
     assert_eq!(class(&failure("yum", 143, began, "warning: x\n\n")), "interrupted");
     assert_eq!(class(&failure("yum", 143, began, "warning: x\nsomething\n")), "other");
     assert_eq!(class(&failure("yum", 2, began, "")), "other");
+    // What no machine says is not compared: each repository, each of its addresses, each error.
+    let repositories = "Repo-id : a\nRepo-mirrors : http://l\nRepo-baseurl : http://h/\n".repeat(1000);
+    let refused = |errors: usize| {
+        let errors = "Could not retrieve mirrorlist http://l error was\n14: x\n".repeat(errors);
+        let judged = (by_name("yum").unwrap().judge)(&ended(0, &repositories, &errors));
+        judged.error.is_some_and(|error| error.message.starts_with("yum named more repositories "))
+    };
+    assert_eq!([2000, 2001].map(refused), [false, true]);
 }
 
 #[test]
@@ -430,6 +445,19 @@ fn pacman() {
     assert_eq!(told(0, "", &format!("{known}{unknown}")), "dependency: target not found: a");
     assert_eq!(told(0, "", &format!("{unknown}{known}")), "dependency: target not found: a");
     assert_eq!(told(0, "", &format!("{unknown}error: y\n")), "other: x");
+    let cut_off = "could not open file /var/lib/pacman/local/a-1/desc: No such file or directory";
+    assert_eq!(
+        told(0, "", &format!("error: {cut_off}\n")),
+        format!(
+            "interrupted: {cut_off}: an install of a-1 was cut off; remove /var/lib/pacman/local/a-1 and install the package \
+             again with pacman -S --overwrite '*'"
+        )
+    );
+    // Without a last line what is known goes before what is not, too.
+    assert_eq!(told(1, "", &format!("{unknown}{known}")), "dependency: target not found: a");
+    let lock = "error: failed to init transaction (unable to lock database)\n";
+    let denied = "could not lock database: Permission denied";
+    assert_eq!(told(1, "", &format!("{lock}error: {denied}\n")), format!("other: {denied}"));
     let notes = |stderr: &str| (by_name("pacman").unwrap().quirks.notes)(&ended(0, "", stderr)).len();
     assert_eq!(notes("warning: /a installed as /a.pacnew\nwarning: /b saved as /b.pacsave\nwarning: c\n"), 2);
 }
