@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ const HOSTS: [&str; 4] = ["itself", "by-nrpe", "by-ssh", "lenient"];
 struct Graphite {
     address: SocketAddr,
     told: Arc<Mutex<Vec<String>>>,
+    is_connected: Arc<AtomicBool>,
 }
 
 impl Graphite {
@@ -30,14 +32,17 @@ impl Graphite {
         let address = listener.local_addr().unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let keeps = told.clone();
+        let is_connected = Arc::new(AtomicBool::new(false));
+        let connected = is_connected.clone();
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                connected.store(true, Ordering::SeqCst);
                 let lines = BufReader::new(stream).lines();
                 lines.map_while(Result::ok).for_each(|line| keeps.lock().unwrap().push(line));
             }
         });
-        Graphite { address, told }
+        Graphite { address, told, is_connected }
     }
 
     /// The last value of a series.
@@ -209,6 +214,8 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
     assert!(!said.contains("warning/") && !said.contains("critical/"), "{said}");
     start(sandbox, "icinga", "icinga2 daemon");
     listens(sandbox, "icinga", api);
+    // What is checked before that its writer drops, and tells nobody later.
+    sandbox.wait_until("Icinga has found Graphite", || graphite.is_connected.load(Ordering::SeqCst));
     let icinga = Icinga { sandbox, api };
     for step in STORY {
         (step.happens)(&machine);
