@@ -87,10 +87,11 @@ test: newer-root
 test-newer: newer-root
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env PATCH_TEST_NEWER=1 $(CARGO) test --locked --test e2e
 
-# Every attack of tests/faults whole, of which `make test` runs a quick share; says how much was tried.
+# Every attack of tests/faults whole, on the program as it is shipped; `make test` runs a quick share.
+# Says how much was tried.
 faults:
 	@$(call need,$(FAULTS_NEEDS))
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --locked --test faults -- --show-output
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --release --locked --test faults -- --show-output
 
 # The units, configurations and packages of contrib in the real programs they are for.
 integrations: deb rpm

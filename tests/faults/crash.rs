@@ -1,8 +1,10 @@
 //! linux-patch killed at random moments: with fakes often, with the real apt some times.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use linux_patch::state::{Loaded, parse};
@@ -77,10 +79,11 @@ fn wait_for_orphans(world: &World) {
     until("the orphans end", || pids.iter().all(|pid| !is_running(*pid)));
 }
 
-fn killed_after(mut child: Child, moment: Duration) {
+/// Whether it still ran then.
+fn killed_after(mut child: Child, moment: Duration) -> bool {
     std::thread::sleep(moment);
     signal(&child, Signal::KILL);
-    child.wait().unwrap();
+    child.wait().unwrap().signal().is_some()
 }
 
 /// Kills a run at random moments, sometimes twice or three times before one may end.
@@ -98,19 +101,20 @@ fn attack(verb: &str, prepare: fn(&World), quick: usize) {
         *took = took.max(ran.took);
     });
     let whole = took.into_inner().unwrap();
-    let mut tries = Vec::new();
-    while tries.iter().map(Vec::len).sum::<usize>() < kills {
-        tries.push((0..=dice.below(3)).map(|_| dice.moment(whole)).collect::<Vec<_>>());
-    }
     let tally = Mutex::new(BTreeMap::new());
-    in_parallel(&tries, |moments| {
+    let too_late = AtomicUsize::new(0);
+    let try_one = |moments: &Vec<Duration>| {
         let world = machine();
         prepare(&world);
         for moment in moments {
             let before = state(&world, "before");
-            killed_after(world.spawn(verb), *moment);
+            let was_killed = killed_after(world.spawn(verb), *moment);
             let moment = format!("{verb} killed after {moment:?}");
             let after = assert_sound(&world, &before, &moment);
+            if !was_killed {
+                too_late.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
             let phase = after["apply"]["in_progress"]["phase"].as_str();
             let was_cut = phase.is_some();
             let unchanged = before == after;
@@ -140,10 +144,25 @@ fn attack(verb: &str, prepare: fn(&World), quick: usize) {
         assert!(!files.contains(&".state.json.new".to_string()), "{moment}: {files:?}");
         let logs = std::fs::read_dir(world.state_dir().join("log")).unwrap().count();
         assert!(logs <= 2 * (moments.len() + 1), "{moment}: {logs} logs");
-    });
+    };
+    let killed = || tally.lock().unwrap().values().sum::<usize>();
+    // What comes after the end is no kill.
+    while killed() < kills {
+        let mut tries = Vec::new();
+        while tries.iter().map(Vec::len).sum::<usize>() < kills - killed() {
+            tries.push((0..=dice.below(3)).map(|_| dice.moment(whole)).collect());
+        }
+        in_parallel(&tries, try_one);
+        let too_late = too_late.load(Ordering::SeqCst);
+        assert!(
+            too_late < 20 * kills,
+            "{too_late} of the kills come after the end, and only {} before",
+            killed()
+        );
+    }
+    let count = killed();
     let tally = tally.into_inner().unwrap();
-    let count: usize = tries.iter().map(Vec::len).sum();
-    println!("{verb}, over {whole:?}: {tally:?}");
+    println!("{verb}, over {whole:?}: {tally:?}, and {too_late:?} came too late");
     tried(count, &format!("kills of `{verb}` at random moments"));
     let phases: &[&str] = if verb == "apply" { &["refresh", "download", "install"] } else { &["unchanged"] };
     // A few kills may all miss a short phase, hundreds do not.

@@ -46,12 +46,6 @@ fn assert_one_at_a_time(world: &World) -> Vec<String> {
     lines.iter().step_by(2).map(|line| line[2..].to_string()).collect()
 }
 
-struct Caller {
-    args: &'static str,
-    child: Child,
-    started: Instant,
-}
-
 struct Answer {
     args: &'static str,
     doc: Value,
@@ -62,26 +56,23 @@ struct Answer {
 
 /// Starts them all as fast as can be, and waits for them; each one's end is seen at once.
 fn wave(world: &World, callers: &[&'static str]) -> Vec<Answer> {
-    let start = |args: &&'static str| {
-        let mut command = world.command(&format!("{args} --format json"));
-        // As from cron: nobody reads what it says on the way.
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
-        Caller { args, child, started: Instant::now() }
-    };
-    let callers: Vec<_> = callers.iter().map(start).collect();
-    let answers = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for caller in callers {
-            let answers = &answers;
-            scope.spawn(move || {
-                let Caller { args, child, started } = caller;
-                let ran = Ran::end(child);
-                let (took, ended) = (started.elapsed(), Instant::now());
-                answers.lock().unwrap().push(Answer { args, doc: ran.json(), took, ended });
-            });
-        }
-    });
-    answers.into_inner().unwrap()
+        let started: Vec<_> = callers
+            .iter()
+            .map(|args| {
+                let mut command = world.command(&format!("{args} --format json"));
+                let started = Instant::now();
+                // As from cron: nobody reads what it says on the way.
+                let child = command.stderr(Stdio::null()).spawn().unwrap();
+                scope.spawn(move || {
+                    let ran = Ran::end(child);
+                    let (took, ended) = (started.elapsed(), Instant::now());
+                    Answer { args, doc: ran.json(), took, ended }
+                })
+            })
+            .collect();
+        started.into_iter().map(|answer| answer.join().unwrap()).collect()
+    })
 }
 
 fn slowest(answers: &[Answer], of: &str) -> Duration {
