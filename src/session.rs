@@ -4,6 +4,7 @@ mod locks;
 mod pending;
 mod private;
 mod restart;
+mod room;
 
 use crate::backend::{Backend, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
@@ -371,6 +372,7 @@ impl Session {
             self.add_sources_not_come_to(&mut refreshed);
         }
         let listed = self.read_private(&mut refreshed, state);
+        self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
     }
 

@@ -16,6 +16,7 @@ pub const BACKEND: Backend = Backend {
     package_databases: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
     source_config: &["/etc/apk/repositories", "/etc/apk/repositories.d", "/lib/apk/repositories.d"],
     index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
+    cache: "/var/cache/apk",
     locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
     pid_files: &[],
     reboot_flags: &[],

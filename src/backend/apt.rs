@@ -23,6 +23,7 @@ pub const BACKEND: Backend = Backend {
         "/etc/apt/apt.conf",
         "/etc/apt/apt.conf.d",
     ],
+    cache: "/var/lib/apt/lists",
     locks: &[
         "/var/lib/apt/lists/lock",
         "/var/lib/dpkg/lock-frontend",

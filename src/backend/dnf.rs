@@ -25,6 +25,7 @@ pub const BACKEND: Backend = Backend {
         "/etc/yum/vars",
     ],
     index: &["/var/cache/dnf", "/etc/dnf/modules.d", "/etc/dnf/plugins"],
+    cache: "/var/cache/dnf",
     locks: rpm::LOCKS,
     pid_files: &[
         "/var/cache/dnf/metadata_lock.pid",

@@ -34,6 +34,7 @@ pub const BACKEND: Backend = Backend {
         "/etc/dnf/vendors.d",
         "/etc/dnf/libdnf5-plugins",
     ],
+    cache: "/var/cache/libdnf5",
     locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
     pid_files: &[],
     reboot_flags: &[],

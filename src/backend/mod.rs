@@ -40,6 +40,8 @@ pub struct Backend {
     pub source_config: &'static [&'static str],
     /// Beside those and the package database, what decides which updates are pending.
     pub index: &'static [&'static str],
+    /// The directory below which it keeps the index.
+    pub cache: &'static str,
     /// Lock files of the manager that the kernel knows about.
     pub locks: &'static [&'static str],
     /// Lock files of the manager that only hold the number of the process.

@@ -17,6 +17,7 @@ pub const BACKEND: Backend = Backend {
     package_databases: &["/var/lib/pacman/local/"],
     source_config: &["/etc/pacman.conf", "/etc/pacman.d"],
     index: &[],
+    cache: "/var/lib/pacman/sync",
     locks: &[],
     pid_files: &[],
     reboot_flags: &[],

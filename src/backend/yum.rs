@@ -18,6 +18,7 @@ pub const BACKEND: Backend = Backend {
     package_databases: &["/var/lib/rpm/Packages"],
     source_config: &["/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/yum.conf", "/etc/yum/vars"],
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
+    cache: "/var/cache/yum",
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
     // yum knows none: a newer kernel counts.

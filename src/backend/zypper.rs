@@ -39,6 +39,7 @@ pub const BACKEND: Backend = Backend {
         "/usr/etc/zypp/zypp.conf",
         "/usr/etc/zypp/zypp.conf.d",
     ],
+    cache: "/var/cache/zypp",
     locks: rpm::LOCKS,
     pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
     reboot_flags: &["/run/reboot-needed"],

@@ -58,6 +58,7 @@ impl Manager for Apt {
     const REVISION: &'static str = "";
     const INDEX: &'static str = "/InRelease";
     const DOWNLOADS: &'static str = "/var/cache/apt/archives";
+    const INDEXES: &'static str = "/var/lib/apt/lists";
     type Repo = Repo;
 
     fn new() -> Apt {

@@ -68,6 +68,7 @@ impl Manager for Dnf {
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = "/repomd.xml";
     const DOWNLOADS: &'static str = "/var/cache/dnf";
+    const INDEXES: &'static str = "/var/cache/dnf";
     type Repo = RpmRepo;
 
     fn new() -> Dnf {

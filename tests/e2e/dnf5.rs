@@ -48,6 +48,7 @@ impl Manager for Dnf5 {
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = "/repomd.xml";
     const DOWNLOADS: &'static str = "/var/cache/libdnf5";
+    const INDEXES: &'static str = "/var/cache/libdnf5";
     type Repo = RpmRepo;
 
     fn new() -> Dnf5 {

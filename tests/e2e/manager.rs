@@ -83,6 +83,8 @@ pub trait Manager: Sized {
     const INDEX: &'static str;
     /// The directory below which it keeps what it downloads.
     const DOWNLOADS: &'static str;
+    /// The directory into which a refresh writes the index.
+    const INDEXES: &'static str;
     type Repo: Repository;
 
     /// Its words for a package that the server says is not there.

@@ -483,6 +483,7 @@ impl Manager for Pacman {
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = ".db";
     const DOWNLOADS: &'static str = "/var/cache/pacman/pkg";
+    const INDEXES: &'static str = "/var/lib/linux-patch/pacman/sync";
     type Repo = PkgRepo;
 
     fn new() -> Pacman {

@@ -128,6 +128,7 @@ impl Manager for Zypper {
     // It asks for repomd.xml several times where that has changed.
     const INDEX: &'static str = "-primary.xml";
     const DOWNLOADS: &'static str = "/var/cache/zypp/packages";
+    const INDEXES: &'static str = "/var/cache/zypp";
     type Repo = RpmRepo;
 
     fn gone() -> &'static str {
