@@ -33,6 +33,18 @@ pub enum Section {
     Unread,
 }
 
+/// A row of such a package.
+pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
+    HeldBack {
+        name: listed_name(name, arch),
+        installed: None,
+        candidate: Some(version.to_string()),
+        reason: reason.to_string(),
+        security: None,
+        extra: Extra::new(),
+    }
+}
+
 /// Reads the table that is printed before every transaction, below a line that says that all is
 /// resolved. A name that is too long for its column moves the rest of the row to the next line.
 ///
@@ -71,14 +83,7 @@ pub fn transaction(stdout: &str, resolved: &str, section: fn(&str) -> Section) -
         match part {
             Section::Comes => listing.updates.push(update(name, arch, version, source)),
             Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
-            Section::Stays(reason) => listing.held_back.push(HeldBack {
-                name: listed_name(name, arch),
-                installed: None,
-                candidate: Some(version.to_string()),
-                reason: reason.to_string(),
-                security: None,
-                extra: Extra::new(),
-            }),
+            Section::Stays(reason) => listing.held_back.push(stays(name, arch, version, reason)),
             Section::Unread => {}
         }
         row.clear();

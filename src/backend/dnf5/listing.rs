@@ -2,19 +2,11 @@
 
 use crate::backend::Origin;
 use crate::backend::rpm::{listed_name, update};
-use crate::outcome::{Extra, HeldBack, Listing, one_line};
+use crate::backend::yum_family::{Section, stays};
+use crate::outcome::{Listing, one_line};
 use crate::process::Invocation;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
-
-/// What the rows below a headline of a transaction's table are.
-#[derive(Clone, Copy)]
-enum Section {
-    Comes,
-    Goes,
-    Stays(&'static str),
-    Unread,
-}
 
 fn section(headline: &str) -> Section {
     match headline {
@@ -70,14 +62,7 @@ pub fn transaction(stdout: &str) -> Listing {
                 seen.insert(update.name.clone());
                 listing.updates.push(update);
             }
-            Section::Stays(reason) => listing.held_back.push(HeldBack {
-                name: listed_name(name, arch),
-                installed: None,
-                candidate: Some(version.to_string()),
-                reason: reason.to_string(),
-                security: None,
-                extra: Extra::new(),
-            }),
+            Section::Stays(reason) => listing.held_back.push(stays(name, arch, version, reason)),
             Section::Unread => {}
         }
     }
