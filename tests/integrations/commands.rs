@@ -451,16 +451,18 @@ fn tests() -> BTreeMap<String, (String, String)> {
     tests
 }
 
-/// Whether it asks cargo for a test by the beginning of its name, and that is there.
+/// Whether it asks cargo for a test by its module and the beginning of its name, or by a part of the name,
+/// and that is there.
 fn asks_for_a_test(command: &str, tests: &BTreeMap<String, (String, String)>) -> bool {
     let Some((suite, filter)) = command.strip_prefix("cargo test --test ").and_then(|it| it.split_once(' '))
     else {
         return false;
     };
     let filter = filter.split(' ').next().unwrap_or(filter);
-    let (module, name) = filter.split_once("::").unwrap_or((filter, ""));
-    let place = format!("{suite} {module}");
-    tests.iter().any(|(test, (found, _))| *found == place && test.starts_with(name))
+    tests.iter().any(|(test, (place, _))| match filter.split_once("::") {
+        Some((module, name)) => *place == format!("{suite} {module}") && test.starts_with(name),
+        None => place.starts_with(&format!("{suite} ")) && test.contains(filter),
+    })
 }
 
 #[test]
