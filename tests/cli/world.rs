@@ -249,6 +249,12 @@ impl World {
         self.state_dir().join("state.json").exists()
     }
 
+    /// Whether the state is one that the program can read.
+    pub fn has_good_state(&self) -> bool {
+        let bytes = std::fs::read(self.state_dir().join("state.json")).unwrap();
+        matches!(linux_patch::state::parse(&bytes), linux_patch::state::Loaded::Good(_))
+    }
+
     pub fn state(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.state_dir().join("state.json")).unwrap()).unwrap()
     }

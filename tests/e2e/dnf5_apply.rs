@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::dnf::shell;
 use crate::dnf5::{SYSTEM_LOCK, one, pending_update, root};
-use crate::locks;
 use crate::rpm::{RpmRepo, rpm};
 
 const HELLO: &str = "/tb-hello-";
@@ -79,23 +78,6 @@ fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() 
     root.has_exactly(&["tb-hello 2.0", "tb-sh 1.0", "tb-slow 2.0"]);
     assert_eq!(root.sandbox.read("/run/in-post").as_deref(), Some("begun\ndone\n"), "its script ran whole");
     root.patch(&["apply"]).applied(&[]).says("/repaired", false);
-}
-
-#[test]
-fn rpms_own_lock_is_waited_for_and_its_holder_named() {
-    let (root, _repo) = pending_update();
-    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(4));
-    let applied = root.patch(&["apply"]);
-    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
-    assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
-}
-
-#[test]
-fn rpms_own_lock_that_is_never_freed_ends_the_run_in_time() {
-    let (root, _repo) = pending_update();
-    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(80));
-    let applied = root.patch(&["apply", "--wait", "2s"]);
-    applied.apply_failed("lock").mentions("/error/message", &format!("process {pid}")).changed(&[]);
 }
 
 /// A dnf5 that finds the lock taken, for so long, when it comes to the install.

@@ -55,25 +55,6 @@ fn a_refresh_installs_nothing_whatever_dnf_conf_says() {
 }
 
 #[test]
-fn security_updates_are_counted_and_an_advisory_that_comes_later_too() {
-    let (root, repo) = one(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")], &[]);
-    root.patch(&["refresh"]).exits(0);
-    let new = [rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")];
-    repo.publish(&new);
-    root.patch(&["refresh"])
-        .exits(0)
-        .remembers("/pending/count", 2)
-        .remembers("/pending/security", Value::Null);
-    repo.publish_with_advisory("security", &new);
-    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2).remembers("/pending/security", 1);
-    root.patch(&["apply", "--security"])
-        .applied(&["tb-sec 1.0-1 2.0-1"])
-        .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    // Of what is left no advisory says anything: to install nothing would look like success.
-    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
-}
-
-#[test]
 fn every_repository_down_is_failed_also_where_dnf5_itself_would_exit_with_0() {
     let (root, repos) = three("skip_if_unavailable=1\n");
     repos.iter().for_each(|repo| repo.server.fault("/repodata", Fault::Close));

@@ -1,9 +1,6 @@
 //! apply with the real dnf 4.
 
-use std::time::Duration;
-
 use crate::dnf::shell;
-use crate::locks;
 use crate::rpm::{one, pending_update, rpm};
 
 const HELLO: &str = "/tb-hello-";
@@ -51,15 +48,6 @@ fn an_install_that_was_cut_off_is_repaired_first() {
     root.has_exactly(&["tb-hello 1.0", "tb-hello 2.0", "tb-world 1.0"]);
     root.patch(&["apply"]).repaired();
     root.has_exactly(&["tb-hello 2.0", "tb-world 2.0"]);
-}
-
-#[test]
-fn rpms_own_lock_is_waited_for() {
-    let (root, _repo) = pending_update();
-    let (_holder, pid) = locks::hold(&root.sandbox, "/var/lib/rpm/.rpm.lock", Duration::from_secs(10));
-    let applied = root.patch(&["apply"]);
-    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
-    assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
 }
 
 #[test]

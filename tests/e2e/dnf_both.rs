@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::locks;
 use crate::rpm::{Root, Rpm, one_in, rpm, three_in};
 use crate::server::Fault;
 
@@ -22,6 +25,9 @@ with_both! {
     full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
+    security_updates_are_counted_and_an_advisory_that_comes_later_too,
+    rpms_own_lock_is_waited_for_and_its_holder_named,
+    rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
     a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed,
 }
 
@@ -82,4 +88,39 @@ fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed(ma
     refreshed.refresh_failed("timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
+}
+
+fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")]), &[]);
+    root.patch(&["refresh"]).exits(0);
+    let new = [rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")];
+    repo.publish(&new);
+    root.patch(&["refresh"])
+        .exits(0)
+        .remembers("/pending/count", 2)
+        .remembers("/pending/security", Value::Null);
+    repo.publish_with_advisory("security", &new);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2).remembers("/pending/security", 1);
+    root.patch(&["apply", "--security"])
+        .applied(&["tb-sec 1.0-1 2.0-1"])
+        .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    // Of what is left no advisory says anything: to install nothing would look like success.
+    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
+}
+
+const RPMS_LOCK: &str = "/var/lib/rpm/.rpm.lock";
+
+fn rpms_own_lock_is_waited_for_and_its_holder_named(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    let (_holder, pid) = locks::hold(&root.sandbox, RPMS_LOCK, Duration::from_secs(10));
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
+}
+
+fn rpms_own_lock_that_is_never_freed_ends_the_run_in_time(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    let (_holder, pid) = locks::hold(&root.sandbox, RPMS_LOCK, Duration::from_secs(80));
+    let applied = root.patch(&["apply", "--wait", "2s"]);
+    applied.apply_failed("lock").mentions("/error/message", &format!("process {pid}")).changed(&[]);
 }

@@ -32,19 +32,6 @@ fn a_refresh_says_which_repositories_and_what_is_pending_in_one_run_of_dnf() {
 }
 
 #[test]
-fn security_updates_are_counted_where_the_repository_has_advisories() {
-    let (root, repo) = one(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")], &[]);
-    root.patch(&["refresh"]).exits(0);
-    repo.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")]);
-    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2).remembers("/pending/security", 1);
-    root.patch(&["apply", "--security"])
-        .applied(&["tb-sec 1.0-1 2.0-1"])
-        .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    // Of what is left no advisory says anything: to install nothing would look like success.
-    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
-}
-
-#[test]
 fn every_repository_down_is_failed_although_dnf_exits_0() {
     let (root, repos) = three("skip_if_unavailable=1\n");
     repos.iter().for_each(|repo| repo.server.fault("/repodata", Fault::Close));

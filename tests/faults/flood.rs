@@ -208,18 +208,8 @@ fn two_hundred_callers_on_a_fresh_index_cost_nothing() {
     assert!(answers.iter().all(|answer| answer.doc["exit_code"] == 0));
     assert_eq!(world.read("calls"), "");
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    assert!(linux_patch::state::parse(world.state().to_string().as_bytes()).is_good());
+    assert!(world.has_good_state());
     tried(200, "callers at once on a fresh index");
-}
-
-trait IsGood {
-    fn is_good(&self) -> bool;
-}
-
-impl IsGood for linux_patch::state::Loaded {
-    fn is_good(&self) -> bool {
-        matches!(self, linux_patch::state::Loaded::Good(_))
-    }
 }
 
 /// Those who share a result do not queue up to be counted: measured one by one, from the end of the
