@@ -73,7 +73,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
         let text = "apt-get update printed more than a report can be";
         return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
     }
-    let mut unattributed = read_messages(messages, &mut sources);
+    let (mut unattributed, lost) = read_messages(messages, &mut sources);
     // A hook that fails after every source was refreshed takes nothing from the index.
     let hook = |failure: &Failure| failure.message.starts_with(HOOK_FAILED);
     let only_a_hook = unattributed.as_ref().is_some_and(hook) && !sources.is_empty();
@@ -93,7 +93,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
         Some(if is_named { failure.clone() } else { Failure::new(failure.class, text) })
     };
     let of_sources = results.iter().filter_map(named);
-    let decisive = of_sources.chain(unattributed.clone()).reduce(Failure::more_decisive);
+    let decisive = of_sources.chain(unattributed.clone()).reduce(Failure::more_decisive).or(lost);
     let code = match finished.end {
         End::Code(code) => code,
         _ => 1,
@@ -220,18 +220,20 @@ fn suite_in<'a>(place: &'a str, uri: &str, sources: &'a [Source]) -> &'a str {
     of_known.max_by_key(|suite| suite.len()).unwrap_or_else(guess)
 }
 
-/// Gives each error or warning to the source it speaks of; returns the decisive error that
-/// belongs to none.
-fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> Option<Failure> {
-    let mut unattributed = Vec::new();
+/// Gives each error or warning to the source it speaks of; returns the decisive error that belongs
+/// to none, and the decisive warning that something was not refreshed, whatever it belongs to.
+fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> (Option<Failure>, Option<Failure>) {
+    let (mut unattributed, mut lost) = (Vec::new(), Vec::new());
+    let mut summed_up = None;
     for message in messages {
         let text = message.text.as_str();
         let urls: Vec<_> = text.split_whitespace().filter(|word| word.contains(":/")).collect();
+        let failure = Failure::new(class_of(text), text);
         // Only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
+            summed_up = Some(failure);
             continue;
         }
-        let failure = Failure::new(class_of(text), text);
         // A file that could not be fetched bears no signature either.
         let unsigned = text.ends_with("is not signed.") || text.ends_with("is no longer signed.");
         let follows = |source: &Source| unsigned && source.error.is_some();
@@ -242,10 +244,12 @@ fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> Option<Failu
             }
             Some(_) => {}
             None if message.is_error => unattributed.push(failure),
+            None if message.is_warning && is_loss(text) => lost.push(failure),
             None => {}
         }
     }
-    unattributed.into_iter().reduce(Failure::more_decisive)
+    let lost = lost.into_iter().reduce(Failure::more_decisive).or(summed_up);
+    (unattributed.into_iter().reduce(Failure::more_decisive), lost)
 }
 
 /// Whether a warning means that something of the source was not refreshed.
@@ -298,6 +302,26 @@ mod tests {
         let ids: Vec<_> = judged.sources.iter().map(|source| &*source.id).collect();
         assert_eq!(ids, ["http://h/d buster/updates", "file:/srv ./"]);
         assert_eq!(judged.outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn a_warning_of_a_loss_is_never_fresh_though_no_line_names_the_source() {
+        let summary = "W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
+        let fetch = "W: Failed to fetch http://b/dists/s/InRelease  Could not connect to b:80 (1.2.3.4). - connect (111: Connection refused)\n";
+        let old = "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://b s InRelease: The following signatures were invalid: BADSIG 1\n";
+        for (warnings, class) in [
+            (format!("{fetch}{summary}"), Class::Network),
+            (fetch.to_string(), Class::Network),
+            (old.to_string(), Class::Auth),
+            (summary.to_string(), Class::Fetch),
+        ] {
+            let judged = update(0, "Hit:1 http://a s InRelease\n", &warnings);
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{warnings}");
+            assert_eq!(judged.error.unwrap().class, class, "{warnings}");
+            assert_eq!(update(0, "", &warnings).outcome, RefreshOutcome::Failed, "{warnings}");
+        }
+        let harmless = "W: http://a/dists/s/InRelease: Key is stored in legacy trusted.gpg keyring\n";
+        assert_eq!(update(0, "Hit:1 http://a s InRelease\n", harmless).outcome, RefreshOutcome::Fresh);
     }
 
     #[test]
