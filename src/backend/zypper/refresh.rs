@@ -1,6 +1,6 @@
 //! Judging `zypper refresh` repository by repository.
 
-use super::words::{cause, classify, has_no_repository};
+use super::words::{cause, classify, has_no_repository, has_skipped};
 use super::xml::elements;
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished};
@@ -35,6 +35,10 @@ pub fn judge(finished: &Finished) -> Refreshed {
         (None, _) if all == 0 => {
             let error = Failure::new(Class::Config, "zypper named no repository that it refreshed");
             Refreshed::failed(sources, error)
+        }
+        (None, _) if has_skipped(finished) => {
+            let error = Some(Failure::new(Class::Other, "zypper skipped a repository and did not say which"));
+            Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false }
         }
         (None, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
         (Some(error), _) if failed == all => Refreshed::failed(sources, error),
@@ -93,9 +97,12 @@ fn progress_of(label: &str) -> Option<&str> {
 fn of_text(finished: &Finished) -> Sources {
     let mut sources = Sources::new();
     for line in finished.stdout.lines() {
-        let begun = line.split_once(" [").map_or(line, |(label, _)| label);
-        if let Some(id) = progress_of(begun).or_else(|| up_to_date(line)) {
-            sources.insert(one_line(id), None);
+        let (begun, end) = line.split_once(" [").unwrap_or((line, ""));
+        let Some(id) = progress_of(begun).or_else(|| up_to_date(line)) else { continue };
+        if end.ends_with("error]") {
+            fail(&mut sources, id, &[]);
+        } else {
+            sources.entry(one_line(id)).or_insert(None);
         }
     }
     let mut said = Vec::new();
@@ -133,4 +140,36 @@ fn fail(sources: &mut Sources, id: &str, said: &[String]) {
     let reason = cause(said).unwrap_or_else(no_reason);
     let failure = Failure::new(reason.class, format!("{id}: {}", reason.message));
     sources.insert(one_line(id), Some(failure));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
+        judge(&Finished {
+            end: End::Code(code),
+            stdout: stdout.to_string(),
+            stderr: stderr.to_string(),
+            status: String::new(),
+            elapsed: Default::default(),
+        })
+    }
+
+    #[test]
+    fn a_repository_that_was_skipped_is_never_fresh() {
+        let good = "Repository 'base' is up to date.\n";
+        assert_eq!(judged(0, good, "").outcome, RefreshOutcome::Fresh);
+        assert_eq!(judged(106, good, "").outcome, RefreshOutcome::Partial);
+        let report = "<?xml version='1.0'?>\n<stream>\n<message type=\"info\">Repository &apos;base&apos; is up to date.</message>\n</stream>\n";
+        assert_eq!(judged(0, report, "").outcome, RefreshOutcome::Fresh);
+        assert_eq!(judged(106, report, "").outcome, RefreshOutcome::Partial);
+        for code in [0, 4, 106] {
+            let failed = format!("{good}Retrieving repository 'extra' metadata [.error]\n");
+            let judged = judged(code, &failed, "Repository 'extra' is invalid.\n");
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{code}");
+            let failed: Vec<_> = judged.sources.iter().map(|source| source.error.is_some()).collect();
+            assert_eq!(failed, [false, true], "{code}");
+        }
+    }
 }

@@ -32,6 +32,11 @@ pub fn has_no_repository(finished: &Finished) -> bool {
     finished.end == End::Code(code::NO_REPOSITORY)
 }
 
+/// Whether zypper went on without a repository.
+pub fn has_skipped(finished: &Finished) -> bool {
+    finished.end == End::Code(code::REPOSITORIES_SKIPPED)
+}
+
 /// Whether this says what an update would install.
 fn is_plan(stdout: &str) -> bool {
     has(stdout, &["<install-summary", " going to be ", "Nothing to do."])
