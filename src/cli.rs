@@ -248,7 +248,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = if digits {
         text.parse().ok().map(Duration::from_secs)
     } else {
-        humantime::parse_duration(text).ok()
+        // To humantime `5M` is five months: an index of that age must not be fresh by a slip.
+        humantime::parse_duration(text).ok().filter(|_| !text.contains('M'))
     };
     match parsed {
         Some(duration) if duration <= MOST => Ok(duration),
@@ -280,7 +281,7 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("45", 45), ("0", 0)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "-5", "5x", "99999999999999999999", "999y", " ", "h", "５"] {
+        for text in ["", "-5", "5x", "5M", "1h5M", "99999999999999999999", "999y", " ", "h", "５"] {
             assert!(duration(text).is_err(), "{text:?} was accepted");
         }
         assert!(budget("0").is_err() && budget("500ms").is_err());
