@@ -12,6 +12,7 @@ mod kill9;
 mod machine;
 mod monitoring;
 mod options;
+mod pacman;
 mod retry;
 mod signals;
 mod state_file;

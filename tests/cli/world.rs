@@ -17,9 +17,9 @@ pub const OTHERS: [&str; 10] =
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip
 /// of a test would upgrade the machine it runs on.
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
     "sh", "cat", "sed", "sleep", "mv", "cp", "rm", "env", "readlink", "setsid", "ls", "head", "touch",
-    "perl", "yes",
+    "mkdir", "perl", "yes",
 ];
 
 /// One script for all helpers. It notes the call before anything else, so that a test sees also

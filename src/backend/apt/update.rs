@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_warning_of_a_loss_is_never_fresh_though_no_line_names_the_source() {
-        let summary = "W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
+        let summary =
+            "W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
         let fetch = "W: Failed to fetch http://b/dists/s/InRelease  Could not connect to b:80 (1.2.3.4). - connect (111: Connection refused)\n";
         let old = "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://b s InRelease: The following signatures were invalid: BADSIG 1\n";
         for (warnings, class) in [

@@ -1,0 +1,37 @@
+//! What pacman fetched, and what it then says of it.
+
+use crate::world::{World, replay_of};
+
+/// A pacman that fetches two repositories and stores nothing, unless `store` says so.
+fn fetches(store: &str, listed: &str) -> World {
+    let world = World::new();
+    world.install_fake("pacman");
+    let refresh = replay_of("pacman", "6.0.2-a1-Sy");
+    world.on("pacman", &format!("case $* in *' -Sy '*) {store} {refresh} ;; *' -Qu') {listed} ;; esac"));
+    world
+}
+
+/// The directory that pacman was given for its index.
+const SYNC: &str = "sync=${1#--dbpath=}/sync; mkdir -p $sync;";
+
+#[test]
+fn an_index_that_pacman_reads_was_refreshed() {
+    let doc = fetches("", "exit 1").json("--manager pacman refresh");
+    assert_eq!((&doc["cache_status"], &doc["pending"]["count"]), (&"fresh".into(), &0.into()), "{doc}");
+}
+
+#[test]
+fn an_index_that_is_empty_or_missing_or_that_nobody_could_read_was_not() {
+    let missing =
+        "echo \"warning: database file for 'base' does not exist (use '-Sy' to download)\" >&2; exit 1";
+    for (store, listed, outcome) in [
+        (": >$sync/base.db; echo >$sync/extra.db;", "exit 1", "stale"),
+        (": >$sync/base.db; : >$sync/extra.db;", "exit 1", "failed"),
+        ("echo >$sync/extra.db;", missing, "stale"),
+        ("", "kill -9 $$", "failed"),
+    ] {
+        let world = fetches(&format!("{SYNC} {store}"), listed);
+        let doc = world.json("--manager pacman refresh");
+        assert_eq!(doc["cache_status"], outcome, "{store} {listed}: {doc}");
+    }
+}
