@@ -2,6 +2,7 @@
 
 use crate::backend::MANAGERS;
 use crate::status::alert::Alert;
+use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -81,11 +82,26 @@ impl Cli {
         if args.get(1).is_some_and(|word| word == "status") {
             let alone = StatusAlone::try_parse_from(args[..1].iter().chain(&args[2..]));
             // Whatever is not a plain status, mistakes and help too, is for the whole definition.
-            if let Ok(StatusAlone { global, args }) = alone {
-                return Ok(Cli { global, verb: Verb::Status(args) });
+            if let Ok(StatusAlone { global, args: status }) = alone {
+                return Cli { global, verb: Verb::Status(status) }.checked(args);
             }
         }
-        Cli::try_parse_from(args)
+        Cli::try_parse_from(args)?.checked(args)
+    }
+
+    /// `--warning` outranks the variable of `--max-age`, as an option does, so that clap cannot be
+    /// told that the two conflict: it sees no difference between an option and its variable.
+    fn checked(self, args: &[OsString]) -> Result<Cli, clap::Error> {
+        let is_max_age = |word: &OsString| {
+            word.to_str().is_some_and(|word| word == "--max-age" || word.starts_with("--max-age="))
+        };
+        match &self.verb {
+            Verb::Status(status) if status.warning.is_some() && args.iter().any(is_max_age) => {
+                let text = "the argument '--warning <DUR>' cannot be used with '--max-age <DUR>'";
+                Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text))
+            }
+            _ => Ok(self),
+        }
     }
 }
 
@@ -165,7 +181,7 @@ pub struct StatusArgs {
     #[arg(long)]
     pub history: bool,
     /// Age from which the exit code is 1; the same as --max-age
-    #[arg(short, long, value_name = "DUR", value_parser = duration, conflicts_with = "max_age")]
+    #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub warning: Option<Duration>,
     /// Age from which the exit code is 2
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
@@ -269,7 +285,6 @@ fn budget(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

@@ -38,6 +38,10 @@ fn every_documented_variable_works_and_the_command_line_wins() {
     assert_eq!(code(&[], "status"), 0);
     assert_eq!(code(&[("LINUX_PATCH_MAX_AGE", "50s")], "status"), 1);
     assert_eq!(code(&[("LINUX_PATCH_MAX_AGE", "50s")], "status --max-age 1h"), 0);
+    assert_eq!(code(&[("LINUX_PATCH_MAX_AGE", "50s")], "status --warning 1h"), 0);
+    assert_eq!(code(&[("LINUX_PATCH_MAX_AGE", "1h")], "status -w 50s"), 1);
+    assert_eq!(code(&[], "status --warning 1h --max-age 1h"), 3);
+    assert_eq!(code(&[], "--quiet status --max-age=1h -w1h"), 3);
     assert_eq!(code(&[("LINUX_PATCH_MANAGER", "brew")], "status"), 3);
     assert_eq!(code(&[("LINUX_PATCH_MANAGER", "brew")], "status --manager apt"), 0);
     assert_eq!(code(&[("LINUX_PATCH_STATE_DIR", "/nonexistent")], "status"), 3);
