@@ -41,7 +41,12 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let asked = attempt_seen(&global.state_dir);
     let joined = |code| {
         note_joined(&global.state_dir);
-        report(global, args.freshness, code, "shared the result of another refresh".into(), true)
+        let text = "shared the result of another refresh";
+        let mut report = report(global, args.freshness, code, text.into(), true);
+        if let Detail::Refresh { error: Some(failure), .. } = &report.detail {
+            report.reason = format!("{text}: {}", failure.message);
+        }
+        report
     };
     let lock = match take_lock(global, args.freshness, asked, deadline) {
         Taken::Ours(lock) => lock,

@@ -46,6 +46,8 @@ fn fifty_refreshes_at_once_cost_one_and_share_its_result_good_or_bad() {
             assert!(docs.iter().all(|doc| doc["sources"] == docs[0]["sources"]), "{name}");
             assert!(docs[0]["sources"].as_array().unwrap().len() >= 3, "{name}");
             assert!(docs.iter().all(|doc| doc["error"].is_null() == (code == 0)), "{name}");
+            let why = docs[0]["error"]["message"].as_str().unwrap_or_default();
+            assert!(docs.iter().all(|doc| doc["reason"].as_str().unwrap().contains(why)), "{docs:?}");
             let history = std::fs::read_to_string(world.state_dir().join("history.jsonl")).unwrap();
             assert_eq!(history.lines().count(), 1, "{name}");
         }
