@@ -460,7 +460,7 @@ impl State {
     }
 
     /// How the last attempt ended; `None` before the first. A state that lacks the attempt
-    /// itself is judged by its flag.
+    /// itself is judged by its flag, and so is one whose attempt is called fresh against it.
     pub fn last_outcome(&self) -> Option<RefreshOutcome> {
         let by_flag = || match self.last_update_success {
             true => Some(RefreshOutcome::Fresh),
@@ -469,7 +469,8 @@ impl State {
                 tried.then_some(RefreshOutcome::Failed)
             }
         };
-        self.last_attempt.as_ref().map(|attempt| attempt.outcome).or_else(by_flag)
+        let outcome = self.last_attempt.as_ref().map(|attempt| attempt.outcome);
+        outcome.filter(|outcome| *outcome != RefreshOutcome::Fresh).or_else(by_flag)
     }
 
     /// The latest of the times that freshness is judged by.

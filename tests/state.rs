@@ -496,6 +496,9 @@ fn a_state_without_an_attempt_is_judged_by_what_else_it_holds() {
         outcome(",\"last_update_error\":{\"class\":\"fetch\",\"message\":\"x\"}"),
         Some(RefreshOutcome::Failed)
     );
+    let mut contradiction = full();
+    contradiction["last_update_success"] = false.into();
+    assert_eq!(good(&contradiction).unwrap().last_outcome(), Some(RefreshOutcome::Failed));
 }
 
 #[test]
