@@ -157,6 +157,28 @@ fn a_result_in_a_file_is_whole_and_readable_and_leaves_nothing_else() {
     }
 }
 
+#[test]
+fn only_a_regular_file_is_replaced_by_a_result() {
+    // As root, on /dev/null, that would be the end of the machine: here all is in a directory of ours.
+    let world = world_with(10, |_| {});
+    std::fs::create_dir(world.path("out")).unwrap();
+    let path = |name: &str| world.path("out").join(name);
+    std::fs::write(path("file"), "old").unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+    std::os::unix::fs::symlink("file", path("link")).unwrap();
+    std::os::unix::fs::symlink("nothing", path("dangling")).unwrap();
+    let kind = |name: &str| std::fs::symlink_metadata(path(name)).unwrap().file_type();
+    for name in ["fifo", "link", "dangling"] {
+        let before = kind(name);
+        for format in ["text", "json", "nagios", "openmetrics"] {
+            let ran = world.run(&format!("status --format {format} --output {}", path(name).display()));
+            assert_eq!((ran.code, kind(name)), (3, before), "{name} {format}: {}", ran.stderr);
+        }
+    }
+    assert_eq!(world.read("out/file"), "old");
+    assert_eq!(std::fs::read_dir(world.path("out")).unwrap().count(), 4);
+}
+
 /// Some more packages pending: two security updates, three others.
 fn five_pending(state: &mut Value) {
     let package = |name: &str, security: bool| json!({"name": name, "installed": "1.0|1", "candidate": "2.0", "security": security, "source": "D:s"});
