@@ -179,7 +179,7 @@ pub fn run(
     let mut status = status_file.as_ref().map(Tail::at_end).transpose()?;
 
     // By our PATH, not by the longer one that the child gets: what is not on it is not there.
-    let program = find(invocation.program).ok_or(io::ErrorKind::NotFound)?;
+    let program = find(invocation.program).ok_or_else(|| io::Error::other("it is not on PATH"))?;
     let input = input_file(invocation.input)?;
     let shielded = if limits.may_end() { None } else { terminal::shielded(&program) };
     let is_shielded = shielded.is_some();
