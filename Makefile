@@ -12,7 +12,11 @@ TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
 NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
-FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container
+FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container e2fsprogs libc-bin
+# What a machine that is suspended, or loses its power, is made of.
+VM_SUITE = trixie
+VM_NEEDS = qemu-system-x86 linux-image-cloud-amd64 busybox-static
+VM_ROOT = $(or $(CARGO_TARGET_DIR),target)/vm-root
 # Beyond these, one line for each of the pieces of contrib.
 INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   systemd-container dbus libpam-systemd \
@@ -44,7 +48,17 @@ BUILT_IN = $(or $(CARGO_TARGET_DIR),target)/$(if $(TARGET),$(TARGET)/)
 BUILT = $(BUILT_IN)release/linux-patch
 for_target = $(if $(TARGET),--target $(TARGET))
 
-.PHONY: build run test test-newer newer-root faults integrations fuzz mutants bench completions install deb rpm
+# Makes a root, unless it is there and of these packages.
+root = [ "$$(cat $(1)/.made-of 2>/dev/null)" = "$(2)" ] || { \
+	  mirror=$$(apt-get indextargets --format '$$(REPO_URI)' 'Label: Debian' | head -n 1) && \
+	  [ -n "$$mirror" ] || { echo "no Debian archive in the configuration of apt"; exit 1; }; \
+	  $(SUDO) rm -rf $(1) $(1).new && mkdir -p $(dir $(1)) && \
+	  $(SUDO) mmdebstrap --quiet --mode=root --format=directory \
+	    --aptopt='Acquire::Check-Valid-Until "false"' $(3) $(1).new "$$mirror" && \
+	  echo "$(2)" | $(SUDO) tee $(1).new/.made-of >/dev/null && \
+	  $(SUDO) mv $(1).new $(1); }
+
+.PHONY: build run test test-newer newer-root vm-root faults integrations fuzz mutants bench completions install deb rpm
 
 build:
 	@$(call need,$(BUILD_NEEDS))
@@ -64,15 +78,13 @@ run: build
 # 320 MB, once. A mirror may be behind the times: nothing of it ever runs but tests.
 newer-root:
 	@$(call need,$(TEST_NEEDS))
-	@[ "$$(cat $(NEWER_ROOT)/.made-of 2>/dev/null)" = "$(NEWER_SUITE) $(NEWER_NEEDS)" ] || { \
-	  mirror=$$(apt-get indextargets --format '$$(REPO_URI)' 'Label: Debian' | head -n 1) && \
-	  [ -n "$$mirror" ] || { echo "no Debian archive in the configuration of apt"; exit 1; }; \
-	  $(SUDO) rm -rf $(NEWER_ROOT) $(NEWER_ROOT).new && mkdir -p $(dir $(NEWER_ROOT)) && \
-	  $(SUDO) mmdebstrap --quiet --mode=root --variant=minbase --format=directory \
-	    --aptopt='Acquire::Check-Valid-Until "false"' --include="$(NEWER_NEEDS)" \
-	    $(NEWER_SUITE) $(NEWER_ROOT).new "$$mirror" && \
-	  echo "$(NEWER_SUITE) $(NEWER_NEEDS)" | $(SUDO) tee $(NEWER_ROOT).new/.made-of >/dev/null && \
-	  $(SUDO) mv $(NEWER_ROOT).new $(NEWER_ROOT); }
+	@$(call root,$(NEWER_ROOT),$(NEWER_SUITE) $(NEWER_NEEDS),--variant=minbase --include="$(NEWER_NEEDS)" $(NEWER_SUITE))
+
+# Likewise; 260 MB. Only unpacked: no script of a kernel's package runs, and what the machine itself has
+# of qemu stays as it is.
+vm-root:
+	@$(call need,$(TEST_NEEDS))
+	@$(call root,$(VM_ROOT),$(VM_SUITE) $(VM_NEEDS),--variant=extract --include="$(VM_NEEDS)" $(VM_SUITE))
 
 # All tests. The real package managers run in throw-away roots, which takes root.
 test: newer-root
@@ -89,9 +101,9 @@ test-newer: newer-root
 
 # Every attack of tests/faults whole, on the program as it is shipped; `make test` runs a quick share.
 # Says how much was tried.
-faults:
+faults: vm-root
 	@$(call need,$(FAULTS_NEEDS))
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --release --locked --test faults -- --show-output
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --release --locked --test faults -- --include-ignored --show-output
 
 # The units, configurations and packages of contrib in the real programs they are for.
 integrations: deb rpm

@@ -46,4 +46,6 @@ mod hostile;
 mod root;
 mod scope;
 mod ssh;
+mod suspend;
 mod syscalls;
+mod vm;
