@@ -105,7 +105,7 @@ pub struct Attempt {
     /// Exit code of the manager; `None` when it was killed.
     #[serde(default)]
     pub exit_code: Option<i32>,
-    /// Wall time in milliseconds.
+    /// How long it took, in milliseconds; a suspend of the machine does not count.
     #[serde(default)]
     pub duration_ms: u64,
     /// Unknown fields.
