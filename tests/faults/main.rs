@@ -43,6 +43,7 @@ mod dice;
 mod disk;
 mod flood;
 mod hostile;
+mod power;
 mod root;
 mod scope;
 mod ssh;
