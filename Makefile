@@ -15,7 +15,7 @@ NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
 FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container e2fsprogs libc-bin
 # What a machine that is suspended, or loses its power, is made of.
 VM_SUITE = trixie
-VM_NEEDS = qemu-system-x86 linux-image-cloud-amd64 busybox-static
+VM_NEEDS = qemu-system-x86 linux-image-cloud-amd64 busybox-static xfsprogs btrfs-progs
 VM_ROOT = $(or $(CARGO_TARGET_DIR),target)/vm-root
 # Beyond these, one line for each of the pieces of contrib.
 INTEGRATIONS_NEEDS = $(TEST_NEEDS) \

@@ -45,6 +45,14 @@ fn root() -> PathBuf {
     fs::canonicalize(ROOT).unwrap_or_else(|_| panic!("there is no qemu in {ROOT}: run `make vm-root`"))
 }
 
+/// A program of the root, with its own libraries: it runs here, where others may be installed.
+pub fn program(path: &str) -> Command {
+    let libraries = root().join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(root().join(path));
+    command
+}
+
 /// The one file of a directory of the root whose name begins so.
 fn found(dir: &str, beginning: &str) -> PathBuf {
     let entries = fs::read_dir(root().join(dir)).unwrap_or_else(|error| panic!("{dir}: {error}"));
@@ -118,29 +126,33 @@ impl System {
     /// Starts the machine; `arguments` give it a disk. Emulated, which every machine that these tests
     /// run on can do; PATCH_TEST_ACCEL=kvm is faster where it can be had.
     pub fn boot(&self, arguments: &[String]) -> Guest {
-        let root = root();
-        let libraries = root.join("usr/lib/x86_64-linux-gnu");
         let accel = std::env::var("PATCH_TEST_ACCEL").unwrap_or_else(|_| "tcg".to_string());
         let console = tempfile::Builder::new().prefix("console").tempfile_in(self.dir.path()).unwrap();
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(root.join("usr/bin/qemu-system-x86_64"));
-        command.arg("-L").arg(root.join("usr/share/qemu")).arg("-L").arg(root.join("usr/share/seabios"));
+        let mut command = program("usr/bin/qemu-system-x86_64");
+        for place in ["qemu", "seabios"] {
+            command.arg("-L").arg(root().join("usr/share").join(place));
+        }
         command.args("-M pc -cpu max -m 256 -no-reboot -nodefaults -no-user-config -nic none".split(' '));
         command.args(["-accel", &accel, "-display", "none"]);
         command.arg("-serial").arg(format!("file:{}", console.path().display()));
         command.args("-device virtio-serial-pci -device virtconsole,chardev=said".split(' '));
         command.args("-chardev stdio,id=said,signal=off".split(' '));
         command.arg("-kernel").arg(found("boot", "vmlinuz-")).arg("-initrd").arg(self.path("initrd"));
-        command.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"]).args(arguments);
+        // The timer is not checked: it fails that check where the emulation does not get its turn.
+        command
+            .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"])
+            .args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (say, lines) = channel();
-        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).trim_end().to_string();
-                if say.send(line).is_err() {
+            let mut line = String::new();
+            // What a cut leaves of a line was not said.
+            while output.read_line(&mut line).is_ok() && line.ends_with('\n') {
+                if say.send(line.trim_end().to_string()).is_err() {
                     break;
                 }
+                line.clear();
             }
         });
         let input = child.stdin.take();
