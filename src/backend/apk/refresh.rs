@@ -153,6 +153,8 @@ mod tests {
             "WARNING: This apk-tools is OLD! Some packages are not installable.",
             "WARNING: tb-hello-1.0-r0: ignoring malicious file a",
             "WARNING: : ",
+            "WARNING: /etc/apk/repositories:x: y",
+            "WARNING: tb-hello:2: y",
             "opening http://h: x",
         ] {
             assert_eq!(failure(line), None, "{line}");

@@ -349,6 +349,34 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_hook_below_the_last_one_is_not_the_last_one() {
+        let gone = "ERROR: a-2-r0: package mentioned in index not found (try 'apk update')\n";
+        for hook in ["OK: 2 packages, all well", "OK: 2 dirs, all well", "1 error: packages, dirs"] {
+            let text = format!("{TWO}1 error; 0 MiB in 2 packages\n{hook}\n");
+            assert_eq!(class(1, &text, gone), Some(Class::Fetch), "{hook}");
+        }
+    }
+
+    #[test]
+    fn an_apk_that_goes_on_without_an_option_is_not_too_old() {
+        let unknown = "apk: unrecognized option '--force-missing-repositories'\n";
+        assert_eq!(class(0, "OK: 6 MiB in 14 packages\n", unknown), None);
+        assert_eq!(class(1, "apk-tools 2.12.0\n", unknown), Some(Class::Config));
+    }
+
+    #[test]
+    fn a_package_that_ends_too_early_is_a_failed_fetch() {
+        let count = format!("{TWO}1 error; 0 MiB in 2 packages\n");
+        // glibc's words and musl's, for the same number.
+        for reason in ["Software caused connection abort", "Connection aborted"] {
+            let extract = format!("ERROR: a-2-r0: failed to extract usr/a: {reason}\n");
+            assert_eq!(class(1, &count, &extract), Some(Class::Fetch), "{reason}");
+            let other = format!("ERROR: a-2-r0: {reason}\n");
+            assert_eq!(class(1, &count, &other), Some(Class::Network), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_lock_stops_only_what_has_not_begun() {
         let held = "ERROR: Unable to lock database: Resource temporarily unavailable\n\
             ERROR: Failed to open apk database: Resource temporarily unavailable\n";
