@@ -366,7 +366,8 @@ mod tests {
         let lines = "Get:1 file:/etc/apt/mirrors.txt Mirrorlist [40 B]\nIgn:2 http://m1 s InRelease\nGet:2 http://m2 s InRelease [9 B]\n";
         let judged = update(0, lines, "");
         assert_eq!(judged.outcome, RefreshOutcome::Fresh);
-        assert_eq!(judged.sources.len(), 1);
+        let ids: Vec<_> = judged.sources.iter().map(|source| &*source.id).collect();
+        assert_eq!(ids, ["http://m2 s"], "the one that had it");
         let down =
             "Get:1 file:/etc/apt/mirrors.txt Mirrorlist [40 B]\nErr:2 http://m1 s InRelease\n  503  X\n";
         assert_eq!(update(100, down, "").outcome, RefreshOutcome::Failed);
@@ -393,6 +394,21 @@ mod tests {
         let warning = "W: Skipping acquire of configured file 'main/binary-amd64/Packages' as repository 'http://a s InRelease' provides only weak security information for it\n";
         let judged = update(0, "Hit:1 http://a s InRelease\n", warning);
         assert_eq!(judged.outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn a_warning_that_costs_nothing_of_the_index_is_none_of_a_source() {
+        let hit = "Hit:1 http://a s InRelease\n";
+        for warning in [
+            "http://a/dists/s/InRelease: Key is stored in legacy trusted.gpg keyring (/etc/apt/trusted.gpg), see the DEPRECATION section in apt-key(8) for details.",
+            "http://a/dists/s/InRelease: Signature by key 0123 uses weak digest algorithm (SHA1)",
+            "Conflicting distribution: http://a s InRelease (expected s but got t)",
+        ] {
+            let judged = update(0, hit, &format!("W: {warning}\n"));
+            assert_eq!((judged.outcome, judged.error), (RefreshOutcome::Fresh, None), "{warning}");
+        }
+        let old = "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://a s InRelease: x\n";
+        assert_eq!(update(0, hit, old).outcome, RefreshOutcome::Failed);
     }
 
     #[test]

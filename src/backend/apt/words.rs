@@ -274,6 +274,17 @@ mod tests {
     }
 
     #[test]
+    fn a_message_grows_no_longer_than_what_is_kept() {
+        let length = |first: usize| {
+            let text = format!("E: {}\n  more\n  more\n", "x".repeat(first));
+            messages(&text)[0].text.len()
+        };
+        assert_eq!(length(1), 1 + 5 + 5);
+        assert_eq!(length(MOST_TEXT - 1), MOST_TEXT - 1 + 5);
+        assert_eq!(length(MOST_TEXT), MOST_TEXT);
+    }
+
+    #[test]
     fn a_version_with_404_in_it_is_no_404() {
         let url = "http://h/pool/a_404-1_all.deb";
         assert_eq!(
