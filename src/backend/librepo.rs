@@ -84,3 +84,22 @@ pub fn reason_class(text: &str) -> Class {
         Class::Other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_mirrors_that_is_not_there_is_told_from_an_empty_one() {
+        for (text, class) in [
+            ("Cannot prepare internal mirrorlist: No URLs in mirrorlist", Class::Config),
+            (
+                "Status code: 404 for http://h/list,Cannot prepare internal mirrorlist: No URLs in mirrorlist",
+                Class::Fetch,
+            ),
+            ("Status code: 404 for http://h/x", Class::Fetch),
+        ] {
+            assert_eq!(reason_class(text), class, "{text}");
+        }
+    }
+}
