@@ -431,6 +431,24 @@ fn pacman() {
     );
     assert_eq!(told(1, "", &format!("error: x\n{odd}")), format!("other: {end}: x"));
     assert_eq!(told(1, "", &format!("{mirror}{odd}")), format!("other: {end}"));
+    // A line that ends with a colon goes on for two more, wherever it stands.
+    assert_eq!(
+        told(1, "", "warning: x\nerror: failed to y:\n(root: /)\nno such directory\nz\n"),
+        "other: failed to y: (root: /) no such directory"
+    );
+    // Which file is corrupted, and by what, says one kind of line only.
+    let corrupted = "error: failed to commit transaction (invalid or corrupted package (checksum))\n";
+    for (line, expected) in [
+        (
+            ":: File /a is corrupted (invalid or corrupted package (PGP signature)).",
+            "auth: File /a is corrupted",
+        ),
+        (":: File /a (PGP signature)", "fetch: failed to commit transaction"),
+        ("/a is corrupted (PGP signature)", "fetch: failed to commit transaction"),
+    ] {
+        let told = told(1, &format!("{line}\n"), corrupted);
+        assert!(told.starts_with(expected), "{line}: {told}");
+    }
     // Nothing is pending; and a signal that is not told of, as of any end.
     assert_eq!(told(1, "", ""), "-");
     assert_eq!(told(1, "x\n", ""), "other: x");

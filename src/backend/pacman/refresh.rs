@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_the_name_of_a_repository_is_none() {
+        for line in ["  downloading...", " a b downloading...", " a/b is up to date", "core downloading..."] {
+            assert_eq!(begun(line), None, "{line}");
+        }
+        assert_eq!(begun(" core downloading..."), Some("core"));
+        assert_eq!(begun(" core is up to date"), Some("core"));
+    }
+
+    #[test]
     fn a_failure_that_names_no_repository_is_one_of_all() {
         let refreshed = judged(
             1,
