@@ -193,6 +193,7 @@ mod tests {
         assert!(kept_old(&repository(&["http://a/"], 0), &errors(&[a])));
         assert!(!kept_old(&repository(&["http://a/", "http://b/"], 0), &errors(&[a])));
         assert!(!kept_old(&repository(&["http://d/"], 0), &errors(&[a])));
+        assert!(!kept_old(&repository(&[], 0), &errors(&[a])), "nothing says that it is its own");
         let below = errors(&["http://a/updates/repodata/abc-primary.sqlite.bz2"]);
         assert!(!kept_old(&repository(&["http://a/"], 0), &below), "it is another repository's");
         let repomd = errors(&["http://a/repodata/repomd.xml"]);
