@@ -364,6 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_script_says_of_space_is_none_of_rpms_words() {
+        let printed = report(
+            "<progress id=\"install-resolvable\" name=\"(1/1) Installing: x\" done=\"0\"/><message type=\"info\">1 MB more space on the moon</message>",
+        );
+        let failure = ended(8, &printed).unwrap();
+        let told = "zypper ended without a word at \"(1/1) Installing: x\"";
+        assert_eq!((failure.class, &*failure.message), (Class::Other, told));
+        let rpms = printed.replace("1 MB", "error: 1 MB");
+        assert_eq!(ended(8, &rpms).unwrap().class, Class::Space);
+    }
+
+    #[test]
+    fn a_file_conflict_is_of_the_files_in_it() {
+        let conflict = report("<name>x</name><fileconflict><name>a</name><file>/1</file></fileconflict>");
+        assert_eq!(ended(8, &conflict).unwrap().message, "file conflict: a /1");
+    }
+
+    #[test]
     fn a_report_without_its_end_is_none() {
         assert_eq!(
             ended(0, "<?xml version='1.0'?>\n<stream>\n<install-summary>").unwrap().class,
