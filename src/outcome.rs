@@ -385,6 +385,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sources_that_turned_out_to_have_failed_are_judged_by_their_number() {
+        let judged = |classes: &[Option<Class>], before: Option<Class>| {
+            let failure = |class: &Option<Class>| class.map(|class| Failure::new(class, "x"));
+            let source = |class| SourceResult { id: "a".into(), error: failure(class) };
+            let outcome = if before.is_some() { RefreshOutcome::Partial } else { RefreshOutcome::Fresh };
+            let sources = classes.iter().map(source).collect();
+            let mut judged = Refreshed { sources, outcome, error: failure(&before), changed: false };
+            judged.judge_again();
+            (judged.outcome, judged.error.map(|error| error.class))
+        };
+        let fetch = Some(Class::Fetch);
+        assert_eq!(judged(&[None, None], None), (RefreshOutcome::Fresh, None));
+        assert_eq!(judged(&[fetch, None], None), (RefreshOutcome::Partial, fetch));
+        assert_eq!(judged(&[fetch, fetch], None), (RefreshOutcome::Failed, fetch));
+        assert_eq!(judged(&[fetch, fetch], fetch), (RefreshOutcome::Failed, fetch));
+        let space = Some(Class::Space);
+        assert_eq!(judged(&[fetch, None], space), (RefreshOutcome::Partial, space), "the graver one");
+        assert_eq!(judged(&[space, None], fetch), (RefreshOutcome::Partial, space), "the graver one");
+    }
+
+    #[test]
     fn messages_are_one_printable_line_without_credentials() {
         assert_eq!(one_line("a\nb\x1b[31m\tc\r"), "a b [31m c");
         assert_eq!(one_line("\u{9b}1m a\u{2028}b\u{202e}c\u{7f}\u{feff}ü"), "1m a b c ü");
