@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::outcome::{Class, Failure, Refreshed};
+use rustix::fs::StatVfs;
 use std::path::Path;
 
 /// In bytes. With less than this free, no index can be relied on to be whole.
@@ -28,13 +29,65 @@ impl Session {
     }
 }
 
-/// Whether the file system has no room, or can take no more files. What cannot be looked at is not full.
+/// Whether the file system of a directory is full. One that cannot be looked at is not.
 fn is_full(dir: &Path) -> bool {
-    rustix::fs::statvfs(dir).is_ok_and(|disk| {
-        // Root may use what is kept back from others.
-        let free = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
-        // Some file systems do not count files.
-        let takes_files = disk.f_files == 0 || disk.f_ffree > 0;
-        free.saturating_mul(disk.f_frsize) < ROOM || !takes_files
-    })
+    rustix::fs::statvfs(dir).is_ok_and(|disk| has_no_room(&disk, rustix::process::geteuid().is_root()))
+}
+
+/// Whether a file system has no room, or can take no more files.
+fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
+    // Root may use what is kept back from others.
+    let free = if is_root { disk.f_bfree } else { disk.f_bavail };
+    // Some file systems count no files, and some no blocks either.
+    let is_short = disk.f_blocks > 0 && free.saturating_mul(disk.f_frsize) < ROOM;
+    is_short || (disk.f_files > 0 && disk.f_ffree == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::StatVfsMountFlags;
+
+    /// Of blocks of 4 KiB: how many there are, are free and may be used; how many files may be and are free.
+    fn disk(blocks: [u64; 3], files: [u64; 2]) -> StatVfs {
+        StatVfs {
+            f_bsize: 1 << 20,
+            f_frsize: 4096,
+            f_blocks: blocks[0],
+            f_bfree: blocks[1],
+            f_bavail: blocks[2],
+            f_files: files[0],
+            f_ffree: files[1],
+            f_favail: files[1],
+            f_fsid: 0,
+            f_flag: StatVfsMountFlags::empty(),
+            f_namemax: 255,
+        }
+    }
+
+    #[test]
+    fn a_file_system_is_full_without_blocks_or_without_files() {
+        for (blocks, files, full) in [
+            ([100, 16, 16], [9, 9], false),
+            ([100, 15, 15], [9, 9], true),
+            ([100, 0, 0], [9, 9], true),
+            ([100, u64::MAX, u64::MAX], [9, 1], false),
+            ([100, 50, 50], [9, 0], true),
+            // As btrfs counts files, and as something that counts nothing.
+            ([100, 50, 50], [0, 0], false),
+            ([100, 15, 15], [0, 0], true),
+            ([0, 0, 0], [0, 0], false),
+        ] {
+            let disk = disk(blocks, files);
+            assert_eq!(has_no_room(&disk, true), full, "{blocks:?} {files:?}");
+            assert_eq!(has_no_room(&disk, false), full, "{blocks:?} {files:?}");
+        }
+        let kept_back = disk([100, 50, 0], [9, 9]);
+        assert!(!has_no_room(&kept_back, true) && has_no_room(&kept_back, false));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_full() {
+        assert!(!is_full(Path::new("/nothing/is/here")));
+    }
 }
