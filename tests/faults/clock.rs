@@ -196,6 +196,57 @@ fn a_budget_is_spent_by_time_that_passes_and_not_by_the_clock() {
     tried(shifts.len(), "budgets over which the clock jumped");
 }
 
+/// An apply in whose download the time passes that the fake says, by every clock: it calls `pass`
+/// with seconds, and `progress`.
+fn slow_download(script: &str) -> Ran {
+    let world = World::new();
+    world.write("clock", "+0");
+    let pass =
+        "at=0; pass() { at=$((at + $1)); echo +$at >$world/clock.new; mv $world/clock.new $world/clock; }";
+    world.on("download", &format!("{pass}; {script}"));
+    let mut command = world.command("apply --format json");
+    command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", world.path("clock"));
+    command.env("FAKETIME_NO_CACHE", "1");
+    let ran = Ran::of(command);
+    assert!(ran.took < Duration::from_secs(60), "{script}: {:?}", ran.took);
+    ran
+}
+
+#[test]
+fn a_download_may_take_two_hours_and_stand_still_for_five_minutes_and_no_longer() {
+    let steps = |seconds: u32| {
+        format!(
+            "while [ $at -lt {seconds} ]; do pass 60; progress \"dlstatus:1:$at.0:Retrieving\"; sleep 0.02; done"
+        )
+    };
+    let still =
+        |seconds: u32| format!("progress 'dlstatus:1:5.0:Retrieving'; sleep 0.5; pass {seconds}; sleep 0.5");
+    let cases = [
+        (steps(7000), None),
+        (format!("{}; sleep 40", steps(7300)), Some("apt-get did not end within 2 h")),
+        (still(280), None),
+        (
+            format!("{}; sleep 40", still(310)),
+            Some("apt-get made no more progress and was ended after 5 min"),
+        ),
+    ];
+    in_parallel(&cases, |(script, told)| {
+        let doc = slow_download(script).json();
+        match told {
+            None => assert_eq!(doc["exit_code"], 0, "{script}: {doc}"),
+            Some(words) => {
+                assert_eq!(
+                    (&doc["exit_code"], &doc["error"]["class"]),
+                    (&json!(2), &json!("timeout")),
+                    "{doc}"
+                );
+                assert!(doc["error"]["message"].as_str().unwrap().starts_with(words), "{doc}");
+            }
+        }
+    });
+    tried(cases.len(), "downloads that took their time");
+}
+
 /// A manager that does not end within a budget of a second, in all the ways there are.
 #[test]
 fn a_budget_of_a_second_ends_whatever_the_manager_does() {
