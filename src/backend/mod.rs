@@ -420,3 +420,53 @@ fn last_line(finished: &Finished) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why apt-get failed that ended so, after two minutes.
+    fn failed(end: End, stdout: &str, stderr: &str) -> Option<(Class, String)> {
+        let (stdout, stderr, status) = (stdout.to_string(), stderr.to_string(), String::new());
+        let elapsed = std::time::Duration::from_secs(120);
+        let invocation = Invocation { program: "apt-get", ..Invocation::default() };
+        let found = apt::BACKEND.failure(&invocation, &Finished { end, stdout, stderr, status, elapsed });
+        found.map(|failure| (failure.class, failure.message))
+    }
+
+    #[test]
+    fn how_a_command_ended_goes_before_what_it_printed() {
+        let full = "E: Write error - write (28: No space left on device)\n";
+        for (end, class, message) in [
+            (End::TimedOut, Class::Timeout, "apt-get did not end within 2 min; last line: two"),
+            (
+                End::Stalled,
+                Class::Timeout,
+                "apt-get made no more progress and was ended after 2 min; last line: two",
+            ),
+            (End::Signal(9), Class::Interrupted, "apt-get was killed by signal 9"),
+        ] {
+            assert_eq!(failed(end, full, "one\ntwo\n \n"), Some((class, message.to_string())));
+        }
+        assert_eq!(failed(End::TimedOut, "", " \n").unwrap().1, "apt-get did not end within 2 min");
+        assert_eq!(
+            failed(End::TimedOut, "one\n", "").unwrap().1,
+            "apt-get did not end within 2 min; last line: one"
+        );
+        assert_eq!(failed(End::Code(100), "", full).unwrap().0, Class::Space);
+        assert_eq!(failed(End::Code(0), "one\n", ""), None);
+    }
+
+    #[test]
+    fn a_number_in_the_journal_of_dpkg_is_an_install_that_was_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { database: dir.path().join("status"), ..apt::BACKEND.usual_places() };
+        let was_cut_off = || MANAGERS.iter().filter(|backend| backend.was_cut_off(&places)).count();
+        assert_eq!(was_cut_off(), 0, "there is no journal");
+        std::fs::create_dir(dir.path().join("updates")).unwrap();
+        std::fs::write(dir.path().join("updates/tmp.i"), "").unwrap();
+        assert_eq!(was_cut_off(), 0, "none of its files is an entry");
+        std::fs::write(dir.path().join("updates/0001"), "").unwrap();
+        assert_eq!(was_cut_off(), 1, "of apt");
+    }
+}
