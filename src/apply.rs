@@ -248,7 +248,7 @@ impl Run<'_> {
     /// Steps 5 and 6.
     fn download_and_install(&mut self) -> Result<(), Failure> {
         let Some(download) = self.backend.download else {
-            return self.install(&Finished::without_a_word());
+            return self.install(&Finished::ended(0, "", ""));
         };
         self.enter("download");
         let limits = Limits {

@@ -121,12 +121,12 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What stands for a command that there was no need to run.
-    pub fn without_a_word() -> Finished {
+    /// A command that ended by itself and printed this.
+    pub fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
         Finished {
-            end: End::Code(0),
-            stdout: String::new(),
-            stderr: String::new(),
+            end: End::Code(code),
+            stdout: stdout.to_string(),
+            stderr: stderr.to_string(),
             status: String::new(),
             elapsed: Duration::ZERO,
         }

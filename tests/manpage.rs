@@ -7,7 +7,7 @@ use linux_patch::backend::{Plan, by_name};
 use linux_patch::cli::{Cli, Reboot, Verb};
 use linux_patch::exit_code::ExitCode;
 use linux_patch::outcome::Class;
-use linux_patch::process::{End, Finished};
+use linux_patch::process::Finished;
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::{history, state};
 use serde_json::{Value, json};
@@ -487,13 +487,7 @@ fn the_metrics_are_those_of_the_program() {
 #[test]
 fn the_options_given_to_apt_are_those_of_the_program() {
     let apt = by_name("apt").unwrap();
-    let nothing = Finished {
-        end: End::Code(0),
-        stdout: String::new(),
-        stderr: String::new(),
-        status: String::new(),
-        elapsed: Duration::ZERO,
-    };
+    let nothing = Finished::ended(0, "", "");
     let plan = Plan::default();
     let invocations = [
         (apt.refresh)(Duration::from_secs(120)),

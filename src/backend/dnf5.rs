@@ -193,16 +193,9 @@ fn install_began(finished: &Finished) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::End;
 
     fn printed(stderr: &str) -> Finished {
-        Finished {
-            end: End::Code(1),
-            stdout: String::new(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        }
+        Finished::ended(1, "", stderr)
     }
 
     #[test]

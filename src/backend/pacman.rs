@@ -181,7 +181,6 @@ fn is_package_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::End;
 
     #[test]
     fn the_configuration_of_an_install_knows_no_mirror() {
@@ -214,13 +213,7 @@ mod tests {
     #[test]
     fn nothing_that_asks_a_mirror_touches_the_index_of_the_system() {
         let plan = Plan::default();
-        let finished = Finished {
-            end: End::Code(0),
-            stdout: String::new(),
-            stderr: String::new(),
-            status: String::new(),
-            elapsed: Default::default(),
-        };
+        let finished = Finished::ended(0, "", "");
         let refresh = (BACKEND.refresh)(Default::default());
         for invocation in [refresh, download(&plan), list(&plan), (BACKEND.pending)(&plan)] {
             assert_eq!(invocation.private_arg, Some("--dbpath={}"), "{}", invocation.line());

@@ -197,13 +197,7 @@ mod tests {
     use super::*;
 
     fn printed(stdout: &str) -> Finished {
-        Finished {
-            end: End::Code(143),
-            stdout: stdout.to_string(),
-            stderr: String::new(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        }
+        Finished::ended(143, stdout, "")
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::rendered;
 use crate::tally::{share, tried};
 use crate::world::{BINARY, Ran, World, in_parallel};
 use linux_patch::backend::MANAGERS;
-use linux_patch::process::{End, Finished};
+use linux_patch::process::Finished;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -595,13 +595,7 @@ fn spent() -> Duration {
 
 /// What reading a text with every reader of a backend costs.
 fn cost(backend: &linux_patch::backend::Backend, text: &str, code: i32) -> Duration {
-    let finished = Finished {
-        end: End::Code(code),
-        stdout: text.to_string(),
-        stderr: text.to_string(),
-        status: String::new(),
-        elapsed: Duration::ZERO,
-    };
+    let finished = Finished::ended(code, text, text);
     let before = spent();
     crate::readers::read_all(backend, &finished);
     spent() - before

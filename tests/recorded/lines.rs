@@ -8,13 +8,7 @@ use std::time::Duration;
 
 fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
     let end = if code < 0 { End::Signal(-code) } else { End::Code(code) };
-    Finished {
-        end,
-        stdout: stdout.to_string(),
-        stderr: stderr.to_string(),
-        status: String::new(),
-        elapsed: Duration::ZERO,
-    }
+    Finished { end, ..Finished::ended(0, stdout, stderr) }
 }
 
 fn failure(manager: &str, code: i32, stdout: &str, stderr: &str) -> Option<Failure> {

@@ -103,16 +103,9 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
-        judge(&Finished {
-            end: End::Code(code),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        })
+        judge(&Finished::ended(code, stdout, stderr))
     }
 
     #[test]

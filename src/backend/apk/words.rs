@@ -303,16 +303,9 @@ pub fn reason_class(reason: &str) -> Class {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn class(code: i32, stdout: &str, stderr: &str) -> Option<Class> {
-        let finished = Finished {
-            end: End::Code(code),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        };
+        let finished = Finished::ended(code, stdout, stderr);
         classify(&finished).map(|failure| failure.class)
     }
 

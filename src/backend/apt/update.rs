@@ -271,13 +271,7 @@ mod tests {
     use super::*;
 
     fn update(code: i32, stdout: &str, stderr: &str) -> Refreshed {
-        judge(&Finished {
-            end: End::Code(code),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-            status: String::new(),
-            elapsed: std::time::Duration::ZERO,
-        })
+        judge(&Finished::ended(code, stdout, stderr))
     }
 
     #[test]

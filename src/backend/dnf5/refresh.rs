@@ -168,13 +168,7 @@ mod tests {
     use std::time::Duration;
 
     fn printed(code: i32, stderr: &str) -> Finished {
-        Finished {
-            end: End::Code(code),
-            stdout: String::new(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        }
+        Finished::ended(code, "", stderr)
     }
 
     fn bar(id: &str) -> String {

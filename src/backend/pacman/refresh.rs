@@ -113,13 +113,7 @@ mod tests {
     use super::*;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
-        judge(&Finished {
-            end: End::Code(code),
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Default::default(),
-        })
+        judge(&Finished::ended(code, stdout, stderr))
     }
 
     const BOTH: &str = ":: Synchronizing package databases...\n core downloading...\n extra downloading...\n";
@@ -195,13 +189,7 @@ mod tests {
     #[test]
     fn files_that_could_not_be_read_are_found_by_repository() {
         let text = "error: could not open file /x/pacman/sync/core.db: Unrecognized archive format\nerror: could not read db 'extra' (Damaged tar archive)\nerror: could not read db 'extra' (Damaged tar archive)\nerror: could not open file /x/local/a/desc: No such file\nwarning: database file for 'more' does not exist (use '-Sy' to download)\n";
-        let finished = Finished {
-            end: End::Code(0),
-            stdout: String::new(),
-            stderr: text.to_string(),
-            status: String::new(),
-            elapsed: Default::default(),
-        };
+        let finished = Finished::ended(0, "", text);
         let ids: Vec<_> = unreadable(&finished).into_iter().map(|source| source.id).collect();
         assert_eq!(ids, ["core", "extra", "more"]);
     }

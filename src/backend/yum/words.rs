@@ -274,16 +274,9 @@ fn undecided(finished: &Finished) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn ended(code: i32, stdout: &str, stderr: &str) -> Option<Failure> {
-        classify(&Finished {
-            end: End::Code(code),
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        })
+        classify(&Finished::ended(code, stdout, stderr))
     }
 
     const BEGAN: &str = "Running transaction\n";

@@ -147,13 +147,7 @@ mod tests {
     use super::*;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
-        judge(&Finished {
-            end: End::Code(code),
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Default::default(),
-        })
+        judge(&Finished::ended(code, stdout, stderr))
     }
 
     #[test]
