@@ -1,7 +1,7 @@
 //! Judging `apk -U update` repository by repository. Its exit code is a count, in 2.x of two for
 //! each repository that is not available and one for each whose old index is still there.
 
-use super::words::{errors, problem, reason_class};
+use super::words::{classify, errors, problem, reason_class};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished};
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
         Some(last) if failed == 0 && (finished.end != End::Code(0) || !last.starts_with("OK: ")) => {
             Some(Failure::new(Class::Other, format!("not all repositories were refreshed: {last}")))
         }
+        Some(_) if failed == 0 => classify(finished),
         Some(_) => None,
     });
     if let Some(stopped) = stopped {
@@ -106,6 +107,14 @@ mod tests {
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn an_apk_that_counts_errors_below_its_last_line_is_not_believed() {
+        let good = "tb [http://127.0.0.1:8080]\nOK: 6 distinct packages available\n";
+        assert_eq!(judged(0, good, "").outcome, RefreshOutcome::Fresh);
+        let counted = format!("{good}2 errors; 0 MiB in 2 packages\n");
+        assert_eq!(judged(0, &counted, "").outcome, RefreshOutcome::Failed);
     }
 
     #[test]
