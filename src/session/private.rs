@@ -80,18 +80,21 @@ impl Session {
         if refreshed.outcome == RefreshOutcome::Failed {
             return None;
         }
-        let got = refreshed.sources.iter().filter(|source| source.error.is_none());
-        let got: Vec<_> = got.map(|source| source.id.clone()).collect();
         let size_of = |id: &str| {
             let file = dir.join(private.index).join((private.file)(id));
             file.metadata().ok().map(|meta| meta.len())
         };
-        let of_size = |size: Option<u64>, what: &str| -> Vec<SourceResult> {
-            let bad = got.iter().filter(|id| size_of(id) == size);
-            let error = |id: &str| Failure::new(Class::Fetch, format!("{id}: its index is {what}"));
-            bad.map(|id| SourceResult { id: id.clone(), error: Some(error(id)) }).collect()
-        };
-        let mut bad = of_size(Some(0), "empty");
+        let got = refreshed.sources.iter().filter(|source| source.error.is_none());
+        let bad = got.filter_map(|source| {
+            let what = match size_of(&source.id) {
+                None => "missing",
+                Some(0) => "empty",
+                Some(_) => return None,
+            };
+            let text = format!("{}: its index is {what}", source.id);
+            Some(SourceResult { id: source.id.clone(), error: Some(Failure::new(Class::Fetch, text)) })
+        });
+        let mut bad: Vec<_> = bad.collect();
         let read = state.pending.as_ref().and_then(|pending| pending.basis.as_ref());
         let mut listing = None;
         if read != Some(&self.pending_basis()) {
@@ -101,10 +104,6 @@ impl Session {
                 bad.extend((private.unreadable)(&finished));
                 let is_whole = bad.is_empty() && self.backend.failure(&invocation, &finished).is_none();
                 listing = is_whole.then(|| (self.backend.parse_pending)(&finished.stdout));
-            }
-            // A manager that could read all has missed none.
-            if listing.is_none() {
-                bad.extend(of_size(None, "missing"));
             }
         }
         self.drop_index_of(&bad);
