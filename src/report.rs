@@ -224,9 +224,10 @@ impl Report {
         // What root names here would be replaced too: /dev/null, and the link /dev/stdout.
         let is_in_the_way = std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file());
         let written = match (self.render(format, false), dir.zip(path.file_name().and_then(OsStr::to_str))) {
-            _ if is_in_the_way => {
-                Err(anyhow::anyhow!("{} is no regular file, and not replaced", path.display()))
-            }
+            _ if is_in_the_way => Err(anyhow::anyhow!(
+                "{} is no regular file, and not replaced; name another for --output",
+                path.display()
+            )),
             (Some(text), Some((dir, name))) => {
                 // More than one may write it at once, unlike the state.
                 let temporary = format!(".{name}.{}", std::process::id());

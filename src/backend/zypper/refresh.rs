@@ -37,7 +37,10 @@ pub fn judge(finished: &Finished) -> Refreshed {
             Refreshed::failed(sources, error)
         }
         (None, _) if has_skipped(finished) => {
-            let error = Some(Failure::new(Class::Other, "zypper skipped a repository and did not say which"));
+            let error = Some(Failure::new(
+                Class::Other,
+                "zypper skipped a repository and did not say which: see zypper refresh",
+            ));
             Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false }
         }
         (None, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
