@@ -7,7 +7,7 @@ use crate::backend::{Backend, Installed};
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::exit_code::ExitCode;
 use crate::lock::{self, Lock};
-use crate::outcome::{Class, Failure, Listing, RefreshOutcome, Update, counted};
+use crate::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, counted};
 use crate::process::{Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// A download in which nothing moves for so long is ended.
 const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
+/// So often a run plans anew without updates that turned out to be impossible.
+const MOST_ROUNDS: usize = 30;
 /// No download may take longer; what it got is kept for the next run.
 const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 
@@ -63,6 +65,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         cut_off: None,
         before: None,
         index_partial: false,
+        is_partial: false,
         planned: Listing::default(),
         done: Vec::new(),
         asked_to_run_again: false,
@@ -90,6 +93,8 @@ struct Run<'a> {
     cut_off: Option<InProgress>,
     before: Option<Installed>,
     index_partial: bool,
+    /// Whether something that was selected had to be left out.
+    is_partial: bool,
     planned: Listing,
     /// What was planned before the manager updated itself.
     done: Vec<Update>,
@@ -115,17 +120,22 @@ impl Run<'_> {
             self.repair()?;
             self.refresh()?;
         }
+        let mut rounds = 0;
         loop {
-            self.plan()?;
-            if self.planned.is_empty() || self.args.dry_run {
-                return Ok(());
-            }
-            match self.download_and_install() {
+            rounds += 1;
+            match self.plan_and_install() {
                 // Once: a newer index names files that exist.
                 Err(failure) if failure.class.is_retried() && self.may_retry() => {
                     warn!("{}; refreshing and trying once more", failure.message);
                     self.applied.retried = true;
                     self.refresh()?;
+                }
+                // One update that cannot be installed holds back itself, not the others.
+                Err(mut failure) if rounds <= MOST_ROUNDS && !self.install_began => {
+                    let culprits = std::mem::take(&mut failure.culprits);
+                    if !self.selection.leave_out(culprits) {
+                        return Err(failure);
+                    }
                 }
                 // The manager has updated itself, and left the rest to its new version.
                 Ok(()) if self.asked_to_run_again && !self.ran_again => {
@@ -220,6 +230,7 @@ impl Run<'_> {
         save(&self.state, &self.lock);
         let failed = refreshed.sources.iter().filter(|source| source.error.is_some()).count();
         self.index_partial = refreshed.outcome == RefreshOutcome::Partial;
+        self.is_partial = self.index_partial;
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),
             (RefreshOutcome::Partial, Some(failure)) if self.backend.quirks.only_whole.is_some() => {
@@ -238,11 +249,14 @@ impl Run<'_> {
         }
     }
 
-    /// Step 4: what is to be installed.
-    fn plan(&mut self) -> Result<(), Failure> {
+    /// Steps 4 to 6: what is to be installed, and the installing of it.
+    fn plan_and_install(&mut self) -> Result<(), Failure> {
         let before = self.before.as_ref();
         self.planned = self.selection.plan(&self.session, &self.state, before, self.lock.dir())?;
-        Ok(())
+        if self.planned.is_empty() || self.args.dry_run {
+            return Ok(());
+        }
+        self.download_and_install()
     }
 
     /// Steps 5 and 6.
@@ -329,6 +343,7 @@ impl Run<'_> {
         };
         if self.args.dry_run {
             self.applied.packages = self.planned.as_changes();
+            self.applied.held_back = self.selection.impossible().to_vec();
         } else {
             match self.session.installed() {
                 Ok(after) => {
@@ -347,9 +362,20 @@ impl Run<'_> {
             if self.changed || self.applied.repaired {
                 self.session.count(&mut self.state, true);
             }
+            if let Some(pending) = &mut self.state.pending {
+                pending.leave_out(self.selection.impossible());
+                self.applied.held_back = pending.left_out_by_us();
+            }
             self.session.look_for_restart(&mut self.state);
         }
-        let code = match (&error, self.index_partial) {
+        for held in &self.applied.held_back {
+            let class = held.class.unwrap_or(Class::Other).word();
+            warn!("{} stays as it is ({class}: {})", held.name, held.reason);
+        }
+        // What cannot be resolved the manager itself would hold back, and be content.
+        let is_failure = |held: &HeldBack| held.class.is_some_and(|class| class != Class::Dependency);
+        self.is_partial |= self.applied.held_back.iter().any(is_failure);
+        let code = match (&error, self.is_partial) {
             (Some(_), _) => ExitCode::Failed,
             (None, true) => ExitCode::Stale,
             (None, false) => ExitCode::Fresh,
@@ -380,7 +406,7 @@ impl Run<'_> {
         let outcome = match &error {
             Some(failure) if interrupted(failure) => ApplyOutcome::Interrupted,
             Some(_) => ApplyOutcome::Failed,
-            None if self.index_partial => ApplyOutcome::Partial,
+            None if self.is_partial => ApplyOutcome::Partial,
             None => ApplyOutcome::Success,
         };
         // Recorded a second time when only the restart failed: it is still one run.
@@ -431,6 +457,10 @@ impl Run<'_> {
         let reason = match self.index_partial && self.applied.error.is_none() {
             true => format!("{reason}; part of the index is stale"),
             false => reason,
+        };
+        let reason = match self.applied.held_back.len() {
+            0 => reason,
+            held => format!("{reason}; {} held back", counted(held, "update")),
         };
         let entry = history::Entry {
             time: Time::now(),

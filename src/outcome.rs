@@ -85,6 +85,9 @@ pub struct Failure {
     pub class: Class,
     /// One line for people.
     pub message: String,
+    /// The updates without which the others could be installed, where nothing was changed yet.
+    #[serde(skip)]
+    pub culprits: Vec<HeldBack>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -94,7 +97,7 @@ impl Failure {
     /// A failure with its message made safe to print: one line, no control characters, no
     /// credentials out of URLs.
     pub fn new(class: Class, message: impl AsRef<str>) -> Self {
-        Failure { class, message: short_line(message.as_ref()), extra: Extra::new() }
+        Failure { class, message: short_line(message.as_ref()), culprits: Vec::new(), extra: Extra::new() }
     }
 
     /// The failure that names the cause better; the first one when they rank alike.
@@ -173,6 +176,21 @@ pub struct Update {
     pub extra: Extra,
 }
 
+impl Update {
+    /// The same update, as one that is not installed.
+    pub fn held_back(self, reason: &str) -> HeldBack {
+        HeldBack {
+            name: self.name,
+            installed: self.installed,
+            candidate: Some(self.candidate),
+            reason: reason.to_string(),
+            class: None,
+            security: self.security,
+            extra: self.extra,
+        }
+    }
+}
+
 /// A newer version that `apply` does not install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
@@ -182,9 +200,13 @@ pub struct HeldBack {
     pub installed: Option<String>,
     /// Version that is held back, where the manager says it.
     pub candidate: Option<String>,
-    /// `held` by the administrator, `phased` by the distribution, or `kept back` because it
-    /// needs a removal or something that cannot be installed.
+    /// `held` by the administrator, `phased` by the distribution, `kept back` because it
+    /// needs a removal or something that cannot be installed, or why linux-patch leaves it out.
     pub reason: String,
+    /// What kind of failure it would be, where it is linux-patch that leaves it out, so that the other
+    /// updates can be installed. `None` where the manager keeps it back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
     /// Whether it is, or contains, a security update.
     pub security: Option<bool>,
     /// Unknown fields.
@@ -229,6 +251,21 @@ fn can_be_name(name: &str) -> bool {
 }
 
 impl Listing {
+    /// Moves the updates that cannot be installed from what is pending to what is held back. Another
+    /// candidate may be installable: it stays pending.
+    pub fn leave_out(&mut self, impossible: &[HeldBack]) {
+        for held in impossible {
+            let is_it = |update: &Update| {
+                let other = held.candidate.as_ref().is_some_and(|candidate| *candidate != update.candidate);
+                update.name == held.name && !other
+            };
+            let Some(at) = self.updates.iter().position(is_it) else { continue };
+            let update = self.updates.remove(at);
+            self.held_back.retain(|known| known.name != held.name);
+            self.held_back.push(HeldBack { class: held.class, ..update.held_back(&held.reason) });
+        }
+    }
+
     /// The list with everything in it fit to be printed.
     ///
     /// # Errors

@@ -63,13 +63,13 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     // Somebody's refresh ended between our question and our lock: its result is ours too.
     if let Some(outcome) = state.last_outcome().filter(|_| seen_in(&state) != asked) {
         drop(lock);
-        return joined(code_of(outcome));
+        return joined(code_of(outcome, &state));
     }
     state.count_joined(&lock);
     let started = Instant::now();
     let mut session = Session::start(backend, global, "refresh", args.freshness.timeout);
     let refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
-    let code = code_of(refreshed.outcome);
+    let code = code_of(refreshed.outcome, &state);
     save(&state, &lock);
     let reason = match &refreshed.error {
         None => format!("{} refreshed", counted(refreshed.sources.len(), "source")),
@@ -92,11 +92,12 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     report
 }
 
-/// The exit code of a refresh that ended so.
-pub fn code_of(outcome: RefreshOutcome) -> ExitCode {
+/// The exit code of a refresh that ended so and left this state behind.
+fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
+    let is_counted = state.pending.as_ref().is_none_or(|pending| pending.error.is_none());
     match outcome {
-        RefreshOutcome::Fresh => ExitCode::Fresh,
-        RefreshOutcome::Partial => ExitCode::Stale,
+        RefreshOutcome::Fresh if is_counted => ExitCode::Fresh,
+        RefreshOutcome::Fresh | RefreshOutcome::Partial => ExitCode::Stale,
         RefreshOutcome::Failed => ExitCode::Failed,
     }
 }
@@ -162,7 +163,7 @@ fn take_lock(global: &Global, freshness: Freshness, asked: Seen, deadline: Insta
             if let Loaded::Good(state) = load(dir) {
                 let outcome = state.last_outcome().filter(|_| seen_in(&state) != asked);
                 if let Some(outcome) = outcome {
-                    return Taken::Joined(code_of(outcome));
+                    return Taken::Joined(code_of(outcome, &state));
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::display::error_mark;
 use crate::exit_code::ExitCode;
 use crate::fs::replace;
 use crate::history::Entry;
-use crate::outcome::{Change, Failure, counted, cut, one_line};
+use crate::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
 use crate::output::write_patiently;
 use crate::state::{Loaded, State, Verdict};
 use crate::status::alert::{Alert, graver};
@@ -105,6 +105,8 @@ pub struct Applied {
     pub repaired: bool,
     /// What really changed; with `dry_run`, what would.
     pub packages: Vec<Change>,
+    /// What linux-patch left out so that the rest could be installed.
+    pub held_back: Vec<HeldBack>,
     /// Whether nothing was to be installed.
     pub dry_run: bool,
     /// Why it did not succeed.
@@ -265,15 +267,20 @@ impl Report {
     /// `3 updates pending, 1 of them security`; with a mark where the number is not current.
     fn pending_words(&self) -> Option<String> {
         let pending = self.state.as_deref()?.pending.as_ref()?;
-        let mut words = match pending.count {
+        if let Some(failure) = &pending.error {
+            let class = failure.class.word();
+            return Some(format!("what is pending is not known ({class}: {})", failure.message));
+        }
+        let count = pending.count?;
+        let mut words = match count {
             0 => "nothing pending".to_string(),
             count => format!("{} pending", counted(count, "update")),
         };
-        if let Some(security) = pending.security.filter(|_| pending.count > 0) {
+        if let Some(security) = pending.security.filter(|_| count > 0) {
             words += &format!(" ({security} security)");
         }
-        if !pending.held_back.is_empty() {
-            words += &format!(", {} held back", pending.held_back.len());
+        if !pending.held_back().is_empty() {
+            words += &format!(", {} held back", pending.held_back().len());
         }
         if self.pending_outdated {
             words += " (outdated: packages have changed since they were counted)";

@@ -6,7 +6,9 @@ pub use verdict::{Verdict, judge};
 
 use crate::fs::{distrust, write_atomic};
 use crate::lock::Lock;
-use crate::outcome::{Change, Extra, Failure, HeldBack, RefreshOutcome, Refreshed, Update, printable_json};
+use crate::outcome::{
+    Change, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
+};
 use crate::time::Time;
 use anyhow::{Context, Result};
 use rustix::fs::OFlags;
@@ -50,7 +52,7 @@ pub struct State {
     pub last_attempt: Option<Attempt>,
     /// The ledger of sources.
     pub sources: Vec<Source>,
-    /// What waits to be installed; `None` when it could not be counted.
+    /// What waits to be installed; `None` when that was never counted.
     pub pending: Option<Pending>,
     /// Whether a restart was required after the last run.
     pub reboot_required: bool,
@@ -129,22 +131,26 @@ pub struct Source {
     pub extra: Extra,
 }
 
-/// What waits to be installed.
+/// What waits to be installed. Where it could not be listed only `as_of` and `error` say something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     /// When it was counted.
     pub as_of: Time,
     /// How many updates `apply` would install.
-    pub count: usize,
+    #[serde(default)]
+    pub count: Option<usize>,
     /// How many of them are security updates; `None` where the manager cannot tell.
     #[serde(default)]
     pub security: Option<usize>,
+    /// Why what is pending is not known.
+    #[serde(default)]
+    pub error: Option<Failure>,
     /// Those updates.
     #[serde(default)]
-    pub packages: Vec<Update>,
+    pub packages: Option<Vec<Update>>,
     /// Newer versions that `apply` does not install.
     #[serde(default)]
-    pub held_back: Vec<HeldBack>,
+    pub held_back: Option<Vec<HeldBack>>,
     /// Fingerprint of everything that decides about the count.
     #[serde(default)]
     pub basis: Option<String>,
@@ -154,6 +160,40 @@ pub struct Pending {
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Pending {
+    /// The updates; none where they are not known.
+    pub fn packages(&self) -> &[Update] {
+        self.packages.as_deref().unwrap_or_default()
+    }
+
+    /// What is held back; nothing where that is not known.
+    pub fn held_back(&self) -> &[HeldBack] {
+        self.held_back.as_deref().unwrap_or_default()
+    }
+
+    /// What linux-patch itself leaves out, so that the other updates can be installed.
+    pub fn left_out_by_us(&self) -> Vec<HeldBack> {
+        self.held_back().iter().filter(|held| held.class.is_some()).cloned().collect()
+    }
+
+    /// Moves these from what is pending to what is held back, and counts anew.
+    pub fn leave_out(&mut self, impossible: &[HeldBack]) {
+        let (Some(updates), Some(held_back)) = (self.packages.take(), self.held_back.take()) else { return };
+        let mut listing = Listing { updates, held_back, ..Listing::default() };
+        listing.leave_out(impossible);
+        self.set_packages(listing.updates);
+        self.held_back = Some(listing.held_back);
+    }
+
+    /// Sets what is pending, and counts it.
+    pub fn set_packages(&mut self, packages: Vec<Update>) {
+        let secure = packages.iter().filter(|update| update.security == Some(true)).count();
+        self.security = self.security.map(|_| secure);
+        self.count = Some(packages.len());
+        self.packages = Some(packages);
+    }
 }
 
 /// The apply under way, and the last one.
@@ -214,7 +254,7 @@ pub struct LastApply {
 pub enum ApplyOutcome {
     /// Everything selected is installed.
     Success,
-    /// What could be is installed; part of the index is stale.
+    /// What could be is installed; part of the index is stale, or an update could not be installed.
     Partial,
     /// Something failed.
     Failed,

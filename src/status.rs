@@ -65,11 +65,13 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
 fn leave_out(state: &mut State, exclude: &[Pattern]) {
     let plain = driven(state).map_or((|name| name) as fn(&str) -> &str, |backend| backend.plain_name);
     let Some(pending) = state.pending.as_mut().filter(|_| !exclude.is_empty()) else { return };
-    pending.packages.retain(|update| !matches(exclude, &update.name, plain));
-    pending.held_back.retain(|held| !matches(exclude, &held.name, plain));
-    pending.count = pending.packages.len();
-    let secure = pending.packages.iter().filter(|update| update.security == Some(true)).count();
-    pending.security = pending.security.map(|_| secure);
+    if let Some(mut packages) = pending.packages.take() {
+        packages.retain(|update| !matches(exclude, &update.name, plain));
+        pending.set_packages(packages);
+    }
+    if let Some(held_back) = &mut pending.held_back {
+        held_back.retain(|held| !matches(exclude, &held.name, plain));
+    }
 }
 
 /// The verdict on the index, now.

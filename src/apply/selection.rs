@@ -3,9 +3,9 @@
 use crate::backend::{Backend, Installed, Plan, Settings};
 use crate::cli::ApplyArgs;
 use crate::fs::{remove_if_there, write_atomic};
-use crate::outcome::{Class, Failure, Listing, Update};
+use crate::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::session::{Session, not_refreshed, refreshed_of};
-use crate::state::State;
+use crate::state::{Pending, State};
 use glob::Pattern;
 use log::warn;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,8 @@ pub(super) struct Selection {
     packages: Vec<String>,
     security: bool,
     exclude: Vec<Pattern>,
+    /// What turned out to be impossible to install.
+    impossible: Vec<HeldBack>,
     /// The plan for the manager, made by [`Selection::plan`].
     pub plan: Plan,
 }
@@ -57,6 +59,7 @@ impl Selection {
             packages: args.packages.clone(),
             security: args.security,
             exclude: patterns(&args.exclude)?,
+            impossible: Vec::new(),
             plan: Plan { full: args.full, ..Plan::default() },
         };
         match args.packages.iter().find(|name| selection.is_excluded(name, backend.plain_name)) {
@@ -80,20 +83,22 @@ impl Selection {
         self.plan.from = refreshed_of(state);
         self.plan.left_out = self.known_excluded(session.backend, state);
         let pending = self.pending(session, state)?;
-        let stale = stale_updates(session, state, &pending)?;
+        let mut left_out = stale_updates(session, state, &pending)?;
+        left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
         self.can_tell(session.backend, &pending)?;
-        if self.is_everything() && stale.is_empty() {
+        if self.is_everything() && left_out.is_empty() {
             self.clean_up(dir, session.backend.quirks.selection_settings);
             self.plan.left_out.clear();
             return Ok(pending);
         }
         let named = self.named(&pending, installed)?;
         let wanted = self.wanted(session, &pending, &named)?;
-        let is_taken = |name: &String| wanted.contains(name) && !stale.contains(name);
         let names = pending.updates.iter().map(|update| update.name.clone());
-        let not_taken: Vec<_> = names.filter(|name| !is_taken(name)).collect();
-        let nothing = not_taken.len() == pending.updates.len();
-        self.plan.left_out.extend(not_taken);
+        let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
+        left_out.extend(not_wanted);
+        let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
+        left_out.extend(std::mem::take(&mut self.plan.left_out));
+        self.plan.left_out = left_out.into_iter().collect();
         let planned = if nothing {
             Listing::default()
         } else {
@@ -113,6 +118,29 @@ impl Selection {
             }
             None => Ok(planned),
         }
+    }
+
+    /// Takes updates out of this run, so that the others can be installed; says whether there was
+    /// any that was not out already.
+    pub fn leave_out(&mut self, impossible: Vec<HeldBack>) -> bool {
+        let before = self.impossible.len();
+        for held in impossible {
+            if !self.impossible.iter().any(|known| known.name == held.name) {
+                self.impossible.push(held);
+            }
+        }
+        self.impossible.len() > before
+    }
+
+    /// What this run has found to be impossible.
+    pub fn impossible(&self) -> &[HeldBack] {
+        &self.impossible
+    }
+
+    /// What is left out because it cannot be installed: as the list says, or as this run has found.
+    pub fn left_out_by_us(&self, pending: &Listing) -> Vec<HeldBack> {
+        let listed = pending.held_back.iter().filter(|held| held.class.is_some());
+        listed.chain(&self.impossible).cloned().collect()
     }
 
     fn is_everything(&self) -> bool {
@@ -140,8 +168,8 @@ impl Selection {
     fn known_excluded(&self, backend: &Backend, state: &State) -> Vec<String> {
         let known = state.pending.iter().filter(|_| self.plan.full);
         let names = known.flat_map(|known| {
-            let held = known.held_back.iter().map(|held| &held.name);
-            held.chain(known.packages.iter().map(|update| &update.name))
+            let held = known.held_back().iter().map(|held| &held.name);
+            held.chain(known.packages().iter().map(|update| &update.name))
         });
         names.filter(|name| self.is_excluded(name, backend.plain_name)).cloned().collect()
     }
@@ -149,11 +177,9 @@ impl Selection {
     /// What is pending as a whole: the count of the refresh says it, except for a full upgrade.
     fn pending(&self, session: &Session, state: &State) -> Result<Listing, Failure> {
         match &state.pending {
-            Some(pending) if !self.plan.full => Ok(Listing {
-                updates: pending.packages.clone(),
-                held_back: pending.held_back.clone(),
-                removals: Vec::new(),
-            }),
+            Some(Pending { packages: Some(updates), held_back: Some(held_back), .. }) if !self.plan.full => {
+                Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), removals: Vec::new() })
+            }
             _ => {
                 let (without, from) = (self.plan.without.clone(), self.plan.from.clone());
                 let left_out = self.plan.left_out.clone();
@@ -206,6 +232,10 @@ impl Selection {
             let Some(name) = installed.and_then(|installed| listed_name(argument, installed)) else {
                 return refuse(format!("{argument} is not installed; apply only updates what is"));
             };
+            if let Some(held) = self.impossible.iter().find(|held| held.name == name) {
+                let class = held.class.unwrap_or(Class::Other);
+                return Err(Failure::new(class, format!("{name} cannot be updated: {}", held.reason)));
+            }
             if let Some(held) = pending.held_back.iter().find(|held| held.name == name) {
                 return refuse(format!("{name} cannot be updated: {}", held.reason));
             }

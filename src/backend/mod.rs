@@ -157,6 +157,9 @@ pub struct Quirks {
     /// Whether an install that ended well is to be run once more, because the manager itself was
     /// updated and has left the rest for its new version.
     pub asks_to_run_again: fn(&Finished) -> bool,
+    /// The updates that kept a list, a download or a check before the install from succeeding, and without
+    /// which the others can be installed; each with its class and reason.
+    pub culprits: fn(&Finished) -> Vec<HeldBack>,
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
@@ -190,6 +193,7 @@ impl Quirks {
         audit: None,
         notes: |_| Vec::new(),
         asks_to_run_again: |_| false,
+        culprits: |_| Vec::new(),
         entry: None,
         progress: |_| None,
     };
@@ -378,7 +382,10 @@ impl Backend {
         } else {
             cut_short(invocation, finished)
         };
-        cut.or_else(|| (self.classify)(finished))
+        cut.or_else(|| {
+            let failure = (self.classify)(finished)?;
+            Some(Failure { culprits: (self.quirks.culprits)(finished), ..failure })
+        })
     }
 
     /// The lock that is there while it is held.

@@ -40,6 +40,7 @@ pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
         installed: None,
         candidate: Some(version.to_string()),
         reason: reason.to_string(),
+        class: None,
         security: None,
         extra: Extra::new(),
     }

@@ -48,6 +48,7 @@ pub(super) fn render(report: &Report) -> String {
             put("retried", json!(applied.retried));
             put("repaired", json!(applied.repaired));
             put("packages", json!(applied.packages));
+            put("held_back", json!(applied.held_back));
             put("dry_run", json!(applied.dry_run));
             put("error", json!(applied.error));
             put("reboot_scheduled", json!(applied.reboot_scheduled));

@@ -40,7 +40,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
         format!(
             "pending={};{};0",
-            number(counted.map(|pending| pending.count)),
+            number(counted.and_then(|pending| pending.count)),
             thresholds(report, Condition::Updates)
         ),
         format!(
@@ -50,7 +50,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
         format!(
             "held_back={};{};0",
-            number(counted.map(|pending| pending.held_back.len())),
+            number(counted.and_then(|pending| pending.held_back.as_ref()).map(Vec::len)),
             thresholds(report, Condition::HeldBack)
         ),
         format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),
@@ -84,7 +84,7 @@ fn list(report: &Report) -> String {
     let Some(pending) = report.state.as_deref().and_then(|state| state.pending.as_ref()) else {
         return String::new();
     };
-    let mut packages: Vec<_> = pending.packages.iter().collect();
+    let mut packages: Vec<_> = pending.packages().iter().collect();
     packages.sort_by_key(|update| (update.security != Some(true), &update.name));
     let mut text = String::new();
     for (listed, update) in packages.iter().enumerate() {

@@ -36,14 +36,14 @@ pub(super) fn render(report: &Report) -> String {
     page.optional(
         "pending_updates",
         "Updates that apply would install.",
-        pending.map(|pending| number(pending.count)),
+        pending.and_then(|pending| pending.count).map(number),
     );
     let security = pending.and_then(|pending| pending.security);
     page.optional("pending_security_updates", "Security updates among them.", security.map(number));
     page.optional(
         "held_back_updates",
         "Newer versions that apply does not install.",
-        pending.map(|pending| number(pending.held_back.len())),
+        pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),
     );
     page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.reboot_required));
     let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);

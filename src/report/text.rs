@@ -2,7 +2,7 @@
 
 use super::{Applied, Detail, Report};
 use crate::exit_code::ExitCode;
-use crate::outcome::{counted, one_line};
+use crate::outcome::{HeldBack, counted, one_line};
 use crate::time::span;
 
 /// How many packages are listed before the rest is only counted.
@@ -52,18 +52,13 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     failed_sources(report, lines);
     lines.extend(report.unfinished_words());
     if let Some(pending) = &state.pending {
-        let packages = pending.packages.iter().map(|update| {
+        let packages = pending.packages().iter().map(|update| {
             let mark = if update.security == Some(true) { " (security)" } else { "" };
             let from = update.installed.as_deref().unwrap_or("new");
             format!("  {} {from} -> {}{mark}", update.name, update.candidate)
         });
         list("pending:", packages.collect(), lines);
-        let held = pending.held_back.iter().map(|held| {
-            let candidate = held.candidate.as_deref().unwrap_or("a newer version");
-            let mark = if held.security == Some(true) { ", security" } else { "" };
-            format!("  {} {candidate} ({}{mark})", held.name, held.reason)
-        });
-        list("held back:", held.collect(), lines);
+        list("held back:", pending.held_back().iter().map(held_back).collect(), lines);
     }
     if let Some(last) = &state.apply.last {
         let ago = match report.now.seconds_since(last.finished_at) {
@@ -89,6 +84,13 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             )
         }));
     }
+}
+
+fn held_back(held: &HeldBack) -> String {
+    let candidate = held.candidate.as_deref().unwrap_or("a newer version");
+    let class = held.class.map(|class| format!("{}: ", class.word())).unwrap_or_default();
+    let mark = if held.security == Some(true) { ", security" } else { "" };
+    format!("  {} {candidate} ({class}{}{mark})", held.name, held.reason)
 }
 
 fn failed_sources(report: &Report, lines: &mut Vec<String>) {
@@ -118,6 +120,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
         format!("  {} {} -> {}", change.name, version(&change.from), version(&change.to))
     });
     list(title, changes.collect(), lines);
+    list("held back:", applied.held_back.iter().map(held_back).collect(), lines);
     if applied.repaired {
         lines.push("an install that had been cut off was repaired first".to_string());
     }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 impl Session {
     /// Counts what is pending, unless nothing that decides about it has changed since the last
     /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
-    /// known" behind, never an old number.
+    /// known" and the reason behind, never an old number.
     pub fn count(&self, state: &mut State, changed: bool) {
         self.count_listed(state, changed, None);
     }
@@ -21,10 +21,19 @@ impl Session {
     /// package database had then.
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
+        // What an apply found impossible stays so until the next apply tries it again.
+        let impossible = match &state.pending {
+            Some(pending) if !self.counts_anew => pending.left_out_by_us(),
+            _ => Vec::new(),
+        };
+        let listed = listed.map(|(mut listing, database)| {
+            listing.leave_out(&impossible);
+            (listing, database)
+        });
         let basis = self.pending_basis();
         let still = |pending: &&mut Pending| {
-            let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(&pending.packages, listing));
-            same && !changed && pending.basis.as_ref() == Some(&basis)
+            let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(pending.packages(), listing));
+            same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
         };
         if let Some(pending) = state.pending.as_mut().filter(still) {
             pending.as_of = as_of;
@@ -38,20 +47,36 @@ impl Session {
             }
         };
         let listing = listing.and_then(|listing| self.with_installed(listing));
-        let listing = listing.and_then(|listing| self.complete(listing));
+        let listing = listing.and_then(|listing| self.complete(listing)).map(|mut listing| {
+            listing.leave_out(&impossible);
+            listing
+        });
         if let Err(failure) = &listing {
             warn!("could not list the pending updates: {}", failure.message);
         }
         let extra = state.pending.take().map(|pending| pending.extra).unwrap_or_default();
-        state.pending = listing.ok().map(|listing| Pending {
+        let pending = Pending {
             as_of,
-            count: listing.updates.len(),
-            security: security_count(self.backend, &listing),
-            packages: listing.updates,
-            held_back: listing.held_back,
-            basis: Some(basis),
-            database: Some(database),
+            count: None,
+            security: None,
+            error: None,
+            packages: None,
+            held_back: None,
+            basis: None,
+            database: None,
             extra,
+        };
+        state.pending = Some(match listing {
+            Err(failure) => Pending { error: Some(failure), ..pending },
+            Ok(listing) => Pending {
+                count: Some(listing.updates.len()),
+                security: security_count(self.backend, &listing),
+                packages: Some(listing.updates),
+                held_back: Some(listing.held_back),
+                basis: Some(basis),
+                database: Some(database),
+                ..pending
+            },
         });
     }
 

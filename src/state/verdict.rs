@@ -67,6 +67,10 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
                 ExitCode::Stale,
                 format!("the source configuration is newer than the last refresh, {ago}"),
             ),
+            // Why not follows in the words on what is pending.
+            Some(_) if state.pending.as_ref().is_some_and(|pending| pending.error.is_some()) => {
+                verdict(ExitCode::Stale, format!("refreshed {ago}"))
+            }
             Some(_) => verdict(ExitCode::Fresh, format!("refreshed {ago}")),
         },
     }

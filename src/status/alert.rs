@@ -79,12 +79,13 @@ impl Alert {
         };
         let pending = state.pending.as_ref();
         match self.condition {
-            Condition::Updates => number(pending.map(|pending| pending.count), "update", "pending"),
+            Condition::Updates => number(pending.and_then(|pending| pending.count), "update", "pending"),
             Condition::Security => {
                 number(pending.and_then(|pending| pending.security), "security update", "pending")
             }
             Condition::HeldBack => {
-                number(pending.map(|pending| pending.held_back.len()), "update", "held back")
+                let held_back = pending.and_then(|pending| pending.held_back.as_ref());
+                number(held_back.map(Vec::len), "update", "held back")
             }
             Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
             Condition::Apply => {

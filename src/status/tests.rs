@@ -101,10 +101,11 @@ fn a_count_is_outdated_where_packages_changed_since() {
     let (backend, changed) = at_home(|backend| backend.package_databases);
     let pending = |as_of, database: Option<String>| Pending {
         as_of: Time::from_unix(as_of).unwrap(),
-        count: 1,
+        count: Some(1),
         security: None,
-        packages: Vec::new(),
-        held_back: Vec::new(),
+        error: None,
+        packages: Some(Vec::new()),
+        held_back: Some(Vec::new()),
         basis: None,
         database,
         extra: Default::default(),

@@ -34,6 +34,39 @@ fn nothing_pending_is_done_without_a_download() {
 }
 
 #[test]
+fn what_is_pending_is_not_known_where_it_cannot_be_listed_and_the_reason_is_kept() {
+    let world = World::new();
+    world.run("refresh");
+    assert_eq!(world.state()["pending"]["count"], 3);
+    world.on("simulate", "echo 'E: The package cache file is corrupted' >&2; exit 100");
+    world.on("update", &replay("3.0-a3-refresh-updates-pending"));
+    let doc = world.json("refresh");
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(1), &json!("stale")), "{doc}");
+    let pending = world.state()["pending"].clone();
+    for key in ["count", "security", "packages", "held_back"] {
+        assert_eq!(pending[key], Value::Null, "{key}: {pending}");
+    }
+    assert!(pending["error"]["message"].as_str().unwrap().contains("cache file is corrupted"), "{pending}");
+    let status = world.json("status");
+    assert_eq!((&status["exit_code"], &status["pending"]["error"]), (&json!(1), &pending["error"]));
+    for format in ["text", "nagios"] {
+        let shown = world.run(&format!("status --format {format}")).stdout;
+        assert!(shown.contains("not known (other: ") && !shown.contains("nothing pending"), "{shown}");
+    }
+    let shown = world.run("status --format nagios").stdout;
+    assert!(shown.starts_with("PATCH WARNING: ") && shown.contains(" pending=U;"), "{shown}");
+    assert!(!world.run("status --format openmetrics").stdout.contains("linux_patch_pending_updates "));
+    // The next refresh counts anew, though nothing has changed since.
+    world.on("simulate", "cat $world/pending");
+    world.on("update", &replay("3.0-a1-refresh-no-updates"));
+    assert_eq!(world.json("refresh")["exit_code"], 0);
+    assert_eq!(
+        (&world.state()["pending"]["count"], &world.state()["pending"]["error"]),
+        (&json!(3), &Value::Null)
+    );
+}
+
+#[test]
 fn a_partial_refresh_installs_what_it_can_unless_strict() {
     let world = World::new();
     world.on("update", &replay("3.0-b07-refused-default"));

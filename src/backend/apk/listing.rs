@@ -62,6 +62,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
             installed: Some(version.to_string()),
             candidate: Some(candidate.to_string()),
             reason: "kept back".to_string(),
+            class: None,
             security: None,
             extra: Default::default(),
         })

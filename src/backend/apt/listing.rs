@@ -80,6 +80,7 @@ fn stays(line: &str, reason: &str) -> Vec<HeldBack> {
         installed: versions.map(|(installed, _)| installed.to_string()),
         candidate: versions.map(|(_, candidate)| candidate.to_string()),
         reason: reason.to_string(),
+        class: None,
         security: None,
         extra: Extra::new(),
     };

@@ -22,6 +22,7 @@ pub fn pending(stdout: &str) -> Listing {
                 installed: Some(installed.to_string()),
                 candidate: Some(candidate.to_string()),
                 reason: "held".to_string(),
+                class: None,
                 security: None,
                 extra: Extra::new(),
             }),

@@ -96,6 +96,7 @@ fn skipped(stdout: &str) -> Vec<HeldBack> {
             installed: None,
             candidate: Some(format!("{epoch}{colon}{version}-{release}")),
             reason: "its dependencies cannot be met".to_string(),
+            class: None,
             security: None,
             extra: Extra::new(),
         })

@@ -95,6 +95,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
         installed,
         candidate,
         reason: "kept back".to_string(),
+        class: None,
         security: None,
         extra: Extra::new(),
     }));
