@@ -2,6 +2,7 @@
 //!
 //! Data goes one way: command line, backend and verb, lock, commands as data, what they
 //! printed, an outcome, the state, a report, an exit code. ARCHITECTURE.md draws it.
+#![forbid(unsafe_code)]
 
 pub mod apply;
 pub mod backend;
@@ -39,8 +40,22 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/linux-patch";
 /// Where the manager's output is kept beside the default state directory.
 pub const DEFAULT_LOG_DIR: &str = "/var/log/linux-patch";
 
+/// As much stack is enough for anything that is done here, many times over.
+const STACK: usize = 1 << 20;
+
 /// Runs the program with its arguments, its own name first, and prints the result.
 pub fn run(args: Vec<OsString>) -> ExitCode {
+    signals::outlast_limits();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    if limit.is_none_or(|limit| limit >= STACK as u64) {
+        return run_here(args);
+    }
+    // A limit that the caller has set counts for the first thread alone.
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| run_here(args));
+    thread.map_or(ExitCode::Unknown, |thread| thread.join().unwrap_or(ExitCode::Unknown))
+}
+
+fn run_here(args: Vec<OsString>) -> ExitCode {
     let format = format_asked(&args);
     exit_3_on_panic(format);
     let mut cli = match Cli::read(&args) {

@@ -1,5 +1,12 @@
 //! The program: everything is in the library, so that tests and fuzzers can reach it.
 
+/// The loader runs this before Rust's own start. Only the place of the pointer is beyond what the
+/// compiler checks: what it points to is safe code that uses nothing of the standard library.
+#[allow(unsafe_code)]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = linux_patch::output::open_closed_streams;
+
 fn main() -> linux_patch::exit_code::ExitCode {
     linux_patch::run(std::env::args_os().collect())
 }

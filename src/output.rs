@@ -4,11 +4,26 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// A pipe that says it takes more takes this much at once (pipe(7), PIPE_BUF).
 const PIECE: usize = 4096;
+
+/// Gives each of the three standard streams that is closed a stand-in: `/dev/null`, or where there is
+/// none a file in memory. Rust's own start ends the program where it cannot do the first, so this goes
+/// before it; the standard library is not ready yet.
+pub extern "C" fn open_closed_streams() {
+    // A new file has the lowest number that is free.
+    while let Some(file) = stand_in().filter(|file| file.as_raw_fd() <= 2) {
+        let _ = file.into_raw_fd();
+    }
+}
+
+fn stand_in() -> Option<OwnedFd> {
+    let null = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty());
+    null.or_else(|_| rustix::fs::memfd_create(c"stream", rustix::fs::MemfdFlags::empty())).ok()
+}
 
 /// Writes as much as the reader takes, waiting for it no longer than `patience` without a byte
 /// taken; the rest is dropped. A reader that has gone away is no error.

@@ -1,7 +1,8 @@
 //! Signals as flags: a handler only notes the number, the waiting loops look at it.
 
+use crate::exit_code::ExitCode;
 use anyhow::{Context, Result};
-use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::signal::{SIGABRT, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -25,6 +26,18 @@ pub fn install() -> Result<()> {
     }
     signal_hook::flag::register(SIGCHLD, Arc::default()).context("could not handle SIGCHLD")?;
     Ok(())
+}
+
+/// No limit that the caller has set ends this process with an exit code of its own: a file that is
+/// too large is an error of the write, and where the memory or the stack is used up nothing is known.
+/// What is started from here gets none of this.
+pub fn outlast_limits() {
+    for signal in [SIGXFSZ, SIGXCPU] {
+        // Without it the limit ends the process, as it does others.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
+    let unknown = i32::from(ExitCode::Unknown.code());
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, unknown, Arc::new(true.into()));
 }
 
 /// The name of the last signal noted, if any.

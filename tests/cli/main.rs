@@ -17,6 +17,7 @@ mod retry;
 mod signals;
 mod state_file;
 mod status;
+mod surroundings;
 mod usage;
 mod world;
 mod yum;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::tally::tried;
-use crate::world::World;
+use crate::world::{Ran, World};
 
 /// A state directory made unsafe in some way; only root can make it somebody else's.
 fn unsafe_directories() -> Vec<(&'static str, World)> {
@@ -119,4 +119,40 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
         assert!(!text.contains(secret), "{text}");
     }
     tried(count, "runs with a password in the address of a source");
+}
+
+#[test]
+fn closed_descriptors_without_dev_null_give_no_exit_code_of_their_own() {
+    let mut count = 0;
+    for (hidden, args) in
+        [("/dev", "refresh"), ("/dev", "status"), ("/dev /proc", "apply"), ("/dev", "bogus")]
+    {
+        for close in ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+            let world = World::new();
+            world.json("refresh");
+            let script =
+                format!("for dir in {hidden}; do mount -t tmpfs none $dir; done; exec \"$@\" {close}");
+            let mut command = world.bare("/usr/bin/unshare");
+            command.args(["--mount", "/bin/sh", "-c", &script, "sh", crate::world::BINARY]);
+            command.arg("--state-dir").arg(world.state_dir()).args(["--format", "json"]);
+            let path = format!("{}:/usr/bin:/bin", world.path("fakes").display());
+            let ran = Ran::of({
+                command.args(args.split(' ')).env("PATH", path);
+                command
+            });
+            let what = format!("{hidden} {close}: {args}: {}", ran.stderr);
+            assert!((0..=3).contains(&ran.code), "exit {}, {what}", ran.code);
+            // Without /dev/null the fakes cannot even be started.
+            let expected = [("status", 0), ("bogus", 3)];
+            for (_, code) in expected.iter().filter(|(verb, _)| *verb == args) {
+                assert_eq!(ran.code, *code, "{what}");
+            }
+            if !close.contains(" >&-") && !close.starts_with(">&-") {
+                ran.json();
+            }
+            assert!(world.has_good_state(), "{what}");
+            count += 1;
+        }
+    }
+    tried(count, "runs with closed descriptors and without /dev");
 }
