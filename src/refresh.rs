@@ -2,6 +2,7 @@
 
 use crate::cli::{Freshness, Global, RefreshArgs};
 use crate::exit_code::ExitCode;
+use crate::fs::fingerprint;
 use crate::history;
 use crate::lock::{self, Lock};
 use crate::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
@@ -39,6 +40,9 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     let deadline = Instant::now() + args.freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
+    // A refresh that began before the sources were changed has not read them all.
+    let config = fingerprint(backend.source_config);
+    let is_shared = |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config);
     let joined = |code| {
         note_joined(&global.state_dir);
         let text = "shared the result of another refresh";
@@ -48,7 +52,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         }
         report
     };
-    let lock = match take_lock(global, args.freshness, asked, deadline) {
+    let lock = match take_lock(global, args.freshness, &is_shared, deadline) {
         Taken::Ours(lock) => lock,
         Taken::Joined(code) => return joined(code),
         Taken::Not(report) => return *report,
@@ -61,7 +65,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         warn!("{note}");
     }
     // Somebody's refresh ended between our question and our lock: its result is ours too.
-    if let Some(outcome) = state.last_outcome().filter(|_| seen_in(&state) != asked) {
+    if let Some(outcome) = state.last_outcome().filter(|_| is_shared(&state)) {
         drop(lock);
         return joined(code_of(outcome, &state));
     }
@@ -145,8 +149,13 @@ enum Taken {
     Not(Box<Report>),
 }
 
-/// Waits for the lock, or for the result of the refresh that holds it.
-fn take_lock(global: &Global, freshness: Freshness, asked: Seen, deadline: Instant) -> Taken {
+/// Waits for the lock, or for the result of the refresh that holds it, where that is ours too.
+fn take_lock(
+    global: &Global,
+    freshness: Freshness,
+    is_shared: &dyn Fn(&State) -> bool,
+    deadline: Instant,
+) -> Taken {
     let dir = &global.state_dir;
     let mut told = false;
     let mut looked_at = None;
@@ -161,7 +170,7 @@ fn take_lock(global: &Global, freshness: Freshness, asked: Seen, deadline: Insta
         if looked_at != written {
             looked_at = written;
             if let Loaded::Good(state) = load(dir) {
-                let outcome = state.last_outcome().filter(|_| seen_in(&state) != asked);
+                let outcome = state.last_outcome().filter(|_| is_shared(&state));
                 if let Some(outcome) = outcome {
                     return Taken::Joined(code_of(outcome, &state));
                 }

@@ -286,6 +286,24 @@ fn refreshes_at_the_same_time_cost_one_refresh<M: Manager>() {
     stage.patch(&["refresh"]).remembers("/counters/refresh_joined_total", 1);
 }
 
+fn a_refresh_that_began_before_a_source_was_added_is_not_shared<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let gate = stage.server().hold_back(M::INDEX);
+    let first = stage.start(&["refresh"]);
+    stage.sandbox().wait_until("the index is asked for", || stage.refreshes() == 1);
+    let more = M::Repo::with(&[package("tb-other", "1.0")]);
+    stage.manager.add_source("more", &more);
+    let second = stage.start(&["refresh"]);
+    std::thread::sleep(Duration::from_millis(500));
+    drop(gate);
+    // It may come upon the new source without an index.
+    assert_ne!(first.report().code, 2);
+    let second = second.report();
+    second.exits(0).says("/joined", false);
+    assert_eq!(second.state["sources"].as_array().map(Vec::len), Some(2), "{second}");
+    assert!(more.server().requests(M::INDEX) > 0, "the new source was not read: {second}");
+}
+
 fn a_source_added_after_the_refresh_makes_the_state_stale<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     stage.patch(&["refresh"]).exits(0);
@@ -728,6 +746,7 @@ scenarios! {
         a_source_that_hangs_costs_no_more_than_the_budget,
         a_termination_stops_a_refresh,
         refreshes_at_the_same_time_cost_one_refresh,
+        a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,
         a_package_installed_behind_its_back_outdates_what_is_pending,
         updates_come_with_their_new_dependencies_and_are_reported_with_both_versions,
