@@ -54,58 +54,184 @@ pub fn messages(stderr: &str) -> Vec<Message> {
 
 /// Why apt-get or dpkg, which ended by itself with a non-zero exit code, failed.
 pub fn classify(finished: &Finished) -> Failure {
-    // Once dpkg has begun, words about mirrors can only be a maintainer script's.
-    let began = super::install_began(finished);
-    let from_dpkg = dpkg_errors(&finished.stdout).or_else(|| dpkg_errors(&finished.stderr));
-    if let Some(failure) = from_dpkg {
+    if let Some(failure) = dpkg_failure(finished) {
         return failure;
     }
-    let errors = messages(&finished.stderr).into_iter().filter(|message| message.is_error);
-    let failures = errors.filter(|message| !began || !message.text.starts_with("Failed to fetch "));
-    failures
-        .map(|message| Failure::new(class_of(&message.text), message.text))
+    // Once dpkg has begun, a maintainer script or a hook may print words like apt's. Apt's own come last,
+    // and none of them is about a mirror.
+    let began = super::install_began(finished);
+    let own = if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
+    let errors = messages(&own).into_iter().filter(|message| message.is_error);
+    let errors = errors.filter(|message| !began || !message.text.starts_with("Failed to fetch "));
+    let (summaries, reasons): (Vec<_>, Vec<_>) =
+        errors.map(|message| message.text).partition(|text| is_summary(text));
+    let failures = if reasons.is_empty() { summaries } else { reasons };
+    let decisive = failures
+        .into_iter()
+        .map(|text| Failure::new(class_of(&text), text))
         .reduce(Failure::more_decisive)
-        .unwrap_or_else(|| undecided(finished))
+        .unwrap_or_else(|| undecided(finished));
+    // Apt's child ends so where it could not change the root or find dpkg, which itself never does.
+    if decisive.message.starts_with("Sub-process /") && decisive.message.ends_with(" error code (100)") {
+        let text = format!("could not start dpkg: {} ({})", last_line(finished), decisive.message);
+        return Failure::new(Class::Config, text);
+    }
+    decisive
+}
+
+/// The messages below everything else that was printed.
+fn last_messages(stderr: &str) -> String {
+    let is_message = |line: &&str| line.starts_with("  ") || !messages(line).is_empty();
+    let last: Vec<_> = stderr.lines().rev().take_while(is_message).collect();
+    last.into_iter().rev().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether a message only says that something failed of which another says why.
+fn is_summary(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "Sub-process ",
+        "Some files failed to download",
+        "Unable to fetch some archives",
+        "Failed to fetch some archives",
+        "Some index files failed to download",
+        "Aborting install",
+        "The package lists or status file could not be parsed or opened",
+        "The list of sources could not be read",
+    ];
+    WORDS.iter().any(|words| text.starts_with(words))
 }
 
 /// `other`, with the last line that was printed.
 fn undecided(finished: &Finished) -> Failure {
-    let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    let last = lines.rev().find(|line| !line.trim().is_empty());
-    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+    Failure::new(Class::Other, last_line(finished))
 }
 
-/// The first error that dpkg itself reports, and its reason on the line below:
+/// The last line that is not one of apt's summaries, else the last of all.
+fn last_line(finished: &Finished) -> &str {
+    let lines = || finished.stdout.lines().chain(finished.stderr.lines()).rev();
+    let mut said = lines().filter(|line| !line.trim().is_empty());
+    let reason = said.clone().find(|line| !line.trim_start_matches("E: ").starts_with("Sub-process "));
+    reason.or_else(|| said.next()).unwrap_or("it failed without a word")
+}
+
+/// What dpkg itself reports. Its errors come over apt's status descriptor too, to which no script
+/// writes: where there are any, only those count.
+fn dpkg_failure(finished: &Finished) -> Option<Failure> {
+    let mut errors = [dpkg_errors(&finished.stdout), dpkg_errors(&finished.stderr)].concat();
+    let told: Vec<_> = finished.status.lines().filter_map(told_error).collect();
+    if !told.is_empty() {
+        errors.retain(|(_, reason)| told.iter().any(|(_, told)| reason.starts_with(told)));
+    }
+    if errors.is_empty() {
+        errors = told.iter().map(|(what, why)| (format!("{what}: {why}"), why.to_string())).collect();
+    }
+    let failure = |(text, reason): &(String, String)| Failure::new(dpkg_class(reason), text);
+    let is_full = errors.iter().find(|(_, reason)| is_space(reason));
+    // That another package is not configured only follows from its own error.
+    let is_cause = |(_, reason): &&(String, String)| !reason.starts_with("dependency problems");
+    is_full.or_else(|| errors.iter().find(is_cause)).or(errors.first()).map(failure)
+}
+
+/// `pmerror:WHAT:PERCENT:REASON`; a package may be named with its architecture.
+fn told_error(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("pmerror:")?;
+    let colons = rest.match_indices(':').map(|(at, _)| at);
+    let is_percent = |at: &usize| {
+        let next = rest[at + 1..].split(':').next().unwrap_or_default();
+        next.contains('.') && next.parse::<f64>().is_ok()
+    };
+    let at = colons.clone().find(is_percent)?;
+    let (_, reason) = rest[at + 1..].split_once(':')?;
+    Some((&rest[..at], reason.trim()))
+}
+
+/// The errors that dpkg itself prints, each with its reason, which may stand on the line below:
 ///
 /// ```text
 /// dpkg: error processing package tb-brk (--configure):
 ///  installed tb-brk package post-installation script subprocess returned error exit status 1
 /// ```
-fn dpkg_errors(output: &str) -> Option<Failure> {
+fn dpkg_errors(output: &str) -> Vec<(String, String)> {
+    let mut errors = Vec::new();
     let mut lines = output.split(['\n', '\r']).filter(|line| !line.is_empty());
     while let Some(line) = lines.next() {
         if let Some(rest) = line.strip_prefix("dpkg: error processing ") {
             let (what, reason) = (rest.trim_end_matches(':'), lines.next().unwrap_or_default().trim());
-            return Some(Failure::new(dpkg_class(reason), format!("{what}: {reason}")));
+            errors.push((format!("{what}: {reason}"), reason.to_string()));
+        } else if let Some(reason) = line.strip_prefix("dpkg: unrecoverable fatal error, aborting:") {
+            let reason = format!("{} {}", reason.trim(), lines.next().unwrap_or_default().trim());
+            errors.push((format!("dpkg: {}", reason.trim()), reason.trim().to_string()));
+        } else if let Some(reason) = line.strip_prefix("dpkg: error: ") {
+            errors.push((format!("dpkg: {reason}"), reason.to_string()));
         }
-        if let Some(reason) = line.strip_prefix("dpkg: unrecoverable fatal error, aborting:") {
-            let text = format!("dpkg: {reason} {}", lines.next().unwrap_or_default().trim());
-            return Some(Failure::new(dpkg_class(&text), text));
-        }
-        if let Some(reason) = line.strip_prefix("dpkg: error: ") {
-            let class = if reason.contains("lock was locked by ") { Class::Lock } else { dpkg_class(reason) };
-            return Some(Failure::new(class, format!("dpkg: {reason}")));
+        if errors.len() >= MOST_ERRORS {
+            break;
         }
     }
-    None
+    errors
 }
 
+/// dpkg itself gives up after 50.
+const MOST_ERRORS: usize = 1000;
+
+/// The class of the reason that dpkg gives.
 fn dpkg_class(reason: &str) -> Class {
+    const DEPENDENCY: &[&str] = &[
+        "trying to overwrite",
+        "dependency problems",
+        "pre-dependency problem",
+        "cannot satisfy pre-dependencies",
+        "conflicting packages",
+        "would break ",
+        "is not co-installable",
+        "conflicting diversions",
+        "does not match system",
+        "cannot be configured because",
+        "is not ready for configuration",
+    ];
+    const DAMAGED: &[&str] = &[
+        "dpkg-deb --",
+        "dpkg-split --",
+        "corrupted filesystem tarfile",
+        "truncated or corrupt",
+        "is not a Debian",
+        "unexpected end of file or stream",
+        "compressed data is corrupt",
+        "error reading from dpkg-deb pipe",
+        "cannot read from dpkg-deb pipe",
+    ];
+    const CONFIG: &[&str] = &[
+        "unknown option",
+        "configuration error",
+        "unknown force/refuse option",
+        "error opening configuration",
+        "requires superuser privilege",
+        "PATH is not set",
+        "not found in PATH",
+        "unknown system user",
+        "unknown system group",
+    ];
+    const SCRIPT: &[&str] = &[
+        "maintainer script",
+        " script subprocess",
+        " script returned",
+        " script was killed",
+        "conffile prompt",
+        "triggers ",
+        "cannot execute hook",
+        "error executing hook",
+    ];
     if is_space(reason) {
         Class::Space
-    } else if reason.contains("trying to overwrite") || reason.contains("dependency problems") {
+    } else if reason.contains("was locked by ") {
+        Class::Lock
+    } else if has(reason, DEPENDENCY) {
         Class::Dependency
-    } else if reason.contains("script") || reason.contains("conffile prompt") || reason.contains("trigger") {
+    } else if has(reason, DAMAGED) {
+        Class::Fetch
+    } else if has(reason, CONFIG) {
+        Class::Config
+    } else if has(reason, SCRIPT) {
         Class::Script
     } else {
         Class::Other
@@ -130,20 +256,31 @@ fn has(text: &str, words: &[&str]) -> bool {
 
 /// The class of one of apt's messages.
 pub fn class_of(text: &str) -> Class {
-    if is_space(text) {
-        return Class::Space;
-    }
     if let Some(rest) = text.strip_prefix("Failed to fetch ") {
         // Two spaces end the URL, so that a 404 in a file name is not taken for the reason.
         return fetch_class(rest.split_once("  ").map_or(rest, |(_, reason)| reason));
     }
+    if is_space(text) {
+        return Class::Space;
+    }
     if has(text, &["Could not get lock", "is another process using it"]) {
         return Class::Lock;
     }
-    if text.contains("dpkg was interrupted") || text.contains("received signal") {
+    const INTERRUPTED: &[&str] = &[
+        "dpkg was interrupted",
+        "received signal",
+        "received a segmentation fault",
+        "Operation was interrupted before it could finish",
+    ];
+    if has(text, INTERRUPTED) {
         return Class::Interrupted;
     }
-    if text.starts_with("Sub-process /usr/bin/dpkg") || text.starts_with(HOOK_FAILED) {
+    // What stands between quotes behind these is the administrator's.
+    const SCRIPT: &[&str] = &[HOOK_FAILED, "Failure running script ", "Failure running hook "];
+    if SCRIPT.iter().any(|words| text.starts_with(words)) {
+        return Class::Script;
+    }
+    if text.starts_with("Sub-process ") && !is_signature(text) {
         return Class::Script;
     }
     if is_validity(text) {
@@ -153,16 +290,33 @@ pub fn class_of(text: &str) -> Class {
         "Malformed ",
         "list of sources could not be read",
         "is not known on line",
+        "is not known on stanza",
         "Unable to parse ",
         "Conflicting values set for option",
+        "Invalid value set for option",
+        "Unsupported 'Signed-By'",
         "method driver ",
+        "did not start correctly",
+        "explicitly disabled via configuration",
         "Syntax error ",
         "in the preferences file",
+        "specified for pin",
+        "valid pin priorities",
+        "can only be used for 'Package: *' records",
+        "for APT::Default-Release",
         "changed its '",
         "doesn't have the component",
         "apt-cdrom",
         "No sandbox user",
-        "weak security information",
+        "can not drop rights",
+        "Could not switch ",
+        "Command line option ",
+        "Trivial Only specified",
+        "Unknown update error mode",
+        "suitable packaging system type",
+        "Archives directory ",
+        "List directory ",
+        "Directory '",
     ];
     if has(text, CONFIG) {
         return Class::Config;
@@ -173,23 +327,40 @@ pub fn class_of(text: &str) -> Class {
     const DEPENDENCY: &[&str] = &[
         "Unable to locate package",
         "Couldn't find any package",
+        "Couldn't find package",
         "has no installation candidate",
         " was not found",
+        "I wasn't able to locate a file for the ",
         "Unable to correct",
+        "Unable to satisfy dependencies",
+        "two conflicting ",
+        "Solver timed out",
+        "External solver failed",
         "held broken packages",
+        "generated breaks",
         "nmet dependencies",
         "Broken packages",
         "Held packages were changed",
         "but remove is disabled",
         "Essential packages",
+        "the essential package",
+        "Removing essential",
         "Packages were downgraded",
         "pkgProblemResolver",
+        "immediate configuration on",
+        "Could not configure '",
+        "Couldn't configure ",
+        "predepends looping",
+        "conflicts violated",
+        "needs to be reinstalled",
     ];
     if has(text, DEPENDENCY) {
         return Class::Dependency;
     }
     const FETCH: &[&str] = &[
         "Unable to fetch some archives",
+        "Failed to fetch some archives",
+        "Some files failed to download",
         "have a Release file",
         "has a Release file",
         "Some index files failed",
@@ -202,23 +373,39 @@ pub fn class_of(text: &str) -> Class {
 
 /// The class of the reason that apt gives for one file it could not fetch.
 pub fn fetch_class(reason: &str) -> Class {
-    let digits = reason.bytes().take_while(u8::is_ascii_digit).count();
-    if is_space(reason) {
+    const FETCH: &[&str] = &[
+        "Hash Sum mismatch",
+        "Size mismatch",
+        "unexpected size",
+        "Mirror sync in progress",
+        "File not found",
+        "No such file or directory",
+        "Invalid file format",
+        "can't be valid archives",
+    ];
+    // What a server writes behind the number is no reason.
+    if is_status(reason) {
+        Class::Fetch
+    } else if is_space(reason) {
         Class::Space
     } else if is_validity(reason) {
         Class::Clock
     } else if is_signature(reason) {
         Class::Auth
-    } else if reason.contains("apt-cdrom") || reason.contains("method driver") {
+    } else if has(reason, &["apt-cdrom", "method driver", "explicitly disabled via configuration"]) {
         Class::Config
-    } else if (digits == 3 && reason[3..].starts_with(' '))
-        || has(reason, &["Hash Sum mismatch", "unexpected size", "Mirror sync in progress", "File not found"])
-    {
+    } else if has(reason, FETCH) {
         Class::Fetch
     } else {
         // Resolving, connecting, TLS, closed connections: apt has many words for "no answer".
         Class::Network
     }
+}
+
+/// Whether a reason begins with the number of an answer of HTTP.
+fn is_status(reason: &str) -> bool {
+    let digits = reason.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 3 && (reason.len() == 3 || reason[3..].starts_with(' '))
 }
 
 fn is_validity(text: &str) -> bool {
@@ -240,7 +427,13 @@ fn is_signature(text: &str) -> bool {
         "GPG error",
         "gpgv",
         "/sqv ",
+        "uses weak algorithm",
+        "untrusted public key algorithm",
+        "weak security information",
+        "strong enough for security",
+        "download securely",
         "unauthenticated packages",
+        "could not be authenticated",
     ];
     has(text, WORDS)
 }
@@ -310,12 +503,170 @@ mod tests {
             ("end of file on stdin at conffile prompt", Class::Script),
             ("triggers looping, abandoned", Class::Script),
             ("cannot copy extracted data: failed to write (No space left on device)", Class::Space),
+            ("new a package preinst maintainer script subprocess failed with exit status 2", Class::Script),
+            ("installing a would break b, and", Class::Dependency),
+            ("pre-dependency problem - not installing a", Class::Dependency),
+            ("conflicting packages - not installing a", Class::Dependency),
+            ("package architecture (i386) does not match system (amd64)", Class::Dependency),
+            ("dpkg-deb --control subprocess returned error exit status 2", Class::Fetch),
+            (
+                "cannot copy extracted data for './a' to '/a.dpkg-new': unexpected end of file or stream",
+                Class::Fetch,
+            ),
+            ("unable to open '/usr/share/scripts/x.dpkg-new': Operation not permitted", Class::Other),
             ("something else", Class::Other),
         ] {
             let text = format!("dpkg: error processing package a (--unpack):\n {reason}\n");
             let failure =
                 classify(&finished(&text, "E: Sub-process /usr/bin/dpkg returned an error code (1)\n", ""));
             assert_eq!(failure.class, class, "{reason}");
+        }
+    }
+
+    /// In apt's own words of all versions.
+    #[test]
+    fn what_apt_says_has_its_class() {
+        for (text, class) in [
+            (
+                "Unable to satisfy dependencies. Reached two conflicting assignments: 1. a:amd64 is selected",
+                Class::Dependency,
+            ),
+            ("Unable to satisfy dependencies. Reached two conflicting decisions:", Class::Dependency),
+            ("Unmet dependencies. Try 'apt --fix-broken install' with no packages", Class::Dependency),
+            (
+                "Error, pkgProblemResolver::Resolve generated breaks, this may be caused by held packages.",
+                Class::Dependency,
+            ),
+            (
+                "This installation run will require temporarily removing the essential package a:amd64 due to a \
+                 Conflicts/Pre-Depends loop.",
+                Class::Dependency,
+            ),
+            (
+                "Could not perform immediate configuration on 'a'. Please see man 5 apt.conf",
+                Class::Dependency,
+            ),
+            (
+                "Removing essential system-critical packages is not permitted. This might break the system.",
+                Class::Dependency,
+            ),
+            ("Failure running script /usr/sbin/dpkg-preconfigure --apt || true", Class::Script),
+            ("Failure running hook /usr/bin/snap advise-snap", Class::Script),
+            ("Problem executing scripts DPkg::Post-Invoke 'echo Read-only; false'", Class::Script),
+            ("Sub-process /usr/bin/dpkg received signal 9.", Class::Interrupted),
+            ("Sub-process /usr/bin/dpkg received a segmentation fault.", Class::Interrupted),
+            (
+                "The value 'x' is invalid for APT::Default-Release as such a release is not available",
+                Class::Config,
+            ),
+            ("No priority (or zero) specified for pin", Class::Config),
+            ("Trivial Only specified but this is not a trivial operation.", Class::Config),
+            ("The method 'http' is explicitly disabled via configuration.", Class::Config),
+            (
+                "Archives directory /x/partial is missing. - Acquire (2: No such file or directory)",
+                Class::Config,
+            ),
+            (
+                "Command line option --x is not understood in combination with the other options",
+                Class::Config,
+            ),
+            ("Some packages could not be authenticated", Class::Auth),
+            ("The repository 'http://h s InRelease' provides only weak security information.", Class::Auth),
+            (
+                "Failed to fetch http://h/a.deb  Insufficient information available to perform this download securely",
+                Class::Auth,
+            ),
+            ("Failed to fetch http://h/a.deb  404  No space left on device [IP: 127.0.0.1 80]", Class::Fetch),
+            ("Failed to fetch http://h/a.deb  404  NO_PUBKEY", Class::Fetch),
+            ("Failed to fetch http://h/a.deb  503  is not valid yet (invalid for another 1s)", Class::Fetch),
+            (
+                "Failed to fetch file:/srv/a.deb  File not found - /srv/a.deb (2: No such file or directory)",
+                Class::Fetch,
+            ),
+            ("Couldn't make mmap of 9 bytes - MMap-mmap (28: No space left on device)", Class::Space),
+        ] {
+            assert_eq!(class_of(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_only_sums_up_is_not_the_reason() {
+        for (stdout, stderr, class, words) in [
+            (
+                "",
+                "E: Sub-process echo x; false returned an error code (1)\nE: Failure running script echo x; false\n",
+                Class::Script,
+                "Failure running script",
+            ),
+            (
+                "Could not exec dpkg!\n",
+                "E: Sub-process /usr/bin/nope returned an error code (100)\n",
+                Class::Config,
+                "could not start dpkg: Could not exec dpkg!",
+            ),
+            (
+                "",
+                "dpkg: error: unknown option --x\n\nE: Sub-process /usr/bin/dpkg returned an error code (2)\n",
+                Class::Config,
+                "unknown option --x",
+            ),
+            (
+                "",
+                "E: Problem executing scripts DPkg::Post-Invoke 'false'\nE: Sub-process returned an error code\n",
+                Class::Script,
+                "DPkg::Post-Invoke",
+            ),
+        ] {
+            let failure = classify(&finished(stdout, stderr, ""));
+            assert_eq!(failure.class, class, "{stderr}");
+            assert!(failure.message.contains(words), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_taken_neither_for_dpkg_nor_for_apt() {
+        // What dpkg itself says comes over the descriptor too.
+        let error = "dpkg: error processing package a (--configure):\n installed a package post-installation script subprocess returned error exit status 1\n";
+        let nested = "dpkg: error: dpkg frontend lock was locked by another process with pid 1\n";
+        let status = "pmstatus:dpkg-exec:0.0000:Running dpkg\npmerror:a:71.4286:installed a package post-installation script subprocess returned error exit status 1\n";
+        let failure = classify(&finished("", &format!("{nested}{error}"), status));
+        assert_eq!(
+            (failure.class, failure.message.split(':').next()),
+            (Class::Script, Some("package a (--configure)"))
+        );
+        // Even where its words are lost.
+        let failure = classify(&finished(nested, "", "pmerror:a:amd64:71.4:installed a script was killed\n"));
+        assert_eq!(failure.message, "a:amd64: installed a script was killed");
+        // A hook fails behind scripts that print what they like.
+        let liar =
+            "E: The following signatures were invalid: BADSIG\nE: No space left on device\nnot apt's\n";
+        let hook =
+            "E: Problem executing scripts DPkg::Post-Invoke 'x'\nE: Sub-process returned an error code\n";
+        let failure = classify(&finished("", &format!("{liar}{hook}"), "pmstatus:x:0.0:y\n"));
+        assert_eq!(failure.class, Class::Script, "{failure:?}");
+    }
+
+    #[test]
+    fn of_several_errors_of_dpkg_the_cause_is_told() {
+        let error = |package: &str, reason: &str| {
+            format!("dpkg: error processing package {package} (--configure):\n {reason}\n")
+        };
+        let follows = error("b", "dependency problems - leaving unconfigured");
+        let script = error(
+            "a",
+            "installed a package post-installation script subprocess returned error exit status 1",
+        );
+        let full = error("c", "cannot copy extracted data: failed to write (No space left on device)");
+        for (text, class, package) in [
+            (format!("{follows}{script}"), Class::Script, "package a "),
+            (format!("{script}{follows}"), Class::Script, "package a "),
+            (format!("{script}{full}"), Class::Space, "package c "),
+            (follows.clone(), Class::Dependency, "package b "),
+        ] {
+            let failure =
+                classify(&finished(&text, "E: Sub-process /usr/bin/dpkg returned an error code (1)\n", ""));
+            assert_eq!(failure.class, class, "{text}");
+            assert!(failure.message.starts_with(package), "{failure:?}");
         }
     }
 
