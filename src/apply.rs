@@ -14,7 +14,7 @@ use crate::report::{Applied, Detail, Report};
 use crate::session::{Session, permitted};
 use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, load};
 use crate::time::{Time, span};
-use crate::{history, reboot, signals};
+use crate::{history, holder, reboot, signals};
 use check::{broken, changes};
 use log::{info, warn};
 use selection::Selection;
@@ -327,6 +327,8 @@ impl Run<'_> {
             boot_id: reboot::boot_id(),
             started_at: self.started_at,
             phase: phase.to_string(),
+            process_start: holder::started(std::process::id()),
+            pid_namespace: holder::pid_namespace(),
             extra: Default::default(),
         });
         save(&self.state, &self.lock);
@@ -495,19 +497,18 @@ fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, 
             Err(error) => return Err(Box::new(Report::refused("apply", format!("{error:#}")))),
             Ok(None) => {}
         }
-        let holder = lock::holder(&global.state_dir)
-            .map_or("another linux-patch".to_string(), |holder| holder.to_string());
+        let holder = || lock::holder_words(&global.state_dir);
         if !told {
-            info!("waiting for {holder}{}", phase_of(&load(&global.state_dir)));
+            info!("waiting for {}{}", holder(), phase_of(&load(&global.state_dir)));
             told = true;
         }
         if Instant::now() >= until {
             let waited = span(args.wait.as_secs() as i64);
-            return stop(Class::Lock, format!("{holder} holds the lock; waited {waited}"));
+            return stop(Class::Lock, format!("{} holds the lock; waited {waited}", holder()));
         }
         let pause = until.min(Instant::now() + Duration::from_millis(50));
         if let Err(signal) = signals::sleep_until(pause) {
-            return stop(Class::Interrupted, format!("{signal} received while waiting for {holder}"));
+            return stop(Class::Interrupted, format!("{signal} received while waiting for {}", holder()));
         }
     }
 }

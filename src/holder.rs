@@ -1,7 +1,73 @@
-//! Who holds a lock file of the package manager, from /proc/locks or from the file itself.
+//! Who holds a lock file, from /proc/locks or from the file itself, and whether a process that wrote
+//! down who it is still runs.
 
+use crate::reboot;
+use crate::state::InProgress;
+use crate::time::{Time, since_boot};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Whether a process still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It does.
+    Running,
+    /// It does not.
+    Gone,
+    /// It cannot be seen from here: by this user, or in this namespace.
+    NotKnown,
+}
+
+/// Whether the process of an apply still runs. Its number may be another process's by now.
+pub fn life(apply: &InProgress) -> Life {
+    let boot_id = reboot::boot_id();
+    if !boot_id.is_empty() && boot_id != apply.boot_id {
+        return Life::Gone;
+    }
+    let namespace = pid_namespace();
+    if apply.pid_namespace.is_some() && apply.pid_namespace != namespace {
+        return Life::NotKnown;
+    }
+    if let Some(start) = started(apply.pid) {
+        let is_it = match apply.process_start {
+            Some(recorded) => recorded == start,
+            // Written by a version that did not say so. One that runs holds its lock.
+            None => started_before(start, apply.started_at.unix()) && holds_a_lock(apply.pid),
+        };
+        return if is_it { Life::Running } else { Life::Gone };
+    }
+    // Also processes that cannot be seen can be asked for; a zombie is no longer one.
+    let pid = i32::try_from(apply.pid).ok().and_then(Pid::from_raw);
+    let is_nowhere = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
+    let is_zombie = Path::new(&format!("/proc/{}/stat", apply.pid)).exists();
+    // Without /proc it is not known what the number means here.
+    if (is_nowhere || is_zombie) && namespace.is_some() { Life::Gone } else { Life::NotKnown }
+}
+
+/// When a process started, in ticks since the start of the machine; `None` where there is none with
+/// that number, it has ended, or it cannot be seen.
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let has_ended = fields.starts_with(['Z', 'X']);
+    reboot::ticks_at_start(&stat).filter(|_| !has_ended)
+}
+
+/// Whether what started then was there at a time, in seconds since 1970. The wall clock may have been
+/// set right by some seconds since.
+fn started_before(ticks: u64, time: i64) -> bool {
+    let ago = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(reboot::TICK)));
+    Time::now().unix().saturating_sub(ago.as_secs() as i64) <= time.saturating_add(3)
+}
+
+/// The name of the PID namespace in which we are; `None` where /proc does not say.
+pub fn pid_namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
 
 /// Names the process that holds one of `locks`: `process 3473 (apt-get update)`. `None` when
 /// none is held, or the holder cannot be seen (another PID namespace).
@@ -24,6 +90,14 @@ pub fn holds_a_lock(of: u32) -> bool {
     Path::new(&format!("/proc/{of}")).exists() && table.lines().filter_map(pid).any(|pid| pid == of)
 }
 
+/// Whether a process holds the lock on a file, as far as can be seen: it has the file open. Of a
+/// process of another user only that it holds a lock can be seen.
+pub fn has_lock(of: u32, path: &Path) -> bool {
+    let can_be_seen = std::fs::read_dir(format!("/proc/{of}/fd")).is_ok();
+    let file: Vec<_> = identity(path).into_iter().collect();
+    started(of).is_some() && if can_be_seen { has_open(of, &file) } else { holds_a_lock(of) }
+}
+
 /// Whether a process surely holds no lock that the kernel knows of.
 pub fn holds_no_lock(of: u32) -> bool {
     let table = std::fs::read_to_string("/proc/locks");
@@ -31,10 +105,31 @@ pub fn holds_no_lock(of: u32) -> bool {
 }
 
 /// Names the live process whose number stands in one of `files`. A file that a dead process left
-/// behind names nobody.
+/// behind names nobody, also where its number is another process's by now.
 pub fn of_pid_files(files: &[&str]) -> Option<String> {
-    let pids = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok());
-    pids.filter(|pid| *pid != std::process::id()).find(|pid| is_alive(*pid)).map(describe)
+    in_pid_files(files).find(|(file, pid)| has_written(*pid, file)).map(|(_, pid)| describe(pid))
+}
+
+/// One of `files` with the number of a live process that started after it was written, and that
+/// process. Managers take such a process for the holder of their lock.
+pub fn of_reused_number(files: &[&str]) -> Option<(String, String)> {
+    let mut named = in_pid_files(files).filter(|(file, pid)| !has_written(*pid, file));
+    named.next().map(|(file, pid)| (file.to_string(), describe(pid)))
+}
+
+/// The live processes whose numbers stand in these files.
+fn in_pid_files<'a>(files: &'a [&'a str]) -> impl Iterator<Item = (&'a str, u32)> {
+    let named = files.iter().filter_map(|file| {
+        let pid = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+        Some((*file, pid))
+    });
+    named.filter(|(_, pid)| *pid != std::process::id() && is_alive(*pid))
+}
+
+/// Whether a process was there when the file was written.
+fn has_written(pid: u32, file: &str) -> bool {
+    let written = std::fs::metadata(file).map(|meta| meta.mtime());
+    started(pid).zip(written.ok()).is_some_and(|(start, written)| started_before(start, written))
 }
 
 /// Names a process that has one of `files` open; for locks that the kernel does not know of.
@@ -98,15 +193,24 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path.to_str().unwrap().to_string()
         };
-        let parent = std::os::unix::process::parent_id();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let live_pid = child.id();
         let (live, dead, own) = (
-            file("a", format!("{parent}\n")),
+            file("a", format!("{live_pid}\n")),
             file("b", "4194305".into()),
             file("c", std::process::id().to_string()),
         );
         assert_eq!(of_pid_files(&[&dead, &own, "/nonexistent"]), None);
         let holder = of_pid_files(&[&dead, &live]).unwrap();
-        assert!(holder.starts_with(&format!("process {parent} (")), "{holder}");
+        assert_eq!(holder, format!("process {live_pid} (sleep 60)"));
+        assert_eq!(of_reused_number(&[&dead, &live]), None);
+        // Written before there was a process with this number: by one that had it before.
+        let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+        std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
+        assert_eq!(of_pid_files(&[&dead, &live]), None);
+        assert_eq!(of_reused_number(&[&dead, &live]), Some((live, holder)));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The lock that a whole `refresh` or `apply` holds.
 
 use crate::fs::distrust;
+use crate::holder;
 use crate::time::Time;
 use anyhow::{Context, Result};
 use fs2::FileExt;
@@ -90,18 +91,29 @@ impl Drop for Lock {
     }
 }
 
-/// Who the lock's text names; only meaningful while the lock is known to be held.
+/// Who holds the lock, by its text. `None` where that names a process which does not: one that was
+/// killed leaves its name behind.
 pub fn holder(dir: &Path) -> Option<Holder> {
     let mut text = String::new();
     let flags = OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join("lock")).ok()?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
     file.take(256).read_to_string(&mut text).ok()?;
     let mut words = text.split_whitespace();
-    Some(Holder {
+    let named = Holder {
         pid: words.next()?.parse().ok()?,
         command: words.next()?.to_string(),
         since: words.next()?.to_string(),
-    })
+    };
+    holder::has_lock(named.pid, &path).then_some(named)
+}
+
+/// Names who holds the lock, for people.
+pub fn holder_words(dir: &Path) -> String {
+    let path = dir.join("lock");
+    let other = || holder::of(&[path.to_str()?]);
+    let named = holder(dir).map(|named| named.to_string());
+    named.or_else(other).unwrap_or_else(|| "another process".to_string())
 }
 
 #[cfg(test)]

@@ -43,11 +43,11 @@ pub fn start() -> Start {
 }
 
 /// Milliseconds of what proc_pid_stat(5) counts, on every processor that Rust knows.
-const TICK: u64 = 10;
+pub const TICK: u64 = 10;
 
-/// When a process started, counted from the start of the machine. Its name, in parentheses, can hold
-/// anything.
-fn ticks_at_start(stat: &str) -> Option<u64> {
+/// When a process started, in ticks since the start of the machine, from its /proc/PID/stat. Its name,
+/// in parentheses, can hold anything.
+pub fn ticks_at_start(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19)?.parse().ok()
 }

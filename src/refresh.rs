@@ -176,16 +176,15 @@ fn take_lock(
                 }
             }
         }
-        let holder = lock::holder(dir);
-        if let Some(holder) = holder.as_ref().filter(|_| !told) {
-            info!("waiting for {holder}");
+        if !told {
+            info!("waiting for {}", lock::holder_words(dir));
             told = true;
         }
         if Instant::now() >= deadline {
-            let who = holder.as_ref().map_or("another linux-patch".to_string(), ToString::to_string);
+            let who = lock::holder_words(dir);
             let timeout = span(freshness.timeout.as_secs() as i64);
             let text = format!("{who} holds the lock for longer than {timeout}");
-            let is_apply = holder.is_some_and(|holder| holder.command == "apply");
+            let is_apply = lock::holder(dir).is_some_and(|holder| holder.command == "apply");
             let code = if is_apply { verdict(global, freshness) } else { ExitCode::Failed };
             let mut report = report(global, freshness, code, text.clone(), false);
             if !is_apply {

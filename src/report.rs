@@ -10,6 +10,7 @@ use crate::display::error_mark;
 use crate::exit_code::ExitCode;
 use crate::fs::replace;
 use crate::history::Entry;
+use crate::holder::Life;
 use crate::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
 use crate::output::write_patiently;
 use crate::state::{Loaded, State, Verdict};
@@ -288,12 +289,25 @@ impl Report {
         Some(words)
     }
 
+    /// Whether an apply was cut off; `None` where it has begun, and may still run.
+    fn is_interrupted(&self) -> Option<bool> {
+        let Some(unfinished) = &self.unfinished else { return Some(false) };
+        (unfinished.life != Life::NotKnown).then(|| unfinished.is_cut_off())
+    }
+
     /// The state of the last apply that matters to an operator, in one line.
     fn unfinished_words(&self) -> Option<String> {
         let unfinished = self.unfinished.as_ref()?;
         let Unfinished { since, phase, repair, .. } = unfinished;
-        if unfinished.is_running {
-            return Some(format!("an apply is running since {since} (phase {phase})"));
+        match unfinished.life {
+            Life::Running => return Some(format!("an apply is running since {since} (phase {phase})")),
+            Life::NotKnown => {
+                return Some(format!(
+                    "an apply of {since} has not ended (phase {phase}); not known whether it still runs: its \
+                     process cannot be seen from here"
+                ));
+            }
+            Life::Gone => {}
         }
         let by_hand = repair.as_ref().map(|line| format!(" (by hand: {line})")).unwrap_or_default();
         Some(format!(

@@ -296,6 +296,7 @@ impl Session {
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
             };
+            self.no_number_is_reused()?;
             self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
         }
     }

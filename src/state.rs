@@ -220,6 +220,13 @@ pub struct InProgress {
     pub started_at: Time,
     /// `repair`, `refresh`, `download` or `install`.
     pub phase: String,
+    /// When its process started, in ticks since the start of the machine: its number may be another
+    /// process's later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_start: Option<u64>,
+    /// The PID namespace in which it has that number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace: Option<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

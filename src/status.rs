@@ -8,6 +8,7 @@ use crate::apply::selection::{matches, patterns};
 use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
+use crate::holder::Life;
 use crate::outcome::short_line;
 use crate::report::{Detail, Report};
 use crate::state::{Loaded, State, Verdict, judge, load};
@@ -136,14 +137,21 @@ fn driven(state: &State) -> Option<&'static backend::Backend> {
 /// An apply that has begun and not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Whether it still runs; otherwise it was cut off.
-    pub is_running: bool,
+    /// Whether it still runs; where it does not, it was cut off.
+    pub life: Life,
     /// When it began.
     pub since: Time,
     /// How far it had come.
     pub phase: String,
     /// What repairs it by hand, or is to be done first.
     pub repair: Option<String>,
+}
+
+impl Unfinished {
+    /// Whether it was surely cut off.
+    pub fn is_cut_off(&self) -> bool {
+        self.life == Life::Gone
+    }
 }
 
 /// What a person would do about an install that was cut off, where it is more than an apply.
@@ -159,12 +167,12 @@ fn by_hand(backend: &backend::Backend) -> Option<String> {
 /// The apply that has begun and not ended, if there is one.
 pub fn unfinished(state: &State) -> Option<Unfinished> {
     let apply = state.apply.in_progress.as_ref()?;
-    let same_boot = apply.boot_id == reboot::boot_id();
+    let life = holder::life(apply);
     Some(Unfinished {
-        // A running apply holds its lock; its number may long be another process's.
-        is_running: same_boot && holder::holds_a_lock(apply.pid),
+        life,
         since: apply.started_at,
         phase: short_line(&apply.phase),
-        repair: driven(state).and_then(by_hand),
+        // Not into an install that may be under way.
+        repair: driven(state).filter(|_| life == Life::Gone).and_then(by_hand),
     })
 }

@@ -370,7 +370,8 @@ fn full_state() -> state::Loaded {
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s"}],
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held"}]},
             "apply": {
-                "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install"},
+                "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
+                                "process_start": 1, "pid_namespace": "n"},
                 "last": {"started_at": time, "finished_at": time, "outcome": "success",
                          "packages": [{"name": "p", "from": "1", "to": "2"}], "error": error}},
         }))

@@ -33,8 +33,7 @@ pub(super) fn render(report: &Report) -> String {
             put("alerts", json!(report.alerts));
             put("last_attempt", json!(state.and_then(|state| state.last_attempt.as_ref())));
             put("apply", json!(state.map(|state| &state.apply)));
-            let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
-            put("apply_interrupted", json!(interrupted));
+            put("apply_interrupted", json!(report.is_interrupted()));
             put("counters", json!(state.map(|state| &state.counters)));
             if let Some(history) = history {
                 put("history", json!(history));

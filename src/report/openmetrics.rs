@@ -46,11 +46,10 @@ pub(super) fn render(report: &Report) -> String {
         pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),
     );
     page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.reboot_required));
-    let interrupted = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
-    page.gauge(
+    page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",
-        i64::from(interrupted),
+        report.is_interrupted().map(i64::from),
     );
     let last = state.and_then(|state| state.apply.last.as_ref());
     page.optional(

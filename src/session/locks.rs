@@ -46,6 +46,8 @@ impl Session {
     /// # Errors
     /// When it was, saying what is to be done. It is not ours to remove.
     pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
+        self.no_number_is_reused()?;
+        let name = self.backend.name;
         let lock = self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
         // Only root sees what the processes of others have open.
         let Some(lock) = lock.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
@@ -56,11 +58,25 @@ impl Session {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        let name = self.backend.name;
         let file = lock.display();
         let text = format!(
             "{file} was left behind by a {name} that was killed, no process has it open: if no {name} runs, \
              remove it (rm {file}) and run apply again"
+        );
+        Err(Failure::new(Class::Lock, text))
+    }
+
+    /// That no file with the number of its holder was left by a process that is gone, whose number is
+    /// another's now: it would be waited for in vain too.
+    ///
+    /// # Errors
+    /// When one was, saying what is to be done.
+    pub(super) fn no_number_is_reused(&self) -> Result<(), Failure> {
+        let Some((file, process)) = holder::of_reused_number(self.backend.pid_files) else { return Ok(()) };
+        let name = self.backend.name;
+        let text = format!(
+            "{file} was left behind by a {name} that is gone, and {name} takes {process}, which has its number \
+             now, for that: if no {name} runs, remove it (rm {file}) and run this again"
         );
         Err(Failure::new(Class::Lock, text))
     }

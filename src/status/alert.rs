@@ -1,8 +1,10 @@
 //! What else than the freshness of the index is to change the exit code of a status.
 
 use crate::exit_code::ExitCode;
+use crate::holder::Life;
 use crate::outcome::counted;
 use crate::report::Report;
+use crate::status::Unfinished;
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +91,18 @@ impl Alert {
             }
             Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
             Condition::Apply => {
-                let cut_off = report.unfinished.as_ref().is_some_and(|apply| !apply.is_running);
+                let unfinished = report.unfinished.as_ref();
+                let cut_off = unfinished.is_some_and(Unfinished::is_cut_off);
+                let not_known = unfinished.is_some_and(|apply| apply.life == Life::NotKnown);
                 let error = state.apply.last.as_ref().and_then(|last| last.error.as_ref());
                 let words = match error {
                     _ if cut_off => Some("an apply was interrupted".to_string()),
                     Some(error) => {
                         Some(format!("the last apply failed ({}: {})", error.class.word(), error.message))
+                    }
+                    None if not_known => {
+                        let words = "not known whether an apply still runs".to_string();
+                        return Some((ExitCode::Unknown, words));
                     }
                     None => None,
                 };

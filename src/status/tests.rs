@@ -134,26 +134,57 @@ fn a_restart_was_found_required_in_this_boot_or_nobody_knows_in_which() {
     assert!(!found(true, Some("another")) && !found(false, None) && !found(false, Some(&this)));
 }
 
-#[test]
-fn an_apply_runs_while_it_holds_a_lock_in_this_boot() {
-    let dir = tempfile::tempdir().unwrap();
-    let _lock = Lock::try_acquire(dir.path(), "apply").unwrap().unwrap();
+/// What a status says of an apply that a process with this number began in this boot, changed so.
+fn seen(pid: u32, change: impl FnOnce(&mut InProgress)) -> Unfinished {
+    let mut apply = InProgress {
+        pid,
+        boot_id: reboot::boot_id(),
+        started_at: Time::now(),
+        phase: "install\x1b[m".into(),
+        process_start: holder::started(pid),
+        pid_namespace: holder::pid_namespace(),
+        extra: Default::default(),
+    };
+    change(&mut apply);
     let mut state = State { manager: Some("apt".into()), ..State::default() };
     assert_eq!(unfinished(&state), None);
-    let mut found = |pid, boot_id: &str| {
-        let started_at = Time::from_unix(1_800_000_000).unwrap();
-        let (boot_id, phase) = (boot_id.to_string(), "install\x1b[m".to_string());
-        state.apply.in_progress =
-            Some(InProgress { pid, boot_id, started_at, phase, extra: Default::default() });
-        unfinished(&state).unwrap()
+    state.apply.in_progress = Some(apply);
+    unfinished(&state).unwrap()
+}
+
+#[test]
+fn an_apply_is_known_by_its_number_its_start_and_the_boot() {
+    let own = std::process::id();
+    let ours = seen(own, |_| {});
+    assert_eq!((ours.life, ours.repair.as_deref()), (Life::Running, None));
+    assert_eq!(ours.phase, "install [m");
+    let other_boot = seen(own, |apply| apply.boot_id = "another".into());
+    assert_eq!((other_boot.life, other_boot.repair.as_deref()), (Life::Gone, Some(REPAIR)));
+    assert_eq!(seen(own, |apply| apply.process_start = Some(1)).life, Life::Gone, "its number is another's");
+    for pid in [u32::MAX, i32::MAX as u32, 0] {
+        assert_eq!(seen(pid, |_| {}).life, Life::Gone);
+    }
+    let other_namespace = seen(own, |apply| apply.pid_namespace = Some("pid:[1]".into()));
+    assert_eq!((other_namespace.life, other_namespace.repair), (Life::NotKnown, None));
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    while holder::started(child.id()).is_some() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(seen(child.id(), |_| {}).life, Life::Gone, "a zombie does not run");
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_apply_of_an_older_version_is_known_by_the_lock_that_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let _lock = Lock::try_acquire(dir.path(), "apply").unwrap().unwrap();
+    let own = std::process::id();
+    assert_eq!(seen(own, |apply| apply.process_start = None).life, Life::Running);
+    let before_us = |apply: &mut InProgress| {
+        apply.process_start = None;
+        apply.started_at = Time::from_unix(1_500_000_000).unwrap();
     };
-    let this = reboot::boot_id();
-    let ours = found(std::process::id(), &this);
-    assert!(ours.is_running);
-    assert_eq!((ours.since.unix(), ours.phase.as_str()), (1_800_000_000, "install [m"));
-    assert_eq!(ours.repair.as_deref(), Some(REPAIR));
-    assert!(!found(std::process::id(), "another").is_running);
-    assert!(!found(u32::MAX, &this).is_running);
+    assert_eq!(seen(own, before_us).life, Life::Gone, "it began before the process with its number");
 }
 
 #[test]

@@ -214,3 +214,25 @@ fn a_lock_file_is_never_replaced_and_a_link_in_its_place_is_refused() {
     assert_eq!(world.run("refresh").code, 3);
     assert_eq!(world.read("victim"), "mine");
 }
+
+#[test]
+fn the_name_of_a_dead_holder_in_the_lock_file_is_not_believed() {
+    let world = World::new();
+    world.write_state(&fresh_state(100));
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let (name, own) = (dead.id(), std::process::id());
+    for pid in [name, 1, u32::MAX] {
+        let lock = hold_lock(&world, "apply");
+        // As a run that was killed leaves it; somebody else has locked the file since.
+        world.write("state/lock", &format!("{pid} apply {}\n", crate::machine::ago(30)));
+        let doc = world.json("refresh --timeout 1s");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
+        let reason = doc["reason"].as_str().unwrap();
+        assert!(reason.contains(&format!("process {own} (")), "{doc}");
+        let doc = world.json("apply --wait 0s");
+        assert!(doc["reason"].as_str().unwrap().contains(&format!("process {own} (")), "{doc}");
+        drop(lock);
+    }
+    assert_eq!(world.run("refresh --timeout 1s").code, 0);
+}

@@ -6,6 +6,7 @@ mod bench;
 mod deb;
 mod dnf;
 mod dnf5;
+mod evidence;
 mod holder;
 mod locks;
 mod manager;
