@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_NEEDS = gcc libc6-dev
 TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
   dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring \
-  strace faketime openssh-client openssh-server systemd
+  strace faketime zsh fish openssh-client openssh-server systemd
 # The root of a newer Debian, for the managers that this one has not, or only in older versions.
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
@@ -21,7 +21,7 @@ VM_ROOT = $(or $(CARGO_TARGET_DIR),target)/vm-root
 INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   systemd-container dbus libpam-systemd \
   $(PACKAGE_NEEDS) lintian \
-  cron \
+  cron busybox-static \
   jq man-db bsdutils \
   prometheus prometheus-node-exporter \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
@@ -139,7 +139,7 @@ bench: newer-root
 
 # Shell completions, from the same definition as the parser.
 completions:
-	UPDATE_COMPLETIONS=1 $(CARGO) test --locked --test completions
+	UPDATE_COMPLETIONS=1 $(CARGO) test --locked --test completions the_completions
 
 PREFIX ?= /usr/local
 install: build

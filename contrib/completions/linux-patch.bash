@@ -57,7 +57,7 @@ _linux__patch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        linux__subcmd__patch__subcmd__apply)
+        linux__patch__subcmd__apply)
             opts="-v -q -h --security --exclude --full --download-only --dry-run --wait --strict --reboot --reboot-delay --max-age --timeout --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -107,7 +107,7 @@ _linux__patch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        linux__subcmd__patch__subcmd__refresh)
+        linux__patch__subcmd__refresh)
             opts="-v -q -h --if-stale --max-age --timeout --splay --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -145,7 +145,7 @@ _linux__patch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        linux__subcmd__patch__subcmd__status)
+        linux__patch__subcmd__status)
             opts="-w -c -v -q -h --refresh --max-age --timeout --history --warning --critical --alert --exclude --output --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -119,11 +119,12 @@ impl Session {
     }
 }
 
-/// How many of the updates are security updates; `None` where that is told of none of them.
+/// How many of the updates are security updates; `None` where that is told of none of them. Of no update
+/// at all it is known.
 fn security_count(backend: &Backend, listing: &Listing) -> Option<usize> {
-    let told = listing.updates.is_empty() || listing.updates.iter().any(|update| update.security.is_some());
+    let told = backend.knows_security && listing.updates.iter().any(|update| update.security.is_some());
     let secure = || listing.updates.iter().filter(|update| update.security == Some(true)).count();
-    (backend.knows_security && told).then(secure)
+    (told || listing.updates.is_empty()).then(secure)
 }
 
 /// Whether a list holds what was pending at the last count.

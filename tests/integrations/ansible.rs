@@ -161,6 +161,39 @@ fn the_role_installs_and_sets_the_timers_once() {
     });
 }
 
+/// What tells Ansible that it is Alpine; cron reads no directory of tables there.
+#[test]
+#[ignore = "make integrations"]
+fn on_alpine_the_role_sets_the_table_of_root() {
+    in_own_network("ansible::on_alpine_the_role_sets_the_table_of_root", || {
+        let fleet = Fleet::new(2, 0, |host| {
+            host.sandbox().sh("rm -rf /etc/cron.d /var/spool/cron/crontabs/*");
+            if host.number == 2 {
+                // Made by a package that knows no better.
+                host.sandbox().sh("mkdir /etc/cron.d");
+            }
+            host.sandbox().write("/etc/alpine-release", "3.20.0\n");
+            host.sandbox().write("/etc/os-release", "ID=alpine\nNAME=\"Alpine Linux\"\nVERSION_ID=3.20.0\n");
+        });
+        let first = fleet.play("install.yml", &[]);
+        assert_eq!(first.code, 0);
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/cron/linux-patch.crontab");
+        let shipped = std::fs::read_to_string(shipped).unwrap();
+        let job = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with('0')).unwrap_or_default();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        for host in &fleet.hosts {
+            let table = host.sandbox().sh("crontab -u root -l");
+            assert_eq!(job(&table), job(&shipped), "{table}");
+            assert!(!host.sandbox().exists("/etc/cron.d/linux-patch"));
+        }
+        let again = fleet.play("install.yml", &[]);
+        assert_eq!(again.code, 0);
+        fleet.hosts.iter().for_each(|host| assert_eq!(again.count(host, "changed"), 0));
+    });
+}
+
 fn hello(version: &str) -> Deb {
     deb("tb-hello", version)
 }

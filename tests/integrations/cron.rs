@@ -92,3 +92,23 @@ fn next_mail(sandbox: &Sandbox, run: usize) -> String {
     println!("{mail}");
     body.to_string()
 }
+
+/// As on Alpine, whose crond reads only tables of users.
+#[test]
+#[ignore = "make integrations"]
+fn the_crond_of_busybox_runs_the_table_of_root() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/cron/linux-patch.crontab");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (sandbox, _repo) = bench::one(&[deb("tb-hello", "1.0")], &[deb("tb-hello", "2.0")]);
+    assert!(sandbox.exists("/usr/bin/busybox"), "/usr/bin/busybox is needed (package busybox-static)");
+    assert!(text.contains("\n0 * * * *  ") && text.contains(" --splay 59min\n"), "{text}");
+    let often = text.replace("\n0 * * * *", "\n* * * * *").replace("59min", "1s");
+    sandbox.sh("rm -rf /var/spool/cron; mkdir -p /var/spool/cron/crontabs");
+    sandbox.write("/srv/linux-patch.crontab", often);
+    sandbox.sh("set +e; cd /srv; { busybox crontab -l; cat linux-patch.crontab; } | busybox crontab -");
+    let table = sandbox.read("/var/spool/cron/crontabs/root").unwrap_or_default();
+    assert!(table.contains("\n* * * * *  "), "{table:?}");
+    sandbox.sh("env -i busybox crond -f -l 0 -L /srv/cron >/dev/null 2>&1 &");
+    wait_for_runs(&sandbox, 1);
+    assert_eq!(sandbox.state()["last_attempt"]["outcome"], "fresh");
+}

@@ -104,3 +104,23 @@ pub fn commands(block: &[String]) -> Vec<String> {
 fn is_loop(command: &str) -> bool {
     ["for ", "while "].iter().any(|word| command.starts_with(word))
 }
+
+/// The next refresh comes within an hour and may take two minutes.
+#[test]
+fn the_templates_pass_over_one_refresh_that_failed() {
+    for (name, template) in [
+        ("nagios/linux-patch.cfg", "name                 linux-patch\n"),
+        ("icinga2/linux-patch.conf", "template Service \"linux-patch\""),
+    ] {
+        let path = format!("{}/contrib/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let template = text.split(template).nth(1).unwrap().split('}').next().unwrap();
+        let number = |key: &str| {
+            let line = template.lines().find(|line| line.trim_start().starts_with(key)).unwrap();
+            let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+            digits.parse::<u32>().unwrap()
+        };
+        let minutes = number("retry_interval") * (number("max_check_attempts") - 1);
+        assert!((63..=90).contains(&minutes), "{name}: {minutes} minutes");
+    }
+}

@@ -1,0 +1,90 @@
+//! The completions in contrib/ are those of the program (`UPDATE_COMPLETIONS=1` writes them anew), and
+//! real shells complete by them.
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn the_completions_are_those_of_the_command_line() {
+    let dir = Path::new(ROOT).join("contrib/completions");
+    let update = std::env::var_os("UPDATE_COMPLETIONS").is_some_and(|value| value == "1");
+    for (shell, name) in
+        [(Shell::Bash, "linux-patch.bash"), (Shell::Zsh, "_linux-patch"), (Shell::Fish, "linux-patch.fish")]
+    {
+        let mut made = Vec::new();
+        generate(shell, &mut linux_patch::cli::Cli::command(), "linux-patch", &mut made);
+        let mut made = String::from_utf8(made).unwrap();
+        if shell == Shell::Bash {
+            // clap_complete 4.6 sets one name where a subcommand begins and looks for this other one, where
+            // the program's own name has a hyphen: nothing would be completed after a subcommand.
+            made = made.replace("linux__subcmd__patch__subcmd__", "linux__patch__subcmd__");
+        }
+        if shell == Shell::Fish {
+            // argparse fails where the value of an option is still to come: there is no command yet either.
+            made = made.replacen("or return\n", "or return 0\n", 1);
+        }
+        let path = dir.join(name);
+        if update {
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(&path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == made, "contrib/completions/{name} is out of date: run make completions");
+    }
+}
+
+/// What a shell offers for a line with the cursor at its end.
+fn offers(shell: &str, line: &str) -> Vec<String> {
+    let dir = Path::new(ROOT).join("contrib/completions");
+    let mut command = Command::new(shell);
+    command.current_dir(&dir).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent");
+    match shell {
+        "bash" => command.args(["--norc", "-c", BASH, "bash", line]),
+        "zsh" => {
+            let script = Path::new(ROOT).join("tests/completions/offers.zsh");
+            command.arg("-f").arg(script).arg(&dir).arg(line)
+        }
+        _ => command.args(["--no-config", "-c", "source linux-patch.fish; complete -C $argv[1]", line]),
+    };
+    let output = command.output().unwrap_or_else(|error| panic!("these tests need {shell}: {error}"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // fish puts a description behind a tab.
+    text.lines().map(|line| line.split('\t').next().unwrap().to_string()).collect()
+}
+
+/// What bash does when Tab is pressed.
+const BASH: &str = r#"
+. ./linux-patch.bash
+COMP_LINE=$1
+COMP_POINT=${#1}
+read -ra COMP_WORDS <<<"$1"
+[[ $1 != *' ' ]] || COMP_WORDS+=('')
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+[[ $(complete -p linux-patch) =~ -F\ ([^ ]+) ]]
+"${BASH_REMATCH[1]}" linux-patch "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+#[test]
+fn bash_zsh_and_fish_complete_commands_options_and_values() {
+    for shell in ["bash", "zsh", "fish"] {
+        for (line, offered, not_offered) in [
+            ("linux-patch ", "apply", "--if-stale"),
+            ("linux-patch re", "refresh", "status"),
+            ("linux-patch refresh --", "--if-stale", "--reboot"),
+            ("linux-patch apply --", "--reboot-delay", "--if-stale"),
+            ("linux-patch status --al", "--alert", "--max-age"),
+            ("linux-patch -q apply --dow", "--download-only", "--dry-run"),
+            ("linux-patch --manager ", "zypper", "refresh"),
+            ("linux-patch status --format ", "nagios", "apply"),
+        ] {
+            let offers = offers(shell, line);
+            assert!(offers.iter().any(|offer| offer == offered), "{shell}, {line:?}: {offers:?}");
+            assert!(!offers.iter().any(|offer| offer == not_offered), "{shell}, {line:?}: {offers:?}");
+        }
+    }
+}
