@@ -425,6 +425,7 @@ impl Run<'_> {
             retried: self.applied.retried,
             packages: self.applied.packages.clone(),
             error,
+            log: self.session.log_path(),
             extra: Default::default(),
         });
     }

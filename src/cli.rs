@@ -145,7 +145,7 @@ impl Verb {
 pub struct Freshness {
     /// Age up to which the index counts as fresh
     #[arg(long, env = "LINUX_PATCH_MAX_AGE", hide_env = true, value_name = "DUR")]
-    #[arg(value_parser = duration, default_value = "24h")]
+    #[arg(value_parser = duration, default_value = "4h")]
     pub max_age: Duration,
     /// Time budget of a refresh, lock waits included
     #[arg(long, env = "LINUX_PATCH_TIMEOUT", hide_env = true, value_name = "DUR")]

@@ -79,11 +79,12 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         None => format!("{} refreshed", counted(refreshed.sources.len(), "source")),
         Some(failure) => failure.message.clone(),
     };
+    let error = refreshed.error.or_else(|| not_counted(&state));
     let entry = history::Entry {
         time: Time::now(),
         command: "refresh".into(),
         exit_code: code.code(),
-        class: refreshed.error.as_ref().map(|failure| failure.class),
+        class: error.as_ref().map(|failure| failure.class),
         message: reason.clone(),
         duration_ms: started.elapsed().as_millis() as u64,
         packages: 0,
@@ -92,15 +93,19 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     drop(lock);
     let mut report =
         Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), args.freshness.max_age);
-    report.detail = Detail::Refresh { joined: false, error: refreshed.error };
+    report.detail = Detail::Refresh { joined: false, error };
     report
+}
+
+/// Why what is pending is not known.
+fn not_counted(state: &State) -> Option<Failure> {
+    state.pending.as_ref().and_then(|pending| pending.error.clone())
 }
 
 /// The exit code of a refresh that ended so and left this state behind.
 fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
-    let is_counted = state.pending.as_ref().is_none_or(|pending| pending.error.is_none());
     match outcome {
-        RefreshOutcome::Fresh if is_counted => ExitCode::Fresh,
+        RefreshOutcome::Fresh if not_counted(state).is_none() => ExitCode::Fresh,
         RefreshOutcome::Fresh | RefreshOutcome::Partial => ExitCode::Stale,
         RefreshOutcome::Failed => ExitCode::Failed,
     }
@@ -214,7 +219,9 @@ fn verdict(global: &Global, freshness: Freshness) -> ExitCode {
 fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String, joined: bool) -> Report {
     let loaded = load(&global.state_dir);
     let error = match &loaded {
-        Loaded::Good(state) if code != ExitCode::Fresh => state.last_update_error.clone(),
+        Loaded::Good(state) if code != ExitCode::Fresh => {
+            state.last_update_error.clone().or_else(|| not_counted(state))
+        }
         _ => None,
     };
     let mut report = Report::new("refresh", code, one_line(&reason), loaded, freshness.max_age);

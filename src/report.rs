@@ -59,6 +59,8 @@ pub struct Report {
     pub reboot_required: bool,
     /// An apply that has begun and not ended.
     pub unfinished: Option<Unfinished>,
+    /// What is wrong with the last apply.
+    pub apply_trouble: Option<String>,
     /// What only one command has to say.
     pub detail: Detail,
 }
@@ -128,6 +130,7 @@ impl Report {
             _ => None,
         };
         let seen = state.as_deref();
+        let unfinished = seen.and_then(status::unfinished);
         Report {
             command,
             exit: verdict.code,
@@ -141,7 +144,8 @@ impl Report {
             lists_packages: false,
             pending_outdated: seen.is_some_and(status::pending_is_outdated),
             reboot_required: seen.is_some_and(status::restart_required),
-            unfinished: seen.and_then(status::unfinished),
+            apply_trouble: seen.and_then(|state| status::apply_trouble(state, unfinished.as_ref())),
+            unfinished,
             state,
             detail: Detail::default(),
         }
@@ -176,6 +180,7 @@ impl Report {
             pending_outdated: false,
             reboot_required: false,
             unfinished: None,
+            apply_trouble: None,
             detail: Detail::Refused,
         }
     }
@@ -194,6 +199,32 @@ impl Report {
     pub fn raise(&mut self, level: ExitCode, words: String) {
         self.exit = graver(self.exit, level);
         self.alerts.push(one_line(&words));
+    }
+
+    /// Says what is wrong with the last apply, before all else unless the index is worse: a machine that
+    /// knows what it lacks and cannot get it is not healthy.
+    pub fn tell_apply_trouble(&mut self) {
+        let Some(words) = &self.apply_trouble else { return };
+        let last = self.state.as_ref().and_then(|state| state.apply.last.as_ref());
+        let log = last.filter(|last| last.error.is_some()).and_then(|last| last.log.as_ref());
+        let log = log.map(|log| format!(", its output: {log}")).unwrap_or_default();
+        let reason = match self.exit {
+            ExitCode::Fresh => format!("{words}{log}; the index is fresh, {}", self.reason),
+            ExitCode::Stale => format!("{words}{log}; {}", self.reason),
+            _ => format!("{}; {words}{log}", self.reason),
+        };
+        self.reason = cut(one_line(&reason), MOST_WORDS);
+        self.exit = graver(self.exit, ExitCode::Stale);
+    }
+
+    /// Whether the index is fresh and the reason is the last apply.
+    fn reason_is_apply(&self) -> bool {
+        self.verdict.code == ExitCode::Fresh && self.apply_trouble.is_some()
+    }
+
+    /// The alerts that the reason does not name already.
+    fn more_alerts(&self) -> impl Iterator<Item = &String> {
+        self.alerts.iter().filter(|alert| self.apply_trouble.as_ref() != Some(alert))
     }
 
     /// Sets the error of a refresh or an apply.

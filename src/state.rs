@@ -250,6 +250,9 @@ pub struct LastApply {
     /// Why it did not succeed.
     #[serde(default)]
     pub error: Option<Failure>,
+    /// Where the manager's output of it is kept.
+    #[serde(default)]
+    pub log: Option<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

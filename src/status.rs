@@ -9,9 +9,9 @@ use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
 use crate::holder::Life;
-use crate::outcome::short_line;
+use crate::outcome::{Failure, short_line};
 use crate::report::{Detail, Report};
-use crate::state::{Loaded, State, Verdict, judge, load};
+use crate::state::{LastApply, Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
 use crate::{backend, history, holder, reboot, refresh, time};
 use glob::Pattern;
@@ -49,6 +49,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     if report.critical_age.is_some_and(|most| report.verdict.age.is_some_and(|age| age > most)) {
         report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
     }
+    report.tell_apply_trouble();
     report.lists_packages = global.verbose;
     report.asked = args.alert.clone();
     for alert in &args.alert {
@@ -175,4 +176,29 @@ pub fn unfinished(state: &State) -> Option<Unfinished> {
         // Not into an install that may be under way.
         repair: driven(state).filter(|_| life == Life::Gone).and_then(by_hand),
     })
+}
+
+/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended
+/// that since.
+pub fn apply_trouble(state: &State, unfinished: Option<&Unfinished>) -> Option<String> {
+    if unfinished.is_some_and(Unfinished::is_cut_off) {
+        return Some("an apply was interrupted".to_string());
+    }
+    let failure = apply_failure(state)?;
+    Some(format!("the last apply failed ({}: {})", failure.class.word(), failure.message))
+}
+
+/// Why the last apply failed, unless that was mended since.
+pub fn apply_failure(state: &State) -> Option<&Failure> {
+    let last = state.apply.last.as_ref()?;
+    last.error.as_ref().filter(|_| !is_mended(state, last))
+}
+
+/// Whether packages were changed by others since an apply, and a count after that found nothing pending.
+fn is_mended(state: &State, last: &LastApply) -> bool {
+    let (Some(backend), Some(pending)) = (driven(state), &state.pending) else { return false };
+    let changed = newest_change(backend.package_databases);
+    pending.count == Some(0)
+        && pending.as_of > last.finished_at
+        && changed.is_some_and(|changed| changed > last.finished_at.unix())
 }

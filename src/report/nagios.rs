@@ -15,7 +15,7 @@ pub(super) fn render(report: &Report) -> String {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
     let mut words = vec![report.reason.clone()];
     // What makes the service red comes first.
-    words.splice(0..0, report.alerts.iter().cloned());
+    words.splice(0..0, report.more_alerts().cloned());
     words.extend(report.pending_words());
     words.extend(report.unfinished_words());
     if report.reboot_required && !report.alerts.iter().any(|alert| alert == "reboot required") {

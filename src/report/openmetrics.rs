@@ -3,6 +3,7 @@
 use super::Report;
 use crate::exit_code::ExitCode;
 use crate::outcome::one_line;
+use crate::status;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -60,7 +61,7 @@ pub(super) fn render(report: &Report) -> String {
     page.optional(
         "last_apply_success",
         "Whether the last apply installed everything selected.",
-        last.map(|last| i64::from(last.error.is_none())),
+        state.filter(|_| last.is_some()).map(|state| i64::from(status::apply_failure(state).is_none())),
     );
     if let Some(state) = state {
         page.family("source_up", "Whether the last attempt refreshed the source.");

@@ -14,7 +14,7 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
     if let Some(words) = report.pending_words().filter(|_| !is_apply) {
         first += &format!("; {words}");
     }
-    for alert in &report.alerts {
+    for alert in report.more_alerts() {
         first += &format!("; alert: {alert}");
     }
     let mut lines = vec![first];
@@ -41,6 +41,7 @@ fn headline(report: &Report) -> &'static str {
         (Detail::Apply(applied), ExitCode::Fresh) if applied.dry_run => "dry run",
         (Detail::Apply(_), ExitCode::Fresh) => "done",
         (Detail::Apply(_), ExitCode::Stale) => "done in part",
+        (Detail::Status { .. }, _) if report.reason_is_apply() => "degraded",
         // Alerts change the exit code, not the verdict on the index.
         (Detail::Status { .. }, _) => report.verdict.code.word(),
         _ => report.exit.word(),

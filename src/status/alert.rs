@@ -4,7 +4,6 @@ use crate::exit_code::ExitCode;
 use crate::holder::Life;
 use crate::outcome::counted;
 use crate::report::Report;
-use crate::status::Unfinished;
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,24 +89,13 @@ impl Alert {
                 number(held_back.map(Vec::len), "update", "held back")
             }
             Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
-            Condition::Apply => {
-                let unfinished = report.unfinished.as_ref();
-                let cut_off = unfinished.is_some_and(Unfinished::is_cut_off);
-                let not_known = unfinished.is_some_and(|apply| apply.life == Life::NotKnown);
-                let error = state.apply.last.as_ref().and_then(|last| last.error.as_ref());
-                let words = match error {
-                    _ if cut_off => Some("an apply was interrupted".to_string()),
-                    Some(error) => {
-                        Some(format!("the last apply failed ({}: {})", error.class.word(), error.message))
-                    }
-                    None if not_known => {
-                        let words = "not known whether an apply still runs".to_string();
-                        return Some((ExitCode::Unknown, words));
-                    }
-                    None => None,
-                };
-                words.map(|words| (self.level, words))
-            }
+            Condition::Apply => match &report.apply_trouble {
+                Some(words) => Some((self.level, words.clone())),
+                None if report.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
+                    Some((ExitCode::Unknown, "not known whether an apply still runs".to_string()))
+                }
+                None => None,
+            },
         }
     }
 }

@@ -18,7 +18,7 @@ fn status_of(state: &Value, args: &str) -> Ran {
 
 #[test]
 fn the_first_reason_in_the_contracts_order_decides() {
-    let max_age = 86400;
+    let max_age = 4 * 3600;
     let base = || fresh_state(100);
     let old = || fresh_state(max_age + 10);
     let cases: Vec<(&str, i32, Value)> = vec![
@@ -155,6 +155,68 @@ fn an_apply_that_was_cut_off_is_told_with_the_command_that_repairs_it() {
         let nagios = status_of(&state, "--format nagios").stdout;
         assert!(nagios.contains("was interrupted in phase install"), "{nagios}");
     }
+}
+
+/// A failed apply of so many seconds ago.
+fn failed_apply(state: &mut Value, seconds: i64) {
+    state["apply"]["last"] = json!({"started_at": ago(seconds + 60), "finished_at": ago(seconds),
+        "outcome": "failed", "error": {"class": "script", "message": "tb-a: post-installation script failed"},
+        "log": "/var/log/linux-patch/a.log"});
+}
+
+#[test]
+fn an_apply_that_failed_makes_a_fresh_index_no_healthy_machine_and_is_named_first() {
+    let mut state = fresh_state(100);
+    failed_apply(&mut state, 50);
+    let doc = status_of(&state, "--format json").json();
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(1), &json!("fresh")), "{doc}");
+    let words = "the last apply failed (script: tb-a: post-installation script failed), its output: \
+                 /var/log/linux-patch/a.log";
+    assert!(doc["reason"].as_str().unwrap().starts_with(words), "{doc}");
+    assert_eq!(doc["apply"]["last"]["log"], "/var/log/linux-patch/a.log");
+    let text = status_of(&state, "").stdout;
+    assert!(text.starts_with(&format!("degraded: {words}; the index is fresh, refreshed")), "{text}");
+    let nagios = status_of(&state, "--format nagios").stdout;
+    assert!(nagios.starts_with(&format!("PATCH WARNING: {words}")), "{nagios}");
+    let metrics = status_of(&state, "--format openmetrics").stdout;
+    for line in ["exit_code 1", "last_apply_success 0", "cache_status{status=\"fresh\"} 1"] {
+        assert!(metrics.contains(&format!("linux_patch_{line}\n")), "{metrics}");
+    }
+    // Beside an index that is stale itself it goes first too, beside one that is failed not.
+    let stale = status_of(&state, "--max-age 1s");
+    assert_eq!(
+        (stale.code, stale.stdout.starts_with("stale: the last apply failed")),
+        (1, true),
+        "{}",
+        stale.stdout
+    );
+    fail(&mut state, "failed", 20);
+    let failed = status_of(&state, "");
+    assert_eq!(failed.code, 2);
+    let (index, apply) = ("failed: the last refresh failed", "; the last apply failed");
+    assert!(failed.stdout.starts_with(index) && failed.stdout.contains(apply), "{}", failed.stdout);
+    // What was cut off is no better than what failed.
+    let mut state = fresh_state(100);
+    state["apply"]["in_progress"] = cut_off("install");
+    let doc = status_of(&state, "--format json").json();
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(1), &json!("fresh")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().starts_with("an apply was interrupted"), "{doc}");
+}
+
+#[test]
+fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_pending() {
+    let changed = linux_patch::fs::newest_change(crate::machine::apt().package_databases);
+    let changed = changed.expect("this machine has dpkg's database");
+    let age = linux_patch::time::Time::now().unix() - changed;
+    let code = |failed_ago: i64, count: i64| {
+        let mut state = fresh_state(10);
+        failed_apply(&mut state, failed_ago);
+        (state["pending"]["count"], state["pending"]["packages"]) = (json!(count), json!([]));
+        status_of(&state, "").code
+    };
+    assert_eq!(code(age + 100, 0), 0, "others have changed packages since");
+    assert_eq!(code(age + 100, 1), 1, "something is pending still");
+    assert_eq!(code((age - 100).max(11), 0), 1, "nobody has changed a package since");
 }
 
 #[test]

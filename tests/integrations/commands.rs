@@ -58,11 +58,11 @@ const COMMANDS: &[(&str, Proof)] = &[
         Run(Machine, 0, &["grep -q '^fresh: refreshed .*; 5 updates pending (1 security)$' $said"]),
     ),
     (
-        "/usr/bin/linux-patch status --format nagios --warning 30h --critical 7d --alert security --alert reboot",
+        "/usr/bin/linux-patch status --format nagios --warning 4h --critical 1d --alert security --alert reboot",
         Run(Machine, 1, &["grep -q '^PATCH WARNING: 1 security update pending, ' $said"]),
     ),
     (
-        "linux-patch status --format nagios --verbose --warning 30h --critical 7d --alert security --alert reboot",
+        "linux-patch status --format nagios --verbose --warning 4h --critical 1d --alert security --alert reboot",
         Run(
             Machine,
             1,
@@ -73,7 +73,7 @@ const COMMANDS: &[(&str, Proof)] = &[
         ),
     ),
     (
-        "linux-patch status --format nagios -w 30h -c 7d --alert security --alert reboot",
+        "linux-patch status --format nagios -w 4h -c 1d --alert security --alert reboot",
         Run(Machine, 1, &["grep -q '^PATCH WARNING: 1 security update pending, ' $said"]),
     ),
     ("linux-patch status --format nagios", Run(Machine, 0, &["grep -q '^PATCH OK: ' $said"])),
