@@ -62,9 +62,16 @@ pub fn boot_id() -> String {
     linux_patch::reboot::boot_id()
 }
 
-/// The lock, held by this process in the name of a command.
+/// The lock, held by this process in the name of a command. One that it had before may be held for a
+/// moment by what another test's thread is just starting.
 pub fn hold_lock(world: &World, command: &str) -> linux_patch::lock::Lock {
-    linux_patch::lock::Lock::try_acquire(&world.state_dir(), command).unwrap().expect("the lock is free")
+    for _ in 0..1000 {
+        if let Some(lock) = linux_patch::lock::Lock::try_acquire(&world.state_dir(), command).unwrap() {
+            return lock;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the lock is not free");
 }
 
 pub fn signal(child: &Child, signal: Signal) {
