@@ -40,6 +40,7 @@ pub struct Session {
     /// Set where what is pending is to be installed: then it is counted anew after every refresh.
     /// What others did to an index in an unusual place cannot be seen.
     pub counts_anew: bool,
+    configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a restart.
     restart_seen: RefCell<Option<restart::Seen>>,
@@ -80,6 +81,7 @@ impl Session {
             deadline: None,
             committed: false,
             counts_anew: false,
+            configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
             private_dir: private::dir(backend, global),
@@ -90,12 +92,17 @@ impl Session {
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
             let usual = self.backend.usual_places();
-            let answer = self.backend.quirks.locate.and_then(|locate| self.ask(&locate()).ok());
-            match answer {
-                Some(answer) => (self.backend.quirks.parse_places)(usual, &answer.stdout),
+            match self.configuration() {
+                Some(text) => (self.backend.quirks.parse_places)(usual, text),
                 None => usual,
             }
         })
+    }
+
+    /// The manager's configuration, as far as it is asked for; none where it does not say.
+    fn configuration(&self) -> Option<&str> {
+        let ask = || self.backend.quirks.locate.and_then(|locate| self.ask(&locate()).ok());
+        self.configuration.get_or_init(|| ask().map(|answer| answer.stdout)).as_deref()
     }
 
     /// Runs a command of the manager, shown and logged; when another process holds the manager's
@@ -312,6 +319,9 @@ impl Session {
         let config_changed = state.source_config.as_ref() != Some(&config);
         let database = fingerprint(self.backend.package_databases);
         let mut invocation = (self.backend.refresh)(budget);
+        if let Some(text) = self.configuration() {
+            invocation = (self.backend.quirks.with_limits)(invocation, text);
+        }
         let label = "refreshing the package index";
         let mut limits = Limits { deadline, budget: Some(budget), interruptible: true, ..Limits::default() };
         let ready = self.prepare_private(config_changed);

@@ -4,7 +4,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::yum_family::{choice, silence};
+use super::yum_family::silence;
 use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
@@ -86,9 +86,15 @@ pub const BACKEND: Backend = Backend {
         // None: what was cut off shows as duplicates in the package database.
         journal: ("", |_| false),
         refresh_others: refresh::others,
+        locate: Some(ask_configuration),
+        parse_places: refresh::parse_places,
+        with_limits: refresh::with_limits,
+        // Where a repository failed, the list is that of the others alone.
         pending_of_refresh: |finished| {
-            (words::classify(finished).is_none()).then(|| listing::transaction(&finished.stdout))
+            let is_whole = words::classify(finished).is_none() && !refresh::has_failed(finished);
+            is_whole.then(|| listing::transaction(&finished.stdout))
         },
+        completions: listing::COMPLETIONS,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         // A signal that ends dnf5 ends it wherever it is.
         ended_well: |_| false,
@@ -107,8 +113,12 @@ const BY_ID: &str = "--setopt=*.name=";
 const STRICT: &str = "--setopt=*.skip_if_unavailable=0";
 const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
 
-/// What follows a refresh uses just what was refreshed.
-const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
+/// Asks every repository. `--refresh` alone expires nothing where dnf.conf moves `system_cachedir`, and
+/// does nothing where it says `cacheonly`.
+const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", "--setopt=cacheonly=none"];
+
+/// What follows a refresh uses just the indexes that it fetched.
+const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
 
 /// Installs what can be installed, instead of nothing where one update cannot be.
 const WHAT_CAN_BE: &str = "--setopt=best=0";
@@ -117,8 +127,15 @@ const WHAT_CAN_BE: &str = "--setopt=best=0";
 /// no more than a look at the package database. Should it not, nothing but a test runs.
 const LOOK: &[&str] = &["--assumeno", "--setopt=tsflags=test"];
 
+/// Does it: an `assumeno` in dnf.conf would come before `-y` alone.
+const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
+
+/// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
+/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there.
+const PLAIN: &[&str] = &["--color=never"];
+
 fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
-    let args = options.iter().chain(words);
+    let args = PLAIN.iter().chain(options).chain(words);
     Invocation {
         program: "dnf5",
         args: args.map(|word| word.to_string()).collect(),
@@ -127,12 +144,17 @@ fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
     }
 }
 
+/// All settings, as dnf.conf, the files of the repositories and what overrides these have them.
+fn ask_configuration() -> Invocation {
+    dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
+}
+
 /// One run refreshes and lists: `check-upgrade` names neither what obsoletes something nor what
 /// cannot be installed. With `retries=1` dnf5 asks a silent mirror four times, which makes a third
 /// of the budget.
 fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
-    let options = ["--refresh", STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
+    let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
     dnf5(&[&options, LOOK].concat(), &["upgrade"])
 }
 
@@ -142,13 +164,37 @@ fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> In
     let (best, full): (&str, &[&str]) =
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
-    invocation.args.extend(choice(plan));
+    invocation.args.extend(kept_in_mind(plan));
+    if !plan.left_out.is_empty() {
+        // It would also switch off what is excluded here.
+        invocation.args.push("--setopt=disable_excludes=".to_string());
+        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
+    }
     // What only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);
     invocation.args.extend(words.map(|word| word.to_string()));
     invocation.args.extend_from_slice(names);
     invocation
 }
+
+/// A repository that could not be refreshed is not an absent one: what it had when it last could be
+/// decides, by its priority and its modules, about what others offer. Installed from it nothing is. One
+/// that was never reached has no cache, and is passed over.
+fn kept_in_mind(plan: &Plan) -> impl Iterator<Item = String> {
+    repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
+}
+
+/// Without them.
+fn without(plan: &Plan) -> impl Iterator<Item = String> {
+    repositories(plan).map(|id| format!("{WITHOUT}{id}"))
+}
+
+/// A file that could not be read is a source that failed, but no repository.
+fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
+    plan.without.iter().filter(|source| !source.contains('/'))
+}
+
+const WITHOUT: &str = "--disable-repo=";
 
 fn list(plan: &Plan) -> Invocation {
     list_needs(plan, &[])
@@ -159,20 +205,18 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
 }
 
 fn download(plan: &Plan) -> Invocation {
-    let options = ["-y", AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
-    upgrade(plan, &options, &["--downloadonly"], &[])
+    upgrade(plan, &[DO, &[AS_REFRESHED]].concat(), &["--downloadonly"], &[])
 }
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    upgrade(plan, &["-y", "-C"], &[], &[])
+    upgrade(plan, &[DO, &["-C"]].concat(), &[], &[])
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next
 /// upgrade does not see the older one. The newer one is installed again, scripts and all.
 fn repair() -> Invocation {
-    let options = ["-y", SKIP, AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
-    dnf5(&options, &["remove", "--duplicates"])
+    dnf5(&[DO, &[SKIP, AS_REFRESHED]].concat(), &["remove", "--duplicates"])
 }
 
 /// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified.
@@ -207,7 +251,8 @@ mod tests {
             ..Plan::default()
         };
         let line = list_needs(&plan, &["tb-b".to_string()]).line();
-        let end = "--setopt=best=1 --disablerepo=extra --exclude=tb-a upgrade --allowerasing tb-b";
+        let end = "--setopt=best=1 --setopt=extra.skip_if_unavailable=1 --setopt=disable_excludes= --exclude=tb-a \
+                   upgrade --allowerasing tb-b";
         assert!(line.ends_with(end), "{line}");
         let line = download(&Plan::default()).line();
         assert!(line.ends_with("--setopt=best=0 upgrade --downloadonly"), "{line}");

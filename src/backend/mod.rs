@@ -18,7 +18,7 @@ pub use detection::{by_name, detect, installed};
 use crate::holder;
 use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::process::{End, Finished, Invocation};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ pub struct Quirks {
     /// Whether that fetches packages. It then comes after the refresh, and only where every source
     /// was refreshed.
     pub repair_fetches: bool,
-    /// Asks the manager for its own idea of [`Places`], where it has one.
+    /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
     pub locate: Option<fn() -> Invocation>,
     /// Reads the answer over the usual places.
     pub parse_places: fn(Places, &str) -> Places,
@@ -130,6 +130,9 @@ pub struct Quirks {
     /// Asks for the identifiers of the sources, one a line, where a refresh that fails may not have
     /// come to all of them.
     pub ask_sources: Option<fn() -> Invocation>,
+    /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
+    /// answer to [`Quirks::locate`].
+    pub with_limits: fn(Invocation, &str) -> Invocation,
     /// What is pending, where the refresh says that too.
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
     /// Questions whose answers complete that list, asked in turn.
@@ -181,6 +184,7 @@ impl Quirks {
         private: None,
         refresh_others: |_, _| None,
         ask_sources: None,
+        with_limits: |invocation, _| invocation,
         pending_of_refresh: |_| None,
         completions: &[],
         lists_installed: false,
@@ -294,8 +298,6 @@ pub struct Plan {
     pub from: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
-    /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.
-    pub passed_over: BTreeSet<(String, String)>,
     /// Where their names are written for the manager; `None` when nothing is left out, or the
     /// manager is told by arguments.
     pub selection: Option<PathBuf>,
@@ -306,6 +308,8 @@ pub struct Plan {
 pub struct Places {
     /// The package database.
     pub database: PathBuf,
+    /// The directory below which the manager keeps the index.
+    pub cache: PathBuf,
     /// The administrator's file of the kind that [`Backend::selection`] makes.
     pub selection_base: PathBuf,
     /// The native architecture; empty where it is not known.
@@ -321,10 +325,6 @@ pub struct Origin {
     pub is_security: bool,
     /// Whether the version is the one that would be installed.
     pub is_candidate: bool,
-    /// The version, where the manager tells it; they are listed from new to old.
-    pub version: Option<String>,
-    /// The priority that the administrator or the source gives it, where there is one.
-    pub priority: i64,
 }
 
 /// The packages on the system, by name.
@@ -368,6 +368,7 @@ impl Backend {
     pub fn usual_places(&self) -> Places {
         Places {
             database: PathBuf::from(self.package_databases[0]),
+            cache: PathBuf::from(self.cache),
             selection_base: self.quirks.selection.map(|(base, _)| PathBuf::from(base)).unwrap_or_default(),
             architecture: String::new(),
         }

@@ -1,9 +1,9 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::backend::{Backend, Origin};
+use crate::backend::Backend;
 use crate::fs::fingerprint;
-use crate::outcome::{Failure, Listing, Update};
+use crate::outcome::{Class, Failure, Listing, Update};
 use crate::state::{Pending, State};
 use crate::time::Time;
 use log::warn;
@@ -21,11 +21,13 @@ impl Session {
     /// package database had then.
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
-        // What an apply found impossible stays so until the next apply tries it again.
-        let impossible = match &state.pending {
+        // What an apply found impossible stays so until the next apply tries it again. What could not
+        // be fetched may be there now.
+        let mut impossible = match &state.pending {
             Some(pending) if !self.counts_anew => pending.left_out_by_us(),
             _ => Vec::new(),
         };
+        impossible.retain(|held| !held.class.is_some_and(Class::is_retried));
         let listed = listed.map(|(mut listing, database)| {
             listing.leave_out(&impossible);
             (listing, database)
@@ -96,21 +98,15 @@ impl Session {
         let held = listing.held_back.iter().map(|held| &held.name);
         let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
         let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
-        // What stands above the candidate is not what would be installed.
-        let secure = |name: &str, candidate: Option<&str>| {
-            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
-            let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;
-            let first = of.iter().position(is_it).unwrap_or(0);
-            of[first..].iter().any(|origin| origin.is_security)
-        };
+        let secure =
+            |name: &str| origins.get(name).is_some_and(|of| of.iter().any(|origin| origin.is_security));
         for update in &mut listing.updates {
             let told = origins.contains_key(&update.name).then_some(false);
-            update.security =
-                update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
+            update.security = update.security.or(told).map(|known| known || secure(&update.name));
         }
         for held in &mut listing.held_back {
             let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
-            let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
+            let told = || is_asked.then(|| secure(&held.name));
             held.security = held.security.or_else(told);
         }
         if !listing.held_back.is_empty() {

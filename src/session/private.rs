@@ -64,7 +64,12 @@ impl Session {
 
     /// Everything whose change can change what is pending, as a fingerprint.
     pub(super) fn pending_basis(&self) -> String {
-        let mut paths: Vec<String> = self.backend.pending_basis().into_iter().map(str::to_owned).collect();
+        let cache = self.places().cache.display().to_string();
+        let in_place = |path: &str| match path.strip_prefix(self.backend.cache) {
+            Some(rest) => format!("{cache}{rest}"),
+            None => path.to_string(),
+        };
+        let mut paths: Vec<String> = self.backend.pending_basis().into_iter().map(in_place).collect();
         if let Some((private, dir)) = self.private() {
             paths.push(dir.join(private.index).display().to_string());
             paths.push(format!("{}/", dir.join(private.link).display()));

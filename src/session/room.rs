@@ -21,7 +21,7 @@ impl Session {
         }
         let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
         let private = private.map(|(private, dir)| dir.join(private.index));
-        let cache = private.unwrap_or_else(|| self.backend.cache.into());
+        let cache = private.unwrap_or_else(|| self.places().cache.clone());
         if is_full(&cache) {
             let text = format!("no room left in {}: {}", cache.display(), failure.message);
             *failure = Failure::new(Class::Space, text);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::dnf::shell;
 use crate::dnf5::{SYSTEM_LOCK, one, pending_update, root};
-use crate::rpm::{RpmRepo, rpm};
+use crate::rpm::{Root, RpmRepo, rpm};
+use crate::server::Fault;
 
 const HELLO: &str = "/tb-hello-";
 
@@ -83,7 +84,7 @@ fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() 
 /// A dnf5 that finds the lock taken, for so long, when it comes to the install.
 fn locked_at_the_install(seconds: u32) -> String {
     format!(
-        "case \"$*\" in '-y -C '*) if ! [ -e /run/taken ]; then\n\
+        "case \"$*\" in *' -y '*' -C '*) if ! [ -e /run/taken ]; then\n\
          setsid perl -e 'use Fcntl; open(my $f, \"+>>\", $ARGV[0]) or die; \
          my $whole = pack(\"s s i l! l! i i\", F_WRLCK, 0, 0, 0, 0, 0, 0); fcntl($f, F_SETLK, $whole) or die; \
          open(my $t, \">\", \"/run/taken\"); close $t; sleep {seconds}' {SYSTEM_LOCK} </dev/null >/dev/null 2>&1 &\n\
@@ -120,4 +121,61 @@ fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_re
     root.sandbox.write("/etc/yum.repos.d/test.repo", text);
     root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
     root.has_exactly(&["tb-hello 1.0"]);
+}
+
+/// Vendor has the better priority; tb-own is its, and stands in its place. The other repository has a
+/// higher version of tb-own, an update of tb-hello, and packages that obsolete what vendor has.
+fn owned(root: &Root) -> [RpmRepo; 2] {
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.0")]);
+    let other = RpmRepo::new(&[
+        rpm("tb-own", "9.0"),
+        rpm("tb-hello", "2.0"),
+        rpm("tb-new", "1.0").tag("Obsoletes: tb-obs"),
+        rpm("tb-newer", "1.0").tag("Obsoletes: tb-own"),
+    ]);
+    root.add_repo_with("vendor", &vendor.server.url(), "priority=1\n");
+    root.add_repo("other", &other);
+    [vendor, other]
+}
+
+#[test]
+fn what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down() {
+    for vendors_own in ["1.1", "1.2"] {
+        let root = root(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.0"), rpm("tb-hello", "1.0")]);
+        let [vendor, _other] = owned(&root);
+        vendor.publish(&[rpm("tb-own", vendors_own), rpm("tb-obs", "1.0")]);
+        root.patch(&["refresh"]).exits(0);
+        vendor.server.fault("/", Fault::Status(503));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "vendor", "fetch").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        let held = refreshed.state["pending"]["held_back"].to_string();
+        assert!(held.contains("\"tb-newer\"") && held.contains("\"tb-new\""), "{refreshed}");
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+        assert!(applied.stderr.contains("tb-newer stays as it is (fetch: "), "{applied}");
+        root.has_exactly(&["tb-hello 2.0", "tb-obs 1.0", "tb-own 1.1"]);
+        vendor.server.heal();
+        let back = if vendors_own == "1.1" { &[][..] } else { &["tb-own 1.1-1 1.2-1"] };
+        root.patch(&["refresh"]).exits(0).leaves_pending(back).holds_back(&[]);
+        root.patch(&["apply"]).applied(back);
+    }
+}
+
+#[test]
+fn what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come() {
+    let root = root(&[rpm("tb-own", "1.0"), rpm("tb-needs", "1.0"), rpm("tb-hello", "1.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-own", "2.0")]);
+    let other =
+        RpmRepo::new(&[rpm("tb-needs", "2.0").tag("Requires: tb-own >= 2.0"), rpm("tb-hello", "2.0")]);
+    root.add_repo("vendor", &vendor);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    vendor.server.fault("/", Fault::Close);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]).leaves_pending(&[]);
+    assert_eq!(vendor.server.requests(HELLO), 0);
+    applied.holds_back(&[
+        "tb-needs 1.0-1 2.0-1 its dependencies cannot be met",
+        "tb-own 1.0-1 2.0-1 its repository was not refreshed",
+    ]);
 }

@@ -21,7 +21,6 @@ mod zypper;
 
 mod vault;
 
-mod apt_apples;
 mod apt_display;
 mod apt_failures;
 mod apt_harness;
@@ -43,6 +42,7 @@ mod dnf_refresh;
 
 mod dnf5_apply;
 mod dnf5_refresh;
+mod dnf5_settings;
 mod pacman_apply;
 mod pacman_locks;
 mod pacman_refresh;

@@ -729,6 +729,7 @@ scenarios! {
         apt: crate::apt::Apt,
         dnf: crate::dnf::Dnf,
         dnf5: crate::dnf5::Dnf5,
+        dnf5_misconfigured: crate::dnf5_settings::Misconfigured,
         pacman: crate::pacman::Pacman,
         zypper: crate::zypper::Zypper,
     }

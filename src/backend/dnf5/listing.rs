@@ -1,9 +1,9 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
-use crate::backend::Origin;
 use crate::backend::rpm::{listed_name, update};
 use crate::backend::yum_family::{Section, stays};
-use crate::outcome::{Listing, one_line};
+use crate::backend::{Completion, Origin, Plan};
+use crate::outcome::{Class, HeldBack, Listing, Update, one_line};
 use crate::process::Invocation;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -21,8 +21,18 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// Reads the table that dnf5 prints before every transaction. What is replaced is an older version
-/// of the package above, or obsoleted by it.
+/// A row of the table that dnf5 prints before every transaction, and what its part of the table is.
+struct Row<'a> {
+    part: Section,
+    /// What the package above it replaces.
+    is_replaced: bool,
+    name: &'a str,
+    arch: &'a str,
+    version: &'a str,
+    source: &'a str,
+}
+
+/// Reads that table.
 ///
 /// ```text
 /// Package               Arch   Version Repository      Size
@@ -34,29 +44,58 @@ fn section(headline: &str) -> Section {
 ///
 /// Transaction Summary:
 /// ```
-pub fn transaction(stdout: &str) -> Listing {
-    let mut listing = Listing::default();
+fn rows(stdout: &str) -> impl Iterator<Item = Row<'_>> {
     let mut part = Section::Unread;
-    let mut seen = HashSet::new();
     let table = stdout.lines().skip_while(|line| !line.starts_with("Package "));
-    for line in table.skip(1).take_while(|line| !line.is_empty()) {
+    table.skip(1).take_while(|line| !line.is_empty()).filter_map(move |line| {
         if !line.starts_with(' ') {
             part = section(line);
-            continue;
+            return None;
         }
-        let (row, replaced) = match line.strip_prefix("   replacing ") {
-            Some(row) => (row, true),
-            None => (line, false),
-        };
-        let words: Vec<_> = row.split_whitespace().collect();
-        let [name, arch, version, source, ..] = words[..] else { continue };
+        let replaced = line.strip_prefix("   replacing ");
+        let words: Vec<_> = replaced.unwrap_or(line).split_whitespace().collect();
+        let [name, arch, version, source, ..] = words[..] else { return None };
         // As rpm and the lists of dnf write it.
         let version = version.strip_prefix("0:").unwrap_or(version);
+        Some(Row { part, is_replaced: replaced.is_some(), name, arch, version, source })
+    })
+}
+
+/// How many packages its rows say would come or go.
+pub fn rows_to_change(stdout: &str) -> usize {
+    rows(stdout).filter(|row| !row.is_replaced && matches!(row.part, Section::Comes | Section::Goes)).count()
+}
+
+/// How many the summary below the table says.
+///
+/// ```text
+/// Transaction Summary:
+///  Installing:         3 packages
+///  Replacing:          1 package
+/// ```
+pub fn said_to_change(stdout: &str) -> usize {
+    let summary = stdout.lines().skip_while(|line| *line != "Transaction Summary:").skip(1);
+    let changes = summary.take_while(|line| line.starts_with(' ')).filter_map(|line| {
+        let (what, number) = line.trim().strip_suffix("s").unwrap_or(line.trim()).split_once(':')?;
+        let is_change =
+            matches!(what, "Installing" | "Upgrading" | "Downgrading" | "Reinstalling" | "Removing");
+        let number = number.strip_suffix(" package").filter(|_| is_change)?;
+        number.trim().parse::<usize>().ok()
+    });
+    changes.sum()
+}
+
+/// What a transaction would do. What is replaced is an older version of the package above, or
+/// obsoleted by it.
+pub fn transaction(stdout: &str) -> Listing {
+    let mut listing = Listing::default();
+    let mut seen = HashSet::new();
+    for Row { part, is_replaced, name, arch, version, source } in rows(stdout) {
         match part {
-            Section::Comes | Section::Goes if replaced => {
+            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
+            Section::Comes if is_replaced => {
                 listing.removals.push((listed_name(name, arch), Some(version.to_string())));
             }
-            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
             Section::Comes => {
                 let update = update(name, arch, version, source);
                 seen.insert(update.name.clone());
@@ -69,6 +108,67 @@ pub fn transaction(stdout: &str) -> Listing {
     // An older version goes where a new one comes; so does the oldest of several kernels.
     listing.removals.retain(|(name, _)| !seen.contains(name));
     listing
+}
+
+/// Where a repository was not refreshed: what others would do in its absence, and then what is left
+/// where nothing of its own is installed. What that lets come in its place in turn stays out too.
+pub const COMPLETIONS: &[Completion] =
+    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
+
+const NOT_REFRESHED: &str = "its repository was not refreshed";
+const OWNED: &str = "a repository that was not refreshed decides about it";
+
+fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
+    super::repositories(plan).next()?;
+    let mut invocation = super::list(&Plan { without: Vec::new(), ..plan.clone() });
+    let command = invocation.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
+    invocation.args.splice(command..command, super::without(plan));
+    Some(invocation)
+}
+
+fn add_owned(answer: &str, mut listing: Listing) -> Listing {
+    hold_back_new(transaction(answer).updates, &mut listing);
+    listing
+}
+
+/// What would only come where a repository is absent, or stays out.
+fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
+    let held: HashSet<_> = listing.held_back.iter().map(|held| held.name.clone()).collect();
+    let is_known = |update: &Update| listing.updates.iter().any(|known| known.name == update.name);
+    let new = updates.into_iter().filter(|update| !held.contains(&update.name) && !is_known(update));
+    let new: Vec<_> = new.map(|update| held_for_source(update, OWNED)).collect();
+    listing.held_back.extend(new);
+}
+
+fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+    let is_stale = |update: &&Update| {
+        update.source.as_ref().is_some_and(|source| super::repositories(plan).any(|id| id == source))
+    };
+    let of_updates = listing.updates.iter().filter(is_stale).map(|update| &update.name);
+    let is_ours = |held: &&HeldBack| held.reason == NOT_REFRESHED || held.reason == OWNED;
+    let held = listing.held_back.iter().filter(is_ours).map(|held| &held.name);
+    let left_out: Vec<_> = plan.left_out.iter().chain(of_updates).chain(held).cloned().collect();
+    (left_out.len() > plan.left_out.len()).then(|| super::list(&Plan { left_out, ..plan.clone() }))
+}
+
+fn add_left_out(answer: &str, listing: Listing) -> Listing {
+    let mut now = transaction(answer);
+    let comes: Vec<_> = std::mem::take(&mut now.updates);
+    let stays = |name: &String| !comes.iter().any(|update| update.name == *name);
+    let (gone, known): (Vec<_>, Vec<_>) = listing.updates.into_iter().partition(|update| stays(&update.name));
+    let resolved: HashSet<_> = now.held_back.iter().map(|held| held.name.clone()).collect();
+    let gone = gone.into_iter().filter(|update| !resolved.contains(&update.name));
+    let before = listing.held_back.into_iter().filter(|held| !resolved.contains(&held.name));
+    now.held_back.extend(before.chain(gone.map(|update| held_for_source(update, NOT_REFRESHED))));
+    let (same, new): (Vec<_>, Vec<_>) =
+        comes.into_iter().partition(|update| known.iter().any(|known| known.name == update.name));
+    now.updates = same;
+    hold_back_new(new, &mut now);
+    now
+}
+
+fn held_for_source(update: Update, reason: &str) -> HeldBack {
+    HeldBack { class: Some(Class::Fetch), ..update.held_back(reason) }
 }
 
 /// The advisories that what is pending would settle, of every kind.
@@ -96,8 +196,6 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
             source: one_line(&advisory.name),
             is_security: advisory.kind == "security",
             is_candidate: false,
-            version: None,
-            priority: 0,
         });
     }
     found

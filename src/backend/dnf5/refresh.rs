@@ -1,7 +1,9 @@
 //! Judging a refresh repository by repository. Run to stop at a repository that fails, dnf5 says
 //! which; run to skip it, it may say nothing. So it stops, and is run again without it.
 
-use super::words::{classify, is_bar, named_repository};
+use super::WITHOUT;
+use super::words::{classify, is_bar, named_repository, why_failed};
+use crate::backend::Places;
 use crate::backend::librepo::{known, reason_class};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::process::{End, Finished, Invocation};
@@ -10,8 +12,6 @@ use std::collections::BTreeMap;
 /// The first line of every run that asks repositories, and the one that follows when it has all.
 const BEGINS: &str = "Updating and loading repositories:";
 const LOADED: &str = "Repositories loaded.";
-
-const WITHOUT: &str = "--disablerepo=";
 
 /// The same refresh without the repositories that failed; none where it reached the end, or where
 /// no repository was at fault.
@@ -31,6 +31,48 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     Some(next)
 }
 
+/// Reads `system_cachedir = /var/cache/libdnf5`.
+pub fn parse_places(usual: Places, configuration: &str) -> Places {
+    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+    match main.filter_map(|line| line.strip_prefix("system_cachedir = ")).find(|dir| dir.starts_with('/')) {
+        Some(dir) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
+        None => usual,
+    }
+}
+
+/// What dnf5 does where nobody has set anything else.
+const DEFAULTS: [(&str, &str); 2] = [("timeout", "30"), ("retries", "10")];
+
+/// Puts the limits into a refresh that differ from these, repository by repository.
+///
+/// ```text
+/// ======== "extra" repository configuration: ========
+/// retries = 10
+/// timeout = 180
+/// ```
+pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
+    let mut id = None;
+    let mut limits = Vec::new();
+    for line in configuration.lines() {
+        if line.starts_with("======== ") {
+            id = line.split('"').nth(1).and_then(repository);
+        } else if let (Some(id), Some((name, value))) = (id, line.split_once(" = ")) {
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number && DEFAULTS.iter().any(|(limit, usual)| *limit == name && *usual != value) {
+                limits.push(format!("--setopt={id}.{name}={value}"));
+            }
+        }
+    }
+    let command = invocation.args.len() - 1;
+    invocation.args.splice(command..command, limits);
+    invocation
+}
+
+/// Whether a repository failed.
+pub fn has_failed(finished: &Finished) -> bool {
+    !Seen::of(finished).failed.is_empty()
+}
+
 /// What a refresh did. Only a repository that was there when all repositories were loaded was
 /// refreshed.
 pub fn judge(finished: &Finished) -> Refreshed {
@@ -47,7 +89,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
     if !seen.is_loaded {
         let unnamed = || Failure::new(Class::Other, "dnf5 did not say that the repositories are loaded");
-        let stopped = classify(finished).unwrap_or_else(unnamed);
+        let stopped = why_failed(finished).unwrap_or_else(unnamed);
         let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
         return Refreshed::failed(sources, error);
     }
@@ -58,8 +100,12 @@ pub fn judge(finished: &Finished) -> Refreshed {
         }
         // What could not be resolved says nothing against the index; anything else that stopped dnf5
         // may be the index.
-        None => match classify(finished).filter(|failure| failure.class != Class::Dependency) {
-            None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        None => match why_failed(finished).filter(|failure| failure.class != Class::Dependency) {
+            // What is pending is counted anew where its list cannot be believed.
+            None => {
+                let changed = classify(finished).is_some();
+                Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed }
+            }
             Some(stopped) => Refreshed::failed(sources, stopped),
         },
         Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
@@ -190,7 +236,7 @@ mod tests {
         );
         let finished = printed(1, &first);
         let next = others(&super::super::refresh(Duration::from_secs(60)), &finished).unwrap();
-        let end = "--disablerepo=a --disablerepo=b upgrade";
+        let end = "--disable-repo=a --disable-repo=b upgrade";
         assert!(next.line().ends_with(end), "{}", next.line());
         assert_eq!(others(&next, &finished), None, "nothing new failed");
         assert_eq!(judge(&finished).outcome, RefreshOutcome::Failed);
@@ -208,6 +254,17 @@ mod tests {
             ">>> Curl error (7): Could not connect to server for http://a/r.xml [x] - http://a/r.xml\n";
         let judged = judge(&printed(0, &format!("{BEGINS}\n{}{mirror}{LOADED}\n", bar("a"))));
         assert_eq!((ids(&judged), judged.outcome), (vec![("a", true)], RefreshOutcome::Fresh));
+    }
+
+    #[test]
+    fn limits_that_are_set_go_before_ours_and_others_do_not() {
+        let text = "======== \"a\" repository configuration: ========\nbaseurl = http://a/\nretries = 10\n\
+                    timeout = 180\n======== \"b\" repository configuration: ========\nretries = 3\ntimeout = 30\n\
+                    ======== \"c d\" repository configuration: ========\ntimeout = 5\n";
+        let refresh = with_limits(super::super::refresh(Duration::from_secs(60)), text);
+        assert!(refresh.line().contains("--setopt=*.timeout=5 "), "{}", refresh.line());
+        let end = " --setopt=a.timeout=180 --setopt=b.retries=3 upgrade";
+        assert!(refresh.line().ends_with(end), "{}", refresh.line());
     }
 
     /// Found by fuzzing: all was loaded, and dnf5 failed all the same.

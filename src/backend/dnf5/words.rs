@@ -1,17 +1,35 @@
 //! Reading dnf5's and rpm's error lines.
 
 use super::install_began;
+use super::listing::{rows_to_change, said_to_change};
 use crate::backend::librepo::{KEYS, decisive, has, is_space, known, reason_class};
-use crate::outcome::{Class, Failure};
+use crate::outcome::{Class, Failure, counted};
 use crate::process::{End, Finished};
 
-/// Why a command of dnf5 or rpm failed. An exit code of 1 is also said where a simulation ended as
-/// it should, and where all is installed but a script failed.
+/// Why a command of dnf5 or rpm failed, or why its list cannot be believed.
 pub fn classify(finished: &Finished) -> Option<Failure> {
+    why_failed(finished).or_else(|| contradiction(finished))
+}
+
+/// A simulation lists something exactly if dnf5 would then have begun, and as many packages as it says.
+fn contradiction(finished: &Finished) -> Option<Failure> {
+    if !is_aborted(finished) {
+        return None;
+    }
+    let (said, listed) = (said_to_change(&finished.stdout), rows_to_change(&finished.stdout));
+    (said == 0 || said != listed).then(|| {
+        let text = format!("dnf5 says that {} would change, but lists {listed}", counted(said, "package"));
+        Failure::new(Class::Other, text)
+    })
+}
+
+/// Why a command failed. An exit code of 1 is also said where a simulation ended as it should, and
+/// where all is installed but a script failed.
+pub fn why_failed(finished: &Finished) -> Option<Failure> {
     let scriptlet = |own_only| scriptlet(finished, own_only).map(|line| Failure::new(Class::Script, line));
     match finished.end {
         End::Code(0 | 100) => scriptlet(true),
-        End::Code(_) if finished.stderr.lines().any(|line| line.ends_with(ABORTED)) => None,
+        End::Code(_) if is_aborted(finished) => None,
         End::Code(_) => Some(failure(finished, scriptlet(false))),
         _ => scriptlet(true),
     }
@@ -19,6 +37,10 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
 
 /// `--assumeno` answers every question with no; the question may stand before it.
 const ABORTED: &str = "Operation aborted by the user.";
+
+fn is_aborted(finished: &Finished) -> bool {
+    finished.stderr.lines().any(|line| line.ends_with(ABORTED))
+}
 
 /// A line of progress: ` base   100% |   1.0 MiB/s |   5.1 KiB |  00m00s`.
 pub fn is_bar(line: &str) -> bool {
@@ -96,7 +118,9 @@ fn errors(stderr: &str) -> impl Iterator<Item = &str> {
 fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     let began = install_began(finished);
     let errors: Vec<_> = errors(&finished.stderr).collect();
-    let start = errors.iter().position(|line| !line.starts_with("You can try to add")).unwrap_or(0);
+    // What rpm says before stands for less than what dnf5 then says itself.
+    let is_own = |line: &&str| !line.starts_with("You can try to add") && !line.starts_with("error: ");
+    let start = errors.iter().position(is_own).unwrap_or(0);
     let first = errors.get(start).copied();
     let Some(first) = first else {
         // dnf5 ends at once and without a word when a signal tells it to.
