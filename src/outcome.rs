@@ -171,6 +171,9 @@ pub struct Update {
     pub security: Option<bool>,
     /// Where the candidate comes from, for apt `Label:Version/Suite`.
     pub source: Option<String>,
+    /// The installed packages that go because this one comes in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -223,6 +226,7 @@ impl HeldBack {
             candidate: self.candidate?,
             security: self.security,
             source: None,
+            replaces: Vec::new(),
             extra: self.extra,
         })
     }

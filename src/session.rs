@@ -391,7 +391,7 @@ impl Session {
     fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
         let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
         let (Some(answer), Some(error)) = (answer, refreshed.error.clone()) else { return };
-        for id in answer.stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line) {
+        for id in (self.backend.quirks.parse_sources)(&answer.stdout) {
             if !refreshed.sources.iter().any(|source| source.id == id) {
                 let text = format!("{id}: not refreshed after this failure: {}", error.message);
                 refreshed.sources.push(SourceResult { id, error: Some(Failure::new(error.class, text)) });

@@ -367,7 +367,8 @@ fn full_state() -> state::Loaded {
             "last_attempt": {"started_at": time, "finished_at": time, "outcome": "partial"},
             "sources": [{"id": "s", "last_success": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
-                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s"}],
+                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s",
+                 "replaces": ["o"]}],
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held"}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",

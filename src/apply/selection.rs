@@ -92,19 +92,15 @@ impl Selection {
             return Ok(pending);
         }
         let named = self.named(&pending, installed)?;
-        let wanted = self.wanted(session, &pending, &named)?;
+        let mut wanted = self.wanted(session, &pending, &named)?;
         let names = pending.updates.iter().map(|update| update.name.clone());
         let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
         left_out.extend(not_wanted);
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
-        let planned = if nothing {
-            Listing::default()
-        } else {
-            self.write(session, dir)?;
-            session.list(&self.plan)?
-        };
+        let planned = if nothing { Listing::default() } else { self.list(session, dir)? };
+        wanted.retain(|name| !self.plan.left_out.contains(name));
         self.check(session.backend, &planned)?;
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
         match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
@@ -118,6 +114,26 @@ impl Selection {
             }
             None => Ok(planned),
         }
+    }
+
+    /// Lists what the plan installs. Without one package another may come in the place of an excluded
+    /// one, or an excluded one be updated itself: that is left out too.
+    fn list(&mut self, session: &Session, dir: &Path) -> Result<Listing, Failure> {
+        const MOST_ROUNDS: usize = 10;
+        let plain = session.backend.plain_name;
+        for _ in 0..MOST_ROUNDS {
+            self.write(session, dir)?;
+            let planned = session.list(&self.plan)?;
+            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, plain));
+            let names = excluded.map(|update| update.name.clone());
+            let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
+            if more.is_empty() {
+                return Ok(planned);
+            }
+            self.plan.left_out.extend(more);
+        }
+        let text = "what is excluded would be replaced by ever another package".to_string();
+        Err(Failure::new(Class::Dependency, text))
     }
 
     /// Takes updates out of this run, so that the others can be installed; says whether there was
@@ -207,14 +223,29 @@ impl Selection {
         let selected = pending.updates.iter().filter(is_named).filter(is_secure);
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
-            let names: Vec<_> = wanted.iter().cloned().collect();
+            // What comes in the place of an installed package is asked for by the name of that.
+            let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
+            let names = names.flat_map(|update| match update.installed {
+                None if !update.replaces.is_empty() => update.replaces.clone(),
+                _ => vec![update.name.clone()],
+            });
+            let names: Vec<_> = names.collect();
             let needs = session.ask(&(session.backend.list_needs)(&self.plan, &names))?;
             let needs = (session.backend.parse_list)(&needs.stdout).updates;
             wanted.extend(needs.into_iter().map(|update| update.name));
         }
         let plain = session.backend.plain_name;
         wanted.retain(|name| !self.is_excluded(name, plain));
+        let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, plain));
+        for update in excluded {
+            wanted.remove(&update.name);
+        }
         Ok(wanted)
+    }
+
+    /// Whether an update changes an excluded package, or comes in its place.
+    fn touches_excluded(&self, update: &Update, plain: fn(&str) -> &str) -> bool {
+        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, plain))
     }
 
     fn is_excluded(&self, name: &str, plain: fn(&str) -> &str) -> bool {
@@ -239,6 +270,9 @@ impl Selection {
             if let Some(held) = pending.held_back.iter().find(|held| held.name == name) {
                 return refuse(format!("{name} cannot be updated: {}", held.reason));
             }
+            let in_its_place =
+                pending.updates.iter().filter(|update| update.replaces.iter().any(|old| old == name));
+            names.extend(in_its_place.map(|update| update.name.clone()));
             names.push(name.to_string());
         }
         Ok(names)

@@ -57,8 +57,8 @@ pub const BACKEND: Backend = Backend {
     plain_name: rpm::plain_name,
     refresh,
     judge: refresh::judge,
-    pending,
-    parse_pending: listing::pending,
+    pending: list,
+    parse_pending: listing::transaction,
     list,
     parse_list: listing::transaction,
     ask_origins: Some(|_| listing::ask_advisories()),
@@ -73,7 +73,9 @@ pub const BACKEND: Backend = Backend {
     quirks: Quirks {
         // None: what was cut off shows as duplicates in the package database.
         journal: ("", |_| false),
-        pending_of_refresh: |finished| Some(listing::pending(&finished.stdout)),
+        ask_sources: Some(ask_sources),
+        parse_sources: listing::repositories,
+        pending_of_refresh: listing::of_refresh,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
         ..Quirks::NONE
@@ -83,33 +85,54 @@ pub const BACKEND: Backend = Backend {
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 
-/// With this dnf gives up at once where another dnf is at work (exit code 200). Left alone it
-/// waits for ever; we wait ourselves, inside a budget.
-const EXIT_ON_LOCK: &str = "--setopt=exit_on_lock=1";
+/// What every command is told, whatever dnf.conf says of it. With the first dnf gives up at once where
+/// another dnf is at work (exit code 200); left alone it waits for ever, and we wait ourselves, inside a
+/// budget. The others keep colours out of what we read, and errors and tables in it. A repository
+/// that is down, or of which there is no index yet, must not stop the others: dnf names it then.
+const ALWAYS: [&str; 5] = [
+    "--setopt=exit_on_lock=1",
+    "--setopt=color=never",
+    "--setopt=debuglevel=2",
+    "--setopt=errorlevel=3",
+    "--setopt=*.skip_if_unavailable=1",
+];
 
-/// A repository that is down must not keep the others from being refreshed. dnf names it then.
-const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
-
-/// What follows a refresh uses just what was refreshed.
+/// What follows a refresh uses just what was refreshed, and what reads or fetches an index uses no
+/// old one because dnf.conf says so.
 const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
+const ONLINE: &str = "--setopt=cacheonly=0";
+
+/// Lists what an upgrade would do. `--assumeno` comes before an `assumeyes` in dnf.conf, and answers a
+/// question about a key with no; should it not, nothing but a test runs. That no package is checked
+/// here keeps a repository without a key from stopping the list as a whole: before packages are
+/// installed they are checked.
+const LOOK: &[&str] = &["--assumeno", "--setopt=tsflags=test", "--setopt=*.gpgcheck=0"];
+
+/// Installs what can be installed, instead of nothing where one update cannot be.
+const WHAT_CAN_BE: &str = "--setopt=best=0";
 
 fn dnf(options: &[&str], words: &[&str]) -> Invocation {
-    let args = std::iter::once(EXIT_ON_LOCK).chain(options.iter().copied()).chain(words.iter().copied());
-    Invocation { program: "dnf", args: args.map(str::to_owned).collect(), env: ENV, ..Invocation::default() }
+    let args = ALWAYS.iter().chain(options).chain(words);
+    let args = args.map(|word| word.to_string()).collect();
+    Invocation { program: "dnf", args, env: ENV, ..Invocation::default() }
 }
 
-/// `-v` makes dnf name each repository whose metadata it has, which nothing else does; `check-update`
-/// prints in the same run what is pending. With `retries=1` dnf asks a silent mirror four
-/// times, which makes a third of the budget.
+/// Takes the place of the one above.
+const VERBOSE: &str = "--setopt=debuglevel=6";
+
+/// One run refreshes and lists: `check-update` counts also what cannot be installed. Being verbose,
+/// dnf names each repository whose metadata it has, which nothing else does. With `retries=1` dnf asks a
+/// silent mirror four times, which makes a third of the budget.
 fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
-    dnf(&["-v", SKIP, "--setopt=*.retries=1", &timeout], &["--refresh", "check-update"])
+    let options = [VERBOSE, "--refresh", ONLINE, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
+    dnf(&[&options, LOOK].concat(), &["upgrade"])
 }
 
 /// `upgrade` removes nothing but what is obsoleted, and leaves out what it cannot resolve; what
 /// lets it remove what is in the way is what dnf itself then proposes.
 fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
-    let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[] };
+    let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
     let mut invocation = dnf(options, full);
     invocation.args.extend(choice(plan));
     invocation.args.push("upgrade".to_string());
@@ -117,24 +140,21 @@ fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     invocation
 }
 
-fn pending(plan: &Plan) -> Invocation {
-    let mut invocation = dnf(&["-C"], &[]);
-    invocation.args.extend(choice(plan));
-    invocation.args.push("check-update".to_string());
-    invocation
-}
-
-/// `--assumeno` comes before an `assumeyes` in dnf.conf; should it not, nothing but a test runs.
 fn list(plan: &Plan) -> Invocation {
     list_needs(plan, &[])
 }
 
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    upgrade(plan, &["-C", "--assumeno", "--setopt=tsflags=test"], names)
+    upgrade(plan, &[&["-C"], LOOK].concat(), names)
+}
+
+/// The identifiers of all repositories that are switched on.
+fn ask_sources() -> Invocation {
+    dnf(&["-C", "--setopt=debuglevel=0"], &["repolist", "--enabled"])
 }
 
 fn download(plan: &Plan) -> Invocation {
-    let options = ["-y", "--downloadonly", AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
+    let options = ["-y", "--downloadonly", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     upgrade(plan, &options, &[])
 }
 
@@ -146,7 +166,7 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 /// An install that was cut off leaves both versions of a package in the database, where the next
 /// upgrade does not see the older one.
 fn repair() -> Invocation {
-    let options = ["-y", SKIP, AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
+    let options = ["-y", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     dnf(&options, &["remove", "--duplicates"])
 }
 

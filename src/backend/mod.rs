@@ -16,7 +16,7 @@ mod zypper;
 pub use detection::{by_name, detect, installed};
 
 use crate::holder;
-use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished, Invocation};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -127,12 +127,14 @@ pub struct Quirks {
     /// The refresh to run next where one stopped at sources that failed, so that the others are
     /// refreshed too. What they print is read as one.
     pub refresh_others: fn(&Invocation, &Finished) -> Option<Invocation>,
-    /// Asks for the identifiers of the sources, one a line, where a refresh that fails may not have
-    /// come to all of them.
+    /// Asks for the identifiers of the sources, where a refresh that fails may not have come to all of
+    /// them.
     pub ask_sources: Option<fn() -> Invocation>,
     /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
     /// answer to [`Quirks::locate`].
     pub with_limits: fn(Invocation, &str) -> Invocation,
+    /// Reads them; one a line unless the manager says it otherwise.
+    pub parse_sources: fn(&str) -> Vec<String>,
     /// What is pending, where the refresh says that too.
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
     /// Questions whose answers complete that list, asked in turn.
@@ -185,6 +187,7 @@ impl Quirks {
         refresh_others: |_, _| None,
         ask_sources: None,
         with_limits: |invocation, _| invocation,
+        parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
         pending_of_refresh: |_| None,
         completions: &[],
         lists_installed: false,

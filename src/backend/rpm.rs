@@ -26,6 +26,7 @@ pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
         candidate: candidate.to_string(),
         security: None,
         source: Some(source.to_string()),
+        replaces: Vec::new(),
         extra: Extra::new(),
     }
 }

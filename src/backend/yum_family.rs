@@ -46,6 +46,17 @@ pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
     }
 }
 
+/// The table of a transaction.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What it lists.
+    pub listing: Listing,
+    /// How many rows there are of packages that come, go or stay.
+    pub rows: usize,
+    /// Whether it has rows of something else, such as groups.
+    pub has_more: bool,
+}
+
 /// Reads the table that is printed before every transaction, below a line that says that all is
 /// resolved. A name that is too long for its column moves the rest of the row to the next line.
 ///
@@ -55,16 +66,18 @@ pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
 ///      replacing  tb-world.noarch 1.0-1
 /// Transaction Summary
 /// ```
-pub fn transaction(stdout: &str, resolved: &str, section: fn(&str) -> Section) -> Listing {
-    let mut listing = Listing::default();
+pub fn table(stdout: &str, resolved: &str, section: fn(&str) -> Section) -> Table {
+    let mut table = Table::default();
+    let listing = &mut table.listing;
     let mut part = Section::Unread;
     let mut row: Vec<&str> = Vec::new();
-    let table = stdout.lines().skip_while(|line| *line != resolved);
-    for line in table.take_while(|line| *line != "Transaction Summary") {
+    let lines = stdout.lines().skip_while(|line| *line != resolved);
+    for line in lines.take_while(|line| *line != "Transaction Summary") {
         if !line.starts_with(' ') {
             // A headline, or the remark in brackets below one.
             if line.ends_with(':') && !line.starts_with('(') {
                 part = section(line);
+                table.has_more |= matches!(part, Section::Unread);
             }
             row.clear();
             continue;
@@ -72,7 +85,11 @@ pub fn transaction(stdout: &str, resolved: &str, section: fn(&str) -> Section) -
         if let Some(replaced) = line.trim_start().strip_prefix("replacing  ") {
             let mut words = replaced.split_whitespace();
             if let Some((name, arch)) = words.next().and_then(|package| package.rsplit_once('.')) {
-                listing.removals.push((listed_name(name, arch), words.next().map(str::to_owned)));
+                let old = listed_name(name, arch);
+                if let Some(new) = listing.updates.last_mut().filter(|new| new.name != old) {
+                    new.replaces.push(old.clone());
+                }
+                listing.removals.push((old, words.next().map(str::to_owned)));
             }
             continue;
         }
@@ -87,7 +104,8 @@ pub fn transaction(stdout: &str, resolved: &str, section: fn(&str) -> Section) -
             Section::Stays(reason) => listing.held_back.push(stays(name, arch, version, reason)),
             Section::Unread => {}
         }
+        table.rows += usize::from(!matches!(part, Section::Unread));
         row.clear();
     }
-    without_replaced(listing)
+    Table { listing: without_replaced(table.listing), ..table }
 }

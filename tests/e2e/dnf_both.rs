@@ -22,6 +22,7 @@ macro_rules! with_both {
 
 with_both! {
     named_and_excluded_packages_decide_what_is_installed,
+    an_excluded_package_is_not_replaced_and_a_named_one_is,
     full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
@@ -44,6 +45,25 @@ fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root
     root.patch(&["apply", "tb-c.noarch"]).applied(&["tb-c 1.0-1 2.0-1"]);
     root.patch(&["apply", "tb-unknown"]).apply_failed("dependency");
     root.patch(&["apply", "@core"]).exits(3);
+}
+
+fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Root) {
+    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
+    let new = [
+        rpm("tb-new", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.5"),
+        rpm("tb-another", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.4"),
+        rpm("tb-a", "2.0"),
+        rpm("tb-b", "2.0"),
+        rpm("tb-c", "2.0"),
+    ];
+    let (root, _repo) = one_in(make(&old), &new);
+    root.patch(&["apply", "--exclude", "tb-a", "--exclude", "tb-c"]).applied(&["tb-b 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
+    let applied = root.patch(&["apply", "tb-a"]);
+    applied.exits(0);
+    let changed = applied.json["packages"].to_string();
+    assert!(changed.contains("tb-new") && changed.contains("tb-a") && !changed.contains("tb-c"), "{applied}");
+    root.patch(&["apply"]).applied(&["tb-c 1.0-1 2.0-1"]);
 }
 
 fn full_removes_what_is_in_the_way_and_obsoletes_need_no_full(make: fn(&[Rpm]) -> Root) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::rpm::{Root, RpmRepo, one, pending_update, rpm, three};
 use crate::server::Fault;
+use crate::vault::Signer;
 
 #[test]
 fn apt_owns_a_debian_that_also_has_dnf() {
@@ -23,7 +24,7 @@ fn a_refresh_says_which_repositories_and_what_is_pending_in_one_run_of_dnf() {
     root.sandbox.write_script("/usr/local/bin/dnf", "echo \"$*\" >>/run/calls; exec /usr/bin/dnf \"$@\"");
     let refreshed = root.patch(&["refresh"]);
     refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 1:2.0-1", "tb-new - 1.0-1"]);
-    refreshed.remembers("/pending/security", Value::Null).remembers("/last_attempt/exit_code", 100);
+    refreshed.remembers("/pending/security", Value::Null);
     let calls = || root.sandbox.read("/run/calls").unwrap_or_default().lines().count();
     assert_eq!(calls(), 2, "one refresh, and one question about advisories");
     root.patch(&["refresh"]).exits(0);
@@ -82,4 +83,110 @@ fn a_repository_in_a_directory_counts_as_any_other() {
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     root.sandbox.sh("rm -rf /srv/repo");
     root.patch(&["refresh"]).refresh_failed("fetch");
+}
+
+#[test]
+fn only_obsoleting_packages_are_pending_too() {
+    let (root, _repo) = one(&[rpm("tb-old", "1.0")], &[rpm("tb-new", "1.0").tag("Obsoletes: tb-old")]);
+    let plain = root.sandbox.run(&["dnf", "check-update"]);
+    assert_eq!(plain.code, 100, "{plain:?}");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-new - 1.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -"]).leaves_pending(&[]);
+}
+
+#[test]
+fn an_obsoleter_of_older_versions_hides_no_update() {
+    let old = [rpm("tb-a", "1.0"), rpm("tb-b", "1.0")];
+    let new = [
+        rpm("tb-a", "2.0"),
+        rpm("tb-a-compat", "1.0").tag("Obsoletes: tb-a < 1.5"),
+        rpm("tb-b", "2.0"),
+        rpm("tb-other", "1.0").tag("Obsoletes: tb-b < 0.5"),
+    ];
+    let (root, _repo) = one(&old, &new);
+    let plain = root.sandbox.run(&["dnf", "--assumeno", "upgrade"]);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0);
+    for name in ["tb-a", "tb-a-compat", "tb-b", "tb-other"] {
+        let listed = plain.stdout.contains(&format!("\n {name} "));
+        let packages = refreshed.state["pending"]["packages"].to_string();
+        assert_eq!(
+            packages.contains(&format!("\"name\":\"{name}\"")),
+            listed,
+            "{name}: {plain:?} {refreshed}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_installed_is_held_back_and_not_pending() {
+    let old = [rpm("tb-dep", "1.0"), rpm("tb-con", "1.0"), rpm("tb-way", "1.0"), rpm("tb-hello", "1.0")];
+    let new = [
+        rpm("tb-dep", "2.0").tag("Requires: tb-none"),
+        rpm("tb-con", "2.0").tag("Conflicts: tb-way"),
+        rpm("tb-hello", "2.0"),
+    ];
+    let (root, _repo) = one(&old, &new);
+    let held = [
+        "tb-con 1.0-1 2.0-1 it conflicts with another package",
+        "tb-dep 1.0-1 2.0-1 its dependencies cannot be met",
+    ];
+    // RHEL's default, with which dnf itself installs nothing here.
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nbest=True\n");
+    let plain = root.sandbox.run(&["dnf", "-y", "upgrade"]);
+    assert_eq!(plain.code, 1, "{plain:?}");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]).holds_back(&held);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).leaves_pending(&[]).holds_back(&held);
+    root.patch(&["apply"]).applied(&[]).says("/reason", "nothing pending");
+}
+
+#[test]
+fn no_setting_hides_what_is_pending_or_asks_no_mirror() {
+    let (root, repo) = pending_update();
+    for settings in
+        ["color=always", "debuglevel=0", "errorlevel=0", "debuglevel=10", "cacheonly=1", "metadata_expire=-1"]
+    {
+        root.sandbox.write("/etc/dnf/dnf.conf", format!("[main]\n{settings}\n"));
+        let before = repo.refreshes();
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        assert_eq!(repo.refreshes(), before + 1, "{settings}");
+    }
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_new_repository_that_is_down_costs_only_itself() {
+    for more in ["skip_if_unavailable=0\n", "skip_if_unavailable=1\n"] {
+        let (root, _repo) = pending_update();
+        let new = RpmRepo::new(&[rpm("tb-new", "1.0")]);
+        new.server.fault("/", Fault::Close);
+        root.add_repo_with("new", &new.server.url(), more);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "new", "network").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+        root.has_exactly(&["tb-hello 2.0"]);
+    }
+}
+
+#[test]
+fn every_repository_is_in_the_ledger_where_dnf_comes_to_none() {
+    let (root, _repos) = three("");
+    root.sandbox.sh("rm -rf /var/lib/rpm/*; mkdir /var/lib/rpm/rpmdb.sqlite");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.refresh_failed("other").mentions("/reason", "Packages");
+    assert_eq!(refreshed.failed_sources().len(), 3, "{refreshed}");
+    root.patch(&["apply"]).exits(2);
+}
+
+#[test]
+fn an_unattended_refresh_imports_no_key() {
+    let root = Root::new(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    repo.sign(Signer::Stranger);
+    let key = format!("repo_gpgcheck=1\ngpgkey={}/repodata/repomd.xml.key\n", repo.server.url());
+    root.add_repo_with("test", &repo.server.url(), &key);
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ndefaultyes=1\n");
+    root.patch(&["refresh"]).refresh_failed("auth");
+    root.patch(&["apply"]).apply_failed("auth").changed(&[]);
+    root.has_exactly(&["tb-hello 1.0"]);
 }

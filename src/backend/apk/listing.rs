@@ -26,6 +26,7 @@ pub fn changes(stdout: &str) -> Listing {
                 candidate: to.to_string(),
                 security: None,
                 source: None,
+                replaces: Vec::new(),
                 extra: Default::default(),
             }),
             None => listing.removals.push((name.to_string(), from.map(str::to_owned))),

@@ -51,6 +51,7 @@ fn inst(line: &str) -> Option<Update> {
         candidate: candidate.to_string(),
         security: Some(origins.split(", ").any(is_security_origin)),
         source: (!origins.is_empty()).then(|| origins.to_string()),
+        replaces: Vec::new(),
         extra: Extra::new(),
     })
 }

@@ -1,69 +1,87 @@
-//! Reading what dnf lists: pending updates, the table of a transaction, advisories.
+//! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
-use super::ENV;
-use crate::backend::rpm::{update, with_obsoleting};
-use crate::backend::yum_family::{self, Section};
-use crate::outcome::{Listing, Update};
-use crate::process::Invocation;
+use super::words::classify;
+use crate::backend::yum_family::{self, Section, Table};
+use crate::outcome::{Class, Failure, Listing, counted, one_line};
+use crate::process::{Finished, Invocation};
 
-/// Reads `check-update`: the table begins below an empty line. A package that obsoletes another
-/// comes in its place; the last section says which.
-///
-/// ```text
-///
-/// tb-hello.noarch                           2.0-1                            base
-/// Obsoleting Packages
-/// tb-obs.noarch                             1.0-1                            extra
-///     tb-world.noarch                       1.0-1                            @System
-/// ```
-pub fn pending(stdout: &str) -> Listing {
-    let mut updates: Vec<Update> = Vec::new();
-    let mut obsoleting: Vec<Update> = Vec::new();
-    let mut obsoleted: Vec<String> = Vec::new();
-    let mut in_obsoletes = false;
-    for line in stdout.lines().skip_while(|line| !line.is_empty()) {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let row = match words[..] {
-            [package, version, source] => {
-                package.rsplit_once('.').map(|(name, arch)| update(name, arch, version, source))
-            }
-            _ => None,
-        };
-        in_obsoletes |= line == "Obsoleting Packages";
-        match row {
-            Some(row) if in_obsoletes && line.starts_with(' ') => obsoleted.push(row.name),
-            Some(row) if in_obsoletes => obsoleting.push(row),
-            Some(row) => updates.push(row),
-            None => {}
-        }
-    }
-    Listing { updates: with_obsoleting(updates, obsoleting, obsoleted), ..Listing::default() }
-}
-
+/// The headlines of a table. Groups, module streams and profiles have some of their own, and rows of
+/// another form.
 fn section(headline: &str) -> Section {
-    let starts = |words: &[&str]| words.iter().any(|word| headline.starts_with(word));
+    const COMES: &[&str] = &[
+        "Installing:",
+        "Upgrading:",
+        "Downgrading:",
+        "Installing group/module packages:",
+        "Installing group packages:",
+        "Installing dependencies:",
+        "Installing weak dependencies:",
+    ];
+    const GOES: &[&str] = &["Removing:", "Removing dependent packages:", "Removing unused dependencies:"];
     if headline.starts_with("Skipping packages with conflicts") {
         Section::Stays("it conflicts with another package")
     } else if headline.starts_with("Skipping packages") {
         Section::Stays("its dependencies cannot be met")
-    } else if starts(&["Installing", "Upgrading", "Downgrading"]) {
+    } else if COMES.contains(&headline) {
         Section::Comes
-    } else if starts(&["Removing"]) {
+    } else if GOES.contains(&headline) {
         Section::Goes
     } else {
         Section::Unread
     }
 }
 
+/// What is pending, as a refresh lists it; nothing where its list cannot be relied on, so that dnf is
+/// asked once more, and says why.
+pub fn of_refresh(finished: &Finished) -> Option<Listing> {
+    classify(finished).is_none().then(|| transaction(&finished.stdout))
+}
+
+/// Why the list of a run that was to change nothing is none, if it is none: an empty or a short list
+/// would look like nothing to do.
+///
+/// ```text
+/// Transaction Summary
+/// ================================================================================
+/// Install  1 Package
+/// Upgrade  5 Packages
+/// Skip     1 Package
+/// ```
+pub fn contradiction(finished: &Finished) -> Option<Failure> {
+    let stdout = &finished.stdout;
+    let table = table(stdout);
+    let lines = stdout.lines().skip_while(|line| *line != "Transaction Summary").skip(2);
+    let counts = lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().nth(1));
+    let told: usize = counts.filter_map(|count| count.parse::<usize>().ok()).sum();
+    let asked = stdout.lines().chain(finished.stderr.lines()).any(|line| line == "Operation aborted.");
+    let text = if told != table.rows {
+        format!("dnf counts {}, but {} can be read from its list", counted(told, "package"), table.rows)
+    } else if asked && table.rows == 0 && !table.has_more {
+        "dnf has something to do, but did not say what".to_string()
+    } else {
+        return None;
+    };
+    Some(Failure::new(Class::Other, text))
+}
+
+fn table(stdout: &str) -> Table {
+    yum_family::table(stdout, "Dependencies resolved.", section)
+}
+
+/// The identifiers in the table of `repolist`: `fedora    Fedora 40 - x86_64`.
+pub fn repositories(stdout: &str) -> Vec<String> {
+    let rows = stdout.lines().skip_while(|line| !line.starts_with("repo id "));
+    rows.skip(1).filter_map(|row| row.split(' ').next()).filter(|id| !id.is_empty()).map(one_line).collect()
+}
+
 /// Reads the table of a transaction.
 pub fn transaction(stdout: &str) -> Listing {
-    yum_family::transaction(stdout, "Dependencies resolved.", section)
+    table(stdout).listing
 }
 
 /// The advisories that what is pending would settle, of every kind.
 pub fn ask_advisories() -> Invocation {
-    let args = [super::EXIT_ON_LOCK, "-q", "-C", "updateinfo", "list", "--updates"];
-    Invocation { program: "dnf", args: args.map(str::to_owned).to_vec(), env: ENV, ..Invocation::default() }
+    super::dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", "--updates"])
 }
 
 #[cfg(test)]
@@ -80,13 +98,5 @@ mod tests {
         assert_eq!(listing.removals, [("tb-old".to_string(), Some("1.0-1".to_string()))]);
         assert_eq!(listing.held_back[0].name, "tb-c");
         assert_eq!(listing.held_back[0].reason, "it conflicts with another package");
-    }
-
-    #[test]
-    fn an_obsoleting_package_comes_in_the_place_of_the_obsoleted() {
-        let text = "\na.noarch 2-1 base\nb.noarch 2-1 base\ngrub.noarch 2-1 base\nObsoleting Packages\nc.noarch 1-1 extra\n    b.noarch 1-1 @System\ngrub.noarch 2-1 base\n    grub.noarch 1-1 @System\n";
-        let names: Vec<_> = pending(text).updates.into_iter().map(|update| update.name).collect();
-        assert_eq!(names, ["a", "grub", "c"]);
-        assert!(pending("Last metadata expiration check: 0:00:01 ago.\n").is_empty());
     }
 }

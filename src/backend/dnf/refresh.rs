@@ -1,4 +1,4 @@
-//! Judging `dnf -v check-update --refresh` repository by repository: its exit code is 100 where
+//! Judging `dnf --refresh --assumeno upgrade` repository by repository: its exit code is 1 where
 //! updates are pending, and 0 where no repository answered.
 
 use super::words::classify;

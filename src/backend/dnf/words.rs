@@ -1,5 +1,6 @@
 //! Reading dnf's and rpm's error lines.
 
+use super::listing::contradiction;
 use crate::backend::librepo::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::outcome::{Class, Failure, cut};
 use crate::process::{End, Finished};
@@ -17,10 +18,14 @@ const LOCKED: i32 = 200;
 /// well, and 1 is also said where a simulation ended as it should.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
+    if let Some(line) = finished.stderr.lines().find(|line| is_database(line)) {
+        return Some(Failure::new(Class::Other, line));
+    }
     match finished.end {
-        End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
+        End::Code(0 | UPDATES_PENDING) if !super::install_began(finished) => contradiction(finished),
+        End::Code(0) | End::Signal(_) => scriptlet(),
         End::Code(LOCKED) => Some(locked(finished)),
-        End::Code(_) if ended_as_asked(&finished.stderr) => None,
+        End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
         _ => match failure(finished) {
             Some(known) if known.class != Class::Other => Some(known),
             // With rpm 6 dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
@@ -35,6 +40,12 @@ fn ended_as_asked(stderr: &str) -> bool {
     lines.any(|line| {
         line == "Operation aborted." || line == "Error: No duplicated packages found for removal."
     })
+}
+
+/// `error: cannot open Packages database in /var/lib/rpm`: with nothing to compare with, dnf goes on as if
+/// nothing were installed.
+fn is_database(line: &str) -> bool {
+    line.starts_with("error: cannot open Packages ") || line.ends_with("rpmdb open failed")
 }
 
 /// `metadata already locked by 3432`

@@ -94,7 +94,11 @@ pub fn transaction(stdout: &str) -> Listing {
         match part {
             Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
             Section::Comes if is_replaced => {
-                listing.removals.push((listed_name(name, arch), Some(version.to_string())));
+                let old = listed_name(name, arch);
+                if let Some(new) = listing.updates.last_mut().filter(|new| new.name != old) {
+                    new.replaces.push(old.clone());
+                }
+                listing.removals.push((old, Some(version.to_string())));
             }
             Section::Comes => {
                 let update = update(name, arch, version, source);

@@ -39,6 +39,7 @@ fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&
         candidate: candidate.to_string(),
         security: None,
         source: source.map(str::to_owned),
+        replaces: Vec::new(),
         extra: Extra::new(),
     }
 }

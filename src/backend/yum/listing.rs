@@ -76,7 +76,7 @@ fn section(headline: &str) -> Section {
 /// Dependencies Resolved
 /// ```
 pub fn transaction(stdout: &str) -> Listing {
-    let table = yum_family::transaction(stdout, "Dependencies Resolved", section);
+    let table = yum_family::table(stdout, "Dependencies Resolved", section).listing;
     Listing { held_back: skipped(stdout), ..table }
 }
 

@@ -48,6 +48,7 @@ pub fn plan(report: &str) -> Listing {
                             candidate: version,
                             security: None,
                             source: value(&element, "repository"),
+                            replaces: Vec::new(),
                             extra: Extra::new(),
                         });
                     }
