@@ -270,6 +270,20 @@ impl Listing {
         }
     }
 
+    /// Takes what a fuller list has among its updates for one here too: the administrator allows what
+    /// the manager otherwise refuses.
+    pub fn allow(&mut self, fuller: &Listing) {
+        let is_update = |held: &HeldBack| {
+            let is_it = |update: &Update| {
+                update.name == held.name && Some(&update.candidate) == held.candidate.as_ref()
+            };
+            held.class.is_some() && fuller.updates.iter().any(is_it)
+        };
+        let (allowed, held_back) = std::mem::take(&mut self.held_back).into_iter().partition(is_update);
+        self.held_back = held_back;
+        self.updates.extend(Vec::into_iter(allowed).filter_map(HeldBack::into_update));
+    }
+
     /// The list with everything in it fit to be printed.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Which of the pending updates an apply is to install.
 
-use crate::backend::{Backend, Installed, Plan, Settings};
+use crate::backend::{Backend, Installed, Origin, Plan, Settings};
 use crate::cli::ApplyArgs;
 use crate::fs::{remove_if_there, write_atomic};
 use crate::outcome::{Class, Failure, HeldBack, Listing, Update};
@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// So often a plan is made anew without versions that no refreshed source offers.
+const MOST_ROUNDS: usize = 10;
 
 /// The file, in the state directory, that tells the manager what to leave as it is.
 const FILE: &str = "selection";
@@ -82,11 +85,10 @@ impl Selection {
         self.plan.without = not_refreshed(state);
         self.plan.from = refreshed_of(state);
         self.plan.left_out = self.known_excluded(session.backend, state);
-        let pending = self.pending(session, state)?;
-        let mut left_out = stale_updates(session, state, &pending)?;
+        let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
         self.can_tell(session.backend, &pending)?;
-        if self.is_everything() && left_out.is_empty() {
+        if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
             self.clean_up(dir, session.backend.quirks.selection_settings);
             self.plan.left_out.clear();
             return Ok(pending);
@@ -99,7 +101,7 @@ impl Selection {
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
-        let planned = if nothing { Listing::default() } else { self.list(session, dir)? };
+        let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
         wanted.retain(|name| !self.plan.left_out.contains(name));
         self.check(session.backend, &planned)?;
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
@@ -118,12 +120,12 @@ impl Selection {
 
     /// Lists what the plan installs. Without one package another may come in the place of an excluded
     /// one, or an excluded one be updated itself: that is left out too.
-    fn list(&mut self, session: &Session, dir: &Path) -> Result<Listing, Failure> {
-        const MOST_ROUNDS: usize = 10;
+    fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
         let plain = session.backend.plain_name;
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
-            let planned = session.list(&self.plan)?;
+            let mut planned = session.list(&self.plan)?;
+            planned.allow(pending);
             let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, plain));
             let names = excluded.map(|update| update.name.clone());
             let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
@@ -134,6 +136,34 @@ impl Selection {
         }
         let text = "what is excluded would be replaced by ever another package".to_string();
         Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// What is pending, and the updates to leave out because only sources offer them that were not
+    /// refreshed. Where one that was offers an older version, which nothing keeps back, that is pending instead.
+    fn pending_of_refreshed(
+        &mut self,
+        session: &Session,
+        state: &State,
+        dir: &Path,
+    ) -> Result<(Listing, BTreeSet<String>), Failure> {
+        self.plan.passed_over.clear();
+        let mut pending = self.pending(session, state)?;
+        let mut stale = stale_updates(session, state, &pending)?;
+        for _ in 0..MOST_ROUNDS {
+            let before = self.plan.passed_over.len();
+            self.plan.passed_over.append(&mut stale.passed_over);
+            if self.plan.passed_over.len() == before {
+                break;
+            }
+            self.write(session, dir)?;
+            pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+            stale = stale_updates(session, state, &pending)?;
+        }
+        if !stale.names.is_empty() {
+            let names: Vec<_> = stale.names.iter().map(String::as_str).collect();
+            warn!("left out, because their source was not refreshed: {}", names.join(", "));
+        }
+        Ok((pending, stale.names))
     }
 
     /// Takes updates out of this run, so that the others can be installed; says whether there was
@@ -366,26 +396,68 @@ fn administrators(settings: &Settings) -> Result<String, Failure> {
     Ok(all)
 }
 
-/// The updates that only sources offer which were not refreshed: their index is old, and often
-/// the files that it names are gone or cannot be had.
-fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<BTreeSet<String>, Failure> {
+/// Updates that only sources offer which were not refreshed: their index is old, and often the files
+/// that it names are gone or cannot be had.
+#[derive(Debug, Default)]
+struct Stale {
+    /// Those that are left out: what such a source has the say about stays as it is.
+    names: BTreeSet<String>,
+    /// Those in whose place another source offers an older version, which nothing keeps back.
+    passed_over: BTreeSet<(String, String)>,
+}
+
+fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
     let failed = not_refreshed(state);
-    let mut stale = BTreeSet::new();
+    let mut stale = Stale::default();
     if failed.is_empty() || session.backend.quirks.lists_refreshed_only {
         return Ok(stale);
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
-    for (name, origins) in session.origins(&names)? {
-        let mut of_candidate = origins.iter().filter(|origin| origin.is_candidate).peekable();
-        if of_candidate.peek().is_some() && of_candidate.all(|origin| failed.contains(&origin.source)) {
-            stale.insert(name);
+    let origins = session.origins(&names)?;
+    for update in &pending.updates {
+        let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
+        match choose(origins, &update.candidate, &failed) {
+            Choice::Fresh => {}
+            Choice::Stale => drop(stale.names.insert(update.name.clone())),
+            Choice::Older(versions) => {
+                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
+                stale.passed_over.extend(versions);
+            }
         }
     }
-    if !stale.is_empty() {
-        let names: Vec<_> = stale.iter().map(String::as_str).collect();
-        warn!("left out, because their source was not refreshed: {}", names.join(", "));
-    }
     Ok(stale)
+}
+
+/// What becomes of a candidate.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    /// A source that was refreshed offers it, or it is not known who does.
+    Fresh,
+    /// Only others do.
+    Stale,
+    /// The same, but one that was refreshed offers an older version than these.
+    Older(Vec<String>),
+}
+
+fn choose(origins: &[Origin], candidate: &str, failed: &[String]) -> Choice {
+    let is_fresh = |origin: &Origin| !failed.contains(&origin.source);
+    let is_candidate = |origin: &&Origin| match &origin.version {
+        Some(version) => version == candidate,
+        None => origin.is_candidate,
+    };
+    let mut of_candidate = origins.iter().filter(is_candidate).peekable();
+    let Some(priority) = of_candidate.peek().map(|origin| origin.priority) else { return Choice::Fresh };
+    if of_candidate.any(is_fresh) {
+        return Choice::Fresh;
+    }
+    // What has a higher priority than anybody else gives is nobody else's to replace.
+    let is_other = |origin: &Origin| {
+        is_fresh(origin) && origin.priority == priority && origin.version.is_some() && !is_candidate(&origin)
+    };
+    let Some(other) = origins.iter().position(is_other) else { return Choice::Stale };
+    let is_newer = |origin: &&Origin| origin.priority == priority && origin.version != origins[other].version;
+    let newer = origins[..other].iter().filter(is_newer);
+    Choice::Older(newer.filter_map(|origin| origin.version.clone()).collect())
 }
 
 /// `libc6:amd64` is listed as `libc6` where amd64 is the native architecture, `bash.x86_64` as
@@ -418,4 +490,35 @@ pub fn patterns(globs: &[String]) -> Result<Vec<Pattern>, String> {
 /// Whether one of them matches a name, with or without its architecture.
 pub fn matches(patterns: &[Pattern], name: &str, plain: fn(&str) -> &str) -> bool {
     patterns.iter().any(|glob| glob.matches(name) || glob.matches(plain(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_version_of_a_refreshed_source_takes_the_place_of_one_that_cannot_be_had() {
+        let origin = |(version, source, priority): &(&str, &str, i64)| Origin {
+            source: source.to_string(),
+            is_security: false,
+            is_candidate: false,
+            version: Some(version.to_string()),
+            priority: *priority,
+        };
+        let chosen = |table: &[(&str, &str, i64)]| {
+            let origins: Vec<_> = table.iter().map(origin).collect();
+            choose(&origins, "3", &["dead".to_string()])
+        };
+        let older = |versions: &[&str]| Choice::Older(versions.iter().map(ToString::to_string).collect());
+        assert_eq!(chosen(&[]), Choice::Fresh, "nobody knows");
+        assert_eq!(chosen(&[("3", "dead", 500), ("3", "a", 500), ("2", "a", 500)]), Choice::Fresh);
+        assert_eq!(chosen(&[("3", "dead", 500)]), Choice::Stale);
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "dead", 500)]), Choice::Stale);
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 500)]), older(&["3"]));
+        let both =
+            [("4", "a", 100), ("3", "dead", 500), ("2", "dead", 500), ("2", "a", 500), ("1", "a", 500)];
+        assert_eq!(chosen(&both), older(&["3"]));
+        assert_eq!(chosen(&[("3", "dead", 990), ("2", "a", 500)]), Choice::Stale, "it has the say");
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 100)]), Choice::Stale, "nobody wants that one");
+    }
 }

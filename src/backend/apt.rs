@@ -61,6 +61,8 @@ pub const BACKEND: Backend = Backend {
         lists_installed: true,
         lists_refreshed_only: false,
         selection: Some(("/etc/apt/preferences", selection)),
+        completions: &[(listing::ask_allowed, listing::add_allowed)],
+        culprits: listing::culprits,
         progress,
         ..Quirks::NONE
     },
@@ -121,8 +123,10 @@ fn list(plan: &Plan) -> Invocation {
     apt_get(&options, &[&["-s", "-V"], upgrade(plan)].concat())
 }
 
-fn list_needs(_: &Plan, names: &[String]) -> Invocation {
-    let mut invocation = apt_get(&[], &["-s", "-V", "--only-upgrade", "install"]);
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let selection = selection_option(plan);
+    let options: Vec<&str> = selection.as_deref().into_iter().collect();
+    let mut invocation = apt_get(&options, &["-s", "-V", "--only-upgrade", "install"]);
     invocation.args.extend_from_slice(names);
     invocation
 }
@@ -130,10 +134,13 @@ fn list_needs(_: &Plan, names: &[String]) -> Invocation {
 /// apt_preferences(5) records: at a negative priority no version of the package is a candidate,
 /// so that it stays as it is. Unlike a hold or `install NAME` this leaves nothing behind: no
 /// hold after a crash, and no package turned from automatically to manually installed. The
-/// first record for a package wins, so ours stand before the administrator's.
+/// first record for a package or one of its versions wins, so ours stand before the administrator's.
 fn selection(plan: &Plan) -> String {
-    let record = |name: &String| format!("Package: {name}\nPin: version *\nPin-Priority: -1\n\n");
-    plan.left_out.iter().map(record).collect()
+    let record =
+        |name: &str, version: &str| format!("Package: {name}\nPin: version {version}\nPin-Priority: -1\n\n");
+    let left_out = plan.left_out.iter().map(|name| record(name, "*"));
+    let passed_over = plan.passed_over.iter().map(|(name, version)| record(name, version));
+    left_out.chain(passed_over).collect()
 }
 
 fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
@@ -291,6 +298,8 @@ mod tests {
     fn left_out_packages_are_pinned() {
         let plan = Plan { left_out: vec!["tb-a".into()], ..Plan::default() };
         assert_eq!(selection(&plan), "Package: tb-a\nPin: version *\nPin-Priority: -1\n\n");
+        let plan = Plan { passed_over: [("tb-b".into(), "1:3.0".into())].into(), ..Plan::default() };
+        assert_eq!(selection(&plan), "Package: tb-b\nPin: version 1:3.0\nPin-Priority: -1\n\n");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use detection::{by_name, detect, installed};
 use crate::holder;
 use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished, Invocation};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -301,6 +301,8 @@ pub struct Plan {
     pub from: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
+    /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.
+    pub passed_over: BTreeSet<(String, String)>,
     /// Where their names are written for the manager; `None` when nothing is left out, or the
     /// manager is told by arguments.
     pub selection: Option<PathBuf>,
@@ -328,6 +330,10 @@ pub struct Origin {
     pub is_security: bool,
     /// Whether the version is the one that would be installed.
     pub is_candidate: bool,
+    /// The version, where the manager tells it; they are listed from new to old.
+    pub version: Option<String>,
+    /// The priority that the administrator or the source gives it, where there is one.
+    pub priority: i64,
 }
 
 /// The packages on the system, by name.

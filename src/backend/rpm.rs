@@ -221,6 +221,8 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
             source: one_line(advisory),
             is_security: kind.ends_with("/Sec.") || kind == "security",
             is_candidate: false,
+            version: None,
+            priority: 0,
         });
     }
     found

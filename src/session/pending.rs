@@ -1,7 +1,7 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::backend::Backend;
+use crate::backend::{Backend, Origin};
 use crate::fs::fingerprint;
 use crate::outcome::{Class, Failure, Listing, Update};
 use crate::state::{Pending, State};
@@ -98,15 +98,21 @@ impl Session {
         let held = listing.held_back.iter().map(|held| &held.name);
         let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
         let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
-        let secure =
-            |name: &str| origins.get(name).is_some_and(|of| of.iter().any(|origin| origin.is_security));
+        // What stands above the candidate is not what would be installed.
+        let secure = |name: &str, candidate: Option<&str>| {
+            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
+            let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;
+            let first = of.iter().position(is_it).unwrap_or(0);
+            of[first..].iter().any(|origin| origin.is_security)
+        };
         for update in &mut listing.updates {
             let told = origins.contains_key(&update.name).then_some(false);
-            update.security = update.security.or(told).map(|known| known || secure(&update.name));
+            update.security =
+                update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
         }
         for held in &mut listing.held_back {
             let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
-            let told = || is_asked.then(|| secure(&held.name));
+            let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
             held.security = held.security.or_else(told);
         }
         if !listing.held_back.is_empty() {

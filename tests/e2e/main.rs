@@ -21,6 +21,7 @@ mod zypper;
 
 mod vault;
 
+mod apt_apples;
 mod apt_display;
 mod apt_failures;
 mod apt_harness;

@@ -1,7 +1,8 @@
 //! A small signed repository on a server of its own.
 
+use std::io::Write;
 use std::net::Ipv4Addr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, Duration, Utc};
@@ -29,6 +30,10 @@ pub struct Claims {
     pub suite: String,
     pub signer: Signer,
     pub validity: Validity,
+    /// The packages of which the index knows an MD5 sum and nothing better.
+    pub with_md5_only: Vec<String>,
+    /// Whether the Release file knows no better of the index.
+    pub has_md5_only: bool,
 }
 
 /// The half that publishes. The server's hooks can own it without owning the server.
@@ -72,6 +77,8 @@ impl Repo {
             suite: "stable".into(),
             signer: Signer::Known,
             validity: Validity::Always,
+            with_md5_only: Vec::new(),
+            has_md5_only: false,
         };
         change(&mut claims);
         let publisher = Arc::new(Publisher {
@@ -133,12 +140,15 @@ impl Publisher {
         let mut fresh = Vec::new();
         for deb in debs {
             let bytes = deb.bytes();
+            let sum = match claims.with_md5_only.contains(&deb.name) {
+                true => format!("MD5sum: {}", md5(&bytes)),
+                false => format!("SHA256: {}", hex(&bytes)),
+            };
             packages += &format!(
-                "{}Filename: {}\nSize: {}\nSHA256: {}\n\n",
+                "{}Filename: {}\nSize: {}\n{sum}\n\n",
                 deb.control(),
                 deb.pool_path().trim_start_matches('/'),
                 bytes.len(),
-                hex(&bytes),
             );
             fresh.push((deb.pool_path(), bytes));
         }
@@ -182,12 +192,23 @@ fn release(claims: &Claims, time: DateTime<Utc>, index: &str, packages: &[u8]) -
     if claims.validity == Validity::Expired {
         text += &format!("Valid-Until: {}\n", rfc(Utc::now() - Duration::hours(1)));
     }
+    let (kind, sum) = if claims.has_md5_only { ("MD5Sum", md5(packages)) } else { ("SHA256", hex(packages)) };
     text + &format!(
-        "Architectures: {}\nComponents: main\nSHA256:\n {} {} {index}\n",
+        "Architectures: {}\nComponents: main\n{kind}:\n {sum} {} {index}\n",
         architecture(),
-        hex(packages),
         packages.len()
     )
+}
+
+fn md5(bytes: &[u8]) -> String {
+    let mut child = Command::new("md5sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("could not run md5sum (package coreutils)");
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..32].to_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

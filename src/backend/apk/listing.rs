@@ -97,6 +97,8 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
             source: super::refresh::source_id(source),
             is_security: false,
             is_candidate: true,
+            version: None,
+            priority: 0,
         });
         let origins: Vec<_> = origins.collect();
         if !origins.is_empty() {

@@ -1,10 +1,11 @@
 //! Reading what apt and dpkg list: pending updates, their origin, installed packages.
 
 use super::update::source_id;
+use super::words::fetch_class;
 use super::{ENV, admin_dir};
-use crate::backend::{Installed, InstalledPackage, Origin, Places};
-use crate::outcome::{Extra, HeldBack, Listing, Update};
-use crate::process::Invocation;
+use crate::backend::{Installed, InstalledPackage, Origin, Places, Plan};
+use crate::outcome::{Class, Extra, HeldBack, Listing, Update};
+use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 
 /// Reads `apt-get -s -V upgrade`. The paragraphs name what stays, the `Inst` lines what comes:
@@ -12,28 +13,181 @@ use std::collections::HashMap;
 /// ```text
 /// The following packages have been kept back:
 ///    tb-dep (1.0-1 => 2.0-1)
+/// The following packages will be DOWNGRADED:
+///    tb-pin (3.0-1 => 2.0-1)
+/// Inst tb-pin [3.0-1] (2.0-1 Debian:stable [all])
 /// Inst tb-sec [1.0-1] (2.0-1 Debian-Security:stable-security [all])
 /// Remv tb-old [1.0-1]
 /// ```
 pub fn parse(stdout: &str) -> Listing {
     let mut listing = Listing::default();
-    let mut reason = None;
-    for line in stdout.split(['\n', '\r']) {
+    for paragraph in paragraphs(stdout) {
+        listing.held_back.extend(paragraph.packages());
+    }
+    for line in lines(stdout) {
         if let Some(rest) = line.strip_prefix("Inst ") {
             listing.updates.extend(inst(rest));
-        } else if let Some(rest) = line.strip_prefix("Remv ") {
+        } else if let Some(rest) = line.strip_prefix("Remv ").or_else(|| line.strip_prefix("Purg ")) {
             let name = rest.split(' ').next().unwrap_or_default();
             listing.removals.push((name.to_string(), bracketed(rest)));
-        } else if let (Some(reason), true) = (reason, line.starts_with("  ")) {
-            listing.held_back.extend(stays(line, reason));
-        } else {
-            reason = match line {
-                "The following packages have been kept back:" => Some("kept back"),
-                "The following upgrades have been deferred due to phasing:" => Some("phased"),
-                _ => None,
-            };
         }
     }
+    // What apt would do here it refuses to do unattended.
+    let refused: Vec<_> = listing.held_back.iter().filter(|held| held.class.is_some()).cloned().collect();
+    listing.leave_out(&refused);
+    listing
+}
+
+fn lines(stdout: &str) -> impl Iterator<Item = &str> {
+    stdout.split(['\n', '\r'])
+}
+
+/// A heading of apt's, what it means for the packages below it, and with what error apt refuses to go on
+/// with them.
+struct Heading {
+    line: &'static str,
+    reason: &'static str,
+    class: Option<Class>,
+    refusal: &'static str,
+}
+
+const HEADINGS: &[Heading] = &[
+    Heading {
+        line: "The following packages have been kept back:",
+        reason: "kept back",
+        class: None,
+        refusal: "",
+    },
+    Heading {
+        line: "The following upgrades have been deferred due to phasing:",
+        reason: "phased",
+        class: None,
+        refusal: "",
+    },
+    Heading {
+        line: "The following packages will be DOWNGRADED:",
+        reason: "a pin makes it a downgrade",
+        class: Some(Class::Dependency),
+        refusal: "Packages were downgraded and -y was used",
+    },
+    Heading {
+        line: "The following held packages will be changed:",
+        reason: "held",
+        class: Some(Class::Dependency),
+        refusal: "Held packages were changed and -y was used",
+    },
+    Heading {
+        line: "WARNING: The following packages cannot be authenticated!",
+        reason: "it cannot be authenticated: its source is not trusted, or its hashes are weak",
+        class: Some(Class::Auth),
+        refusal: "unauthenticated packages and -y was used",
+    },
+];
+
+/// One of these headings and the indented lines below it.
+struct Paragraph<'a> {
+    heading: &'static Heading,
+    lines: Vec<&'a str>,
+}
+
+impl Paragraph<'_> {
+    fn packages(&self) -> Vec<HeldBack> {
+        self.lines.iter().flat_map(|line| stays(line, self.heading)).collect()
+    }
+}
+
+fn paragraphs(stdout: &str) -> Vec<Paragraph<'_>> {
+    let mut found: Vec<Paragraph> = Vec::new();
+    let mut is_open = false;
+    for line in lines(stdout) {
+        if let Some(heading) = HEADINGS.iter().find(|heading| heading.line == line) {
+            found.push(Paragraph { heading, lines: Vec::new() });
+            is_open = true;
+        } else if let Some(last) = found.last_mut().filter(|_| is_open && line.starts_with("  ")) {
+            last.lines.push(line);
+        } else {
+            is_open = false;
+        }
+    }
+    found
+}
+
+/// The updates for which an unattended apt stops, and those of which it knows no hash that is safe.
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    let is_refused = |heading: &Heading| {
+        !heading.refusal.is_empty() && finished.stderr.lines().any(|line| line.contains(heading.refusal))
+    };
+    let refused = paragraphs(&finished.stdout).into_iter().filter(|found| is_refused(found.heading));
+    let refused = refused.flat_map(|found| found.packages());
+    refused.chain(unverifiable(&finished.stdout)).collect()
+}
+
+/// The packages of a download that cannot be had in a way to be trusted; one that a mirror does not have
+/// may be had by another try. The lines below say why:
+///
+/// ```text
+/// Err:1 http://127.0.0.1:8080 stable/main amd64 tb-weak all 2.0
+///   Insufficient information available to perform this download securely
+///   Hashes of expected file:
+/// ```
+fn unverifiable(stdout: &str) -> Vec<HeldBack> {
+    let mut found = Vec::new();
+    let mut lines = lines(stdout).peekable();
+    while let Some(line) = lines.next() {
+        let item = line.strip_prefix("Err:").and_then(|rest| rest.split_once(' '));
+        let words: Vec<_> = item.map(|(_, item)| item.split(' ').collect()).unwrap_or_default();
+        let [.., name, architecture, version] = words.as_slice() else { continue };
+        let reason = lines.peek().and_then(|line| line.strip_prefix("  ")).unwrap_or_default().trim();
+        let class = fetch_class(reason);
+        if !matches!(class, Class::Auth | Class::Config) {
+            continue;
+        }
+        // Listed with its architecture where that is not the native one.
+        let full = format!("{name}:{architecture}");
+        let is_listed = stdout.split_whitespace().any(|word| word == full);
+        found.push(HeldBack {
+            name: if is_listed { full } else { name.to_string() },
+            installed: None,
+            candidate: Some(version.to_string()),
+            reason: reason.to_string(),
+            class: Some(class),
+            security: None,
+            extra: Extra::new(),
+        });
+    }
+    found
+}
+
+/// Where a list holds what apt refuses to do unattended: whether the administrator allows it.
+pub fn ask_allowed(_: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+    let is_refused = listing.held_back.iter().any(|held| held.class.is_some());
+    let options =
+        ["APT::Get::allow-downgrades", "APT::Get::allow-change-held-packages", "APT::Get::force-yes"];
+    let words = options.iter().zip(["DOWNGRADE", "HOLD", "ALL"]).flat_map(|(option, name)| [name, option]);
+    is_refused.then(|| Invocation {
+        program: "apt-config",
+        args: std::iter::once("shell").chain(words).map(str::to_owned).collect(),
+        env: ENV,
+        ..Invocation::default()
+    })
+}
+
+/// Takes what is allowed for an update like any other.
+pub fn add_allowed(answer: &str, mut listing: Listing) -> Listing {
+    let is_true = |name: &str| {
+        let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
+        let value = line.and_then(|value| value.strip_suffix('\'')).unwrap_or_default().to_lowercase();
+        // As apt's StringToBool reads it.
+        ["yes", "true", "with", "on", "enable"].contains(&value.as_str())
+            || value.parse::<i64>().is_ok_and(|number| number != 0)
+    };
+    let is_allowed = |held: &HeldBack| {
+        let option = if held.reason == "held" { "HOLD" } else { "DOWNGRADE" };
+        held.class.is_some() && (is_true("ALL") || is_true(option))
+    };
+    let (allowed, held) = listing.held_back.into_iter().partition(is_allowed);
+    listing.held_back = held;
+    listing.updates.extend(Vec::into_iter(allowed).filter_map(HeldBack::into_update));
     listing
 }
 
@@ -75,13 +229,13 @@ fn is_security_suite(suite: &str) -> bool {
 
 /// `   tb-dep (1.0-1 => 2.0-1)`; without `-V` several names stand on a line, as an apt-get that
 /// does not know the option would print them.
-fn stays(line: &str, reason: &str) -> Vec<HeldBack> {
+fn stays(line: &str, heading: &Heading) -> Vec<HeldBack> {
     let one = |name: &str, versions: Option<(&str, &str)>| HeldBack {
         name: name.to_string(),
         installed: versions.map(|(installed, _)| installed.to_string()),
         candidate: versions.map(|(_, candidate)| candidate.to_string()),
-        reason: reason.to_string(),
-        class: None,
+        reason: heading.reason.to_string(),
+        class: heading.class,
         security: None,
         extra: Extra::new(),
     };
@@ -111,7 +265,7 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
 ///   Installed: 1.0-1
 ///   Candidate: 3.0-1
 ///   Version table:
-///      3.0-1 500
+///      3.0-1 500 (phased 20%)
 ///         500 http://127.0.0.1:8080 stable/main amd64 Packages
 ///      2.0-1 500
 ///         500 http://127.0.0.3:8080 stable-security/main amd64 Packages
@@ -122,27 +276,31 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
     let mut packages: HashMap<String, Vec<Origin>> = HashMap::new();
     let (mut name, mut candidate, mut version) = ("", "", None);
     for line in stdout.lines() {
-        // By single spaces: the flat repository `/` stands as two of them.
-        let words: Vec<_> = line.trim_start().split(' ').collect();
-        match words.as_slice() {
-            [_] if !line.starts_with(' ') => {
-                (name, candidate, version) = (line.trim_end_matches(':'), "", None);
+        let text = line.trim_start_matches(' ');
+        match line.len() - text.len() {
+            0 if text.ends_with(':') => {
+                (name, candidate, version) = (text.trim_end_matches(':'), "", None);
                 packages.entry(name.to_string()).or_default();
             }
-            ["Candidate:", found] => candidate = found,
             // From the installed version on nothing is newer.
-            ["***", ..] => name = "",
-            [found, _priority] if line.starts_with("     ") => version = Some(*found),
-            [_, uri, place, ..] if uri.contains(':') && !name.is_empty() => {
-                let suite = match *place {
-                    "" => "/",
-                    flat if flat.ends_with('/') => flat,
-                    place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
+            1 if text.starts_with("*** ") => name = "",
+            2 => candidate = text.strip_prefix("Candidate: ").unwrap_or(candidate),
+            5 => {
+                let mut words = text.split(' ');
+                let (found, priority) = (words.next(), words.next());
+                let priority = priority.and_then(|priority| priority.parse().ok());
+                version = found.zip(priority);
+            }
+            spaces if spaces > 5 && !name.is_empty() => {
+                let Some(((uri, suite), (version, priority))) = source_of(text).zip(version) else {
+                    continue;
                 };
                 let origin = Origin {
                     source: source_id(uri, suite),
                     is_security: is_security_suite(suite),
-                    is_candidate: version == Some(candidate),
+                    is_candidate: version == candidate,
+                    version: Some(version.to_string()),
+                    priority,
                 };
                 packages.entry(name.to_string()).or_default().push(origin);
             }
@@ -150,6 +308,24 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
         }
     }
     packages
+}
+
+/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`. A suite may contain slashes, a
+/// cdrom's URI spaces, and the flat repository `/` stands as nothing between two spaces.
+fn source_of(line: &str) -> Option<(&str, &str)> {
+    let (_, item) = line.split_once(' ')?;
+    let end = match item.strip_prefix("cdrom:") {
+        Some(_) => item.find(']').map(|at| item[at..].find(' ').map_or(item.len(), |space| at + space))?,
+        None => item.find(' ')?,
+    };
+    let (uri, rest) = (&item[..end], item[end..].strip_prefix(' ')?);
+    let place = rest.split(' ').next().unwrap_or_default();
+    let suite = match place {
+        "" => "/",
+        flat if flat.ends_with('/') => flat,
+        place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
+    };
+    uri.contains(':').then_some((uri, suite))
 }
 
 /// dpkg-query(1) reads the database and dpkg's journal, so it is right after a crash too.
@@ -262,6 +438,80 @@ mod tests {
             .collect();
         assert_eq!(short, [("http://h stable", false, true), ("http://h stable-security", true, false)]);
         assert_eq!(origins["tb-x"][0].source, "file:/srv/repo ./");
+    }
+
+    #[test]
+    fn sources_are_read_whatever_apt_writes_beside_them() {
+        let policy = "tb-a:i386:\n  Installed: 1.0\n  Candidate: 3.0\n  Version table:\n     3.0 500 (phased 20%)\n       1001 mirror+file:/etc/apt/mirrors.txt stable/updates/main i386 Packages\n        -10 cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64]/ bookworm/main amd64 Packages\n     2.0 -1\n        500 http://h/deb  Packages\n *** 1.0 100\n        500 http://h stable/main i386 Packages\n        100 /var/lib/dpkg/status\n";
+        let origins = parse_origins(policy);
+        let short: Vec<_> = origins["tb-a:i386"]
+            .iter()
+            .map(|origin| (&*origin.source, origin.version.as_deref().unwrap_or_default(), origin.priority))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                ("mirror+file:/etc/apt/mirrors.txt stable/updates", "3.0", 500),
+                ("cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64] bookworm", "3.0", 500),
+                ("http://h/deb /", "2.0", -1),
+            ]
+        );
+        assert!(origins["tb-a:i386"].iter().all(|origin| origin.is_candidate == (origin.priority == 500)));
+        assert!(origins["tb-a:i386"][0].is_security, "buster/updates was Debian's");
+    }
+
+    /// What `apt-get -y -d upgrade` printed, and what it said in the end.
+    fn culprits_of(stdout: &str, stderr: &str) -> Vec<(String, Class)> {
+        let found = culprits(&Finished::ended(100, stdout, stderr));
+        found.into_iter().map(|held| (held.name, held.class.unwrap())).collect()
+    }
+
+    #[test]
+    fn what_apt_refuses_unattended_is_named() {
+        let paragraphs = "The following packages have been kept back:\n  tb-kept\nThe following held packages will be changed:\n  tb-held\nThe following packages will be DOWNGRADED:\n  tb-a tb-b:i386\nThe following packages will be upgraded:\n  tb-c\nWARNING: The following packages cannot be authenticated!\n  tb-d\n";
+        let refusal = |words: &str| format!("E: {words} and -y was used without --allow-it.\n");
+        for (words, expected) in [
+            (
+                "Packages were downgraded",
+                &[("tb-a", Class::Dependency), ("tb-b:i386", Class::Dependency)][..],
+            ),
+            ("Held packages were changed", &[("tb-held", Class::Dependency)]),
+            ("There were unauthenticated packages", &[("tb-d", Class::Auth)]),
+            ("Something", &[]),
+        ] {
+            let expected: Vec<_> = expected.iter().map(|(name, class)| (name.to_string(), *class)).collect();
+            assert_eq!(culprits_of(paragraphs, &refusal(words)), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_package_without_a_hash_that_is_safe_is_named_and_one_that_is_not_there_is_not() {
+        let stdout = "The following packages will be upgraded:\n  tb-a tb-b:i386\nErr:1 http://h stable/main amd64 tb-a all 2.0\n  Insufficient information available to perform this download securely\n  Hashes of expected file:\n   - MD5Sum:9 [weak]\nErr:2 http://h stable/main i386 tb-b i386 2.0\n  Insufficient information available to perform this download securely\nErr:3 http://h stable/main amd64 tb-c all 2.0\n  404  Not Found [IP: 127.0.0.1 80]\n";
+        let expected = [("tb-a".to_string(), Class::Auth), ("tb-b:i386".to_string(), Class::Auth)];
+        assert_eq!(culprits_of(stdout, ""), expected);
+    }
+
+    #[test]
+    fn a_downgrade_is_held_back_unless_the_administrator_allows_it() {
+        let text = "The following held packages will be changed:\n   tb-held (1.0 => 2.0)\nThe following packages will be DOWNGRADED:\n   tb-a (2.0 => 1.0)\n1 upgraded, 0 newly installed, 1 downgraded, 0 to remove and 0 not upgraded.\nInst tb-a [2.0] (1.0 Debian:stable [all])\nInst tb-held [1.0] (2.0 Debian:stable [all])\nPurg tb-old [1.0]\n";
+        let listing = parse(text);
+        assert!(listing.updates.is_empty() && listing.removals.len() == 1);
+        let held = |listing: &Listing| -> Vec<String> {
+            listing.held_back.iter().map(|held| format!("{} {}", held.name, held.reason)).collect()
+        };
+        assert_eq!(held(&listing), ["tb-held held", "tb-a a pin makes it a downgrade"]);
+        assert!(ask_allowed(&Plan::default(), &listing, "").is_some());
+        assert!(ask_allowed(&Plan::default(), &Listing::default(), "").is_none());
+        for (answer, left) in [
+            ("", 2),
+            ("DOWNGRADE='false'\nHOLD='0'\nALL='no'\n", 2),
+            ("DOWNGRADE='true'\n", 1),
+            ("HOLD='1'\n", 1),
+            ("ALL='yes'\n", 0),
+        ] {
+            let listing = add_allowed(answer, listing.clone());
+            assert_eq!((listing.held_back.len(), listing.updates.len()), (left, 2 - left), "{answer}");
+        }
     }
 
     #[test]

@@ -200,6 +200,8 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
             source: one_line(&advisory.name),
             is_security: advisory.kind == "security",
             is_candidate: false,
+            version: None,
+            priority: 0,
         });
     }
     found
