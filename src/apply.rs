@@ -295,7 +295,7 @@ impl Run<'_> {
         if let Some(signal) = signals::received() {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
-        self.session.offer_private()?;
+        self.session.offer_private(&self.planned)?;
         self.enter("install");
         // What others installed while we waited for their locks is not ours.
         if !self.changed && !self.ran_again {

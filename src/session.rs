@@ -24,6 +24,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// So many updates may be in the way of the others.
+const MOST_LEFT_OUT: usize = 100;
+
 /// One run that drives the package manager.
 #[derive(Debug)]
 pub struct Session {
@@ -46,6 +49,8 @@ pub struct Session {
     restart_seen: RefCell<Option<restart::Seen>>,
     /// Where the manager's private index is, for one that has it.
     private_dir: Option<PathBuf>,
+    /// The files of that index before the refresh.
+    index_before: RefCell<private::Stored>,
 }
 
 /// Everything that must hold before a run that drives the manager may start.
@@ -85,6 +90,7 @@ impl Session {
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
             private_dir: private::dir(backend, global),
+            index_before: RefCell::default(),
         }
     }
 
@@ -101,8 +107,13 @@ impl Session {
 
     /// The manager's configuration, as far as it is asked for; none where it does not say.
     fn configuration(&self) -> Option<&str> {
-        let ask = || self.backend.quirks.locate.and_then(|locate| self.ask(&locate()).ok());
-        self.configuration.get_or_init(|| ask().map(|answer| answer.stdout)).as_deref()
+        // Waiting for a lock begins with this question: no lock may be waited for here.
+        let ask = || {
+            let invocation = (self.backend.quirks.locate?)();
+            let answer = self.answer(&invocation).ok()?;
+            self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
+        };
+        self.configuration.get_or_init(ask).as_deref()
     }
 
     /// Runs a command of the manager, shown and logged; when another process holds the manager's
@@ -180,9 +191,32 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
-        let plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
-        let finished = self.ask(&(self.backend.pending)(&plan))?;
-        self.told_more((self.backend.parse_pending)(&finished.stdout).checked()?, &plan)
+        let mut plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
+        let mut left_out: Vec<HeldBack> = Vec::new();
+        // Where one update is in the way of all, the others are pending all the same.
+        let finished = loop {
+            let failure = match self.ask(&(self.backend.pending)(&plan)) {
+                Ok(finished) => break finished,
+                Err(failure) => failure,
+            };
+            if self.lacks_index(&plan.without) {
+                return self.newer_than_installed();
+            }
+            let known = left_out.len();
+            let new = failure.culprits.iter().filter(|held| !plan.left_out.contains(&held.name));
+            left_out.extend(new.cloned().collect::<Vec<_>>());
+            if left_out.len() == known || known >= MOST_LEFT_OUT {
+                return Err(failure);
+            }
+            plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
+        };
+        let mut listing = (self.backend.parse_pending)(&finished.stdout).checked()?;
+        listing.held_back.extend(left_out);
+        // A package database that is gone looks like one with nothing to do.
+        if self.backend.quirks.entry.is_some() && listing.is_empty() {
+            self.installed()?;
+        }
+        self.told_more(listing, &plan)
     }
 
     /// Adds to a list of what is pending what the manager says only when it is asked for it.
@@ -242,8 +276,17 @@ impl Session {
     pub fn installed(&self) -> Result<Installed, Failure> {
         let places = self.places();
         let basis = self.restart_basis();
-        let finished = self.ask(&(self.backend.list_installed)(places))?;
+        let invocation = (self.backend.list_installed)(places);
+        let finished = self.ask(&invocation)?;
         let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
+        if self.backend.quirks.entry.is_some() && installed.is_empty() {
+            let text = format!("{} lists no package, not even itself", invocation.line());
+            let place = places.database.display();
+            return Err(Failure::new(
+                Class::Other,
+                format!("{text}; look whether {place} is what it should be"),
+            ));
+        }
         // Where the database is not where we look for it nothing can be told.
         if let Some(entry) = self.backend.quirks.entry.filter(|_| places.database.is_dir()) {
             for (name, package) in &mut installed {
@@ -274,12 +317,27 @@ impl Session {
         }
     }
 
-    /// Asks it; a minute for the answer, whatever that is worth. Where even that needs a lock that
-    /// another process holds, it is asked again while patience lasts.
+    /// Asks it. Where even that needs a lock that another process holds, it is asked again while
+    /// patience lasts.
     ///
     /// # Errors
     /// When it cannot be asked.
     fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        loop {
+            let finished = self.answer(invocation)?;
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+                return Ok(finished);
+            };
+            self.no_number_is_reused()?;
+            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
+        }
+    }
+
+    /// Asks it once; a minute for the answer, whatever that is worth.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         let invocation = &self.with_private_arg(invocation);
         let limits = Limits {
             deadline: self.deadline,
@@ -296,15 +354,10 @@ impl Session {
             // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
             // left it yet. After an install the answer is needed all the same.
             let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
-            if is_hit && self.committed && hits < 3 {
-                hits += 1;
-                continue;
-            }
-            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+            if !is_hit || !self.committed || hits == 3 {
                 return Ok(finished);
-            };
-            self.no_number_is_reused()?;
-            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
+            }
+            hits += 1;
         }
     }
 
@@ -382,7 +435,7 @@ impl Session {
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }
-        let listed = self.read_private(&mut refreshed, state);
+        let listed = self.read_private(finished, &mut refreshed, state);
         self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
     }

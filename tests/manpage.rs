@@ -46,6 +46,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--no-refresh", "zypper"),
     ("--nodeps", "rpm"),
     ("--noconfirm", "pacman"),
+    ("--print", "pacman"),
     ("--non-interactive", "zypper"),
     ("--now", "systemctl"),
     ("--repo", "zypper"),

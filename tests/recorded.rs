@@ -158,11 +158,14 @@ fn refreshed(backend: &Backend, finished: &Finished) -> String {
     format!("{outcome} {} {failed}/{}", class(&judged.error), judged.sources.len())
 }
 
-/// What a list says is pending, and how many sources it could not read.
+/// What a list of newer versions says, and how many sources it could not read.
 fn listed(backend: &Backend, finished: &Finished) -> String {
-    let listing = (backend.parse_pending)(&finished.stdout);
+    let (held_back, updates): (Vec<_>, Vec<_>) = match backend.quirks.newer {
+        Some((_, newer)) => newer(&finished.stdout).into_iter().partition(|newer| newer.reason == "held"),
+        None => Default::default(),
+    };
     let unreadable = backend.quirks.private.map_or(0, |private| (private.unreadable)(finished).len());
-    let counts = [listing.updates.len(), listing.held_back.len(), unreadable];
+    let counts = [updates.len(), held_back.len(), unreadable];
     format!("{} pending {} held {} unreadable {}", ended(backend, finished), counts[0], counts[1], counts[2])
 }
 

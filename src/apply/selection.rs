@@ -228,7 +228,8 @@ impl Selection {
             }
             _ => {
                 let (without, from) = (self.plan.without.clone(), self.plan.from.clone());
-                let left_out = self.plan.left_out.clone();
+                let mut left_out = self.plan.left_out.clone();
+                left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
                 let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
                 match session.list(&whole) {
                     // One update that cannot be had is in the way of all: it may be left out.

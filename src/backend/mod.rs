@@ -258,13 +258,21 @@ pub struct Private {
     pub index: &'static str,
     /// The file there that holds the index of a source.
     pub file: fn(&str) -> String,
+    /// The sources that the administrator's configuration has the manager refresh.
+    pub sources: fn(&str) -> Vec<String>,
     /// The sources whose files a listing could not read, and why.
     pub unreadable: fn(&Finished) -> Vec<SourceResult>,
+    /// The name in it of the directory from which the install gets index and packages.
+    pub mirror: &'static str,
+    /// The directories with downloaded packages, by the administrator's configuration.
+    pub downloads: fn(&str) -> Vec<PathBuf>,
+    /// Name and version of the package to which a file there belongs.
+    pub package_of: fn(&str) -> Option<&str>,
     /// The name in it of the configuration with which the system gets the same index.
     pub config: &'static str,
     /// Asks for the administrator's configuration.
     pub ask_config: fn() -> Invocation,
-    /// Makes ours of the answer, given the directory of the index.
+    /// Makes ours of the answer, given that directory.
     pub make_config: fn(&str, &Path) -> String,
 }
 

@@ -1,12 +1,14 @@
 //! pacman: Arch Linux and its relatives. Behaviour measured with pacman 6.0.2 and 7.1.
 
+mod culprits;
 mod listing;
 mod refresh;
 mod words;
 
 use super::{Backend, Kernels, Places, Plan, Private, Quirks, RebootPackages};
+use crate::outcome::one_line;
 use crate::process::{Finished, Invocation};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The row of the table.
 pub const BACKEND: Backend = Backend {
@@ -28,10 +30,10 @@ pub const BACKEND: Backend = Backend {
     knows_security: false,
     is_package_name,
     plain_name: |name| name,
-    refresh: |_| private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]),
+    refresh: |_| refresh(),
     judge: refresh::judge,
-    pending: |_| private(&["-Qu"]),
-    parse_pending: listing::pending,
+    pending: list,
+    parse_pending: listing::plan,
     list,
     parse_list: listing::plan,
     ask_origins: None,
@@ -50,9 +52,10 @@ pub const BACKEND: Backend = Backend {
         parse_places,
         only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
         private: Some(&PRIVATE),
-        ask_sources: Some(|| pacman_conf(&["--repo-list"])),
+        newer: Some((|| private(&["-Qu"]), listing::newer)),
         plan_of_download: |finished| listing::table(&finished.stdout),
         notes: words::notes,
+        culprits: culprits::read,
         entry: Some(|name, version| format!("{name}-{version}/desc")),
         ..Quirks::NONE
     },
@@ -64,7 +67,11 @@ const PRIVATE: Private = Private {
     lock: "db.lck",
     index: "sync",
     file: |id| format!("{id}.db"),
+    sources,
     unreadable: refresh::unreadable,
+    mirror: "mirror",
+    downloads,
+    package_of,
     config: "install.conf",
     ask_config: || pacman_conf(&[]),
     make_config,
@@ -95,11 +102,53 @@ fn parse_places(usual: Places, stdout: &str) -> Places {
     }
 }
 
-/// What a plan adds to a command line. 4 answers the question whether a package that is in the way
-/// may be removed, which `--noconfirm` answers with no.
+/// The repositories that `-Sy` refreshes, of the configuration as `pacman-conf` writes it out: one
+/// with a `Usage` that is not `Sync` it passes over.
+fn sources(config: &str) -> Vec<String> {
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for line in config.lines().skip_while(|line| !is_repository(line)) {
+        if is_repository(line) {
+            found.push((one_line(line.trim_matches(['[', ']'])), false));
+        } else if let (Some((key, value)), Some((_, is_refreshed))) = (line.split_once('='), found.last_mut())
+        {
+            *is_refreshed |= key.trim() == "Usage" && ["All", "Sync"].contains(&value.trim());
+        }
+    }
+    found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
+}
+
+/// The directories with downloaded packages.
+fn downloads(config: &str) -> Vec<PathBuf> {
+    let values = config.lines().filter_map(|line| line.split_once('='));
+    let dirs = values.filter(|(key, _)| key.trim() == "CacheDir");
+    dirs.map(|(_, value)| PathBuf::from(value.trim())).collect()
+}
+
+/// `tb-hello-2.0-1` of `tb-hello-2.0-1-any.pkg.tar.zst` and of its signature.
+fn package_of(file: &str) -> Option<&str> {
+    let (stem, _) = file.split_once(".pkg.tar")?;
+    Some(stem.rsplit_once('-')?.0)
+}
+
+fn is_repository(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with(']') && line != "[options]"
+}
+
+/// How pacman's questions are answered that `--noconfirm` would answer otherwise; each is a bit.
+mod answers {
+    /// No: what is ignored is not brought in by another package.
+    pub const INSTALL_IGNORED: u32 = 1;
+    /// Yes: a package that is in the way may be removed.
+    pub const REMOVE_CONFLICTING: u32 = 4;
+    /// No: no key is accepted that is not there.
+    pub const IMPORT_KEY: u32 = 64;
+}
+
+/// What a plan adds to a command line.
 fn choice(plan: &Plan) -> Vec<String> {
-    let full: &[&str] = if plan.full { &["--ask", "4"] } else { &[] };
-    let mut args: Vec<_> = full.iter().map(|word| word.to_string()).collect();
+    let full = if plan.full { answers::REMOVE_CONFLICTING } else { 0 };
+    let ignored = if plan.left_out.is_empty() { 0 } else { answers::INSTALL_IGNORED };
+    let mut args = vec!["--ask".to_string(), (answers::IMPORT_KEY | full | ignored).to_string()];
     args.extend(plan.left_out.iter().flat_map(|name| ["--ignore".to_string(), name.clone()]));
     args
 }
@@ -107,6 +156,10 @@ fn choice(plan: &Plan) -> Vec<String> {
 fn upgrade(mut invocation: Invocation, plan: &Plan) -> Invocation {
     invocation.args.extend(choice(plan));
     invocation
+}
+
+fn refresh() -> Invocation {
+    upgrade(private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]), &Plan::default())
 }
 
 fn list(plan: &Plan) -> Invocation {
@@ -117,16 +170,16 @@ fn download(plan: &Plan) -> Invocation {
     upgrade(private(&["-Suw", "--noconfirm"]), plan)
 }
 
-/// The private index is the only source in the configuration: `-yy` gives the system that index, no
+/// A directory of ours is the only source in the configuration: `-yy` gives the system that index, no
 /// other, in the same run that upgrades, and no mirror can be asked for anything.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
     let with_config = Some("--config={}/install.conf");
     upgrade(Invocation { private_arg: with_config, ..pacman(&["-Syyu", "--noconfirm"]) }, plan)
 }
 
-/// The administrator's configuration, as `pacman-conf` writes it out, with the private index as the
+/// The administrator's configuration, as `pacman-conf` writes it out, with a directory of ours as the
 /// only server of every repository.
-fn make_config(config: &str, index: &Path) -> String {
+fn make_config(config: &str, mirror: &Path) -> String {
     // What is copied from a directory of root's needs no other program and no other user.
     const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
     // pacman 7 wants a directory that is named to be there, and none of these need be where it is not
@@ -151,8 +204,8 @@ fn make_config(config: &str, index: &Path) -> String {
         }
         text.push_str(line);
         text.push('\n');
-        if line.starts_with('[') && line != "[options]" {
-            text.push_str(&format!("Server = file://{}\n", escaped(index)));
+        if is_repository(line) {
+            text.push_str(&format!("Server = file://{}\n", escaped(mirror)));
         }
     }
     text
@@ -194,6 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn only_repositories_that_are_refreshed_are_sources() {
+        let config = "[options]\nUsage = All\nServer = x\n[core]\nUsage = All\nServer = file:///[x]\n[two]\nUsage = Sync\n\
+                      Usage = Search\n[three]\nUsage = Search\nUsage = Install\n[none]\n";
+        assert_eq!(sources(config), ["core", "two"]);
+    }
+
+    #[test]
+    fn a_downloaded_file_is_known_by_its_package() {
+        for (file, package) in [
+            ("tb-hello-2.0-1-any.pkg.tar.zst", "tb-hello-2.0-1"),
+            ("a-b-1:2.0-1.1-x86_64.pkg.tar.xz.sig", "a-b-1:2.0-1.1"),
+        ] {
+            assert_eq!(package_of(file), Some(package));
+        }
+        assert!(["", "x.db", "x.pkg.tar", "download-XyZ"].iter().all(|file| package_of(file).is_none()));
+        assert_eq!(
+            downloads("CacheDir = /a/\nHookDir = /b/\nCacheDir = /c d/\n"),
+            ["/a/", "/c d/"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
     fn a_usual_directory_that_need_not_be_there_is_not_named() {
         let usual = "[options]\nHookDir = /etc/pacman.d/hooks/\nGPGDir = /etc/pacman.d/gnupg/\nCacheDir = /var/cache/pacman/pkg/\n";
         let made =
@@ -206,8 +281,8 @@ mod tests {
     #[test]
     fn a_plan_becomes_options() {
         let plan = Plan { full: true, left_out: vec!["a".into(), "b".into()], ..Plan::default() };
-        assert!(download(&plan).line().ends_with("-Suw --noconfirm --ask 4 --ignore a --ignore b"));
-        assert_eq!(download(&Plan::default()).line(), "pacman -Suw --noconfirm");
+        assert!(download(&plan).line().ends_with("-Suw --noconfirm --ask 69 --ignore a --ignore b"));
+        assert_eq!(download(&Plan::default()).line(), "pacman -Suw --noconfirm --ask 64");
     }
 
     #[test]

@@ -88,7 +88,15 @@ impl Session {
         if let Some((ask, parse)) = self.backend.quirks.newer {
             let newer = parse(&self.ask(&ask())?.stdout);
             let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
-            listing.held_back.extend(newer.into_iter().filter(|held| !names.contains(&held.name)));
+            for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
+                match listing.held_back.iter_mut().find(|known| known.name == held.name) {
+                    Some(known) => {
+                        known.installed = known.installed.take().or(held.installed);
+                        known.candidate = known.candidate.take().or(held.candidate);
+                    }
+                    None => listing.held_back.push(held),
+                }
+            }
             listing = listing.checked()?;
         }
         let open = listing

@@ -5,11 +5,18 @@ use crate::backend::{Backend, Plan, Private};
 use crate::cli::Global;
 use crate::fs::{fingerprint, own_directory, own_link, remove_if_there, write_atomic};
 use crate::holder;
-use crate::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
-use crate::process::{Finished, Invocation};
+use crate::outcome::{
+    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
+};
+use crate::process::{End, Finished, Invocation};
 use crate::state::State;
 use log::warn;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Which file of the index is which, before a refresh: one that the manager stores is another file.
+pub(super) type Stored = BTreeMap<String, (u64, i64, i64)>;
 
 /// Where it is. The state directory is there: our lock is in it. The manager may change its working
 /// directory, and needs a path that holds wherever it is.
@@ -59,7 +66,62 @@ impl Session {
         if lock.exists() && holder::of_open_files(std::slice::from_ref(&lock)).is_none() {
             remove_if_there(&lock).map_err(failed)?;
         }
+        self.index_before.replace(self.stored());
         Ok(())
+    }
+
+    /// The files of the index, as they are now.
+    fn stored(&self) -> Stored {
+        let Some((private, dir)) = self.private() else { return Stored::new() };
+        let entries = std::fs::read_dir(dir.join(private.index)).into_iter().flatten().flatten();
+        let files = entries.filter_map(|entry| {
+            let meta = entry.metadata().ok()?;
+            Some((entry.file_name().into_string().ok()?, (meta.ino(), meta.ctime(), meta.ctime_nsec())))
+        });
+        files.collect()
+    }
+
+    /// Adds the sources of the configuration that the refresh did not name: a manager that leaves the
+    /// fetching to another program names none. Where that went wrong, those whose files it has
+    /// stored were refreshed, and the first of the others is the one that failed.
+    fn complete_ledger(&self, refreshed: &mut Refreshed, finished: &Finished) {
+        let Some((private, _)) = self.private() else { return };
+        if refreshed.outcome == RefreshOutcome::Fresh {
+            return;
+        }
+        let is_well = finished.end == End::Code(0) && (self.backend.classify)(finished).is_none();
+        let config = match self.ask(&(private.ask_config)()) {
+            Ok(config) => config,
+            Err(failure) if is_well => {
+                let text = format!("could not list the repositories: {}", failure.message);
+                *refreshed = Refreshed::failed(Vec::new(), Failure::new(failure.class, text));
+                return;
+            }
+            Err(_) => return,
+        };
+        let ids = (private.sources)(&config.stdout);
+        if is_well && !ids.is_empty() {
+            *refreshed = Refreshed { outcome: RefreshOutcome::Fresh, error: None, ..refreshed.clone() };
+        }
+        let (before, now) = (self.index_before.borrow(), self.stored());
+        let is_stored = |id: &str| {
+            let file = (private.file)(id);
+            now.get(&file).is_some_and(|stored| before.get(&file) != Some(stored))
+        };
+        let mut first = !refreshed.sources.iter().any(|source| source.error.is_some());
+        for id in ids {
+            if refreshed.sources.iter().any(|source| source.id == id) {
+                continue;
+            }
+            let error = refreshed.error.as_ref().filter(|_| !is_stored(&id)).map(|error| {
+                let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
+                Failure::new(error.class, format!("{id}: {why}{}", error.message))
+            });
+            refreshed.sources.push(SourceResult { id, error });
+        }
+        if refreshed.sources.iter().any(|source| source.error.is_none()) {
+            refreshed.judge_again();
+        }
     }
 
     /// Everything whose change can change what is pending, as a fingerprint.
@@ -80,8 +142,14 @@ impl Session {
     /// Looks whether what was fetched is an index at all: a manager that only stores it does not.
     /// Where nothing has changed since it was read it is not read again. Reading it gives the list of
     /// what is pending.
-    pub(super) fn read_private(&self, refreshed: &mut Refreshed, state: &State) -> Option<Listing> {
+    pub(super) fn read_private(
+        &self,
+        finished: &Finished,
+        refreshed: &mut Refreshed,
+        state: &State,
+    ) -> Option<Listing> {
         let (private, dir) = self.private()?;
+        self.complete_ledger(refreshed, finished);
         if refreshed.outcome == RefreshOutcome::Failed {
             return None;
         }
@@ -109,6 +177,9 @@ impl Session {
                 bad.extend((private.unreadable)(&finished));
                 let is_whole = bad.is_empty() && self.backend.failure(&invocation, &finished).is_none();
                 listing = is_whole.then(|| (self.backend.parse_pending)(&finished.stdout));
+                // A package database that is gone looks like one with nothing to do: that is said where
+                // it is asked again.
+                listing = listing.filter(|listing| !listing.is_empty() || self.installed().is_ok());
             }
         }
         self.drop_index_of(&bad);
@@ -121,6 +192,25 @@ impl Session {
         }
         refreshed.judge_again();
         listing
+    }
+
+    /// Whether there is no index of one of these sources: then the manager lists no upgrade at all.
+    pub(super) fn lacks_index(&self, sources: &[String]) -> bool {
+        let Some((private, dir)) = self.private() else { return false };
+        sources.iter().any(|id| !dir.join(private.index).join((private.file)(id)).exists())
+    }
+
+    /// What is newer than what is installed, of the sources that have an index: an upgrade could do
+    /// more, or less, but none is possible before all have.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    pub(super) fn newer_than_installed(&self) -> Result<Listing, Failure> {
+        let Some((ask, parse)) = self.backend.quirks.newer else { return Ok(Listing::default()) };
+        let (held_back, updates): (Vec<_>, Vec<_>) =
+            parse(&self.ask(&ask())?.stdout).into_iter().partition(|newer| newer.reason == "held");
+        let updates = updates.into_iter().filter_map(HeldBack::into_update).collect();
+        Listing { updates, held_back, ..Listing::default() }.checked()
     }
 
     /// Removes the files of the private index that a command could not read.
@@ -141,14 +231,38 @@ impl Session {
         }
     }
 
-    /// Writes the configuration with which the install gets the very index that the download used.
+    /// Writes the configuration with which the install gets the very index that the download used, and
+    /// the packages: where a signature of one is optional and not there, pacman fetches it once more.
+    /// One directory has both, since pacman asks no server any more that had three files too few.
     ///
     /// # Errors
     /// When the manager cannot say what its configuration is, or ours cannot be written.
-    pub fn offer_private(&self) -> Result<(), Failure> {
+    pub fn offer_private(&self, planned: &Listing) -> Result<(), Failure> {
         let Some((private, dir)) = self.private() else { return Ok(()) };
         let config = self.ask(&(private.ask_config)())?;
-        let text = (private.make_config)(&config.stdout, &dir.join(private.index));
+        let mirror = dir.join(private.mirror);
+        own_directory(&mirror).map_err(failed)?;
+        let files = |dir: &Path| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        for old in files(&mirror) {
+            remove_if_there(&old).map_err(failed)?;
+        }
+        let is_planned = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(private.package_of);
+            name.is_some_and(|package| {
+                let is_it = |update: &Update| package == format!("{}-{}", update.name, update.candidate);
+                planned.updates.iter().any(is_it)
+            })
+        };
+        let downloads = (private.downloads)(&config.stdout);
+        let packages = downloads.iter().flat_map(|dir| files(dir)).filter(is_planned);
+        for path in files(&dir.join(private.index)).into_iter().chain(packages) {
+            let link = path.file_name().map(|name| mirror.join(name));
+            link.map_or(Ok(()), |link| own_link(&link, &path)).map_err(failed)?;
+        }
+        let text = (private.make_config)(&config.stdout, &mirror);
         write_atomic(dir, private.config, text.as_bytes())
             .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
     }

@@ -7,7 +7,7 @@ fn fetches(store: &str, listed: &str) -> World {
     let world = World::new();
     world.install_fake("pacman");
     let refresh = replay_of("pacman", "6.0.2-a1-Sy");
-    world.on("pacman", &format!("case $* in *' -Sy '*) {store} {refresh} ;; *' -Qu') {listed} ;; esac"));
+    world.on("pacman", &format!("case $* in *' -Sy '*) {store} {refresh} ;; *' -Su '* | *' -Qu') {listed} ;; '-Q') echo 'pacman 6.0.2-1' ;; esac"));
     world
 }
 

@@ -46,6 +46,7 @@ mod dnf5_refresh;
 mod dnf5_settings;
 mod pacman_apply;
 mod pacman_locks;
+mod pacman_odd;
 mod pacman_refresh;
 mod rpm_restart;
 mod zypper_apply;

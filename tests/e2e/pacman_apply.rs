@@ -97,25 +97,56 @@ fn packages_and_security_updates_cannot_be_chosen() {
 }
 
 #[test]
-fn an_excluded_package_that_others_need_newer_stops_everything() {
+fn an_excluded_package_holds_back_those_that_need_it_newer_and_no_other() {
     let (root, _repo) = one(
-        &[pkg("tb-lib", "1.0"), pkg("tb-app", "1.0").info("depend = tb-lib=1.0")],
-        &[pkg("tb-lib", "2.0"), pkg("tb-app", "2.0").info("depend = tb-lib=2.0")],
+        &[pkg("tb-lib", "1.0"), pkg("tb-app", "1.0").info("depend = tb-lib=1.0"), pkg("tb-x", "1.0")],
+        &[pkg("tb-lib", "2.0"), pkg("tb-app", "2.0").info("depend = tb-lib=2.0"), pkg("tb-x", "2.0")],
     );
-    root.patch(&["apply", "--exclude", "tb-lib"]).apply_failed("dependency").changed(&[]);
-    root.has_exactly(&["tb-app 1.0", "tb-lib 1.0"]);
+    root.patch(&["apply", "--exclude", "tb-lib"])
+        .applied(&["tb-x 1.0-1 2.0-1"])
+        .mentions("/held_back/0/reason", "'tb-lib=2.0' required by tb-app");
+    root.has_exactly(&["tb-app 1.0", "tb-lib 1.0", "tb-x 2.0"]);
     root.patch(&["apply"]).applied(&["tb-app 1.0-1 2.0-1", "tb-lib 1.0-1 2.0-1"]);
 }
 
 #[test]
-fn an_unmet_dependency_stops_everything_and_is_named() {
-    let (root, _repo) = one(
-        &[pkg("tb-dep", "1.0"), pkg("tb-hello", "1.0")],
-        &[pkg("tb-dep", "2.0").info("depend = tb-none"), pkg("tb-hello", "2.0")],
+fn an_update_that_cannot_be_resolved_holds_back_those_that_need_it_and_no_other() {
+    let (root, repo) = one(
+        &["tb-app", "tb-dep", "tb-hello", "tb-lib", "tb-old", "tb-user"].map(|name| match name {
+            "tb-user" => pkg(name, "1.0").info("depend = tb-lib=1.0"),
+            _ => pkg(name, "1.0"),
+        }),
+        &[
+            pkg("tb-dep", "2.0").info("depend = tb-none"),
+            pkg("tb-app", "2.0").info("depend = tb-dep=2.0"),
+            // The one that needs the old version has no newer one.
+            pkg("tb-lib", "2.0"),
+            pkg("tb-new", "1.0").info("replaces = tb-old").info("depend = tb-none"),
+            pkg("tb-hello", "2.0"),
+        ],
     );
+    let held = [
+        "tb-app 1.0-1 2.0-1 unable to satisfy dependency 'tb-dep=2.0' required by tb-app",
+        "tb-dep 1.0-1 2.0-1 unable to satisfy dependency 'tb-none' required by tb-dep",
+        "tb-lib 1.0-1 2.0-1 installing tb-lib (2.0-1) breaks dependency 'tb-lib=1.0' required by tb-user",
+        "tb-new - - unable to satisfy dependency 'tb-none' required by tb-new",
+    ];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]).holds_back(&held);
     let applied = root.patch(&["apply"]);
-    applied.apply_failed("dependency").says("/retried", false).changed(&[]).remembers("/pending/count", 2);
-    applied.mentions("/error/message", "unable to satisfy dependency 'tb-none' required by tb-dep");
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false).leaves_pending(&[]).holds_back(&held);
+    assert!(applied.stderr.contains("tb-dep stays as it is (dependency: "), "{applied}");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&[]).holds_back(&held);
+    repo.publish(&[
+        pkg("tb-dep", "3.0"),
+        pkg("tb-app", "2.0"),
+        pkg("tb-new", "1.0").info("replaces = tb-old"),
+    ]);
+    root.patch(&["apply"]).applied(&[
+        "tb-app 1.0-1 2.0-1",
+        "tb-dep 1.0-1 3.0-1",
+        "tb-new - 1.0-1",
+        "tb-old 1.0-1 -",
+    ]);
 }
 
 #[test]
@@ -129,24 +160,32 @@ fn a_package_that_is_replaced_or_in_the_way_goes_only_where_it_may() {
         ],
     );
     let applied = root.patch(&["apply"]);
-    applied.apply_failed("dependency").mentions("/error/message", " are in conflict").changed(&[]);
-    root.patch(&["apply", "--exclude", "tb-hello"])
-        .applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -", "tb-x 1.0-1 2.0-1"])
-        .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    applied.applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -", "tb-x 1.0-1 2.0-1"]).leaves_pending(&[]);
+    applied.mentions("/held_back/0/reason", " are in conflict").says("/held_back/0/name", "tb-hello");
     root.patch(&["apply", "--full"]).applied(&["tb-foe 1.0-1 -", "tb-hello 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-hello 2.0", "tb-new 1.0", "tb-x 2.0"]);
 }
 
 #[test]
-fn a_file_conflict_is_no_fetch_error_and_names_the_file() {
-    let (root, _repo) =
-        one(&[pkg("tb-hello", "1.0")], &[pkg("tb-hello", "2.0").file("/usr/share/tb/taken", "x")]);
+fn a_file_conflict_holds_back_one_update_and_names_the_file() {
+    let (root, _repo) = one(
+        &["tb-a", "tb-b", "tb-hello", "tb-x"].map(|name| pkg(name, "1.0")),
+        &[
+            pkg("tb-hello", "2.0").file("/usr/share/tb/taken", "x"),
+            pkg("tb-x", "2.0"),
+            pkg("tb-a", "2.0").file("/usr/share/tb/both", "a"),
+            pkg("tb-b", "2.0").file("/usr/share/tb/both", "b"),
+        ],
+    );
     root.sandbox.write("/usr/share/tb/taken", "somebody's");
     let applied = root.patch(&["apply"]);
-    applied.apply_failed("dependency").mentions("/error/message", "/usr/share/tb/taken exists in filesystem");
-    applied.says("/retried", false).changed(&[]);
+    applied.applied(&["tb-a 1.0-1 2.0-1", "tb-x 1.0-1 2.0-1"]).says("/retried", false);
+    let held = applied.json["held_back"].to_string();
+    assert!(held.contains("/usr/share/tb/taken exists in filesystem"), "{applied}");
+    assert!(held.contains("/usr/share/tb/both exists in both 'tb-a' and 'tb-b'"), "{applied}");
+    assert_eq!(root.sandbox.read("/usr/share/tb/taken").as_deref(), Some("somebody's"));
     root.sandbox.sh("rm /usr/share/tb/taken");
-    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--exclude", "tb-b"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
 #[test]
@@ -261,12 +300,12 @@ fn what_is_checked_after_the_install_is_the_list_above_the_download() {
     for option in ["", "VerbosePkgLists"] {
         let root = Root::new(&[pkg("tb-a", "1.0"), pkg("tb-x", "1.0")]);
         let first = PkgRepo::new(&[pkg("tb-b", "1.0").info("replaces = tb-a").info("conflict = tb-a")]);
-        // -Qu counts the first of them, which never comes.
+        // -Qu lists the first of them, which never comes.
         let second = PkgRepo::new(&[pkg("tb-a", "2.0"), pkg("tb-x", "2.0")]);
         root.add_repo("first", &first);
         root.add_repo("second", &second);
         root.option(option);
-        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-x 1.0-1 2.0-1"]);
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-b - 1.0-1", "tb-x 1.0-1 2.0-1"]);
         let applied = root.patch(&["apply"]);
         applied.applied(&["tb-a 1.0-1 -", "tb-b - 1.0-1", "tb-x 1.0-1 2.0-1"]).leaves_pending(&[]);
     }

@@ -39,10 +39,13 @@ fn a_refresh_in_which_nothing_changed_is_one_run_of_pacman() {
     root.patch(&["refresh"]).exits(0);
     root.watch_calls();
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    assert_eq!(root.calls(), [format!("pacman --dbpath={PRIVATE} -Sy --noconfirm --logfile /dev/null")]);
+    let refresh = format!("pacman --dbpath={PRIVATE} -Sy --noconfirm --logfile /dev/null --ask 64");
+    assert_eq!(root.calls(), ["pacman-conf DBPath", &refresh]);
     repo.publish(&[pkg("tb-hello", "3.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
-    assert_eq!(root.calls()[2..], [format!("pacman --dbpath={PRIVATE} -Qu")]);
+    let calls = root.calls();
+    let of = |word: &str| calls.iter().filter(|call| call.contains(word)).count();
+    assert_eq!((of(" -Su --print "), of(" -Q"), of(" -Qu"), calls.len()), (1, 2, 1, 7), "{calls:?}");
     assert!(root.sandbox.read("/var/log/pacman.log").is_none_or(|log| !log.contains("-Sy")));
 }
 

@@ -3,33 +3,31 @@
 use crate::backend::{Installed, InstalledPackage};
 use crate::outcome::{Extra, HeldBack, Listing, Update};
 
-/// Reads `pacman -Qu`:
+/// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
 ///
 /// ```text
 /// tb-hello 1.0-1 -> 2.0-1
 /// tb-sec 1.0-1 -> 2.0-1 [ignored]
 /// ```
-pub fn pending(stdout: &str) -> Listing {
-    let mut listing = Listing::default();
-    for line in stdout.lines() {
+pub fn newer(stdout: &str) -> Vec<HeldBack> {
+    let rows = stdout.lines().filter_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
-        match words[..] {
-            [name, installed, "->", candidate] => {
-                listing.updates.push(update(name, Some(installed), candidate, None));
-            }
-            [name, installed, "->", candidate, "[ignored]"] => listing.held_back.push(HeldBack {
-                name: name.to_string(),
-                installed: Some(installed.to_string()),
-                candidate: Some(candidate.to_string()),
-                reason: "held".to_string(),
-                class: None,
-                security: None,
-                extra: Extra::new(),
-            }),
-            _ => {}
-        }
-    }
-    listing
+        let (row, reason) = match words[..] {
+            [.., "[ignored]"] => (&words[..words.len() - 1], "held"),
+            _ => (&words[..], "kept back"),
+        };
+        let [name, installed, "->", candidate] = row[..] else { return None };
+        Some(HeldBack {
+            name: name.to_string(),
+            installed: Some(installed.to_string()),
+            candidate: Some(candidate.to_string()),
+            reason: reason.to_string(),
+            class: None,
+            security: None,
+            extra: Extra::new(),
+        })
+    });
+    rows.collect()
 }
 
 fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&str>) -> Update {
@@ -44,14 +42,18 @@ fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&
     }
 }
 
-/// Reads `-Sup --print-format '%n %v %r'`. Questions and what is left out stand between the lines.
+/// Reads `-Sup --print-format '%n %v %r'`, which is what an upgrade would install: `-Qu` knows of no
+/// replacement, and counts what a repository has that is only searched. Questions, the providers to
+/// choose from and what is left out stand between the lines.
 pub fn plan(stdout: &str) -> Listing {
-    let rows = stdout.lines().filter(|line| !line.starts_with([' ', ':']));
-    let updates = rows.filter_map(|line| {
-        let words: Vec<_> = line.split(' ').collect();
+    let is_question = |line: &str| line.starts_with([' ', ':']) || line.starts_with("Enter a ");
+    let rows = stdout.lines().filter(|line| !line.trim().is_empty() && !is_question(line));
+    let updates = rows.filter(|line| !line.ends_with("...")).map(|line| {
+        let words: Vec<_> = line.splitn(3, ' ').collect();
         match words[..] {
-            [name, version, source] if is_version(version) => Some(update(name, None, version, Some(source))),
-            _ => None,
+            [name, version, source] if is_version(version) => update(name, None, version, Some(source)),
+            // A line that is not understood, and may be an update, makes the list none.
+            _ => update(&format!("({line})"), None, "", None),
         }
     });
     Listing { updates: updates.collect(), ..Listing::default() }
@@ -151,10 +153,10 @@ mod tests {
 
     #[test]
     fn what_is_ignored_is_held_back() {
-        let listing = pending("tb-hello 1.0-1 -> 2.0-1 [ignored]\ntb-sec 1:1.0-1 -> 1:2.0-1\n");
-        assert_eq!(names(&listing), ["tb-sec 1:2.0-1"]);
-        assert_eq!(listing.updates[0].installed.as_deref(), Some("1:1.0-1"));
-        assert_eq!((&*listing.held_back[0].name, &*listing.held_back[0].reason), ("tb-hello", "held"));
+        let rows = newer("tb-hello 1.0-1 -> 2.0-1 [ignored]\ntb-sec 1:1.0-1 -> 1:2.0-1\nx\n");
+        let told: Vec<_> = rows.iter().map(|held| (held.name.as_str(), held.reason.as_str())).collect();
+        assert_eq!(told, [("tb-hello", "held"), ("tb-sec", "kept back")]);
+        assert_eq!(rows[1].candidate.as_deref(), Some("1:2.0-1"));
     }
 
     #[test]
@@ -184,10 +186,21 @@ mod tests {
 
     #[test]
     fn a_plan_has_the_source_of_each_package() {
-        let text =
-            ":: Replace tb-rep with extra/tb-repl? [Y/n] \nextra tb-x\ncore tb new\ntb-hello 2.0-1 core\n";
+        let text = ":: Replace tb-rep with extra/tb-repl? [Y/n] \n:: There are 2 providers available for tb-v:\n\
+                    :: Repository test\n   1) tb-p1  2) tb-p2\n\nEnter a number (default=1): \n\
+                    tb-hello 2.0-1 core\ntb-p1 1:1.0-1 my own\n";
         let listing = plan(text);
-        assert_eq!(names(&listing), ["tb-hello 2.0-1"]);
-        assert_eq!(listing.updates[0].source.as_deref(), Some("core"));
+        assert_eq!(names(&listing), ["tb-hello 2.0-1", "tb-p1 1:1.0-1"]);
+        let sources: Vec<_> = listing.updates.iter().flat_map(|update| update.source.as_deref()).collect();
+        assert_eq!(sources, ["core", "my own"]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_makes_the_list_none() {
+        for text in
+            ["tb-hello 2.0 core\n", "tb-hello\n", "tb-a 1-1 x\n\x1b[1mtb-b 1-1 x\n", "file:///x/tb-a.pkg\n"]
+        {
+            assert!(plan(text).checked().is_err(), "{text}");
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 /// What a refresh that ended by itself did. pacman names a repository when it begins with it, and
 /// prints an error for every mirror that fails; which of the repositories has found another mirror
 /// it only says for all of them together, by its exit code. Where that is not 0 a repository with an
-/// error counts as failed.
+/// error counts as failed. Where another program fetches (`XferCommand`), pacman names none: then the
+/// configuration and the files tell.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
     let lines = finished.stdout.lines().take_while(|line| !line.starts_with(":: Starting full system "));

@@ -18,7 +18,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     match finished.end {
         End::Code(0) => exited_well(finished),
         // Nothing is pending, or installed.
-        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).next().is_none() => None,
+        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).all(is_named_twice) => None,
         End::Signal(_) => exited_well(finished),
         _ => Some(failure(finished)),
     }
@@ -37,10 +37,7 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
     // Neither is a repository that the configuration has twice, nor a signature: pacman first says
     // what is wrong with the one it has, and then fetches another, without which it would not exit so.
     let is_harmless = |line: &str| {
-        retrieving(line).is_some()
-            || line.starts_with("could not register '")
-            || line.starts_with("key \"")
-            || is_signature(line)
+        retrieving(line).is_some() || is_named_twice(line) || line.starts_with("key \"") || is_signature(line)
     };
     let serious = errors(finished).filter(|line| !is_harmless(line));
     let failures = serious.map(|line| match class_of(line) {
@@ -57,6 +54,11 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
         (Class::Other, class) if class != Class::Other => next,
         _ => first.more_decisive(next),
     })
+}
+
+/// `could not register 'core' database (database already registered)`: pacman takes the first.
+fn is_named_twice(line: &str) -> bool {
+    line.starts_with("could not register '") && line.ends_with("(database already registered)")
 }
 
 /// pacman does not mend an entry without content: it can neither upgrade nor install that package.
@@ -125,6 +127,7 @@ fn failure(finished: &Finished) -> Failure {
     };
     let class = end_class(end);
     match class {
+        Class::Fetch if end.ends_with(DOWNLOADER) => downloader(finished, end),
         Class::Fetch => fetch(finished, end),
         Class::Lock => locked(finished, end),
         Class::Script => script(finished, end),
@@ -238,6 +241,33 @@ fn fetch(finished: &Finished, end: &str) -> Failure {
     named.map_or(of_end.clone(), |named| named.more_decisive(of_end))
 }
 
+/// What pacman says where another program fetches for it.
+const DOWNLOADER: &str = "(error invoking external downloader)";
+
+/// Why another program (`XferCommand`) could not fetch: its own last words, where it has any.
+///
+/// ```text
+/// curl: (22) The requested URL returned error: 404
+/// error: failed to synchronize all databases (error invoking external downloader)
+/// ```
+fn downloader(finished: &Finished, end: &str) -> Failure {
+    const OURS: &[&str] = &["error: ", "warning: "];
+    let is_foreign = |line: &&str| !line.trim().is_empty() && !OURS.iter().any(|word| line.starts_with(word));
+    let words = finished.stderr.lines().rfind(is_foreign);
+    if finished.stderr.lines().any(|line| line == "warning: running XferCommand: fork failed!") {
+        let text = format!("{end}: the program that XferCommand names could not be started");
+        return Failure::new(Class::Config, text);
+    }
+    let Some(words) = words else { return Failure::new(Class::Fetch, end) };
+    // It was asked for a file of its own choice: where it is not there, it says so itself.
+    let class = if words.contains("not found") && words.starts_with("sh") {
+        Class::Config
+    } else {
+        reason_class("", words)
+    };
+    Failure::new(class, format!("{end}: {words}"))
+}
+
 /// The lines that say which packages are in each other's way; some are on standard output.
 fn details(finished: &Finished) -> Vec<&str> {
     let is_detail = |line: &&str| {
@@ -263,6 +293,9 @@ pub fn retrieving(line: &str) -> Option<(&str, &str)> {
 pub fn reason_class(file: &str, reason: &str) -> Class {
     const NETWORK: &[&str] = &[
         "Could not resolve",
+        "unable to resolve",
+        "Name or service not known",
+        "Temporary failure in name resolution",
         "ould not connect",
         "ouldn't connect",
         "Failed to connect",
@@ -277,9 +310,11 @@ pub fn reason_class(file: &str, reason: &str) -> Class {
         "TLS",
         "unreachable",
     ];
-    if is_space(reason) {
+    // A server may put any words behind its number.
+    let is_answer = has_status(reason);
+    if is_space(reason) && !is_answer {
         Class::Space
-    } else if NETWORK.iter().any(|word| reason.contains(word)) {
+    } else if NETWORK.iter().any(|word| reason.contains(word)) && !is_answer {
         Class::Network
     } else if file.ends_with(".sig") {
         // A signature that is not there: no refresh mends that.
@@ -287,6 +322,14 @@ pub fn reason_class(file: &str, reason: &str) -> Class {
     } else {
         Class::Fetch
     }
+}
+
+/// Whether a server has answered with a number that is an error: `The requested URL returned error:
+/// 404` of curl, `ERROR 404: Not Found.` of wget.
+fn has_status(reason: &str) -> bool {
+    let numbers = ["returned error: ", "ERROR "].iter().filter_map(|before| reason.split_once(before));
+    let mut numbers = numbers.filter_map(|(_, rest)| rest.get(..3));
+    numbers.any(|number| number.parse::<u16>().is_ok_and(|number| (300..600).contains(&number)))
 }
 
 /// The class of what stands behind the name of a database that is not valid.
@@ -358,9 +401,11 @@ fn class_of(line: &str) -> Class {
         "no servers configured for repository",
         "config parsing ",
     ];
-    if is_space(line) {
+    if let Some((file, reason)) = retrieving(line) {
+        reason_class(file, reason)
+    } else if is_space(line) {
         Class::Space
-    } else if retrieving(line).is_some() || unreadable_database(line).is_some() {
+    } else if unreadable_database(line).is_some() {
         Class::Fetch
     } else if SCRIPT.iter().any(|words| line.starts_with(words)) {
         Class::Script

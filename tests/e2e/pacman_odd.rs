@@ -1,0 +1,135 @@
+//! pacman as administrators configure it, and what they meet: other downloaders, optional signatures,
+//! repositories for search alone, words that nobody knows.
+
+use serde_json::Value;
+
+use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
+use crate::server::Fault;
+
+const CURL: &str = "XferCommand = /usr/bin/curl --silent --show-error --fail --output %o %u";
+
+#[test]
+fn a_program_that_fails_with_unknown_words_never_leads_back_to_itself() {
+    for (name, body) in [
+        ("pacman-conf", "echo 'error: words that nobody knows' >&2; exit 1"),
+        ("pacman-conf", "kill -SEGV $$"),
+        ("pacman-conf", "exit 127"),
+        ("pacman", "echo 'error: words that nobody knows' >&2; exit 1"),
+    ] {
+        let (root, _repo) = pending_update();
+        root.sandbox.write_script(&format!("/usr/local/bin/{name}"), body);
+        for command in ["refresh", "apply", "refresh"] {
+            root.patch(&[command]);
+        }
+        root.sandbox.sh(&format!("rm /usr/local/bin/{name}"));
+        root.has_exactly(&["tb-hello 1.0"]);
+    }
+}
+
+#[test]
+fn a_replacement_is_pending_like_any_update() {
+    let (root, _repo) = one(
+        &[pkg("tb-old", "1.0")],
+        &[pkg("tb-new", "1.0").info("replaces = tb-old").info("conflict = tb-old")],
+    );
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-new - 1.0-1"]);
+    root.patch(&["apply", "--dry-run"]).exits(0).changed(&["tb-new - 1.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -"]).leaves_pending(&[]);
+    root.patch(&["apply"]).applied(&[]);
+}
+
+#[test]
+fn what_is_counted_is_what_an_upgrade_would_install() {
+    let root = Root::new(&[pkg("tb-a", "1.0"), pkg("tb-b", "1.0")]);
+    let main = PkgRepo::new(&[pkg("tb-a", "2.0").info("depend = tb-lib"), pkg("tb-lib", "1.0")]);
+    let search = PkgRepo::new(&[pkg("tb-b", "2.0")]);
+    root.add_repo("main", &main);
+    root.add_repo("search", &search);
+    root.configure("Usage = Sync Search Install\n");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]).leaves_pending(&[]);
+    root.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-lib 1.0"]);
+}
+
+#[test]
+fn a_database_without_any_package_is_not_one_with_nothing_to_do() {
+    let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.sandbox.sh("mv /var/lib/pacman/local /var/lib/pacman/away");
+    root.patch(&["refresh"]).exits(2);
+    // pacman itself puts an empty one in its place.
+    root.sandbox.sh("mkdir /var/lib/pacman/local");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).remembers("/pending/count", Value::Null);
+    root.patch(&["apply"]).exits(2).changed(&[]);
+    root.sandbox.sh("rm -rf /var/lib/pacman/local; mv /var/lib/pacman/away /var/lib/pacman/local");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn another_downloader_is_as_good_as_that_of_pacman() {
+    let (root, repos) = three();
+    root.option(CURL);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).remembers("/pending/count", 3);
+    let ids: Vec<_> =
+        refreshed.state["sources"].as_array().unwrap().iter().map(|source| &source["id"]).collect();
+    assert_eq!(ids, ["alpha", "beta", "gamma"]);
+    // The next one stops at the second, and never comes to the third.
+    repos[1].server.fault("/", Fault::Status(404));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).remembers("/last_attempt/outcome", "partial");
+    let expected =
+        [("beta", "fetch"), ("gamma", "fetch")].map(|(id, class)| (id.to_string(), class.to_string()));
+    assert_eq!(refreshed.failed_sources(), expected, "{refreshed}");
+    root.patch(&["apply"]).apply_failed("fetch").changed(&[]);
+    repos[1].server.heal();
+    root.patch(&["apply"]).applied(&["tb-alpha 1.0-1 2.0-1", "tb-beta 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn what_another_downloader_says_tells_why_it_failed() {
+    for (fault, class, words) in
+        [(Fault::Status(404), "fetch", "error: 404"), (Fault::Close, "network", "curl: (52)")]
+    {
+        let (root, repo) = pending_update();
+        root.option(CURL);
+        repo.server.fault("/", fault);
+        root.patch(&["refresh"]).refresh_failed(class).mentions("/reason", words);
+    }
+    let (root, repo) = pending_update();
+    root.option(CURL);
+    repo.server.fault("/tb-hello", Fault::Status(404));
+    root.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
+    // A login page with the code 200, and a program that is not there.
+    let (root, repo) = pending_update();
+    root.option(CURL);
+    repo.publish_as_index(b"<html>please log in</html>");
+    root.patch(&["refresh"]).refresh_failed("fetch");
+    let (root, _repo) = pending_update();
+    root.option("XferCommand = /usr/bin/nonesuch %o %u");
+    root.patch(&["refresh"]).refresh_failed("config");
+}
+
+#[test]
+fn a_signature_that_is_optional_and_not_there_is_not_missed() {
+    for level in
+        ["Optional TrustAll", "PackageOptional DatabaseNever", "Never", "PackageNever DatabaseOptional"]
+    {
+        let names = ["a", "b", "c", "d", "e"].map(|name| format!("tb-{name}"));
+        let root = Root::new(&names.clone().map(|name| pkg(&name, "1.0")));
+        let repos = names.clone().map(|name| {
+            let repo = PkgRepo::new(&[pkg(&name, "2.0")]);
+            root.add_repo(&name, &repo);
+            repo
+        });
+        root.trust(level);
+        let changes = names.clone().map(|name| format!("{name} 1.0-1 2.0-1"));
+        let changes: Vec<_> = changes.iter().map(String::as_str).collect();
+        root.patch(&["apply"]).applied(&changes);
+        assert!(
+            repos.iter().all(|repo| repo.server.requests(".db") == repo.server.requests(".db.sig") + 1),
+            "{level}"
+        );
+    }
+}
