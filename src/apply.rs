@@ -68,6 +68,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         is_partial: false,
         planned: Listing::default(),
         done: Vec::new(),
+        disappeared: Vec::new(),
         asked_to_run_again: false,
         ran_again: false,
         install_began: false,
@@ -98,6 +99,8 @@ struct Run<'a> {
     planned: Listing,
     /// What was planned before the manager updated itself.
     done: Vec<Update>,
+    /// What the manager itself removed because others have taken over all its files.
+    disappeared: Vec<String>,
     asked_to_run_again: bool,
     ran_again: bool,
     install_began: bool,
@@ -278,6 +281,7 @@ impl Run<'_> {
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
             return Err(failure);
         }
+        self.drop_damaged(&downloaded)?;
         if let Some(exact) = (self.backend.quirks.plan_of_download)(&downloaded) {
             self.planned = self.session.with_installed(exact)?;
             for held in &self.planned.held_back {
@@ -311,6 +315,7 @@ impl Run<'_> {
         for note in (self.backend.quirks.notes)(&finished) {
             warn!("{note}");
         }
+        self.disappeared.extend((self.backend.quirks.disappeared)(&finished));
         self.asked_to_run_again = failure.is_none() && (self.backend.quirks.asks_to_run_again)(&finished);
         failure.map_or(Ok(()), Err)
     }

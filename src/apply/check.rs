@@ -1,10 +1,13 @@
 //! What an apply really did: the package database before and after it, and the files.
 
 use super::Run;
-use crate::backend::Installed;
-use crate::outcome::{Change, Class, Extra, Failure, Update};
-use crate::process::{End, Limits};
+use crate::backend::{Installed, cut_short};
+use crate::fs::remove_if_there;
+use crate::outcome::{Change, Class, Extra, Failure, Update, counted};
+use crate::process::{End, Finished, Invocation, Limits};
 use log::warn;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 /// Reading every installed file may take so long.
@@ -26,10 +29,58 @@ impl Run<'_> {
         let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
         let done = self.done.iter().filter(|done| !is_newer(done));
         let updates = planned.iter().chain(done).filter(|_| self.install_began);
-        let missing: Vec<_> = updates.filter(|update| !is_there(&update.name, &update.candidate)).collect();
+        // Another package may have taken over all its files.
+        let is_gone = |name: &String| self.disappeared.contains(name) && !after.contains_key(name);
+        let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);
+        let missing: Vec<_> = updates.filter(is_missing).filter(|update| !is_gone(&update.name)).collect();
         let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
         (!names.is_empty())
             .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
+    }
+
+    /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
+    /// the next download fetches them.
+    pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
+        let Some(cached) = self.backend.quirks.cached else { return Ok(()) };
+        let Some(ask) = (cached.ask)(&self.planned, downloaded) else { return Ok(()) };
+        let Ok(answer) = self.session.ask(&ask) else { return Ok(()) };
+        let mut files = (cached.files)(&answer.stdout, self.session.places());
+        // What the manager takes from other places it has compared itself.
+        files.retain(|(path, _)| path.is_absolute() && path.is_file());
+        if files.is_empty() {
+            return Ok(());
+        }
+        let paths = files.iter().map(|(path, _)| path.display().to_string());
+        let args = std::iter::once("--".to_string()).chain(paths).collect();
+        let invocation = Invocation { program: "sha256sum", args, ..Invocation::default() };
+        let limits = Limits { budget: Some(AUDIT_BUDGET), interruptible: true, ..Limits::default() };
+        let hashed = match self.session.run("checking what was downloaded before", &invocation, &limits) {
+            Err(failure) if failure.class == Class::Other => {
+                warn!("could not check what was downloaded before: {}", failure.message);
+                return Ok(());
+            }
+            hashed => hashed?,
+        };
+        if let Some(failure) = cut_short(&invocation, &hashed) {
+            return Err(failure);
+        }
+        let is_whole = |path: &Path| {
+            let mut known = files.iter().filter(|(known, _)| known == path).map(|(_, hash)| hash);
+            known.any(|hash| hashed.stdout.lines().any(|line| line == format!("{hash}  {}", path.display())))
+        };
+        let damaged: BTreeSet<_> =
+            files.iter().map(|(path, _)| path.as_path()).filter(|path| !is_whole(path)).collect();
+        for path in &damaged {
+            remove_if_there(path).map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+        }
+        match damaged.first() {
+            None => Ok(()),
+            Some(first) => {
+                let (first, number) = (first.display(), counted(damaged.len(), "file"));
+                let text = format!("{first} was not what the index says and was removed ({number} in all)");
+                Err(Failure::new(Class::Fetch, text))
+            }
+        }
     }
 
     /// What neither exit code nor database say: files that are not as they were to be installed.

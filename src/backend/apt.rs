@@ -4,7 +4,7 @@ mod listing;
 mod update;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan, Quirks, RebootPackages};
+use super::{Backend, Cached, Kernels, Places, Plan, Quirks, RebootPackages};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub const BACKEND: Backend = Backend {
         selection: Some(("/etc/apt/preferences", selection)),
         completions: &[(listing::ask_allowed, listing::add_allowed)],
         culprits: listing::culprits,
+        disappeared: listing::disappeared,
+        cached: Some(Cached { ask: listing::ask_hashes, files: listing::hashes }),
         progress,
         ..Quirks::NONE
     },
@@ -202,6 +204,7 @@ fn locate() -> Invocation {
         ("DATABASE", "Dir::State::status/f"),
         ("PREFERENCES", "Dir::Etc::Preferences/f"),
         ("ARCHITECTURE", "APT::Architecture"),
+        ("ARCHIVES", "Dir::Cache::archives/d"),
     ];
     let words = words.into_iter().flat_map(|(name, option)| [name, option]);
     Invocation {
@@ -223,6 +226,7 @@ fn parse_places(usual: Places, stdout: &str) -> Places {
         selection_base: value("PREFERENCES").map_or(usual.selection_base, PathBuf::from),
         architecture: value("ARCHITECTURE").map_or(usual.architecture, str::to_owned),
         cache: usual.cache,
+        archives: value("ARCHIVES").map_or(usual.archives, PathBuf::from),
     }
 }
 

@@ -165,6 +165,10 @@ pub struct Quirks {
     /// The updates that kept a list, a download or a check before the install from succeeding, and without
     /// which the others can be installed; each with its class and reason.
     pub culprits: fn(&Finished) -> Vec<HeldBack>,
+    /// The packages that an install removed because others have taken over all their files.
+    pub disappeared: fn(&Finished) -> Vec<String>,
+    /// For managers that look at no more than the size of a package they find in their cache.
+    pub cached: Option<Cached>,
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
@@ -201,6 +205,8 @@ impl Quirks {
         notes: |_| Vec::new(),
         asks_to_run_again: |_| false,
         culprits: |_| Vec::new(),
+        disappeared: |_| Vec::new(),
+        cached: None,
         entry: None,
         progress: |_| None,
     };
@@ -211,6 +217,16 @@ pub type SelectionFile = (&'static str, fn(&Plan) -> String);
 
 /// Lists every newer version, installable or not, and reads that list.
 pub type NewerList = (fn() -> Invocation, fn(&str) -> Vec<HeldBack>);
+
+/// How to find out whether packages that lay in the cache before a download are whole: a power cut leaves
+/// files of the right size with nothing in them.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached {
+    /// Asks what the index knows of the packages that the download found there, if it found any.
+    pub ask: fn(&Listing, &Finished) -> Option<Invocation>,
+    /// Reads the files and their SHA-256 from the answer.
+    pub files: fn(&str, &Places) -> Vec<(PathBuf, String)>,
+}
 
 /// Compares all files with what was installed, and says what is wrong with those of the changed
 /// packages (name and version), and how that is mended.
@@ -327,6 +343,8 @@ pub struct Places {
     pub selection_base: PathBuf,
     /// The native architecture; empty where it is not known.
     pub architecture: String,
+    /// Where downloaded packages are kept, where that is looked at.
+    pub archives: PathBuf,
 }
 
 /// A source that offers a version newer than the installed one.
@@ -388,6 +406,7 @@ impl Backend {
             cache: PathBuf::from(self.cache),
             selection_base: self.quirks.selection.map(|(base, _)| PathBuf::from(base)).unwrap_or_default(),
             architecture: String::new(),
+            archives: PathBuf::new(),
         }
     }
 

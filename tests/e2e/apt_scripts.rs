@@ -174,3 +174,14 @@ fn a_repair_that_fails_does_not_hide_its_reason() {
     sandbox.patch(&["apply"]).exits(0);
     sandbox.has_exactly(&["tb-broken 1.0", "tb-hello 2.0"]);
 }
+
+#[test]
+fn a_package_of_which_another_takes_over_all_files_may_disappear() {
+    let shared = |deb: Deb| deb.file("/usr/share/tb/file", "the same");
+    let (sandbox, _repo) = bench::one(
+        &[shared(deb("tb-hello", "1.0")), deb("tb-world", "1.0")],
+        &[shared(deb("tb-hello", "2.0")), shared(deb("tb-world", "2.0").field("Replaces", "tb-hello"))],
+    );
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 -", "tb-world 1.0 2.0"]).leaves_pending(&[]);
+    sandbox.has_exactly(&["tb-world 2.0"]);
+}

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bench;
 use crate::deb::deb;
+use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
 const POOL: &str = "/pool/tb-hello";
@@ -131,4 +132,51 @@ fn dockers_own_apt_settings_do_not_take_the_downloads_away() {
     );
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]).says("/retried", false);
     sandbox.has_exactly(&["tb-hello 2.0"]);
+}
+
+/// What a power cut leaves: files of the right size in the cache, the one all zeros, the other only in part.
+#[track_caller]
+fn damage(sandbox: &Sandbox) {
+    sandbox.sh("cd /var/cache/apt/archives\n\
+                size=$(stat -c %s tb-hello_2.0_all.deb); head -c $size /dev/zero >tb-hello_2.0_all.deb\n\
+                printf x | dd of=tb-world_1%3a2.0_all.deb bs=1 seek=15000 conv=notrunc 2>/dev/null");
+}
+
+#[test]
+fn damaged_packages_in_the_cache_are_fetched_anew() {
+    let (sandbox, repo) = bench::one(
+        &[deb("tb-hello", "1.0"), deb("tb-third", "1.0"), deb("tb-world", "1.0")],
+        &[deb("tb-hello", "2.0"), deb("tb-third", "2.0"), deb("tb-world", "1:2.0")],
+    );
+    sandbox.patch(&["apply", "--download-only"]).exits(0);
+    damage(&sandbox);
+    sandbox
+        .patch(&["apply"])
+        .applied(&["tb-hello 1.0 2.0", "tb-third 1.0 2.0", "tb-world 1.0 1:2.0"])
+        .says("/retried", true);
+    assert_eq!(repo.server.requests("/pool/tb-third"), 1, "what is whole is used again");
+    assert_eq!(repo.server.requests("/pool/"), 5);
+}
+
+#[test]
+fn damaged_packages_that_cannot_be_fetched_anew_are_a_fetch_failure() {
+    let (sandbox, repo) = bench::one(
+        &[deb("tb-hello", "1.0"), deb("tb-world", "1.0")],
+        &[deb("tb-hello", "2.0"), deb("tb-world", "1:2.0")],
+    );
+    sandbox.patch(&["apply", "--download-only"]).exits(0);
+    damage(&sandbox);
+    repo.server.fault(POOL, Fault::Status(404));
+    sandbox.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
+    sandbox.has_exactly(&["tb-hello 1.0", "tb-world 1.0"]);
+    repo.server.heal();
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 1:2.0"]);
+}
+
+#[test]
+fn a_machine_without_the_tool_that_checks_downloads_installs_all_the_same() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.patch(&["apply", "--download-only"]).exits(0);
+    sandbox.sh("rm -f /usr/bin/sha256sum");
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]).says("/retried", false);
 }

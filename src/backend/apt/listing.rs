@@ -6,7 +6,8 @@ use super::{ENV, admin_dir};
 use crate::backend::{Installed, InstalledPackage, Origin, Places, Plan};
 use crate::outcome::{Class, Extra, HeldBack, Listing, Update};
 use crate::process::{Finished, Invocation};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 /// Reads `apt-get -s -V upgrade`. The paragraphs name what stays, the `Inst` lines what comes:
 ///
@@ -156,6 +157,61 @@ fn unverifiable(stdout: &str) -> Vec<HeldBack> {
         });
     }
     found
+}
+
+/// The packages of which the files are all another's now; dpkg removes such a package by itself:
+///
+/// ```text
+/// The following package disappeared from your system as
+/// all files have been overwritten by other packages:
+///   tb-old
+/// ```
+pub fn disappeared(finished: &Finished) -> Vec<String> {
+    let is_heading = |line: &&str| *line == "all files have been overwritten by other packages:";
+    let below = lines(&finished.stdout).skip_while(|line| !is_heading(line)).skip(1);
+    let names = below.take_while(|line| line.starts_with("  ")).flat_map(str::split_whitespace);
+    names.map(str::to_owned).collect()
+}
+
+/// What the index knows of the packages that a download had no need to fetch.
+pub fn ask_hashes(planned: &Listing, downloaded: &Finished) -> Option<Invocation> {
+    let fetched: HashSet<_> = lines(&downloaded.stdout).filter_map(fetched).collect();
+    let is_cached = |update: &&Update| {
+        let plain = update.name.split(':').next().unwrap_or_default();
+        !fetched.contains(&(plain, update.candidate.as_str()))
+    };
+    let cached = planned.updates.iter().filter(is_cached);
+    let words: Vec<_> = cached.map(|update| format!("{}={}", update.name, update.candidate)).collect();
+    (!words.is_empty()).then(|| Invocation {
+        program: "apt-cache",
+        args: std::iter::once("show".to_string()).chain(words).collect(),
+        env: ENV,
+        ..Invocation::default()
+    })
+}
+
+/// `Get:1 http://127.0.0.1:8080 stable/main amd64 tb-a all 2.0 [20.7 kB]`
+fn fetched(line: &str) -> Option<(&str, &str)> {
+    let (item, _size) = line.strip_prefix("Get:")?.rsplit_once(" [")?;
+    let mut words = item.rsplit(' ');
+    let (version, _architecture) = (words.next()?, words.next()?);
+    Some((words.next()?, version))
+}
+
+/// Reads `apt-cache show`: paragraphs of fields. In the name of a file apt writes `%3a` for a colon.
+pub fn hashes(stdout: &str, places: &Places) -> Vec<(PathBuf, String)> {
+    let file = |paragraph: &str| {
+        let field = |name: &str| {
+            let mut lines = paragraph.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
+        };
+        let quoted = |text: &str| text.replace('_', "%5f").replace(':', "%3a");
+        let (name, version) = (quoted(field("Package")?), quoted(field("Version")?));
+        let path = places.archives.join(format!("{name}_{version}_{}.deb", field("Architecture")?));
+        let is_safe = !name.contains('/') && !version.contains('/') && !path.ends_with("..");
+        is_safe.then_some((path, field("SHA256")?.to_string()))
+    };
+    stdout.split("\n\n").filter_map(file).collect()
 }
 
 /// Where a list holds what apt refuses to do unattended: whether the administrator allows it.
@@ -489,6 +545,33 @@ mod tests {
         let stdout = "The following packages will be upgraded:\n  tb-a tb-b:i386\nErr:1 http://h stable/main amd64 tb-a all 2.0\n  Insufficient information available to perform this download securely\n  Hashes of expected file:\n   - MD5Sum:9 [weak]\nErr:2 http://h stable/main i386 tb-b i386 2.0\n  Insufficient information available to perform this download securely\nErr:3 http://h stable/main amd64 tb-c all 2.0\n  404  Not Found [IP: 127.0.0.1 80]\n";
         let expected = [("tb-a".to_string(), Class::Auth), ("tb-b:i386".to_string(), Class::Auth)];
         assert_eq!(culprits_of(stdout, ""), expected);
+    }
+
+    #[test]
+    fn only_what_was_not_fetched_just_now_is_looked_at() {
+        let plan = parse("Inst a [1] (1:2 x [all])\nInst b:i386 [1] (2 x [i386])\nInst c [1] (2 x [all])\n");
+        let got = |lines: &str| {
+            let asked = ask_hashes(&plan, &Finished::ended(0, lines, ""));
+            asked.map(|asked| asked.args.join(" ")).unwrap_or_default()
+        };
+        let (a, b, c) = (
+            "Get:1 http://h s/main amd64 a all 1:2 [9 B]\n",
+            "Get:2 http://h s/main i386 b i386 2 [20.7 kB]\n",
+            "Get:3 cdrom:[Debian 12 x]/ s/main amd64 c all 2 [9 B]\n",
+        );
+        assert_eq!(got(""), "show a=1:2 b:i386=2 c=2");
+        assert_eq!(got(&format!("{a}{c}")), "show b:i386=2");
+        assert_eq!(got(&format!("{a}{b}{c}")), "");
+        let places = Places { archives: "/x".into(), ..BACKEND.usual_places() };
+        let shown = "Package: a\nVersion: 1:2\nArchitecture: all\nSHA256: 12\nDescription: x\n Package: y\n\nPackage: b\nVersion: 2\nArchitecture: i386\nMD5sum: 1\n\n";
+        assert_eq!(hashes(shown, &places), [("/x/a_1%3a2_all.deb".into(), "12".to_string())]);
+    }
+
+    #[test]
+    fn packages_that_disappeared_are_read_and_what_stands_below_is_not() {
+        let text = "Setting up tb-world (2.0) ...\nThe following packages disappeared from your system as\nall files have been overwritten by other packages:\n  tb-a tb-b\n  tb-c\nNote: x\n  tb-d\n";
+        assert_eq!(disappeared(&Finished::ended(0, text, "")), ["tb-a", "tb-b", "tb-c"]);
+        assert!(disappeared(&Finished::ended(0, "  tb-a\n", "")).is_empty());
     }
 
     #[test]
