@@ -341,7 +341,7 @@ impl Run<'_> {
 
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     fn conclude(mut self, result: Result<(), Failure>) -> Report {
-        self.selection.clean_up(self.lock.dir(), self.backend.quirks.selection_settings);
+        self.selection.clean_up(self.lock.dir(), self.backend.quirks.settings);
         self.session.committed = true;
         let mut error = result.err();
         let mut warn_of = |failure: Failure| {

@@ -43,6 +43,8 @@ pub struct Invocation {
     pub status_arg: Option<&'static str>,
     /// What it reads from its standard input; `/dev/null` where that is nothing.
     pub input: &'static str,
+    /// Settings that are put behind the administrator's for this command alone.
+    pub settings: &'static str,
     /// Where set, this argument, with `{}` replaced by the manager's private directory, goes first.
     pub private_arg: Option<&'static str>,
 }

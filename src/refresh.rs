@@ -41,8 +41,9 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let deadline = Instant::now() + args.freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
     // A refresh that began before the sources were changed has not read them all.
-    let config = fingerprint(backend.source_config);
-    let is_shared = |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config);
+    let config = |state: &State| fingerprint(&backend.source_places(&state.source_places));
+    let is_shared =
+        |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state));
     let joined = |code| {
         note_joined(&global.state_dir);
         let text = "shared the result of another refresh";

@@ -5,8 +5,12 @@ mod pending;
 mod private;
 mod restart;
 mod room;
+mod settings;
+mod unrefreshed;
 
-use crate::backend::{Backend, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
+pub use settings::{administrators, theirs};
+
+use crate::backend::{Backend, Elsewhere, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
@@ -51,6 +55,8 @@ pub struct Session {
     private_dir: Option<PathBuf>,
     /// The files of that index before the refresh.
     index_before: RefCell<private::Stored>,
+    state_dir: PathBuf,
+    elsewhere: OnceCell<Elsewhere>,
 }
 
 /// Everything that must hold before a run that drives the manager may start.
@@ -91,13 +97,18 @@ impl Session {
             restart_seen: RefCell::new(None),
             private_dir: private::dir(backend, global),
             index_before: RefCell::default(),
+            state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
+            elsewhere: OnceCell::new(),
         }
     }
 
     /// Where the manager's configuration puts things; the usual places when it does not say.
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
-            let usual = self.backend.usual_places();
+            let mut usual = self.backend.usual_places();
+            if let Some(cache) = &self.elsewhere().cache {
+                usual.cache = cache.clone();
+            }
             match self.configuration() {
                 Some(text) => (self.backend.quirks.parse_places)(usual, text),
                 None => usual,
@@ -133,7 +144,7 @@ impl Session {
             scope::leave_session();
         }
         let mut told = false;
-        let invocation = &self.with_private_arg(invocation);
+        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
         let mut display = self.display.borrow_mut();
         let mut phase = display.phase(label);
         loop {
@@ -191,7 +202,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
-        let mut plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
+        let mut plan = self.choice(state)?;
         let mut left_out: Vec<HeldBack> = Vec::new();
         // Where one update is in the way of all, the others are pending all the same.
         let finished = loop {
@@ -216,7 +227,8 @@ impl Session {
         if self.backend.quirks.entry.is_some() && listing.is_empty() {
             self.installed()?;
         }
-        self.told_more(listing, &plan)
+        let listing = self.told_more(listing, &plan)?;
+        self.without_owned(listing, state, &plan)
     }
 
     /// Adds to a list of what is pending what the manager says only when it is asked for it.
@@ -338,7 +350,7 @@ impl Session {
     /// # Errors
     /// When it cannot be asked.
     fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let invocation = &self.with_private_arg(invocation);
+        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
         let limits = Limits {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
@@ -368,7 +380,8 @@ impl Session {
         let started = Instant::now();
         self.deadline = deadline;
         // Taken before: what is changed while the manager reads it counts as changed since.
-        let config = fingerprint(self.backend.source_config);
+        let source_places = self.elsewhere().sources.clone();
+        let config = fingerprint(&self.backend.source_places(&source_places));
         let config_changed = state.source_config.as_ref() != Some(&config);
         let database = fingerprint(self.backend.package_databases);
         let mut invocation = (self.backend.refresh)(budget);
@@ -410,6 +423,7 @@ impl Session {
         let failed_before = not_refreshed(state);
         state.manager = Some(self.backend.name.to_string());
         state.source_config = Some(config);
+        state.source_places = source_places;
         state.record_refresh(&refreshed, attempt);
         if state.last_update_success {
             let (boot_id, seconds) = (reboot::boot_id(), seconds_since_boot());

@@ -62,6 +62,9 @@ pub struct State {
     pub reboot_packages: Option<RebootPackages>,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
+    /// Where that is, beside the usual places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_places: Vec<String>,
     /// The applies.
     pub apply: Apply,
     /// What happened how often.

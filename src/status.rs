@@ -104,7 +104,7 @@ fn config_changed(state: &State) -> bool {
         return false;
     };
     if let Some(before) = &state.source_config {
-        return *before != fingerprint(backend.source_config);
+        return *before != fingerprint(&backend.source_places(&state.source_places));
     }
     let refreshed = state.last_attempt.as_ref().map(|attempt| attempt.started_at).or(state.last_cache_update);
     let changed = newest_change(backend.source_config);

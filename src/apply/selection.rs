@@ -4,14 +4,12 @@ use crate::backend::{Backend, Installed, Origin, Plan, Settings};
 use crate::cli::ApplyArgs;
 use crate::fs::{remove_if_there, write_atomic};
 use crate::outcome::{Class, Failure, HeldBack, Listing, Update};
-use crate::session::{Session, not_refreshed, refreshed_of};
+use crate::session::{Session, administrators, not_refreshed, theirs};
 use crate::state::{Pending, State};
 use glob::Pattern;
 use log::warn;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// So often a plan is made anew without versions that no refreshed source offers.
 const MOST_ROUNDS: usize = 10;
@@ -82,14 +80,15 @@ impl Selection {
         installed: Option<&Installed>,
         dir: &Path,
     ) -> Result<Listing, Failure> {
-        self.plan.without = not_refreshed(state);
-        self.plan.from = refreshed_of(state);
+        let choice = session.choice(state)?;
+        self.plan.without = choice.without;
+        self.plan.from = choice.from;
         self.plan.left_out = self.known_excluded(session.backend, state);
         let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
         self.can_tell(session.backend, &pending)?;
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
-            self.clean_up(dir, session.backend.quirks.selection_settings);
+            self.clean_up(dir, session.backend.quirks.settings);
             self.plan.left_out.clear();
             return Ok(pending);
         }
@@ -236,7 +235,10 @@ impl Selection {
                     Err(failure) if failure.class == Class::Dependency && !self.is_everything() => {
                         session.newer_versions().unwrap_or(Err(failure))
                     }
-                    listed => session.complete(session.told_more(listed?, &whole)?),
+                    listed => {
+                        let listing = session.told_more(listed?, &whole)?;
+                        session.complete(session.without_owned(listing, state, &whole)?)
+                    }
                 }
             }
         }
@@ -336,14 +338,14 @@ impl Selection {
         let Some((_, selection)) = session.backend.quirks.selection else { return Ok(()) };
         let file = dir.join(FILE);
         let mut base = session.places().selection_base.clone();
-        if let Some(settings) = session.backend.quirks.selection_settings {
+        if let Some(settings) = session.backend.quirks.settings {
             let theirs = administrators(&settings)?;
             base = (settings.base)(&theirs).unwrap_or(base);
             let ours = format!("{theirs}\n{}", (settings.text)(&file));
             put(&(settings.path)(&file), ours.as_bytes())?;
         }
         let mut content = selection(&self.plan).into_bytes();
-        content.extend(read(&base)?.unwrap_or_default());
+        content.extend(theirs(&base)?.unwrap_or_default());
         put(&file, &content)?;
         self.plan.selection = Some(file);
         Ok(())
@@ -360,41 +362,6 @@ impl Selection {
             }
         }
     }
-}
-
-/// A file of the administrator's, if it is there.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match std::fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            let text = format!("could not read {}: {error}", path.display());
-            Err(Failure::new(Class::Config, text))
-        }
-    }
-}
-
-/// All the settings that the manager would read without ours, in the order in which it does.
-fn administrators(settings: &Settings) -> Result<String, Failure> {
-    let named = std::env::var_os(settings.variable).map(PathBuf::from);
-    let files: Vec<PathBuf> = match named {
-        Some(file) => vec![file],
-        None => {
-            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
-            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
-            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
-            let by_name: BTreeMap<_, _> =
-                more.map(|path| (path.file_name().map(OsString::from), path)).collect();
-            main.into_iter().chain(by_name.into_values()).collect()
-        }
-    };
-    let mut all = String::new();
-    for file in files {
-        all.push_str(&String::from_utf8_lossy(&read(&file)?.unwrap_or_default()));
-        all.push('\n');
-    }
-    Ok(all)
 }
 
 /// Updates that only sources offer which were not refreshed: their index is old, and often the files

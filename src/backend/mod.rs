@@ -149,8 +149,10 @@ pub struct Quirks {
     /// For managers that read from a file what to leave out: the usual place of the administrator's
     /// own file of that kind, and what goes into [`Plan::selection`] before that.
     pub selection: Option<SelectionFile>,
-    /// Where such a manager is told the place of that file by another, with settings.
-    pub selection_settings: Option<Settings>,
+    /// For managers that a variable can tell to read settings of ours instead of the administrator's.
+    pub settings: Option<Settings>,
+    /// For managers that keep the old index of a source which could not be refreshed.
+    pub unrefreshed: Option<Unrefreshed>,
     /// What a download says will be installed, where that is more exact than the list before it.
     pub plan_of_download: fn(&Finished) -> Option<Listing>,
     /// Whether an install that a signal ended had done all its work.
@@ -198,7 +200,8 @@ impl Quirks {
         lists_refreshed_only: true,
         newer: None,
         selection: None,
-        selection_settings: None,
+        settings: None,
+        unrefreshed: None,
         plan_of_download: |_| None,
         ended_well: |_| false,
         audit: None,
@@ -312,6 +315,44 @@ pub struct Settings {
     pub text: fn(&Path) -> String,
     /// Where the administrator's settings say that the administrator's own selection is.
     pub base: fn(&str) -> Option<PathBuf>,
+    /// What else they put in other places than the usual.
+    pub elsewhere: fn(&str) -> Elsewhere,
+}
+
+/// How to find out what is owned by sources that could not be refreshed: a package stays as it is
+/// while the source that has the say about it, by its priority, cannot speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrefreshed {
+    /// Lists the configured sources.
+    pub ask: fn() -> Invocation,
+    /// Reads that list.
+    pub parse: fn(&str) -> Vec<Configured>,
+    /// Where in the cache the index of a source is, if it was ever fetched.
+    pub index: fn(&str) -> Vec<PathBuf>,
+}
+
+/// A source as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// As [`Refreshed`] names it.
+    pub id: String,
+    /// As a command line names it.
+    pub argument: String,
+    /// The lower, the more it has to say.
+    pub priority: i64,
+    /// Whether it is in use.
+    pub is_enabled: bool,
+}
+
+/// Places that the administrator's settings name instead of the usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The directory below which the index is kept; `None` for the usual.
+    pub cache: Option<PathBuf>,
+    /// Files and directories that configure the sources.
+    pub sources: Vec<String>,
+    /// What else decides about what is pending.
+    pub index: Vec<String>,
 }
 
 /// What an apply is to install.
@@ -397,6 +438,11 @@ impl Backend {
     /// Everything whose change can change what is pending.
     pub fn pending_basis(&self) -> Vec<&'static str> {
         [self.package_databases, self.source_config, self.index].concat()
+    }
+
+    /// Everything that configures the sources, with what the administrator has put elsewhere.
+    pub fn source_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
+        self.source_config.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
     }
 
     /// Where things are unless the manager is configured otherwise.

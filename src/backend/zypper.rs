@@ -6,7 +6,10 @@ mod refresh;
 mod words;
 mod xml;
 
-use super::{Backend, Completion, Installed, Kernels, Places, Plan, Quirks, RebootPackages, Settings, rpm};
+use super::{
+    Backend, Completion, Elsewhere, Installed, Kernels, Places, Plan, Quirks, RebootPackages, Settings,
+    Unrefreshed, rpm,
+};
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +42,7 @@ pub const BACKEND: Backend = Backend {
         "/usr/etc/zypp/zypp.conf",
         "/usr/etc/zypp/zypp.conf.d",
     ],
-    cache: "/var/cache/zypp",
+    cache: "/var/cache/zypp/raw",
     locks: rpm::LOCKS,
     pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
     reboot_flags: &["/run/reboot-needed"],
@@ -50,7 +53,7 @@ pub const BACKEND: Backend = Backend {
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
-    refresh: |_| zypper(&[], &["refresh"]),
+    refresh: |_| refresh(&[]),
     judge: refresh::judge,
     pending: list,
     parse_pending: listing::plan,
@@ -70,9 +73,18 @@ pub const BACKEND: Backend = Backend {
         journal: ("", |_| false),
         completions: COMPLETIONS,
         selection: Some((LOCKS, lock)),
-        selection_settings: Some(SETTINGS),
+        settings: Some(SETTINGS),
         plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
         asks_to_run_again: words::asks_to_run_again,
+        refresh_others: refresh::others,
+        unrefreshed: Some(Unrefreshed {
+            ask: list_repositories,
+            parse: listing::repositories,
+            index: |alias| {
+                let dir = PathBuf::from(alias.replace('/', "_"));
+                ["repodata", "content", "cookie"].map(|name| dir.join(name)).into()
+            },
+        }),
         ..Quirks::NONE
     },
 };
@@ -80,6 +92,9 @@ pub const BACKEND: Backend = Backend {
 /// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
 /// budget.
 const ENV: &[(&str, &str)] = &[("ZYPP_LOCK_TIMEOUT", "0")];
+
+/// Services that cannot be had keep new versions from refreshing anything: none, then.
+const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
 
 /// What follows a refresh uses just what was refreshed, and waits for no mirror.
 const OFFLINE: &[&str] = &["--no-refresh"];
@@ -101,6 +116,22 @@ fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
     }
 }
 
+/// Names are not unique, aliases are: where they are shown instead of names is a setting.
+fn refresh(aliases: &[String]) -> Invocation {
+    let mut invocation = zypper(&["--config", "/proc/self/fd/0"], &["refresh"]);
+    invocation.input = refresh::SHOW_ALIAS;
+    if !aliases.is_empty() {
+        invocation.settings = NO_SERVICES;
+        invocation.args.push("--".to_string());
+        invocation.args.extend_from_slice(aliases);
+    }
+    invocation
+}
+
+fn list_repositories() -> Invocation {
+    Invocation { settings: NO_SERVICES, ..zypper(OFFLINE, &["repos"]) }
+}
+
 /// What a plan adds to a command line. Where some repositories could not be refreshed, the others
 /// are named: zypper has no option that leaves one out.
 fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
@@ -118,7 +149,7 @@ fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
 /// from another vendor than before. Where a repository is missing it would go back to what the
 /// others have.
 fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
-    let words: &[&str] = match plan.full && plan.from.is_empty() {
+    let words: &[&str] = match plan.full && plan.without.is_empty() {
         false => &["update"],
         true => &["dist-upgrade", "--no-allow-vendor-change"],
     };
@@ -180,24 +211,70 @@ const LOCKS: &str = "/etc/zypp/locks";
 /// would replace the running one.
 const SETTINGS: Settings = Settings {
     variable: "ZYPP_CONF",
-    files: &["/etc/zypp/zypp.conf", "/run/zypp/zypp.conf", "/usr/etc/zypp/zypp.conf"],
-    directories: &["/usr/etc/zypp/zypp.conf.d", "/run/zypp/zypp.conf.d", "/etc/zypp/zypp.conf.d"],
+    // Debian's builds have /usr/share where SUSE's have /usr/etc.
+    files: &[
+        "/etc/zypp/zypp.conf",
+        "/run/zypp/zypp.conf",
+        "/usr/etc/zypp/zypp.conf",
+        "/usr/share/zypp/zypp.conf",
+    ],
+    directories: &[
+        "/usr/share/zypp/zypp.conf.d",
+        "/usr/etc/zypp/zypp.conf.d",
+        "/run/zypp/zypp.conf.d",
+        "/etc/zypp/zypp.conf.d",
+    ],
     path: settings_path,
-    text: |selection| format!("[main]\nlocksfile.path = {}\n", selection.display()),
+    text: |selection| format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display()),
     base,
+    elsewhere,
 };
 
 fn settings_path(selection: &Path) -> PathBuf {
     selection.with_extension("conf")
 }
 
-/// Where the administrator keeps the locks, if it is not the usual place.
+/// Where the administrator keeps the locks, if it is not the usual place; nowhere, if they are not
+/// to be applied.
 fn base(settings: &str) -> Option<PathBuf> {
+    let is_off = |value: &str| ["0", "no", "off", "false", "never", "-"].contains(&&*value.to_lowercase());
+    match value_of(settings, "locksfile.apply") {
+        Some(value) if is_off(value) => Some(PathBuf::from("/dev/null")),
+        _ => path_of(settings, "locksfile.path"),
+    }
+}
+
+/// The last value of a key.
+fn value_of<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
     let mut values = settings.lines().rev().filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "locksfile.path").then(|| PathBuf::from(value.trim()))
+        let (found, value) = line.split_once('=')?;
+        (found.trim() == key).then(|| value.trim())
     });
-    values.next().filter(|path| path.is_absolute())
+    values.next()
+}
+
+fn path_of(settings: &str, key: &str) -> Option<PathBuf> {
+    value_of(settings, key).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// The places that zypp.conf(5) can name; some are below others unless they are named themselves.
+fn elsewhere(settings: &str) -> Elsewhere {
+    let below = |key: &str, top: Option<&PathBuf>, name: &str| {
+        path_of(settings, key).or_else(|| top.map(|top| top.join(name)))
+    };
+    let words = |paths: Vec<Option<PathBuf>>| -> Vec<String> {
+        paths.into_iter().flatten().map(|path| path.display().to_string()).collect()
+    };
+    let (cache, config) = (path_of(settings, "cachedir"), path_of(settings, "configdir"));
+    let sources = [("reposdir", "repos.d"), ("servicesdir", "services.d"), ("varsdir", "vars.d")];
+    let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
+    let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
+    let solv = below("solvfilesdir", cache.as_ref(), "solv").map(|solv| solv.join("*"));
+    Elsewhere {
+        sources: words(sources.map(of_config).into()),
+        index: words([index.map(of_config).into(), vec![solv, path_of(settings, "locksfile.path")]].concat()),
+        cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
+    }
 }
 
 /// Locks for what is left out. A lock of the administrator's own would outlive a crash, and
@@ -261,6 +338,7 @@ mod tests {
         let plan = Plan {
             full: true,
             from: vec!["Main Repository".into()],
+            without: vec!["other".into()],
             left_out: vec!["tb-a".into(), "tb-b.i686".into()],
             selection: Some("/x/selection".into()),
             ..Plan::default()
@@ -283,5 +361,15 @@ mod tests {
     fn the_administrators_own_place_of_locks_is_found() {
         assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
         assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
+        assert_eq!(base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
+    }
+
+    #[test]
+    fn what_settings_put_elsewhere_is_found() {
+        assert_eq!(elsewhere("# cachedir = /x\n[main]\nreposdir = repos\n"), Elsewhere::default());
+        let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
+        assert_eq!(found.cache, Some("/c/raw".into()));
+        assert_eq!(found.sources, ["/r", "/e/services.d", "/e/vars.d"]);
+        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/*"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The private index of a manager whose own must not become newer than the packages.
 
 use super::Session;
-use crate::backend::{Backend, Plan, Private};
+use crate::backend::{Backend, Elsewhere, Plan, Private};
 use crate::cli::Global;
 use crate::fs::{fingerprint, own_directory, own_link, remove_if_there, write_atomic};
 use crate::holder;
@@ -132,6 +132,8 @@ impl Session {
             None => path.to_string(),
         };
         let mut paths: Vec<String> = self.backend.pending_basis().into_iter().map(in_place).collect();
+        let Elsewhere { sources, index, .. } = self.elsewhere();
+        paths.extend(sources.iter().chain(index).cloned());
         if let Some((private, dir)) = self.private() {
             paths.push(dir.join(private.index).display().to_string());
             paths.push(format!("{}/", dir.join(private.link).display()));

@@ -22,7 +22,7 @@ impl Session {
         let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
         let private = private.map(|(private, dir)| dir.join(private.index));
         let cache = private.unwrap_or_else(|| self.places().cache.clone());
-        if is_full(&cache) {
+        if cache.ancestors().find(|dir| dir.exists()).is_some_and(is_full) {
             let text = format!("no room left in {}: {}", cache.display(), failure.message);
             *failure = Failure::new(Class::Space, text);
         }

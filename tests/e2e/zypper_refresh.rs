@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::locks;
 use crate::rpm::{RpmRepo, rpm};
+use crate::sandbox::is_newer;
 use crate::server::Fault;
 use crate::vault::Signer;
 use crate::zypper::{Zypper, one, pending_update};
@@ -47,19 +48,156 @@ fn a_repository_that_hangs_is_asked_nothing_more_in_the_run_that_left_it_out() {
     assert_eq!(repos[1].server.requests("") - asked, per_refresh);
 }
 
+/// Aliases and names: the same name twice, blanks, a name that is another's alias, a number for one.
+const ODD: [(&str, &str); 5] = [
+    ("main", "Main <&> 'Repository' (x86_64)"),
+    ("more", "Main <&> 'Repository' (x86_64)"),
+    ("2", "more"),
+    ("odd  <&>", "Two  blanks"),
+    ("last", "2"),
+];
+
 #[test]
-fn repositories_are_known_by_their_names_and_disabled_ones_do_not_count() {
-    let root = Zypper::with(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0")]);
-    let (good, bad) = (RpmRepo::new(&[rpm("tb-a", "2.0")]), RpmRepo::new(&[rpm("tb-b", "2.0")]));
-    root.add_repo_with("repo-main", &good.server.url(), "name=Main <&> 'Repository' (x86_64)\n");
-    root.add_repo_with("repo-more", &bad.server.url(), "name=Some more\n");
-    root.add_repo_with("off", "http://127.88.0.1:1/", "enabled=0\n");
-    // zypper takes the last of two lines with one key.
-    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
-    bad.server.fault("/", Fault::Status(503));
+fn repositories_are_known_by_their_aliases_whatever_they_are_called() {
+    for (nth, (bad, _)) in ODD.iter().enumerate() {
+        let root = Zypper::with(&ODD.map(|(alias, _)| rpm(&package_of(alias), "1.0")));
+        let repos = ODD.map(|(alias, name)| {
+            let repo = RpmRepo::new(&[rpm(&package_of(alias), "2.0")]);
+            let text = format!(
+                "[{alias}]\nname={name}\nenabled=1\nautorefresh={}\nbaseurl={}\ngpgcheck=0\n",
+                u8::from(alias != "main"),
+                repo.server.url()
+            );
+            root.sandbox().write(&format!("/etc/zypp/repos.d/{}.repo", package_of(alias)), text);
+            repo
+        });
+        root.add_repo_with("off", "http://127.88.0.1:1/", "enabled=0\n");
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 5);
+        repos[nth].server.fault("/", Fault::Status(503));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(5, bad, "fetch").remembers("/pending/count", 4);
+        assert_eq!(refreshed.failed_sources()[0].0, *bad);
+        let others = ODD.iter().filter(|(alias, _)| alias != bad);
+        let mut changes: Vec<_> =
+            others.map(|(alias, _)| format!("{} 1.0-1 2.0-1", package_of(alias))).collect();
+        changes.sort();
+        root.patch(&["apply"]).exits(1).changed(&changes.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+fn package_of(alias: &str) -> String {
+    let plain = alias.chars().filter(char::is_ascii_alphanumeric);
+    format!("tb-{}", plain.collect::<String>())
+}
+
+#[test]
+fn a_service_that_cannot_be_had_costs_no_repository() {
+    let (root, _repo) = pending_update();
+    root.sandbox().write(
+        "/etc/zypp/services.d/ris.service",
+        format!(
+            "[my-ris]\nname=Some  service\nenabled=1\nautorefresh=1\nurl={}\ntype=ris\n",
+            RpmRepo::new(&[]).server.url()
+        ),
+    );
+    // Old versions do not refresh it, and so find nothing missing.
     let refreshed = root.patch(&["refresh"]);
-    refreshed.exits(1).one_source_failed(2, "Some more", "fetch").leaves_pending(&["tb-a 1.0-1 2.0-1"]);
-    refreshed.remembers("/sources/0/id", "Main <&> 'Repository' (x86_64)");
+    refreshed.leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    match is_newer() {
+        true => refreshed.exits(1).one_source_failed(2, "service my-ris", "network"),
+        false => refreshed.exits(0),
+    };
+    let applied = root.patch(&["apply"]);
+    applied.exits(i32::from(is_newer())).changed(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+/// Everything that zypp.conf(5) can put elsewhere is there.
+fn everything_elsewhere(root: &Zypper) {
+    root.sandbox().write(
+        "/etc/zypp/zypp.conf",
+        "[main]\ncachedir = /srv/zypp/cache\nmetadatadir = /srv/zypp/raw\nsolvfilesdir = /srv/zypp/solv\n\
+         packagesdir = /srv/zypp/packages\nreposdir = /srv/zypp/repos\nservicesdir = /srv/zypp/services\n\
+         varsdir = /srv/zypp/vars\nvendordir = /srv/zypp/vendors\nmultiversiondir = /srv/zypp/multi\n\
+         locksfile.path = /srv/zypp/locks\nhistory.logfile = /srv/zypp/history\n",
+    );
+    root.sandbox().sh("mkdir -p /srv/zypp; mv /etc/zypp/repos.d /srv/zypp/repos");
+}
+
+#[test]
+fn what_is_pending_is_counted_wherever_zypper_keeps_its_index() {
+    let only_cache = |root: &Zypper| {
+        root.sandbox().write("/etc/zypp/zypp.conf", "[main]\ncachedir = /srv/zypp\n");
+    };
+    for put in [everything_elsewhere as fn(&Zypper), only_cache] {
+        let (root, repo) = one(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")), &[]);
+        put(&root);
+        root.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+        let new = ["tb-a", "tb-b"].map(|name| rpm(name, "2.0"));
+        repo.publish(&new);
+        // Also where somebody else has refreshed in between.
+        root.sandbox().sh("zypper --non-interactive refresh");
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+        repo.publish(&new[..1]);
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1"]);
+        root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1"]);
+    }
+}
+
+#[test]
+fn sources_and_locks_are_seen_to_change_wherever_they_are() {
+    let (root, repo) = pending_update();
+    everything_elsewhere(&root);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.sandbox().sh("zypper --non-interactive addlock tb-hello");
+    root.patch(&["refresh"]).exits(0).holds_back(&["tb-hello 1.0-1 2.0-1 held"]);
+    root.patch(&["status"]).exits(0);
+    root.sandbox()
+        .write("/srv/zypp/repos/more.repo", format!("[more]\nenabled=0\nbaseurl={}\n", repo.server.url()));
+    root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    root.patch(&["refresh"]).exits(0);
+    root.patch(&["status"]).exits(0);
+}
+
+/// What a source has the say about by its priority stays as it is while that source cannot speak.
+#[test]
+fn a_repository_that_is_down_keeps_what_it_owns() {
+    let old = ["tb-own", "tb-obs", "tb-next", "tb-free"].map(|name| rpm(name, "1.1"));
+    let root = Zypper::with(&old);
+    let own = RpmRepo::new(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.1"), rpm("tb-next", "1.2")]);
+    let other = RpmRepo::new(&[
+        rpm("tb-own", "9.0"),
+        rpm("tb-new", "9.0").tag("Obsoletes: tb-obs"),
+        rpm("tb-next", "9.0"),
+        rpm("tb-free", "2.0"),
+    ]);
+    root.add_repo_with("own", &own.server.url(), "priority=1\n");
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-free 1.1-1 2.0-1", "tb-next 1.1-1 1.2-1"]);
+    own.server.fault("/", Fault::Status(404));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "own", "fetch").leaves_pending(&["tb-free 1.1-1 2.0-1"]);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-free 1.1-1 2.0-1"]).says("/error", Value::Null);
+    root.has_exactly(&["tb-free 2.0", "tb-next 1.1", "tb-obs 1.1", "tb-own 1.1"]);
+    assert!(applied.stderr.contains("own"), "{applied}");
+    own.server.heal();
+    root.patch(&["apply"]).applied(&["tb-next 1.1-1 1.2-1"]);
+}
+
+/// Two repositories with the same packages, or with older ones, stand in for each other.
+#[test]
+fn what_another_repository_of_the_same_rank_offers_does_not_wait_for_the_one_that_is_down() {
+    let root = Zypper::with(&[rpm("tb-both", "1.0"), rpm("tb-older", "1.0")]);
+    let [one, two] = [
+        RpmRepo::new(&[rpm("tb-both", "2.0"), rpm("tb-older", "3.0")]),
+        RpmRepo::new(&[rpm("tb-both", "2.0"), rpm("tb-older", "2.0")]),
+    ];
+    root.add_repo("one", &one);
+    root.add_repo("two", &two);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
+    one.server.fault("/", Fault::Close);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-both 1.0-1 2.0-1", "tb-older 1.0-1 2.0-1"]);
 }
 
 #[test]
@@ -75,7 +213,7 @@ fn a_refresh_that_finds_nothing_new_starts_zypper_once() {
     root.patch(&["refresh"]).exits(0);
     root.spy();
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    assert_eq!(root.calls(), ["--non-interactive --xmlout refresh"]);
+    assert_eq!(root.calls(), ["--non-interactive --xmlout --config /proc/self/fd/0 refresh"]);
     repo.publish(&[rpm("tb-hello", "3.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
     assert!(root.calls().len() > 1);

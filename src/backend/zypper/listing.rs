@@ -1,6 +1,8 @@
 //! Reading what zypper lists: what an update would do, what stays, locks, patches.
 
+use super::refresh::id_of;
 use super::xml::{Element, elements};
+use crate::backend::Configured;
 use crate::backend::rpm::{listed_name, plain_name};
 use crate::outcome::{Extra, HeldBack, Listing, Update, one_line};
 use glob::Pattern;
@@ -78,15 +80,17 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
             "source" => source = value(&element, "alias").unwrap_or_default(),
             "/update" => {
                 if let Some((name, installed, candidate)) = update.take() {
-                    sources.insert(name.clone(), std::mem::take(&mut source));
+                    sources.insert((name.clone(), candidate.clone()), std::mem::take(&mut source));
                     stays.push((name, installed, candidate));
                 }
             }
             _ => {}
         }
     }
+    // What is listed here need not be what would be installed.
     for update in listing.updates.iter_mut().filter(|update| update.source.is_none()) {
-        update.source = sources.get(&update.name).filter(|source| !source.is_empty()).cloned();
+        let of_candidate = sources.get(&(update.name.clone(), Some(update.candidate.clone())));
+        update.source = of_candidate.filter(|source| !source.is_empty()).cloned();
     }
     let comes: BTreeSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
     let goes: BTreeSet<_> = listing.removals.iter().map(|(name, _)| name.clone()).collect();
@@ -117,6 +121,32 @@ pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
         }
     }
     listing
+}
+
+/// Reads `repos`. `--repo` takes an alias, a name or a place in this list, and the first repository
+/// that one of them fits: what fits several is named by its place, as `+2`, which fits no other.
+///
+/// ```text
+/// <repo alias="base" name="Main Repository" type="rpm-md" priority="99" enabled="1" .../>
+/// ```
+pub fn repositories(report: &str) -> Vec<Configured> {
+    let listed: Vec<_> = elements(report).filter(|element| element.name == "repo").collect();
+    let fits = |alias: &str| {
+        let is = |element: &&Element, key| element.get(key).as_deref() == Some(alias);
+        listed.iter().filter(|element| is(element, "alias") || is(element, "name")).count()
+    };
+    let read = |(nth, element): (usize, &Element)| {
+        let alias = element.get("alias")?.into_owned();
+        let is_clear = fits(&alias) == 1 && alias.trim().parse::<i64>().is_err();
+        let priority = element.get("priority").and_then(|number| number.parse().ok());
+        Some(Configured {
+            id: id_of(&alias),
+            argument: if is_clear { alias } else { format!("+{}", nth + 1) },
+            priority: priority.unwrap_or(99),
+            is_enabled: element.get("enabled").as_deref() == Some("1"),
+        })
+    };
+    listed.iter().enumerate().filter_map(read).collect()
 }
 
 /// The names of the patches that `list-patches` says are needed.

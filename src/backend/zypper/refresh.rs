@@ -1,31 +1,83 @@
 //! Judging `zypper refresh` repository by repository.
 
+use super::listing::repositories;
 use super::words::{cause, classify, has_no_repository, has_skipped};
 use super::xml::elements;
-use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
-use crate::process::{End, Finished};
+use crate::backend::Configured;
+use crate::outcome::{
+    Class, Failure, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line, without_passwords,
+};
+use crate::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
 /// Some repositories, or all, could not be refreshed.
 const SOME_FAILED: i32 = 4;
 
-/// The repositories by name, which is what zypper calls them here; of two with one name both
-/// must have been refreshed.
+/// The repositories by alias, which zypper shows where `showAlias` is set.
 type Sources = BTreeMap<String, Option<Failure>>;
+
+/// With this zypper names repositories by their aliases, which are unique.
+pub const SHOW_ALIAS: &str = "[main]\nshowAlias = yes\n";
+
+/// What goes on after a refresh that zypper ended early: the list of the repositories, then a
+/// refresh of those that it had not come to. New versions stop at a service that fails.
+pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
+    let is_list = last.args.iter().any(|arg| arg == "repos");
+    match finished.end {
+        End::Code(0) if !is_list => None,
+        End::Code(_) if has_no_repository(finished) => None,
+        End::Code(_) if !is_list && configured(&finished.stdout).is_empty() => {
+            Some(super::list_repositories())
+        }
+        End::Code(_) => {
+            let sources = of_report(&finished.stdout);
+            let left = configured(&finished.stdout).into_iter();
+            let left = left.filter(|repository| !sources.contains_key(&repository.id));
+            let left = left.map(|repository| repository.argument).filter(|name| !last.args.contains(name));
+            let left: Vec<_> = left.collect();
+            (!left.is_empty()).then(|| super::refresh(&left))
+        }
+        _ => None,
+    }
+}
+
+/// The repositories that are enabled, where they were listed.
+fn configured(report: &str) -> Vec<Configured> {
+    let mut repositories = repositories(report);
+    repositories.retain(|repository| repository.is_enabled);
+    repositories
+}
+
+/// An alias as the state has it, and as `--repo` takes it: as it is, blanks and all.
+pub fn id_of(alias: &str) -> String {
+    let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
+    if is_plain { alias.to_string() } else { one_line(alias) }
+}
 
 /// What a refresh that ended by itself did.
 pub fn judge(finished: &Finished) -> Refreshed {
-    let sources = match finished.stdout.starts_with("<?xml ") {
+    let mut sources = match finished.stdout.starts_with("<?xml ") {
         true => of_report(&finished.stdout),
         false => of_text(finished),
     };
+    let stopped = classify(finished);
+    let configured = configured(&finished.stdout);
+    let first = sources.values().flatten().cloned().reduce(Failure::more_decisive);
+    let why = first.or(stopped.clone());
+    for Configured { id, .. } in &configured {
+        let not_reached = || {
+            let unknown = Failure::new(Class::Other, "zypper did not come to it");
+            let why = why.clone().unwrap_or(unknown);
+            Some(Failure::new(why.class, format!("{id}: not refreshed after this failure: {}", why.message)))
+        };
+        sources.entry(id.clone()).or_insert_with(not_reached);
+    }
     let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
     let failures: Vec<_> = sources.iter().filter_map(|source| source.error.clone()).collect();
     let (all, failed) = (sources.len(), failures.len());
     let error = failures.into_iter().reduce(Failure::more_decisive);
-    let stopped = classify(finished);
-    // Only with this code has zypper come to every repository.
-    let is_told = finished.end == End::Code(SOME_FAILED) && error.is_some();
+    // With this code zypper has come to every repository; otherwise the list says which there are.
+    let is_told = (finished.end == End::Code(SOME_FAILED) || !configured.is_empty()) && error.is_some();
     match (error, stopped) {
         (error, Some(stopped)) if !is_told => {
             let error = error.filter(|_| !has_no_repository(finished));
@@ -61,30 +113,37 @@ pub fn judge(finished: &Finished) -> Refreshed {
 /// ```
 fn of_report(report: &str) -> Sources {
     let mut sources = Sources::new();
+    // One that was cut off ends anywhere.
+    for report in report.split("<?xml ") {
+        add_report(&mut sources, report);
+    }
+    sources
+}
+
+fn add_report(sources: &mut Sources, report: &str) {
     let mut said = Vec::new();
     for element in elements(report) {
         let done = element.get("done");
         match (element.name, done.as_deref()) {
             ("progress", Some(done)) => {
                 let name = element.get("name").unwrap_or_default();
-                let Some(id) = progress_of(&name) else { continue };
+                let Some(alias) = progress_of(&name) else { continue };
                 if done == "1" {
-                    sources.entry(one_line(id)).or_insert(None);
+                    sources.entry(id_of(alias)).or_insert(None);
                 } else {
-                    fail(&mut sources, id, &[]);
+                    fail(sources, alias, &[]);
                 }
             }
             // What zypper tells and explains is no reason.
             ("message", _) if element.get("type").as_deref() == Some("info") => {
-                if let Some(id) = up_to_date(&element.text()) {
-                    sources.entry(one_line(id)).or_insert(None);
+                if let Some(alias) = up_to_date(&element.text()) {
+                    sources.entry(id_of(alias)).or_insert(None);
                 }
             }
-            ("message", _) => hear(&mut sources, &mut said, &element.text()),
+            ("message", _) => hear(sources, &mut said, &element.text()),
             _ => {}
         }
     }
-    sources
 }
 
 /// `Retrieving repository 'extra' metadata`, `Building repository 'extra' cache`.
@@ -105,7 +164,7 @@ fn of_text(finished: &Finished) -> Sources {
         if end.ends_with("error]") {
             fail(&mut sources, id, &[]);
         } else {
-            sources.entry(one_line(id)).or_insert(None);
+            sources.entry(id_of(id)).or_insert(None);
         }
     }
     let mut said = Vec::new();
@@ -142,7 +201,7 @@ fn fail(sources: &mut Sources, id: &str, said: &[String]) {
     let no_reason = || Failure::new(Class::Other, "zypper skipped it and gave no reason");
     let reason = cause(said).unwrap_or_else(no_reason);
     let failure = Failure::new(reason.class, format!("{id}: {}", reason.message));
-    sources.insert(one_line(id), Some(failure));
+    sources.insert(id_of(id), Some(failure));
 }
 
 #[cfg(test)]

@@ -1,0 +1,75 @@
+//! The administrator's settings for the manager, and ours that take their place.
+
+use super::Session;
+use crate::backend::{Elsewhere, Settings};
+use crate::fs::write_atomic;
+use crate::outcome::{Class, Failure};
+use crate::process::Invocation;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The file, in the state directory, with the settings of one command.
+const FILE: &str = "settings.conf";
+
+impl Session {
+    /// The command with its own settings behind the administrator's, if it has any.
+    ///
+    /// # Errors
+    /// When the administrator's cannot be read, or ours cannot be written.
+    pub(super) fn with_settings(&self, mut invocation: Invocation) -> Result<Invocation, Failure> {
+        let settings = self.backend.quirks.settings.filter(|_| !invocation.settings.is_empty());
+        let Some(settings) = settings else { return Ok(invocation) };
+        let text = format!("{}\n{}", administrators(&settings)?, invocation.settings);
+        write_atomic(&self.state_dir, FILE, text.as_bytes())
+            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+        invocation.vars.push((settings.variable, self.state_dir.join(FILE)));
+        Ok(invocation)
+    }
+
+    /// Where the administrator's settings put what is usually elsewhere.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere.get_or_init(|| {
+            let settings = self.backend.quirks.settings;
+            let text = settings.and_then(|settings| administrators(&settings).ok());
+            let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
+            found.unwrap_or_default()
+        })
+    }
+}
+
+/// A file of the administrator's, if it is there.
+pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let text = format!("could not read {}: {error}", path.display());
+            Err(Failure::new(Class::Config, text))
+        }
+    }
+}
+
+/// All the settings that the manager would read without ours, in the order in which it does.
+pub fn administrators(settings: &Settings) -> Result<String, Failure> {
+    let named = std::env::var_os(settings.variable).map(PathBuf::from);
+    let files: Vec<PathBuf> = match named {
+        Some(file) => vec![file],
+        None => {
+            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
+            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
+            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+            let by_name: BTreeMap<_, _> =
+                more.map(|path| (path.file_name().map(OsString::from), path)).collect();
+            main.into_iter().chain(by_name.into_values()).collect()
+        }
+    };
+    let mut all = String::new();
+    for file in files {
+        all.push_str(&String::from_utf8_lossy(&theirs(&file)?.unwrap_or_default()));
+        all.push('\n');
+    }
+    Ok(all)
+}
