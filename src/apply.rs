@@ -279,7 +279,7 @@ impl Run<'_> {
         let label = "downloading updates";
         let downloaded = self.session.run(label, &invocation, &limits)?;
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
-            return Err(failure);
+            return Err(self.session.with_culprits(failure, &downloaded));
         }
         self.drop_damaged(&downloaded)?;
         if let Some(exact) = (self.backend.quirks.plan_of_download)(&downloaded) {

@@ -127,6 +127,14 @@ impl Session {
         self.configuration.get_or_init(ask).as_deref()
     }
 
+    /// A failure with the updates that the configuration shows to be in the way.
+    pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
+        if let Some(text) = self.configuration().filter(|_| failure.culprits.is_empty()) {
+            failure.culprits = (self.backend.quirks.culprits_of_sources)(&failure, finished, text);
+        }
+        failure
+    }
+
     /// Runs a command of the manager, shown and logged; when another process holds the manager's
     /// lock, waits for it and tries again while its patience lasts.
     ///

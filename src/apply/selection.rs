@@ -84,6 +84,9 @@ impl Selection {
         self.plan.without = choice.without;
         self.plan.from = choice.from;
         self.plan.left_out = self.known_excluded(session.backend, state);
+        if self.plan.full {
+            self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
+        }
         let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
         self.can_tell(session.backend, &pending)?;

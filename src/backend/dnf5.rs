@@ -95,6 +95,8 @@ pub const BACKEND: Backend = Backend {
             is_whole.then(|| listing::transaction(&finished.stdout))
         },
         completions: listing::COMPLETIONS,
+        culprits: words::culprits,
+        culprits_of_sources: words::culprits_of_keys,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         // A signal that ends dnf5 ends it wherever it is.
         ended_well: |_| false,
@@ -125,7 +127,9 @@ const WHAT_CAN_BE: &str = "--setopt=best=0";
 
 /// Lists what an upgrade would do: `--assumeno` comes before an `assumeyes` in dnf.conf, and needs
 /// no more than a look at the package database. Should it not, nothing but a test runs.
-const LOOK: &[&str] = &["--assumeno", "--setopt=tsflags=test"];
+const LOOK: &[&str] = &["--assumeno", TEST];
+
+const TEST: &str = "--setopt=tsflags=test";
 
 /// Does it: an `assumeno` in dnf.conf would come before `-y` alone.
 const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
@@ -204,8 +208,10 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     upgrade(plan, &[&["-C"], LOOK].concat(), &[], names)
 }
 
+/// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
+/// the transaction: whatever can be wrong shows where nothing is changed yet.
 fn download(plan: &Plan) -> Invocation {
-    upgrade(plan, &[DO, &[AS_REFRESHED]].concat(), &["--downloadonly"], &[])
+    upgrade(plan, &[DO, &[AS_REFRESHED, TEST]].concat(), &[], &[])
 }
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
@@ -219,20 +225,26 @@ fn repair() -> Invocation {
     dnf5(&[DO, &[SKIP, AS_REFRESHED]].concat(), &["remove", "--duplicates"])
 }
 
-/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified.
-/// `Running transaction` is also printed where rpm's lock then cannot be had, which is said below.
+/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and
+/// keys fetched, each with a bar that has its address. `Running transaction` is also printed where rpm's
+/// lock or a key then cannot be had, which is said below.
 fn install_began(finished: &Finished) -> bool {
     let mut lines = finished.stderr.lines().skip_while(|line| *line != "Running transaction");
     let runs = lines.next().is_some();
     let mut failed = false;
     for line in lines {
-        if words::is_bar(line) && !line.contains("] Verify package files ") {
+        let is_before = ["] Verify package files ", "] Total ", "://"].iter().any(|part| line.contains(part));
+        if words::is_bar(line) && !is_before {
             return true;
         }
-        failed |= line.starts_with("Transaction failed: ");
+        failed |= NOT_BEGUN.iter().any(|start| line.starts_with(start));
     }
     runs && !failed
 }
+
+/// What is said of a transaction that was not begun.
+const NOT_BEGUN: &[&str] =
+    &["Transaction failed: ", "Failed to download files", "Cannot download files", "cannot open file: "];
 
 #[cfg(test)]
 mod tests {
@@ -255,7 +267,10 @@ mod tests {
                    upgrade --allowerasing tb-b";
         assert!(line.ends_with(end), "{line}");
         let line = download(&Plan::default()).line();
-        assert!(line.ends_with("--setopt=best=0 upgrade --downloadonly"), "{line}");
+        assert!(
+            line.ends_with("--setopt=cacheonly=metadata --setopt=tsflags=test --setopt=best=0 upgrade"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -287,5 +302,8 @@ mod tests {
         let prepared = format!("Running transaction\n{}{failed}", bar("Prepare transaction"));
         assert!(install_began(&printed(&prepared)));
         assert!(!install_began(&printed(&bar("tb-hello-0:2.0-1.noarch"))));
+        let keys = format!("Running transaction\n{}{}", bar("http://a/KEY"), bar("Total"));
+        assert!(!install_began(&printed(&format!("{keys}Failed to download files\n"))));
+        assert!(install_began(&printed(&format!("{keys}{}", bar("Upgrading tb-hello-0:2.0-1.noarch")))));
     }
 }

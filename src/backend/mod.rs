@@ -171,6 +171,8 @@ pub struct Quirks {
     pub disappeared: fn(&Finished) -> Vec<String>,
     /// For managers that look at no more than the size of a package they find in their cache.
     pub cached: Option<Cached>,
+    /// Likewise, where that takes the configuration, as [`Quirks::locate`] asks for it.
+    pub culprits_of_sources: fn(&Failure, &Finished, &str) -> Vec<HeldBack>,
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
@@ -210,6 +212,7 @@ impl Quirks {
         culprits: |_| Vec::new(),
         disappeared: |_| Vec::new(),
         cached: None,
+        culprits_of_sources: |_, _, _| Vec::new(),
         entry: None,
         progress: |_| None,
     };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::dnf::shell;
 use crate::dnf5::{SYSTEM_LOCK, one, pending_update, root};
-use crate::rpm::{Root, RpmRepo, rpm};
+use crate::rpm::{Root, Rpm, RpmRepo, rpm};
 use crate::server::Fault;
+use crate::vault::Signer;
 
 const HELLO: &str = "/tb-hello-";
 
@@ -54,9 +55,12 @@ fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
     applied.applied(&["tb-hello 1.0-1 2.0-1"]);
     assert!(applied.stderr.contains("tb-dep stays as it is"), "{applied}");
     root.patch(&["apply", "tb-dep"]).apply_failed("dependency").changed(&[]);
-    root.patch(&["apply", "--full"]).apply_failed("dependency").mentions("/error/message", "tb-none");
+    let full = root.patch(&["apply", "--full"]);
+    full.applied(&[]).holds_back(&["tb-dep 1.0-1 2.0-1 its dependencies cannot be met"]);
     repo.publish(&[dep(), rpm("tb-hello", "3.0")]);
     root.patch(&["apply", "--full", "--exclude", "tb-d*"]).applied(&["tb-hello 2.0-1 3.0-1"]);
+    repo.publish(&[dep(), rpm("tb-hello", "4.0")]);
+    root.patch(&["apply", "--full"]).applied(&["tb-hello 3.0-1 4.0-1"]);
 }
 
 #[test]
@@ -119,8 +123,113 @@ fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_re
     let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
     let text = format!("[test]\nname=test\nbaseurl={}\ngpgcheck=1\n", repo.server.url());
     root.sandbox.write("/etc/yum.repos.d/test.repo", text);
-    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).says("/retried", false).changed(&[]).says("/held_back/0/class", "auth");
+    applied.mentions(
+        "/held_back/0/reason",
+        "OpenPGP check for package \"tb-hello-2.0-1.noarch\" from repo \"test\"",
+    );
     root.has_exactly(&["tb-hello 1.0"]);
+}
+
+/// A repository whose packages must be signed, with its key at an address of its own.
+fn checked(root: &Root, id: &str, rpms: &[Rpm]) -> RpmRepo {
+    let repo = RpmRepo::new(rpms);
+    repo.offer_key(Signer::Known);
+    let url = repo.server.url();
+    let text = format!("[{id}]\nname={id}\nbaseurl={url}\ngpgcheck=1\ngpgkey={url}/KEY\n");
+    root.sandbox.write(&format!("/etc/yum.repos.d/{id}.repo"), text);
+    repo
+}
+
+#[test]
+fn a_key_that_is_configured_by_its_address_is_taken_before_the_install() {
+    let root = root(&[rpm("tb-hello", "1.0")]);
+    let repo = checked(&root, "test", &[rpm("tb-hello", "2.0").signed(Signer::Known)]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+    assert_eq!(repo.server.requests("/KEY"), 1);
+}
+
+#[test]
+fn one_package_that_is_not_signed_as_asked_for_holds_back_no_other() {
+    let names = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e", "tb-f", "tb-g", "tb-hello"];
+    let root = root(&names.map(|name| rpm(name, "1.0")));
+    let new = names.map(|name| match name {
+        "tb-b" => rpm(name, "2.0"),
+        "tb-c" => rpm(name, "2.0").signed(Signer::Stranger),
+        _ => rpm(name, "2.0").signed(Signer::Known),
+    });
+    let repo = checked(&root, "test", &new);
+    let applied = root.patch(&["apply"]);
+    let expected =
+        ["tb-a", "tb-d", "tb-e", "tb-f", "tb-g", "tb-hello"].map(|name| format!("{name} 1.0-1 2.0-1"));
+    applied.exits(1).changed(&expected.each_ref().map(String::as_str));
+    for (nth, name) in [(0, "tb-b"), (1, "tb-c")] {
+        applied
+            .says(&format!("/held_back/{nth}/name"), name)
+            .says(&format!("/held_back/{nth}/class"), "auth");
+        applied.mentions(
+            &format!("/held_back/{nth}/reason"),
+            &format!("{name}-2.0-1.noarch\" from repo \"test\""),
+        );
+    }
+    applied.remembers("/apply/last/outcome", "partial").leaves_pending(&[]);
+    repo.publish(&names.map(|name| rpm(name, "3.0").signed(Signer::Known)));
+    repo.offer_key(Signer::Known);
+    root.patch(&["apply"]).exits(0);
+}
+
+#[test]
+fn a_key_that_is_not_there_holds_back_its_repository_and_no_other() {
+    for (status, gpgkey) in [(Some(404), None), (None, Some("file:///etc/pki/gone"))] {
+        let root = root(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0"), rpm("tb-hello", "1.0")]);
+        let key = |name| rpm(name, "2.0").signed(Signer::Known);
+        let repo = checked(&root, "signed", &[key("tb-a"), key("tb-b")]);
+        let _other = checked(&root, "other", &[rpm("tb-hello", "2.0").signed(Signer::Stranger)]);
+        root.sandbox.sh("sed -i 's/gpgcheck=1/gpgcheck=0/' /etc/yum.repos.d/other.repo");
+        if let Some(status) = status {
+            repo.server.fault("/KEY", Fault::Status(status));
+        }
+        if let Some(place) = gpgkey {
+            root.sandbox.sh(&format!("sed -i 's,gpgkey=.*,gpgkey={place},' /etc/yum.repos.d/signed.repo"));
+        }
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+        for nth in [0, 1] {
+            applied.says(&format!("/held_back/{nth}/class"), "auth");
+            let words = if status.is_some() { "404" } else { "/etc/pki/gone" };
+            applied.mentions(&format!("/held_back/{nth}/reason"), words);
+            applied.mentions(&format!("/held_back/{nth}/reason"), "the key of its repository signed");
+        }
+    }
+}
+
+#[test]
+fn two_updates_with_the_same_file_hold_back_one_of_them_and_no_other() {
+    let file = |rpm: Rpm, text| rpm.file("", "/usr/share/tb-file", text);
+    let (root, _repo) = one(
+        &[rpm("tb-a", "1.0"), rpm("tb-b", "1.0"), rpm("tb-hello", "1.0")],
+        &[file(rpm("tb-a", "2.0"), "a"), file(rpm("tb-b", "2.0"), "b"), rpm("tb-hello", "2.0")],
+    );
+    let applied = root.patch(&["apply"]);
+    // Either may stay, but both have never to.
+    assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
+    applied
+        .exits(0)
+        .says("/held_back/0/class", "dependency")
+        .mentions("/held_back/0/reason", "/usr/share/tb-file");
+    root.patch(&["apply"]).exits(0).changed(&[]).says("/held_back/0/class", "dependency");
+}
+
+#[test]
+fn a_file_of_an_installed_package_holds_back_the_update_that_has_it_too() {
+    let file = |rpm: Rpm, text| rpm.file("", "/usr/share/tb-file", text);
+    let (root, _repo) = one(
+        &[file(rpm("tb-old", "1.0"), "old"), rpm("tb-b", "1.0"), rpm("tb-hello", "1.0")],
+        &[file(rpm("tb-b", "2.0"), "b"), rpm("tb-hello", "2.0")],
+    );
+    root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]).says("/held_back/0/name", "tb-b");
+    root.patch(&["apply", "tb-b"]).apply_failed("dependency").changed(&[]);
 }
 
 /// Vendor has the better priority; tb-own is its, and stands in its place. The other repository has a

@@ -22,10 +22,18 @@ pub struct Rpm {
     post: Option<String>,
     /// How the list of files has each, its path and its content.
     files: Vec<(String, String, String)>,
+    signer: Option<Signer>,
 }
 
 pub fn rpm(name: &str, version: &str) -> Rpm {
-    Rpm { name: name.into(), version: version.into(), tags: Vec::new(), post: None, files: Vec::new() }
+    Rpm {
+        name: name.into(),
+        version: version.into(),
+        tags: Vec::new(),
+        post: None,
+        files: Vec::new(),
+        signer: None,
+    }
 }
 
 impl Rpm {
@@ -47,12 +55,18 @@ impl Rpm {
         self
     }
 
+    /// With a signature of its own.
+    pub fn signed(mut self, signer: Signer) -> Rpm {
+        self.signer = Some(signer);
+        self
+    }
+
     pub fn file_name(&self) -> String {
         format!("{}-{}-1.noarch.rpm", self.name, self.version)
     }
 
     fn spec(&self) -> String {
-        let Rpm { name, version, tags, post, files } = self;
+        let Rpm { name, version, tags, post, files, .. } = self;
         let post = post.as_ref().map(|script| format!("%post\n{script}\n")).unwrap_or_default();
         let mut install = String::new();
         let mut list = String::new();
@@ -89,7 +103,8 @@ impl Rpm {
             .args(define("_rpmdir", top))
             .args(define("_rpmfilename", "made.rpm"))
             .arg(&spec));
-        fs::read(work.path().join("made.rpm")).unwrap()
+        let bytes = fs::read(work.path().join("made.rpm")).unwrap();
+        self.signer.map_or(bytes.clone(), |signer| Vault::get().sign_rpm(signer, &bytes))
     }
 }
 
@@ -146,6 +161,12 @@ impl RpmRepo {
             let path = format!("/repodata/repomd.xml.{end}");
             files.insert(path, Entry { bytes: Arc::new(bytes), modified });
         }
+    }
+
+    /// Offer the key of packages beside the index, until the next publication.
+    pub fn offer_key(&self, signer: Signer) {
+        let entry = Entry { bytes: Arc::new(Vault::get().key_of(signer)), modified: Utc::now() };
+        self.publisher.site.files.lock().unwrap().insert("/KEY".into(), entry);
     }
 
     /// The files as (path, bytes), for a repository that is not served.

@@ -4,12 +4,12 @@
 //! vanishes with the test process.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::holder::Holder;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signer {
     /// Its public key lies in every sandbox.
     Known,
@@ -70,24 +70,26 @@ impl Vault {
         self.gpg(&["--armor", "--export", signer.name()], b"")
     }
 
+    /// The same rpm package with a signature in it.
+    pub fn sign_rpm(&self, signer: Signer, bytes: &[u8]) -> Vec<u8> {
+        let script = "file=$(mktemp --suffix .rpm) && cat >$file && GNUPGHOME=/tmp rpmsign --addsign \
+                      --define \"_gpg_name $1\" --define '_gpg_path /tmp' --define '__gpg /usr/bin/gpg' $file >&2 && cat $file && rm $file";
+        self.pipe(self.holder.command("sh").args(["-c", script, "sh", signer.name()]), bytes)
+    }
+
     fn gpg(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = self
-            .holder
-            .command("gpg")
-            .args(["--homedir", "/tmp", "--batch", "--quiet", "--trust-model", "always"])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("could not run nsenter (package util-linux)");
+        let mut command = self.holder.command("gpg");
+        command.args(["--homedir", "/tmp", "--batch", "--quiet", "--trust-model", "always"]).args(args);
+        self.pipe(&mut command, input)
+    }
+
+    fn pipe(&self, command: &mut Command, input: &[u8]) -> Vec<u8> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("could not run nsenter (package util-linux)");
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "gpg {args:?} (package gnupg): {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?} (packages gnupg, rpm): {words}");
         output.stdout
     }
 }

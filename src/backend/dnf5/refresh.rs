@@ -138,6 +138,9 @@ impl Seen {
         let mut current: Option<&str> = None;
         let mut reasons: BTreeMap<&str, Failure> = BTreeMap::new();
         let mut last_error: Option<&str> = None;
+        // What became of a key that was asked for: its bar has its address.
+        let mut of_key: Option<&str> = None;
+        let mut is_key = false;
         for line in finished.stderr.lines() {
             if line == BEGINS {
                 (seen.is_loaded, current, last_error) = (false, None, None);
@@ -146,8 +149,11 @@ impl Seen {
                 seen.is_loaded = true;
             } else if let Some(bar) = asked(line) {
                 current = repository(bar);
+                is_key = bar.contains("://");
+                of_key = None;
                 seen.refreshed.extend(current.map(str::to_owned));
             } else if let Some(words) = line.strip_prefix(">>> ") {
+                of_key = Some(words).filter(|_| is_key);
                 let Some(id) = current else { continue };
                 let reason = Failure::new(reason_class(words), format!("{id}: {words}"));
                 let cause = match reasons.remove(id) {
@@ -163,7 +169,10 @@ impl Seen {
                 let text = last_error.filter(|_| line.starts_with(' ')).unwrap_or_default();
                 if let Some(id) = named_repository(line).filter(|id| repository(id) == Some(id)) {
                     let text = format!("{text}{line}");
-                    let of_line = Failure::new(reason_class(&text), text);
+                    let of_line = match of_key.filter(|_| line.starts_with("Failed to download key ")) {
+                        Some(words) => key_failure(line, words),
+                        None => Failure::new(reason_class(&text), text),
+                    };
                     let cause =
                         reasons.get(id).cloned().map_or(of_line.clone(), |cause| known(cause, of_line));
                     let is_download = line.starts_with("Failed to download ");
@@ -184,6 +193,16 @@ impl Seen {
         };
         self.failed.insert(id.to_string(), cause);
     }
+}
+
+/// A key that is not there is no index that a later refresh could find.
+fn key_failure(line: &str, words: &str) -> Failure {
+    let class = match reason_class(words) {
+        class @ (Class::Network | Class::Space | Class::Interrupted) => class,
+        _ => Class::Auth,
+    };
+    let start = line.split_once(": ").map_or(line, |(start, _)| start);
+    Failure::new(class, format!("{start}: {words}"))
 }
 
 /// A file that cannot be had, for no reason that is known, is a fetch error.
