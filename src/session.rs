@@ -212,6 +212,7 @@ impl Session {
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
         let mut plan = self.choice(state)?;
         let mut left_out: Vec<HeldBack> = Vec::new();
+        let mut is_each_tried = false;
         // Where one update is in the way of all, the others are pending all the same.
         let finished = loop {
             let failure = match self.ask(&(self.backend.pending)(&plan)) {
@@ -221,12 +222,16 @@ impl Session {
             if self.lacks_index(&plan.without) {
                 return self.newer_than_installed();
             }
-            let known = left_out.len();
-            let new = failure.culprits.iter().filter(|held| !plan.left_out.contains(&held.name));
-            left_out.extend(new.cloned().collect::<Vec<_>>());
-            if left_out.len() == known || known >= MOST_LEFT_OUT {
+            let is_known = |held: &HeldBack| plan.left_out.contains(&held.name);
+            let mut new: Vec<_> = failure.culprits.iter().filter(|held| !is_known(held)).cloned().collect();
+            if new.is_empty() && failure.class == Class::Dependency && !is_each_tried {
+                is_each_tried = true;
+                new = self.impossible_by_themselves(&plan)?;
+            }
+            if new.is_empty() || left_out.len() >= MOST_LEFT_OUT {
                 return Err(failure);
             }
+            left_out.extend(new);
             plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
         };
         let mut listing = (self.backend.parse_pending)(&finished.stdout).checked()?;
@@ -237,6 +242,27 @@ impl Session {
         }
         let listing = self.told_more(listing, &plan)?;
         self.without_owned(listing, state, &plan)
+    }
+
+    /// The updates that cannot even be installed alone, for a manager that does not name the one which
+    /// is in the way of all.
+    ///
+    /// # Errors
+    /// When the manager cannot list what is newer.
+    fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
+        let is_asked = self.backend.quirks.only_whole.is_none();
+        let Some((ask, parse)) = self.backend.quirks.newer.filter(|_| is_asked) else {
+            return Ok(Vec::new());
+        };
+        let newer = parse(&self.ask(&ask())?.stdout);
+        let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
+        let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
+        let impossible = tried.filter_map(|held| {
+            let failure = self.ask(&(self.backend.list_needs)(plan, &names(&held))).err()?;
+            let is_it = failure.class == Class::Dependency;
+            is_it.then(|| HeldBack { reason: failure.message, class: Some(failure.class), ..held })
+        });
+        Ok(impossible.collect())
     }
 
     /// Adds to a list of what is pending what the manager says only when it is asked for it.

@@ -52,6 +52,7 @@ pub const BACKEND: Backend = Backend {
         // apk 2 says OK where a full disk cut files off.
         audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
         progress,
+        culprits: words::culprits,
         ..Quirks::NONE
     },
 };

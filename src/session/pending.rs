@@ -3,7 +3,7 @@
 use super::Session;
 use crate::backend::{Backend, Origin};
 use crate::fs::fingerprint;
-use crate::outcome::{Class, Failure, Listing, Update};
+use crate::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::state::{Pending, State};
 use crate::time::Time;
 use log::warn;
@@ -97,6 +97,9 @@ impl Session {
                     None => listing.held_back.push(held),
                 }
             }
+            // Such a list names each installed version: what has none would be new, and holds back another.
+            let is_update = |held: &HeldBack| held.class.is_none() || held.installed.is_some();
+            listing.held_back.retain(|held| !self.backend.quirks.lists_installed || is_update(held));
             listing = listing.checked()?;
         }
         let open = listing
