@@ -51,7 +51,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     }
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
-    let mut session = Session::start(backend, global, "apply", patience);
+    let mut session = Session::start(backend, global, "apply", patience, &lock);
     session.counts_anew = true;
     let mut run = Run {
         backend,
@@ -114,7 +114,7 @@ impl Run<'_> {
     /// Steps 2 to 6. An error ends the run; what was installed until then is read back later.
     fn execute(&mut self) -> Result<(), Failure> {
         self.cut_off = self.state.apply.in_progress.clone();
-        self.enter("repair");
+        self.enter("repair")?;
         self.before = Some(self.session.installed()?);
         if self.backend.quirks.repair_fetches {
             self.refresh()?;
@@ -170,7 +170,7 @@ impl Run<'_> {
             warn!("a package is broken; it is repaired when every source was refreshed");
             return Ok(());
         }
-        self.enter("repair");
+        self.enter("repair")?;
         self.repair()?;
         let after = self.session.installed()?;
         self.changed |= self.before.as_ref().is_some_and(|before| !changes(before, &after).is_empty());
@@ -227,10 +227,10 @@ impl Run<'_> {
 
     /// Step 3: always.
     fn refresh(&mut self) -> Result<(), Failure> {
-        self.enter("refresh");
+        self.enter("refresh")?;
         let timeout = self.args.freshness.timeout;
         let refreshed = self.session.refresh(&mut self.state, timeout, None);
-        save(&self.state, &self.lock);
+        save(&self.state, &self.lock)?;
         let failed = refreshed.sources.iter().filter(|source| source.error.is_some()).count();
         self.index_partial = refreshed.outcome == RefreshOutcome::Partial;
         self.is_partial = self.index_partial;
@@ -267,7 +267,7 @@ impl Run<'_> {
         let Some(download) = self.backend.download else {
             return self.install(&Finished::ended(0, "", ""));
         };
-        self.enter("download");
+        self.enter("download")?;
         let limits = Limits {
             budget: Some(DOWNLOAD_BUDGET),
             stall: Some(DOWNLOAD_STALL),
@@ -300,7 +300,7 @@ impl Run<'_> {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
         self.session.offer_private(&self.planned)?;
-        self.enter("install");
+        self.enter("install")?;
         // What others installed while we waited for their locks is not ours.
         if !self.changed && !self.ran_again {
             self.before = Some(self.session.installed()?);
@@ -321,9 +321,12 @@ impl Run<'_> {
     }
 
     /// Remembers how far this run has come, so that the next one knows what was cut off.
-    fn enter(&mut self, phase: &str) {
+    ///
+    /// # Errors
+    /// When the lock was lost: nothing more is done then.
+    fn enter(&mut self, phase: &str) -> Result<(), Failure> {
         if self.args.dry_run {
-            return;
+            return Ok(());
         }
         // Should this be the first run ever, and be cut off: it is known whose repair it needs.
         self.state.manager = Some(self.backend.name.to_string());
@@ -336,12 +339,14 @@ impl Run<'_> {
             pid_namespace: holder::pid_namespace(),
             extra: Default::default(),
         });
-        save(&self.state, &self.lock);
+        save(&self.state, &self.lock)
     }
 
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     fn conclude(mut self, result: Result<(), Failure>) -> Report {
-        self.selection.clean_up(self.lock.dir(), self.backend.quirks.settings);
+        if self.lock.watch().check().is_ok() {
+            self.selection.clean_up(self.lock.dir(), self.backend.quirks.settings);
+        }
         self.session.committed = true;
         let mut error = result.err();
         let mut warn_of = |failure: Failure| {
@@ -388,23 +393,29 @@ impl Run<'_> {
             (None, false) => ExitCode::Fresh,
         };
         self.applied.error = error;
-        self.remember();
+        if let Err(lost) = self.remember() {
+            self.applied.error.get_or_insert(lost);
+            return self.report(ExitCode::Failed);
+        }
         // The restart comes last, when the state is safe; that it could not be asked for is a
         // failure of this run too.
         if let Err(failure) = self.restart(code) {
             self.applied.error = Some(failure);
-            self.remember();
+            let _ = self.remember();
             return self.report(ExitCode::Failed);
         }
         self.report(code)
     }
 
     /// Writes down how this apply ended; a dry run was none.
-    fn remember(&mut self) {
+    ///
+    /// # Errors
+    /// When the lock was lost.
+    fn remember(&mut self) -> Result<(), Failure> {
         if !self.args.dry_run {
             self.record();
         }
-        save(&self.state, &self.lock);
+        save(&self.state, &self.lock)
     }
 
     fn record(&mut self) {
@@ -479,7 +490,7 @@ impl Run<'_> {
             duration_ms: self.started.elapsed().as_millis() as u64,
             packages: self.applied.packages.len(),
         };
-        history::append(self.lock.dir(), &entry);
+        history::append(&self.lock, &entry);
         let loaded = Loaded::Good(Box::new(self.state));
         let mut report = Report::new("apply", code, reason, loaded, self.args.freshness.max_age);
         report.detail = Detail::Apply(self.applied);

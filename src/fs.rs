@@ -1,12 +1,18 @@
 //! The few file operations whose order matters.
 
-use anyhow::{Context, Result, bail};
-use std::fs::{File, Metadata, OpenOptions};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{fstat, fsync, openat, readlinkat, renameat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
 
 /// Replaces `dir/name` by `content` so that a reader, and a crash at any moment, sees the old
 /// file or the new one: temporary file in the same directory, fsync, rename, fsync of the
@@ -16,40 +22,67 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
 pub fn write_atomic(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
-    replace(dir, name, &format!(".{name}.new"), content)
+    let opened = openat(CWD, dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let opened = opened.with_context(|| format!("could not open {}", dir.display()))?;
+    replace((&opened, dir), name, &format!(".{name}.new"), content)
 }
 
-/// Likewise, by a temporary file of this name.
+/// Likewise, in a directory that was opened and is called so, by a temporary file of this name.
 ///
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
-pub fn replace(dir: &Path, name: &str, temporary: &str, content: &[u8]) -> Result<()> {
-    let temporary = dir.join(temporary);
-    let target = dir.join(name);
-    remove_if_there(&temporary)?;
+pub fn replace((dir, shown): (&OwnedFd, &Path), name: &str, temporary: &str, content: &[u8]) -> Result<()> {
+    remove_in(dir, temporary)
+        .with_context(|| format!("could not remove {}", shown.join(temporary).display()))?;
     let written = (|| {
-        // create_new is O_EXCL: a link that somebody left under that name is never followed.
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&temporary)
-            .with_context(|| format!("could not create {}", temporary.display()))?;
+        // EXCL: a link that somebody left under that name is never followed.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        let file = openat(dir, temporary, flags, mode)
+            .with_context(|| format!("could not create {}", shown.join(temporary).display()))?;
+        let mut file = File::from(file);
         file.set_permissions(std::fs::Permissions::from_mode(0o644))
             .and_then(|()| file.write_all(content))
             .and_then(|()| file.sync_all())
-            .with_context(|| format!("could not write {}", temporary.display()))?;
-        std::fs::rename(&temporary, &target)
-            .with_context(|| format!("could not replace {}", target.display()))
+            .with_context(|| format!("could not write {}", shown.join(temporary).display()))?;
+        renameat(dir, temporary, dir, name)
+            .with_context(|| format!("could not replace {}", shown.join(name).display()))
     })();
     if written.is_err() {
         // Best effort: the error that counts is the one above.
-        let _ = std::fs::remove_file(&temporary);
+        let _ = remove_in(dir, temporary);
         return written;
     }
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .with_context(|| format!("could not sync {}", dir.display()))
+    fsync(dir).with_context(|| format!("could not sync {}", shown.display()))
+}
+
+fn remove_in(dir: &OwnedFd, name: &str) -> Result<(), Errno> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        done => done,
+    }
+}
+
+/// Replaces a file that several may write at once, each by a temporary file of its own. Those of
+/// processes that were killed over it are removed.
+///
+/// # Errors
+/// The step that failed and the path; the old file is then untouched.
+pub fn replace_shared(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let opened = open_directory(dir)?;
+    let number = |file: &str| file.strip_prefix(&format!(".{name}."))?.parse::<i32>().ok();
+    let is_gone = |pid| {
+        let process = Pid::from_raw(pid);
+        process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+    };
+    for entry in Dir::read_from(&opened).into_iter().flatten().flatten() {
+        let file = entry.file_name().to_string_lossy();
+        if number(&file).is_some_and(is_gone) {
+            // Best effort: it is only in the way of people who look.
+            let _ = remove_in(&opened, &file);
+        }
+    }
+    replace((&opened, dir), name, &format!(".{name}.{}", std::process::id()), content)
 }
 
 /// Why nobody should write into a directory as this user: what is in it could be another user's
@@ -69,6 +102,96 @@ pub fn distrust(dir: &Path) -> Option<String> {
     let by_group = meta.mode() & 0o020 != 0 && us == 0 && meta.gid() != 0;
     (meta.mode() & 0o002 != 0 || by_group)
         .then(|| format!("{shown} can be written to by others; chmod 755 it or name another"))
+}
+
+/// Likewise, and why another user could put something else in its place while we work: for root, who
+/// would write there what was meant for here, also a directory above it that is not root's own.
+pub fn distrust_way(dir: &Path) -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return distrust(dir);
+    }
+    let above = walk(dir, &mut |shown, stat, is_last| {
+        let others_write = stat.st_mode & 0o002 != 0 || (stat.st_mode & 0o020 != 0 && stat.st_gid != 0);
+        // In a sticky directory only the owner of a name can take it away.
+        let is_open = others_write && stat.st_mode & 0o1000 == 0 && !is_link(stat);
+        let shown = shown.display();
+        match () {
+            () if is_last => Ok(()),
+            () if !is_trusted(stat.st_uid) => bail!("{shown} belongs to user {}", stat.st_uid),
+            () if is_open => bail!("{shown} can be written to by others"),
+            () => Ok(()),
+        }
+    });
+    let reason = above.err().map(|why| {
+        let dir = dir.display();
+        format!("{why:#}, so that something else could be put in the place of {dir}; name another directory")
+    });
+    reason.or_else(|| distrust(dir))
+}
+
+/// Opens a directory to write files in it. The way there is what root or we have made it: a link of
+/// another user's is not followed.
+///
+/// # Errors
+/// When it is not there, or only by such a link.
+pub fn open_directory(dir: &Path) -> Result<OwnedFd> {
+    let found = walk(dir, &mut |shown, stat, _| {
+        let theirs = is_link(stat) && !is_trusted(stat.st_uid);
+        ensure!(!theirs, "{} is a link of user {}, and not followed", shown.display(), stat.st_uid);
+        Ok(())
+    })?;
+    let open = |at: OwnedFd| openat(at, c".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let opened = found.ok_or(Errno::NOENT).and_then(open);
+    opened.with_context(|| format!("could not open {}", dir.display()))
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode).is_symlink()
+}
+
+/// Root, ourselves, and whoever has the root directory: a container may show root as somebody else.
+fn is_trusted(uid: u32) -> bool {
+    let of_root = || std::fs::metadata("/").is_ok_and(|meta| meta.uid() == uid);
+    uid == 0 || uid == rustix::process::geteuid().as_raw() || of_root()
+}
+
+/// Goes to a directory one name after the other and shows each directory and link on the way; `None`
+/// where the way ends before. Nothing that is renamed meanwhile leads elsewhere.
+///
+/// # Errors
+/// Those of `visit`, and when something is in the way.
+fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &Stat, bool) -> Result<()>) -> Result<Option<OwnedFd>> {
+    const MOST_LINKS: usize = 40;
+    let names = |path: &Path| -> Vec<_> {
+        let names = path.components().rev().filter(|part| !matches!(part, Component::RootDir));
+        names.map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = || openat(CWD, c"/", flags, Mode::empty());
+    let dir = std::path::absolute(dir)?;
+    let (mut at, mut shown, mut rest, mut links) = (root()?, PathBuf::from("/"), names(&dir), 0);
+    loop {
+        let stat = fstat(&at)?;
+        visit(&shown, &stat, rest.is_empty())?;
+        let Some(name) = rest.pop() else { return Ok(Some(at)) };
+        let next = match openat(&at, name.as_os_str(), flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            next => next.with_context(|| format!("could not open {}", shown.join(&name).display()))?,
+        };
+        let stat = fstat(&next)?;
+        if !is_link(&stat) {
+            (at, shown) = (next, shown.join(name));
+            continue;
+        }
+        links += 1;
+        ensure!(links <= MOST_LINKS, "{} leads through too many links", dir.display());
+        visit(&shown.join(&name), &stat, false)?;
+        let target = PathBuf::from(OsString::from_vec(readlinkat(&next, c"", Vec::new())?.into_bytes()));
+        if target.is_absolute() {
+            (at, shown) = (root()?, PathBuf::from("/"));
+        }
+        rest.extend(names(&target));
+    }
 }
 
 /// Removes a file; one that is not there is no error.

@@ -1,5 +1,6 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
+use crate::lock::Lock;
 use crate::outcome::{Class, printable_json};
 use crate::time::Time;
 use rustix::fs::OFlags;
@@ -34,9 +35,12 @@ pub struct Entry {
 }
 
 /// Adds a line, and rotates when the file is full. Best effort: a history that cannot be written
-/// fails no run. Only the holder of the lock calls it.
-pub fn append(dir: &Path, entry: &Entry) {
-    let path = dir.join(FILE);
+/// fails no run. Only the holder of the lock can.
+pub fn append(lock: &Lock, entry: &Entry) {
+    if lock.watch().check().is_err() {
+        return;
+    }
+    let path = lock.dir().join(FILE);
     let is_full = std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= MOST_BYTES);
     let is_stuck = is_full && std::fs::rename(&path, path.with_extension("jsonl.1")).is_err();
     // Best effort, as said: what the disk does not take is lost.
@@ -116,8 +120,9 @@ mod tests {
     #[test]
     fn the_history_is_bounded_and_the_newest_runs_stay() {
         let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
         for number in 0..2500 {
-            append(dir.path(), &entry(number));
+            append(&lock, &entry(number));
         }
         let bytes = |name: &str| dir.path().join(name).metadata().unwrap().len();
         assert!(bytes("history.jsonl") <= MOST_BYTES + 2000);
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn damaged_lines_are_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        append(dir.path(), &entry(1));
+        append(&Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap(), &entry(1));
         std::fs::write(dir.path().join("history.jsonl.1"), b"\xff{\n{}\n").unwrap();
         assert_eq!(last(dir.path(), 20).len(), 1);
     }

@@ -6,6 +6,7 @@ use crate::state::InProgress;
 use crate::time::{Time, since_boot};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,7 +76,7 @@ pub fn pid_namespace() -> Option<String> {
 /// /proc/locks (proc(5)) gives device and inode too, but on an overlay file system not those that
 /// stat(2) gives; so the holder is recognized by the files it has open.
 pub fn of(locks: &[&str]) -> Option<String> {
-    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    let table = table().ok()?;
     let locks: Vec<_> = locks.iter().filter_map(|lock| identity(Path::new(lock))).collect();
     let own = std::process::id();
     let pids = table.lines().filter_map(pid);
@@ -86,7 +87,7 @@ pub fn of(locks: &[&str]) -> Option<String> {
 /// Whether a process is there and holds any lock. The table alone may name one that was killed: a
 /// child that it was just starting keeps the lock until it becomes another program.
 pub fn holds_a_lock(of: u32) -> bool {
-    let table = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let table = table().unwrap_or_default();
     Path::new(&format!("/proc/{of}")).exists() && table.lines().filter_map(pid).any(|pid| pid == of)
 }
 
@@ -98,9 +99,28 @@ pub fn has_lock(of: u32, path: &Path) -> bool {
     started(of).is_some() && if can_be_seen { has_open(of, &file) } else { holds_a_lock(of) }
 }
 
+/// Whether another process of ours or of root's, of this program, holds a lock and has an unnamed file in
+/// memory that was made with this name.
+pub fn has_marked(mark: &str) -> bool {
+    let target = format!("/memfd:{mark} (deleted)");
+    let program = |pid: u32| std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let own = std::process::id();
+    let (us, ours) = (rustix::process::geteuid().as_raw(), program(own));
+    let is_it = |pid: u32| {
+        // Nobody else can be in our way.
+        let of = std::fs::metadata(format!("/proc/{pid}"));
+        of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && program(pid) == ours && {
+            let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            open.into_iter().any(|file| std::fs::read_link(file.path()).is_ok_and(|found| *found == *target))
+        }
+    };
+    let table = table().unwrap_or_default();
+    table.lines().filter_map(pid).any(|pid| pid != own && is_it(pid))
+}
+
 /// Whether a process surely holds no lock that the kernel knows of.
 pub fn holds_no_lock(of: u32) -> bool {
-    let table = std::fs::read_to_string("/proc/locks");
+    let table = table();
     table.is_ok_and(|table| !table.lines().filter_map(pid).any(|pid| pid == of))
 }
 
@@ -147,6 +167,19 @@ pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
 /// A zombie has no command line any more, and holds nothing.
 fn is_alive(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// All locks that the kernel knows of. In pieces as large as it gives: where the table changes between two,
+/// a lock that is held all the time can be missing from both.
+fn table() -> std::io::Result<String> {
+    let mut file = std::fs::File::open("/proc/locks")?;
+    let (mut table, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(String::from_utf8_lossy(&table).into_owned()),
+            read => table.extend_from_slice(&piece[..read]),
+        }
+    }
 }
 
 /// `1: POSIX  ADVISORY  WRITE 3473 fe:00:12345 0 EOF`; a line with `->` waits for a lock.

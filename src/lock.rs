@@ -1,15 +1,19 @@
 //! The lock that a whole `refresh` or `apply` holds.
 
-use crate::fs::distrust;
+use crate::fs::distrust_way;
 use crate::holder;
+use crate::outcome::{Class, Failure};
 use crate::time::Time;
 use anyhow::{Context, Result};
 use fs2::FileExt;
-use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
+use rustix::fs::{FlockOperation, MemfdFlags, OFlags, fcntl_lock, memfd_create};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Proof that this process alone may write the state. The file is opened, never replaced, never
 /// removed: replacing it would let two holders in. It is close-on-exec, so no child holds it.
@@ -17,7 +21,13 @@ use std::path::{Path, PathBuf};
 pub struct Lock {
     file: File,
     dir: PathBuf,
+    watch: Watch,
+    /// By which this process is known to hold the lock also where the file is no longer there, or another.
+    _mark: OwnedFd,
 }
+
+/// Of the lock file.
+const MODE: u32 = 0o600;
 
 /// Who holds the lock, as its text says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +55,12 @@ impl Lock {
     /// When the directory cannot be made or is not safe to write to, or the lock file cannot be
     /// opened or locked.
     pub fn try_acquire(dir: &Path, command: &str) -> Result<Option<Lock>> {
+        // Before anything is made there, and again when it is.
+        trust(dir)?;
         std::fs::create_dir_all(dir).with_context(|| format!("could not create {}", dir.display()))?;
-        if let Some(reason) = distrust(dir) {
-            anyhow::bail!("state directory not used: {reason}");
-        }
+        trust(dir)?;
         let path = dir.join("lock");
         let mut file = open(&path).with_context(|| format!("could not open {}", path.display()))?;
-        anyhow::ensure!(file.metadata().is_ok_and(|meta| meta.is_file()), "{} is not a file", path.display());
         match file.try_lock_exclusive() {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -62,25 +71,120 @@ impl Lock {
         // The text only tells others who to wait for: a full disk must not stop the run.
         let text = format!("{} {command} {}\n", std::process::id(), Time::now());
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
-        Ok(Some(Lock { file, dir: dir.to_path_buf() }))
+        let meta = file.metadata()?;
+        let mark = mark(dir)?;
+        let made = memfd_create(&*mark, MemfdFlags::CLOEXEC).context("could not mark this process")?;
+        let watch = Watch { path, file: (meta.dev(), meta.ino()) };
+        let lock = Lock { file, dir: dir.to_path_buf(), watch, _mark: made };
+        // Not ours where it was removed or replaced before it was locked, or under a run that goes on.
+        let is_alone = lock.watch.check().is_ok() && !holder::has_marked(&mark);
+        Ok(is_alone.then_some(lock))
     }
 
     /// The directory this lock guards.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+
+    /// What tells whether it still keeps others out.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
 }
 
-/// Nothing is waited for, should it be a named pipe. On a read-only file system a lock that is there
-/// keeps others out all the same.
+/// Whether the file that was locked is still the one that others would lock: an administrator can
+/// remove or replace it, or its directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    path: PathBuf,
+    /// Device and number.
+    file: (u64, u64),
+}
+
+impl Watch {
+    /// That it is.
+    ///
+    /// # Errors
+    /// When it is not: another linux-patch may be at work, and nothing of ours may be written any more.
+    pub fn check(&self) -> Result<(), Failure> {
+        let found = std::fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino()));
+        if found.is_ok_and(|found| found == self.file) {
+            return Ok(());
+        }
+        let text = format!(
+            "the lock {} was removed or replaced during this run, so that another may have begun: this one stops \
+             and saves nothing; leave the file alone, and run it again",
+            self.path.display()
+        );
+        Err(Failure::new(Class::Lock, text))
+    }
+}
+
+/// What tells one state directory from all others, whatever becomes of it: where it is, and its name.
+fn mark(dir: &Path) -> Result<String> {
+    let dir = dir.canonicalize()?;
+    let meta = dir.parent().unwrap_or(&dir).metadata()?;
+    let name: String = dir.file_name().unwrap_or_default().to_string_lossy().chars().take(40).collect();
+    Ok(format!("linux-patch {}:{} {name}", meta.dev(), meta.ino()))
+}
+
+fn trust(dir: &Path) -> Result<()> {
+    match distrust_way(dir) {
+        Some(reason) => anyhow::bail!("state directory not used: {reason}"),
+        None => Ok(()),
+    }
+}
+
+/// Only who may write the state may lock it. Nothing is waited for, should it be a named pipe. On a
+/// read-only file system a lock that is there keeps others out all the same.
 fn open(path: &Path) -> std::io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags);
-    let made = options.clone().write(true).create(true).truncate(false).mode(0o644).open(path);
-    match made {
+    let made = options.clone().write(true).create(true).truncate(false).mode(MODE).open(path);
+    let file = match made {
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => options.open(path).map_err(|_| error),
         other => other,
+    }?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    if meta.mode() & 0o7777 != MODE {
+        // On a read-only file system it stays as it is.
+        let _ = file.set_permissions(Permissions::from_mode(MODE));
+    }
+    Ok(file)
+}
+
+/// For the moment in which the state is replaced, where the whole [`Lock`] would keep others from a run:
+/// a record lock of fcntl(2) on the same file, which flock(2) knows nothing of. It is ours as long as this
+/// value lives.
+#[derive(Debug)]
+pub struct Moment {
+    file: File,
+}
+
+impl Moment {
+    /// Takes it; `None` when another process has it for too long, or the directory is not safe.
+    pub fn take(dir: &Path) -> Option<Moment> {
+        trust(dir).ok()?;
+        let file = open(&dir.join("lock")).ok()?;
+        for _ in 0..50 {
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(Moment { file }),
+                Err(Errno::AGAIN | Errno::ACCESS) => std::thread::sleep(Duration::from_millis(20)),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Moment {
+    fn drop(&mut self) {
+        // Closing the file frees it anyway.
+        let _ = fcntl_lock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -120,16 +224,62 @@ pub fn holder_words(dir: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Takes a lock that is free; a child that another test's thread is just starting may have it for a
+    /// moment longer than we.
+    fn taken(dir: &Path, command: &str) -> Lock {
+        for _ in 0..1000 {
+            if let Some(lock) = Lock::try_acquire(dir, command).unwrap() {
+                return lock;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the lock is not free");
+    }
+
     #[test]
     fn only_one_holder_at_a_time_and_its_name_goes_with_it() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+        let lock = taken(dir.path(), "refresh");
         assert!(Lock::try_acquire(dir.path(), "apply").unwrap().is_none());
         let named = holder(dir.path()).unwrap();
         assert_eq!((named.pid, &*named.command), (std::process::id(), "refresh"));
         drop(lock);
         assert_eq!(holder(dir.path()), None);
-        assert!(Lock::try_acquire(dir.path(), "apply").unwrap().is_some());
+        taken(dir.path(), "apply");
+    }
+
+    #[test]
+    fn only_who_may_write_the_state_may_lock_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o7777;
+        drop(taken(dir.path(), "refresh"));
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        drop(taken(dir.path(), "refresh"));
+        assert_eq!(mode(), 0o600, "one that is there is put right");
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_or_replaced_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = taken(dir.path(), "refresh");
+        lock.watch().check().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(lock.watch().check().unwrap_err().class, Class::Lock);
+        std::fs::write(&path, "").unwrap();
+        assert!(lock.watch().check().is_err(), "another file");
+    }
+
+    #[test]
+    fn the_moment_of_a_write_is_in_nobodys_way_who_takes_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let moment = Moment::take(dir.path()).unwrap();
+        let lock = taken(dir.path(), "apply");
+        drop(moment);
+        assert!(Moment::take(dir.path()).is_some(), "nor is the lock in its way");
+        drop(lock);
     }
 
     #[test]

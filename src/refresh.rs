@@ -8,7 +8,7 @@ use crate::lock::{self, Lock};
 use crate::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
 use crate::report::{Detail, Report};
 use crate::session::{Session, permitted};
-use crate::state::{FILE, Loaded, State, count, load, load_for_writer, note_joined};
+use crate::state::{FILE, Loaded, State, load, load_for_writer, note_joined};
 use crate::time::{Time, span};
 use crate::{signals, status};
 use log::{error, info, warn};
@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     };
     let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
     if is_fresh() {
-        count_skipped(global);
+        State::count_skipped(&global.state_dir);
         return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
     }
     if let Some(splay) = args.splay {
@@ -72,10 +72,13 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     state.count_joined(&lock);
     let started = Instant::now();
-    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout);
-    let refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
-    let code = code_of(refreshed.outcome, &state);
-    save(&state, &lock);
+    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout, &lock);
+    let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
+    let mut code = code_of(refreshed.outcome, &state);
+    if let Err(lost) = save(&state, &lock) {
+        code = ExitCode::Failed;
+        refreshed.error = Some(lost);
+    }
     let reason = match &refreshed.error {
         None => format!("{} refreshed", counted(refreshed.sources.len(), "source")),
         Some(failure) => failure.message.clone(),
@@ -90,7 +93,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         duration_ms: started.elapsed().as_millis() as u64,
         packages: 0,
     };
-    history::append(lock.dir(), &entry);
+    history::append(&lock, &entry);
     drop(lock);
     let mut report =
         Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), args.freshness.max_age);
@@ -113,14 +116,16 @@ fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
 }
 
 /// Saves the state; a failure is reported, but the result of the run itself stands. What is on the
-/// disk must then not go on saying "fresh" when that is no longer so: it is put aside.
-pub fn save(state: &State, lock: &Lock) {
-    if let Err(error) = state.save(lock) {
-        error!("{error:#}; the result of this run is not remembered");
-        if state.last_outcome() != Some(RefreshOutcome::Fresh) {
-            State::put_aside(lock);
-        }
+/// disk must then not go on saying "fresh" when that is no longer so: it is put aside. Where the lock
+/// was lost nothing there is ours any more, and the run has failed.
+pub fn save(state: &State, lock: &Lock) -> Result<(), Failure> {
+    let Err(error) = state.save(lock) else { return Ok(()) };
+    error!("{error:#}; the result of this run is not remembered");
+    lock.watch().check()?;
+    if state.last_outcome() != Some(RefreshOutcome::Fresh) {
+        State::put_aside(lock);
     }
+    Ok(())
 }
 
 /// What tells one refresh attempt from the next; `None` where the state is not readable.
@@ -228,16 +233,6 @@ fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String,
     let mut report = Report::new("refresh", code, one_line(&reason), loaded, freshness.max_age);
     report.detail = Detail::Refresh { joined, error };
     report
-}
-
-/// Counts a refresh that was not needed, without ever being in the way: where somebody holds the
-/// lock that costs the count, nothing else.
-fn count_skipped(global: &Global) {
-    let Ok(Some(lock)) = Lock::try_acquire(&global.state_dir, "refresh") else { return };
-    if let Ok((mut state, _)) = State::load_for_update(&lock) {
-        count(&mut state.counters.refresh_skipped_fresh_total, true);
-        let _ = state.save(&lock);
-    }
 }
 
 /// What tells this host from others at every run: its machine-id, else its name.

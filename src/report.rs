@@ -8,7 +8,7 @@ mod text;
 use crate::cli::Format;
 use crate::display::error_mark;
 use crate::exit_code::ExitCode;
-use crate::fs::replace;
+use crate::fs::replace_shared;
 use crate::history::Entry;
 use crate::holder::Life;
 use crate::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
@@ -262,11 +262,7 @@ impl Report {
                 "{} is no regular file, and not replaced; name another for --output",
                 path.display()
             )),
-            (Some(text), Some((dir, name))) => {
-                // More than one may write it at once, unlike the state.
-                let temporary = format!(".{name}.{}", std::process::id());
-                replace(dir, name, &temporary, text.as_bytes())
-            }
+            (Some(text), Some((dir, name))) => replace_shared(dir, name, text.as_bytes()),
             // A refusal in text is told on standard error alone.
             (None, _) => Ok(()),
             (_, None) => Err(anyhow::anyhow!("{} is no file", path.display())),

@@ -1,11 +1,15 @@
 //! The package manager's own output, one file per run.
 
+use crate::fs::open_directory;
 use crate::outcome::without_passwords;
 use crate::process::{Capture, End, Finished, Invocation};
 use crate::time::Time;
-use std::fs::{File, OpenOptions};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// How many runs are kept.
@@ -24,6 +28,8 @@ const ROOM: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct RunLog {
     files: Option<Capture>,
+    /// The directory as it was opened: nothing is written where others have turned its name to.
+    dir: Option<OwnedFd>,
     path: PathBuf,
     /// Whether what runs now writes to the disk at once.
     at_once: bool,
@@ -35,23 +41,27 @@ impl RunLog {
     pub fn create(dir: &Path, command: &str) -> (RunLog, Option<anyhow::Error>) {
         let name = format!("{}-{command}-{}", Time::now().compact(), std::process::id());
         let path = dir.join(name + ".log");
-        let on_disk = (|| -> std::io::Result<Capture> {
-            std::fs::create_dir_all(dir)?;
-            let mut out = new_file(&path)?;
-            // On a full disk the file can be made but not written.
-            writeln!(out, "# linux-patch {command}, {}", Time::now())?;
-            let err = new_file(&path.with_extension("stderr"))?;
-            Ok(Capture { out, err })
-        })();
-        prune(dir, &Time::now().compact());
+        let opened = std::fs::create_dir_all(dir).map_err(Into::into).and_then(|()| open_directory(dir));
+        let mut log = RunLog { files: None, dir: None, path, at_once: false };
+        let on_disk = opened.and_then(|dir| {
+            let dir = log.dir.insert(dir);
+            let made = new_file(dir, &log.path).and_then(|mut out| {
+                // On a full disk the file can be made but not written.
+                writeln!(out, "# linux-patch {command}, {}", Time::now())?;
+                let err = new_file(dir, &log.path.with_extension("stderr"))?;
+                Ok(Capture { out, err })
+            });
+            prune(dir, &Time::now().compact());
+            Ok(made?)
+        });
         match on_disk {
-            Ok(files) => (RunLog { files: Some(files), path, at_once: false }, None),
+            Ok(files) => {
+                log.files = Some(files);
+                (log, None)
+            }
             Err(error) => {
-                let context = format!("could not write the log {}", path.display());
-                (
-                    RunLog { files: None, path, at_once: false },
-                    Some(anyhow::Error::new(error).context(context)),
-                )
+                let context = format!("could not write the log {}", log.path.display());
+                (log, Some(error.context(context)))
             }
         }
     }
@@ -99,9 +109,9 @@ impl RunLog {
 
 impl Drop for RunLog {
     fn drop(&mut self) {
-        if self.files.is_some() {
+        if let (Some(_), Some(dir)) = (&self.files, &self.dir) {
             // Its content stands in the log by now.
-            let _ = std::fs::remove_file(self.path.with_extension("stderr"));
+            remove(dir, &self.path.with_extension("stderr"));
         }
     }
 }
@@ -110,16 +120,25 @@ fn has_room(file: &File) -> bool {
     rustix::fs::fstatvfs(file).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }
 
-fn new_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).append(true).create_new(true).mode(0o640).open(path)
+/// Makes a file that is not there in the directory of the log; of its path only the name counts.
+fn new_file(dir: &OwnedFd, path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let name = path.file_name().unwrap_or_default();
+    Ok(File::from(openat(dir, name, flags, Mode::from_raw_mode(0o640))?))
+}
+
+fn remove(dir: &OwnedFd, path: &Path) {
+    // Best effort: a log too many does no harm.
+    let _ = unlinkat(dir, path.file_name().unwrap_or_default(), AtFlags::empty());
 }
 
 /// Removes all but the newest of our own logs; names begin with the time, so they sort by age.
 /// Those that are later than `now`, from before the clock was set back, go first: else each run
 /// would remove its own log.
-fn prune(dir: &Path, now: &str) {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect();
+fn prune(dir: &OwnedFd, now: &str) {
+    let entries = Dir::read_from(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry.file_name().to_bytes())));
+    let paths: Vec<_> = names.filter(|path| is_ours(path)).collect();
     let age = |path: &Path| {
         let run = path.with_extension("");
         let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -132,7 +151,7 @@ fn prune(dir: &Path, now: &str) {
         return;
     };
     for path in paths.iter().filter(|path| age(path) < *oldest_kept) {
-        let _ = std::fs::remove_file(path);
+        remove(dir, path);
     }
 }
 

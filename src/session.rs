@@ -14,6 +14,7 @@ use crate::backend::{Backend, Elsewhere, Installed, InstalledPackage, Origin, Pl
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
+use crate::lock::{Lock, Watch};
 use crate::outcome::{
     Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line,
 };
@@ -36,6 +37,8 @@ const MOST_LEFT_OUT: usize = 100;
 pub struct Session {
     /// The manager.
     pub backend: &'static Backend,
+    /// Our own lock.
+    watch: Watch,
     display: RefCell<Display>,
     log: RunLog,
     /// How long this run may still wait for locks that others hold.
@@ -79,13 +82,20 @@ pub fn permitted(global: &Global) -> Result<&'static Backend, String> {
 impl Session {
     /// Starts the log and the display of a run; `patience` is how long it may wait, in all, for
     /// locks of the manager.
-    pub fn start(backend: &'static Backend, global: &Global, command: &str, patience: Duration) -> Session {
+    pub fn start(
+        backend: &'static Backend,
+        global: &Global,
+        command: &str,
+        patience: Duration,
+        lock: &Lock,
+    ) -> Session {
         let (log, problem) = RunLog::create(&log_dir(global), command);
         if let Some(problem) = problem {
             warn!("{problem:#}; going on without it");
         }
         Session {
             backend,
+            watch: lock.watch().clone(),
             display: RefCell::new(Display::new(global.is_silent(), global.verbose && !global.is_silent())),
             log,
             patience: Cell::new(patience),
@@ -146,6 +156,7 @@ impl Session {
         invocation: &Invocation,
         limits: &Limits,
     ) -> Result<Finished, Failure> {
+        self.watch.check()?;
         let limits = &Limits { waits: Some(self.backend.quirks.waits_for_lock), ..*limits };
         // What nothing of ours may end, the end of a login session must not end either.
         if !limits.may_end() {

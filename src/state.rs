@@ -5,7 +5,7 @@ mod verdict;
 pub use verdict::{Verdict, judge};
 
 use crate::fs::{distrust, write_atomic};
-use crate::lock::Lock;
+use crate::lock::{Lock, Moment};
 use crate::outcome::{
     Change, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
 };
@@ -456,10 +456,20 @@ impl State {
     /// # Errors
     /// The step that failed; the old state is then still there.
     pub fn save(&self, lock: &Lock) -> Result<()> {
-        let mut bytes = self.encode()?;
+        if let Err(failure) = lock.watch().check() {
+            anyhow::bail!(failure.message);
+        }
+        // What was counted without the lock since this state was read.
+        let _moment = Moment::take(lock.dir());
+        let mut kept = self.clone();
+        if let Loaded::Good(found) = load(lock.dir()) {
+            let counter = &mut kept.counters.refresh_skipped_fresh_total;
+            *counter = found.counters.refresh_skipped_fresh_total.max(*counter);
+        }
+        let mut bytes = kept.encode()?;
         if bytes.len() as u64 > MOST_BYTES {
             // Lists that long are no lists of packages, and nobody would read them back.
-            let mut kept = State { pending: None, ..self.clone() };
+            kept.pending = None;
             kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
             bytes = kept.encode()?;
         }
@@ -469,6 +479,15 @@ impl State {
             MOST_BYTES >> 20
         );
         write_atomic(lock.dir(), FILE, &bytes)
+    }
+
+    /// Counts a refresh that was not needed. That is no run: others may hold the lock, and find it free.
+    pub fn count_skipped(dir: &Path) {
+        let Some(_moment) = Moment::take(dir) else { return };
+        let Loaded::Good(mut state) = load(dir) else { return };
+        count(&mut state.counters.refresh_skipped_fresh_total, true);
+        // Best effort, as all counting is.
+        let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
     }
 
     fn encode(&self) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Several runs at once: one refresh for all, locks that are waited for and named.
 
 use crate::machine::{fresh_state, hold_lock, signal};
-use crate::world::{Ran, World, replay, until};
+use crate::world::{Ran, World, in_parallel, replay, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::process::{Child, Stdio};
@@ -235,4 +235,83 @@ fn the_name_of_a_dead_holder_in_the_lock_file_is_not_believed() {
         drop(lock);
     }
     assert_eq!(world.run("refresh --timeout 1s").code, 0);
+}
+
+/// What an administrator can do to the lock of a run that goes on.
+#[test]
+fn a_run_whose_lock_is_taken_away_keeps_others_waiting_and_saves_nothing() {
+    let remove = |world: &World| std::fs::remove_file(world.path("state/lock")).unwrap();
+    let replace = |world: &World| {
+        world.write("other", "");
+        std::fs::rename(world.path("other"), world.path("state/lock")).unwrap();
+    };
+    let rename =
+        |world: &World| std::fs::rename(world.path("state/lock"), world.path("state/lock.old")).unwrap();
+    let remove_all = |world: &World| std::fs::remove_dir_all(world.state_dir()).unwrap();
+    let swap = |world: &World| {
+        std::fs::rename(world.state_dir(), world.path("state.old")).unwrap();
+        std::fs::create_dir(world.state_dir()).unwrap();
+    };
+    type Way<'a> = &'a (dyn Fn(&World) + Sync);
+    let ways: [(&str, Way); 5] = [
+        ("removed", &remove),
+        ("replaced", &replace),
+        ("renamed", &rename),
+        ("removed with its directory", &remove_all),
+        ("renamed with its directory", &swap),
+    ];
+    let cases: Vec<_> = ways.iter().flat_map(|way| ["refresh", "apply"].map(|verb| (way, verb))).collect();
+    in_parallel(&cases, |((name, take_away), verb)| {
+        let world = World::new();
+        world.on_call("update", 1, &format!("gate; {}", replay("3.0-a1-refresh-no-updates")));
+        let first = world.spawn(&format!("{verb} --format json"));
+        until("the first run refreshes", || world.count("update") == 1);
+        take_away(&world);
+        let second = world.spawn("refresh --format json");
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(world.count("update"), 1, "{verb}, {name}: two managers at once");
+        world.write("go", "");
+        let first = Ran::end(first).json();
+        assert_eq!(
+            (&first["exit_code"], &first["error"]["class"]),
+            (&json!(2), &json!("lock")),
+            "{verb}, {name}: {first}"
+        );
+        assert!(first["reason"].as_str().unwrap().contains("removed or replaced"), "{verb}, {name}: {first}");
+        let second = Ran::end(second).json();
+        assert_eq!(second["exit_code"], 0, "{verb}, {name}: {second}");
+        assert_eq!((world.count("update"), world.count("install")), (2, 0), "{verb}, {name}");
+        assert_eq!(world.state()["counters"]["refresh_total"], 1, "{verb}, {name}: the first has saved");
+        let history = world.read("state/history.jsonl");
+        assert_eq!(history.lines().count(), 1, "{verb}, {name}: {history}");
+    });
+}
+
+#[test]
+fn a_refresh_that_is_not_needed_never_takes_the_lock() {
+    let world = World::new();
+    world.write_state(&fresh_state(100));
+    world.json("refresh --if-stale");
+    let path = world.state_dir().join("lock");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..50 {
+                assert_eq!(world.run("refresh --if-stale").code, 0);
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            // Shared with what another thread's child may have of ours for a moment.
+            let lock = std::fs::File::open(&path).unwrap();
+            let is_held = fs2::FileExt::try_lock_shared(&lock).is_err();
+            assert!(!is_held, "a refresh that had nothing to do held the lock");
+        }
+    });
+    assert_eq!(world.state()["counters"]["refresh_skipped_fresh_total"], 51);
+    // And none waits for it.
+    let lock = hold_lock(&world, "apply");
+    assert_eq!(world.run("refresh --if-stale").code, 0);
+    drop(lock);
+    assert_eq!(world.state()["counters"]["refresh_skipped_fresh_total"], 52);
 }

@@ -164,6 +164,28 @@ fn a_result_in_a_file_is_whole_and_readable_and_leaves_nothing_else() {
 }
 
 #[test]
+fn what_a_killed_status_left_beside_its_output_is_removed_by_the_next() {
+    let world = world_with(10, |_| {});
+    std::fs::create_dir(world.path("out")).unwrap();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let live = std::process::id();
+    let names =
+        [format!(".a.prom.{}", dead.id()), format!(".a.prom.{live}"), format!(".b.prom.{}", dead.id())];
+    for name in &names {
+        world.write(&format!("out/{name}"), "half");
+    }
+    let file = world.path("out/a.prom");
+    assert_eq!(world.run(&format!("status --output {}", file.display())).code, 0);
+    let mut found: Vec<_> =
+        std::fs::read_dir(world.path("out")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    found.sort();
+    let mut expected = ["a.prom", &names[1], &names[2]];
+    expected.sort();
+    assert_eq!(found, expected, "that of a live process, and of another file, stays");
+}
+
+#[test]
 fn only_a_regular_file_is_replaced_by_a_result() {
     // As root, on /dev/null, that would be the end of the machine: here all is in a directory of ours.
     let world = world_with(10, |_| {});

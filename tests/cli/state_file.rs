@@ -212,7 +212,7 @@ fn files_are_as_open_as_the_contract_says_under_any_umask() {
     let mode = |name: &str| world.state_dir().join(name).metadata().unwrap().permissions().mode() & 0o777;
     let modes: Vec<_> =
         ["state.json", "lock", "history.jsonl", "log"].map(|name| (name, format!("{:o}", mode(name)))).into();
-    let expected = [("state.json", "644"), ("lock", "644"), ("history.jsonl", "644"), ("log", "755")];
+    let expected = [("state.json", "644"), ("lock", "600"), ("history.jsonl", "644"), ("log", "755")];
     assert_eq!(modes, expected.map(|(name, mode)| (name, mode.to_string())));
 }
 

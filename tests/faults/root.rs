@@ -32,6 +32,14 @@ fn unsafe_directories() -> Vec<(&'static str, World)> {
                 chown(world.state_dir(), Some(65534), Some(65534)).unwrap();
             }),
         ),
+        // Whoever has a directory above it can put another in its place at any time.
+        ("belongs to user 65534", made(&|world| chown(world.path(""), Some(65534), None).unwrap())),
+        (
+            "can be written to by others",
+            made(&|world| {
+                std::fs::set_permissions(world.path(""), PermissionsExt::from_mode(0o777)).unwrap()
+            }),
+        ),
         ("by others", made(&|world| mode(world, 0o777))),
         ("by others", made(&|world| mode(world, 0o1777))),
         (
@@ -119,6 +127,84 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
         assert!(!text.contains(secret), "{text}");
     }
     tried(count, "runs with a password in the address of a source");
+}
+
+/// What the owner of a directory on the way can turn elsewhere at any time, in mid-run too, is not gone.
+#[test]
+fn no_link_of_another_users_on_the_way_is_followed() {
+    let made = || {
+        let world = World::new();
+        world.json("refresh");
+        std::fs::create_dir_all(world.path("theirs")).unwrap();
+        std::fs::create_dir_all(world.path("target/below")).unwrap();
+        symlink(world.path("target"), world.path("theirs/link")).unwrap();
+        for name in ["theirs", "theirs/link"] {
+            std::os::unix::fs::lchown(world.path(name), Some(65534), Some(65534)).unwrap();
+        }
+        world
+    };
+    for place in ["theirs/link", "theirs/link/below"] {
+        let world = made();
+        let file = world.path(place).join("x.prom");
+        let ran = world.run(&format!("status --format openmetrics --output {}", file.display()));
+        assert_eq!(ran.code, 3, "{place}: {}", ran.stderr);
+        assert!(ran.stderr.contains("is a link of user 65534, and not followed"), "{place}: {}", ran.stderr);
+        for verb in ["refresh", "apply", "refresh --if-stale"] {
+            let dir = world.path(place).join("state");
+            let mut command = world.bare(crate::world::BINARY);
+            command.arg("--state-dir").arg(&dir).args(verb.split(' '));
+            let ran = Ran::of(command);
+            assert_eq!(ran.code, 3, "{place}: {verb}: {}", ran.stderr);
+            assert!(ran.stderr.contains("belongs to user 65534"), "{place}: {verb}: {}", ran.stderr);
+        }
+        let found = std::fs::read_dir(world.path("target"))
+            .unwrap()
+            .chain(std::fs::read_dir(world.path("target/below")).unwrap());
+        assert_eq!(found.count(), 1, "{place}");
+    }
+    // Their own directory is no trap, nor is a link of ours.
+    let world = made();
+    symlink(world.path("target"), world.path("ours")).unwrap();
+    for place in ["theirs", "ours", "ours/below"] {
+        let file = world.path(place).join("x.prom");
+        let ran = world.run(&format!("status --format openmetrics --output {}", file.display()));
+        assert_eq!((ran.code, file.exists()), (0, true), "{place}: {}", ran.stderr);
+    }
+}
+
+/// The owner of a directory on the way swaps it for a link, again and again, while root writes below it.
+#[test]
+fn a_directory_that_is_swapped_while_a_result_is_written_leads_nowhere_else() {
+    let world = World::new();
+    world.json("refresh");
+    for dir in ["theirs/place", "victim/place"] {
+        std::fs::create_dir_all(world.path(dir)).unwrap();
+    }
+    let (place, aside) = (world.path("theirs/place"), world.path("theirs/aside"));
+    let link = world.path("theirs/link");
+    symlink(world.path("victim/place"), &link).unwrap();
+    for path in [&world.path("theirs"), &place, &link] {
+        std::os::unix::fs::lchown(path, Some(65534), Some(65534)).unwrap();
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut written = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for (from, to) in [(&place, &aside), (&link, &place), (&place, &link), (&aside, &place)] {
+                    std::fs::rename(from, to).unwrap();
+                }
+            }
+        });
+        for _ in 0..200 {
+            let ran = world.run(&format!("status --output {}", place.join("x.prom").display()));
+            written += usize::from(ran.code == 0);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!((1..200).contains(&written), "{written} of 200 written: nothing was tried");
+    assert_eq!(std::fs::read_dir(world.path("victim/place")).unwrap().count(), 0);
+    tried(200, "results below a directory that is swapped all the time");
 }
 
 #[test]
