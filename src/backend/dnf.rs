@@ -5,8 +5,8 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::yum_family::{choice, silence};
-use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
+use super::yum_family::silence;
+use super::{Backend, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ pub const BACKEND: Backend = Backend {
         ask_sources: Some(ask_sources),
         parse_sources: listing::repositories,
         pending_of_refresh: listing::of_refresh,
+        completions: listing::COMPLETIONS,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
         ..Quirks::NONE
@@ -130,11 +131,16 @@ fn refresh(budget: Duration) -> Invocation {
 }
 
 /// `upgrade` removes nothing but what is obsoleted, and leaves out what it cannot resolve; what
-/// lets it remove what is in the way is what dnf itself then proposes.
+/// lets it remove what is in the way is what dnf itself then proposes. A repository that was not
+/// refreshed takes part with the index that it had.
 fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
     let mut invocation = dnf(options, full);
-    invocation.args.extend(choice(plan));
+    if !plan.left_out.is_empty() {
+        // It would also switch off what is excluded here.
+        invocation.args.push("--setopt=disable_excludes=".to_string());
+        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
+    }
     invocation.args.push("upgrade".to_string());
     invocation.args.extend_from_slice(names);
     invocation
@@ -153,20 +159,26 @@ fn ask_sources() -> Invocation {
     dnf(&["-C", "--setopt=debuglevel=0"], &["repolist", "--enabled"])
 }
 
+/// From a repository that was not refreshed nothing comes. One that was never reached would be tried
+/// again here, which is not to take long.
 fn download(plan: &Plan) -> Invocation {
-    let options = ["-y", "--downloadonly", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
-    upgrade(plan, &options, &[])
+    let down = owned::repositories(plan).map(|id| format!("--setopt={id}.timeout=1"));
+    let options =
+        ["-y", "--setopt=assumeno=0", "--downloadonly", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
+    let mut invocation = upgrade(plan, &options, &[]);
+    invocation.args.splice(0..0, down);
+    invocation
 }
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    upgrade(plan, &["-y", "-C"], &[])
+    upgrade(plan, &["-y", "--setopt=assumeno=0", "-C"], &[])
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next
 /// upgrade does not see the older one.
 fn repair() -> Invocation {
-    let options = ["-y", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
+    let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     dnf(&options, &["remove", "--duplicates"])
 }
 
@@ -205,7 +217,7 @@ mod tests {
             ..Plan::default()
         };
         let line = list_needs(&plan, &["tb-b".to_string()]).line();
-        let end = "--best --allowerasing --disablerepo=extra --exclude=tb-a upgrade tb-b";
+        let end = "--best --allowerasing --setopt=disable_excludes= --exclude=tb-a upgrade tb-b";
         assert!(line.ends_with(end), "{line}");
     }
 

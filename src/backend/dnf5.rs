@@ -5,7 +5,7 @@ mod refresh;
 mod words;
 
 use super::yum_family::silence;
-use super::{Backend, Kernels, Plan, Quirks, RebootPackages, rpm};
+use super::{Backend, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -185,17 +185,7 @@ fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> In
 /// decides, by its priority and its modules, about what others offer. Installed from it nothing is. One
 /// that was never reached has no cache, and is passed over.
 fn kept_in_mind(plan: &Plan) -> impl Iterator<Item = String> {
-    repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
-}
-
-/// Without them.
-fn without(plan: &Plan) -> impl Iterator<Item = String> {
-    repositories(plan).map(|id| format!("{WITHOUT}{id}"))
-}
-
-/// A file that could not be read is a source that failed, but no repository.
-fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
-    plan.without.iter().filter(|source| !source.contains('/'))
+    owned::repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
 }
 
 const WITHOUT: &str = "--disable-repo=";

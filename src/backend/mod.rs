@@ -7,6 +7,7 @@ mod detection;
 mod dnf;
 mod dnf5;
 mod librepo;
+mod owned;
 mod pacman;
 mod rpm;
 mod yum;

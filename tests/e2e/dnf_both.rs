@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::locks;
-use crate::rpm::{Root, Rpm, one_in, rpm, three_in};
+use crate::rpm::{Root, Rpm, RpmRepo, one_in, rpm, three_in};
 use crate::server::Fault;
 
 /// Each of these in a root of dnf 4 and in one of dnf 5.
@@ -26,6 +26,8 @@ with_both! {
     full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
+    what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down,
+    what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come,
     security_updates_are_counted_and_an_advisory_that_comes_later_too,
     rpms_own_lock_is_waited_for_and_its_holder_named,
     rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
@@ -143,4 +145,59 @@ fn rpms_own_lock_that_is_never_freed_ends_the_run_in_time(make: fn(&[Rpm]) -> Ro
     let (_holder, pid) = locks::hold(&root.sandbox, RPMS_LOCK, Duration::from_secs(80));
     let applied = root.patch(&["apply", "--wait", "2s"]);
     applied.apply_failed("lock").mentions("/error/message", &format!("process {pid}")).changed(&[]);
+}
+
+/// Vendor has the better priority; tb-own is its, and stands in its place. The other repository has a
+/// higher version of tb-own, an update of tb-hello, and packages that obsolete what vendor has.
+fn owned(root: &Root) -> [RpmRepo; 2] {
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.0")]);
+    let other = RpmRepo::new(&[
+        rpm("tb-own", "9.0"),
+        rpm("tb-hello", "2.0"),
+        rpm("tb-new", "1.0").tag("Obsoletes: tb-obs"),
+        rpm("tb-newer", "1.0").tag("Obsoletes: tb-own"),
+    ]);
+    root.add_repo_with("vendor", &vendor.server.url(), "priority=1\n");
+    root.add_repo("other", &other);
+    [vendor, other]
+}
+
+fn what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down(make: fn(&[Rpm]) -> Root) {
+    for vendors_own in ["1.1", "1.2"] {
+        let root = make(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.0"), rpm("tb-hello", "1.0")]);
+        let [vendor, _other] = owned(&root);
+        vendor.publish(&[rpm("tb-own", vendors_own), rpm("tb-obs", "1.0")]);
+        root.patch(&["refresh"]).exits(0);
+        vendor.server.fault("/", Fault::Status(503));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "vendor", "fetch").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        let held = refreshed.state["pending"]["held_back"].to_string();
+        assert!(held.contains("\"tb-newer\"") && held.contains("\"tb-new\""), "{refreshed}");
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+        assert!(applied.stderr.contains("tb-newer stays as it is (fetch: "), "{applied}");
+        root.has_exactly(&["tb-hello 2.0", "tb-obs 1.0", "tb-own 1.1"]);
+        vendor.server.heal();
+        let back = if vendors_own == "1.1" { &[][..] } else { &["tb-own 1.1-1 1.2-1"] };
+        root.patch(&["refresh"]).exits(0).leaves_pending(back).holds_back(&[]);
+        root.patch(&["apply"]).applied(back);
+    }
+}
+
+fn what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come(make: fn(&[Rpm]) -> Root) {
+    let root = make(&[rpm("tb-own", "1.0"), rpm("tb-needs", "1.0"), rpm("tb-hello", "1.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-own", "2.0")]);
+    let other =
+        RpmRepo::new(&[rpm("tb-needs", "2.0").tag("Requires: tb-own >= 2.0"), rpm("tb-hello", "2.0")]);
+    root.add_repo("vendor", &vendor);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    vendor.server.fault("/", Fault::Close);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]).leaves_pending(&[]);
+    assert_eq!(vendor.server.requests("/tb-hello-"), 0);
+    applied.holds_back(&[
+        "tb-needs 1.0-1 2.0-1 its dependencies cannot be met",
+        "tb-own 1.0-1 2.0-1 its repository was not refreshed",
+    ]);
 }

@@ -1,7 +1,9 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
+use super::refresh::failures;
 use super::words::classify;
 use crate::backend::yum_family::{self, Section, Table};
+use crate::backend::{Completion, Plan, owned};
 use crate::outcome::{Class, Failure, Listing, counted, one_line};
 use crate::process::{Finished, Invocation};
 
@@ -31,10 +33,33 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// What is pending, as a refresh lists it; nothing where its list cannot be relied on, so that dnf is
-/// asked once more, and says why.
+/// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is
+/// asked once more, and says why. Nothing either where a repository failed: then the list is that of
+/// the others alone.
 pub fn of_refresh(finished: &Finished) -> Option<Listing> {
-    classify(finished).is_none().then(|| transaction(&finished.stdout))
+    let is_whole = classify(finished).is_none() && failures(finished).is_empty();
+    is_whole.then(|| transaction(&finished.stdout))
+}
+
+/// Where a repository was not refreshed: what others would do in its absence, and then what is left
+/// where nothing of its own is installed.
+pub const COMPLETIONS: &[Completion] =
+    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
+
+fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
+    owned::ask_without(plan, super::list, "--disablerepo=")
+}
+
+fn add_owned(answer: &str, listing: Listing) -> Listing {
+    owned::add_owned(transaction(answer), listing)
+}
+
+fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+    owned::left_out(plan, listing).map(|plan| super::list(&plan))
+}
+
+fn add_left_out(answer: &str, listing: Listing) -> Listing {
+    owned::add_left_out(transaction(answer), listing)
 }
 
 /// Why the list of a run that was to change nothing is none, if it is none: an empty or a short list

@@ -52,7 +52,7 @@ fn refreshed(line: &str) -> Option<&str> {
 /// Ignoring repositories: extra
 /// Warning: failed loading '/etc/yum.repos.d/third.repo', skipping.
 /// ```
-fn failures(finished: &Finished) -> Vec<(String, Failure)> {
+pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found: Vec<(String, Failure)> = Vec::new();
     let mut ignored: Vec<&str> = Vec::new();
     let mut reasons: Vec<&str> = Vec::new();

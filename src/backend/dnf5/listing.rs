@@ -2,8 +2,8 @@
 
 use crate::backend::rpm::{listed_name, update};
 use crate::backend::yum_family::{Section, stays};
-use crate::backend::{Completion, Origin, Plan};
-use crate::outcome::{Class, HeldBack, Listing, Update, one_line};
+use crate::backend::{Completion, Origin, Plan, owned};
+use crate::outcome::{Listing, one_line};
 use crate::process::Invocation;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -119,60 +119,20 @@ pub fn transaction(stdout: &str) -> Listing {
 pub const COMPLETIONS: &[Completion] =
     &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
 
-const NOT_REFRESHED: &str = "its repository was not refreshed";
-const OWNED: &str = "a repository that was not refreshed decides about it";
-
 fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
-    super::repositories(plan).next()?;
-    let mut invocation = super::list(&Plan { without: Vec::new(), ..plan.clone() });
-    let command = invocation.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
-    invocation.args.splice(command..command, super::without(plan));
-    Some(invocation)
+    owned::ask_without(plan, super::list, super::WITHOUT)
 }
 
-fn add_owned(answer: &str, mut listing: Listing) -> Listing {
-    hold_back_new(transaction(answer).updates, &mut listing);
-    listing
-}
-
-/// What would only come where a repository is absent, or stays out.
-fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
-    let held: HashSet<_> = listing.held_back.iter().map(|held| held.name.clone()).collect();
-    let is_known = |update: &Update| listing.updates.iter().any(|known| known.name == update.name);
-    let new = updates.into_iter().filter(|update| !held.contains(&update.name) && !is_known(update));
-    let new: Vec<_> = new.map(|update| held_for_source(update, OWNED)).collect();
-    listing.held_back.extend(new);
+fn add_owned(answer: &str, listing: Listing) -> Listing {
+    owned::add_owned(transaction(answer), listing)
 }
 
 fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
-    let is_stale = |update: &&Update| {
-        update.source.as_ref().is_some_and(|source| super::repositories(plan).any(|id| id == source))
-    };
-    let of_updates = listing.updates.iter().filter(is_stale).map(|update| &update.name);
-    let is_ours = |held: &&HeldBack| held.reason == NOT_REFRESHED || held.reason == OWNED;
-    let held = listing.held_back.iter().filter(is_ours).map(|held| &held.name);
-    let left_out: Vec<_> = plan.left_out.iter().chain(of_updates).chain(held).cloned().collect();
-    (left_out.len() > plan.left_out.len()).then(|| super::list(&Plan { left_out, ..plan.clone() }))
+    owned::left_out(plan, listing).map(|plan| super::list(&plan))
 }
 
 fn add_left_out(answer: &str, listing: Listing) -> Listing {
-    let mut now = transaction(answer);
-    let comes: Vec<_> = std::mem::take(&mut now.updates);
-    let stays = |name: &String| !comes.iter().any(|update| update.name == *name);
-    let (gone, known): (Vec<_>, Vec<_>) = listing.updates.into_iter().partition(|update| stays(&update.name));
-    let resolved: HashSet<_> = now.held_back.iter().map(|held| held.name.clone()).collect();
-    let gone = gone.into_iter().filter(|update| !resolved.contains(&update.name));
-    let before = listing.held_back.into_iter().filter(|held| !resolved.contains(&held.name));
-    now.held_back.extend(before.chain(gone.map(|update| held_for_source(update, NOT_REFRESHED))));
-    let (same, new): (Vec<_>, Vec<_>) =
-        comes.into_iter().partition(|update| known.iter().any(|known| known.name == update.name));
-    now.updates = same;
-    hold_back_new(new, &mut now);
-    now
-}
-
-fn held_for_source(update: Update, reason: &str) -> HeldBack {
-    HeldBack { class: Some(Class::Fetch), ..update.held_back(reason) }
+    owned::add_left_out(transaction(answer), listing)
 }
 
 /// The advisories that what is pending would settle, of every kind.
