@@ -1,5 +1,6 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
+mod index;
 mod locks;
 mod pending;
 mod private;
@@ -60,6 +61,8 @@ pub struct Session {
     index_before: RefCell<private::Stored>,
     state_dir: PathBuf,
     elsewhere: OnceCell<Elsewhere>,
+    /// What the manager said of the sources that are configured.
+    configured: RefCell<Option<String>>,
 }
 
 /// Everything that must hold before a run that drives the manager may start.
@@ -109,6 +112,7 @@ impl Session {
             index_before: RefCell::default(),
             state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
             elsewhere: OnceCell::new(),
+            configured: RefCell::default(),
         }
     }
 
@@ -466,6 +470,7 @@ impl Session {
             extra: Default::default(),
         };
         let failed_before = not_refreshed(state);
+        self.note_index(&refreshed, state);
         state.manager = Some(self.backend.name.to_string());
         state.source_config = Some(config);
         state.source_places = source_places;
@@ -485,18 +490,6 @@ impl Session {
         }
         self.look_for_restart(state);
         refreshed
-    }
-
-    /// What a refresh that ended by itself did, also where the manager's words leave that open, and
-    /// what is pending, if finding that out showed it.
-    fn judge(&self, finished: &Finished, state: &State) -> (Refreshed, Option<Listing>) {
-        let mut refreshed = (self.backend.judge)(finished);
-        if refreshed.outcome != RefreshOutcome::Fresh {
-            self.add_sources_not_come_to(&mut refreshed);
-        }
-        let listed = self.read_private(finished, &mut refreshed, state);
-        self.tell_full_disks(&mut refreshed);
-        (refreshed, listed)
     }
 
     /// The sources that a refresh which failed says nothing of were not refreshed either.

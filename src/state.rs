@@ -65,6 +65,8 @@ pub struct State {
     /// Where that is, beside the usual places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_places: Vec<String>,
+    /// Where the index was after the last refresh that did not fail.
+    pub index: Option<Index>,
     /// The applies.
     pub apply: Apply,
     /// What happened how often.
@@ -81,6 +83,26 @@ pub struct BootMoment {
     pub boot_id: String,
     /// Seconds since its start, those of a suspended machine included.
     pub seconds: i64,
+}
+
+/// Where the index is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Index {
+    /// The files that hold it: where one is gone, so is what the refresh brought.
+    pub files: Vec<String>,
+    /// Fingerprint of the settings of the manager that decide about them.
+    pub settings: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Index {
+    /// The first of its files that is not there any more.
+    pub fn missing(&self) -> Option<&str> {
+        self.files.iter().map(String::as_str).find(|file| !Path::new(file).exists())
+    }
 }
 
 /// Packages that require a restart, because they were installed since the last.

@@ -11,7 +11,7 @@ use crate::fs::{fingerprint, newest_change};
 use crate::holder::Life;
 use crate::outcome::{Failure, short_line};
 use crate::report::{Detail, Report};
-use crate::state::{LastApply, Loaded, State, Verdict, judge, load};
+use crate::state::{Index, LastApply, Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
 use crate::{backend, history, holder, reboot, refresh, time};
 use glob::Pattern;
@@ -79,7 +79,16 @@ fn leave_out(state: &mut State, exclude: &[Pattern]) {
 /// The verdict on the index, now.
 pub fn verdict(loaded: &Loaded, max_age: Duration) -> Verdict {
     let config_changed = matches!(loaded, Loaded::Good(state) if config_changed(state));
-    judge(loaded, now(loaded), max_age.as_secs() as i64, config_changed)
+    let verdict = judge(loaded, now(loaded), max_age.as_secs() as i64, config_changed);
+    let Loaded::Good(state) = loaded else { return verdict };
+    match state.index.as_ref().and_then(Index::missing).filter(|_| verdict.code == ExitCode::Fresh) {
+        Some(file) => {
+            let reason =
+                format!("the index is gone since the last refresh: {} is not there", short_line(file));
+            Verdict { code: ExitCode::Stale, reason, ..verdict }
+        }
+        None => verdict,
+    }
 }
 
 /// The present moment, for judging an age: by the wall clock, unless that was set back since the

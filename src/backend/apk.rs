@@ -53,6 +53,7 @@ pub const BACKEND: Backend = Backend {
         audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
         progress,
         culprits: words::culprits,
+        is_index: |path| path.contains("APKINDEX") && path.ends_with(".tar.gz"),
         ..Quirks::NONE
     },
 };

@@ -1,10 +1,12 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
 mod listing;
+mod progress;
+mod sources;
 mod update;
 mod words;
 
-use super::{Backend, Cached, Kernels, Places, Plan, Quirks, RebootPackages};
+use super::{Backend, Cached, Kernels, Places, Plan, Quirks, RebootPackages, SourceList};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +59,7 @@ pub const BACKEND: Backend = Backend {
         // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
         journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
         locate: Some(locate),
+        configured: Some(&CONFIGURED),
         parse_places,
         lists_installed: true,
         lists_refreshed_only: false,
@@ -68,6 +71,14 @@ pub const BACKEND: Backend = Backend {
         progress,
         ..Quirks::NONE
     },
+};
+
+const CONFIGURED: SourceList = SourceList {
+    ask: sources::ask,
+    settings: &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"],
+    variable: "APT_CONFIG",
+    judge: update::judge_configured,
+    files: sources::files,
 };
 
 /// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges.
@@ -204,6 +215,7 @@ fn locate() -> Invocation {
         ("DATABASE", "Dir::State::status/f"),
         ("PREFERENCES", "Dir::Etc::Preferences/f"),
         ("ARCHITECTURE", "APT::Architecture"),
+        ("LISTS", "Dir::State::lists/d"),
         ("ARCHIVES", "Dir::Cache::archives/d"),
     ];
     let words = words.into_iter().flat_map(|(name, option)| [name, option]);
@@ -225,7 +237,7 @@ fn parse_places(usual: Places, stdout: &str) -> Places {
         database: value("DATABASE").map_or(usual.database, PathBuf::from),
         selection_base: value("PREFERENCES").map_or(usual.selection_base, PathBuf::from),
         architecture: value("ARCHITECTURE").map_or(usual.architecture, str::to_owned),
-        cache: usual.cache,
+        cache: value("LISTS").map_or(usual.cache, |dir| PathBuf::from(dir.trim_end_matches('/'))),
         archives: value("ARCHIVES").map_or(usual.archives, PathBuf::from),
     }
 }

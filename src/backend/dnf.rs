@@ -79,6 +79,7 @@ pub const BACKEND: Backend = Backend {
         completions: listing::COMPLETIONS,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
+        is_index: |path| path.ends_with("/repodata/repomd.xml"),
         ..Quirks::NONE
     },
 };

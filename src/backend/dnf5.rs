@@ -100,6 +100,7 @@ pub const BACKEND: Backend = Backend {
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         // A signal that ends dnf5 ends it wherever it is.
         ended_well: |_| false,
+        is_index: |path| path.ends_with("/repodata/repomd.xml"),
         ..Quirks::NONE
     },
 };

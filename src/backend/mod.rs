@@ -131,11 +131,16 @@ pub struct Quirks {
     /// Asks for the identifiers of the sources, where a refresh that fails may not have come to all of
     /// them.
     pub ask_sources: Option<fn() -> Invocation>,
+    /// Reads them; one a line unless the manager says it otherwise.
+    pub parse_sources: fn(&str) -> Vec<String>,
     /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
     /// answer to [`Quirks::locate`].
     pub with_limits: fn(Invocation, &str) -> Invocation,
-    /// Reads them; one a line unless the manager says it otherwise.
-    pub parse_sources: fn(&str) -> Vec<String>,
+    /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
+    pub configured: Option<&'static SourceList>,
+    /// Whether a path below [`Backend::cache`], or below the private directory of the index, is that of a file
+    /// without which a source has no index. It must keep its name from one refresh to the next.
+    pub is_index: fn(&str) -> bool,
     /// What is pending, where the refresh says that too.
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
     /// Questions whose answers complete that list, asked in turn.
@@ -197,6 +202,8 @@ impl Quirks {
         ask_sources: None,
         with_limits: |invocation, _| invocation,
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
+        configured: None,
+        is_index: |_| false,
         pending_of_refresh: |_| None,
         completions: &[],
         lists_installed: false,
@@ -238,6 +245,21 @@ pub struct Cached {
 /// Compares all files with what was installed, and says what is wrong with those of the changed
 /// packages (name and version), and how that is mended.
 pub type Audit = (fn() -> Invocation, fn(&str, &[(&str, &str)]) -> Option<Failure>);
+
+/// The sources as the manager is configured.
+#[derive(Debug)]
+pub struct SourceList {
+    /// Asks for them.
+    pub ask: fn() -> Invocation,
+    /// The manager's own settings, which decide about the answer as the sources do.
+    pub settings: &'static [&'static str],
+    /// The variable that names one more such file.
+    pub variable: &'static str,
+    /// What a refresh that ended by itself did, given the answer.
+    pub judge: fn(&Finished, &str) -> Refreshed,
+    /// The files that hold the index, given the answer; those that the sources do not have are not there.
+    pub files: fn(&str) -> Vec<PathBuf>,
+}
 
 /// A directory with an entry for each installed kernel, such as `vmlinuz-6.1.0-13-amd64`.
 #[derive(Debug)]

@@ -57,6 +57,7 @@ pub const BACKEND: Backend = Backend {
         notes: words::notes,
         culprits: culprits::read,
         entry: Some(|name, version| format!("{name}-{version}/desc")),
+        is_index: |path| path.ends_with(".db"),
         ..Quirks::NONE
     },
 };

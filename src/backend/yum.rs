@@ -65,6 +65,7 @@ pub const BACKEND: Backend = Backend {
         pending_of_refresh: |finished| Some(refresh::pending(finished)),
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
+        is_index: |path| path.ends_with("/repomd.xml"),
         ..Quirks::NONE
     },
 };

@@ -85,6 +85,7 @@ pub const BACKEND: Backend = Backend {
                 ["repodata", "content", "cookie"].map(|name| dir.join(name)).into()
             },
         }),
+        is_index: |path| path.ends_with("/repomd.xml") || path.ends_with("/content"),
         ..Quirks::NONE
     },
 };

@@ -102,7 +102,7 @@ fn a_full_log_disk_takes_none_of_apts_words() {
     sandbox.sh("mkdir -p /var/log/linux-patch && mount -t tmpfs -o size=8k none /var/log/linux-patch");
     sandbox.sh("head -c 3000 /dev/zero >/var/log/linux-patch/full");
     // apt exits 0 and says only on standard error that a component does not exist.
-    sandbox.patch(&["refresh"]).refresh_failed("config");
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(2, "no-such-component/", "config");
 }
 
 #[test]

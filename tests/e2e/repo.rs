@@ -91,6 +91,19 @@ impl Repo {
         Repo { server: serve(site), publisher }
     }
 
+    /// One without a Release file that serves these files beside the packages of another.
+    #[allow(dead_code)] // For the end-to-end tests.
+    pub fn flat(files: &[(&str, Vec<u8>)], packages: &Repo) -> Repo {
+        let repo = Repo::new(&[]);
+        let modified = repo.publisher.began;
+        let entry = |bytes| Entry { bytes, modified };
+        let own = files.iter().map(|(path, bytes)| ((*path).to_owned(), entry(Arc::new(bytes.clone()))));
+        let theirs = packages.files().into_iter().filter(|(path, _)| !path.starts_with("/dists"));
+        let all = own.chain(theirs.map(|(path, bytes)| (path, entry(bytes)))).collect();
+        *repo.publisher.site.files.lock().unwrap() = all;
+        repo
+    }
+
     pub fn url(&self) -> String {
         self.server.url()
     }

@@ -163,6 +163,11 @@ impl Sandbox {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    pub fn read_bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.holder.outside_path(path)).expect("no such file in the sandbox")
+    }
+
     pub fn exists(&self, path: &str) -> bool {
         self.holder.outside_path(path).symlink_metadata().is_ok()
     }

@@ -314,6 +314,16 @@ fn a_source_added_after_the_refresh_makes_the_state_stale<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn an_index_that_is_gone_is_stale_and_refreshed<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0);
+    stage.patch(&["status"]).exits(0);
+    stage.sandbox().sh(&format!("find {} -type f -delete", M::INDEXES));
+    stage.patch(&["status"]).exits(1).says("/cache_status", "stale").mentions("/reason", "is gone");
+    stage.patch(&["refresh", "--if-stale"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+    stage.patch(&["status"]).exits(0);
+}
+
 fn a_package_installed_behind_its_back_outdates_what_is_pending<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     stage.patch(&["refresh"]).exits(0);
@@ -749,6 +759,7 @@ scenarios! {
         refreshes_at_the_same_time_cost_one_refresh,
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,
+        an_index_that_is_gone_is_stale_and_refreshed,
         a_package_installed_behind_its_back_outdates_what_is_pending,
         updates_come_with_their_new_dependencies_and_are_reported_with_both_versions,
         a_dry_run_says_what_would_change_and_changes_nothing,

@@ -33,6 +33,10 @@ impl Site {
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     Status(u16),
+    /// The same, with words of the server's own behind the number.
+    Reason(u16, &'static str),
+    /// Send the client to this address, with what stands in the path behind the pattern of the rule.
+    Redirect(&'static str),
     /// Take the request and close the connection.
     Close,
     /// Take the request and never answer.
@@ -248,11 +252,11 @@ impl Shared {
 
     /// Nothing means: close the connection.
     fn answer(&self, mut stream: Counted, request: &Request) -> Option<()> {
-        let fault = {
+        let rule = {
             let faults = self.faults.lock().unwrap();
-            let found = faults.iter().find(|(pattern, _)| request.path.contains(pattern.as_str()));
-            found.map(|(_, fault)| *fault)
+            faults.iter().find(|(pattern, _)| request.path.contains(pattern.as_str())).cloned()
         };
+        let fault = rule.as_ref().map(|(_, fault)| *fault);
         match fault {
             Some(Fault::Close) => return None,
             Some(Fault::Hang) => {
@@ -260,6 +264,12 @@ impl Shared {
                 return None;
             }
             Some(Fault::Status(code)) => return head(stream, code, 0, ""),
+            Some(Fault::Reason(code, words)) => return head_saying(stream, code, words, 0, ""),
+            Some(Fault::Redirect(to)) => {
+                let pattern = rule.map(|(pattern, _)| pattern).unwrap_or_default();
+                let rest = request.path.split_once(&pattern).map_or("", |(_, rest)| rest);
+                return head(stream, 302, 0, &format!("Location: {to}{rest}\r\n"));
+            }
             Some(Fault::Late(time)) => thread::sleep(Duration::from_millis(time)),
             _ => (),
         }
@@ -325,6 +335,12 @@ impl Shared {
     }
 }
 
+/// A text that lives as long as the tests do, for [`Fault::Redirect`].
+#[allow(dead_code)] // Not every test that has this module needs it.
+pub fn kept(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
 /// A connection whose answers are counted.
 #[derive(Clone, Copy)]
 struct Counted<'a> {
@@ -344,7 +360,11 @@ impl Write for Counted<'_> {
     }
 }
 
-fn head(mut stream: Counted, code: u16, length: usize, more: &str) -> Option<()> {
-    let text = format!("HTTP/1.1 {code} As told\r\nContent-Length: {length}\r\n{more}\r\n");
+fn head(stream: Counted, code: u16, length: usize, more: &str) -> Option<()> {
+    head_saying(stream, code, "As told", length, more)
+}
+
+fn head_saying(mut stream: Counted, code: u16, words: &str, length: usize, more: &str) -> Option<()> {
+    let text = format!("HTTP/1.1 {code} {words}\r\nContent-Length: {length}\r\n{more}\r\n");
     stream.write_all(text.as_bytes()).ok()
 }

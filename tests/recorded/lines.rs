@@ -117,11 +117,9 @@ fn sources_of_apt() {
     let many = |count: usize| -> String {
         (0..count).map(|number| format!("Hit:{number} http://h{number} s InRelease\n")).collect()
     };
-    assert_eq!(sources(&many(1000), "").len(), 1000);
-    assert_eq!(sources(&many(1001), "").len(), 0);
-    let warnings = |count: usize| "W: x\n".repeat(count);
+    assert_eq!(sources(&many(3000), "").len(), 3000);
     let hit = "Hit:1 http://h s InRelease\n";
-    assert_eq!([10_000, 10_001, 10_002].map(|count| sources(hit, &warnings(count)).len()), [1, 0, 0]);
+    assert_eq!(sources(hit, &"W: x\n".repeat(20_000)).len(), 1);
 }
 
 #[test]

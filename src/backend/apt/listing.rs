@@ -1,6 +1,6 @@
 //! Reading what apt and dpkg list: pending updates, their origin, installed packages.
 
-use super::update::source_id;
+use super::sources::source_id;
 use super::words::fetch_class;
 use super::{ENV, admin_dir};
 use crate::backend::{Installed, InstalledPackage, Origin, Places, Plan};

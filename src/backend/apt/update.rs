@@ -1,269 +1,406 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
+use super::progress::{Item, Kind, items};
+use super::sources::Source;
 use super::words::{HOOK_FAILED, Message, class_of, fetch_class, messages};
-use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::process::{End, Finished};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// More sources than this nobody has configured, and so many lines of complaint nobody needs. Each
-/// of these is compared with each of those, which must have an end.
-const MOST_SOURCES: usize = 1000;
+/// So many complaints nobody needs.
 const MOST_MESSAGES: usize = 10_000;
 
-/// One configured source, as apt's progress lines name it.
-#[derive(Debug)]
-struct Source {
-    uri: String,
-    suite: String,
-    /// Whether any of its files arrived or was found unchanged. That apt ignores one afterwards, as
-    /// it does with a signature it cannot check of a source that is trusted anyway, is no failure.
+/// What was said of one source.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Whether any of its files arrived or was found unchanged.
     arrived: bool,
     error: Option<Failure>,
+    /// The keys of files that its Release file does not name, or that apt will not use, and apt's words.
+    skipped: Vec<(String, Failure)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// `Get:` or `Hit:`.
-    Fetched,
-    /// `Ign:`: optional, or tried again later under the same number.
-    Ignored,
-    /// `Err:`.
-    Failed,
-}
-
-impl Source {
-    /// Whether `url` is one of its files. A suite that ends in a slash is the path of a flat
-    /// repository (sources.list(5)).
-    fn owns(&self, url: &str) -> bool {
-        let dists = if self.suite.ends_with('/') { "" } else { "dists/" };
-        let path = url.strip_prefix(&self.uri).and_then(|path| path.strip_prefix('/'));
-        let suite = self.suite.trim_end_matches('/');
-        let in_suite = path.and_then(|path| path.strip_prefix(dists)?.strip_prefix(suite));
-        in_suite.is_some_and(|file| suite.is_empty() || file.starts_with('/'))
-    }
-
+impl Told {
     fn blame(&mut self, failure: Failure) {
         self.error = Some(match self.error.take() {
             Some(first) => first.more_decisive(failure),
             None => failure,
         });
     }
-
-    /// Its result: good only if something of it arrived and nothing went wrong.
-    fn result(self) -> SourceResult {
-        let silent = || Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason");
-        SourceResult {
-            id: source_id(&self.uri, &self.suite),
-            error: self.error.or_else(|| (!self.arrived).then(silent)),
-        }
-    }
 }
 
-/// The name of a source in the ledger.
-pub fn source_id(uri: &str, suite: &str) -> String {
-    one_line(&format!("{} {suite}", uri.trim_end_matches('/')))
-}
-
-/// What an `apt-get update` that ended by itself did.
+/// What an `apt-get update` that ended by itself did, where it cannot be asked for its sources: they are those
+/// that it names.
 pub fn judge(finished: &Finished) -> Refreshed {
-    let mut sources = Vec::new();
-    read_progress(&finished.stdout, &mut sources);
-    let messages = messages(&finished.stderr);
-    if sources.len() > MOST_SOURCES || messages.len() > MOST_MESSAGES {
-        let text = "apt-get update printed more than a report can be";
-        return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
-    }
-    let (mut unattributed, lost) = read_messages(messages, &mut sources);
-    // A hook that fails after every source was refreshed takes nothing from the index.
-    let hook = |failure: &Failure| failure.message.starts_with(HOOK_FAILED);
-    let only_a_hook = unattributed.as_ref().is_some_and(hook) && !sources.is_empty();
-    if only_a_hook {
-        unattributed = None;
-    }
-    let changed = finished.stdout.lines().any(|line| line.starts_with("Get:"));
-    let results: Vec<_> = sources.into_iter().map(Source::result).collect();
-
-    let failed = results.iter().filter(|source| source.error.is_some()).count();
-    // Without its source a reason like "404  Not Found" helps nobody.
-    let named = |source: &SourceResult| {
-        let failure = source.error.as_ref()?;
-        let uri = source.id.split(' ').next().unwrap_or_default();
-        let is_named = failure.message.contains(uri);
-        let text = format!("{}: {}", source.id, failure.message);
-        Some(if is_named { failure.clone() } else { Failure::new(failure.class, text) })
-    };
-    let of_sources = results.iter().filter_map(named);
-    let decisive = of_sources.chain(unattributed.clone()).reduce(Failure::more_decisive).or(lost);
-    let code = match finished.end {
-        End::Code(code) => code,
-        _ => 1,
-    };
-    let decisive = decisive.or_else(|| {
-        (code != 0 && !only_a_hook)
-            .then(|| Failure::new(Class::Other, format!("apt-get update exited {code} without a word")))
-    });
-    // Another process's lock and a source list that cannot be read stop the whole run, whatever
-    // was printed before.
-    let stopped = unattributed.is_some_and(|failure| matches!(failure.class, Class::Lock | Class::Config));
-    let outcome = match (&decisive, results.len()) {
-        (None, 0) => {
-            let error = Failure::new(Class::Config, "no package source is configured");
-            return Refreshed::failed(results, error);
-        }
-        (None, _) => RefreshOutcome::Fresh,
-        (Some(_), all) if stopped || failed == all => RefreshOutcome::Failed,
-        (Some(_), _) => RefreshOutcome::Partial,
-    };
-    Refreshed { sources: results, outcome, error: decisive, changed }
+    judge_sources(finished, Vec::new())
 }
 
-/// Reads lines like these; the indented ones say why:
-///
-/// ```text
-/// Get:4 http://127.0.0.1:8080 stable/main amd64 Packages [224 B]
-/// Err:2 http://127.0.0.2:8080 stable Release
-///   404  X [IP: 127.0.0.2 8080]
-/// ```
-fn read_progress(stdout: &str, sources: &mut Vec<Source>) {
-    let mut failed: Option<usize> = None;
-    let mut reason = String::new();
-    let mut items = HashMap::new();
-    for line in stdout.split(['\n', '\r']) {
-        if let Some(at) = failed {
-            if let Some(detail) = line.strip_prefix("  ") {
-                reason.push_str(if reason.is_empty() { "" } else { " " });
-                reason.push_str(detail.trim());
-                continue;
-            }
-            sources[at].blame(Failure::new(fetch_class(&reason), &reason));
-            failed = None;
-        }
-        if sources.len() > MOST_SOURCES {
-            return;
-        }
-        let Some((kind, number, item)) = progress_line(line) else {
-            continue;
-        };
-        if sources.len() > MOST_SOURCES {
-            return;
-        }
-        let Some((uri, suite)) = source_of(item, sources) else {
-            continue;
-        };
-        let at = *items.entry(number).or_insert_with(|| place_of(uri, &suite, sources));
-        // The same item from elsewhere: a mirror list's next mirror.
-        if sources[at].uri != uri {
-            sources[at].uri = uri.to_string();
-        }
-        sources[at].arrived |= kind == Kind::Fetched;
-        if kind == Kind::Failed {
-            failed = Some(at);
-            reason.clear();
-        }
-    }
-    if let Some(at) = failed {
-        sources[at].blame(Failure::new(fetch_class(&reason), &reason));
-    }
+/// Likewise, where it said what they are.
+pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
+    judge_sources(finished, super::sources::parse(answer))
 }
 
-fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {
-    let (kind, rest) = line.split_once(':')?;
-    let kind = match kind {
-        "Get" | "Hit" => Kind::Fetched,
-        "Ign" => Kind::Ignored,
-        "Err" => Kind::Failed,
-        _ => return None,
-    };
-    let (number, item) = rest.split_once(' ')?;
-    Some((kind, number.parse().ok()?, item))
-}
-
-/// URI and suite of an item. It is `URI SUITE InRelease` or `URI SUITE/COMPONENT ARCHITECTURE
-/// Packages [SIZE]`; a suite may contain slashes too, a cdrom's URI spaces, and the flat
-/// repository `/` stands as nothing between two spaces. A list of mirrors is no source.
-fn source_of<'a>(item: &'a str, sources: &[Source]) -> Option<(&'a str, String)> {
-    let uri_end = match item.strip_prefix("cdrom:") {
-        Some(_) => item.find("]/").map(|at| at + 2)?,
-        None => item.find(' ')?,
-    };
-    let uri = item[..uri_end].trim_end_matches('/');
-    let mut words = item[uri_end..].strip_prefix(' ')?.split(' ');
-    let (place, what) = (words.next()?, words.next().unwrap_or_default());
-    if place == "Mirrorlist" {
-        return None;
+fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
+    let items = items(&finished.stdout);
+    let changed = items.iter().any(|item| item.arrived && item.last != Kind::Hit);
+    let sources = if configured.is_empty() { named_by(&items) } else { configured };
+    let mut report = Reader::new(&sources, &items);
+    report.read_items();
+    let mut messages = messages(&finished.stderr);
+    messages.truncate(MOST_MESSAGES);
+    for message in &messages {
+        report.read_message(message);
     }
-    let suite = match place {
-        "" => "/".to_string(),
-        place if what.contains("Release") => place.to_string(),
-        place => suite_in(place, uri, sources).to_string(),
-    };
-    Some((uri, suite))
+    report.conclude(finished, changed)
 }
 
-/// The place of a source, which is added if it is new.
-fn place_of(uri: &str, suite: &str, sources: &mut Vec<Source>) -> usize {
-    let found = sources.iter().position(|source| source.uri == uri && source.suite == suite);
-    found.unwrap_or_else(|| {
-        sources.push(Source { uri: uri.to_string(), suite: suite.to_string(), arrived: false, error: None });
-        sources.len() - 1
+/// The sources that progress lines name.
+fn named_by(items: &[Item]) -> Vec<Source> {
+    let mut sources: Vec<Source> = Vec::new();
+    let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
+    for item in items {
+        // The last one: a mirror list's next mirror.
+        let Some(&(uri, place)) = item.names.last() else { continue };
+        let of_uri = by_uri.entry(uri).or_default();
+        let known = of_uri.iter().any(|&at| is_of_suite(&sources[at].suite, place, item.is_release()));
+        if !known {
+            let suite = match place {
+                "" => "/",
+                place if item.is_release() || place.ends_with('/') => place,
+                place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
+            };
+            of_uri.push(sources.len());
+            sources.push(Source { uri: uri.to_string(), suite: suite.to_string(), targets: Vec::new() });
+        }
+    }
+    sources
+}
+
+/// Whether a place such as `stable/main` is of this suite.
+fn is_of_suite(suite: &str, place: &str, is_release: bool) -> bool {
+    if suite == "/" || place.is_empty() {
+        return suite == "/" && place.is_empty();
+    }
+    let rest = place.strip_prefix(suite);
+    rest.is_some_and(|rest| {
+        rest.is_empty() || (!is_release && (rest.starts_with('/') || suite.ends_with('/')))
     })
 }
 
-/// The suite in `SUITE/COMPONENT`: one that is known of this URI, else all but the last part.
-fn suite_in<'a>(place: &'a str, uri: &str, sources: &'a [Source]) -> &'a str {
-    let known = sources.iter().filter(|source| source.uri == uri);
-    let of_known = known.map(|source| source.suite.as_str()).filter(|suite| {
-        let rest = place.strip_prefix(suite);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || suite.ends_with('/'))
-    });
-    let guess = || place.rsplit_once('/').map_or(place, |(suite, _)| suite);
-    of_known.max_by_key(|suite| suite.len()).unwrap_or_else(guess)
+struct Reader<'a> {
+    sources: &'a [Source],
+    items: &'a [Item<'a>],
+    by_uri: HashMap<&'a str, Vec<usize>>,
+    told: Vec<Told>,
+    /// Other names that items of a source bear: mirrors, and targets of redirects.
+    aliases: HashMap<&'a str, BTreeSet<usize>>,
+    /// Errors that belong to no source.
+    strays: Vec<Failure>,
+    /// Warnings that something was not refreshed, of no source.
+    lost: Vec<Failure>,
+    summed_up: Option<Failure>,
+    hook: Option<Failure>,
 }
 
-/// Gives each error or warning to the source it speaks of; returns the decisive error that belongs
-/// to none, and the decisive warning that something was not refreshed, whatever it belongs to.
-fn read_messages(messages: Vec<Message>, sources: &mut [Source]) -> (Option<Failure>, Option<Failure>) {
-    let (mut unattributed, mut lost) = (Vec::new(), Vec::new());
-    let mut summed_up = None;
-    for message in messages {
+impl<'a> Reader<'a> {
+    fn new(sources: &'a [Source], items: &'a [Item<'a>]) -> Reader<'a> {
+        let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, source) in sources.iter().enumerate() {
+            by_uri.entry(&source.uri).or_default().push(at);
+        }
+        Reader {
+            sources,
+            items,
+            by_uri,
+            told: vec![Told::default(); sources.len()],
+            aliases: HashMap::new(),
+            strays: Vec::new(),
+            lost: Vec::new(),
+            summed_up: None,
+            hook: None,
+        }
+    }
+
+    /// The source of this name, the one with the longest suite that fits.
+    fn source_at(&self, (uri, place): (&str, &str), is_release: bool) -> Option<usize> {
+        let of_uri = self.by_uri.get(uri)?.iter().copied();
+        let fitting = of_uri.filter(|&at| is_of_suite(&self.sources[at].suite, place, is_release));
+        fitting.max_by_key(|&at| self.sources[at].suite.len())
+    }
+
+    /// Gives each item to its source. One that bears the name of none comes from a mirror or from the target
+    /// of a redirect: it can only be of a source of that suite which no item bears the name of.
+    fn read_items(&mut self) {
+        let mut seen = HashSet::new();
+        let mut spoken_of = HashSet::new();
+        let mut others = Vec::new();
+        for item in self.items {
+            let names = item.names.iter().rev();
+            let found = names.filter_map(|name| self.source_at(*name, item.is_release())).next();
+            // A source has one InRelease file: another of that name is a redirect's.
+            match found.filter(|&at| !item.is_release() || seen.insert((at, item.what))) {
+                Some(at) => {
+                    spoken_of.insert(at);
+                    self.note(item, &[at]);
+                }
+                None => others.push(item),
+            }
+        }
+        let silent: Vec<_> = (0..self.sources.len()).filter(|at| !spoken_of.contains(at)).collect();
+        for item in others {
+            let candidates = self.candidates(item, &silent);
+            if candidates.is_empty() && item.last == Kind::Failed {
+                self.strays.push(failure_of(item));
+            }
+            for &(uri, _) in &item.names {
+                self.aliases.entry(uri).or_default().extend(&candidates);
+            }
+            self.note(item, &candidates);
+        }
+    }
+
+    /// The silent sources that an item can be of; all of them where it cannot be told.
+    fn candidates(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
+        let is_named = |at: &usize| {
+            let suite = &self.sources[*at].suite;
+            item.names.iter().any(|(_, place)| is_of_suite(suite, place, item.is_release()))
+        };
+        let all: Vec<_> = silent.iter().copied().filter(is_named).collect();
+        let by_path = |at: &usize| item.names.iter().any(|(uri, _)| ends_alike(uri, &self.sources[*at].uri));
+        let alike: Vec<_> = all.iter().copied().filter(by_path).collect();
+        if alike.is_empty() { all } else { alike }
+    }
+
+    fn note(&mut self, item: &Item, sources: &[usize]) {
+        for &at in sources {
+            self.told[at].arrived |= item.arrived;
+            if item.last == Kind::Failed && item.is_needed() {
+                self.told[at].blame(failure_of(item));
+            }
+        }
+    }
+
+    /// Whether a failed item has said this already. It knows better whose it is: the URL in apt's message
+    /// can be the target of a redirect, and so another source's.
+    fn is_said(&self, reason: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let reason = plain(reason);
+        let failed = self.items.iter().filter(|item| item.last == Kind::Failed && item.is_needed());
+        !reason.is_empty() && failed.into_iter().any(|item| plain(&item.reason).contains(&reason))
+    }
+
+    /// The sources that a message speaks of: apt names one as `'URI SUITE InRelease'`, as
+    /// `URI SUITE InRelease:`, by a URL of it or by the name of a file in the directory of the index.
+    fn spoken_of(&self, text: &str) -> Vec<usize> {
+        let mut words = text.split(' ').map(|word| word.trim_matches(['\'', ','])).peekable();
+        while let Some(word) = words.next() {
+            if !word.contains(":/") && !word.starts_with('/') {
+                continue;
+            }
+            let uri = word.trim_end_matches('/');
+            let suite = words.peek().copied().unwrap_or_default();
+            if let Some(at) = self.source_at((uri, suite), true) {
+                return vec![at];
+            }
+            // `Failed to fetch URL`: the source with the longest URI that has this file.
+            for (end, _) in word.rmatch_indices('/') {
+                let of_uri = self.by_uri.get(&word[..end]).into_iter().flatten().copied();
+                let owners = of_uri.filter(|&at| self.sources[at].owns(word));
+                if let Some(at) = owners.max_by_key(|&at| self.sources[at].suite.len()) {
+                    return vec![at];
+                }
+            }
+            if let Some(at) = self.owner_of_file(word) {
+                return vec![at];
+            }
+            if let Some(sources) = self.aliases.get(uri) {
+                let of_suite =
+                    sources.iter().copied().filter(|&at| is_of_suite(&self.sources[at].suite, suite, true));
+                return of_suite.collect();
+            }
+        }
+        // A cdrom's name holds spaces.
+        let is_named = |source: &Source| text.contains(&format!("{} {} ", source.uri, source.suite));
+        let cdroms = (0..self.sources.len()).filter(|&at| self.sources[at].uri.starts_with("cdrom:"));
+        cdroms.filter(|&at| is_named(&self.sources[at])).collect()
+    }
+
+    /// `/var/lib/apt/lists/partial/h_dists_stable_main_binary-amd64_Packages`
+    fn owner_of_file(&self, word: &str) -> Option<usize> {
+        let path = word.split_once(":/").map_or(word, |(_, path)| path);
+        let name = path.rsplit('/').next().filter(|name| name.contains('_'))?;
+        let prefix = |at: &usize| self.sources[*at].prefix().filter(|prefix| name.starts_with(prefix));
+        let owners = (0..self.sources.len()).filter(|at| prefix(at).is_some());
+        owners.max_by_key(|at| prefix(at).map(str::len))
+    }
+
+    fn read_message(&mut self, message: &Message) {
         let text = message.text.as_str();
-        let urls: Vec<_> = text.split_whitespace().filter(|word| word.contains(":/")).collect();
         let failure = Failure::new(class_of(text), text);
         // Only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
-            summed_up = Some(failure);
-            continue;
+            self.summed_up = Some(failure);
+            return;
+        }
+        if text.starts_with(HOOK_FAILED) {
+            self.hook = Some(failure);
+            return;
+        }
+        if self.hook.is_some() && text.starts_with("Sub-process returned an error code") {
+            return;
+        }
+        let is_loss = message.is_warning && is_loss(text);
+        if !message.is_error && !is_loss {
+            return;
+        }
+        let fetch =
+            text.strip_prefix("Failed to fetch ").map(|rest| rest.split_once("  ").unwrap_or((rest, "")));
+        if fetch.is_some_and(|(_, reason)| self.is_said(reason)) {
+            return;
+        }
+        let sources = match method_of(text) {
+            Some(method) => self.sources_by(method),
+            None => self.spoken_of(text),
+        };
+        if let Some(key) = skipped_file(text) {
+            for &at in &sources {
+                self.told[at].skipped.push((key.to_string(), failure.clone()));
+            }
         }
         // A file that could not be fetched bears no signature either.
         let unsigned = text.ends_with("is not signed.") || text.ends_with("is no longer signed.");
-        let follows = |source: &Source| unsigned && source.error.is_some();
-        match sources.iter_mut().find(|source| speaks_of(text, &urls, source)) {
-            Some(source) if follows(source) => {}
-            Some(source) if message.is_error || (message.is_warning && is_loss(text)) => {
-                source.blame(failure)
+        for &at in &sources {
+            let follows = unsigned && self.told[at].error.is_some();
+            // Without a reason: that stands in a line of its own.
+            let says_nothing = fetch.is_some_and(|(_, reason)| reason.trim().is_empty());
+            if skipped_file(text).is_none() && !follows && !(says_nothing && self.told[at].error.is_some()) {
+                self.told[at].blame(failure.clone());
             }
-            Some(_) => {}
-            None if message.is_error => unattributed.push(failure),
-            None if message.is_warning && is_loss(text) => lost.push(failure),
-            None => {}
+        }
+        match sources.is_empty() {
+            true if message.is_error => self.strays.push(failure),
+            true => self.lost.push(failure),
+            false => {}
         }
     }
-    let lost = lost.into_iter().reduce(Failure::more_decisive).or(summed_up);
-    (unattributed.into_iter().reduce(Failure::more_decisive), lost)
+
+    /// The sources that are fetched by a method, such as `tor+http`.
+    fn sources_by(&self, method: &str) -> Vec<usize> {
+        let is_by =
+            |at: &usize| self.sources[*at].uri.split_once(':').is_some_and(|(scheme, _)| scheme == method);
+        (0..self.sources.len()).filter(is_by).collect()
+    }
+
+    fn conclude(self, finished: &Finished, changed: bool) -> Refreshed {
+        let mut results = Vec::new();
+        let mut more = Vec::new();
+        for (source, told) in self.sources.iter().zip(self.told) {
+            let (result, files) = result(source, told);
+            results.push(result);
+            more.extend(files);
+        }
+        let all = results.len();
+        let failed = results.iter().filter(|source| source.error.is_some()).count();
+        results.extend(more);
+        let stray = self.strays.into_iter().reduce(Failure::more_decisive);
+        let lost = self.lost.into_iter().reduce(Failure::more_decisive).or(self.summed_up);
+        let decisive =
+            results.iter().filter_map(named).chain(stray.clone()).reduce(Failure::more_decisive).or(lost);
+        let code = match finished.end {
+            End::Code(code) => code,
+            _ => 1,
+        };
+        // A hook that fails after every source was refreshed takes nothing from the index.
+        let only_a_hook = self.hook.is_some() && all > 0;
+        let silent = || Failure::new(Class::Other, format!("apt-get update exited {code} without a word"));
+        let hook = self.hook.filter(|_| !only_a_hook);
+        let decisive = decisive.or(hook).or_else(|| (code != 0 && !only_a_hook).then(silent));
+        // Another process's lock, a source list that cannot be read and a cache without room stop the whole run,
+        // whatever was printed before; and what is nobody's error is everybody's.
+        let stops = |failure: &Failure| matches!(failure.class, Class::Lock | Class::Config) || failed == 0;
+        let stopped = stray.as_ref().is_some_and(|failure| stops(failure) || is_unusable(&failure.message));
+        let outcome = match (&decisive, all) {
+            (None, 0) => {
+                let error = Failure::new(Class::Config, "no package source is configured");
+                return Refreshed::failed(results, error);
+            }
+            (None, _) => RefreshOutcome::Fresh,
+            (Some(_), all) if stopped || failed == all => RefreshOutcome::Failed,
+            (Some(_), _) => RefreshOutcome::Partial,
+        };
+        Refreshed { sources: results, outcome, error: decisive, changed }
+    }
+}
+
+fn failure_of(item: &Item) -> Failure {
+    Failure::new(fetch_class(&item.reason), &item.reason)
+}
+
+/// Whether two URIs end in the same directory.
+fn ends_alike(one: &str, other: &str) -> bool {
+    let last = |uri: &str| {
+        let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+        path.rsplit_once('/').map(|(_, last)| last.to_string())
+    };
+    last(one).is_some_and(|one| last(other).is_some_and(|other| one == other))
+}
+
+/// The result of a source, and those of single files that it lacks: what else came of it is used.
+fn result(source: &Source, told: Told) -> (SourceResult, Vec<SourceResult>) {
+    let id = source.id();
+    let skips = |key: &str| told.skipped.iter().any(|(skipped, _)| skipped == key);
+    let needed: Vec<_> = source.targets.iter().filter(|target| target.is_needed()).collect();
+    let lacks =
+        |group: (&str, &str)| needed.iter().any(|target| target.group() == group && skips(&target.key));
+    let has_others = needed.iter().any(|target| !lacks(target.group()));
+    if !has_others || told.error.is_some() {
+        let silent = || Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason");
+        let skipped = told.skipped.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+        let error = told.error.or(skipped).or_else(|| (!told.arrived).then(silent));
+        return (SourceResult { id, error }, Vec::new());
+    }
+    let is_needed = |key: &str| needed.iter().any(|target| target.key == key);
+    let files = told.skipped.iter().filter(|(key, _)| is_needed(key));
+    let files =
+        files.map(|(key, failure)| SourceResult { id: format!("{id} {key}"), error: Some(failure.clone()) });
+    let mut files: Vec<_> = files.collect();
+    files.dedup();
+    let silent = || Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason");
+    (SourceResult { id, error: (!told.arrived).then(silent) }, files)
+}
+
+/// Its error with its name: without its source a reason like "404  Not Found" helps nobody.
+fn named(source: &SourceResult) -> Option<Failure> {
+    let failure = source.error.as_ref()?;
+    let uri = source.id.split(' ').next().unwrap_or_default();
+    let is_named = failure.message.contains(uri);
+    let text = format!("{}: {}", source.id, failure.message);
+    Some(if is_named { failure.clone() } else { Failure::new(failure.class, text) })
 }
 
 /// Whether a warning means that something of the source was not refreshed.
 fn is_loss(text: &str) -> bool {
     text.starts_with("Failed to fetch ")
-        || text.starts_with("Skipping acquire of configured file")
+        || skipped_file(text).is_some()
         || text.contains("previous index files will be used")
 }
 
-/// apt names a source as `'URI SUITE InRelease'`, as `URI SUITE InRelease:` or by a URL of it.
-fn speaks_of(text: &str, urls: &[&str], source: &Source) -> bool {
-    let suite = if source.suite == "/" { "" } else { &source.suite };
-    let named = format!("{} {suite} ", source.uri);
-    text.contains(&named) || urls.iter().any(|url| source.owns(url.trim_matches('\'')))
+/// `Skipping acquire of configured file 'main/source/Sources' as repository 'URI SUITE InRelease' ...`
+fn skipped_file(text: &str) -> Option<&str> {
+    text.strip_prefix("Skipping acquire of configured file '")?.split_once('\'').map(|(key, _)| key)
+}
+
+/// `The method driver /usr/lib/apt/methods/tor+http could not be found.`
+fn method_of(text: &str) -> Option<&str> {
+    let path = text.strip_prefix("The method driver ")?.split(' ').next()?;
+    path.rsplit('/').next()
+}
+
+/// Whether an error says that nothing of the index can be read, whatever of it is new.
+fn is_unusable(text: &str) -> bool {
+    ["MergeList", "could not be parsed or opened", "MMap", "mmap", "package cache"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 #[cfg(test)]

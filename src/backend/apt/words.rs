@@ -306,6 +306,9 @@ pub fn class_of(text: &str) -> Class {
         "for APT::Default-Release",
         "changed its '",
         "doesn't have the component",
+        "does not seem to provide it",
+        "MMap ran out of room",
+        "Cache-Limit",
         "apt-cdrom",
         "No sandbox user",
         "can not drop rights",
@@ -364,6 +367,7 @@ pub fn class_of(text: &str) -> Class {
         "have a Release file",
         "has a Release file",
         "Some index files failed",
+        "Problem with MergeList",
     ];
     if has(text, FETCH) {
         return Class::Fetch;

@@ -1,0 +1,130 @@
+//! Reading apt's progress lines: one item is one file that is fetched, from wherever.
+
+use std::collections::HashMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `Get:`, said when it begins.
+    Got,
+    /// `Hit:`: it is as it was.
+    Hit,
+    /// `Ign:`: optional, or tried again later under the same number.
+    Ignored,
+    /// `Err:`.
+    Failed,
+}
+
+/// One file, which keeps its number whatever mirror or target of a redirect it comes from.
+#[derive(Debug)]
+pub struct Item<'a> {
+    /// URI and place (`stable`, `stable/main`, `./`) of each of its lines, the last one last.
+    pub names: Vec<(&'a str, &'a str)>,
+    /// `InRelease`, `Packages`, `Translation-en` and the like.
+    pub what: &'a str,
+    /// What its last line says: that decides.
+    pub last: Kind,
+    /// Whether any line says that it came, or that it is as it was. That apt ignores one afterwards, as it
+    /// does with a signature it cannot check of a source that is trusted anyway, is no failure.
+    pub arrived: bool,
+    /// Why it failed.
+    pub reason: String,
+}
+
+impl Item<'_> {
+    /// Whether its source is not refreshed without it, whatever else apt says.
+    pub fn is_needed(&self) -> bool {
+        self.is_release() || matches!(self.what, "Packages" | "Sources")
+    }
+
+    /// Whether it is of the files that a source has one of.
+    pub fn is_release(&self) -> bool {
+        matches!(self.what, "InRelease" | "Release" | "Release.gpg")
+    }
+}
+
+/// Reads lines like these; the indented ones say why:
+///
+/// ```text
+/// Get:4 http://127.0.0.1:8080 stable/main amd64 Packages [224 B]
+/// Err:2 http://127.0.0.2:8080 stable Release
+///   404  X [IP: 127.0.0.2 8080]
+/// ```
+pub fn items(stdout: &str) -> Vec<Item<'_>> {
+    let mut items: Vec<Item> = Vec::new();
+    let mut places = HashMap::new();
+    let mut failed: Option<usize> = None;
+    for line in stdout.split(['\n', '\r']) {
+        if let (Some(at), Some(detail)) = (failed, line.strip_prefix("  ")) {
+            let reason = &mut items[at].reason;
+            reason.push_str(if reason.is_empty() { "" } else { " " });
+            reason.push_str(detail.trim());
+            continue;
+        }
+        failed = None;
+        let Some((kind, number, text)) = progress_line(line) else { continue };
+        let Some((uri, place, what)) = name_of(text) else { continue };
+        let at = *places.entry(number).or_insert_with(|| {
+            let names = Vec::new();
+            items.push(Item { names, what, last: kind, arrived: false, reason: String::new() });
+            items.len() - 1
+        });
+        let item = &mut items[at];
+        item.names.retain(|name| *name != (uri, place));
+        item.names.push((uri, place));
+        item.last = kind;
+        item.arrived |= matches!(kind, Kind::Got | Kind::Hit);
+        if kind == Kind::Failed {
+            item.reason.clear();
+            failed = Some(at);
+        }
+    }
+    items
+}
+
+fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {
+    let (kind, rest) = line.split_once(':')?;
+    let kind = match kind {
+        "Get" => Kind::Got,
+        "Hit" => Kind::Hit,
+        "Ign" => Kind::Ignored,
+        "Err" => Kind::Failed,
+        _ => return None,
+    };
+    let (number, item) = rest.split_once(' ')?;
+    Some((kind, number.parse().ok()?, item))
+}
+
+/// URI, place and kind of an item. It is `URI SUITE InRelease` or `URI SUITE/COMPONENT ARCHITECTURE
+/// Packages [SIZE]`; a cdrom's URI holds spaces, and the flat repository `/` stands as nothing between two
+/// spaces. A list of mirrors is no file of a source.
+fn name_of(item: &str) -> Option<(&str, &str, &str)> {
+    let uri_end = match item.strip_prefix("cdrom:") {
+        Some(_) => item.find("]/").map(|at| at + 2)?,
+        None => item.find(' ')?,
+    };
+    let uri = item[..uri_end].trim_end_matches('/');
+    let rest = item[uri_end..].strip_prefix(' ')?;
+    let rest = rest.split_once(" [").map_or(rest, |(rest, _)| rest).trim_end();
+    let (place, what) = rest.split_once(' ')?;
+    let what = what.rsplit(' ').next().unwrap_or_default();
+    (what != "Mirrorlist" && place != "Mirrorlist").then_some((uri, place, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_has_all_the_names_of_its_lines_and_the_last_one_decides() {
+        let text = "Get:1 file:/etc/apt/mirrors.txt Mirrorlist [44 B]\nIgn:2 http://m1 s InRelease\nErr:2 http://m2 s InRelease\n\
+                    \x20 Could not connect\n  503  X\nGet:3 http://h s/main amd64 Packages [9,352 kB]\n\
+                    Get:4 cdrom:[Debian 12]/ s Release [1 B]\nHit:5 http://h/deb  InRelease\n";
+        let items = items(text);
+        assert_eq!(items.len(), 4);
+        assert_eq!(items[0].names, [("http://m1", "s"), ("http://m2", "s")]);
+        assert_eq!((items[0].last, &*items[0].reason), (Kind::Failed, "Could not connect 503  X"));
+        assert_eq!((items[1].names[0], items[1].what), (("http://h", "s/main"), "Packages"));
+        assert_eq!((items[2].names[0], items[2].what), (("cdrom:[Debian 12]", "s"), "Release"));
+        assert_eq!(items[3].names, [("http://h/deb", "")]);
+    }
+}

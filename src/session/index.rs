@@ -1,0 +1,133 @@
+//! What a refresh did to the index, and where the index is.
+
+use super::Session;
+use crate::fs::fingerprint;
+use crate::outcome::{RefreshOutcome, Refreshed};
+use crate::process::Finished;
+use crate::state::{Index, State};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// How many directories deep below the one of the cache an index lies.
+const DEPTH: usize = 5;
+
+impl Session {
+    /// What a refresh that ended by itself did, also where the manager's words leave that open, and
+    /// what is pending, if finding that out showed it.
+    pub(super) fn judge(
+        &self,
+        finished: &Finished,
+        state: &State,
+    ) -> (Refreshed, Option<crate::outcome::Listing>) {
+        let mut refreshed = (self.backend.judge)(finished);
+        if let Some(configured) = self.backend.quirks.configured {
+            if !self.is_as_known(&refreshed, state) {
+                if let Some(answer) = self.ask_configured() {
+                    refreshed = (configured.judge)(finished, &answer);
+                }
+            }
+        }
+        if refreshed.outcome != RefreshOutcome::Fresh {
+            self.add_sources_not_come_to(&mut refreshed);
+        }
+        let listed = self.read_private(finished, &mut refreshed, state);
+        self.tell_full_disks(&mut refreshed);
+        (refreshed, listed)
+    }
+
+    /// Whether a refresh named the sources of the ledger, and the settings are those that these were learnt
+    /// with: the manager would only say the same again. That is another process.
+    fn is_as_known(&self, refreshed: &Refreshed, state: &State) -> bool {
+        let known: HashSet<_> = state.sources.iter().map(|source| &source.id).collect();
+        let named: HashSet<_> = refreshed.sources.iter().map(|source| &source.id).collect();
+        let settings = state.index.as_ref().and_then(|index| index.settings.as_ref());
+        refreshed.outcome == RefreshOutcome::Fresh && known == named && settings == self.settings().as_ref()
+    }
+
+    /// What the manager says of the sources that are configured.
+    pub(super) fn ask_configured(&self) -> Option<String> {
+        let answer = self.ask(&(self.backend.quirks.configured?.ask)()).ok()?.stdout;
+        self.configured.replace(Some(answer.clone()));
+        Some(answer)
+    }
+
+    /// A fingerprint of what decides about that answer.
+    fn settings(&self) -> Option<String> {
+        let configured = self.backend.quirks.configured?;
+        let named = std::env::var(configured.variable).unwrap_or_default();
+        let paths = [self.backend.source_config, configured.settings, &[named.as_str()]].concat();
+        Some(format!("{} {named}", fingerprint(&paths)).trim_end().to_string())
+    }
+
+    /// Remembers where the index is, as long as the last refresh left one.
+    pub(super) fn note_index(&self, refreshed: &Refreshed, state: &mut State) {
+        if refreshed.outcome != RefreshOutcome::Failed {
+            let before = state.index.take().unwrap_or_default();
+            let answer = self.configured.borrow();
+            let files = match (self.backend.quirks.configured, answer.as_ref()) {
+                (Some(configured), Some(answer)) => paths((configured.files)(answer)),
+                (Some(_), None) => before.files,
+                (None, _) => paths(self.index_files()),
+            };
+            let settings = match answer.as_ref() {
+                Some(_) => self.settings(),
+                None => before.settings,
+            };
+            state.index = Some(Index { files, settings, extra: before.extra });
+        }
+    }
+
+    /// The files of the index of a manager that is known to keep them under lasting names.
+    fn index_files(&self) -> Vec<PathBuf> {
+        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let root = match private {
+            Some((private, dir)) => dir.join(private.index),
+            None => self.places().cache.clone(),
+        };
+        let mut files = Vec::new();
+        collect(&root, "", DEPTH, self.backend.quirks.is_index, &mut files);
+        files.sort();
+        files
+    }
+}
+
+/// Those that are there.
+fn paths(files: Vec<PathBuf>) -> Vec<String> {
+    let there = files.into_iter().filter(|file| file.exists());
+    there.filter_map(|file| file.into_os_string().into_string().ok()).collect()
+}
+
+fn collect(dir: &Path, above: &str, depth: usize, is_index: fn(&str) -> bool, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let below = format!("{above}{name}");
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_dir && depth > 1 {
+            collect(&entry.path(), &format!("{below}/"), depth - 1, is_index, found);
+        } else if !is_dir && is_index(&below) {
+            found.push(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_an_index_are_found_below_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        ["a/repodata/repomd.xml", "a/repodata/other.xml", "repomd.xml", "a/b/c/repomd.xml"]
+            .into_iter()
+            .for_each(put);
+        let mut found = Vec::new();
+        collect(dir.path(), "", DEPTH, |path| path.ends_with("repodata/repomd.xml"), &mut found);
+        assert_eq!(found, [dir.path().join("a/repodata/repomd.xml")]);
+        assert_eq!(paths(vec![dir.path().join("repomd.xml"), dir.path().join("gone")]).len(), 1);
+    }
+}

@@ -1,0 +1,263 @@
+//! A source is what the configuration names, whatever mirror or target of a redirect it comes from, and the
+//! index is where the configuration puts it.
+
+use serde_json::Value;
+
+use crate::bench;
+use crate::deb::deb;
+use crate::repo::Repo;
+use crate::report::Report;
+use crate::sandbox::Sandbox;
+use crate::server::{Fault, kept};
+
+/// tb-alpha, tb-beta and tb-gamma as ever, and tb-delta 1.0 with an update at `delta`, which `line` makes
+/// known to apt in place of its own address.
+#[track_caller]
+fn and_delta(line: impl FnOnce(&Sandbox, &Repo) -> String) -> (Sandbox, Repo, Vec<Repo>) {
+    let (sandbox, repos) = bench::three();
+    let delta = Repo::new(&[deb("tb-delta", "2.0")]);
+    let line = line(&sandbox, &delta);
+    sandbox.write("/etc/apt/sources.list.d/delta.list", line);
+    sandbox.install(&[deb("tb-delta", "1.0")]);
+    (sandbox, delta, repos.into())
+}
+
+const OTHERS: [&str; 3] = ["tb-alpha 1.0 2.0", "tb-beta 1.0 2.0", "tb-gamma 1.0 2.0"];
+
+fn ids(report: &Report) -> Vec<String> {
+    let sources = report.state["sources"].as_array().into_iter().flatten();
+    sources.map(|source| source["id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn signed(url: &str, rest: &str) -> String {
+    format!("deb [signed-by=/etc/apt/keyrings/test.gpg] {url} {rest}\n")
+}
+
+#[test]
+fn a_list_of_mirrors_that_are_all_down_is_one_source_that_failed() {
+    let (sandbox, mirror, _others) = and_delta(|sandbox, mirror| {
+        sandbox.write("/etc/apt/mirrors.txt", format!("{}\n{}\n", mirror.url(), bench::REFUSED));
+        signed("mirror+file:/etc/apt/mirrors.txt", "stable main")
+    });
+    let good = sandbox.patch(&["refresh"]);
+    good.exits(0);
+    let id = "mirror+file:/etc/apt/mirrors.txt stable";
+    assert!(ids(&good).iter().any(|known| known == id), "{good}");
+    // Its update is still listed, and cannot be had.
+    mirror.server.fault("/", Fault::Status(503));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS);
+    let failed = applied.failed_sources();
+    assert!(failed.len() == 1 && failed[0].0 == id, "{applied}");
+    assert_eq!(ids(&applied).len(), 4, "{applied}");
+}
+
+#[test]
+fn a_server_that_redirects_to_a_mirror_that_is_down_is_one_source_that_failed() {
+    let (sandbox, server, _others) = and_delta(|_, server| signed(&server.url(), "stable main"));
+    sandbox.patch(&["refresh"]).exits(0);
+    server.server.fault("/", Fault::Redirect(kept(format!("{}/", bench::REFUSED))));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS).one_source_failed(4, &server.url(), "network");
+}
+
+#[test]
+fn a_server_that_redirects_to_a_good_mirror_keeps_its_name() {
+    let (sandbox, server, _others) = and_delta(|_, server| signed(&server.url(), "stable main"));
+    let mirror = Repo::new(&[deb("tb-delta", "3.0")]);
+    server.server.fault("/", Fault::Redirect(kept(format!("{}/", mirror.url()))));
+    for _ in 0..2 {
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(0);
+        assert!(ids(&refreshed).contains(&format!("{} stable", server.url())), "{refreshed}");
+        assert_eq!(ids(&refreshed).len(), 4, "{refreshed}");
+    }
+    sandbox.patch(&["apply"]).exits(0);
+    assert_eq!(sandbox.installed()["tb-delta"], "3.0");
+}
+
+#[test]
+fn a_source_without_a_key_that_redirects_to_another_source_is_blamed_and_not_that_one() {
+    let sandbox = Sandbox::new();
+    let security = Repo::claiming(
+        |claims| (claims.suite, claims.label) = ("stable-security".into(), "Debian-Security".into()),
+        &[deb("tb-alpha", "2.0")],
+    );
+    let bad = Repo::new(&[deb("tb-beta", "2.0")]);
+    sandbox.install(&[deb("tb-alpha", "1.0"), deb("tb-beta", "1.0")]);
+    sandbox.add_source("good", &security);
+    sandbox.add_source("bad", &bad);
+    sandbox.patch(&["refresh"]).exits(0);
+    let other = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    sandbox.write(
+        "/etc/apt/sources.list.d/bad.list",
+        format!("deb [signed-by={other}] {} stable main\n", bad.url()),
+    );
+    security.publish(&[deb("tb-alpha", "3.0")]);
+    let target = format!("{}/dists/stable-security/", security.url());
+    bad.server.fault("/dists/stable/", Fault::Redirect(kept(target)));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).one_source_failed(2, &bad.url(), "auth").changed(&["tb-alpha 1.0 3.0"]);
+}
+
+#[test]
+fn a_flat_repository_without_a_release_file_is_fresh_without_translations() {
+    for scheme in ["file:/srv/flat", "copy:/srv/flat", "http"] {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&[deb("tb-hello", "2.0")]);
+        sandbox.install(&[deb("tb-hello", "1.0")]);
+        for (path, bytes) in repo.files() {
+            let path = path.strip_prefix("/dists/stable/main/binary-amd64").unwrap_or(&path).to_owned();
+            sandbox.write(&format!("/srv/flat{path}"), bytes.as_slice());
+        }
+        sandbox.sh("cd /srv/flat; rm -r dists; gzip -n Packages");
+        let server;
+        let url = match scheme {
+            "http" => {
+                server =
+                    Repo::flat(&[("/./Packages.gz", sandbox.read_bytes("/srv/flat/Packages.gz"))], &repo);
+                server.url()
+            }
+            local => local.to_owned(),
+        };
+        sandbox.write("/etc/apt/sources.list.d/flat.list", format!("deb [trusted=yes] {url} ./\n"));
+        for _ in 0..2 {
+            let refreshed = sandbox.patch(&["refresh"]);
+            refreshed.exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+            assert_eq!(ids(&refreshed), [format!("{url} ./")], "{refreshed}");
+        }
+        sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+    }
+}
+
+#[test]
+fn a_component_that_is_gone_is_named_and_the_others_of_its_source_are_used() {
+    let (sandbox, repos) = bench::three();
+    sandbox.write("/etc/apt/sources.list.d/beta.list", signed(&repos[1].url(), "stable main gone"));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS);
+    let failed = applied.failed_sources();
+    assert!(
+        failed.len() == 1 && failed[0].0.contains("stable gone/") && failed[0].1 == "config",
+        "{applied}"
+    );
+    let healthy = format!("{} stable", repos[1].url());
+    assert!(ids(&applied).contains(&healthy), "{applied}");
+    // Alone it is all there is of its source.
+    sandbox.write("/etc/apt/sources.list.d/beta.list", signed(&repos[1].url(), "stable gone"));
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &healthy, "config");
+}
+
+#[test]
+fn sources_without_an_index_of_source_packages_are_used_for_their_packages() {
+    let (sandbox, repos) = bench::three();
+    let line = signed(&repos[0].url(), "stable main");
+    sandbox.write("/etc/apt/sources.list.d/src.list", line.replace("deb ", "deb-src "));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS).one_source_failed(4, "main/source/Sources", "config");
+}
+
+#[test]
+fn a_source_whose_method_is_missing_is_one_that_failed() {
+    let (sandbox, _repos) = bench::three();
+    sandbox.write("/etc/apt/sources.list.d/tor.list", "deb tor+http://tb.invalid/debian stable main\n");
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS).one_source_failed(4, "tor+http://tb.invalid/debian stable", "config");
+}
+
+#[test]
+fn an_index_that_is_gone_is_stale_for_the_price_of_a_look() {
+    let gone = [
+        "rm -r /var/lib/apt/lists",
+        "find /var/lib/apt/lists -type f -delete",
+        "rm /var/lib/apt/lists/*Packages",
+        "mount -t tmpfs none /var/lib/apt/lists",
+    ];
+    for how in gone {
+        let (sandbox, repo) = bench::pending_update();
+        sandbox.patch(&["refresh"]).exits(0);
+        sandbox.patch(&["status"]).exits(0);
+        sandbox.sh(how);
+        let status = sandbox.patch(&["status"]);
+        status.exits(1).says("/cache_status", "stale").mentions("/reason", "is gone");
+        sandbox.patch(&["refresh", "--if-stale"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+        assert!(repo.refreshes() > 1, "{how}");
+        sandbox.patch(&["status"]).exits(0);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_made_leaves_nothing_usable() {
+    for (what, damage, class) in [
+        (
+            "a limit that is too small",
+            "rm /var/cache/apt/*.bin; echo 'APT::Cache-Start \"30000\"; APT::Cache-Limit \"30000\";' >/etc/apt/apt.conf.d/small",
+            "config",
+        ),
+        (
+            "a file of the index that is none",
+            "printf 'Nonsense: x\n\n' | tee /var/lib/apt/lists/*beta*Packages",
+            "fetch",
+        ),
+    ] {
+        let (sandbox, repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0);
+        let host = repos[1].url().replace("http://", "");
+        sandbox.sh(&damage.replace("*beta*Packages", &format!("{host}_dists_stable_main_binary-*_Packages")));
+        let refreshed = sandbox.patch(&["refresh"]);
+        assert_eq!(refreshed.code, 2, "{what}: {refreshed}");
+        refreshed.refresh_failed(class);
+        sandbox.patch(&["status"]).exits(2);
+    }
+}
+
+#[test]
+fn what_somebody_else_refreshes_in_an_unusual_place_is_counted() {
+    let (sandbox, repo) = bench::one(&[deb("tb-hello", "1.0")], &[deb("tb-hello", "1.0")]);
+    sandbox.sh("mkdir -p /srv/lists/partial");
+    sandbox.write("/etc/apt/apt.conf.d/mine", "Dir::State::lists \"/srv/lists\";\n");
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    repo.publish(&[deb("tb-hello", "2.0")]);
+    bench::tick();
+    sandbox.sh("apt-get -q update");
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+    // And so is an index that was moved after a refresh.
+    sandbox.sh("mkdir -p /srv/others/partial");
+    sandbox.write("/etc/apt/apt.conf.d/mine", "Dir::State::lists \"/srv/others\";\n");
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+    sandbox.sh("rm -r /srv/others");
+    sandbox.patch(&["status"]).exits(1);
+}
+
+#[test]
+fn the_number_of_an_answer_decides_and_not_the_words_behind_it() {
+    for (code, words) in [
+        (404, "No space left on device"),
+        (404, "NO_PUBKEY 0123456789ABCDEF"),
+        (403, "is not valid yet (invalid for another 2h)"),
+        (500, "method driver apt-cdrom"),
+        (404, "Could not resolve host"),
+    ] {
+        let (sandbox, repos) = bench::three();
+        repos[1].server.fault("/", Fault::Reason(code, words));
+        sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+        repos[1].server.heal();
+        sandbox.patch(&["refresh"]).exits(0);
+        repos[1].server.fault("/pool/", Fault::Reason(code, words));
+        sandbox.patch(&["apply"]).apply_failed("fetch").says("/retried", true);
+    }
+}
+
+#[test]
+fn an_all_well_refresh_asks_for_its_sources_only_where_they_may_have_changed() {
+    let (sandbox, _repos) = bench::three();
+    bench::spy(&sandbox);
+    let asks = || bench::calls(&sandbox).iter().filter(|call| call.contains("indextargets")).count();
+    sandbox.patch(&["refresh"]).exits(0);
+    assert_eq!(asks(), 1);
+    sandbox.patch(&["refresh"]).exits(0);
+    assert_eq!(asks(), 0);
+    sandbox.write("/etc/apt/apt.conf.d/more", "Acquire::Languages \"none\";\n");
+    sandbox.patch(&["refresh"]).exits(0).remembers("/last_update_error", Value::Null);
+    assert_eq!(asks(), 1);
+}
