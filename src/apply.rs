@@ -16,6 +16,7 @@ use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, lo
 use crate::time::{Time, span};
 use crate::{history, holder, reboot, signals};
 use check::{broken, changes};
+use clap::ValueEnum;
 use log::{info, warn};
 use selection::Selection;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let started = Instant::now();
     let prepared = permitted(global).and_then(|backend| {
+        no_blank_after_reboot(args)?;
         let selection = Selection::new(backend, args)?;
         Ok((backend, selection))
     });
@@ -78,6 +80,18 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     };
     let result = run.execute();
     run.conclude(result)
+}
+
+/// That `--reboot always` is not taken for a restart only where it is required, and a package `always`.
+///
+/// # Errors
+/// How it is written.
+fn no_blank_after_reboot(args: &ApplyArgs) -> Result<(), String> {
+    let is_value = |name: &&String| Reboot::from_str(name, true).is_ok();
+    match args.packages.iter().find(is_value).filter(|_| args.reboot.is_some()) {
+        Some(value) => Err(format!("{value:?} is no package: write --reboot={value}, with an equals sign")),
+        None => Ok(()),
+    }
 }
 
 /// One apply, from its lock to its report.

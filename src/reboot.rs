@@ -2,12 +2,16 @@
 
 use crate::backend::Kernels;
 use crate::outcome::{Class, Failure};
-use crate::process::{End, Invocation, Limits, ask};
+use crate::process::{Capture, find};
 use crate::time::since_boot;
 use std::collections::HashSet;
+use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+use wait_timeout::ChildExt;
 
 /// This boot's own name.
 pub fn boot_id() -> String {
@@ -66,25 +70,42 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
-/// Whether a reboot is required: a flag file, or a kernel that is newer than the running one and
-/// was installed since the start. One that was there before was not chosen at the start,
-/// and would not be by another: asking again would never end. Where `modules` names a directory,
-/// also when those of the running kernel had to make room.
+/// Whether a reboot is required: a flag file, a kernel that is newer than the running one and
+/// was installed since the start, or the running one replaced since by another of its name. One that was
+/// there before was not chosen at the start, and would not be by another: asking again would never end.
+/// Where `modules` names a directory, also when those of the running kernel had to make room, or were kept
+/// beside those of a newer one.
 pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, since: i64) -> bool {
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
+    let dir = Path::new(kernels.dir);
     is_flagged(flags)
-        || newer_kernel(Path::new(kernels.dir), kernels.prefix, running, since)
+        || newer_kernel(dir, kernels.prefix, running, since)
+        || is_replaced(&dir.join(format!("{}{running}", kernels.prefix)), since)
         || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
-/// Whether the running kernel's modules are gone and those of another were put there since the
-/// machine started. A container has neither; a kernel from elsewhere never had its own.
+/// Whether the running kernel, whose file this is, came since the start: what runs is another.
+fn is_replaced(kernel: &Path, since: i64) -> bool {
+    std::fs::metadata(kernel).is_ok_and(|meta| meta.is_file() && meta.ctime() > since)
+}
+
+/// Whether another kernel was put there since the machine started, and the running one's modules are gone,
+/// or kept though it is older. A container has neither; a kernel from elsewhere never had its own.
 fn replaced_kernel(modules: &Path, running: &str, since: i64) -> bool {
+    // Of two kinds that are installed side by side, each has a name of its own.
+    let kind = |release: &Path| std::fs::read_to_string(release.join("pkgbase")).ok();
+    let own = modules.join(running);
+    let is_kept = own.exists();
+    let is_newer = |release: &Path| {
+        let name = release.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_other_kind = kind(&own).zip(kind(release)).is_some_and(|(own, other)| own != other);
+        numbers(name) > numbers(running) && !is_other_kind
+    };
     let entries = std::fs::read_dir(modules).into_iter().flatten().flatten();
     let kernels = entries.filter(|entry| entry.path().join("vmlinuz").exists());
     let mut new = kernels.filter(|entry| entry.metadata().is_ok_and(|meta| meta.ctime() >= since));
-    !running.is_empty() && !modules.join(running).exists() && new.next().is_some()
+    !running.is_empty() && new.any(|entry| !is_kept || is_newer(&entry.path()))
 }
 
 fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: i64) -> bool {
@@ -102,26 +123,73 @@ fn numbers(release: &str) -> Vec<u64> {
     words.map_while(|word| word.parse().ok()).collect()
 }
 
-/// Asks shutdown(8), found on PATH, for a restart after `delay`, rounded up to whole minutes.
+/// How long a shutdown may take to say that it will come. One that is still there then counts down.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// What a `shutdown` says that does not know our way of asking for a time.
+const NOT_UNDERSTOOD: &[&str] = &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument"];
+
+/// What restarts a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC and
+/// dinit have the first.
+const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
+
+/// Asks for a restart after `delay`, rounded up to whole minutes: shutdown(8), or what else of that kind
+/// PATH has, after a wait that outlives us.
 ///
 /// # Errors
 /// Why it could not be asked for.
 pub fn schedule(delay: Duration) -> Result<(), Failure> {
     let minutes = delay.as_secs().div_ceil(60);
-    let when = format!("+{minutes}");
-    let invocation = Invocation {
-        program: "shutdown",
-        args: ["-r", &when, "linux-patch: restart after updates"].map(str::to_owned).to_vec(),
-        ..Invocation::default()
-    };
     let failed =
         |cause: String| Err(Failure::new(Class::Other, format!("could not restart the machine: {cause}")));
-    let limits = Limits { budget: Some(Duration::from_secs(60)), ..Limits::default() };
-    match ask(&invocation, &limits) {
-        Ok(done) if done.end == End::Code(0) => Ok(()),
-        Ok(done) => failed(format!("shutdown said: {}{}", done.stderr, done.stdout)),
-        Err(error) => failed(format!("shutdown: {error}")),
+    let mut said = "shutdown: it is not on PATH".to_string();
+    if let Some(shutdown) = find("shutdown") {
+        match ask_shutdown(&shutdown, minutes) {
+            Ok(()) => return Ok(()),
+            Err(words) if NOT_UNDERSTOOD.iter().any(|word| words.to_lowercase().contains(word)) => {
+                said = format!("shutdown said: {words}");
+            }
+            Err(words) => return failed(format!("shutdown said: {words}")),
+        }
     }
+    let known = AT_ONCE.iter().find_map(|words| Some((find(words[0])?, &words[1..])));
+    let Some((program, args)) = known else {
+        return failed(format!("{said}; neither is reboot, systemctl or openrc-shutdown"));
+    };
+    match wait_and_run(minutes * 60, &program, args) {
+        Ok(()) => Ok(()),
+        Err(error) => failed(format!("{}: {error}", program.display())),
+    }
+}
+
+/// Some shutdowns leave the waiting to the init, and end at once; that of sysvinit and others wait
+/// themselves, and are left alone with it.
+fn ask_shutdown(program: &Path, minutes: u64) -> Result<(), String> {
+    let output = Capture::in_memory().map_err(|error| error.to_string())?;
+    let file = || output.out.try_clone().map_err(|error| error.to_string());
+    let mut command = Command::new(program);
+    command.args(["-r", &format!("+{minutes}"), "linux-patch: restart after updates"]);
+    command.env("LC_ALL", "C").process_group(0).stdin(Stdio::null()).stdout(file()?).stderr(file()?);
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    match child.wait_timeout(ANSWER).map_err(|error| error.to_string())? {
+        Some(exit) if !exit.success() => {
+            let mut words = Vec::new();
+            let mut file = file()?;
+            let _ = file.rewind().and_then(|()| file.take(10_000).read_to_end(&mut words));
+            Err(String::from_utf8_lossy(&words).trim().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts a process that outlives us, and the terminal, and runs a program after so many seconds.
+fn wait_and_run(seconds: u64, program: &Path, args: &[&str]) -> std::io::Result<()> {
+    let shell = find("sh").ok_or_else(|| std::io::Error::other("there is no sh on PATH to wait with"))?;
+    let mut command = Command::new(shell);
+    command.args(["-c", "trap '' HUP INT TERM; sleep \"$1\"; shift; exec \"$@\"", "linux-patch"]);
+    command.arg(seconds.to_string()).arg(program).args(args).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop)
 }
 
 #[cfg(test)]
@@ -195,5 +263,34 @@ mod tests {
         assert!(replaced_kernel(modules.path(), "6.6.1-arch1-1", 0));
         assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", i64::MAX), "it was there at the start");
         assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", 0));
+    }
+
+    #[test]
+    fn modules_that_were_kept_beside_those_of_a_newer_kernel_count() {
+        let modules = tempfile::tempdir().unwrap();
+        let add = |release: &str, kind: &str| {
+            std::fs::create_dir(modules.path().join(release)).unwrap();
+            std::fs::write(modules.path().join(release).join("vmlinuz"), "").unwrap();
+            std::fs::write(modules.path().join(release).join("pkgbase"), kind).unwrap();
+        };
+        add("6.6.2-arch1-1", "linux");
+        add("6.1.9-1-lts", "linux-lts");
+        let required = |running: &str| replaced_kernel(modules.path(), running, 0);
+        assert!(!required("6.6.2-arch1-1"), "the other one is older");
+        assert!(!required("6.1.9-1-lts"), "the other one is of another kind");
+        add("6.6.3-arch1-1", "linux");
+        assert!(required("6.6.2-arch1-1") && !required("6.1.9-1-lts") && !required("6.6.3-arch1-1"));
+        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", i64::MAX), "it was there at the start");
+    }
+
+    #[test]
+    fn a_running_kernel_that_was_replaced_under_its_name_counts() {
+        let boot = tempfile::tempdir().unwrap();
+        let kernel = boot.path().join("vmlinuz-6.1.0-13-amd64");
+        assert!(!is_replaced(&kernel, 0), "there is none");
+        std::fs::write(&kernel, "").unwrap();
+        let at = std::fs::metadata(&kernel).unwrap().ctime();
+        assert!(is_replaced(&kernel, at - 1) && !is_replaced(&kernel, at) && !is_replaced(&kernel, at + 1));
+        assert!(!is_replaced(boot.path(), 0), "a directory changes with what is in it");
     }
 }

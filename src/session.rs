@@ -275,7 +275,7 @@ impl Session {
         let impossible = tried.filter_map(|held| {
             let failure = self.ask(&(self.backend.list_needs)(plan, &names(&held))).err()?;
             let is_it = failure.class == Class::Dependency;
-            is_it.then(|| HeldBack { reason: failure.message, class: Some(failure.class), ..held })
+            is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
         });
         Ok(impossible.collect())
     }

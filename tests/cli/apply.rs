@@ -1,7 +1,7 @@
 //! `apply`: its rows of the exit code table and what it reports.
 
 use crate::machine::{cut_off, fresh_state};
-use crate::world::{World, replay};
+use crate::world::{World, replay, until};
 use serde_json::{Value, json};
 
 #[test]
@@ -285,6 +285,61 @@ fn full_asks_apt_for_a_dist_upgrade_and_nothing_else_does() {
     world.run("apply");
     assert!(world.calls("install")[0].ends_with(" --with-new-pkgs upgrade"), "{:?}", world.calls("install"));
     assert!(!world.read("calls").contains("dist-upgrade"));
+}
+
+#[test]
+fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its_init_has() {
+    let without_shutdown = || {
+        let world = World::new();
+        std::fs::remove_file(world.path("fakes/shutdown")).unwrap();
+        world
+    };
+    for (program, line) in
+        [("reboot", "reboot"), ("systemctl", "reboot"), ("openrc-shutdown", "--reboot now")]
+    {
+        let world = without_shutdown();
+        world.install_fake(program);
+        world.on(program, "exit 0");
+        assert_eq!(
+            world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"],
+            true,
+            "{program}"
+        );
+        until(program, || world.count(program) == 1);
+        assert!(world.calls(program)[0].trim_end().ends_with(line), "{:?}", world.calls(program));
+    }
+    // As of dinit: it restarts at once or not at all.
+    let world = World::new();
+    world.install_fake("reboot");
+    world.on("shutdown", "echo 'Unrecognized command-line argument: +0' >&2; exit 1").on("reboot", "exit 0");
+    assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
+    until("reboot", || world.count("reboot") == 1);
+    // Where there is a delay nothing comes before it, and nothing waits for it.
+    let world = without_shutdown();
+    world.install_fake("reboot");
+    let ran = world.run("--format json apply --reboot=always --reboot-delay 1m");
+    assert_eq!((&ran.json()["reboot_scheduled"], world.count("reboot")), (&json!(true), 0));
+    assert!(ran.took < std::time::Duration::from_secs(20), "{:?}", ran.took);
+    let world = without_shutdown();
+    let doc = world.json("apply --reboot=always");
+    assert_eq!(doc["exit_code"], 2, "{doc}");
+    assert!(
+        doc["reason"].as_str().unwrap().contains("shutdown: it is not on PATH; neither is reboot"),
+        "{doc}"
+    );
+}
+
+#[test]
+fn a_value_of_reboot_behind_a_blank_is_told_how_to_be_written() {
+    for value in ["always", "if-needed"] {
+        let world = World::new();
+        let doc = world.json(&format!("apply --reboot {value}"));
+        assert_eq!(doc["exit_code"], 3, "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains(&format!("write --reboot={value}")), "{doc}");
+        assert_eq!(world.count("update"), 0);
+        // Without the option it may be a package.
+        assert_eq!(world.json(&format!("apply {value}"))["error"]["class"], "dependency");
+    }
 }
 
 #[test]

@@ -106,6 +106,11 @@ fn wrong() -> Vec<Vec<String>> {
     for bad in ["never", "", "yes", "ALWAYS", "if_needed", "now"] {
         add(&["apply", &format!("--reboot={bad}")]);
     }
+    for (value, other) in [("always", "if-needed"), ("if-needed", "always")] {
+        add(&["apply", "--reboot", value]);
+        add(&["apply", value, "--reboot"]);
+        add(&["apply", &format!("--reboot={value}"), "tb-hello", other]);
+    }
     for bad in
         ["--download-only --dry-run", "--strict --strict", "--full=yes", "--security=no", "--dry-run=0"]
     {

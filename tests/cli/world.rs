@@ -12,8 +12,21 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 10] =
-    ["busctl", "dnf", "dnf5", "rpm", "yum", "zypper", "apk", "grep", "pacman", "pacman-conf"];
+pub const OTHERS: [&str; 13] = [
+    "reboot",
+    "systemctl",
+    "openrc-shutdown",
+    "busctl",
+    "dnf",
+    "dnf5",
+    "rpm",
+    "yum",
+    "zypper",
+    "apk",
+    "grep",
+    "pacman",
+    "pacman-conf",
+];
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip
 /// of a test would upgrade the machine it runs on.

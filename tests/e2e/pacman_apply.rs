@@ -325,3 +325,18 @@ fn a_kernel_whose_modules_had_to_make_room_asks_for_a_restart() {
     root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
     root.patch(&["apply"]).applied(&["tb-kernel 1.0-1 2.0-1"]).says("/reboot_required", true);
 }
+
+#[test]
+fn a_kernel_whose_modules_are_kept_beside_a_newer_one_or_that_was_built_anew_asks_for_a_restart() {
+    let running = rustix::system::uname().release().to_string_lossy().into_owned();
+    for file in ["/usr/lib/modules/99.0.0-test/vmlinuz".to_string(), format!("/boot/vmlinuz-{running}")] {
+        let root = Root::new(&[pkg("tb-kernel", "1.0")]);
+        // As by a hook that keeps them.
+        root.sandbox.sh(&format!("rm -rf /usr/lib/modules; mkdir -p /usr/lib/modules/{running}"));
+        let repo = PkgRepo::new(&[pkg("tb-kernel", "2.0").file(&file, "kernel")]);
+        root.add_repo("test", &repo);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-kernel 1.0-1 2.0-1"]).says("/reboot_required", true);
+    }
+}
