@@ -243,15 +243,14 @@ pub fn own_link(path: &Path, target: &Path) -> Result<()> {
 }
 
 /// A short text that changes whenever one of `paths`, or a file directly in one of them that is
-/// a directory, is added, removed or rewritten. It costs a stat each and reads no content. `*`
-/// stands for any name, and a path with a slash at its end for the directory alone, where that
-/// changes with what is in it.
+/// a directory, is added, removed or rewritten. It costs a stat each and reads no content. Its last name
+/// may be a pattern like `*.list`, for a directory of which a manager reads only such files; elsewhere `*`
+/// stands for any name. A path with a slash at its end is the directory alone, where that changes with
+/// what is in it.
 pub fn fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
-    for path in paths.iter().flat_map(|path| places(path)) {
-        for (path, meta) in files(&path) {
-            (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
-        }
+    for (path, meta) in paths.iter().flat_map(|path| files(path)) {
+        (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
     }
     format!("{:016x}", hasher.finish())
 }
@@ -259,38 +258,45 @@ pub fn fingerprint(paths: &[&str]) -> String {
 /// The latest modification time (seconds since 1970) of `paths`, their files when they are
 /// directories, and those directories themselves; `None` when none of them exists.
 pub fn newest_change(paths: &[&str]) -> Option<i64> {
-    paths
-        .iter()
-        .flat_map(|path| {
-            let own = std::fs::metadata(path).ok().map(|meta| meta.mtime());
-            let inner = files(Path::new(path)).into_iter();
-            own.into_iter().chain(inner.map(|(_, meta)| meta.mtime()))
-        })
-        .max()
-}
-
-fn places(path: &str) -> Vec<PathBuf> {
-    match path.contains('*') {
-        true => glob::glob(path).into_iter().flatten().flatten().collect(),
-        false => vec![PathBuf::from(path)],
-    }
-}
-
-/// `path` itself when it is a file or ends with a slash, else the plain files directly in it, sorted
-/// by name.
-fn files(path: &Path) -> Vec<(PathBuf, Metadata)> {
-    let Ok(meta) = std::fs::metadata(path) else {
-        return Vec::new();
+    let of = |path: &&str| {
+        let own = std::fs::metadata(path).ok().map(|meta| meta.mtime());
+        own.into_iter().chain(files(path).into_iter().map(|(_, meta)| meta.mtime()))
     };
-    if !meta.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
-        return vec![(path.to_path_buf(), meta)];
+    paths.iter().flat_map(of).max()
+}
+
+/// The files that such a path stands for, sorted by name.
+fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
+    match name.strip_prefix('*') {
+        Some(end) if !dir.contains('*') && end.starts_with('.') => {
+            files_in(Path::new(dir), |name| name.ends_with(end) && !name.starts_with('.'))
+        }
+        _ if path.contains('*') => {
+            let found = glob::glob(path).into_iter().flatten().flatten();
+            found.flat_map(|path| files_at(&path)).collect()
+        }
+        _ => files_at(Path::new(path)),
     }
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+}
+
+/// `path` itself when it is a file or ends with a slash, else the plain files directly in it.
+fn files_at(path: &Path) -> Vec<(PathBuf, Metadata)> {
+    match std::fs::metadata(path) {
+        Err(_) => Vec::new(),
+        Ok(meta) if !meta.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") => {
+            vec![(path.to_path_buf(), meta)]
+        }
+        Ok(_) => files_in(path, |name| !is_note(name) && !is_leftover(name)),
+    }
+}
+
+fn files_in(dir: &Path, is_read: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadata)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
-        .filter_map(|entry| {
-            let meta = std::fs::metadata(entry.path()).ok()?;
-            (meta.is_file() && !is_note(&entry.file_name().to_string_lossy())).then(|| (entry.path(), meta))
-        })
+        .filter(|entry| is_read(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| Some((entry.path(), std::fs::metadata(entry.path()).ok()?)))
+        .filter(|(_, meta)| meta.is_file())
         .collect();
     files.sort_by(|a, b| a.0.cmp(&b.0));
     files
@@ -300,6 +306,36 @@ fn files(path: &Path) -> Vec<(PathBuf, Metadata)> {
 /// beside them.
 fn is_note(name: &str) -> bool {
     name == "lock" || name.ends_with(".pid") || name.ends_with(".json")
+}
+
+/// What a package manager or an editor puts beside a file of configuration, for people.
+fn is_leftover(name: &str) -> bool {
+    const ENDS: [&str; 22] = [
+        "~",
+        ".bak",
+        ".backup",
+        ".old",
+        ".orig",
+        ".save",
+        ".swp",
+        ".tmp",
+        ".dpkg-dist",
+        ".dpkg-new",
+        ".dpkg-old",
+        ".dpkg-tmp",
+        ".dpkg-bak",
+        ".ucf-dist",
+        ".ucf-new",
+        ".ucf-old",
+        ".rpmnew",
+        ".rpmsave",
+        ".rpmorig",
+        ".pacnew",
+        ".pacorig",
+        ".apk-new",
+    ];
+    // pacman numbers what it saves a second time.
+    name.starts_with('.') || name.contains(".pacsave") || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -399,6 +435,43 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::create_dir(dir.path().join("tb-hello-1.0-1")).unwrap();
         assert_ne!(before, fingerprint(&[&path]));
+    }
+
+    #[test]
+    fn what_a_manager_does_not_read_leaves_its_configuration_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = dir.path().to_str().unwrap();
+        let lists = format!("{all}/*.list");
+        for name in ["a.list", "name"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let seen = || (fingerprint(&[all]), fingerprint(&[&lists]), newest_change(&[&lists]));
+        let before = seen();
+        let left = [
+            "a.list~",
+            "a.list.dpkg-dist",
+            "a.list.save",
+            "a.bak",
+            "mirrorlist.pacnew",
+            "m.pacsave.1",
+            ".a.list",
+            ".a.list.swp",
+            "a.repo.rpmsave",
+            "a.list.ucf-dist",
+            "a.apk-new",
+        ];
+        for name in left {
+            std::fs::write(dir.path().join(name), "left there").unwrap();
+            assert_eq!(seen(), before, "{name}");
+        }
+        std::fs::write(dir.path().join("other"), "x").unwrap();
+        assert_ne!(seen().0, before.0);
+        assert_eq!(seen().1, before.1, "no list");
+        std::fs::write(dir.path().join("b.list"), "x").unwrap();
+        assert_ne!(seen().1, before.1);
+        std::fs::create_dir(dir.path().join("deep")).unwrap();
+        std::fs::write(dir.path().join("deep/solv"), "x").unwrap();
+        assert_ne!(fingerprint(&[&format!("{all}/*/solv")]), fingerprint(&["/nowhere/*/solv"]));
     }
 
     #[test]

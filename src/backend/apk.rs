@@ -14,7 +14,11 @@ pub const BACKEND: Backend = Backend {
     programs: &["apk"],
     systems: &["alpine", "chimera", "wolfi"],
     package_databases: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
-    source_config: &["/etc/apk/repositories", "/etc/apk/repositories.d", "/lib/apk/repositories.d"],
+    source_config: &[
+        "/etc/apk/repositories",
+        "/etc/apk/repositories.d/*.list",
+        "/lib/apk/repositories.d/*.list",
+    ],
     index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
     cache: "/var/cache/apk",
     locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],

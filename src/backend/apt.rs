@@ -17,7 +17,11 @@ pub const BACKEND: Backend = Backend {
     programs: &["apt-get"],
     systems: &["debian", "ubuntu"],
     package_databases: &["/var/lib/dpkg/status"],
-    source_config: &["/etc/apt/sources.list", "/etc/apt/sources.list.d"],
+    source_config: &[
+        "/etc/apt/sources.list",
+        "/etc/apt/sources.list.d/*.list",
+        "/etc/apt/sources.list.d/*.sources",
+    ],
     index: &[
         "/var/lib/apt/lists",
         "/etc/apt/preferences",

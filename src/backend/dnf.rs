@@ -17,9 +17,9 @@ pub const BACKEND: Backend = Backend {
     systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
     package_databases: rpm::DATABASES,
     source_config: &[
-        "/etc/yum.repos.d",
-        "/etc/yum/repos.d",
-        "/etc/distro.repos.d",
+        "/etc/yum.repos.d/*.repo",
+        "/etc/yum/repos.d/*.repo",
+        "/etc/distro.repos.d/*.repo",
         "/etc/dnf/dnf.conf",
         "/etc/dnf/vars",
         "/etc/yum/vars",

@@ -37,7 +37,7 @@ pub struct Backend {
     /// The files that every install rewrites, under the names they have had; where one exists the
     /// manager owns the system.
     pub package_databases: &'static [&'static str],
-    /// Files and directories that configure the sources.
+    /// Files and directories that configure the sources; of a directory only what it reads.
     pub source_config: &'static [&'static str],
     /// Beside those and the package database, what decides which updates are pending.
     pub index: &'static [&'static str],

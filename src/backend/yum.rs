@@ -16,7 +16,7 @@ pub const BACKEND: Backend = Backend {
     programs: &["yum"],
     systems: &["rhel", "centos", "amzn", "ol", "scientific"],
     package_databases: &["/var/lib/rpm/Packages"],
-    source_config: &["/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/yum.conf", "/etc/yum/vars"],
+    source_config: &["/etc/yum.repos.d/*.repo", "/etc/yum/repos.d/*.repo", "/etc/yum.conf", "/etc/yum/vars"],
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
     cache: "/var/cache/yum",
     locks: rpm::LOCKS,

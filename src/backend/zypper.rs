@@ -27,11 +27,11 @@ pub const BACKEND: Backend = Backend {
         "/var/lib/rpm/Packages",
     ],
     source_config: &[
-        "/etc/zypp/repos.d",
-        "/etc/zypp/services.d",
+        "/etc/zypp/repos.d/*.repo",
+        "/etc/zypp/services.d/*.service",
         "/etc/zypp/vars.d",
         "/etc/zypp/zypp.conf",
-        "/etc/zypp/zypp.conf.d",
+        "/etc/zypp/zypp.conf.d/*.conf",
     ],
     // Not the index as it was fetched: zypper gives that a new time at every refresh.
     index: &[

@@ -167,3 +167,16 @@ fn a_lock_that_only_readers_hold_is_not_waited_for() {
     refreshed.exits(0);
     assert!(refreshed.elapsed < Duration::from_secs(5), "{refreshed}");
 }
+
+#[test]
+fn a_hidden_repository_is_one_that_dnf5_reads() {
+    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "1.0")]);
+    root.sandbox.write("/etc/yum.repos.d/.test.repo.swp", "no repository\n");
+    root.patch(&["refresh"]).exits(0);
+    root.patch(&["status"]).exits(0);
+    let hidden = "[hidden]\nname=hidden\nbaseurl=http://127.0.0.1:1/\nenabled=1\nskip_if_unavailable=1\n";
+    root.sandbox.write("/etc/yum.repos.d/.hidden.repo", hidden);
+    root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!(refreshed.exits(1).state["sources"].as_array().map(Vec::len), Some(2), "{refreshed}");
+}

@@ -324,6 +324,33 @@ fn an_index_that_is_gone_is_stale_and_refreshed<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let refreshed = stage.patch(&["refresh"]);
+    let sources = refreshed.exits(0).state["sources"].as_array().map(Vec::len);
+    for (dir, names) in [
+        (
+            "/etc/apt/sources.list.d",
+            "a.list.dpkg-dist a.sources.ucf-dist a.list.save a.list~ .a.list a.disabled",
+        ),
+        ("/etc/yum.repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo.rpmorig a.repo~ .a.repo.swp a.bak"),
+        ("/etc/zypp/repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo~ .a.repo.swp a.bak"),
+        (
+            "/etc/pacman.d",
+            "mirrorlist.pacnew mirrorlist.pacsave mirrorlist.pacsave.1 mirrorlist.bak mirrorlist~",
+        ),
+    ] {
+        for name in names.split(' ').filter(|_| stage.sandbox().exists(dir)) {
+            stage.sandbox().write(&format!("{dir}/{name}"), "[broken\nno source at all\n");
+            let status = stage.patch(&["status"]);
+            assert_eq!(status.code, 0, "{dir}/{name}: {status}");
+        }
+    }
+    // Were one of them read, this would go wrong.
+    let refreshed = stage.patch(&["refresh"]);
+    assert_eq!(refreshed.exits(0).state["sources"].as_array().map(Vec::len), sources);
+}
+
 fn a_package_installed_behind_its_back_outdates_what_is_pending<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     stage.patch(&["refresh"]).exits(0);
@@ -489,6 +516,11 @@ fn a_failing_script_is_reported_as_one_whatever_it_prints<M: Manager>() {
     let found = stage.manager.installed();
     assert_eq!(told.contains("tb-hello"), found.contains(&"tb-hello 2.0".to_string()), "{applied}");
     assert!(found.iter().any(|row| row == "tb-hello 2.0"), "{found:?} {applied}");
+    // A machine whose last apply failed is not healthy, however fresh its index is.
+    let status = stage.patch(&["status"]);
+    status.exits(1).says("/cache_status", "fresh").says("/status", "degraded");
+    let reason = status.json["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("the last apply failed (script: ") && reason.contains(".log"), "{status}");
 }
 
 fn a_script_that_succeeds_may_say_what_it_likes<M: Manager>() {
@@ -760,6 +792,7 @@ scenarios! {
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,
         an_index_that_is_gone_is_stale_and_refreshed,
+        what_the_manager_does_not_read_leaves_the_index_fresh,
         a_package_installed_behind_its_back_outdates_what_is_pending,
         updates_come_with_their_new_dependencies_and_are_reported_with_both_versions,
         a_dry_run_says_what_would_change_and_changes_nothing,
