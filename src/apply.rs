@@ -1,9 +1,10 @@
 //! `linux-patch apply`: the numbered steps of the contract's section 6.
 
 mod check;
+mod repair;
 pub mod selection;
 
-use crate::backend::{Backend, Installed};
+use crate::backend::{Backend, Damage, Installed};
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::exit_code::ExitCode;
 use crate::lock::{self, Lock};
@@ -15,9 +16,10 @@ use crate::session::{Session, permitted};
 use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, load};
 use crate::time::{Time, span};
 use crate::{history, holder, reboot, signals};
-use check::{broken, changes};
+use check::changes;
 use clap::ValueEnum;
 use log::{info, warn};
+use repair::Ending;
 use selection::Selection;
 use std::time::{Duration, Instant};
 
@@ -65,6 +67,12 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         started,
         started_at: Time::now(),
         cut_off: None,
+        damage: Damage::default(),
+        excludes_damage: false,
+        repair_tried: false,
+        told_of_several: false,
+        is_repair_open: false,
+        install_failed: None,
         before: None,
         index_partial: false,
         is_partial: false,
@@ -104,8 +112,17 @@ struct Run<'a> {
     state: State,
     started: Instant,
     started_at: Time,
-    /// An earlier apply that was cut off, until the repair was tried.
+    /// An earlier apply that was cut off, until what it left is repaired.
     cut_off: Option<InProgress>,
+    /// What of that is in the package database.
+    damage: Damage,
+    /// Whether `--exclude` names something that was cut off.
+    excludes_damage: bool,
+    repair_tried: bool,
+    told_of_several: bool,
+    /// Whether it was tried and the package database was not whole then.
+    is_repair_open: bool,
+    install_failed: Option<Ending>,
     before: Option<Installed>,
     index_partial: bool,
     /// Whether something that was selected had to be left out.
@@ -127,9 +144,9 @@ struct Run<'a> {
 impl Run<'_> {
     /// Steps 2 to 6. An error ends the run; what was installed until then is read back later.
     fn execute(&mut self) -> Result<(), Failure> {
-        self.cut_off = self.state.apply.in_progress.clone();
+        self.cut_off = self.state.apply.in_progress.clone().map(InProgress::cut_off);
         self.enter("repair")?;
-        self.before = Some(self.session.installed()?);
+        self.look()?;
         if self.backend.quirks.repair_fetches {
             self.refresh()?;
             self.repair_with_fresh_index()?;
@@ -171,72 +188,6 @@ impl Run<'_> {
     fn may_retry(&self) -> bool {
         let is_safe = !self.install_began || self.backend.download.is_none();
         is_safe && !self.applied.retried && (!self.install_began || signals::received().is_none())
-    }
-
-    /// Step 2 where the repair fetches packages: one that it could not get would be missing then.
-    fn repair_with_fresh_index(&mut self) -> Result<(), Failure> {
-        if !self.needs_repair() {
-            return Ok(());
-        }
-        let installed = self.before.clone().unwrap_or_default();
-        let is_needed = (self.backend.repair)(self.session.places(), &installed).is_some();
-        if is_needed && self.index_partial {
-            warn!("a package is broken; it is repaired when every source was refreshed");
-            return Ok(());
-        }
-        self.enter("repair")?;
-        self.repair()?;
-        let after = self.session.installed()?;
-        self.changed |= self.before.as_ref().is_some_and(|before| !changes(before, &after).is_empty());
-        self.session.count(&mut self.state, true);
-        Ok(())
-    }
-
-    /// Step 2: an install that was cut off is ended first. That a script fails again stops
-    /// nothing here: the update that mends it may be the one that is pending.
-    fn repair(&mut self) -> Result<(), Failure> {
-        if !self.needs_repair() {
-            return Ok(());
-        }
-        if self.args.dry_run {
-            warn!("an install was cut off; an apply without --dry-run repairs it");
-            return Ok(());
-        }
-        // It may be under way still, in other hands: then there is nothing to repair.
-        if let Some(holder) = self.session.lock_holder() {
-            self.session.wait_until_free(&holder)?;
-            self.before = Some(self.session.installed()?);
-            if !self.needs_repair() {
-                return Ok(());
-            }
-        }
-        self.session.nobody_left_its_lock()?;
-        info!("an earlier install was cut off; repairing it");
-        let installed = self.before.clone().unwrap_or_default();
-        let Some(invocation) = (self.backend.repair)(self.session.places(), &installed) else {
-            // Nothing is half done; what is missing this run installs.
-            self.cut_off = None;
-            self.applied.repaired = broken(&self.before).is_empty();
-            return Ok(());
-        };
-        self.session.committed = true;
-        let label = "repairing an interrupted install";
-        let finished = self.session.run(label, &invocation, &Limits::default());
-        // What follows changes nothing until the install, and may be stopped again.
-        self.session.committed = false;
-        let finished = finished?;
-        self.cut_off = None;
-        match self.backend.failure(&invocation, &finished) {
-            None => self.applied.repaired = true,
-            Some(failure) => warn!("the repair failed: {}", failure.message),
-        }
-        Ok(())
-    }
-
-    fn needs_repair(&self) -> bool {
-        self.cut_off.is_some()
-            || self.backend.was_cut_off(self.session.places())
-            || !broken(&self.before).is_empty()
     }
 
     /// Step 3: always.
@@ -324,6 +275,10 @@ impl Run<'_> {
         let label = "installing updates";
         let finished = self.session.run(label, &invocation, &Limits::default())?;
         let failure = self.backend.failure(&invocation, &finished);
+        self.install_failed = failure.as_ref().map(|failure| match failure.class {
+            Class::Interrupted => Ending::CutOff,
+            _ => Ending::ByItself,
+        });
         self.install_began |= failure.is_none() || (self.backend.install_began)(&finished);
         self.changed |= self.install_began;
         for note in (self.backend.quirks.notes)(&finished) {
@@ -351,6 +306,8 @@ impl Run<'_> {
             phase: phase.to_string(),
             process_start: holder::started(std::process::id()),
             pid_namespace: holder::pid_namespace(),
+            packages: if phase == "install" { self.planned.names() } else { Vec::new() },
+            earlier: self.cut_off.clone().map(Box::new),
             extra: Default::default(),
         });
         save(&self.state, &self.lock)
@@ -373,6 +330,7 @@ impl Run<'_> {
         } else {
             match self.session.installed() {
                 Ok(after) => {
+                    self.settle(&after);
                     if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
                         self.applied.packages = changes(before, &after);
                     }

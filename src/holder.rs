@@ -228,6 +228,10 @@ mod tests {
         };
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let live_pid = child.id();
+        // It has none for a moment.
+        while !is_alive(live_pid) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (live, dead, own) = (
             file("a", format!("{live_pid}\n")),
             file("b", "4194305".into()),

@@ -313,6 +313,11 @@ impl Listing {
         Ok(self)
     }
 
+    /// The names of what would be installed.
+    pub fn names(&self) -> Vec<String> {
+        self.updates.iter().map(|update| update.name.clone()).collect()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.removals.is_empty()

@@ -383,7 +383,7 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be asked.
-    fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+    pub fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         loop {
             let finished = self.answer(invocation)?;
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {

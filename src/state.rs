@@ -252,9 +252,39 @@ pub struct InProgress {
     /// The PID namespace in which it has that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace: Option<String>,
+    /// The packages that it was installing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// The apply before it that was cut off, as long as what that left is not repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Box<InProgress>>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl InProgress {
+    /// What was cut off, where this is what a run left: one that came no further than its refresh or
+    /// its repair has begun nothing, and the one before it is what there is to repair.
+    pub fn cut_off(mut self) -> InProgress {
+        // Every run that fails in its install adds one.
+        const MOST: usize = 5;
+        if let Some(earlier) = self.earlier.take_if(|_| self.phase != "install") {
+            return *earlier;
+        }
+        let mut last = &mut self;
+        for _ in 1..MOST {
+            let Some(earlier) = last.earlier.as_mut() else { return self };
+            last = earlier;
+        }
+        last.earlier = None;
+        self
+    }
+
+    /// It, and those before it of which something is left.
+    pub fn all(&self) -> impl Iterator<Item = &InProgress> {
+        std::iter::successors(Some(self), |apply| apply.earlier.as_deref())
+    }
 }
 
 /// An apply that ended.

@@ -167,7 +167,7 @@ impl Unfinished {
 /// What a person would do about an install that was cut off, where it is more than an apply.
 fn by_hand(backend: &backend::Backend) -> Option<String> {
     let places = backend.usual_places();
-    if let Some(repair) = (backend.repair)(&places, &Default::default()) {
+    if let Some(repair) = (backend.repair)(&places, &Default::default()).first() {
         return Some(repair.line());
     }
     let lock = backend.lock_file(&places).filter(|lock| lock.exists())?;

@@ -35,7 +35,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--cleanup-only", "yum-complete-transaction"),
     ("--collector", "prometheus-node-exporter"),
     ("--configure", "dpkg"),
-    ("--duplicates", "dnf"),
     ("--extra-opts", "check_apt"),
     ("--force-confdef", "dpkg"),
     ("--force-confold", "dpkg"),
@@ -373,7 +372,8 @@ fn full_state() -> state::Loaded {
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held"}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
-                                "process_start": 1, "pid_namespace": "n"},
+                                "process_start": 1, "pid_namespace": "n", "packages": ["p"],
+                                "earlier": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install"}},
                 "last": {"started_at": time, "finished_at": time, "outcome": "success",
                          "packages": [{"name": "p", "from": "1", "to": "2"}], "error": error}},
         }))
@@ -515,7 +515,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
         let is_real = options.iter().any(|option| option == word || option.starts_with(&format!("{word}=")));
         assert!(is_real, "apt is not given {word}");
     }
-    let repair = (apt.repair)(&apt.usual_places(), &Default::default()).unwrap().line();
+    let repair = (apt.repair)(&apt.usual_places(), &Default::default())[0].line();
     assert!(repair.starts_with("dpkg ") && repair.ends_with(" --configure -a"), "{repair}");
 }
 

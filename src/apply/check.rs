@@ -17,11 +17,9 @@ impl Run<'_> {
     /// What the manager's exit code 0 does not say: a package that was selected and is not
     /// there, or one that was left half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
-        let broken = broken(&Some(after.clone()));
         let others_at_work = !self.install_began && self.session.lock_holder().is_some();
-        if !broken.is_empty() && !others_at_work {
-            let text = format!("not completely installed: {}", broken.join(", "));
-            return Some(Failure::new(Class::Script, text));
+        if !self.damage.is_none() && !others_at_work {
+            return Some(Failure::new(Class::Script, self.damage_words()));
         }
         let is_there =
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
@@ -102,23 +100,26 @@ impl Run<'_> {
     }
 }
 
-/// The packages of which an install was begun and not ended.
-pub(super) fn broken(installed: &Option<Installed>) -> Vec<String> {
-    let packages = installed.iter().flatten();
-    packages.filter(|(_, package)| package.is_broken).map(|(name, _)| name.clone()).collect()
-}
-
-/// What differs between two looks at the package database.
+/// What differs between two looks at the package database. Of a version that stood beside another, that
+/// it is gone.
 pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
-    let changes = names.into_iter().map(|name| Change {
-        name: name.clone(),
-        from: version(before, name),
-        to: version(after, name),
-        extra: Extra::new(),
+    let change = |name: &String, from, to| Change { name: name.clone(), from, to, extra: Extra::new() };
+    let changes = names.into_iter().flat_map(|name| {
+        let (from, to) = (version(before, name), version(after, name));
+        let is_there = |version: &String| {
+            let package = after.get(name);
+            package.is_some_and(|package| {
+                package.version == *version || package.others.iter().any(|other| other.version == *version)
+            })
+        };
+        let others = before.get(name).into_iter().flat_map(|package| &package.others);
+        let gone = others.map(|other| &other.version).filter(|version| !is_there(version));
+        let gone: Vec<_> = gone.map(|version| change(name, Some(version.clone()), None)).collect();
+        (from != to).then(|| change(name, from, to)).into_iter().chain(gone)
     });
-    changes.filter(|change| change.from != change.to).collect()
+    changes.collect()
 }
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
             version: version.to_string(),
             architecture: "all".to_string(),
             is_broken: false,
-            leftovers: Vec::new(),
+            others: Vec::new(),
             is_held: false,
             installed_at: None,
         };

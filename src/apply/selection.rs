@@ -284,7 +284,8 @@ impl Selection {
         std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, plain))
     }
 
-    fn is_excluded(&self, name: &str, plain: fn(&str) -> &str) -> bool {
+    /// Whether `--exclude` names a package.
+    pub fn is_excluded(&self, name: &str, plain: fn(&str) -> &str) -> bool {
         matches(&self.exclude, name, plain)
     }
 

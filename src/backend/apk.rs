@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Installed, Kernels, Plan, Quirks, RebootPackages};
+use super::{Backend, Damage, Kernels, Plan, Quirks, RebootPackages};
 use crate::process::Invocation;
 
 /// The row of the table.
@@ -27,7 +27,7 @@ pub const BACKEND: Backend = Backend {
     reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefix: "" },
-    repair: |_, installed| repair(installed),
+    repair: |_, damage| repair(damage),
     knows_security: false,
     is_package_name,
     plain_name: |name| name,
@@ -78,8 +78,8 @@ fn refresh() -> Invocation {
 
 /// Only a package whose script failed, or whose files are not all there, is marked. What was cut off
 /// is not, and is pending still.
-fn repair(installed: &Installed) -> Option<Invocation> {
-    installed.values().any(|package| package.is_broken).then(|| apk(&["fix"]))
+fn repair(damage: &Damage) -> Vec<Invocation> {
+    if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
 }
 
 /// The part of the command line that is the same for a simulation and for the real thing. apk does

@@ -40,7 +40,7 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    repair: |places, _| Some(repair(places)),
+    repair: |places, _| vec![repair(places)],
     knows_security: true,
     is_package_name,
     plain_name: |name| name.split(':').next().unwrap_or(name),

@@ -6,7 +6,7 @@ mod refresh;
 mod words;
 
 use super::yum_family::silence;
-use super::{Backend, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
+use super::{Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub const BACKEND: Backend = Backend {
         directories: &["/etc/dnf/plugins/needs-restarting.d"],
     },
     kernels: Kernels::IN_BOOT,
-    repair: |_, _| Some(repair()),
+    repair: |_, damage| repair(damage),
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
@@ -71,8 +71,10 @@ pub const BACKEND: Backend = Backend {
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
     quirks: Quirks {
-        // None: what was cut off shows as duplicates in the package database.
-        journal: ("", |_| false),
+        history: Some(&HISTORY),
+        keeps_several: rpm::keeps_several,
+        ask_provides: Some(rpm::ask_provides),
+        rules: rpm::RULES,
         ask_sources: Some(ask_sources),
         parse_sources: listing::repositories,
         pending_of_refresh: listing::of_refresh,
@@ -84,8 +86,27 @@ pub const BACKEND: Backend = Backend {
     },
 };
 
+/// Of the runs in the list the ones that did not end are asked for by their numbers.
+const HISTORY: History = History {
+    place: HistoryPlace::Asked(|| in_utc(dnf(&["-C"], &["history", "list"])), Some(ask_runs)),
+    parse: rpm::history::cut_off_runs,
+};
+
+fn ask_runs(list: &str) -> Option<Invocation> {
+    let numbers = rpm::history::marked_runs(list);
+    let mut invocation = in_utc(dnf(&["-C"], &["history", "info"]));
+    invocation.args.extend(numbers.iter().map(|number| number.to_string()));
+    (!numbers.is_empty()).then_some(invocation)
+}
+
+/// With times that can be read without knowing the time zone.
+fn in_utc(invocation: Invocation) -> Invocation {
+    Invocation { env: IN_UTC, ..invocation }
+}
+
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
+const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC")];
 
 /// What every command is told, whatever dnf.conf says of it. With the first dnf gives up at once where
 /// another dnf is at work (exit code 200); left alone it waits for ever, and we wait ourselves, inside a
@@ -177,10 +198,11 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next
-/// upgrade does not see the older one.
-fn repair() -> Invocation {
+/// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
+/// the place of both; where no repository has it any more, the older one is only taken away.
+fn repair(damage: &Damage) -> Vec<Invocation> {
     let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
-    dnf(&options, &["remove", "--duplicates"])
+    rpm::repair(damage, Some(dnf(&options, &["reinstall"])))
 }
 
 /// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is also printed

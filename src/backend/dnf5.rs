@@ -5,7 +5,7 @@ mod refresh;
 mod words;
 
 use super::yum_family::silence;
-use super::{Backend, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
+use super::{Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub const BACKEND: Backend = Backend {
         directories: &[],
     },
     kernels: Kernels::IN_BOOT,
-    repair: |_, _| Some(repair()),
+    repair: |_, damage| repair(damage),
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
@@ -88,8 +88,10 @@ pub const BACKEND: Backend = Backend {
     parse_installed: |text, _| rpm::parse_installed(text),
     quirks: Quirks {
         waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
-        // None: what was cut off shows as duplicates in the package database.
-        journal: ("", |_| false),
+        history: Some(&HISTORY),
+        keeps_several: rpm::keeps_several,
+        ask_provides: Some(rpm::ask_provides),
+        rules: rpm::RULES,
         refresh_others: refresh::others,
         locate: Some(ask_configuration),
         parse_places: refresh::parse_places,
@@ -109,6 +111,17 @@ pub const BACKEND: Backend = Backend {
         ..Quirks::NONE
     },
 };
+
+const HISTORY: History = History {
+    place: HistoryPlace::Asked(
+        || Invocation { env: IN_UTC, ..dnf5(&["-C"], &["history", "info", "last-20..last"]) },
+        None,
+    ),
+    parse: rpm::history::cut_off_runs,
+};
+
+/// With times that can be read without knowing the time zone, and names that are not cut short.
+const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
 /// The names of repositories stand in a column that is else cut short. The second name is that of
 /// versions before 5.4.
@@ -216,9 +229,10 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next
-/// upgrade does not see the older one. The newer one is installed again, scripts and all.
-fn repair() -> Invocation {
-    dnf5(&[DO, &[SKIP, AS_REFRESHED]].concat(), &["remove", "--duplicates"])
+/// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
+/// the place of both; where no repository has it any more, the older one is only taken away.
+fn repair(damage: &Damage) -> Vec<Invocation> {
+    rpm::repair(damage, Some(dnf5(&[DO, &[SKIP, AS_REFRESHED]].concat(), &["reinstall"])))
 }
 
 /// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and

@@ -9,7 +9,7 @@ mod dnf5;
 mod librepo;
 mod owned;
 mod pacman;
-mod rpm;
+pub mod rpm;
 mod yum;
 mod yum_family;
 mod zypper;
@@ -53,9 +53,10 @@ pub struct Backend {
     pub reboot_packages: RebootPackages,
     /// Where the names of installed kernels tell their versions.
     pub kernels: Kernels,
-    /// What repairs an install that was cut off, given what is installed; `None` where the next
-    /// install mends all there is to mend.
-    pub repair: fn(&Places, &Installed) -> Option<Invocation>,
+    /// What repairs an install that was cut off, given what that left: commands to be run one after
+    /// the other until the package database is whole; none where the next install mends all there is
+    /// to mend.
+    pub repair: fn(&Places, &Damage) -> Vec<Invocation>,
     /// Whether security updates can be told from others, where the sources say it.
     pub knows_security: bool,
     /// Whether a PACKAGE argument follows the manager's naming rules.
@@ -113,7 +114,16 @@ pub struct Quirks {
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
-    /// Whether that fetches packages. It then comes after the refresh, and only where every source
+    /// Its history, where that tells what a run of it that was cut off has left.
+    pub history: Option<&'static History>,
+    /// Whether it keeps several versions of the package with this name by its own rules, given what
+    /// the package provides and the lines of the manager's configuration.
+    pub keeps_several: fn(&str, &[&str], &str) -> bool,
+    /// Asks what packages provide, for that.
+    pub ask_provides: Option<fn(&[&str]) -> Invocation>,
+    /// The files and directories of that configuration.
+    pub rules: &'static [&'static str],
+    /// Whether a repair fetches packages. It then comes after the refresh, and only where every source
     /// was refreshed.
     pub repair_fetches: bool,
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
@@ -193,6 +203,10 @@ impl Quirks {
         lock_by_existence: None,
         kernel_modules: None,
         journal: ("", |_| false),
+        history: None,
+        keeps_several: |_, _, _| false,
+        ask_provides: None,
+        rules: &[],
         repair_fetches: false,
         locate: None,
         parse_places: |usual, _| usual,
@@ -441,12 +455,83 @@ pub struct InstalledPackage {
     pub architecture: String,
     /// Whether an install of it was begun and not ended.
     pub is_broken: bool,
-    /// Other versions of it in the package database, which an install that was cut off left there.
-    pub leftovers: Vec<String>,
+    /// Other versions of it in the package database: because somebody or a rule of the manager wants
+    /// them there, or because an install that was cut off left them.
+    pub others: Vec<OtherVersion>,
     /// Whether the administrator holds it.
     pub is_held: bool,
     /// When it was installed, in seconds since 1970, where the list tells.
     pub installed_at: Option<i64>,
+}
+
+/// A version of a package that stands beside another in the package database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// The version.
+    pub version: String,
+    /// When it was installed, in seconds since 1970, where the list tells.
+    pub installed_at: Option<i64>,
+}
+
+/// What an install that was cut off left in the package database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// The packages of which an install was begun and not ended.
+    pub broken: Vec<String>,
+    /// Versions that were to go.
+    pub leftovers: Vec<Leftover>,
+}
+
+impl Damage {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.broken.is_empty() && self.leftovers.is_empty()
+    }
+}
+
+/// A version that an install which was cut off was to replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The name of the package, as lists have it.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The version that was to go.
+    pub version: String,
+    /// The version that came.
+    pub newer: String,
+}
+
+/// What the manager's own history says of a run of it that was cut off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// When that began, in seconds since 1970, where the history tells.
+    pub began: Option<i64>,
+    /// The versions that came, as `name-version-release.architecture`.
+    pub comes: Vec<String>,
+    /// The versions that were to go.
+    pub goes: Vec<String>,
+}
+
+/// Where a manager keeps a history from which runs that were cut off can be told.
+#[derive(Debug)]
+pub struct History {
+    /// Where its latest entries are.
+    pub place: HistoryPlace,
+    /// Reads them.
+    pub parse: fn(&str) -> Vec<CutOff>,
+}
+
+/// Where the entries of a history are.
+#[derive(Debug)]
+pub enum HistoryPlace {
+    /// The manager is asked for them; and for more about some, where it answers no more than what they
+    /// are.
+    Asked(fn() -> Invocation, Option<fn(&str) -> Option<Invocation>>),
+    /// At the end of a file.
+    File(&'static str),
+    /// In the files of a directory whose names begin so. Each line is read with its file's name before it.
+    Files(&'static str, &'static str),
 }
 
 /// The table. Where several managers are equally at home, the first is chosen.

@@ -26,7 +26,7 @@ pub const BACKEND: Backend = Backend {
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
     // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
-    repair: |_, _| None,
+    repair: |_, _| Vec::new(),
     knows_security: false,
     is_package_name,
     plain_name: |name| name,

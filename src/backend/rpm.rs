@@ -1,10 +1,14 @@
 //! What all managers of rpm packages have in common: names, the package database, what is
 //! installed.
 
-use super::{Installed, InstalledPackage, Origin};
+pub mod history;
+
+use super::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::outcome::{Extra, Listing, Update, one_line};
 use crate::process::Invocation;
+use glob::Pattern;
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// The package database, where Fedora and its relatives have had it.
@@ -89,7 +93,6 @@ pub fn list_installed() -> Invocation {
 }
 
 /// Compares two `EPOCH:VERSION-RELEASE` as rpm does; an epoch that is not there is 0.
-#[cfg_attr(not(test), expect(dead_code))]
 pub fn compare_versions(one: &str, other: &str) -> Ordering {
     fn parts(text: &str) -> (u64, &str, &str) {
         let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
@@ -140,72 +143,138 @@ fn compare_parts(mut one: &str, mut other: &str) -> Ordering {
     }
 }
 
-/// Reads that list. Kernels and modules for them are installed beside each other, and the newest
-/// one counts; of any other package two versions are left behind by an install that was cut off.
+/// Reads that list. Of several versions of a package the newest counts; the others stand beside it.
 pub fn parse_installed(stdout: &str) -> Installed {
     let mut installed = Installed::new();
-    let mut times: HashMap<String, (u64, Vec<u64>)> = HashMap::new();
     for line in stdout.lines() {
         let fields: Vec<_> = line.split('\t').collect();
         let [name, arch, version, time] = fields[..] else { continue };
         if name == "gpg-pubkey" {
             continue;
         }
-        let key = listed_name(name, arch);
         let version = version.strip_prefix("0:").unwrap_or(version);
-        let age = (time.trim().parse().unwrap_or(0), numbers(version));
-        let known = times.get(&key);
-        let is_broken = known.is_some() && !stands_beside_others(name);
-        if known.is_some_and(|known| *known > age) {
-            if let Some(package) = installed.get_mut(&key).filter(|_| is_broken) {
-                package.is_broken = true;
-                package.leftovers.push(version.to_string());
-            }
-            continue;
-        }
-        times.insert(key.clone(), age);
-        let package = InstalledPackage {
+        let mut package = InstalledPackage {
             version: version.to_string(),
             architecture: arch.to_string(),
-            is_broken,
-            leftovers: Vec::new(),
+            is_broken: false,
+            others: Vec::new(),
             is_held: false,
             installed_at: time.trim().parse().ok(),
         };
-        let before = installed.insert(key.clone(), package);
-        if let (Some(before), Some(now)) = (before, installed.get_mut(&key)) {
-            now.is_broken |= before.is_broken;
-            now.leftovers = before.leftovers;
-            now.leftovers.extend(is_broken.then_some(before.version));
+        let other = |package: &InstalledPackage| OtherVersion {
+            version: package.version.clone(),
+            installed_at: package.installed_at,
+        };
+        match installed.entry(listed_name(name, arch)) {
+            Entry::Vacant(entry) => {
+                entry.insert(package);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                if compare_versions(&known.version, version).is_lt() {
+                    std::mem::swap(known, &mut package);
+                    known.others = std::mem::take(&mut package.others);
+                }
+                known.others.push(other(&package));
+            }
         }
     }
     installed
 }
 
-fn numbers(version: &str) -> Vec<u64> {
-    let parts = version.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().unwrap_or(u64::MAX)).collect()
+/// Where dnf, yum and libzypp are told of which packages they keep several versions.
+pub const RULES: &[&str] = &[
+    "/etc/dnf/dnf.conf",
+    "/etc/dnf/libdnf5.conf.d",
+    "/usr/share/dnf5/libdnf.conf.d",
+    "/etc/yum.conf",
+    "/usr/etc/zypp/zypp.conf",
+    "/usr/etc/zypp/zypp.conf.d",
+    "/etc/zypp/zypp.conf",
+    "/etc/zypp/zypp.conf.d",
+    "/etc/zypp/multiversion.d",
+];
+
+/// A word that a package provides on each line, behind the name of the package.
+pub fn ask_provides(names: &[&str]) -> Invocation {
+    let format = ["-q", "--qf", r"[%{=NAME}\t%{PROVIDENAME}\n]", "--"];
+    let args = format.iter().chain(names).map(|word| word.to_string());
+    Invocation { program: "rpm", args: args.collect(), ..Invocation::default() }
 }
 
-/// The packages of dnf's default for `installonlypkgs`, and of SUSE's for `multiversion`, by name.
-fn stands_beside_others(name: &str) -> bool {
-    let of_kernel = ["-kmod", "-kmp-"].iter().any(|part| name.contains(part));
-    of_kernel || name.starts_with("kernel") || name.starts_with("kmod-")
+/// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
+/// configuration names in its place, by name or by what they provide.
+pub fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
+    let plain = plain_name(name);
+    let of_kernel = plain.contains("-kmod") || plain.contains("-kmp-");
+    let by_default = |word: &str| word.starts_with("installonlypkg(") || word.starts_with("multiversion(");
+    if of_kernel || plain.starts_with("kernel") || plain.starts_with("kmod-") {
+        return true;
+    }
+    let is_named = |word: &str| {
+        let word = word.strip_prefix("provides:").unwrap_or(word);
+        let is_it = |text: &str| Pattern::new(word).map_or(word == text, |glob| glob.matches(text));
+        is_it(plain) || provides.iter().any(|provided| is_it(provided))
+    };
+    provides.iter().any(|word| by_default(word)) || rules_words(rules).any(is_named)
 }
 
-/// The older versions that an install which was cut off left in the package database, as rpm
-/// takes them as arguments.
-pub fn leftovers(installed: &Installed) -> Vec<String> {
-    // Never an option, whatever the database says.
-    let packages = installed.iter().filter(|(name, package)| package.is_broken && is_package_name(name));
-    let named = packages.flat_map(|(name, package)| {
-        let plain = plain_name(name);
-        package.leftovers.iter().map(move |version| {
-            let version = version.rsplit(':').next().unwrap_or(version);
-            format!("{plain}-{version}.{}", package.architecture)
-        })
+/// The values of these settings, also on lines that go on with a blank, and in files that hold nothing
+/// else, a name on each line.
+fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
+    let mut is_ours = true;
+    let lines = rules.lines().filter_map(move |line| {
+        if line.starts_with('#') || line.trim().is_empty() {
+            return None;
+        }
+        match line.split_once('=') {
+            Some((key, value)) if !line.starts_with(' ') => {
+                is_ours = matches!(key.trim(), "installonlypkgs" | "multiversion");
+                is_ours.then_some(value)
+            }
+            _ if line.starts_with('[') => {
+                is_ours = false;
+                None
+            }
+            _ => is_ours.then_some(line),
+        }
     });
-    named.collect()
+    lines.flat_map(|line| line.split([' ', ',', '\t'])).filter(|word| !word.is_empty())
+}
+
+/// A package as rpm takes it for an argument, and as managers write it in their histories.
+pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
+    format!("{}-{version}.{architecture}", plain_name(name))
+}
+
+/// Installs the newer versions again with this command of the manager, if it has one, and takes away
+/// what is left of the older ones then. Without dependencies: what needs the older one lost its files
+/// when the newer one came.
+pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
+    // Never an option, whatever the database says.
+    let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
+    let named = |version: fn(&Leftover) -> &String| {
+        let mut names: Vec<_> = leftovers
+            .clone()
+            .map(|left| {
+                let version = version(left).rsplit(':').next().unwrap_or_default();
+                nevra(&left.name, version, &left.architecture)
+            })
+            .collect();
+        names.dedup();
+        names
+    };
+    let olds = named(|left| &left.version);
+    if olds.is_empty() {
+        return Vec::new();
+    }
+    let again = reinstall.map(|mut invocation| {
+        invocation.args.extend(named(|left| &left.newer));
+        invocation
+    });
+    let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
+    let erase = Invocation { program: "rpm", args: args.collect(), ..Invocation::default() };
+    again.into_iter().chain([erase]).collect()
 }
 
 /// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
@@ -285,19 +354,55 @@ mod tests {
     }
 
     #[test]
-    fn two_versions_are_a_sign_of_a_cut_off_install_except_for_kernels() {
-        let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:2-1\t5\nkernel\tx86_64\t0:5.14-9\t9\nkernel\tx86_64\t0:5.14-2\t3\nb\tnoarch\t1:1-1\t5\n";
+    fn of_several_versions_the_newest_counts_and_the_others_stand_beside_it() {
+        let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:10-1\t6\na\tnoarch\t0:9-1\t7\nb\tnoarch\t1:1-1\t5\n";
         let installed = parse_installed(text);
-        assert!(installed["a"].is_broken);
-        assert_eq!(installed["a"].leftovers, ["1-1"]);
-        assert!(installed["kernel"].leftovers.is_empty());
-        assert_eq!(leftovers(&installed), ["a-1-1.noarch"]);
-        let named_as_option = text.replace("a\tnoarch", "--root=.\tnoarch");
-        assert!(leftovers(&parse_installed(&named_as_option)).is_empty());
-        assert_eq!(installed["a"].version, "2-1");
-        assert!(!installed["kernel"].is_broken);
-        assert_eq!(installed["kernel"].version, "5.14-9");
+        let a = &installed["a"];
+        assert_eq!((&*a.version, a.installed_at, a.is_broken), ("10-1", Some(6), false));
+        let others: Vec<_> = a.others.iter().map(|other| (&*other.version, other.installed_at)).collect();
+        assert_eq!(others, [("1-1", Some(5)), ("9-1", Some(7))]);
         assert_eq!(installed["b"].version, "1:1-1");
+    }
+
+    #[test]
+    fn what_is_kept_in_several_versions_is_known_by_name_by_what_it_provides_and_by_configuration() {
+        for name in ["kernel-core", "kmod-x", "nvidia-kmp-default", "x-kmod-6.1", "kernel.i686"] {
+            assert!(keeps_several(name, &[], ""), "{name}");
+        }
+        assert!(!keeps_several("tb-a", &["tb-a"], "[main]\nbest=1\n"));
+        assert!(
+            keeps_several("tb-a", &["installonlypkg(vm)"], "")
+                && keeps_several("tb-a", &["multiversion(kernel)"], "")
+        );
+        let rules = "[main]\ngpgcheck=tb-a\ninstallonlypkgs=tb-x,\n tb-a tb-y*\nbest=1\n";
+        assert!(keeps_several("tb-a", &[], rules) && keeps_several("tb-yes", &[], rules));
+        assert!(!keeps_several("tb-b", &["tb-b"], rules));
+        let zypp = "[main]\nmultiversion = provides:multiversion(kernel), tb-c\n##\n";
+        assert!(keeps_several("tb-c", &[], zypp) && !keeps_several("main", &[], zypp));
+        assert!(keeps_several("tb-d", &[], "# of multiversion.d\ntb-d\nprovides:x\n"));
+        assert!(keeps_several("tb-e", &["x"], "tb-d\nprovides:x\n"));
+    }
+
+    #[test]
+    fn a_repair_takes_away_what_was_to_go_and_nothing_else() {
+        let left = |name: &str| Leftover {
+            name: name.into(),
+            architecture: "noarch".into(),
+            version: "1:1-1".into(),
+            newer: "2-1".into(),
+        };
+        let damage = Damage { broken: Vec::new(), leftovers: vec![left("a"), left("--root=.")] };
+        let lines = |damage: &Damage, again| {
+            let commands = repair(damage, again);
+            commands.iter().map(Invocation::line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&damage, None), ["rpm -e --nodeps a-1-1.noarch"]);
+        let again = Invocation { program: "dnf", args: vec!["reinstall".into()], ..Invocation::default() };
+        assert_eq!(
+            lines(&damage, Some(again)),
+            ["dnf reinstall a-2-1.noarch", "rpm -e --nodeps a-1-1.noarch"]
+        );
+        assert!(lines(&Damage::default(), None).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod refresh;
 mod words;
 
 use super::yum_family::{choice, silence};
-use super::{Backend, Installed, Kernels, Places, Plan, Quirks, RebootPackages, rpm};
+use super::{Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -39,7 +39,9 @@ pub const BACKEND: Backend = Backend {
         directories: &[],
     },
     kernels: Kernels::IN_BOOT,
-    repair,
+    // The next update does not see the older one of two versions that were left.
+    // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
+    repair: |_, damage| rpm::repair(damage, None),
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
@@ -59,9 +61,10 @@ pub const BACKEND: Backend = Backend {
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
     quirks: Quirks {
-        // yum has one, which it also leaves behind where all went well and a signal came. What
-        // was cut off shows as duplicates in the package database.
-        journal: ("", |_| false),
+        history: Some(&HISTORY),
+        keeps_several: rpm::keeps_several,
+        ask_provides: Some(rpm::ask_provides),
+        rules: rpm::RULES,
         pending_of_refresh: |finished| Some(refresh::pending(finished)),
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
@@ -69,6 +72,11 @@ pub const BACKEND: Backend = Backend {
         ..Quirks::NONE
     },
 };
+
+/// What it was to do, and of that what is done. It leaves both files behind also where all went well
+/// and a signal came.
+const HISTORY: History =
+    History { place: HistoryPlace::Files("/var/lib/yum", "transaction-"), parse: rpm::history::not_done };
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
@@ -159,19 +167,6 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
     update(plan, &["-y", "-C"], &[])
 }
 
-/// An install that was cut off leaves both versions of a package in the database, where the next
-/// update does not see the older one. `yum-complete-transaction` would remove these, but also, whole,
-/// packages whose update had not begun.
-fn repair(_: &Places, installed: &Installed) -> Option<Invocation> {
-    let leftovers = rpm::leftovers(installed);
-    let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(leftovers.iter().cloned());
-    (!leftovers.is_empty()).then(|| Invocation {
-        program: "rpm",
-        args: args.collect(),
-        ..Invocation::default()
-    })
-}
-
 /// Followed by a remark where systemd holds back a shutdown meanwhile. `Running transaction
 /// check` and `Running transaction test` come before it.
 fn install_began(finished: &Finished) -> bool {
@@ -240,14 +235,5 @@ mod tests {
         assert!(line.ends_with(" --disablerepo=extra --exclude=kernel update tb-a"), "{line}");
         let full = Plan { full: true, ..Plan::default() };
         assert!(install(&full, &printed("")).line().ends_with(" -y -C upgrade"));
-    }
-
-    #[test]
-    fn a_repair_removes_the_older_of_two_versions_and_nothing_else() {
-        let places = BACKEND.usual_places();
-        let table = "a\tnoarch\t0:1-1\t5\na\tnoarch\t1:2-1\t6\nb\tnoarch\t0:1-1\t5\n";
-        let line = repair(&places, &rpm::parse_installed(table)).unwrap().line();
-        assert_eq!(line, "rpm -e --nodeps a-1-1.noarch");
-        assert_eq!(repair(&places, &rpm::parse_installed("b\tnoarch\t0:1-1\t5\n")), None);
     }
 }

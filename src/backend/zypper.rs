@@ -7,7 +7,7 @@ mod words;
 mod xml;
 
 use super::{
-    Backend, Completion, Elsewhere, Installed, Kernels, Places, Plan, Quirks, RebootPackages, Settings,
+    Backend, Completion, Elsewhere, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, Settings,
     Unrefreshed, rpm,
 };
 use crate::process::{Finished, Invocation};
@@ -49,7 +49,9 @@ pub const BACKEND: Backend = Backend {
     // libzypp knows them, and leaves the flag.
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    repair,
+    // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
+    // too; the update that follows brings what is missing.
+    repair: |_, damage| rpm::repair(damage, None),
     knows_security: true,
     is_package_name: rpm::is_package_name,
     plain_name: rpm::plain_name,
@@ -69,8 +71,10 @@ pub const BACKEND: Backend = Backend {
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
     quirks: Quirks {
-        // None: what was cut off shows as duplicates in the package database.
-        journal: ("", |_| false),
+        history: Some(&HISTORY),
+        keeps_several: rpm::keeps_several,
+        ask_provides: Some(rpm::ask_provides),
+        rules: rpm::RULES,
         completions: COMPLETIONS,
         selection: Some((LOCKS, lock)),
         settings: Some(SETTINGS),
@@ -89,6 +93,11 @@ pub const BACKEND: Backend = Backend {
         ..Quirks::NONE
     },
 };
+
+/// Its log, in which a new version that installs all in one run names each package that came. An old
+/// one, killed, leaves nothing there.
+const HISTORY: History =
+    History { place: HistoryPlace::File("/var/log/zypp/history"), parse: rpm::history::came };
 
 /// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
 /// budget.
@@ -286,19 +295,6 @@ fn lock(plan: &Plan) -> String {
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
     };
     plan.left_out.iter().map(stanza).collect()
-}
-
-/// An install that was cut off leaves both versions of a package in the database, where zypper does
-/// not see the older one any more. zypper installs with `--nodeps` too, and the update that follows
-/// brings what is missing.
-fn repair(_: &Places, installed: &Installed) -> Option<Invocation> {
-    let leftovers = rpm::leftovers(installed);
-    let args = ["-e".to_string(), "--nodeps".to_string()].into_iter().chain(leftovers.iter().cloned());
-    (!leftovers.is_empty()).then(|| Invocation {
-        program: "rpm",
-        args: args.collect(),
-        ..Invocation::default()
-    })
 }
 
 /// Whether rpm has begun to change packages. Old versions start it once for each package, and

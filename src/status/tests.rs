@@ -143,6 +143,8 @@ fn seen(pid: u32, change: impl FnOnce(&mut InProgress)) -> Unfinished {
         phase: "install\x1b[m".into(),
         process_start: holder::started(pid),
         pid_namespace: holder::pid_namespace(),
+        packages: Vec::new(),
+        earlier: None,
         extra: Default::default(),
     };
     change(&mut apply);

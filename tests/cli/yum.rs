@@ -1,6 +1,6 @@
 //! yum 3.4, which no Debian has: fakes that print and exit as the real one was recorded.
 
-use crate::machine::signal;
+use crate::machine::{cut_off, fresh_state, signal};
 use crate::world::{INSTALL_ALL, Ran, World, replay_of, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -258,11 +258,19 @@ fn a_cut_off_install_is_repaired_by_removing_what_is_old_and_nothing_else() {
     let twice = "tb-hello\tnoarch\t0:1.0-1\t5\ntb-hello\tnoarch\t0:3.0-1\t9\ntb-world\tnoarch\t0:1.0-1\t5\n";
     world.write("installed", twice);
     world.on("rpm-erase", "sed -i '1d' $world/installed");
+    let mut state = fresh_state(100);
+    state["apply"]["in_progress"] = cut_off("install");
+    world.write_state(&state);
     let doc = run(&world, "apply");
     assert_eq!((&doc["exit_code"], &doc["repaired"]), (&json!(0), &json!(true)), "{doc}");
     let erased = &world.calls("rpm-erase")[0];
     assert!(erased.ends_with(" -e --nodeps tb-hello-1.0-1.noarch"), "{erased}");
-    assert_eq!(changed(&doc), ["tb-world \"2.0-1\""]);
+    assert_eq!(changed(&doc), ["tb-hello null", "tb-world \"2.0-1\""]);
+    // Without a run that was cut off they are there because somebody wants them.
+    let world = World::of_yum();
+    world.write("installed", twice);
+    let doc = run(&world, "apply");
+    assert_eq!((world.calls("rpm-erase").len(), &doc["repaired"]), (0, &json!(false)), "{doc}");
 }
 
 #[test]

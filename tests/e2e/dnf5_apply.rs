@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::dnf::shell;
 use crate::dnf5::{SYSTEM_LOCK, one, pending_update, root};
 use crate::rpm::{Root, Rpm, RpmRepo, rpm};
@@ -72,14 +74,17 @@ fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() 
     root.sandbox.wait_for_file("/run/in-post");
     root.sandbox.sh("kill -TERM $(pgrep -x dnf5)");
     let stopped = running.report();
-    stopped.apply_failed("interrupted").says("/retried", false);
+    stopped.exits(2).says("/error/class", "interrupted").says("/retried", false);
+    // It stays on record until nothing of it is left.
+    stopped.remembers("/apply/in_progress/phase", "install");
+    root.patch(&["status"]).says("/apply_interrupted", true);
     let told = stopped.state["apply"]["last"]["packages"].to_string();
     assert!(told.contains("tb-slow"), "{stopped}");
     root.sandbox.sh("pkill -KILL sleep || :; rm -f /run/in-post; touch /run/fast");
     // What the next upgrade of dnf5 itself does not see.
     let plain = root.sandbox.run(&["dnf5", "--assumeno", "upgrade", "tb-slow"]);
     assert!(plain.code == 0 && plain.stdout.contains("Nothing to do."), "{plain:?}");
-    root.patch(&["apply"]).repaired();
+    root.patch(&["apply"]).repaired().remembers("/apply/in_progress", Value::Null);
     root.has_exactly(&["tb-hello 2.0", "tb-sh 1.0", "tb-slow 2.0"]);
     assert_eq!(root.sandbox.read("/run/in-post").as_deref(), Some("begun\ndone\n"), "its script ran whole");
     root.patch(&["apply"]).applied(&[]).says("/repaired", false);

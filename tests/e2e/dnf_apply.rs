@@ -41,16 +41,6 @@ fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
 }
 
 #[test]
-fn an_install_that_was_cut_off_is_repaired_first() {
-    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0"), rpm("tb-world", "2.0")]);
-    root.patch(&["refresh"]).exits(0);
-    root.install(&[rpm("tb-hello", "2.0"), rpm("tb-world", "1.0")]);
-    root.has_exactly(&["tb-hello 1.0", "tb-hello 2.0", "tb-world 1.0"]);
-    root.patch(&["apply"]).repaired();
-    root.has_exactly(&["tb-hello 2.0", "tb-world 2.0"]);
-}
-
-#[test]
 fn sigterm_at_dnf_during_the_install_is_no_failure_when_all_is_applied() {
     let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; trap '' TERM; sleep 2");
     let (root, _repo) = one(&[shell(), rpm("tb-slow", "1.0")], &[slow]);

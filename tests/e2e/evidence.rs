@@ -4,10 +4,11 @@ use std::process::Command;
 
 use crate::bench;
 use crate::deb::deb;
+use crate::dnf::shell;
 use crate::locks;
 use crate::report::Report;
-use crate::rpm;
-use crate::sandbox::Sandbox;
+use crate::rpm::{self, Root, Rpm, RpmRepo, rpm};
+use crate::sandbox::{Running, Sandbox};
 use crate::zypper;
 
 /// A status for a user who may do nothing, who sees /proc as mounted with these options.
@@ -97,5 +98,196 @@ fn a_number_in_a_lock_file_that_another_process_got_is_said_to_be_no_holder() {
         sandbox.patch(&["--manager", manager, "apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
         sandbox.signal(pid, "KILL");
         holder.wait();
+    }
+}
+
+/// A root that one of the managers of rpm packages drives.
+#[derive(Clone, Copy)]
+enum Driven {
+    Dnf,
+    Dnf5,
+    Zypper,
+    ZypperNew,
+}
+
+const ALL: [Driven; 4] = [Driven::Dnf, Driven::Dnf5, Driven::Zypper, Driven::ZypperNew];
+
+impl Driven {
+    #[track_caller]
+    fn root(self, installed: &[Rpm], published: &[Rpm]) -> (Root, RpmRepo) {
+        let installed = [&[shell()], installed].concat();
+        let root = match self {
+            Driven::Dnf => Root::new(&installed),
+            Driven::Dnf5 => crate::dnf5::root(&installed),
+            Driven::Zypper => zypper::Zypper::over(Sandbox::new(), &installed).root,
+            Driven::ZypperNew => zypper::Zypper::over(Sandbox::newer(), &installed).root,
+        };
+        let repo = RpmRepo::new(published);
+        root.add_repo("test", &repo);
+        if root.manager == "zypper" {
+            root.sandbox.sh("cp /etc/yum.repos.d/test.repo /etc/zypp/repos.d/");
+        }
+        (root, repo)
+    }
+
+    /// What somebody runs by hand to upgrade everything.
+    fn by_hand(self) -> &'static str {
+        match self {
+            Driven::Dnf => "dnf -y upgrade",
+            Driven::Dnf5 => "dnf5 -y upgrade",
+            Driven::Zypper | Driven::ZypperNew => "zypper -n update",
+        }
+    }
+}
+
+/// The packages but the shell, with their versions.
+fn left(root: &Root) -> String {
+    let text = root.sandbox.sh("rpm -qa --qf '%{NAME} %{VERSION}\\n' | grep -v ^tb-sh | sort");
+    text.trim().replace('\n', ", ")
+}
+
+/// An update whose script takes a minute, unless /run/fast is there.
+fn slow() -> Rpm {
+    rpm("tb-slow", "2.0").post("touch /run/in-post; [ -e /run/fast ] || sleep 60")
+}
+
+/// A command is killed with all that it has started when it comes to that script.
+#[track_caller]
+fn cut_off(root: &Root, running: Running<'_>) {
+    root.sandbox.wait_for_file("/run/in-post");
+    root.sandbox.kill_everything();
+    running.wait();
+    root.sandbox.write("/run/fast", "");
+}
+
+#[test]
+fn versions_that_somebody_put_side_by_side_are_left_alone() {
+    for driven in ALL {
+        let both = [rpm("tb-both", "1.0"), rpm("tb-both", "2.0"), rpm("tb-a", "1.0")];
+        let (root, _repo) = driven.root(&both, &[rpm("tb-both", "2.0"), rpm("tb-a", "2.0")]);
+        let there = |a: &str| assert_eq!(left(&root), format!("tb-a {a}, tb-both 1.0, tb-both 2.0"));
+        root.patch(&["apply", "--dry-run"]).exits(0).says("/repaired", false);
+        root.patch(&["apply", "--download-only"]).exits(0).says("/repaired", false).changed(&[]);
+        root.patch(&["apply", "--exclude", "tb-a"]).exits(0).says("/repaired", false).changed(&[]);
+        root.patch(&["apply", "--security"]).says("/repaired", false).changed(&[]);
+        there("1.0");
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-a 1.0-1 2.0-1"]).says("/repaired", false);
+        let told: Vec<_> = applied.stderr.lines().filter(|line| line.contains("tb-both")).collect();
+        assert!(told.len() == 1 && told[0].contains("1.0-1 beside 2.0-1"), "{applied}");
+        there("2.0");
+        root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+        there("2.0");
+    }
+}
+
+#[test]
+fn what_a_run_of_ours_left_is_repaired_and_what_somebody_wanted_is_not() {
+    for driven in ALL {
+        let old = [rpm("tb-both", "1.0"), rpm("tb-both", "2.0"), rpm("tb-ex", "1.0"), rpm("tb-slow", "1.0")];
+        // Needed by the one with the script, so that it comes first.
+        let slow = slow().tag("Requires(post): tb-ex >= 2.0");
+        let (root, _repo) = driven.root(&old, &[slow, rpm("tb-ex", "2.0")]);
+        cut_off(&root, root.start(&["apply"]));
+        let one_by_one = matches!(driven, Driven::Zypper);
+        let before = left(&root);
+        assert!(before.contains("tb-slow 1.0, tb-slow 2.0"), "{before}");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        for option in ["--dry-run", "--download-only"] {
+            root.patch(&["apply", option]).says("/repaired", false);
+            assert_eq!(left(&root), before, "{option}");
+        }
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        // A run that ends before it has repaired anything forgets nothing.
+        let mut command = root.sandbox.patch_command(&["--manager", root.manager, "apply"]);
+        root.sandbox.write_script("/usr/local/bin/rpm", "exit 1");
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        root.sandbox.start(command).report().exits(2);
+        root.sandbox.sh("rm /usr/local/bin/rpm");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        // What somebody does between the two is no rest of that run.
+        root.install(&[rpm("tb-late", "1.0"), rpm("tb-late", "2.0")]);
+        if one_by_one {
+            root.patch(&["apply"]).repaired().changed(&["tb-slow 1.0-1 -"]);
+        } else {
+            let kept = root.patch(&["apply", "--exclude", "tb-ex"]);
+            kept.says("/repaired", true).changed(&["tb-slow 1.0-1 -"]);
+            assert!(left(&root).contains("tb-ex 1.0, tb-ex 2.0, tb-late"), "{kept}");
+            root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+            root.patch(&["apply"]).repaired().changed(&["tb-ex 1.0-1 -"]);
+        }
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", false);
+        let expected = "tb-both 1.0, tb-both 2.0, tb-ex 2.0, tb-late 1.0, tb-late 2.0, tb-slow 2.0";
+        assert_eq!(left(&root), expected);
+        root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+        assert_eq!(left(&root), expected);
+    }
+}
+
+#[test]
+fn what_the_managers_own_run_left_is_known_by_its_history() {
+    // An old zypper that is killed leaves no trace of what it was at.
+    for driven in [Driven::Dnf, Driven::Dnf5, Driven::ZypperNew] {
+        let old = [rpm("tb-both", "1.0"), rpm("tb-both", "2.0"), rpm("tb-slow", "1.0")];
+        let (root, _repo) = driven.root(&old, &[slow()]);
+        let mut command = root.sandbox.command("sh");
+        command.args(["-c", driven.by_hand()]);
+        cut_off(&root, root.sandbox.start(command));
+        assert_eq!(left(&root), "tb-both 1.0, tb-both 2.0, tb-slow 1.0, tb-slow 2.0");
+        root.patch(&["apply", "--exclude", "tb-slow"]).says("/repaired", false);
+        assert_eq!(left(&root), "tb-both 1.0, tb-both 2.0, tb-slow 1.0, tb-slow 2.0");
+        root.patch(&["apply"]).repaired().changed(&["tb-slow 1.0-1 -"]);
+        assert_eq!(left(&root), "tb-both 1.0, tb-both 2.0, tb-slow 2.0");
+        root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+    }
+}
+
+#[test]
+fn what_the_manager_keeps_in_several_versions_is_no_rest_of_a_run_that_was_cut_off() {
+    for driven in ALL {
+        let keep = |version: &str| {
+            rpm("tb-keep", version).tag("Provides: installonlypkg(kernel), multiversion(kernel)")
+        };
+        let old = [keep("1.0"), rpm("tb-conf", "1.0"), rpm("tb-slow", "1.0")];
+        let slow = slow().tag("Requires(post): tb-keep >= 2.0, tb-conf >= 2.0");
+        let (root, _repo) = driven.root(&old, &[slow, keep("2.0"), rpm("tb-conf", "2.0")]);
+        root.sandbox.sh("mkdir -p /etc/dnf /etc/zypp; printf '[main]\\ninstallonlypkgs=kernel, installonlypkg(kernel)\\n  tb-conf\\n' >/etc/dnf/dnf.conf; \
+             printf '[main]\\nmultiversion = provides:multiversion(kernel), tb-conf\\n' >/etc/zypp/zypp.conf");
+        cut_off(&root, root.start(&["apply"]));
+        let before = left(&root);
+        assert!(
+            before.starts_with("tb-conf 1.0, tb-conf 2.0, tb-keep 1.0, tb-keep 2.0, tb-slow 1.0"),
+            "{before}"
+        );
+        root.patch(&["apply"]).repaired().changed(&["tb-slow 1.0-1 -"]);
+        assert_eq!(left(&root), "tb-conf 1.0, tb-conf 2.0, tb-keep 1.0, tb-keep 2.0, tb-slow 2.0");
+        root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+    }
+}
+
+#[test]
+fn a_repair_that_does_not_make_the_database_whole_is_none() {
+    for driven in ALL {
+        let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow()]);
+        cut_off(&root, root.start(&["apply"]));
+        // Every command says that all went well, and the package stays.
+        root.sandbox
+            .write_script("/usr/local/bin/rpm", "case $1 in -e) exit 0;; esac; exec /usr/bin/rpm \"$@\"");
+        for name in ["dnf", "dnf5"] {
+            let body = format!("case \"$*\" in *reinstall*) exit 0;; esac; exec /usr/bin/{name} \"$@\"");
+            root.sandbox.write_script(&format!("/usr/local/bin/{name}"), &body);
+        }
+        let applied = root.patch(&["apply"]);
+        applied.exits(2).says("/repaired", false).mentions("/error/message", "tb-slow");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        root.sandbox
+            .sh("rm /usr/local/bin/*dnf* /usr/local/bin/rpm; rm -rf /etc/yum.repos.d/* /etc/zypp/repos.d/*");
+        // Where no repository has it any more, the older one goes all the same.
+        let again = root.patch(&["apply"]);
+        again
+            .says("/repaired", true)
+            .changed(&["tb-slow 1.0-1 -"])
+            .remembers("/apply/in_progress", None::<bool>);
+        assert_eq!(left(&root), "tb-slow 2.0");
     }
 }

@@ -158,16 +158,6 @@ fn full_that_cannot_be_resolved_changes_nothing() {
 }
 
 #[test]
-fn both_versions_that_a_cut_off_install_left_become_one() {
-    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0"), rpm("tb-world", "2.0")]);
-    root.patch(&["refresh"]).exits(0);
-    root.root.install(&[rpm("tb-hello", "2.0"), rpm("tb-world", "1.0")]);
-    root.has_exactly(&["tb-hello 1.0", "tb-hello 2.0", "tb-world 1.0"]);
-    root.patch(&["apply"]).repaired();
-    root.has_exactly(&["tb-hello 2.0", "tb-world 2.0"]);
-}
-
-#[test]
 fn rpms_own_lock_is_waited_for() {
     let (root, _repo) = pending_update();
     let (holder, pid) = locks::hold(root.sandbox(), "/var/lib/rpm/.rpm.lock", Duration::from_secs(80));

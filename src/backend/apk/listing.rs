@@ -159,7 +159,7 @@ pub fn parse_installed(text: &str) -> Installed {
                     version: String::new(),
                     architecture: String::new(),
                     is_broken: false,
-                    leftovers: Vec::new(),
+                    others: Vec::new(),
                     is_held: false,
                     installed_at: None,
                 };

@@ -424,7 +424,7 @@ pub fn parse_installed(stdout: &str, places: &Places) -> Installed {
             version: version.to_string(),
             architecture: architecture.to_string(),
             is_broken: state != Some('i') || error == Some('R'),
-            leftovers: Vec::new(),
+            others: Vec::new(),
             is_held: wanted == Some('h'),
             installed_at: None,
         };

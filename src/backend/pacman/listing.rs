@@ -133,7 +133,7 @@ pub fn installed(stdout: &str) -> Installed {
             version: version.to_string(),
             architecture: String::new(),
             is_broken: false,
-            leftovers: Vec::new(),
+            others: Vec::new(),
             is_held: false,
             installed_at: None,
         };
