@@ -8,7 +8,7 @@ pub use capture::Capture;
 
 use crate::{signals, terminal};
 use capture::{MOST_OUTPUT, Tail, read_from};
-use ending::{children, still_waits, terminate};
+use ending::{children, end_helpers, still_waits, terminate};
 use rustix::process::Pid;
 use std::ffi::OsString;
 use std::fs::File;
@@ -79,6 +79,9 @@ pub struct Limits {
     /// Likewise when it prints a line that says that it waits for a lock of others, and holds none
     /// itself: for that we wait, inside a budget. An install too: it has not begun then.
     pub waits: Option<fn(&str) -> bool>,
+    /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
+    /// away what they had done.
+    pub gently: bool,
 }
 
 impl Limits {
@@ -155,6 +158,8 @@ pub struct Glimpse<'a> {
     pub status: &'a str,
     /// Time since its start.
     pub elapsed: Duration,
+    /// Whether it is about to be ended before its time.
+    pub is_ending: bool,
     /// A signal that was received and that does not end this command.
     pub ignored_signal: Option<&'static str>,
 }
@@ -219,6 +224,7 @@ pub fn run(
             output: &output,
             status: &status_line,
             elapsed: started.elapsed(),
+            is_ending: false,
             ignored_signal: signal.filter(|_| !limits.interruptible),
         });
         if let Some(exit) = ended {
@@ -246,6 +252,16 @@ pub fn run(
             continue;
         };
         took = Some(started.elapsed());
+        watch(&Glimpse {
+            output: "",
+            status: &status_line,
+            elapsed: started.elapsed(),
+            is_ending: true,
+            ignored_signal: None,
+        });
+        if limits.gently && !matches!(cause, End::Flooded | End::Waiting) {
+            end_helpers(&mut child);
+        }
         let meanwhile = &mut || tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
         terminate(&mut child, group, &strangers, meanwhile);
         break cause;

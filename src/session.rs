@@ -1,5 +1,6 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
+mod cut_off;
 mod index;
 mod locks;
 mod pending;
@@ -11,7 +12,7 @@ mod unrefreshed;
 
 pub use settings::{administrators, theirs};
 
-use crate::backend::{Backend, Elsewhere, Installed, InstalledPackage, Origin, Places, Plan, cut_short};
+use crate::backend::{Backend, Elsewhere, IndexDir, Installed, InstalledPackage, Origin, Places, Plan};
 use crate::cli::Global;
 use crate::display::Display;
 use crate::fs::fingerprint;
@@ -63,6 +64,8 @@ pub struct Session {
     elsewhere: OnceCell<Elsewhere>,
     /// What the manager said of the sources that are configured.
     configured: RefCell<Option<String>>,
+    /// The directory of the index at the start of a refresh, and just before it was ended early.
+    index_dirs: RefCell<[IndexDir; 2]>,
 }
 
 /// Everything that must hold before a run that drives the manager may start.
@@ -113,6 +116,7 @@ impl Session {
             state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
             elsewhere: OnceCell::new(),
             configured: RefCell::default(),
+            index_dirs: RefCell::default(),
         }
     }
 
@@ -176,7 +180,12 @@ impl Session {
             let at_once = !limits.may_end();
             let capture = self.log.begin(invocation, at_once).map_err(could_not_run)?;
             let progress = self.backend.quirks.progress;
-            let watch = &mut |glimpse: &Glimpse| phase.show(glimpse, progress);
+            let watch = &mut |glimpse: &Glimpse| {
+                if glimpse.is_ending {
+                    self.note_before_end();
+                }
+                phase.show(glimpse, progress);
+            };
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
             self.drop_unreadable(&finished);
@@ -438,7 +447,10 @@ impl Session {
             invocation = (self.backend.quirks.with_limits)(invocation, text);
         }
         let label = "refreshing the package index";
-        let mut limits = Limits { deadline, budget: Some(budget), interruptible: true, ..Limits::default() };
+        let gently = self.backend.quirks.ended_early.is_some();
+        let mut limits =
+            Limits { deadline, budget: Some(budget), interruptible: true, gently, ..Limits::default() };
+        self.note_start();
         let ready = self.prepare_private(config_changed);
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
         while let Ok(finished) = &run {
@@ -455,12 +467,18 @@ impl Session {
                     End::Code(code) => Some(code),
                     _ => None,
                 };
-                let cut = cut_short(&invocation, &finished);
-                let cut = cut.map(|failure| (Refreshed::failed(Vec::new(), failure), None));
+                let cut = self.judge_cut(&invocation, &finished, state).map(|refreshed| (refreshed, None));
                 let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
                 (refreshed, code, (self.backend.quirks.pending_of_refresh)(&finished).or(listed))
             }
         };
+        if refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
+            && signals::received().is_some()
+        {
+            state.manager.get_or_insert_with(|| self.backend.name.to_string());
+            state.record_stopped(&refreshed, Time::now());
+            return refreshed;
+        }
         let attempt = Attempt {
             started_at,
             finished_at: Time::now(),

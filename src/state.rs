@@ -583,6 +583,21 @@ impl State {
         }
     }
 
+    /// Remembers the sources that a refresh was done with which somebody stopped. That is no verdict on the
+    /// others, nor on the index.
+    pub fn record_stopped(&mut self, refreshed: &Refreshed, now: Time) {
+        for result in refreshed.sources.iter().filter(|result| result.error.is_none()) {
+            let last_success = Some(now);
+            match self.sources.iter_mut().find(|source| source.id == result.id) {
+                Some(source) => (source.last_success, source.error) = (last_success, None),
+                None => {
+                    let id = result.id.clone();
+                    self.sources.push(Source { id, last_success, error: None, extra: Extra::new() });
+                }
+            }
+        }
+    }
+
     /// How the last attempt ended; `None` before the first. A state that lacks the attempt
     /// itself is judged by its flag, and so is one whose attempt is called fresh against it.
     pub fn last_outcome(&self) -> Option<RefreshOutcome> {

@@ -1,5 +1,6 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
+mod cut_off;
 mod listing;
 mod progress;
 mod sources;
@@ -64,6 +65,7 @@ pub const BACKEND: Backend = Backend {
         journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
         locate: Some(locate),
         configured: Some(&CONFIGURED),
+        ended_early: Some(&cut_off::ENDED_EARLY),
         parse_places,
         lists_installed: true,
         lists_refreshed_only: false,

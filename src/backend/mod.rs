@@ -148,6 +148,11 @@ pub struct Quirks {
     pub with_limits: fn(Invocation, &str) -> Invocation,
     /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
     pub configured: Option<&'static SourceList>,
+    /// What a refresh did that was ended before its time, as far as what it printed shows that: the sources it
+    /// was done with, without an error, and those that failed by themselves.
+    pub read_cut: fn(&Finished) -> Vec<SourceResult>,
+    /// The same for managers whose words do not show it.
+    pub ended_early: Option<&'static EndedEarly>,
     /// Whether a path below [`Backend::cache`], or below the private directory of the index, is that of a file
     /// without which a source has no index. It must keep its name from one refresh to the next.
     pub is_index: fn(&str) -> bool,
@@ -217,6 +222,8 @@ impl Quirks {
         with_limits: |invocation, _| invocation,
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
         configured: None,
+        read_cut: |_| Vec::new(),
+        ended_early: None,
         is_index: |_| false,
         pending_of_refresh: |_| None,
         completions: &[],
@@ -273,6 +280,44 @@ pub struct SourceList {
     pub judge: fn(&Finished, &str) -> Refreshed,
     /// The files that hold the index, given the answer; those that the sources do not have are not there.
     pub files: fn(&str) -> Vec<PathBuf>,
+}
+
+/// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which
+/// the index may hold new lists of what a source offers beside an old index of it.
+#[derive(Debug)]
+pub struct EndedEarly {
+    /// Whether a file in the directory of the index is such a list.
+    pub is_list: fn(&str) -> bool,
+    /// What became of each configured source, given the answer of [`SourceList::ask`] and what lay in the
+    /// directory of the index at the start, just before the end and after it.
+    pub read: fn(&Finished, &str, [&IndexDir; 3]) -> Vec<Ended>,
+}
+
+/// The files in the directory of the index.
+pub type IndexDir = HashMap<String, IndexFile>;
+
+/// One of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexFile {
+    /// Tells a file from the one that replaces it.
+    pub inode: u64,
+    /// When it was published.
+    pub modified: Option<std::time::SystemTime>,
+    /// What it says, where it is a list of what a source offers.
+    pub text: Option<Vec<u8>>,
+}
+
+/// What became of a source in a refresh that was ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The source.
+    pub id: String,
+    /// Whether the refresh was done with it.
+    pub is_done: bool,
+    /// Why it failed, if that was before the end.
+    pub error: Option<Failure>,
+    /// Its lists of what it offers, which are put back as they were where the refresh was not done with it.
+    pub lists: Vec<String>,
 }
 
 /// A directory with an entry for each installed kernel, such as `vmlinuz-6.1.0-13-amd64`.
@@ -602,9 +647,13 @@ impl Backend {
 
 /// Why nothing may be concluded from a command's output: it did not end by itself.
 pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure> {
+    how_it_was_cut(invocation, finished, &last_line(finished))
+}
+
+/// Likewise, with these words behind those that have no reason of their own.
+pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {
     let program = invocation.program;
     let span = crate::time::span(finished.elapsed.as_secs() as i64);
-    let last = last_line(finished);
     let (class, message) = match finished.end {
         End::TimedOut => (Class::Timeout, format!("{program} did not end within {span}{last}")),
         End::Stalled => {

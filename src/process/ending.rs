@@ -28,6 +28,23 @@ pub fn still_waits(pid: Pid) -> bool {
     waits
 }
 
+/// How long a command may go on whose helpers were ended.
+const GENTLE: Duration = Duration::from_secs(3);
+
+/// Ends the processes that a command has started, and gives it some seconds to end by itself then.
+pub fn end_helpers(child: &mut Child) {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let helpers = lists.collect::<Vec<_>>().join(" ");
+    for helper in helpers.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        let _ = kill_process(helper, Signal::TERM);
+    }
+    let until = Instant::now() + GENTLE;
+    while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Ends the whole group: TERM (and CONT for a stopped one), after the grace KILL; then every
 /// process that left the group and became our child. `meanwhile` is done while we wait.
 pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid], meanwhile: &mut dyn FnMut()) {
@@ -98,6 +115,23 @@ mod tests {
         let done = run_for("sleep 30 & sleep 30", Duration::from_millis(300));
         assert_eq!(done.end, End::TimedOut);
         assert!(started.elapsed() < GRACE, "the grace was waited out for processes that were gone");
+    }
+
+    #[test]
+    fn a_command_that_is_ended_gently_can_put_away_what_its_helpers_did() {
+        let limits = Limits { budget: Some(Duration::from_millis(300)), gently: true, ..Limits::default() };
+        let script = shell("echo one; sleep 30; echo put away");
+        let mut endings = 0;
+        let done = run(&script, &limits, &Capture::in_memory().unwrap(), &mut |glimpse| {
+            endings += usize::from(glimpse.is_ending);
+        });
+        let done = done.unwrap();
+        assert_eq!((done.end, &*done.stdout, endings), (End::TimedOut, "one\nput away\n", 1));
+        let stubborn = shell("sleep 30; sleep 30");
+        let started = Instant::now();
+        let done = run(&stubborn, &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap();
+        assert_eq!(done.end, End::TimedOut);
+        assert!(started.elapsed() < GENTLE + GRACE);
     }
 
     #[test]

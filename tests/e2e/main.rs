@@ -22,6 +22,7 @@ mod zypper;
 mod vault;
 
 mod apt_apples;
+mod apt_cut_off;
 mod apt_display;
 mod apt_failures;
 mod apt_harness;

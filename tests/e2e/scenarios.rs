@@ -266,7 +266,9 @@ fn a_termination_stops_a_refresh<M: Manager>() {
     stage.sandbox().wait_until("the index is asked for", || stage.refreshes() > 0);
     stage.sandbox().signal(stage.sandbox().patch_pid(), "TERM");
     let refreshed = running.report();
-    refreshed.refresh_failed("interrupted");
+    refreshed.exits(2).says("/error/class", "interrupted").says("/cache_status", "unknown");
+    // That is no verdict on the index.
+    refreshed.remembers("/last_attempt", Value::Null).remembers("/last_update_error", Value::Null);
     assert!(refreshed.elapsed < Duration::from_secs(10), "{refreshed}");
     stage.sandbox().runs_nothing();
 }

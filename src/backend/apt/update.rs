@@ -16,6 +16,8 @@ struct Told {
     /// Whether any of its files arrived or was found unchanged.
     arrived: bool,
     error: Option<Failure>,
+    /// Its items, as places in the list of all.
+    items: Vec<usize>,
     /// The keys of files that its Release file does not name, or that apt will not use, and apt's words.
     skipped: Vec<(String, Failure)>,
 }
@@ -87,6 +89,13 @@ fn is_of_suite(suite: &str, place: &str, is_release: bool) -> bool {
     })
 }
 
+/// The items of each source.
+pub fn items_of<'a>(sources: &'a [Source], items: &'a [Item<'a>]) -> Vec<Vec<&'a Item<'a>>> {
+    let mut reader = Reader::new(sources, items);
+    reader.read_items();
+    reader.told.into_iter().map(|told| told.items.into_iter().map(|at| &items[at]).collect()).collect()
+}
+
 struct Reader<'a> {
     sources: &'a [Source],
     items: &'a [Item<'a>],
@@ -134,20 +143,21 @@ impl<'a> Reader<'a> {
         let mut seen = HashSet::new();
         let mut spoken_of = HashSet::new();
         let mut others = Vec::new();
-        for item in self.items {
+        for (number, item) in self.items.iter().enumerate() {
             let names = item.names.iter().rev();
             let found = names.filter_map(|name| self.source_at(*name, item.is_release())).next();
             // A source has one InRelease file: another of that name is a redirect's.
             match found.filter(|&at| !item.is_release() || seen.insert((at, item.what))) {
                 Some(at) => {
                     spoken_of.insert(at);
-                    self.note(item, &[at]);
+                    self.note(number, &[at]);
                 }
-                None => others.push(item),
+                None => others.push(number),
             }
         }
         let silent: Vec<_> = (0..self.sources.len()).filter(|at| !spoken_of.contains(at)).collect();
-        for item in others {
+        for number in others {
+            let item = &self.items[number];
             let candidates = self.candidates(item, &silent);
             if candidates.is_empty() && item.last == Kind::Failed {
                 self.strays.push(failure_of(item));
@@ -155,7 +165,7 @@ impl<'a> Reader<'a> {
             for &(uri, _) in &item.names {
                 self.aliases.entry(uri).or_default().extend(&candidates);
             }
-            self.note(item, &candidates);
+            self.note(number, &candidates);
         }
     }
 
@@ -171,8 +181,10 @@ impl<'a> Reader<'a> {
         if alike.is_empty() { all } else { alike }
     }
 
-    fn note(&mut self, item: &Item, sources: &[usize]) {
+    fn note(&mut self, number: usize, sources: &[usize]) {
+        let item = &self.items[number];
         for &at in sources {
+            self.told[at].items.push(number);
             self.told[at].arrived |= item.arrived;
             if item.last == Kind::Failed && item.is_needed() {
                 self.told[at].blame(failure_of(item));
