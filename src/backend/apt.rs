@@ -87,11 +87,12 @@ const CONFIGURED: SourceList = SourceList {
     files: sources::files,
 };
 
-/// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges.
+/// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges. dpkg's words are read.
 const ENV: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("APT_LISTCHANGES_FRONTEND", "none"),
     ("UCF_FORCE_CONFFOLD", "1"),
+    ("DPKG_COLORS", "never"),
 ];
 
 /// needrestart lists what needs a restart; an administrator who exports `a` lets it restart.
@@ -100,10 +101,27 @@ const ENV_DEFAULTS: &[(&str, &str)] = &[("NEEDRESTART_MODE", "l")];
 /// One retry after a second: apt's own default of three turns a hanging mirror into 247 s.
 const RETRIES: &str = "Acquire::Retries=1";
 
+/// What apt.conf may say that would change what a command does or how it prints. What it says about
+/// packages (pins, holds, recommendations, purging, what may be downgraded) is the administrator's
+/// to say, and holds.
+const FIXED: &[&str] = &[
+    "APT::Get::Simulate=false",
+    "APT::Get::Print-URIs=false",
+    "APT::Get::Download-Only=false",
+    "APT::Get::Download=true",
+    "APT::Get::Trivial-Only=false",
+    "APT::Get::Assume-No=false",
+    "APT::Get::Fix-Missing=false",
+    "quiet::NoProgress=false",
+    "quiet::NoUpdate=false",
+    "APT::Output-Version=0",
+    "APT::Color=no",
+];
+
 /// `-q=1` and not `-q`: that would add to a level set in apt.conf, and at level 2 apt no longer
 /// names its sources.
 fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
-    let options = options.iter().flat_map(|option| ["-o", option]);
+    let options = FIXED.iter().chain(options).flat_map(|option| ["-o", option]);
     let args = std::iter::once("-q=1").chain(options).chain(words.iter().copied());
     Invocation {
         program: "apt-get",
@@ -167,9 +185,8 @@ fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
     let mut all = vec![
         // We wait for locks ourselves, inside a budget; apt.conf may say "for ever".
         "DPkg::Lock::Timeout=0",
+        // How long a mirror may be silent is apt.conf's to say: a download that stands still is ended.
         RETRIES,
-        "Acquire::http::Timeout=30",
-        "Acquire::https::Timeout=30",
     ];
     all.extend_from_slice(options);
     all.extend(selection.as_deref());

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 13] = [
+pub const OTHERS: [&str; 14] = [
     "reboot",
     "systemctl",
     "openrc-shutdown",
@@ -26,6 +26,7 @@ pub const OTHERS: [&str; 13] = [
     "grep",
     "pacman",
     "pacman-conf",
+    "sha256sum",
 ];
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip

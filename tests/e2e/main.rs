@@ -32,6 +32,7 @@ mod apt_partial;
 mod apt_refresh;
 mod apt_scripts;
 mod apt_select;
+mod apt_settings;
 mod apt_signals;
 mod apt_sources;
 mod apt_stale;

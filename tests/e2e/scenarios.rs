@@ -771,6 +771,7 @@ macro_rules! scenarios {
 scenarios! {
     {
         apt: crate::apt::Apt,
+        apt_misconfigured: crate::apt_settings::Misconfigured,
         dnf: crate::dnf::Dnf,
         dnf5: crate::dnf5::Dnf5,
         dnf5_misconfigured: crate::dnf5_settings::Misconfigured,

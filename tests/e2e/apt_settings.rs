@@ -1,0 +1,147 @@
+//! What apt.conf, dpkg.cfg and the environment say changes nothing that linux-patch reads or does.
+
+use std::time::Duration;
+
+use crate::apt::Apt;
+use crate::bench;
+use crate::deb::deb;
+use crate::manager::{Manager, Package};
+use crate::repo::Repo;
+use crate::sandbox::{Running, Sandbox};
+
+/// Every setting that changes what is done, what is printed, what is asked and how, turned the wrong way.
+pub struct Misconfigured(Apt);
+
+const WRONG: &str = r#"
+APT::Get::Simulate "true";
+APT::Get::Print-URIs "true";
+APT::Get::Download-Only "true";
+APT::Get::Download "false";
+APT::Get::Trivial-Only "true";
+APT::Get::Assume-No "true";
+APT::Get::Fix-Missing "true";
+APT::Get::Show-Versions "true";
+APT::Get::Upgrade-Allow-New "false";
+APT::Get::Only-Upgrade "true";
+APT::Get::Only-Source "true";
+APT::Get::Mark-Auto "true";
+APT::Get::ReInstall "true";
+APT::Get::Purge "true";
+APT::Get::AutomaticRemove "true";
+APT::Output-Version "30";
+APT::Color "yes";
+APT::Status-Fd "1";
+APT::Keep-Fds { "1"; "2"; };
+quiet "2";
+quiet::NoUpdate "true";
+quiet::NoProgress "true";
+DPkg::Options { "--force-confnew"; "--force-confmiss"; };
+DPkg::Use-Pty "true";
+DPkg::Progress "true";
+DPkg::Progress-Fancy "true";
+DPkg::Lock::Timeout "-1";
+DPkg::Run-Directory "/tmp";
+Debug::pkgProblemResolver "true";
+Debug::pkgDepCache::Marker "true";
+Debug::pkgPolicy "true";
+"#;
+
+impl Manager for Misconfigured {
+    const NAME: &'static str = Apt::NAME;
+    const LACKS: &'static [(&'static str, &'static str)] = Apt::LACKS;
+    const REVISION: &'static str = Apt::REVISION;
+    const INDEX: &'static str = Apt::INDEX;
+    const DOWNLOADS: &'static str = Apt::DOWNLOADS;
+    const INDEXES: &'static str = Apt::INDEXES;
+    type Repo = Repo;
+
+    fn new() -> Misconfigured {
+        let manager = Apt::new();
+        manager.sandbox().write("/etc/apt/apt.conf.d/wrong", WRONG);
+        // Also as apt takes it for one of its programs alone.
+        let of_program = WRONG.lines().filter(|line| line.ends_with("\";") && !line.contains('{'));
+        let of_program: String = of_program.flat_map(|line| ["Binary::apt-get::", line, "\n"]).collect();
+        manager.sandbox().write("/etc/apt/apt.conf.d/wronger", of_program);
+        manager.sandbox().write("/etc/dpkg/dpkg.cfg.d/wrong", "force-confnew\nstatus-fd 2\n");
+        Misconfigured(manager)
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        self.0.sandbox()
+    }
+
+    fn install(&self, packages: &[Package]) {
+        self.0.install(packages);
+    }
+
+    fn add_source(&self, name: &str, repo: &Repo) {
+        self.0.add_source(name, repo);
+    }
+
+    fn source_id(&self, name: &str, repo: &Repo) -> String {
+        self.0.source_id(name, repo)
+    }
+
+    fn installed(&self) -> Vec<String> {
+        self.0.installed()
+    }
+
+    fn file_of(name: &str, version: &str) -> String {
+        Apt::file_of(name, version)
+    }
+
+    fn core(&self, version: &str) -> Package {
+        self.0.core(version)
+    }
+
+    fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {
+        self.0.hold_lock(time)
+    }
+}
+
+#[test]
+fn what_is_held_back_or_refused_is_read_whatever_apt_conf_says() {
+    let manager = Misconfigured::new();
+    let sandbox = manager.sandbox();
+    let names = ["tb-held", "tb-hello", "tb-kept", "tb-pin"];
+    sandbox.install(&names.map(|name| deb(name, "2.0")));
+    let repo = Repo::new(&[
+        deb("tb-held", "3.0"),
+        deb("tb-hello", "3.0"),
+        deb("tb-kept", "3.0").field("Depends", "tb-nowhere"),
+        deb("tb-pin", "1.0"),
+    ]);
+    sandbox.add_source("test", &repo);
+    sandbox.sh("apt-mark hold tb-held");
+    sandbox.write("/etc/apt/preferences", "Package: tb-pin\nPin: version 1.0\nPin-Priority: 1001\n");
+    let held =
+        ["tb-held 2.0 3.0 held", "tb-kept 2.0 3.0 kept back", "tb-pin 2.0 1.0 a pin makes it a downgrade"];
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 2.0 3.0"]).holds_back(&held);
+    sandbox.patch(&["apply"]).applied(&["tb-hello 2.0 3.0"]).holds_back(&held);
+}
+
+#[test]
+fn colours_in_the_environment_hide_no_words_of_dpkg() {
+    let (sandbox, _repo) = bench::one(
+        &[deb("tb-hello", "1.0"), deb("tb-world", "1.0").file("/usr/share/tb/file", "world")],
+        &[deb("tb-hello", "2.0").file("/usr/share/tb/file", "hello")],
+    );
+    sandbox
+        .patch_with(&["apply"], &[("DPKG_COLORS", "always"), ("APT_COLOR", "always")])
+        .apply_failed("dependency")
+        .mentions("/error/message", "(--unpack): trying to overwrite");
+}
+
+#[test]
+fn a_package_that_is_to_be_purged_is_a_removal_too() {
+    let (sandbox, _repo) = bench::one(
+        &[deb("tb-hello", "1.0"), deb("tb-old", "1.0").conffile("/etc/tb-old", "x\n")],
+        &[deb("tb-hello", "2.0").field("Conflicts", "tb-old")],
+    );
+    sandbox.sh("apt-mark auto tb-old");
+    sandbox.write("/etc/apt/apt.conf.d/purge", "APT::Get::Purge \"true\";\n");
+    sandbox.patch(&["apply", "--full", "--dry-run"]).exits(0).changed(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]);
+    sandbox.patch(&["apply", "--full", "--exclude", "tb-old"]).exits(2).changed(&[]);
+    sandbox.patch(&["apply", "--full"]).applied(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]);
+    assert!(!sandbox.exists("/etc/tb-old"));
+}
