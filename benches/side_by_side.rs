@@ -14,6 +14,8 @@ mod deb;
 mod dnf;
 #[path = "../tests/e2e/dnf5.rs"]
 mod dnf5;
+#[path = "../tests/cli/hangup.rs"]
+mod hangup;
 #[path = "../tests/e2e/holder.rs"]
 mod holder;
 #[path = "../tests/e2e/locks.rs"]

@@ -8,6 +8,7 @@ mod concurrency;
 mod exit_codes;
 mod formats;
 mod guard;
+mod hangup;
 mod kill9;
 mod machine;
 mod monitoring;

@@ -109,6 +109,7 @@ pub struct World {
 impl World {
     /// A machine with three updates pending on which everything goes well.
     pub fn new() -> World {
+        crate::hangup::hear();
         let world = World { dir: tempfile::tempdir().unwrap() };
         for dir in ["fakes", "tools", "scripts"] {
             std::fs::create_dir(world.path(dir)).unwrap();

@@ -7,6 +7,8 @@ mod deb;
 mod dnf;
 mod dnf5;
 mod evidence;
+#[path = "../cli/hangup.rs"]
+mod hangup;
 mod holder;
 mod locks;
 mod manager;

@@ -121,6 +121,7 @@ impl Sandbox {
     }
 
     fn over(lower: &str, lines: &str) -> Sandbox {
+        crate::hangup::hear();
         let sandbox = Sandbox { holder: Holder::start(&format!("cd '{lower}'\n{SETUP}{lines}")) };
         let binary = File::open(env!("CARGO_BIN_EXE_linux-patch")).expect("could not open the built binary");
         sandbox.write_from(Stdio::from(binary), "/usr/bin/linux-patch", 0o755);

@@ -10,6 +10,8 @@ mod apt;
 mod bench;
 #[path = "../e2e/deb.rs"]
 mod deb;
+#[path = "../cli/hangup.rs"]
+mod hangup;
 #[path = "../e2e/holder.rs"]
 mod holder;
 #[path = "../e2e/locks.rs"]

@@ -13,6 +13,8 @@ mod daemons;
 #[path = "../e2e/deb.rs"]
 mod deb;
 mod documents;
+#[path = "../cli/hangup.rs"]
+mod hangup;
 #[path = "../e2e/holder.rs"]
 mod holder;
 #[path = "../e2e/locks.rs"]
