@@ -270,6 +270,12 @@ impl Selection {
             let needs = (session.backend.parse_list)(&needs.stdout).updates;
             wanted.extend(needs.into_iter().map(|update| update.name));
         }
+        // A package that was split needs its own update beside what comes in the place of its old version:
+        // without it, it would be removed.
+        let split = pending.updates.iter().filter(|update| wanted.contains(&update.name));
+        let split: Vec<_> = split.flat_map(|update| update.replaces.clone()).collect();
+        let updates = pending.updates.iter().map(|update| &update.name);
+        wanted.extend(updates.filter(|name| split.contains(name)).cloned());
         let plain = session.backend.plain_name;
         wanted.retain(|name| !self.is_excluded(name, plain));
         let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, plain));
@@ -304,7 +310,8 @@ impl Selection {
                 let class = held.class.unwrap_or(Class::Other);
                 return Err(Failure::new(class, format!("{name} cannot be updated: {}", held.reason)));
             }
-            if let Some(held) = pending.held_back.iter().find(|held| held.name == name) {
+            let is_pending = pending.updates.iter().any(|update| update.name == name);
+            if let Some(held) = pending.held_back.iter().find(|held| held.name == name && !is_pending) {
                 return refuse(format!("{name} cannot be updated: {}", held.reason));
             }
             let in_its_place =

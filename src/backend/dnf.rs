@@ -6,7 +6,9 @@ mod refresh;
 mod words;
 
 use super::yum_family::silence;
-use super::{Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
+use super::{
+    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm,
+};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ pub const BACKEND: Backend = Backend {
     parse_pending: listing::transaction,
     list,
     parse_list: listing::transaction,
-    ask_origins: Some(|_| listing::ask_advisories()),
+    ask_origins: Some(|_| listing::ask_advisories("--available")),
     parse_origins: rpm::advisories,
     list_needs,
     download: Some(download),
@@ -79,6 +81,11 @@ pub const BACKEND: Backend = Backend {
         parse_sources: listing::repositories,
         pending_of_refresh: listing::of_refresh,
         completions: listing::COMPLETIONS,
+        advisories: Some(Advisories {
+            compare: rpm::compare_versions,
+            ask_settled: || listing::ask_advisories("--installed"),
+            list_security,
+        }),
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
         is_index: |path| path.ends_with("/repodata/repomd.xml"),
@@ -174,6 +181,13 @@ fn list(plan: &Plan) -> Invocation {
 
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     upgrade(plan, &[&["-C"], LOOK].concat(), names)
+}
+
+/// Also of packages that come in the place of others.
+fn list_security() -> Invocation {
+    let mut invocation = list(&Plan::default());
+    invocation.args.insert(0, "--security".to_string());
+    invocation
 }
 
 /// The identifiers of all repositories that are switched on.

@@ -5,7 +5,9 @@ mod refresh;
 mod words;
 
 use super::yum_family::silence;
-use super::{Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm};
+use super::{
+    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm,
+};
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ pub const BACKEND: Backend = Backend {
     parse_pending: listing::transaction,
     list,
     parse_list: listing::transaction,
-    ask_origins: Some(|_| listing::ask_advisories()),
+    ask_origins: Some(|_| listing::ask_advisories("--available")),
     parse_origins: listing::advisories,
     list_needs,
     download: Some(download),
@@ -102,6 +104,13 @@ pub const BACKEND: Backend = Backend {
             is_whole.then(|| listing::transaction(&finished.stdout))
         },
         completions: listing::COMPLETIONS,
+        advisories: Some(Advisories {
+            compare: rpm::compare_versions,
+            ask_settled: || listing::ask_advisories("--installed"),
+            list_security: || {
+                upgrade(&Plan::default(), &[&["-C", SKIP], LOOK].concat(), &["--security"], &[])
+            },
+        }),
         culprits: words::culprits,
         culprits_of_sources: words::culprits_of_keys,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),

@@ -19,6 +19,7 @@ pub use detection::{by_name, detect, installed};
 use crate::holder;
 use crate::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
 use crate::process::{End, Finished, Invocation};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -160,6 +161,8 @@ pub struct Quirks {
     pub pending_of_refresh: fn(&Finished) -> Option<Listing>,
     /// Questions whose answers complete that list, asked in turn.
     pub completions: &'static [Completion],
+    /// For managers whose [`Backend::parse_origins`] reads advisories, each with the version that settles it.
+    pub advisories: Option<Advisories>,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
@@ -227,6 +230,7 @@ impl Quirks {
         is_index: |_| false,
         pending_of_refresh: |_| None,
         completions: &[],
+        advisories: None,
         lists_installed: false,
         lists_refreshed_only: true,
         newer: None,
@@ -383,6 +387,20 @@ pub struct Private {
 /// A question that completes a list of what is pending, if there is anything to ask, given the list
 /// so far and the answer to the question before; and what adds its answer.
 pub type Completion = (fn(&Plan, &Listing, &str) -> Option<Invocation>, fn(&str, Listing) -> Listing);
+
+/// What a list of advisories needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Advisories {
+    /// Compares two versions: an advisory holds for an update from a version below its own to its own or
+    /// one above.
+    pub compare: fn(&str, &str) -> Ordering,
+    /// Asks for the advisories that what is installed has settled: where there are any, sources tell
+    /// security updates from others.
+    pub ask_settled: fn() -> Invocation,
+    /// Lists what would be done for security updates alone. No list of advisories speaks of packages that are not
+    /// installed and would come in the place of others.
+    pub list_security: fn() -> Invocation,
+}
 
 /// A file with settings that takes the place of the administrator's.
 #[derive(Clone, Copy, Debug)]

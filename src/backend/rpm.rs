@@ -286,11 +286,12 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let [advisory, kind, package] = words[..] else { continue };
         let Some((rest, arch)) = package.rsplit_once('.') else { continue };
         let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
+        let version = rest[name.len()..].trim_start_matches('-');
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(advisory),
             is_security: kind.ends_with("/Sec.") || kind == "security",
             is_candidate: false,
-            version: None,
+            version: Some(version.to_string()),
             priority: 0,
         });
     }

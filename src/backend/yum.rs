@@ -6,7 +6,7 @@ mod refresh;
 mod words;
 
 use super::yum_family::{choice, silence};
-use super::{Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, rpm};
+use super::{Advisories, Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, rpm};
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub const BACKEND: Backend = Backend {
     parse_pending: listing::pending,
     list,
     parse_list: listing::transaction,
-    ask_origins: Some(|_| ask_advisories()),
+    ask_origins: Some(|_| ask_advisories("updates")),
     parse_origins: rpm::advisories,
     list_needs,
     download: Some(download),
@@ -66,6 +66,11 @@ pub const BACKEND: Backend = Backend {
         ask_provides: Some(rpm::ask_provides),
         rules: rpm::RULES,
         pending_of_refresh: |finished| Some(refresh::pending(finished)),
+        advisories: Some(Advisories {
+            compare: rpm::compare_versions,
+            ask_settled: || ask_advisories("installed"),
+            list_security,
+        }),
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
         is_index: |path| path.ends_with("/repomd.xml"),
@@ -152,9 +157,17 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     update(plan, &options, names)
 }
 
-/// The advisories that what is pending would settle, of every kind.
-fn ask_advisories() -> Invocation {
-    yum(&["-q", "-C", SKIP], &["updateinfo", "list", "updates"])
+/// What would be done for security updates alone.
+fn list_security() -> Invocation {
+    let mut invocation = list(&Plan::default());
+    invocation.args.insert(0, "--security".to_string());
+    invocation
+}
+
+/// The advisories of every kind that what is pending would settle (`updates`), or that what is installed
+/// has (`installed`).
+fn ask_advisories(which: &str) -> Invocation {
+    yum(&["-q", "-C", SKIP], &["updateinfo", "list", which])
 }
 
 fn download(plan: &Plan) -> Invocation {

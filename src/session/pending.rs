@@ -1,12 +1,13 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::backend::{Backend, Origin};
+use crate::backend::{Advisories, Backend, Installed, Origin};
 use crate::fs::fingerprint;
 use crate::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::state::{Pending, State};
 use crate::time::Time;
 use log::warn;
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 impl Session {
@@ -108,6 +109,10 @@ impl Session {
             .filter(|update| update.security != Some(true) && update.installed.is_some());
         let held = listing.held_back.iter().map(|held| &held.name);
         let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
+        if let Some(advisories) = self.backend.quirks.advisories {
+            self.tell_security(&mut listing, advisories)?;
+            return self.tell_holders(listing);
+        }
         let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
         // What stands above the candidate is not what would be installed.
         let secure = |name: &str, candidate: Option<&str>| {
@@ -126,6 +131,11 @@ impl Session {
             let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
             held.security = held.security.or_else(told);
         }
+        self.tell_holders(listing)
+    }
+
+    /// What is held back by the administrator.
+    fn tell_holders(&self, mut listing: Listing) -> Result<Listing, Failure> {
         if !listing.held_back.is_empty() {
             let installed = self.installed()?;
             for held in &mut listing.held_back {
@@ -136,6 +146,89 @@ impl Session {
         }
         Ok(listing)
     }
+
+    /// Which updates are security updates, by advisories and their versions; and the fixes that are
+    /// announced and cannot be had.
+    fn tell_security(&self, listing: &mut Listing, advisories: Advisories) -> Result<(), Failure> {
+        let Some(ask) = self.backend.ask_origins else { return Ok(()) };
+        let origins = (self.backend.parse_origins)(&self.ask(&ask(&[]))?.stdout);
+        let Advisories { compare, ask_settled, list_security } = advisories;
+        let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
+        if !told && !listing.updates.is_empty() {
+            let settled = self.ask(&ask_settled()).map(|answer| answer.stdout).unwrap_or_default();
+            told = !(self.backend.parse_origins)(&settled).is_empty();
+        }
+        if !origins.is_empty() {
+            missing_fixes(listing, &origins, &self.installed()?, compare);
+        }
+        if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
+            // Where that cannot be told, what stands in the list of advisories still is.
+            let answer = self.ask(&list_security()).map(|answer| answer.stdout).unwrap_or_default();
+            let mut security = (self.backend.parse_list)(&answer).updates;
+            // The others are what these need.
+            security.retain(|one| !one.replaces.is_empty());
+            for update in &mut listing.updates {
+                let same = |one: &&Update| one.name == update.name && one.candidate == update.candidate;
+                if security.iter().any(|one| same(&one)) {
+                    update.security = Some(true);
+                }
+            }
+        }
+        let settles = |name: &str, installed: Option<&str>, candidate: Option<&str>| {
+            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
+            of.iter().filter(|origin| origin.is_security).any(|origin| {
+                let Some(version) = origin.version.as_deref() else { return true };
+                let is_below = installed.is_none_or(|old| compare(old, version) == Ordering::Less);
+                is_below && candidate.is_some_and(|new| compare(version, new) != Ordering::Greater)
+            })
+        };
+        told |= listing.updates.iter().any(|update| update.security.is_some());
+        for update in listing.updates.iter_mut().filter(|update| update.security.is_none()) {
+            let (installed, candidate) = (update.installed.as_deref(), Some(update.candidate.as_str()));
+            update.security = told.then(|| settles(&update.name, installed, candidate));
+        }
+        for held in listing.held_back.iter_mut().filter(|held| held.security.is_none()) {
+            held.security = Some(settles(&held.name, held.installed.as_deref(), held.candidate.as_deref()));
+        }
+        Ok(())
+    }
+}
+
+/// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
+/// each package.
+fn missing_fixes(
+    listing: &mut Listing,
+    origins: &HashMap<String, Vec<Origin>>,
+    installed: &Installed,
+    compare: fn(&str, &str) -> Ordering,
+) {
+    for (name, of) in origins {
+        let Some(package) = installed.get(name) else { continue };
+        let is_offered = |version: &str| {
+            let updates = listing.updates.iter().filter(|update| update.name == *name);
+            let held = listing.held_back.iter().filter(|held| held.name == *name);
+            let held = held.filter_map(|held| held.candidate.as_deref());
+            let mut all = updates.map(|update| update.candidate.as_str()).chain(held);
+            all.any(|candidate| compare(version, candidate) != Ordering::Greater)
+        };
+        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
+        let fixes = of.iter().filter(|origin| origin.is_security && !is_replaced);
+        let fixes = fixes.filter_map(|origin| Some((origin, origin.version.as_deref()?)));
+        let missing = fixes.filter(|(_, version)| {
+            compare(&package.version, version) == Ordering::Less && !is_offered(version)
+        });
+        let Some((fix, version)) = missing.max_by(|one, other| compare(one.1, other.1)) else { continue };
+        listing.held_back.push(HeldBack {
+            name: name.clone(),
+            installed: Some(package.version.clone()),
+            candidate: Some(version.to_string()),
+            reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
+            class: None,
+            security: Some(true),
+            extra: Default::default(),
+        });
+    }
+    listing.held_back.sort_by(|one, other| one.name.cmp(&other.name));
 }
 
 /// How many of the updates are security updates; `None` where that is told of none of them. Of no update

@@ -126,7 +126,10 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[
     root.patch(&["apply", "--security"])
         .applied(&["tb-sec 1.0-1 2.0-1"])
         .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    // Of what is left no advisory says anything: to install nothing would look like success.
+    // Every advisory is installed, and what is left is none.
+    root.patch(&["apply", "--security"]).applied(&[]).remembers("/pending/security", 0);
+    // Without any advisory nobody can tell: to install nothing would look like success.
+    repo.publish(&new);
     root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
 }
 

@@ -45,6 +45,7 @@ mod detection;
 mod dnf_apply;
 mod dnf_both;
 mod dnf_refresh;
+mod dnf_security;
 
 mod dnf5_apply;
 mod dnf5_refresh;

@@ -142,7 +142,13 @@ impl RpmRepo {
 
     /// The same, with an advisory of this kind for the first of them.
     pub fn publish_with_advisory(&self, kind: &str, rpms: &[Rpm]) {
-        self.publisher.publish(rpms, Some(kind));
+        let advisory = updateinfo(&[("TB-1", kind, &rpms[0].name, &rpms[0].version)]);
+        self.publisher.publish(rpms, Some(&advisory));
+    }
+
+    /// The same, with these advisories: identifier, kind, package and the version that settles it.
+    pub fn publish_with_advisories(&self, advisories: &[(&str, &str, &str, &str)], rpms: &[Rpm]) {
+        self.publisher.publish(rpms, Some(&updateinfo(advisories)));
     }
 
     /// Just before the `nth` request for a path holding `pattern` is answered, publish these.
@@ -187,9 +193,9 @@ impl Publisher {
             fs::write(work.path().join(rpm.file_name()), rpm.bytes().as_slice()).unwrap();
         }
         run(Command::new("createrepo_c").args(["--quiet", "--no-database"]).arg(work.path()));
-        if let Some(kind) = advisory {
+        if let Some(text) = advisory {
             let update = work.path().join("updateinfo.xml");
-            fs::write(&update, updateinfo(kind, &rpms[0])).unwrap();
+            fs::write(&update, text).unwrap();
             run(Command::new("modifyrepo_c").arg(&update).arg(work.path().join("repodata")));
         }
         // Times rise from one publication to the next, and stay in the past.
@@ -212,16 +218,17 @@ impl Publisher {
     }
 }
 
-fn updateinfo(kind: &str, rpm: &Rpm) -> String {
-    format!(
-        "<updates><update from=\"x\" status=\"final\" type=\"{kind}\" version=\"1\"><id>TB-1</id><title>t</title>\
-         <severity>Important</severity><issued date=\"2026-01-01 00:00:00\"/><description>d</description>\
-         <pkglist><collection><package name=\"{}\" version=\"{}\" release=\"1\" epoch=\"0\" arch=\"noarch\">\
-         <filename>{}</filename></package></collection></pkglist></update></updates>",
-        rpm.name,
-        rpm.version,
-        rpm.file_name()
-    )
+fn updateinfo(advisories: &[(&str, &str, &str, &str)]) -> String {
+    let update = |(id, kind, name, version): &(&str, &str, &str, &str)| {
+        format!(
+            "<update from=\"x\" status=\"final\" type=\"{kind}\" version=\"1\"><id>{id}</id><title>t</title>\
+             <severity>Important</severity><issued date=\"2026-01-01 00:00:00\"/><description>d</description>\
+             <pkglist><collection><package name=\"{name}\" version=\"{version}\" release=\"1\" epoch=\"0\" \
+             arch=\"noarch\"><filename>{name}-{version}-1.noarch.rpm</filename></package></collection></pkglist>\
+             </update>"
+        )
+    };
+    format!("<updates>{}</updates>", advisories.iter().map(update).collect::<String>())
 }
 
 /// A root whose packages are rpm's; apt is there too, as on the machine.

@@ -104,9 +104,10 @@ pub fn transaction(stdout: &str) -> Listing {
     table(stdout).listing
 }
 
-/// The advisories that what is pending would settle, of every kind.
-pub fn ask_advisories() -> Invocation {
-    super::dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", "--updates"])
+/// The advisories of every kind for versions of installed packages: above these, also those that no
+/// repository offers (`--available`), or up to them (`--installed`).
+pub fn ask_advisories(which: &str) -> Invocation {
+    super::dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", which])
 }
 
 #[cfg(test)]

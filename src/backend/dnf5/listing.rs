@@ -135,10 +135,11 @@ fn add_left_out(answer: &str, listing: Listing) -> Listing {
     owned::add_left_out(transaction(answer), listing)
 }
 
-/// The advisories that what is pending would settle, of every kind.
-pub fn ask_advisories() -> Invocation {
+/// The advisories of every kind for versions of installed packages: above these, also those that no
+/// repository offers (`--available`), or up to them (`--installed`).
+pub fn ask_advisories(which: &str) -> Invocation {
     // A repository that was never reached has no cache, and must not keep the others silent.
-    super::dnf5(&["-C", super::SKIP], &["advisory", "list", "--updates", "--json"])
+    super::dnf5(&["-C", super::SKIP], &["advisory", "list", which, "--json"])
 }
 
 #[derive(Deserialize)]
@@ -156,11 +157,12 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
     for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {
         let Some((rest, arch)) = advisory.nevra.rsplit_once('.') else { continue };
         let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
+        let version = rest[name.len()..].trim_start_matches('-');
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(&advisory.name),
             is_security: advisory.kind == "security",
             is_candidate: false,
-            version: None,
+            version: Some(version.to_string()),
             priority: 0,
         });
     }

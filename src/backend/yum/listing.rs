@@ -41,7 +41,11 @@ pub fn pending(stdout: &str) -> Listing {
         // The answers of `repolist` begin so too.
         let Some((name, arch)) = package.rsplit_once('.').filter(|(name, _)| is_name(name)) else { continue };
         if is_old {
-            obsoleted.push(listed_name(name, arch));
+            let old = listed_name(name, arch);
+            if let Some(new) = obsoleting.last_mut().filter(|new: &&mut Update| new.name != old) {
+                new.replaces.push(old.clone());
+            }
+            obsoleted.push(old);
         } else if in_obsoletes {
             obsoleting.push(update(name, arch, version, source));
         } else {
