@@ -124,7 +124,7 @@ fn numbers(release: &str) -> Vec<u64> {
 }
 
 /// How long a shutdown may take to say that it will come. One that is still there then counts down.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a `shutdown` says that does not know our way of asking for a time.
 const NOT_UNDERSTOOD: &[&str] = &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument"];

@@ -441,7 +441,7 @@ impl Session {
         let source_places = self.elsewhere().sources.clone();
         let config = fingerprint(&self.backend.source_places(&source_places));
         let config_changed = state.source_config.as_ref() != Some(&config);
-        let database = fingerprint(self.backend.package_databases);
+        let database = fingerprint(&self.backend.database_places(&self.database_elsewhere()));
         let mut invocation = (self.backend.refresh)(budget);
         if let Some(text) = self.configuration() {
             invocation = (self.backend.quirks.with_limits)(invocation, text);

@@ -176,6 +176,9 @@ pub struct Pending {
     /// Newer versions that `apply` does not install.
     #[serde(default)]
     pub held_back: Option<Vec<HeldBack>>,
+    /// Where the package database is, beside the usual places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_places: Vec<String>,
     /// Fingerprint of everything that decides about the count.
     #[serde(default)]
     pub basis: Option<String>,

@@ -126,7 +126,7 @@ pub fn pending_is_outdated(state: &State) -> bool {
         return false;
     };
     match &pending.database {
-        Some(before) => *before != fingerprint(backend.package_databases),
+        Some(before) => *before != fingerprint(&backend.database_places(&pending.database_places)),
         None => {
             newest_change(backend.package_databases).is_some_and(|changed| changed > pending.as_of.unix())
         }

@@ -129,6 +129,9 @@ pub struct Quirks {
     pub repair_fetches: bool,
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
     pub locate: Option<fn() -> Invocation>,
+    /// The files that a file of the configuration includes, where such can be anywhere. The first of
+    /// [`Backend::source_config`] is the one that the manager reads.
+    pub includes: Option<fn(&str) -> Vec<String>>,
     /// Reads the answer over the usual places.
     pub parse_places: fn(Places, &str) -> Places,
     /// Why only all updates of all sources may be installed together, where that is so.
@@ -217,6 +220,7 @@ impl Quirks {
         rules: &[],
         repair_fetches: false,
         locate: None,
+        includes: None,
         parse_places: |usual, _| usual,
         only_whole: None,
         private: None,
@@ -617,6 +621,11 @@ impl Backend {
     /// Everything that configures the sources, with what the administrator has put elsewhere.
     pub fn source_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
         self.source_config.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
+    }
+
+    /// The files that every install rewrites, with where the administrator has put them.
+    pub fn database_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
+        self.package_databases.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
     }
 
     /// Where things are unless the manager is configured otherwise.

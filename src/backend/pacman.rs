@@ -50,6 +50,7 @@ pub const BACKEND: Backend = Backend {
         kernel_modules: Some("/usr/lib/modules"),
         locate: Some(locate),
         parse_places,
+        includes: Some(includes),
         only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
         private: Some(&PRIVATE),
         newer: Some((|| private(&["-Qu"]), listing::newer)),
@@ -116,6 +117,13 @@ fn sources(config: &str) -> Vec<String> {
         }
     }
     found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
+}
+
+/// The files that a file of the configuration includes; `*` may stand in their names.
+fn includes(config: &str) -> Vec<String> {
+    let values = config.lines().filter_map(|line| line.split_once('='));
+    let files = values.filter(|(key, _)| key.trim() == "Include");
+    files.map(|(_, value)| value.trim().to_string()).collect()
 }
 
 /// The directories with downloaded packages.

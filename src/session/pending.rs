@@ -34,6 +34,7 @@ impl Session {
             (listing, database)
         });
         let basis = self.pending_basis();
+        let database_places = self.database_elsewhere();
         let still = |pending: &&mut Pending| {
             let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(pending.packages(), listing));
             same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
@@ -45,7 +46,7 @@ impl Session {
         let (listing, database) = match listed {
             Some((listing, database)) => (Ok(listing), database),
             None => {
-                let database = fingerprint(self.backend.package_databases);
+                let database = fingerprint(&self.backend.database_places(&database_places));
                 (self.pending(state), database)
             }
         };
@@ -65,6 +66,7 @@ impl Session {
             error: None,
             packages: None,
             held_back: None,
+            database_places,
             basis: None,
             database: None,
             extra,

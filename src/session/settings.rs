@@ -34,9 +34,39 @@ impl Session {
             let settings = self.backend.quirks.settings;
             let text = settings.and_then(|settings| administrators(&settings).ok());
             let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
-            found.unwrap_or_default()
+            let mut found = found.unwrap_or_default();
+            if let Some(includes) = self.backend.quirks.includes {
+                let main = self.backend.source_config.first().copied().unwrap_or_default();
+                found.sources.extend(included(main, includes));
+            }
+            found
         })
     }
+
+    /// Where the package database is, where that is not one of the usual places.
+    pub(super) fn database_elsewhere(&self) -> Vec<String> {
+        let database = &self.places().database;
+        let is_usual = self.backend.package_databases.iter().any(|usual| Path::new(usual) == database);
+        let end = if database.is_dir() { "/" } else { "" };
+        if is_usual { Vec::new() } else { vec![format!("{}{end}", database.display())] }
+    }
+}
+
+/// The files that a configuration includes, as it names them, and those that they include in turn.
+fn included(main: &str, includes: fn(&str) -> Vec<String>) -> Vec<String> {
+    let mut named: Vec<String> = Vec::new();
+    let mut files = vec![PathBuf::from(main)];
+    // No configuration has more; some include themselves.
+    while let Some(file) = files.pop().filter(|_| named.len() < 100) {
+        let text = theirs(&file).ok().flatten().unwrap_or_default();
+        for path in includes(&String::from_utf8_lossy(&text)) {
+            if !named.contains(&path) {
+                files.extend(glob::glob(&path).into_iter().flatten().flatten());
+                named.push(path);
+            }
+        }
+    }
+    named
 }
 
 /// A file of the administrator's, if it is there.

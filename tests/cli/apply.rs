@@ -330,6 +330,17 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
 }
 
 #[test]
+fn a_shutdown_that_waits_itself_is_left_alone_with_it() {
+    let world = World::new();
+    world.on("shutdown", "touch $world/waits; gate; touch $world/done");
+    let ran = world.run("--format json apply --reboot=always");
+    assert_eq!(ran.json()["reboot_scheduled"], true);
+    assert!(world.path("waits").exists() && !world.path("done").exists());
+    world.write("go", "");
+    until("it goes on", || world.path("done").exists());
+}
+
+#[test]
 fn a_value_of_reboot_behind_a_blank_is_told_how_to_be_written() {
     for value in ["always", "if-needed"] {
         let world = World::new();

@@ -54,6 +54,7 @@ mod pacman_apply;
 mod pacman_locks;
 mod pacman_odd;
 mod pacman_refresh;
+mod pacman_settings;
 mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;

@@ -776,6 +776,7 @@ scenarios! {
         dnf5: crate::dnf5::Dnf5,
         dnf5_misconfigured: crate::dnf5_settings::Misconfigured,
         pacman: crate::pacman::Pacman,
+        pacman_misconfigured: crate::pacman_settings::Misconfigured,
         zypper: crate::zypper::Zypper,
     }
     {

@@ -1,0 +1,70 @@
+//! What pacman.conf says changes nothing that linux-patch reads, with the real pacman.
+
+use std::time::Duration;
+
+use crate::manager::{Manager, Package};
+use crate::pacman::{Pacman, PkgRepo, hold_lock, pending_update};
+use crate::sandbox::{Running, Sandbox};
+use crate::server::Fault;
+
+/// Every setting that changes what is printed, what is asked, and where things are kept, turned the wrong
+/// way. Some are of other versions.
+pub struct Misconfigured(Pacman);
+
+const WRONG: &str = "[options]\nDBPath = /srv/db/\nCacheDir = /srv/pkg/\nCacheDir = /srv/more/\nLogFile = /srv/log\n\
+    HookDir = /srv/hooks/\nGPGDir = /srv/gpg/\nColor\nVerbosePkgLists\nILoveCandy\nTotalDownload\nNoProgressBar\nUseSyslog\n\
+    CheckSpace\nDisableDownloadTimeout\nParallelDownloads = 1\nCleanMethod = KeepCurrent\nSyncFirst = pacman\n\
+    HoldPkg = tb-hello tb-a\nIgnorePkg = nothing\nIgnoreGroup = none\nNoUpgrade = etc/none\nNoExtract = usr/none\n\
+    DisableSandbox\nNonsense = 1\nSigLevel = Never\nLocalFileSigLevel = Optional\nInclude = /srv/repos/*.conf\n";
+
+impl Manager for Misconfigured {
+    const NAME: &'static str = Pacman::NAME;
+    const LACKS: &'static [(&'static str, &'static str)] = Pacman::LACKS;
+    const REVISION: &'static str = Pacman::REVISION;
+    const INDEX: &'static str = Pacman::INDEX;
+    const DOWNLOADS: &'static str = "/srv/pkg";
+    const INDEXES: &'static str = Pacman::INDEXES;
+    type Repo = PkgRepo;
+
+    fn new() -> Misconfigured {
+        let manager = Pacman::new();
+        let places = "/srv/db /srv/pkg /srv/more /srv/hooks /srv/repos";
+        let move_database =
+            "cp -a /var/lib/pacman/local /srv/db/; rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d";
+        let keys = "mkdir -m 700 /srv/gpg; touch /srv/gpg/pubring.gpg";
+        manager.sandbox().sh(&format!("mkdir -p {places}; {move_database}; {keys}"));
+        manager.sandbox().write("/etc/pacman.conf", WRONG);
+        Misconfigured(manager)
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        self.0.sandbox()
+    }
+
+    fn install(&self, packages: &[Package]) {
+        self.0.install(packages);
+    }
+
+    fn add_source(&self, name: &str, repo: &PkgRepo) {
+        repo.serve_as(name);
+        let lines = format!("[{name}]\nServer = {}\n", repo.server.url());
+        self.sandbox().write(&format!("/srv/repos/{name}.conf"), lines);
+    }
+
+    fn installed(&self) -> Vec<String> {
+        self.0.installed()
+    }
+
+    fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {
+        hold_lock(self.sandbox(), "/srv/db/db.lck", time)
+    }
+}
+
+#[test]
+fn a_mirror_that_needs_longer_than_pacman_waits_gets_the_time_that_pacman_conf_gives_it() {
+    let (root, repo) = pending_update();
+    repo.server.fault(".db", Fault::Late(13_000));
+    root.patch(&["refresh"]).refresh_failed("network");
+    root.option("DisableDownloadTimeout");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+}
