@@ -173,6 +173,19 @@ fn a_source_that_is_down_hides_no_update_of_another() {
 }
 
 #[test]
+fn a_dead_list_of_mirrors_hides_no_update_of_another_source() {
+    let (sandbox, repos) = with_a_dead_source();
+    sandbox.write("/etc/apt/mirrors.txt", format!("{}\n", repos[1].url()));
+    let line = "deb [signed-by=/etc/apt/keyrings/test.gpg] mirror+file:/etc/apt/mirrors.txt stable main\n";
+    sandbox.write("/etc/apt/sources.list.d/dead.list", line);
+    repos[1].server.heal();
+    sandbox.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
+    repos[1].server.fault("/", Fault::Status(503));
+    sandbox.patch(&["apply", "--security"]).exits(1).changed(&["tb-hello 1.0 2.0"]);
+    sandbox.has_exactly(&["tb-hello 2.0", "tb-world 1.0"]);
+}
+
+#[test]
 fn the_administrators_pins_hold_for_what_a_source_that_is_down_leaves() {
     // What the dead source has the say about stays as it is.
     let (sandbox, _repos) = with_a_dead_source();
