@@ -229,6 +229,9 @@ impl Run<'_> {
 
     /// Steps 5 and 6.
     fn download_and_install(&mut self) -> Result<(), Failure> {
+        if !self.args.download_only {
+            self.session.is_writable()?;
+        }
         let Some(download) = self.backend.download else {
             return self.install(&Finished::ended(0, "", ""));
         };

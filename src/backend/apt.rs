@@ -72,6 +72,7 @@ pub const BACKEND: Backend = Backend {
         selection: Some(("/etc/apt/preferences", selection)),
         completions: &[(listing::ask_allowed, listing::add_allowed)],
         culprits: listing::culprits,
+        before_install: Some((dump, has_hooks)),
         disappeared: listing::disappeared,
         cached: Some(Cached { ask: listing::ask_hashes, files: listing::hashes }),
         progress,
@@ -250,6 +251,18 @@ fn locate() -> Invocation {
     }
 }
 
+/// All that apt.conf says.
+fn dump() -> Invocation {
+    Invocation { program: "apt-config", args: vec!["dump".to_string()], env: ENV, ..Invocation::default() }
+}
+
+/// Whether a line like `DPkg::Pre-Invoke:: "mount -o remount,rw /usr";` is there.
+fn has_hooks(dump: &str) -> bool {
+    let hooks = dump.lines().filter(|line| line.to_lowercase().starts_with("dpkg::pre-invoke"));
+    let mut values = hooks.filter_map(|line| line.split_once(' '));
+    values.any(|(_, value)| !value.trim_end_matches(';').trim_matches('"').is_empty())
+}
+
 /// Reads lines like `DATABASE='/var/lib/dpkg/status'`.
 fn parse_places(usual: Places, stdout: &str) -> Places {
     let value = |name: &str| {
@@ -339,6 +352,17 @@ mod tests {
         assert_eq!(selection(&plan), "Package: tb-a\nPin: version *\nPin-Priority: -1\n\n");
         let plan = Plan { passed_over: [("tb-b".into(), "1:3.0".into())].into(), ..Plan::default() };
         assert_eq!(selection(&plan), "Package: tb-b\nPin: version 1:3.0\nPin-Priority: -1\n\n");
+    }
+
+    #[test]
+    fn only_what_is_run_before_dpkg_is_a_hook() {
+        assert!(has_hooks(
+            "DPkg \"\";\nDPkg::Pre-Invoke \"\";\nDPkg::Pre-Invoke:: \"mount -o remount,rw /usr\";\n"
+        ));
+        assert!(has_hooks("dpkg::pre-invoke:: \"/usr/local/sbin/rw\";\n"));
+        assert!(!has_hooks(
+            "DPkg::Pre-Invoke \"\";\nDPkg::Post-Invoke:: \"x\";\nDPkg::Pre-Install-Pkgs:: \"x\";\n"
+        ));
     }
 
     #[test]

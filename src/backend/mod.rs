@@ -194,6 +194,9 @@ pub struct Quirks {
     /// The updates that kept a list, a download or a check before the install from succeeding, and without
     /// which the others can be installed; each with its class and reason.
     pub culprits: fn(&Finished) -> Vec<HeldBack>,
+    /// For managers that begin to unpack on a system that is mounted read-only, and leave packages half
+    /// installed: asks for what the administrator runs before an install, which may make it writable.
+    pub before_install: Option<AskHooks>,
     /// The packages that an install removed because others have taken over all their files.
     pub disappeared: fn(&Finished) -> Vec<String>,
     /// For managers that look at no more than the size of a package they find in their cache.
@@ -247,6 +250,7 @@ impl Quirks {
         notes: |_| Vec::new(),
         asks_to_run_again: |_| false,
         culprits: |_| Vec::new(),
+        before_install: None,
         disappeared: |_| Vec::new(),
         cached: None,
         culprits_of_sources: |_, _, _| Vec::new(),
@@ -270,6 +274,9 @@ pub struct Cached {
     /// Reads the files and their SHA-256 from the answer.
     pub files: fn(&str, &Places) -> Vec<(PathBuf, String)>,
 }
+
+/// Asks for the settings, and says whether anything is run before an install.
+pub type AskHooks = (fn() -> Invocation, fn(&str) -> bool);
 
 /// Compares all files with what was installed, and says what is wrong with those of the changed
 /// packages (name and version), and how that is mended.

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::outcome::{Class, Failure, Refreshed};
-use rustix::fs::StatVfs;
+use rustix::fs::{StatVfs, StatVfsMountFlags};
 use std::path::Path;
 
 /// In bytes. With less than this free, no index can be relied on to be whole.
@@ -13,6 +13,24 @@ impl Session {
     pub(super) fn tell_full_disks(&self, refreshed: &mut Refreshed) {
         let of_sources = refreshed.sources.iter_mut().filter_map(|source| source.error.as_mut());
         of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.tell_full_disk(failure));
+    }
+
+    /// Stops before an install that could only leave packages half unpacked.
+    ///
+    /// # Errors
+    /// When the system is mounted read-only, and nothing that the manager runs first may change that.
+    pub fn is_writable(&self) -> Result<(), Failure> {
+        let Some((ask, has_hooks)) = self.backend.quirks.before_install else { return Ok(()) };
+        let is_usual = self.places().database == self.backend.usual_places().database;
+        if !is_usual || !is_read_only(Path::new(SYSTEM)) || has_hooks(&self.ask(&ask())?.stdout) {
+            return Ok(());
+        }
+        let text = format!(
+            "could not install anything: {SYSTEM} is mounted read-only; mount it writable (mount -o remount,rw {SYSTEM}), \
+             or let {} do so before each install",
+            self.backend.name
+        );
+        Err(Failure::new(Class::Space, text))
     }
 
     fn tell_full_disk(&self, failure: &mut Failure) {
@@ -27,6 +45,14 @@ impl Session {
             *failure = Failure::new(Class::Space, text);
         }
     }
+}
+
+/// Where packages put most of their files.
+const SYSTEM: &str = "/usr";
+
+/// Whether a file system is mounted read-only. One that cannot be looked at is not.
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Whether the file system of a directory is full. One that cannot be looked at is not.
@@ -46,7 +72,6 @@ fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::StatVfsMountFlags;
 
     /// Of blocks of 4 KiB: how many there are, are free and may be used; how many files may be and are free.
     fn disk(blocks: [u64; 3], files: [u64; 2]) -> StatVfs {

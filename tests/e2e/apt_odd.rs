@@ -132,3 +132,20 @@ fn a_reader_of_standard_error_that_stopped_reading_holds_up_nothing() {
     assert_eq!(ended.code, 0, "{}", ended.stdout);
     sandbox.has_exactly(&["tb-hello 2.0"]);
 }
+
+#[test]
+fn a_system_that_is_mounted_read_only_is_left_alone_and_told() {
+    let (sandbox, repo) = two_pending();
+    sandbox.sh("mount --bind /usr /usr; mount -o remount,ro,bind /usr");
+    sandbox
+        .patch(&["apply"])
+        .apply_failed("space")
+        .says("/retried", false)
+        .mentions("/error/message", "/usr is mounted read-only")
+        .changed(&[]);
+    sandbox.has_exactly(&["tb-hello 1.0", "tb-world 1.0"]);
+    assert_eq!(repo.server.requests("/pool/"), 0);
+    // As apt.conf(5) has it.
+    sandbox.write("/etc/apt/apt.conf.d/rw", "DPkg::Pre-Invoke { \"mount -o remount,rw,bind /usr\"; };\n");
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
+}
