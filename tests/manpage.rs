@@ -29,7 +29,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--allowerasing", "dnf"),
     ("--available", "apk"),
     ("--ask", "pacman"),
-    ("--auto-agree-with-licenses", "zypper"),
     ("--best", "dnf"),
     ("--check", "ansible-playbook"),
     ("--cleanup-only", "yum-complete-transaction"),

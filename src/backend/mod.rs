@@ -180,6 +180,8 @@ pub struct Quirks {
     pub settings: Option<Settings>,
     /// For managers that keep the old index of a source which could not be refreshed.
     pub unrefreshed: Option<Unrefreshed>,
+    /// For managers that use an index which has come to the end of its own validity.
+    pub expiry: Option<Expiry>,
     /// What a download says will be installed, where that is more exact than the list before it.
     pub plan_of_download: fn(&Finished) -> Option<Listing>,
     /// Whether an install that a signal ended had done all its work.
@@ -244,6 +246,7 @@ impl Quirks {
         selection: None,
         settings: None,
         unrefreshed: None,
+        expiry: None,
         plan_of_download: |_| None,
         ended_well: |_| false,
         audit: None,
@@ -443,6 +446,17 @@ pub struct Unrefreshed {
     pub parse: fn(&str) -> Vec<Configured>,
     /// Where in the cache the index of a source is, if it was ever fetched.
     pub index: fn(&str) -> Vec<PathBuf>,
+}
+
+/// How to find out which sources have an index that is past its own date of validity.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    /// Files in the cache, as a pattern, without which no index has such a date.
+    pub files: &'static str,
+    /// What says it.
+    pub ask: fn() -> Invocation,
+    /// The sources of which it is said.
+    pub parse: fn(&str) -> Vec<SourceResult>,
 }
 
 /// A source as it is configured.

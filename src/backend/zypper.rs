@@ -7,8 +7,8 @@ mod words;
 mod xml;
 
 use super::{
-    Backend, Completion, Elsewhere, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, Settings,
-    Unrefreshed, rpm,
+    Backend, Completion, Elsewhere, Expiry, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
+    Settings, Unrefreshed, rpm,
 };
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
@@ -65,7 +65,8 @@ pub const BACKEND: Backend = Backend {
     parse_origins: |_| HashMap::new(),
     list_needs,
     download: Some(|plan| upgrade(plan, &["--download-only"])),
-    install: |plan, _| upgrade(plan, &[]),
+    // All at once, whatever a setting says of downloads: it is there.
+    install: |plan, _| upgrade(plan, &["--download", "in-advance"]),
     install_began,
     classify: words::classify,
     list_installed: |_| rpm::list_installed(),
@@ -81,6 +82,12 @@ pub const BACKEND: Backend = Backend {
         plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
         asks_to_run_again: words::asks_to_run_again,
         refresh_others: refresh::others,
+        culprits: words::culprits,
+        expiry: Some(Expiry {
+            files: "*/repodata/*suseinfo.xml*",
+            ask: || Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) },
+            parse: words::expired,
+        }),
         unrefreshed: Some(Unrefreshed {
             ask: list_repositories,
             parse: listing::repositories,
@@ -101,13 +108,21 @@ const HISTORY: History =
 
 /// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
 /// budget.
-const ENV: &[(&str, &str)] = &[("ZYPP_LOCK_TIMEOUT", "0")];
+const ENV: &[(&str, &str)] = &[
+    ("ZYPP_LOCK_TIMEOUT", "0"),
+    // Not to standard error, nor a lock where we do not look for it.
+    ("ZYPP_LOGFILE", "/var/log/zypper.log"),
+    ("ZYPP_LOCKFILE_ROOT", "/"),
+];
 
 /// Services that cannot be had keep new versions from refreshing anything: none, then.
 const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
 
 /// What follows a refresh uses just what was refreshed, and waits for no mirror.
 const OFFLINE: &[&str] = &["--no-refresh"];
+
+/// Also where colours are wanted always.
+const PLAIN: &[&str] = &["--no-color", "--no-refresh"];
 
 /// The report is XML, in which the words of a package's script cannot be taken for zypper's.
 /// Questions get the answers that zypper marks as the careful ones: an unknown key is rejected,
@@ -125,6 +140,8 @@ fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
         ..Invocation::default()
     }
 }
+
+const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];
 
 /// Names are not unique, aliases are: where they are shown instead of names is a setting.
 fn refresh(aliases: &[String]) -> Invocation {
@@ -163,21 +180,23 @@ fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
         false => &["update"],
         true => &["dist-upgrade", "--no-allow-vendor-change"],
     };
-    let words = [words, &["--auto-agree-with-licenses"], options].concat();
+    // That removals may solve a problem, which a setting can say of any command, is not wanted here.
+    let words = [words, &["--no-force-resolution"], options].concat();
     with_choice(zypper(OFFLINE, &words), plan)
 }
 
-/// Files that are in the way are found once the packages are there, and would end the list.
+/// Files that are in the way are found once the packages are there, and would end the list, as would a
+/// licence.
 fn list(plan: &Plan) -> Invocation {
     upgrade(plan, DRY_RUN)
 }
 
-const DRY_RUN: &[&str] = &["--dry-run", "--replacefiles"];
+const DRY_RUN: &[&str] = &["--dry-run", "--replacefiles", "--auto-agree-with-licenses"];
 
 /// `install` and not `update`, which knows no package that is not installed yet. Nothing is
 /// installed here, so that nothing is marked as wanted by a person either.
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    let words = [&["install", "--name", "--auto-agree-with-licenses"], DRY_RUN].concat();
+    let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
     let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
     invocation.args.push("--".to_string());
     invocation.args.extend_from_slice(names);
@@ -207,7 +226,7 @@ const COMPLETIONS: &[Completion] = &[
 
 fn ask_patches(plan: &Plan, patches: &str) -> Option<Invocation> {
     let names = listing::needed_patches(patches);
-    let mut invocation = with_choice(plain_zypper(OFFLINE, &["info", "--type", "patch"]), plan);
+    let mut invocation = with_choice(plain_zypper(PLAIN, &["info", "--type", "patch"]), plan);
     invocation.args.push("--".to_string());
     invocation.args.extend_from_slice(&names);
     (!names.is_empty()).then_some(invocation)
@@ -341,7 +360,7 @@ mod tests {
             ..Plan::default()
         };
         let invocation = list_needs(&plan, &["tb-c".to_string()]);
-        let end = "--dry-run --replacefiles --repo Main Repository -- tb-c";
+        let end = "--dry-run --replacefiles --auto-agree-with-licenses --repo Main Repository -- tb-c";
         assert!(invocation.line().ends_with(end), "{}", invocation.line());
         assert_eq!(invocation.vars, [("ZYPP_CONF", PathBuf::from("/x/selection.conf"))]);
         assert!(list(&plan).line().contains(" update "), "{}", list(&plan).line());

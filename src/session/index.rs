@@ -31,6 +31,7 @@ impl Session {
             self.add_sources_not_come_to(&mut refreshed);
         }
         let listed = self.read_private(finished, &mut refreshed, state);
+        self.add_expired(&mut refreshed);
         self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
     }

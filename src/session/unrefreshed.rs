@@ -2,7 +2,7 @@
 
 use super::{Session, not_refreshed, refreshed_of};
 use crate::backend::{Configured, Plan};
-use crate::outcome::{Class, Extra, Failure, HeldBack, Listing, one_line};
+use crate::outcome::{Class, Extra, Failure, HeldBack, Listing, Refreshed, one_line};
 use crate::state::State;
 use log::warn;
 
@@ -51,6 +51,26 @@ impl Session {
         let class = failed.iter().filter_map(|source| source.error.as_ref()).map(|error| error.class).next();
         let class = class.unwrap_or(Class::Fetch);
         Ok(hold_back_owned(listing, &all, &plan.without, &configured, class))
+    }
+
+    /// An index that is past its own date of validity is none, however new it is to us.
+    pub(super) fn add_expired(&self, refreshed: &mut Refreshed) {
+        let Some(expiry) = self.backend.quirks.expiry else { return };
+        let pattern = self.places().cache.join(expiry.files);
+        let files = glob::glob(&pattern.to_string_lossy()).into_iter().flatten();
+        if files.flatten().next().is_none() {
+            return;
+        }
+        let expired = match self.ask(&(expiry.ask)()) {
+            Ok(answer) => (expiry.parse)(&answer.stdout),
+            Err(failure) => return warn!("could not ask for an expired index: {}", failure.message),
+        };
+        for expired in expired {
+            if let Some(source) = refreshed.sources.iter_mut().find(|source| source.id == expired.id) {
+                source.error = source.error.take().or(expired.error);
+            }
+        }
+        refreshed.judge_again();
     }
 
     fn configured(&self) -> Result<Vec<Configured>, Failure> {

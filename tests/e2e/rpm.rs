@@ -151,6 +151,27 @@ impl RpmRepo {
         self.publisher.publish(rpms, Some(&updateinfo(advisories)));
     }
 
+    /// Likewise, where the first of them may be installed by those only who agree to a licence.
+    pub fn publish_with_licence(&self, rpms: &[Rpm]) {
+        self.publisher.publish_with(rpms, |work| add_metadata(work, "susedata", &susedata(work, &rpms[0])));
+    }
+
+    /// Likewise, with an index that was to be used for a minute, long ago.
+    pub fn publish_expired(&self, rpms: &[Rpm]) {
+        let info = "<suseinfo xmlns='http://linux.duke.edu/metadata/repo'><expire>60</expire></suseinfo>";
+        self.publisher.publish_with(rpms, |work| {
+            add_metadata(work, "suseinfo", info);
+            let index = work.join("repodata/repomd.xml");
+            let text = fs::read_to_string(&index).unwrap();
+            let lines = text.lines().map(|line| match line.trim_start().split('>').next() {
+                Some("<timestamp") => "<timestamp>1000000000</timestamp>\n".to_owned(),
+                Some("<revision") => "<revision>1000000000</revision>\n".to_owned(),
+                _ => format!("{line}\n"),
+            });
+            fs::write(&index, lines.collect::<String>()).unwrap();
+        });
+    }
+
     /// Just before the `nth` request for a path holding `pattern` is answered, publish these.
     pub fn publish_before(&self, pattern: &str, nth: usize, rpms: &[Rpm]) {
         let (publisher, rpms) = (self.publisher.clone(), rpms.to_vec());
@@ -188,16 +209,20 @@ impl RpmRepo {
 
 impl Publisher {
     fn publish(&self, rpms: &[Rpm], advisory: Option<&str>) {
+        self.publish_with(rpms, |work| {
+            if let Some(text) = advisory {
+                add_metadata(work, "updateinfo", text);
+            }
+        });
+    }
+
+    fn publish_with(&self, rpms: &[Rpm], add: impl Fn(&Path)) {
         let work = tempfile::tempdir().expect("could not create a temporary directory");
         for rpm in rpms {
             fs::write(work.path().join(rpm.file_name()), rpm.bytes().as_slice()).unwrap();
         }
         run(Command::new("createrepo_c").args(["--quiet", "--no-database"]).arg(work.path()));
-        if let Some(text) = advisory {
-            let update = work.path().join("updateinfo.xml");
-            fs::write(&update, text).unwrap();
-            run(Command::new("modifyrepo_c").arg(&update).arg(work.path().join("repodata")));
-        }
+        add(work.path());
         // Times rise from one publication to the next, and stay in the past.
         let modified = {
             let mut published = self.published.lock().unwrap();
@@ -229,6 +254,27 @@ fn updateinfo(advisories: &[(&str, &str, &str, &str)]) -> String {
         )
     };
     format!("<updates>{}</updates>", advisories.iter().map(update).collect::<String>())
+}
+
+/// Adds a file of this kind to the index of a repository that lies in a directory.
+fn add_metadata(work: &Path, kind: &str, text: &str) {
+    let file = work.join(format!("{kind}.xml"));
+    fs::write(&file, text).unwrap();
+    run(Command::new("modifyrepo_c").arg(format!("--mdtype={kind}")).arg(&file).arg(work.join("repodata")));
+    fs::remove_file(file).unwrap();
+}
+
+/// What asks for an agreement before this package is installed.
+fn susedata(work: &Path, rpm: &Rpm) -> String {
+    let output = Command::new("sha256sum").arg(work.join(rpm.file_name())).output().unwrap();
+    let sum = String::from_utf8_lossy(&output.stdout);
+    let id = sum.split(' ').next().unwrap_or_default();
+    format!(
+        "<susedata xmlns='http://linux.duke.edu/metadata/susedata' packages='1'>\
+         <package pkgid='{id}' name='{}' arch='noarch'><version epoch='0' ver='{}' rel='1'/>\
+         <eula>Never look under the hood.</eula></package></susedata>",
+        rpm.name, rpm.version
+    )
 }
 
 /// A root whose packages are rpm's; apt is there too, as on the machine.

@@ -45,6 +45,8 @@ pub enum Fault {
     Cut,
     /// Serve half of the file as if it were all.
     Short,
+    /// Serve the file with something behind its end.
+    Long,
     /// Serve the file with one byte changed.
     Flip,
     /// Send this many bytes a second.
@@ -288,6 +290,7 @@ impl Shared {
         match fault {
             Some(Fault::Flip) => *bytes.last_mut()? ^= 1,
             Some(Fault::Short) => bytes.truncate(bytes.len() / 2),
+            Some(Fault::Long) => bytes.extend([0; 2000]),
             _ => (),
         }
         let last_modified = format!("Last-Modified: {modified}\r\n");

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::dnf::shell;
 use crate::locks;
-use crate::rpm::{one as dnf_one, rpm};
+use serde_json::Value;
+
+use crate::rpm::{RpmRepo, one as dnf_one, rpm};
 use crate::sandbox::is_newer;
 use crate::server::Fault;
 use crate::zypper::{Zypper, one, pending_update};
@@ -45,20 +47,88 @@ fn a_file_of_another_package_in_the_way_is_no_fetch_error() {
     let old = [rpm("tb-a", "1.0").file("", "/usr/share/tb/x", "a\n"), rpm("tb-b", "1.0")];
     let (root, _repo) = one(&old, &[rpm("tb-b", "2.0").file("", "/usr/share/tb/x", "b\n")]);
     let applied = root.patch(&["apply"]);
-    applied.apply_failed("dependency").says("/retried", false).changed(&[]);
-    applied.mentions("/error/message", "/usr/share/tb/x");
+    applied.exits(0).says("/retried", false).changed(&[]);
+    applied.mentions("/held_back/0/reason", "/usr/share/tb/x").says("/held_back/0/class", "dependency");
     root.has_exactly(&["tb-a 1.0", "tb-b 1.0"]);
-    // It is pending all the same.
-    root.sandbox().sh("zypper --non-interactive addlock tb-none");
-    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-b 1.0-1 2.0-1"]);
 }
 
 #[test]
 fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_retried() {
     let (root, repo) = pending_update();
     root.add_repo_with("test", &repo.server.url(), "repo_gpgcheck=0\npkg_gpgcheck=1\n");
-    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).says("/retried", false).changed(&[]).says("/held_back/0/class", "auth");
+    applied.mentions("/held_back/0/reason", "Signature verification failed");
     root.has_exactly(&["tb-hello 1.0"]);
+}
+
+/// Each of these stopped the whole update.
+#[test]
+fn one_update_that_cannot_be_installed_keeps_no_other_back() {
+    let names = ["tb-one", "tb-two", "tb-bad"];
+    let plain = names.map(|name| rpm(name, "2.0"));
+    let in_the_way = names.map(|name| match name {
+        "tb-bad" => rpm(name, "2.0").file("", "/usr/share/tb/x", "mine\n"),
+        _ => rpm(name, "2.0"),
+    });
+    let clash = names.map(|name| match name {
+        "tb-one" => rpm(name, "2.0"),
+        _ => rpm(name, "2.0").file("", "/usr/share/tb/y", name),
+    });
+    for (new, more, class, word) in [
+        (&plain, "pkg_gpgcheck=1\n", "auth", "igned"),
+        (&in_the_way, "", "dependency", "/usr/share/tb/x"),
+        (&clash, "", "dependency", "/usr/share/tb/y"),
+        (&plain, "licence", "config", "licence"),
+    ] {
+        let other = rpm("tb-other", "1.0").file("", "/usr/share/tb/x", "theirs\n");
+        let root = Zypper::with(&[names.map(|name| rpm(name, "1.0")).as_slice(), &[other]].concat());
+        let (good, bad) = (RpmRepo::new(&new[..2]), RpmRepo::new(&new[2..]));
+        if more == "licence" {
+            bad.publish_with_licence(&new[2..]);
+        }
+        root.add_repo("good", &good);
+        let more = if more == "licence" { "" } else { more };
+        root.add_repo_with("bad", &bad.server.url(), &format!("repo_gpgcheck=0\n{more}"));
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        let applied = root.patch(&["apply"]);
+        applied.exits(i32::from(class != "dependency")).says("/error", Value::Null).says("/retried", false);
+        applied.says("/held_back/0/class", class).mentions("/held_back/0/reason", word);
+        assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{class} {word}: {applied}");
+        root.patch(&["refresh"])
+            .exits(0)
+            .remembers("/pending/count", 0)
+            .remembers("/pending/held_back/0/class", class);
+    }
+}
+
+#[test]
+fn a_licence_that_the_administrator_agrees_to_is_agreed_to() {
+    let (root, repo) = pending_update();
+    repo.publish_with_licence(&[rpm("tb-hello", "2.0")]);
+    root.sandbox().write("/etc/zypp/zypper.conf", "[commit]\nautoAgreeWithLicenses = yes\n");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+/// Newer versions end with 107, and 1.14.42 with 0.
+#[test]
+fn a_script_that_fails_after_all_is_installed_is_told() {
+    let broken = rpm("tb-after", "2.0").tag("%posttrans\necho oops; exit 1\n");
+    let (root, _repo) = one(&[rpm("tb-after", "1.0")], &[broken]);
+    let applied = root.patch(&["apply"]);
+    applied
+        .apply_failed("script")
+        .mentions("/error/message", "%posttrans")
+        .changed(&["tb-after 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_file_that_is_longer_than_the_index_says_is_a_fetch_error() {
+    let (root, repo) = pending_update();
+    repo.server.fault(HELLO, Fault::Long);
+    root.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
+    repo.server.heal();
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
 #[test]

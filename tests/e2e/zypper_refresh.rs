@@ -201,6 +201,25 @@ fn what_another_repository_of_the_same_rank_offers_does_not_wait_for_the_one_tha
 }
 
 #[test]
+fn an_index_that_is_past_its_own_date_is_not_fresh() {
+    let root = Zypper::with(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0")]);
+    let (good, old) = (RpmRepo::new(&[rpm("tb-a", "2.0")]), RpmRepo::new(&[rpm("tb-b", "2.0")]));
+    root.add_repo("good", &good);
+    root.add_repo_with("old", &old.server.url(), "name=Some name\n");
+    root.patch(&["refresh"]).exits(0);
+    old.publish_expired(&[rpm("tb-b", "3.0")]);
+    for _ in 0..2 {
+        root.patch(&["refresh"])
+            .exits(1)
+            .one_source_failed(2, "old", "clock")
+            .leaves_pending(&["tb-a 1.0-1 2.0-1"]);
+    }
+    root.patch(&["apply"]).exits(1).changed(&["tb-a 1.0-1 2.0-1"]);
+    old.publish(&[rpm("tb-b", "4.0")]);
+    root.patch(&["apply"]).applied(&["tb-b 1.0-1 4.0-1"]);
+}
+
+#[test]
 fn only_disabled_repositories_are_no_source() {
     let root = Zypper::with(&[]);
     root.add_repo_with("off", "http://127.88.0.1:1/", "enabled=0\n");

@@ -1,7 +1,9 @@
 //! Reading zypper's and rpm's error lines.
 
+use super::refresh::id_of;
 use super::xml::elements;
-use crate::outcome::{Class, Failure};
+use crate::backend::rpm::listed_name;
+use crate::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
 use crate::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -50,6 +52,9 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         if is_cut_short(&finished.stdout) {
             return Some(Failure::new(Class::Other, "zypper's report ends in the middle"));
         }
+        if let Some(failure) = failed_posttrans(&finished.stdout) {
+            return Some(failure);
+        }
         // A download alone ends well in new versions whatever is missing. An install would not.
         let missing: Vec<_> = lines.fetched.into_values().collect();
         return cause(&missing).filter(|_| !super::install_began(finished));
@@ -68,6 +73,125 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         code::ON_SIGNAL => Some(Failure::new(Class::Interrupted, "zypper was stopped by a signal")),
         _ => Some(decisive(&lines, super::install_began(finished)).unwrap_or_else(|| undecided(finished))),
     }
+}
+
+/// What old versions say of a script that failed, and end with 0:
+///
+/// ```text
+/// <message type="warning">tb-y-3.0-1.noarch.rpm %posttrans script failed (returned 1)</message>
+/// ```
+fn failed_posttrans(report: &str) -> Option<Failure> {
+    let mut warnings = elements(report)
+        .filter(|element| element.name == "message" && element.get("type").as_deref() == Some("warning"));
+    let failed = warnings.find_map(|warning| {
+        let text = warning.text().trim().to_string();
+        let is_one_line = !text.contains('\n');
+        (is_one_line && text.contains(".rpm %posttrans script failed (returned ")).then_some(text)
+    });
+    failed.map(|text| Failure::new(Class::Script, text))
+}
+
+/// The updates that stopped a download or an install before anything was changed: a package that is not
+/// signed as it is to be, a licence that nobody has agreed to, files that are in the way.
+///
+/// ```text
+/// <message type="error">tb-a-2.0-1.noarch (first): Signature verification failed [6-File is unsigned]</message>
+/// <message type="info">In order to install &apos;tb-lic&apos;, you must agree to terms of the following license agreement:
+/// <lhs><file>/f</file><solvable><name>tb-x</name><repository name="third" alias="third"/></solvable></lhs>
+/// <message type="error">... file /f from install of tb-b-2.0-1.noarch conflicts with file from package tb-a-1.0-1.noarch
+/// ```
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    let mut found = Vec::new();
+    // Of the two sides of a conflict one is enough: the last that is not installed yet.
+    let (mut in_conflict, mut last_name, mut name) = (false, String::new(), String::new());
+    for element in elements(&finished.stdout) {
+        let text = element.text();
+        match element.name {
+            "message" => found.extend(text.lines().filter_map(culprit)),
+            "fileconflict" => (in_conflict, name) = (true, String::new()),
+            "name" => last_name = text.trim().to_string(),
+            "repository" if in_conflict && element.get("alias").as_deref() != Some("@System") => {
+                name.clone_from(&last_name);
+            }
+            "/fileconflict" if !name.is_empty() => {
+                in_conflict = false;
+                let reason = format!("a file of another package is in its way: {name}");
+                let known = lines(finished).errors.into_iter().find(|line| {
+                    line.strip_prefix("file conflict: ")
+                        .is_some_and(|of| of.split(' ').any(|word| word == name))
+                });
+                found.push(held_back(&name, None, Class::Dependency, &known.unwrap_or(reason)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn culprit(line: &str) -> Option<HeldBack> {
+    let line = line.trim();
+    let of_file = |file: &str, class| {
+        let (name, version) = name_of_file(file)?;
+        Some(held_back(&name, Some(version), class, line))
+    };
+    if let Some((file, rest)) =
+        line.split_once(" (").filter(|_| line.contains("): Signature verification failed"))
+    {
+        return of_file(file, Class::Auth).filter(|_| rest.contains("): Signature verification failed"));
+    }
+    if let Some(rest) = line.strip_prefix("In order to install '") {
+        let (name, rest) = rest.split_once('\'')?;
+        let reason = "nobody has agreed to its licence: run zypper update, or set autoAgreeWithLicenses in zypper.conf";
+        return rest
+            .starts_with(", you must agree to ")
+            .then(|| held_back(name, None, Class::Config, reason));
+    }
+    let rest = line.strip_prefix("file ")?;
+    if let Some((_, rest)) = rest.split_once(" from install of ") {
+        return of_file(rest.split_once(" conflicts with ")?.0, Class::Dependency);
+    }
+    let (_, rest) = rest.split_once(" conflicts between attempted installs of ")?;
+    of_file(rest.split_once(" and ")?.1, Class::Dependency)
+}
+
+fn held_back(name: &str, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
+    HeldBack {
+        name: one_line(name),
+        installed: None,
+        candidate,
+        reason: one_line(reason),
+        class: Some(class),
+        security: None,
+        extra: Extra::new(),
+    }
+}
+
+/// Name and version of `tb-a-2.0-1.noarch`.
+fn name_of_file(file: &str) -> Option<(String, String)> {
+    let (rest, arch) = file.trim().rsplit_once('.')?;
+    let mut parts = rest.rsplitn(3, '-');
+    let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((listed_name(name, arch), format!("{version}-{release}")))
+}
+
+/// The repositories whose index has come to the end of its own validity, which zypper says and uses it:
+///
+/// ```text
+/// <message type="warning">Repository &apos;exp&apos; metadata expired since 2001-09-09 01:47:40 UTC.</message>
+/// <message type="warning">Repository &apos;exp&apos; appears to be outdated. Consider using a different mirror or server.</message>
+/// ```
+pub fn expired(report: &str) -> Vec<SourceResult> {
+    let warnings = elements(report)
+        .filter(|element| element.name == "message" && element.get("type").as_deref() == Some("warning"));
+    let read = |text: &str| {
+        let rest = text.trim().strip_prefix("Repository '")?;
+        let words = ["' metadata expired since ", "' appears to be outdated."];
+        let (alias, _) = words.iter().find_map(|words| rest.split_once(words))?;
+        let id = id_of(alias);
+        let failure = Failure::new(Class::Clock, format!("{id}: {}", text.trim()));
+        Some(SourceResult { id, error: Some(failure) })
+    };
+    warnings.filter_map(|warning| read(&warning.text())).collect()
 }
 
 /// What a command said, sorted by who said it.
@@ -221,6 +345,9 @@ const VAGUE: &[&str] = &[
     "Valid metadata not found",
     "Failed to retrieve new repository metadata",
     "Error trying to read from",
+    "Unknown error reading from",
+    "Failed to provide Package",
+    "Problem retrieving ",
     "Download (curl) error for",
     "Can't provide ",
 ];
@@ -238,11 +365,23 @@ const SPACE: &[&str] = &[
     "Can't hardlink/copy ",
     "Failed to create file ",
     "Write error",
+    "Cannot write file ",
+    "no writing permissions",
+    "No permission to write repository cache",
     "Curl error (23)",
     "Curl error 23",
 ];
 
-const AUTH: &[&str] = &["ignature verification", "is unsigned", "not signed", "public key"];
+const AUTH: &[&str] = &[
+    "ignature verification",
+    "is unsigned",
+    "not signed",
+    "public key",
+    "Signature file ",
+    "Signature does not verify",
+    "key is not trusted",
+    "Unknown type of signature",
+];
 
 const CONFIG: &[&str] = &[
     "no or invalid url",
@@ -252,6 +391,16 @@ const CONFIG: &[&str] = &[
     "Invalid URI",
     "Unsupported URI scheme",
     "No alias defined",
+    "Malformed URI",
+    "Empty host name in URI",
+    "Empty filesystem in URI",
+    "Empty destination in URI",
+    "Unsupported protocol",
+    "Invalid repo file name",
+    "Cannot read repo ",
+    "Unhandled repository type",
+    "No url in repository",
+    " not found by its alias, number, or URI",
 ];
 
 const DEPENDENCY: &[&str] = &[
@@ -266,17 +415,33 @@ const DEPENDENCY: &[&str] = &[
 
 const FETCH: &[&str] = &[
     "not found on medium",
-    "returned error: ",
     "temporarily unaccessible",
     "Permission to access",
     "has wrong checksum",
     "Digest verification failed",
     "corrupted during transfer",
+    "exceeded the expected filesize",
+    "exceeded the maximum download size",
+    "valid checksum",
+    "Invalid checksum",
+    "integrity check failed",
+    "Access to requested URL is forbidden",
+    "Authentication required",
+    "Login failed",
+    "did not send all requested ranges",
+    "Did not receive all requested data",
+    "File not found",
+    "File '' not found",
+    "does not contain the desired medium",
+    "Failed to cache repo",
     "bytes missing",
     "Repository type can't be determined",
     "Error parsing metadata",
     "[not found]",
 ];
+
+/// Where no code says more.
+const ANSWERS: &[&str] = &["Server returned an error for the given request", "Download of block failed"];
 
 const NETWORK: &[&str] = &[
     "Connection failed",
@@ -284,6 +449,9 @@ const NETWORK: &[&str] = &[
     "Couldn't resolve",
     "ailed to connect",
     "Timeout exceeded",
+    "Timeout reached",
+    "peer certificate could not be verified",
+    "Server returned a HTTP/2",
     "timed out",
     "Connection reset",
     "Recv failure",
@@ -294,8 +462,25 @@ const NETWORK: &[&str] = &[
     "certificate problem",
 ];
 
+/// A line without what stands in it between quotes: names and addresses, which others have chosen.
+fn without_names(line: &str) -> String {
+    let parts: Vec<_> = line.split('\'').collect();
+    let is_quoted = |nth: usize| nth % 2 == 1 && nth + 1 < parts.len();
+    let word = |(nth, part): (usize, &&str)| if is_quoted(nth) { String::new() } else { part.to_string() };
+    // `Can't` is no quote.
+    match parts.first().is_some_and(|first| first.ends_with("Can") || first.ends_with("can")) {
+        true => line.to_string(),
+        false => parts.iter().enumerate().map(word).collect::<Vec<_>>().join("'"),
+    }
+}
+
 /// The class of one of zypper's lines, if it says anything.
 fn class_of(line: &str) -> Option<Class> {
+    // What stands behind the number of an answer are the words of the server.
+    if line.contains("returned error: ") {
+        return Some(Class::Fetch);
+    }
+    let line = &*without_names(line);
     let curl = line.split_once("Curl error ").map(|(_, rest)| rest.trim_start_matches('('));
     let curl = curl.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
     if has(line, SPACE) {
@@ -317,14 +502,31 @@ fn class_of(line: &str) -> Option<Class> {
     } else if has(line, NETWORK) {
         Some(Class::Network)
     } else {
-        has(line, VAGUE).then_some(Class::Fetch)
+        (has(line, VAGUE) || has(line, ANSWERS)).then_some(Class::Fetch)
     }
 }
+
+/// What zypper says behind the reason.
+const CLOSING: &[&str] = &[
+    "Please see the above error message",
+    "Please check if the URIs defined",
+    "Check if the URI is valid",
+    "Problem occurred during or after installation",
+    "Installation has been aborted as directed",
+    "Some of the repositories have not been refreshed",
+    "Some of the services have not been refreshed",
+    "Executing the transaction failed because",
+    "Please file a bug report about this",
+    "for instructions.",
+    "History:",
+    "ABORT request",
+];
 
 /// `other`, with what was said last.
 fn undecided(finished: &Finished) -> Failure {
     let lines = lines(finished);
-    if let Some(last) = lines.errors.last() {
+    let telling = lines.errors.iter().rev().find(|line| !has(line, CLOSING));
+    if let Some(last) = telling.or(lines.errors.last()) {
         return Failure::new(Class::Other, last);
     }
     let steps = elements(&finished.stdout).filter(|element| element.name == "progress");
@@ -379,6 +581,81 @@ mod tests {
     fn a_file_conflict_is_of_the_files_in_it() {
         let conflict = report("<name>x</name><fileconflict><name>a</name><file>/1</file></fileconflict>");
         assert_eq!(ended(8, &conflict).unwrap().message, "file conflict: a /1");
+    }
+
+    #[test]
+    fn neither_a_server_nor_the_names_of_its_files_choose_the_class() {
+        for (line, class) in [
+            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
+            ("The requested URL returned error: 404 NO_PUBKEY public key", Class::Fetch),
+            ("File './repodata/No space left on device' not found on medium 'http://x/'", Class::Fetch),
+            ("Location 'http://x/is unsigned' is temporarily unaccessible.", Class::Fetch),
+            ("Permission to access 'http://x/public key' denied.", Class::Fetch),
+            (
+                "Downloaded data exceeded the expected filesize '5.4 KiB' of 'http://x/No alias defined'.",
+                Class::Fetch,
+            ),
+            ("Timeout exceeded when accessing 'http://x/Problem: '.", Class::Network),
+            ("Can't create /var/cache/zypp/raw/x", Class::Space),
+            ("Cannot write file '/var/cache/x'.", Class::Space),
+            (
+                "tb-a-2.0-1.noarch (x): Signature verification failed [4-Signatures public key is not available]",
+                Class::Auth,
+            ),
+        ] {
+            assert_eq!(class_of(line), Some(class), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_the_others_is_named() {
+        let named = |inner: &str| {
+            let found = culprits(&Finished::ended(8, &report(inner), ""));
+            found.into_iter().map(|held| (held.name, held.class.unwrap())).collect::<Vec<_>>()
+        };
+        let message = |text: &str| format!("<message type=\"error\">{text}\n</message>");
+        let unsigned =
+            message("tb-a-b-2.0-1.noarch (first): Signature verification failed [6-File is unsigned]");
+        assert_eq!(named(&unsigned), [("tb-a-b".to_string(), Class::Auth)]);
+        let rpms = message(
+            "Executing the transaction failed because of the following problems:\n    file /f from install of tb-b-2.0-1.noarch conflicts with file from package tb-a-1.0-1.noarch\n    file /g conflicts between attempted installs of tb-c-2-1.noarch and tb-d-2-1.noarch",
+        );
+        let both = [("tb-b".to_string(), Class::Dependency), ("tb-d".to_string(), Class::Dependency)];
+        assert_eq!(named(&rpms), both);
+        let licence =
+            message("In order to install &apos;tb-lic&apos;, you must agree to terms of the following");
+        assert_eq!(named(&licence), [("tb-lic".to_string(), Class::Config)]);
+        assert!(named(&message("In order to install 'x', do this")).is_empty());
+        let side = |name: &str, alias: &str| {
+            format!(
+                "<file>/f</file><solvable><name>{name}</name><repository name=\"x\" alias=\"{alias}\"/></solvable>"
+            )
+        };
+        let conflict = |first: &str, second: &str| {
+            format!("<fileconflict><lhs>{first}</lhs><rhs>{second}</rhs></fileconflict>")
+        };
+        let with_installed = conflict(&side("tb-new", "base"), &side("tb-old", "@System"));
+        assert_eq!(named(&with_installed), [("tb-new".to_string(), Class::Dependency)]);
+        let of_two = conflict(&side("tb-x", "base"), &side("tb-y", "base"));
+        assert_eq!(named(&of_two), [("tb-y".to_string(), Class::Dependency)]);
+    }
+
+    #[test]
+    fn a_script_that_failed_after_all_is_told_by_zypper_alone() {
+        let warning = |kind: &str, text: &str| report(&format!("<message type=\"{kind}\">{text}</message>"));
+        let text = "tb-y-3.0-1.noarch.rpm %posttrans script failed (returned 1)";
+        assert_eq!(ended(0, &warning("warning", text)).unwrap().class, Class::Script);
+        assert_eq!(ended(0, &warning("info", text)), None);
+        assert_eq!(ended(0, &warning("warning", &format!("Output of x:\n{text}"))), None);
+    }
+
+    #[test]
+    fn an_index_past_its_own_date_is_of_class_clock() {
+        let text = "<message type=\"warning\">Repository &apos;a  b&apos; metadata expired since 2001-09-09 01:47:40 UTC.</message><message type=\"warning\">Repository &apos;c&apos; appears to be outdated. Consider using a different mirror or server.</message><message type=\"info\">Repository &apos;d&apos; metadata expired since x</message>";
+        let found = expired(&report(text));
+        let ids: Vec<_> = found.iter().map(|source| source.id.as_str()).collect();
+        assert_eq!(ids, ["a  b", "c"]);
+        assert!(found.iter().all(|source| source.error.as_ref().unwrap().class == Class::Clock));
     }
 
     #[test]
