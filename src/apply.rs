@@ -9,7 +9,7 @@ use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::exit_code::ExitCode;
 use crate::lock::{self, Lock};
 use crate::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, counted};
-use crate::process::{Finished, Limits};
+use crate::process::{End, Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
 use crate::session::{Session, permitted};
@@ -277,6 +277,9 @@ impl Run<'_> {
         let invocation = (self.backend.install)(&self.selection.plan, downloaded);
         let label = "installing updates";
         let finished = self.session.run(label, &invocation, &Limits::default())?;
+        if matches!(finished.end, End::Signal(_)) {
+            self.session.outlast_installer();
+        }
         let failure = self.backend.failure(&invocation, &finished);
         self.install_failed = failure.as_ref().map(|failure| match failure.class {
             Class::Interrupted => Ending::CutOff,
@@ -289,6 +292,9 @@ impl Run<'_> {
         }
         self.disappeared.extend((self.backend.quirks.disappeared)(&finished));
         self.asked_to_run_again = failure.is_none() && (self.backend.quirks.asks_to_run_again)(&finished);
+        if self.install_failed == Some(Ending::ByItself) && self.install_began {
+            self.finish_others()?;
+        }
         failure.map_or(Ok(()), Err)
     }
 

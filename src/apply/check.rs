@@ -133,6 +133,8 @@ mod tests {
             architecture: "all".to_string(),
             is_broken: false,
             others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
             is_held: false,
             installed_at: None,
         };

@@ -71,7 +71,11 @@ impl Run<'_> {
                 self.session.run("repairing an interrupted install", invocation, &Limits::default());
             // What follows changes nothing until the install, and may be stopped again.
             self.session.committed = false;
-            failed = self.backend.failure(invocation, &finished?);
+            let finished = finished?;
+            if matches!(finished.end, End::Signal(_)) {
+                self.session.outlast_installer();
+            }
+            failed = self.backend.failure(invocation, &finished);
             self.look()?;
             if self.is_whole() {
                 break;
@@ -90,6 +94,23 @@ impl Run<'_> {
             warn!("the repair failed: {}", failure.message);
         } else if self.is_repair_open {
             warn!("the repair changed nothing: {}", self.damage_words());
+        }
+        Ok(())
+    }
+
+    /// Ends the install of the packages that were left unpacked because another one failed.
+    pub(super) fn finish_others(&mut self) -> Result<(), Failure> {
+        let Some(finish) = self.backend.quirks.finish else { return Ok(()) };
+        let installed = self.session.installed()?;
+        let unpacked = installed.iter().filter(|(_, package)| package.is_unpacked);
+        let names: Vec<_> = unpacked.map(|(name, _)| name.as_str()).collect();
+        if !names.is_empty() {
+            let invocation = finish(self.session.places(), &names);
+            let label = "ending the install of the others";
+            let finished = self.session.run(label, &invocation, &Limits::default())?;
+            if let Some(failure) = self.backend.failure(&invocation, &finished) {
+                warn!("{}", failure.message);
+            }
         }
         Ok(())
     }
@@ -138,13 +159,28 @@ impl Run<'_> {
     /// What a package database holds of a run that was cut off.
     pub(super) fn damage_in(&mut self, installed: &Installed) -> Damage {
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
-        let broken = broken.map(|(name, _)| name.clone()).collect();
-        Damage { broken, leftovers: self.leftovers(installed) }
+        let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
+        Damage {
+            broken: broken.map(|(name, _)| name.clone()).collect(),
+            needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
+            leftovers: self.leftovers(installed),
+            unmet: None,
+        }
     }
 
     /// What is not whole, for people.
     pub(super) fn damage_words(&self) -> String {
-        let broken = self.damage.broken.iter().cloned();
+        if let Some(unmet) = &self.damage.unmet {
+            return unmet.clone();
+        }
+        let again = |name: &String| self.damage.needs_reinstall.contains(name);
+        let broken = self.damage.broken.iter().map(|name| match again(name) {
+            true => format!(
+                "{name} (which must be installed once more: {})",
+                (self.backend.quirks.reinstall)(name)
+            ),
+            false => name.clone(),
+        });
         let leftovers = self.damage.leftovers.iter();
         let leftovers = leftovers
             .map(|left| format!("{} ({} is still there beside {})", left.name, left.version, left.newer));

@@ -67,6 +67,9 @@ pub const BACKEND: Backend = Backend {
         configured: Some(&CONFIGURED),
         ended_early: Some(&cut_off::ENDED_EARLY),
         parse_places,
+        finish: Some(configure),
+        mends: true,
+        reinstall: |name| format!("apt-get install --reinstall {name}"),
         lists_installed: true,
         lists_refreshed_only: false,
         selection: Some(("/etc/apt/preferences", selection)),
@@ -145,6 +148,9 @@ fn refresh(budget: Duration) -> Invocation {
 /// `upgrade --with-new-pkgs` is what `apt upgrade` does: new dependencies come in (a kernel
 /// update is nothing else), nothing is removed.
 fn upgrade(plan: &Plan) -> &'static [&'static str] {
+    if plan.mends {
+        return &["-f", "install"];
+    }
     if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
 }
 
@@ -221,8 +227,14 @@ fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
 }
 
 fn repair(places: &Places) -> Invocation {
+    configure(places, &["-a"])
+}
+
+/// Runs the scripts of packages that are unpacked.
+fn configure(places: &Places, names: &[&str]) -> Invocation {
     let mut args = admin_dir(places);
-    args.extend(["--force-confdef", "--force-confold", "--configure", "-a"].map(str::to_owned));
+    let words = ["--force-confdef", "--force-confold", "--configure"];
+    args.extend(words.iter().chain(names).map(|word| word.to_string()));
     Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, ..Invocation::default() }
 }
 

@@ -115,6 +115,13 @@ pub struct Quirks {
     /// Directory of the manager's journal beside its database, and which file names in it tell of
     /// an install that was cut off.
     pub journal: (&'static str, fn(&str) -> bool),
+    /// Ends the install of packages that are unpacked, for a manager that leaves those where another
+    /// package of the same run fails.
+    pub finish: Option<fn(&Places, &[&str]) -> Invocation>,
+    /// Whether it can say what would mend dependencies that are not met, given [`Plan::mends`].
+    pub mends: bool,
+    /// How a person installs this package once more.
+    pub reinstall: fn(&str) -> String,
     /// Its history, where that tells what a run of it that was cut off has left.
     pub history: Option<&'static History>,
     /// Whether it keeps several versions of the package with this name by its own rules, given what
@@ -219,6 +226,9 @@ impl Quirks {
         lock_by_existence: None,
         kernel_modules: None,
         journal: ("", |_| false),
+        finish: None,
+        mends: false,
+        reinstall: |name| format!("install {name} again"),
         history: None,
         keeps_several: |_, _, _| false,
         ask_provides: None,
@@ -488,6 +498,8 @@ pub struct Elsewhere {
 pub struct Plan {
     /// Also what needs removals.
     pub full: bool,
+    /// Only what mends dependencies that are not met.
+    pub mends: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
     /// The sources that were refreshed, where some were not.
@@ -543,6 +555,10 @@ pub struct InstalledPackage {
     pub architecture: String,
     /// Whether an install of it was begun and not ended.
     pub is_broken: bool,
+    /// Whether that only waits for its last step, which runs its scripts.
+    pub is_unpacked: bool,
+    /// Whether it has to be installed once more, which no repair does.
+    pub needs_reinstall: bool,
     /// Other versions of it in the package database: because somebody or a rule of the manager wants
     /// them there, or because an install that was cut off left them.
     pub others: Vec<OtherVersion>,
@@ -566,14 +582,18 @@ pub struct OtherVersion {
 pub struct Damage {
     /// The packages of which an install was begun and not ended.
     pub broken: Vec<String>,
+    /// Those of them that have to be installed once more.
+    pub needs_reinstall: Vec<String>,
     /// Versions that were to go.
     pub leftovers: Vec<Leftover>,
+    /// What the manager says of dependencies that are not met, if it was asked.
+    pub unmet: Option<String>,
 }
 
 impl Damage {
     /// Whether there is none.
     pub fn is_none(&self) -> bool {
-        self.broken.is_empty() && self.leftovers.is_empty()
+        self.broken.is_empty() && self.leftovers.is_empty() && self.unmet.is_none()
     }
 }
 

@@ -158,6 +158,8 @@ pub fn parse_installed(stdout: &str) -> Installed {
             architecture: arch.to_string(),
             is_broken: false,
             others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
             is_held: false,
             installed_at: time.trim().parse().ok(),
         };
@@ -392,7 +394,7 @@ mod tests {
             version: "1:1-1".into(),
             newer: "2-1".into(),
         };
-        let damage = Damage { broken: Vec::new(), leftovers: vec![left("a"), left("--root=.")] };
+        let damage = Damage { leftovers: vec![left("a"), left("--root=.")], ..Damage::default() };
         let lines = |damage: &Damage, again| {
             let commands = repair(damage, again);
             commands.iter().map(Invocation::line).collect::<Vec<_>>()

@@ -81,6 +81,25 @@ impl Session {
         Err(Failure::new(Class::Lock, text))
     }
 
+    /// Waits until what a manager that was killed has started is done: an installer that works on
+    /// holds a lock. Like the install itself it is not ended, and not left alone after some time.
+    pub fn outlast_installer(&self) {
+        // What was only just started has not taken it yet.
+        let until = Instant::now() + Duration::from_millis(500);
+        let holder = loop {
+            match self.lock_holder() {
+                Some(holder) => break holder,
+                None if Instant::now() >= until => return,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        info!("{} was killed; waiting for {holder}, which goes on", self.backend.name);
+        // Whoever takes the lock after it is somebody else.
+        while self.lock_holder().as_ref() == Some(&holder) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until nobody holds the manager's locks.
     ///
     /// # Errors

@@ -291,3 +291,55 @@ fn a_repair_that_does_not_make_the_database_whole_is_none() {
         assert_eq!(left(&root), "tb-slow 2.0");
     }
 }
+
+/// dpkg goes on alone until it has something to say, and finds nobody to say it to.
+#[test]
+fn an_installer_that_outlives_its_manager_is_waited_for_and_what_it_left_stays_on_record() {
+    for script in ["preinst", "postinst"] {
+        let old = ["tb-a", "tb-b", "tb-slow"].map(|name| deb(name, "1.0"));
+        let slow =
+            deb("tb-a", "2.0").script(script, "[ -e /run/fast ] || { touch /run/in-script; sleep 2; }");
+        let (sandbox, _repo) = bench::one(&old, &[slow, deb("tb-b", "2.0"), deb("tb-slow", "2.0")]);
+        let running = sandbox.start(sandbox.patch_command(&["apply"]));
+        sandbox.wait_for_file("/run/in-script");
+        sandbox.sh("kill -KILL $(pgrep -x apt-get)");
+        let killed = running.report();
+        killed.exits(2).says("/error/class", "interrupted").says("/repaired", false);
+        assert!(killed.elapsed.as_secs() >= 2 && killed.stderr.contains("dpkg"), "{killed}");
+        sandbox.runs_nothing();
+        killed.remembers("/apply/in_progress/phase", "install");
+        let status = sandbox.run(&["linux-patch", "status"]).stdout;
+        assert!(status.contains("interrupted in phase install"), "{status}");
+        sandbox.write("/run/fast", "");
+        let installed = sandbox.installed();
+        assert!(installed.values().any(|version| version.contains(' ')), "{script}: {installed:?}");
+        sandbox.patch(&["apply", "--download-only"]).says("/repaired", false);
+        sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        sandbox.patch(&["apply"]).repaired().remembers("/apply/in_progress", None::<bool>);
+        sandbox.has_exactly(&["tb-a 2.0", "tb-b 2.0", "tb-slow 2.0"]);
+        sandbox.patch(&["status"]).says("/apply_interrupted", false);
+    }
+}
+
+#[test]
+fn a_package_that_fails_before_it_is_unpacked_leaves_the_others_installed_whole() {
+    let old = ["tb-a", "tb-bad", "tb-z"].map(|name| deb(name, "1.0"));
+    let bad = deb("tb-bad", "2.0").script("preinst", "echo no room for me; exit 1");
+    let (sandbox, _repo) = bench::one(&old, &[deb("tb-a", "2.0"), bad, deb("tb-z", "2.0")]);
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(2).says("/error/class", "script").mentions("/error/message", "tb-bad");
+    applied.remembers("/apply/in_progress", None::<bool>);
+    let installed = sandbox.installed();
+    assert!(installed.values().all(|version| !version.contains("unpacked")), "{installed:?}\n{applied}");
+    assert_eq!((installed["tb-a"].as_str(), installed["tb-bad"].as_str()), ("2.0", "1.0"));
+}
+
+#[test]
+fn a_script_that_fails_is_not_run_again_for_the_sake_of_the_others() {
+    let old = ["tb-a", "tb-bad", "tb-z"].map(|name| deb(name, "1.0"));
+    let bad = deb("tb-bad", "2.0").script("postinst", "echo >>/run/times; exit 1");
+    let (sandbox, _repo) = bench::one(&old, &[deb("tb-a", "2.0"), bad, deb("tb-z", "2.0")]);
+    sandbox.patch(&["apply"]).apply_failed("script").mentions("/error/message", "tb-bad");
+    sandbox.has_exactly(&["tb-a 2.0", "tb-bad 2.0 half-configured", "tb-z 2.0"]);
+    assert_eq!(sandbox.read("/run/times").as_deref(), Some("\n"));
+}

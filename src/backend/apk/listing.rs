@@ -160,6 +160,8 @@ pub fn parse_installed(text: &str) -> Installed {
                     architecture: String::new(),
                     is_broken: false,
                     others: Vec::new(),
+                    is_unpacked: false,
+                    needs_reinstall: false,
                     is_held: false,
                     installed_at: None,
                 };

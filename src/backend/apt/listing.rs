@@ -425,6 +425,8 @@ pub fn parse_installed(stdout: &str, places: &Places) -> Installed {
             architecture: architecture.to_string(),
             is_broken: state != Some('i') || error == Some('R'),
             others: Vec::new(),
+            is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
+            needs_reinstall: error == Some('R'),
             is_held: wanted == Some('h'),
             installed_at: None,
         };

@@ -134,6 +134,8 @@ pub fn installed(stdout: &str) -> Installed {
             architecture: String::new(),
             is_broken: false,
             others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
             is_held: false,
             installed_at: None,
         };
