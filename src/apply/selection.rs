@@ -105,7 +105,7 @@ impl Selection {
         self.plan.left_out = left_out.into_iter().collect();
         let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
         wanted.retain(|name| !self.plan.left_out.contains(name));
-        self.check(session.backend, &planned)?;
+        self.check(session, dir, &planned)?;
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
         match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
             Some(name) => {
@@ -196,19 +196,52 @@ impl Selection {
     }
 
     /// What is left out must stay as it is, and what is excluded must stay.
-    fn check(&self, backend: &Backend, planned: &Listing) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// When it would not, naming the updates to leave out too, if they can be told.
+    fn check(&mut self, session: &Session, dir: &Path, planned: &Listing) -> Result<(), Failure> {
         let comes = planned.updates.iter().find(|update| self.plan.left_out.contains(&update.name));
         if let Some(update) = comes {
             let text = format!("{} was to be left out, but would be updated", update.name);
             return Err(Failure::new(Class::Other, text));
         }
-        match planned.removals.iter().find(|(name, _)| self.is_excluded(name, backend.plain_name)) {
-            Some((name, _)) => {
-                let text = format!("{name} is excluded, but would be removed; exclude what replaces it too");
-                Err(Failure::new(Class::Dependency, text))
+        let Some(name) = self.excluded_removal(session.backend, planned) else { return Ok(()) };
+        let text = format!("{name} is excluded, but would be removed; exclude what replaces it too");
+        let culprits = self.removers(session, dir, planned, &name).unwrap_or_default();
+        Err(Failure { culprits, ..Failure::new(Class::Dependency, text) })
+    }
+
+    fn excluded_removal(&self, backend: &Backend, planned: &Listing) -> Option<String> {
+        let mut names = planned.removals.iter().map(|(name, _)| name);
+        names.find(|name| self.is_excluded(name, backend.plain_name)).cloned()
+    }
+
+    /// The updates that need the removal of an excluded package: among those that a plan without removals
+    /// does not have the one without which it stays, or else all of them.
+    fn removers(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        planned: &Listing,
+        excluded: &str,
+    ) -> Result<Vec<HeldBack>, Failure> {
+        let kept = session.list(&Plan { full: false, ..self.plan.clone() })?;
+        let stays = |update: &&Update| kept.updates.iter().all(|kept| kept.name != update.name);
+        let reason = format!("it needs the removal of {excluded}, which is excluded");
+        let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
+        let held = |update: &&Update| HeldBack {
+            class: Some(Class::Dependency),
+            ..Update::clone(update).held_back(&reason)
+        };
+        for suspect in suspects.iter().take(MOST_ROUNDS) {
+            self.plan.left_out.push(suspect.name.clone());
+            let without = self.write(session, dir).and_then(|()| session.list(&self.plan));
+            self.plan.left_out.pop();
+            if without?.removals.iter().all(|(name, _)| name != excluded) {
+                return Ok(vec![held(suspect)]);
             }
-            None => Ok(()),
         }
+        Ok(suspects.iter().map(held).collect())
     }
 
     /// What is excluded of what the last count knew: one update that cannot be installed at all can

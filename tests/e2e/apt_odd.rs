@@ -52,17 +52,66 @@ fn an_index_that_is_kept_elsewhere_is_looked_at_all_the_same() {
 
 #[test]
 fn an_excluded_package_is_not_removed_by_a_full_upgrade_either() {
+    let names = ["tb-auto", "tb-hello", "tb-old", "tb-third", "tb-world"];
     let (sandbox, _repo) = bench::one(
-        &[deb("tb-hello", "1.0"), deb("tb-old", "1.0")],
-        &[deb("tb-hello", "2.0").field("Conflicts", "tb-old")],
+        &names.map(|name| deb(name, "1.0")),
+        &[
+            deb("tb-hello", "2.0").field("Conflicts", "tb-old"),
+            deb("tb-third", "2.0").field("Conflicts", "tb-auto"),
+            deb("tb-world", "2.0"),
+        ],
     );
     // apt 3 removes no package that somebody asked for.
-    sandbox.sh("apt-mark auto tb-old");
+    sandbox.sh("apt-mark auto tb-auto tb-old");
+    let changes = ["tb-auto 1.0 -", "tb-third 1.0 2.0", "tb-world 1.0 2.0"];
+    sandbox.patch(&["apply", "--full", "--exclude", "tb-old", "--dry-run"]).exits(0).changed(&changes);
     sandbox
         .patch(&["apply", "--full", "--exclude", "tb-old"])
+        .applied(&changes)
+        .holds_back(&["tb-hello 1.0 2.0 kept back"]);
+    sandbox.has_exactly(&["tb-hello 1.0", "tb-old 1.0", "tb-third 2.0", "tb-world 2.0"]);
+    sandbox.patch(&["apply", "--full", "tb-hello"]).exits(0).changed(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]);
+}
+
+#[test]
+fn an_update_that_breaks_or_needs_an_excluded_package_stays_with_it() {
+    let names = ["tb-breaks", "tb-hello", "tb-needs", "tb-world"];
+    let (sandbox, _repo) = bench::one(
+        &names.map(|name| deb(name, "1.0")),
+        &[
+            deb("tb-breaks", "2.0")
+                .field("Breaks", "tb-hello (<< 2.0)")
+                .field("Replaces", "tb-hello (<< 2.0)"),
+            deb("tb-hello", "2.0"),
+            deb("tb-needs", "2.0").field("Depends", "tb-hello (>= 2.0)"),
+            deb("tb-world", "2.0"),
+        ],
+    );
+    sandbox.patch(&["apply", "--exclude", "tb-hello"]).applied(&["tb-world 1.0 2.0"]);
+    sandbox.has_exactly(&["tb-breaks 1.0", "tb-hello 1.0", "tb-needs 1.0", "tb-world 2.0"]);
+    sandbox
+        .patch(&["apply", "tb-needs", "--exclude", "tb-hello"])
         .apply_failed("dependency")
-        .mentions("/error/message", "tb-old");
-    sandbox.has_exactly(&["tb-hello 1.0", "tb-old 1.0"]);
+        .mentions("/error/message", "tb-needs");
+    // One brings the other, whichever is named.
+    sandbox.patch(&["apply", "tb-breaks"]).applied(&["tb-breaks 1.0 2.0", "tb-hello 1.0 2.0"]);
+}
+
+#[test]
+fn a_security_update_that_breaks_an_older_package_brings_its_update() {
+    for field in ["Breaks", "Conflicts"] {
+        let sandbox = Sandbox::new();
+        sandbox.install(&["tb-hello", "tb-other", "tb-world"].map(|name| deb(name, "1.0")));
+        let security = Repo::claiming(
+            |claims| claims.suite = "stable-security".into(),
+            &[deb("tb-hello", "2.0").field(field, "tb-world (<< 2.0)")],
+        );
+        let repo = Repo::new(&[deb("tb-other", "2.0"), deb("tb-world", "2.0")]);
+        sandbox.add_source("security", &security);
+        sandbox.add_source("test", &repo);
+        sandbox.patch(&["apply", "--security"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
+        sandbox.has_exactly(&["tb-hello 2.0", "tb-other 1.0", "tb-world 2.0"]);
+    }
 }
 
 #[test]
