@@ -243,7 +243,7 @@ impl Run<'_> {
             ..Limits::default()
         };
         let plan = &self.selection.plan;
-        let invocation = download(plan);
+        let invocation = self.session.with_limits(download(plan));
         let label = "downloading updates";
         let downloaded = self.session.run(label, &invocation, &limits)?;
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {

@@ -145,6 +145,14 @@ impl Session {
         self.configuration.get_or_init(ask).as_deref()
     }
 
+    /// A refresh or a download with the limits that the administrator has set.
+    pub fn with_limits(&self, invocation: Invocation) -> Invocation {
+        match self.configuration() {
+            Some(text) => (self.backend.quirks.with_limits)(invocation, text),
+            None => invocation,
+        }
+    }
+
     /// A failure with the updates that the configuration shows to be in the way.
     pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
         if let Some(text) = self.configuration().filter(|_| failure.culprits.is_empty()) {
@@ -442,10 +450,7 @@ impl Session {
         let config = fingerprint(&self.backend.source_places(&source_places));
         let config_changed = state.source_config.as_ref() != Some(&config);
         let database = fingerprint(&self.backend.database_places(&self.database_elsewhere()));
-        let mut invocation = (self.backend.refresh)(budget);
-        if let Some(text) = self.configuration() {
-            invocation = (self.backend.quirks.with_limits)(invocation, text);
-        }
+        let mut invocation = self.with_limits((self.backend.refresh)(budget));
         let label = "refreshing the package index";
         let gently = self.backend.quirks.ended_early.is_some();
         let mut limits =

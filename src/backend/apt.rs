@@ -70,6 +70,7 @@ pub const BACKEND: Backend = Backend {
         finish: Some(configure),
         mends: true,
         reinstall: |name| format!("apt-get install --reinstall {name}"),
+        with_limits,
         lists_installed: true,
         lists_refreshed_only: false,
         selection: Some(("/etc/apt/preferences", selection)),
@@ -253,6 +254,13 @@ fn locate() -> Invocation {
         ("ARCHITECTURE", "APT::Architecture"),
         ("LISTS", "Dir::State::lists/d"),
         ("ARCHIVES", "Dir::Cache::archives/d"),
+        // A setting for apt-get alone goes before one for all.
+        ("HTTP", "Acquire::http::Timeout"),
+        ("HTTP", "Binary::apt-get::Acquire::http::Timeout"),
+        ("HTTPS", "Acquire::https::Timeout"),
+        ("HTTPS", "Binary::apt-get::Acquire::https::Timeout"),
+        ("RETRIES", "Acquire::Retries"),
+        ("RETRIES", "Binary::apt-get::Acquire::Retries"),
     ];
     let words = words.into_iter().flat_map(|(name, option)| [name, option]);
     Invocation {
@@ -273,6 +281,29 @@ fn has_hooks(dump: &str) -> bool {
     let hooks = dump.lines().filter(|line| line.to_lowercase().starts_with("dpkg::pre-invoke"));
     let mut values = hooks.filter_map(|line| line.split_once(' '));
     values.any(|(_, value)| !value.trim_end_matches(';').trim_matches('"').is_empty())
+}
+
+/// Puts limits that are set in apt.conf, for a proxy that needs its time, in the place of ours where they are
+/// higher. apt takes the time of http for https too, where that has none of its own.
+fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
+    let value = |name: &str| {
+        let values = configuration.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
+        values.filter_map(|value| value.strip_suffix('\'')?.parse::<u64>().ok()).next_back()
+    };
+    let http = value("HTTP");
+    for (option, theirs) in [
+        ("Acquire::http::Timeout=", http),
+        ("Acquire::https::Timeout=", value("HTTPS").or(http)),
+        ("Acquire::Retries=", value("RETRIES")),
+    ] {
+        for arg in &mut invocation.args {
+            let ours = arg.strip_prefix(option).and_then(|ours| ours.parse().ok());
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                *arg = format!("{option}{}", theirs.max(ours));
+            }
+        }
+    }
+    invocation
 }
 
 /// Reads lines like `DATABASE='/var/lib/dpkg/status'`.
@@ -355,6 +386,28 @@ mod tests {
         for (budget, silence) in [(120, 10), (24, 2), (1, 1), (3600, 30)] {
             let args = refresh(Duration::from_secs(budget)).args;
             assert!(args.contains(&format!("Acquire::http::Timeout={silence}")), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn limits_of_apt_conf_are_never_undercut() {
+        let limits = |configuration: &str| {
+            let limited = with_limits(refresh(Duration::from_secs(120)), configuration);
+            let ends = ["http::Timeout=", "https::Timeout=", "Retries="];
+            let of = |end: &str| {
+                limited.args.iter().find_map(|arg| arg.strip_prefix("Acquire::")?.strip_prefix(end))
+            };
+            ends.map(|end| of(end).unwrap().to_string()).join(" ")
+        };
+        for (configuration, expected) in [
+            ("", "10 10 1"),
+            ("HTTP='180'\n", "180 180 1"),
+            ("HTTP='180'\nHTTPS='60'\nRETRIES='5'\n", "180 60 5"),
+            ("HTTP='180'\nHTTP='200'\n", "200 200 1"),
+            ("HTTP='3'\nRETRIES='0'\n", "10 10 1"),
+            ("HTTP='never'\n", "10 10 1"),
+        ] {
+            assert_eq!(limits(configuration), expected, "{configuration}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::deb::deb;
 use crate::manager::{Manager, Package};
 use crate::repo::Repo;
 use crate::sandbox::{Running, Sandbox};
+use crate::server::Fault;
 
 /// Every setting that changes what is done, what is printed, what is asked and how, turned the wrong way.
 pub struct Misconfigured(Apt);
@@ -41,6 +42,9 @@ DPkg::Progress "true";
 DPkg::Progress-Fancy "true";
 DPkg::Lock::Timeout "-1";
 DPkg::Run-Directory "/tmp";
+Acquire::GzipIndexes "true";
+Acquire::Languages "none";
+Acquire::Queue-Mode "access";
 Debug::pkgProblemResolver "true";
 Debug::pkgDepCache::Marker "true";
 Debug::pkgPolicy "true";
@@ -118,6 +122,22 @@ fn what_is_held_back_or_refused_is_read_whatever_apt_conf_says() {
         ["tb-held 2.0 3.0 held", "tb-kept 2.0 3.0 kept back", "tb-pin 2.0 1.0 a pin makes it a downgrade"];
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 2.0 3.0"]).holds_back(&held);
     sandbox.patch(&["apply"]).applied(&["tb-hello 2.0 3.0"]).holds_back(&held);
+}
+
+#[test]
+fn a_proxy_that_needs_its_time_gets_what_apt_conf_allows() {
+    let (sandbox, repo) = bench::pending_update();
+    sandbox.write("/etc/apt/apt.conf.d/proxy", "Acquire::http::Timeout \"60\";\nAcquire::Retries \"0\";\n");
+    // With a budget of 24 s each silence may last 2 s.
+    repo.server.fault("/", Fault::Late(6000));
+    let applied = sandbox.patch_with(&["apply"], &[("LINUX_PATCH_TIMEOUT", "24s")]);
+    applied.applied(&["tb-hello 1.0 2.0"]);
+    // The budget still bounds a refresh.
+    repo.server.heal();
+    repo.server.fault("/", Fault::Hang);
+    let refreshed = sandbox.patch(&["refresh", "--timeout", "3s"]);
+    refreshed.refresh_failed("timeout");
+    assert!(refreshed.elapsed < Duration::from_secs(12), "{refreshed}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! come, not when it has: that the index holds it tells.
 
 use super::progress::{Kind, items};
-use super::sources::{Source, Target, parse};
+use super::sources::{ENDS, Source, Target, parse};
 use super::update::items_of;
 use super::words::fetch_class;
 use crate::backend::{Ended, EndedEarly, IndexDir, IndexFile};
@@ -74,8 +74,7 @@ fn is_done(
 }
 
 fn file_of<'a>(dir: &'a IndexDir, target: &Target) -> Option<&'a IndexFile> {
-    let ends = ["", ".lz4", ".gz", ".xz", ".zst", ".bz2"];
-    ends.iter().find_map(|end| dir.get(&format!("{}{end}", target.file())))
+    ENDS.iter().find_map(|end| dir.get(&format!("{}{end}", target.file())))
 }
 
 /// What a Release file says of a file, however it is compressed: checksum, size and name.

@@ -77,6 +77,9 @@ impl Source {
     }
 }
 
+/// What the name of a file can end in that is kept as it came (`Acquire::GzipIndexes`).
+pub const ENDS: [&str; 7] = ["", ".lz4", ".gz", ".xz", ".zst", ".bz2", ".lzma"];
+
 const FORMAT: &str = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(CREATED_BY)\t$(FILENAME)";
 
 /// Asks for all of them, refreshed or not.
@@ -108,7 +111,8 @@ pub fn parse(stdout: &str) -> Vec<Source> {
 pub fn files(stdout: &str) -> Vec<PathBuf> {
     let sources = parse(stdout);
     let targets = sources.iter().flat_map(|source| &source.targets);
-    targets.filter(|target| target.is_needed()).map(|target| PathBuf::from(&target.path)).collect()
+    let needed = targets.filter(|target| target.is_needed());
+    needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
 }
 
 #[cfg(test)]
@@ -130,7 +134,7 @@ mod tests {
         let groups: Vec<_> = sources[0].targets.iter().map(Target::group).collect();
         assert_eq!(groups, [("Packages", "main"), ("Sources", "main")]);
         assert!(!sources[1].targets[1].is_needed());
-        assert_eq!(files(ANSWER).len(), 3);
+        assert_eq!(files(ANSWER).len(), 3 * ENDS.len());
     }
 
     #[test]
