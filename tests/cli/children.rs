@@ -111,14 +111,15 @@ fn a_parent_that_ignores_the_end_of_children_changes_nothing() {
 fn assert_nothing_is_left_of(script: &str) {
     let world = World::new();
     world.on("update", &format!("echo $$ >>$world/pids; {script}"));
-    let ran = world.run("refresh --timeout 1s --format json");
+    let ran = world.run("refresh --timeout 3s --format json");
     let doc = ran.json();
     assert_eq!(
         (&doc["exit_code"], &doc["error"]["class"]),
         (&json!(2), &json!("timeout")),
         "{script}: {doc}"
     );
-    assert!(ran.took < Duration::from_millis(7500), "{script}: {:?}", ran.took);
+    // Far less than what it started would take, also on a busy machine.
+    assert!(ran.took < Duration::from_secs(100), "{script}: {:?}", ran.took);
     let pids = pids_in(&world, "pids");
     let left: Vec<_> = pids.iter().copied().filter(|pid| is_running(*pid)).collect();
     left.iter().for_each(|pid| end(*pid));
@@ -129,13 +130,13 @@ fn assert_nothing_is_left_of(script: &str) {
 fn a_spent_budget_ends_everything_the_manager_started() {
     let scripts = [
         // Everything ignores TERM.
-        "trap '' TERM; sleep 30 & echo $! >>$world/pids; while :; do sleep 1; done",
+        "trap '' TERM; sleep 300 & echo $! >>$world/pids; while :; do sleep 1; done",
         // A child in a session of its own.
-        "setsid sleep 30 & echo $! >>$world/pids; sleep 30",
+        "setsid sleep 300 & echo $! >>$world/pids; sleep 300",
         // One whose parent is gone already, and that ignores TERM.
-        "(trap '' TERM; setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 30' &); sleep 30",
+        "(trap '' TERM; setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 300' &); sleep 300",
         // A stopped one.
-        "sh -c 'echo $$ >>'$world/pids'; kill -STOP $$; sleep 30' & sleep 30",
+        "sh -c 'echo $$ >>'$world/pids'; kill -STOP $$; sleep 300' & sleep 300",
     ];
     crate::world::in_parallel(&scripts, |script| assert_nothing_is_left_of(script));
 }
@@ -143,7 +144,7 @@ fn a_spent_budget_ends_everything_the_manager_started() {
 #[test]
 fn a_spent_budget_also_ends_what_loses_its_parent_only_then() {
     assert_nothing_is_left_of(
-        "setsid sh -c 'sleep 30 & echo $! >>'$world/pids'; wait' & echo $! >>$world/pids; sleep 30",
+        "setsid sh -c 'sleep 300 & echo $! >>'$world/pids'; wait' & echo $! >>$world/pids; sleep 300",
     );
 }
 
