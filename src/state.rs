@@ -7,7 +7,7 @@ pub use verdict::{Verdict, judge};
 use crate::fs::{distrust, write_atomic};
 use crate::lock::{Lock, Moment};
 use crate::outcome::{
-    Change, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
+    Change, Class, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
 };
 use crate::time::Time;
 use anyhow::{Context, Result};
@@ -524,7 +524,12 @@ impl State {
         let mut bytes = kept.encode()?;
         if bytes.len() as u64 > MOST_BYTES {
             // Lists that long are no lists of packages, and nobody would read them back.
-            kept.pending = None;
+            if let Some(pending) = &mut kept.pending {
+                (pending.count, pending.security, pending.packages, pending.held_back) =
+                    (None, None, None, None);
+                let text = format!("more is pending than a state of {} MiB can hold", MOST_BYTES >> 20);
+                pending.error = Some(Failure::new(Class::Other, text));
+            }
             kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
             bytes = kept.encode()?;
         }

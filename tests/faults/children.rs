@@ -98,9 +98,8 @@ fn a_signal_ends_whatever_may_be_ended() {
             (&json!(2), &json!("interrupted")),
             "{what}: {doc}"
         );
-        // One that was only stopped goes on, and ends at the first signal, without the grace.
-        let most = if script.contains("STOP") && !script.contains("setsid") { 4500 } else { 8000 };
-        assert!(started.elapsed() < Duration::from_millis(most), "{what}: {:?}", started.elapsed());
+        // The grace and much for a machine that is busy; less than what goes on.
+        assert!(started.elapsed() < Duration::from_secs(25), "{what}: {:?}", started.elapsed());
         assert_eq!(world.count("install"), 0, "{what}");
     });
     tried(tries.len(), "managers ended by a signal");
@@ -255,24 +254,27 @@ fn output_that_is_no_text_in_every_phase() {
 
 /// What a manager prints is long, and every line of it looks right.
 #[test]
-fn a_report_of_more_than_there_can_be_is_never_a_success() {
+fn a_report_is_judged_by_what_it_says_however_long_it_is() {
     let sources = "perl -e 'print \"Hit:$_ http://h$_ s InRelease\\n\" for 1..20000'";
     let complaints = "echo 'Hit:1 http://a s InRelease'
         perl -e 'print STDERR \"W: Failed to fetch http://a/dists/s/$_  404\\n\" for 1..50000'";
-    in_parallel(&[sources, complaints], |script| {
+    let rows = [(sources, json!(0), Value::Null), (complaints, json!(2), json!("fetch"))];
+    in_parallel(&rows, |(script, code, class)| {
         let world = World::new();
         world.on("update", script);
         let doc = world.json("refresh");
-        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("other")), "{doc}");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (code, class), "{script}");
+        assert!(world.has_good_state(), "{script}");
     });
     // More updates than the state can hold: what matters of it is remembered all the same.
     let world = World::new();
     world.on("simulate", "perl -e 'print \"Inst p$_ [1] (2 Debian-Security:s [all])\\n\" for 1..170000'");
     world.on("apt-cache", "exit 0");
     let world_state = |world: &World| load(&world.state_dir());
-    assert_eq!(world.run("refresh").code, 0);
+    assert_eq!(world.run("refresh").code, 1);
     assert!(matches!(world_state(&world), Loaded::Good(_)), "{:?}", world.run("status").stdout);
-    assert_eq!(world.run("status").code, 0);
+    let doc = world.json("status");
+    assert_eq!((&doc["exit_code"], &doc["pending"]["count"]), (&json!(1), &Value::Null), "{doc}");
     tried(3, "reports of more than there can be");
 }
 

@@ -16,6 +16,8 @@ use crate::world::{Ran, World, in_parallel, until};
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
 const DAY: i64 = 86400;
+/// What an index may be old, unless another age is given.
+const MAX_AGE: i64 = 4 * 3600;
 
 fn faketime() -> PathBuf {
     let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
@@ -58,19 +60,20 @@ fn is_negative(word: &str) -> bool {
     word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-const SHIFTS: [i64; 16] = [
+const SHIFTS: [i64; 17] = [
     -50 * 365 * DAY,
     -365 * DAY,
     // Not on the bound itself, which two looks in a row may stand on both sides of.
-    -DAY - MINUTE,
+    -MAX_AGE - MINUTE,
     -HOUR,
     -MINUTE,
     -10,
     0,
     MINUTE,
     HOUR,
-    DAY - MINUTE,
-    DAY + MINUTE,
+    MAX_AGE - MINUTE,
+    MAX_AGE + MINUTE,
+    DAY,
     30 * DAY,
     365 * DAY,
     10 * 365 * DAY,
@@ -90,7 +93,7 @@ fn a_clock_that_was_set_between_runs() {
         let code = status_at(&world, *shift);
         let expected = match *shift {
             ..0 => 3,
-            0..=DAY => 0,
+            0..=MAX_AGE => 0,
             _ => 1,
         };
         assert_eq!(code, expected, "looked at {shift} s from the refresh");
@@ -105,7 +108,7 @@ fn a_clock_that_was_set_between_runs() {
                 code,
                 if *shift > 0 {
                     3
-                } else if *shift < -DAY {
+                } else if *shift < -MAX_AGE {
                     1
                 } else {
                     0
@@ -275,8 +278,8 @@ fn a_budget_of_a_second_ends_whatever_the_manager_does() {
             (&json!(2), &json!("timeout")),
             "{script}: {doc}"
         );
-        // A second, the grace, and some for a machine that is busy.
-        assert!(ran.took < Duration::from_secs(9), "{script}: {:?}", ran.took);
+        // A second, two times of grace, and much for a machine that is busy; less than what goes on.
+        assert!(ran.took < Duration::from_secs(25), "{script}: {:?}", ran.took);
         assert_eq!(world.run("refresh --if-stale --timeout 1s").code, 2);
         assert_eq!(world.json("status")["exit_code"], 2);
     });
