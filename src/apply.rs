@@ -352,6 +352,8 @@ impl Run<'_> {
                 }
                 Err(failure) => warn_of(failure),
             }
+            // Where no advisory spoke of what was pending, none speaks of a reboot.
+            let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
             if self.changed || self.applied.repaired {
                 self.session.count(&mut self.state, true);
             }
@@ -359,7 +361,11 @@ impl Run<'_> {
                 pending.leave_out(self.selection.impossible());
                 self.applied.held_back = pending.left_out_by_us();
             }
-            self.session.look_for_restart(&mut self.state);
+            if self.changed && has_advisories {
+                self.session.look_for_restart_after_install(&mut self.state);
+            } else {
+                self.session.look_for_restart(&mut self.state);
+            }
         }
         for held in &self.applied.held_back {
             let class = held.class.unwrap_or(Class::Other).word();

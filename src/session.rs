@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// The manager's configuration, as far as it is asked for; none where it does not say.
-    fn configuration(&self) -> Option<&str> {
+    pub(super) fn configuration(&self) -> Option<&str> {
         // Waiting for a lock begins with this question: no lock may be waited for here.
         let ask = || {
             let invocation = (self.backend.quirks.locate?)();
@@ -453,19 +453,30 @@ impl Session {
         let mut invocation = self.with_limits((self.backend.refresh)(budget));
         let label = "refreshing the package index";
         let gently = self.backend.quirks.ended_early.is_some();
+        let share = if self.sources_alone().is_empty() { budget } else { budget * 3 / 5 };
+        let until = started + budget;
         let mut limits =
-            Limits { deadline, budget: Some(budget), interruptible: true, gently, ..Limits::default() };
+            Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };
         self.note_start();
         let ready = self.prepare_private(config_changed);
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
+        let mut stopped = Vec::new();
+        if run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
+            let until = deadline.map_or(until, |deadline| deadline.min(until));
+            if let Some((others, failed)) = self.find_the_slow(&invocation, until) {
+                (invocation, stopped) = (others, failed);
+                limits.deadline = Some(until);
+                run = self.run(label, &invocation, &limits);
+            }
+        }
         while let Ok(finished) = &run {
             let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
-            limits.deadline = deadline.or(Some(started + budget));
+            limits.deadline = deadline.or(Some(until));
             let before = finished.clone();
             run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
             invocation = next;
         }
-        let (refreshed, exit_code, listed) = match run {
+        let (mut refreshed, exit_code, mut listed) = match run {
             Err(failure) => (Refreshed::failed(Vec::new(), failure), None, None),
             Ok(finished) => {
                 let code = match finished.end {
@@ -477,6 +488,12 @@ impl Session {
                 (refreshed, code, (self.backend.quirks.pending_of_refresh)(&finished).or(listed))
             }
         };
+        if !stopped.is_empty() {
+            refreshed.sources.retain(|source| !stopped.iter().any(|slow| slow.id == source.id));
+            refreshed.sources.extend(stopped);
+            refreshed.judge_again();
+            listed = None;
+        }
         if refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
             && signals::received().is_some()
         {

@@ -111,6 +111,9 @@ impl Index {
 pub struct RebootPackages {
     /// Their names.
     pub names: Vec<String>,
+    /// Others, of which the manager says that their advisories want a reboot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_advisory: Vec<String>,
     /// The start of the machine or the container since which that is so.
     pub start: String,
     /// Fingerprint of what decides about it.

@@ -66,7 +66,7 @@ pub const BACKEND: Backend = Backend {
             "dbus-broker",
             "dbus-daemon",
         ],
-        directories: &[],
+        directories: &["/etc/dnf/suggest-reboot.d", "/usr/share/dnf5/suggest-reboot.d"],
     },
     kernels: Kernels::IN_BOOT,
     repair: |_, damage| repair(damage),
@@ -96,6 +96,9 @@ pub const BACKEND: Backend = Backend {
         rules: rpm::RULES,
         refresh_others: refresh::others,
         locate: Some(ask_configuration),
+        elsewhere: refresh::elsewhere,
+        alone: Some(refresh::alone),
+        leave_out_source: refresh::without_source,
         parse_places: refresh::parse_places,
         with_limits: refresh::with_limits,
         // Where a repository failed, the list is that of the others alone.
@@ -111,6 +114,9 @@ pub const BACKEND: Backend = Backend {
                 upgrade(&Plan::default(), &[&["-C", SKIP], LOOK].concat(), &["--security"], &[])
             },
         }),
+        reboot_hint: Some((ask_reboot_hint, listing::reboot_hint)),
+        ask_sources: Some(ask_configuration),
+        parse_sources: refresh::configured,
         culprits: words::culprits,
         culprits_of_sources: words::culprits_of_keys,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
@@ -188,6 +194,14 @@ fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
     let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
     dnf5(&[&options, LOOK].concat(), &["upgrade"])
+}
+
+/// What an advisory says of a reboot stands in no list; this plugin looks it up, and wants the lists of
+/// files for that.
+fn ask_reboot_hint() -> Invocation {
+    let options =
+        [SKIP, "--setopt=*.metadata_expire=never", "--setopt=*.retries=1", "--setopt=cacheonly=none"];
+    dnf5(&options, &["needs-restarting", "--json"])
 }
 
 /// `upgrade` removes nothing but what is obsoleted. What lets it remove what is in the way is what

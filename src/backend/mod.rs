@@ -159,6 +159,13 @@ pub struct Quirks {
     pub with_limits: fn(Invocation, &str) -> Invocation,
     /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
     pub configured: Option<&'static SourceList>,
+    /// For managers that keep nothing of any source before they are done with all: the refresh of one
+    /// source alone, given that of all.
+    pub alone: Option<fn(&Invocation, &str) -> Invocation>,
+    /// The refresh without this source, for those.
+    pub leave_out_source: fn(Invocation, &str) -> Invocation,
+    /// Reads places out of the answer to [`Quirks::locate`].
+    pub elsewhere: fn(&str) -> Elsewhere,
     /// What a refresh did that was ended before its time, as far as what it printed shows that: the sources it
     /// was done with, without an error, and those that failed by themselves.
     pub read_cut: fn(&Finished) -> Vec<SourceResult>,
@@ -195,6 +202,9 @@ pub struct Quirks {
     pub ended_well: fn(&Finished) -> bool,
     /// For managers whose success does not say that all files are there.
     pub audit: Option<Audit>,
+    /// Asks which packages that were installed since the start their advisories want a reboot for, and reads
+    /// the answer. It may fetch much, so it is asked after an install alone.
+    pub reboot_hint: Option<RebootHint>,
     /// What to look at after an install, which is no failure: one line each.
     pub notes: fn(&Finished) -> Vec<String>,
     /// Whether an install that ended well is to be run once more, because the manager itself was
@@ -244,6 +254,9 @@ impl Quirks {
         with_limits: |invocation, _| invocation,
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
         configured: None,
+        alone: None,
+        leave_out_source: |invocation, _| invocation,
+        elsewhere: |_| Elsewhere::default(),
         read_cut: |_| Vec::new(),
         ended_early: None,
         is_index: |_| false,
@@ -260,6 +273,7 @@ impl Quirks {
         plan_of_download: |_| None,
         ended_well: |_| false,
         audit: None,
+        reboot_hint: None,
         notes: |_| Vec::new(),
         asks_to_run_again: |_| false,
         culprits: |_| Vec::new(),
@@ -274,6 +288,9 @@ impl Quirks {
 
 /// The usual place of the administrator's own file, and what makes ours.
 pub type SelectionFile = (&'static str, fn(&Plan) -> String);
+
+/// Asks which packages want a reboot, and reads their names.
+pub type RebootHint = (fn() -> Invocation, fn(&str) -> Vec<String>);
 
 /// Lists every newer version, installable or not, and reads that list.
 pub type NewerList = (fn() -> Invocation, fn(&str) -> Vec<HeldBack>);

@@ -2,10 +2,10 @@
 //! that it was done with count, the others are named.
 
 use super::Session;
-use crate::backend::{Ended, EndedEarly, IndexDir, IndexFile, cut_short, how_it_was_cut};
+use crate::backend::{Ended, EndedEarly, IndexDir, IndexFile, Quirks, cut_short, how_it_was_cut};
 use crate::fs::{remove_if_there, write_atomic};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
-use crate::process::{End, Finished, Invocation};
+use crate::process::{End, Finished, Invocation, Limits};
 use crate::state::State;
 use log::warn;
 use std::fs::File;
@@ -32,6 +32,47 @@ impl Session {
         if let Some(early) = self.backend.quirks.ended_early {
             self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, early.is_list);
         }
+    }
+
+    /// The sources that can be refreshed one by one, where there are several and the manager keeps nothing
+    /// of any before it is done with all.
+    pub(super) fn sources_alone(&self) -> Vec<String> {
+        let Quirks { alone, parse_sources, .. } = &self.backend.quirks;
+        let ids = alone.and_then(|_| self.configuration()).map(parse_sources).unwrap_or_default();
+        if ids.len() > 1 { ids } else { Vec::new() }
+    }
+
+    /// After a refresh that was not done in its time: the same without the sources that are not done in a
+    /// share of what is left either, and these. Nothing where that is none of them or all.
+    pub(super) fn find_the_slow(
+        &mut self,
+        all: &Invocation,
+        until: Instant,
+    ) -> Option<(Invocation, Vec<SourceResult>)> {
+        let alone = self.backend.quirks.alone?;
+        let ids = self.sources_alone();
+        let (mut others, mut slow) = (all.clone(), Vec::new());
+        for (nth, id) in ids.iter().enumerate() {
+            let left = until.saturating_duration_since(Instant::now());
+            let share = left / (ids.len() - nth + 2) as u32;
+            let limits = Limits { budget: Some(share), interruptible: true, ..Limits::default() };
+            let invocation = alone(all, id);
+            let finished = self.run("refreshing the sources one by one", &invocation, &limits).ok()?;
+            if matches!(finished.end, End::Interrupted(_)) {
+                return None;
+            }
+            if let Some(failure) = self.backend.failure(&invocation, &finished) {
+                let text = match failure.class {
+                    Class::Timeout => format!("{id}: not refreshed within {:.1} s", share.as_secs_f64()),
+                    _ => failure.message,
+                };
+                others = (self.backend.quirks.leave_out_source)(others, id);
+                slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(failure.class, text)) });
+            }
+        }
+        // A budget that is spent leaves a moment for counting what is pending.
+        self.deadline = self.deadline.map(|deadline| deadline.max(until + AFTERWARDS / 2));
+        (!slow.is_empty() && slow.len() < ids.len()).then_some((others, slow))
     }
 
     /// What a refresh did that did not end by itself; `None` for one that did.

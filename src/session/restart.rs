@@ -3,6 +3,7 @@
 use super::Session;
 use crate::backend::{Backend, Installed};
 use crate::fs::fingerprint;
+use crate::outcome::one_line;
 use crate::reboot::{self, Start};
 use crate::state::{RebootPackages, State};
 use crate::time::Time;
@@ -24,8 +25,22 @@ impl Session {
         let start = reboot::start();
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
         state.reboot_required = reboot::is_required(reboot_flags, kernels, kernel_modules, start.at)
-            || state.reboot_packages.as_ref().is_some_and(|packages| !packages.names.is_empty());
+            || state
+                .reboot_packages
+                .as_ref()
+                .is_some_and(|packages| !packages.names.is_empty() || !packages.by_advisory.is_empty());
         state.reboot_boot_id = Some(reboot::boot_id());
+    }
+
+    /// The same after an install, of which the manager may know more than the names of packages.
+    pub fn look_for_restart_after_install(&self, state: &mut State) {
+        self.look_for_restart(state);
+        let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
+        let (Some((ask, read)), Some(known)) = (self.backend.quirks.reboot_hint, known) else { return };
+        if let Ok(answer) = self.question(&ask()) {
+            known.by_advisory = read(&answer.stdout).iter().map(|name| one_line(name)).collect();
+            state.reboot_required = !known.by_advisory.is_empty();
+        }
     }
 
     /// Which of the packages that require a restart were installed since the start. The list is read
@@ -50,6 +65,7 @@ impl Session {
             seen.packages.iter().filter(|(name, at)| start.is_before(*at, now) || before.contains(name));
         Some(RebootPackages {
             names: new.map(|(name, _)| name.clone()).collect(),
+            by_advisory: known.as_ref().map(|known| known.by_advisory.clone()).unwrap_or_default(),
             start: start.id.clone(),
             basis: seen.basis.clone(),
             extra: known.map(|known| known.extra).unwrap_or_default(),

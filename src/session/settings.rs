@@ -34,7 +34,8 @@ impl Session {
             let settings = self.backend.quirks.settings;
             let text = settings.and_then(|settings| administrators(&settings).ok());
             let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
-            let mut found = found.unwrap_or_default();
+            let asked = || self.configuration().map(self.backend.quirks.elsewhere);
+            let mut found = found.or_else(asked).unwrap_or_default();
             if let Some(includes) = self.backend.quirks.includes {
                 let main = self.backend.source_config.first().copied().unwrap_or_default();
                 found.sources.extend(included(main, includes));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::dnf5::{Dnf5, one, pending_update};
+use crate::dnf5::{Dnf5, one, pending_update, three};
 use crate::manager::{Manager, Package};
 use crate::rpm::{RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
@@ -108,4 +108,37 @@ fn an_index_kept_elsewhere_is_refreshed_and_its_advisories_are_counted() {
     root.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
     repo.publish(&[rpm("tb-hello", "3.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
+}
+
+#[test]
+fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
+    let (root, _repo) = pending_update();
+    root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nreposdir=/srv/repos\n");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["status"]).exits(0);
+    root.sandbox.write("/srv/repos/more.repo", "[more]\nname=more\nbaseurl=http://127.0.0.1:9/\n");
+    root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+}
+
+#[test]
+fn a_repository_that_dribbles_costs_only_itself() {
+    for (more, timeout, fault) in [
+        ("timeout=100\n", "12s", Fault::Trickle(20)),
+        ("", "6s", Fault::Hang),
+        ("timeout=100\n", "6s", Fault::Hang),
+    ] {
+        let (root, repos) = three("");
+        root.patch(&["refresh"]).exits(0);
+        repos.iter().for_each(|repo| repo.publish(&[]));
+        root.sandbox.write("/etc/dnf/dnf.conf", format!("[main]\nminrate=1\n{more}"));
+        repos[1].server.fault("/repodata", fault);
+        let refreshed = root.patch(&["refresh", "--timeout", timeout]);
+        refreshed.exits(1).leaves_pending(&[]);
+        assert_eq!(refreshed.failed_sources().len(), 1, "{refreshed}");
+        assert_eq!(refreshed.failed_sources()[0].0, "beta", "{refreshed}");
+        assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
+        assert!(refreshed.elapsed < Duration::from_secs(15), "{refreshed}");
+        root.sandbox.runs_nothing();
+    }
 }

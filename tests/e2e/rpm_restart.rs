@@ -93,6 +93,29 @@ fn packages_that_the_administrator_names_for_dnf_require_a_restart_too() {
 }
 
 #[test]
+fn what_an_advisory_or_a_file_of_the_administrator_says_of_a_reboot_counts_with_dnf5() {
+    let root = dnf5::root(&[rpm("tb-hello", "1.0"), rpm("tb-other", "1.0"), rpm("tb-site", "1.0")]);
+    let new = |name| rpm(name, "2.0");
+    let repo = RpmRepo::new(&[new("tb-hello")]);
+    root.add_repo("test", &repo);
+    root.sandbox.sh("stat /proc/1");
+    grow_older();
+    repo.publish_with_advisory("security", &[new("tb-hello")]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]).says("/reboot_required", false);
+    repo.publish_with_advisory("security, reboot", &[new("tb-other"), new("tb-hello")]);
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-other 1.0-1 2.0-1"]).says("/reboot_required", true);
+    applied.remembers("/reboot_packages/by_advisory/0", "tb-other");
+    grow_older();
+    root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+    restarted(&root, &["refresh"]).exits(0).remembers("/reboot_required", false);
+
+    root.sandbox.write("/etc/dnf/suggest-reboot.d/site.conf", "# ours\ntb-site\n");
+    repo.publish(&[new("tb-site")]);
+    restarted(&root, &["apply"]).applied(&["tb-site 1.0-1 2.0-1"]).says("/reboot_required", true);
+}
+
+#[test]
 fn zypper_leaves_its_flag_for_packages_that_say_so_themselves() {
     let root = Zypper::over(Sandbox::newer(), &[rpm("tb-hello", "1.0"), rpm("systemd", "1.0")]);
     let repo = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("systemd", "2.0")]);

@@ -143,6 +143,18 @@ pub fn ask_advisories(which: &str) -> Invocation {
 }
 
 #[derive(Deserialize)]
+struct Hint {
+    #[serde(default)]
+    packages: Vec<String>,
+}
+
+/// Reads `[{"type": "reboot", "reboot_required": true, "packages": ["tb-a"]}]`.
+pub fn reboot_hint(stdout: &str) -> Vec<String> {
+    let hints = serde_json::from_str::<Vec<Hint>>(stdout).unwrap_or_default();
+    hints.into_iter().flat_map(|hint| hint.packages).collect()
+}
+
+#[derive(Deserialize)]
 struct Advisory {
     name: String,
     #[serde(rename = "type")]

@@ -3,8 +3,8 @@
 
 use super::WITHOUT;
 use super::words::{classify, is_bar, named_repository, why_failed};
-use crate::backend::Places;
 use crate::backend::librepo::{known, reason_class};
+use crate::backend::{Elsewhere, Places};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
@@ -12,6 +12,21 @@ use std::collections::BTreeMap;
 /// The first line of every run that asks repositories, and the one that follows when it has all.
 const BEGINS: &str = "Updating and loading repositories:";
 const LOADED: &str = "Repositories loaded.";
+
+/// The refresh of one repository alone.
+pub fn alone(all: &Invocation, id: &str) -> Invocation {
+    let mut invocation = all.clone();
+    invocation.args.pop();
+    invocation.args.extend([format!("--repo={id}"), "makecache".to_string()]);
+    invocation
+}
+
+/// The refresh without one.
+pub fn without_source(mut all: Invocation, id: &str) -> Invocation {
+    let command = all.args.len() - 1;
+    all.args.insert(command, format!("{WITHOUT}{id}"));
+    all
+}
 
 /// The same refresh without the repositories that failed; none where it reached the end, or where
 /// no repository was at fault.
@@ -40,29 +55,51 @@ pub fn parse_places(usual: Places, configuration: &str) -> Places {
     }
 }
 
-/// What dnf5 does where nobody has set anything else.
-const DEFAULTS: [(&str, &str); 2] = [("timeout", "30"), ("retries", "10")];
+/// Reads `reposdir = /etc/yum.repos.d,/srv/repos`, less the usual places.
+pub fn elsewhere(configuration: &str) -> Elsewhere {
+    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+    let values =
+        main.filter_map(|line| ["reposdir = ", "varsdir = "].iter().find_map(|key| line.strip_prefix(key)));
+    let paths = values.flat_map(|value| value.split(',')).map(|path| path.trim().trim_end_matches('/'));
+    let unusual = paths.filter(|path| path.starts_with('/') && !super::BACKEND.source_config.contains(path));
+    Elsewhere { sources: unusual.map(str::to_owned).collect(), ..Elsewhere::default() }
+}
 
-/// Puts the limits into a refresh that differ from these, repository by repository.
+/// The identifiers of the repositories that are switched on.
+pub fn configured(configuration: &str) -> Vec<String> {
+    let settings = sections(configuration).filter(|(_, name, value)| (*name, *value) == ("enabled", "1"));
+    settings.map(|(id, _, _)| id.to_string()).collect()
+}
+
+/// The settings of the repositories: identifier, name, value.
 ///
 /// ```text
 /// ======== "extra" repository configuration: ========
 /// retries = 10
 /// timeout = 180
 /// ```
-pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
+fn sections(configuration: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     let mut id = None;
-    let mut limits = Vec::new();
-    for line in configuration.lines() {
+    configuration.lines().filter_map(move |line| {
         if line.starts_with("======== ") {
             id = line.split('"').nth(1).and_then(repository);
-        } else if let (Some(id), Some((name, value))) = (id, line.split_once(" = ")) {
-            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number && DEFAULTS.iter().any(|(limit, usual)| *limit == name && *usual != value) {
-                limits.push(format!("--setopt={id}.{name}={value}"));
-            }
+            return None;
         }
-    }
+        let (name, value) = line.split_once(" = ")?;
+        Some((id?, name, value))
+    })
+}
+
+/// What dnf5 does where nobody has set anything else.
+const DEFAULTS: [(&str, &str); 2] = [("timeout", "30"), ("retries", "10")];
+
+/// Puts the limits into a refresh that differ from these, repository by repository.
+pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
+    let limits = sections(configuration).filter(|(_, name, value)| {
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && DEFAULTS.iter().any(|(limit, usual)| limit == name && usual != value)
+    });
+    let limits: Vec<_> = limits.map(|(id, name, value)| format!("--setopt={id}.{name}={value}")).collect();
     let command = invocation.args.len() - 1;
     invocation.args.splice(command..command, limits);
     invocation
