@@ -167,9 +167,19 @@ impl Run<'_> {
                 // One update that cannot be installed holds back itself, not the others.
                 Err(mut failure) if rounds <= MOST_ROUNDS && !self.install_began => {
                     let culprits = std::mem::take(&mut failure.culprits);
-                    if !self.selection.leave_out(culprits) {
+                    let planned = &self.planned.updates;
+                    if self.selection.install_keys_first(self.backend, &failure, planned) {
+                        warn!("{}; installing the pending keys first", failure.message);
+                    } else if !self.selection.leave_out(culprits) {
                         return Err(failure);
                     }
+                }
+                // The keys are there now.
+                Ok(()) if self.selection.has_installed_keys(self.install_began) => {
+                    self.done.append(&mut self.planned.updates);
+                    self.install_began = false;
+                    self.ran_again = true;
+                    self.session.count(&mut self.state, true);
                 }
                 // The manager has updated itself, and left the rest to its new version.
                 Ok(()) if self.asked_to_run_again && !self.ran_again => {
@@ -247,7 +257,11 @@ impl Run<'_> {
         let label = "downloading updates";
         let downloaded = self.session.run(label, &invocation, &limits)?;
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
-            return Err(self.session.with_culprits(failure, &downloaded));
+            let mut failure = self.session.with_culprits(failure, &downloaded);
+            if failure.class == Class::Auth && failure.culprits.is_empty() {
+                failure.culprits = self.session.signed_with_missing_keys(&downloaded, &self.planned);
+            }
+            return Err(failure);
         }
         self.drop_damaged(&downloaded)?;
         if let Some(exact) = (self.backend.quirks.plan_of_download)(&downloaded) {

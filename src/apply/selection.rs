@@ -17,6 +17,14 @@ const MOST_ROUNDS: usize = 10;
 /// The file, in the state directory, that tells the manager what to leave as it is.
 const FILE: &str = "selection";
 
+/// Whether packages with new keys must be installed before those that are signed with them.
+#[derive(Debug)]
+enum Keys {
+    NotNeeded,
+    First(Vec<String>),
+    Tried,
+}
+
 /// What the command line selects, and the plan made of it.
 #[derive(Debug)]
 pub(super) struct Selection {
@@ -25,6 +33,8 @@ pub(super) struct Selection {
     exclude: Vec<Pattern>,
     /// What turned out to be impossible to install.
     impossible: Vec<HeldBack>,
+    /// The packages with keys that are installed before all others.
+    keys: Keys,
     /// The plan for the manager, made by [`Selection::plan`].
     pub plan: Plan,
 }
@@ -61,6 +71,7 @@ impl Selection {
             security: args.security,
             exclude: patterns(&args.exclude)?,
             impossible: Vec::new(),
+            keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
         };
         match args.packages.iter().find(|name| selection.is_excluded(name, backend.plain_name)) {
@@ -89,6 +100,10 @@ impl Selection {
         }
         let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
+        if let Keys::First(names) = &self.keys {
+            let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
+            left_out.extend(others.map(|update| update.name.clone()));
+        }
         self.can_tell(session.backend, &pending)?;
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
             self.clean_up(dir, session.backend.quirks.settings);
@@ -178,6 +193,30 @@ impl Selection {
             }
         }
         self.impossible.len() > before
+    }
+
+    /// Has the pending keys installed alone, once, where a key was all that was missing.
+    pub fn install_keys_first(&mut self, backend: &Backend, failure: &Failure, planned: &[Update]) -> bool {
+        let is_key = backend.quirks.is_keyring;
+        let is_missing = failure.class == Class::Auth;
+        let names = planned.iter().map(|update| update.name.clone()).filter(|name| is_key(name));
+        let names: Vec<_> = names.collect();
+        let is_use = is_missing && !names.is_empty() && matches!(self.keys, Keys::NotNeeded);
+        self.keys = match std::mem::replace(&mut self.keys, Keys::Tried) {
+            Keys::NotNeeded if is_use => Keys::First(names),
+            Keys::NotNeeded => Keys::NotNeeded,
+            _ => Keys::Tried,
+        };
+        is_use
+    }
+
+    /// Whether the run that ended well was that of the keys; the next is that of the others.
+    pub fn has_installed_keys(&mut self, is_installed: bool) -> bool {
+        let is_first = is_installed && matches!(self.keys, Keys::First(_));
+        if is_first {
+            self.keys = Keys::Tried;
+        }
+        is_first
     }
 
     /// What this run has found to be impossible.

@@ -222,6 +222,8 @@ pub struct Quirks {
     pub cached: Option<Cached>,
     /// Likewise, where that takes the configuration, as [`Quirks::locate`] asks for it.
     pub culprits_of_sources: fn(&Failure, &Finished, &str) -> Vec<HeldBack>,
+    /// Whether a package with this name brings the keys of others.
+    pub is_keyring: fn(&str) -> bool,
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
@@ -278,6 +280,7 @@ impl Quirks {
         asks_to_run_again: |_| false,
         culprits: |_| Vec::new(),
         before_install: None,
+        is_keyring: |_| false,
         disappeared: |_| Vec::new(),
         cached: None,
         culprits_of_sources: |_, _, _| Vec::new(),
@@ -417,6 +420,8 @@ pub struct Private {
     pub downloads: fn(&str) -> Vec<PathBuf>,
     /// Name and version of the package to which a file there belongs.
     pub package_of: fn(&str) -> Option<&str>,
+    /// The numbers of keys that a download misses, in hexadecimal, where it does not say for which packages.
+    pub missing_keys: fn(&Finished) -> Vec<String>,
     /// The name in it of the configuration with which the system gets the same index.
     pub config: &'static str,
     /// Asks for the administrator's configuration.

@@ -57,6 +57,7 @@ pub const BACKEND: Backend = Backend {
         plan_of_download: |finished| listing::table(&finished.stdout),
         notes: words::notes,
         culprits: culprits::read,
+        is_keyring,
         entry: Some(|name, version| format!("{name}-{version}/desc")),
         is_index: |path| path.ends_with(".db"),
         ..Quirks::NONE
@@ -74,6 +75,7 @@ const PRIVATE: Private = Private {
     mirror: "mirror",
     downloads,
     package_of,
+    missing_keys: words::missing_keys,
     config: "install.conf",
     ask_config: || pacman_conf(&[]),
     make_config,
@@ -117,6 +119,12 @@ fn sources(config: &str) -> Vec<String> {
         }
     }
     found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
+}
+
+/// `archlinux-keyring` and those of its relatives. gnome-keyring and python-keyring keep other keys.
+fn is_keyring(name: &str) -> bool {
+    const OTHERS: &[&str] = &["gnome", "libgnome", "python"];
+    name.strip_suffix("-keyring").is_some_and(|of| !of.is_empty() && !OTHERS.contains(&of))
 }
 
 /// The files that a file of the configuration includes; `*` may stand in their names.

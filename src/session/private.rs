@@ -30,6 +30,11 @@ fn failed(error: anyhow::Error) -> Failure {
     Failure::new(Class::Config, format!("{error:#}"))
 }
 
+fn files_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
 impl Session {
     fn private(&self) -> Option<(&'static Private, &Path)> {
         self.backend.quirks.private.zip(self.private_dir.as_deref())
@@ -233,6 +238,33 @@ impl Session {
         }
     }
 
+    /// The updates whose signatures, as downloaded, are by keys that a download missed: it names the keys
+    /// alone.
+    pub fn signed_with_missing_keys(&self, downloaded: &Finished, planned: &Listing) -> Vec<HeldBack> {
+        let Some((private, _)) = self.private() else { return Vec::new() };
+        let keys = (private.missing_keys)(downloaded);
+        let config =
+            Some(()).filter(|()| !keys.is_empty()).and_then(|()| self.ask(&(private.ask_config)()).ok());
+        let Some(config) = config else { return Vec::new() };
+        let bytes_of = |key: &String| u64::from_str_radix(key, 16).map(u64::to_be_bytes).ok();
+        let downloads = (private.downloads)(&config.stdout);
+        let mut found = Vec::new();
+        for path in downloads.iter().flat_map(|dir| files_in(dir)) {
+            let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".sig"));
+            let Some(package) = name.and_then(private.package_of) else { continue };
+            let is_it = |update: &&Update| package == format!("{}-{}", update.name, update.candidate);
+            let Some(update) = planned.updates.iter().find(is_it) else { continue };
+            let signature = std::fs::read(&path).unwrap_or_default();
+            let is_by =
+                |key: &&String| bytes_of(key).is_some_and(|key| signature.windows(8).any(|part| part == key));
+            if let Some(key) = keys.iter().find(is_by) {
+                let reason = format!("its signature is by the key {key}, which is not in the keyring");
+                found.push(HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) });
+            }
+        }
+        found
+    }
+
     /// Writes the configuration with which the install gets the very index that the download used, and
     /// the packages: where a signature of one is optional and not there, pacman fetches it once more.
     /// One directory has both, since pacman asks no server any more that had three files too few.
@@ -244,11 +276,7 @@ impl Session {
         let config = self.ask(&(private.ask_config)())?;
         let mirror = dir.join(private.mirror);
         own_directory(&mirror).map_err(failed)?;
-        let files = |dir: &Path| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect::<Vec<_>>()
-        };
-        for old in files(&mirror) {
+        for old in files_in(&mirror) {
             remove_if_there(&old).map_err(failed)?;
         }
         let is_planned = |path: &PathBuf| {
@@ -259,8 +287,8 @@ impl Session {
             })
         };
         let downloads = (private.downloads)(&config.stdout);
-        let packages = downloads.iter().flat_map(|dir| files(dir)).filter(is_planned);
-        for path in files(&dir.join(private.index)).into_iter().chain(packages) {
+        let packages = downloads.iter().flat_map(|dir| files_in(dir)).filter(is_planned);
+        for path in files_in(&dir.join(private.index)).into_iter().chain(packages) {
             let link = path.file_name().map(|name| mirror.join(name));
             link.map_or(Ok(()), |link| own_link(&link, &path)).map_err(failed)?;
         }

@@ -151,6 +151,8 @@ struct Publisher {
     names: Mutex<Vec<String>>,
     index: Mutex<Arc<Vec<u8>>>,
     signer: Mutex<Option<Signer>>,
+    /// Who signs a package with this name; the others nobody does.
+    packagers: Mutex<HashMap<String, Signer>>,
     began: DateTime<Utc>,
 }
 
@@ -168,6 +170,7 @@ impl PkgRepo {
             names: Mutex::default(),
             index: Mutex::default(),
             signer: Mutex::default(),
+            packagers: Mutex::default(),
             began: Utc::now() - chrono::Duration::hours(12),
         });
         publisher.publish(packages);
@@ -197,6 +200,12 @@ impl PkgRepo {
         self.publisher.serve_index();
     }
 
+    /// Sign packages with these names from the next publication on.
+    pub fn sign_packages(&self, names: &[&str], signer: Signer) {
+        let mut packagers = self.publisher.packagers.lock().unwrap();
+        packagers.extend(names.iter().map(|name| (name.to_string(), signer)));
+    }
+
     pub fn index(&self) -> Vec<u8> {
         self.publisher.index.lock().unwrap().to_vec()
     }
@@ -224,6 +233,11 @@ impl Publisher {
             files.clear();
             for package in packages {
                 let path = format!("/{}", package.file_name());
+                let signer = self.packagers.lock().unwrap().get(&package.name).copied();
+                if let Some(signer) = signer.filter(|signer| *signer != Signer::Nobody) {
+                    let bytes = Vault::get().sign_apart(signer, "--no-armor", &package.bytes()).into();
+                    files.insert(format!("{path}.sig"), Entry { bytes, modified });
+                }
                 files.insert(path, Entry { bytes: package.bytes(), modified });
             }
         }

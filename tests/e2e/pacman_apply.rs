@@ -2,6 +2,7 @@
 
 use crate::pacman::{PkgRepo, Root, one, pending_update, pkg};
 use crate::server::Fault;
+use crate::vault::{Signer, Vault};
 
 const HELLO: &str = "/tb-hello-";
 
@@ -189,11 +190,45 @@ fn a_file_conflict_holds_back_one_update_and_names_the_file() {
 }
 
 #[test]
-fn a_signature_of_a_package_that_is_missing_is_not_retried() {
-    let (root, repo) = pending_update();
+fn a_package_with_a_bad_signature_or_none_is_held_back_and_the_others_come() {
+    let names = ["tb-good", "tb-none", "tb-strange"];
+    let (root, repo) = one(&names.map(|name| pkg(name, "1.0")), &[]);
+    repo.sign_packages(&["tb-good"], Signer::Known);
+    repo.sign_packages(&["tb-strange"], Signer::Stranger);
+    repo.publish(&names.map(|name| pkg(name, "2.0")));
     root.trust("PackageRequired DatabaseNever");
-    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-good 1.0-1 2.0-1"]).says("/retried", false).leaves_pending(&[]);
+    let held: Vec<_> = applied.json["held_back"].as_array().unwrap().iter().collect();
+    let told: Vec<_> = held.iter().map(|held| format!("{} {}", held["name"], held["class"])).collect();
+    assert_eq!(told, ["\"tb-none\" \"auth\"", "\"tb-strange\" \"auth\""], "{applied}");
     assert_eq!(repo.server.requests("/test.db"), 1);
+    // No key was fetched or taken for it.
+    assert!(!root.sandbox.sh("ls /etc/pacman.d/gnupg").contains(".kbx"), "{applied}");
+}
+
+#[test]
+fn a_pending_keyring_is_installed_before_what_is_signed_with_its_keys() {
+    let names = ["tb-a", "tb-b", "tb-keyring"];
+    let (root, repo) = one(&names.map(|name| pkg(name, "1.0")), &[]);
+    repo.sign_packages(&["tb-a", "tb-keyring"], Signer::Known);
+    repo.sign_packages(&["tb-b"], Signer::Stranger);
+    root.trust("PackageRequired DatabaseNever");
+    let key = String::from_utf8(Vault::get().key_of(Signer::Stranger)).unwrap();
+    let import = format!(
+        "export GNUPGHOME=/etc/pacman.d/gnupg; gpg --batch --no-autostart --import /usr/share/pacman/keyrings/tb.gpg; \
+         gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\\([^:]*\\):.*/\\1:6:/p' | \
+         gpg --batch --no-autostart --import-ownertrust"
+    );
+    let keyring = pkg("tb-keyring", "2.0").file("/usr/share/pacman/keyrings/tb.gpg", &key).script(&import);
+    repo.publish(&[pkg("tb-a", "2.0"), pkg("tb-b", "2.0"), keyring]);
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1", "tb-keyring 1.0-1 2.0-1"]).leaves_pending(&[]);
+    // An upgrade that needs no new key installs everything in one run.
+    repo.publish(&names.map(|name| pkg(name, "3.0")));
+    root.watch_calls();
+    root.patch(&["apply"]).exits(0);
+    assert_eq!(root.calls().iter().filter(|call| call.contains("-Syyu")).count(), 1, "{:?}", root.calls());
 }
 
 #[test]

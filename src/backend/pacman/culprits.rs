@@ -1,6 +1,7 @@
 //! The updates that keep the others from being installed: pacman installs all or nothing, and names
 //! them when it stops.
 
+use super::words::{is_about_signature, reason_class, retrieving};
 use crate::outcome::{Class, HeldBack, one_line};
 use crate::process::Finished;
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
 /// tb-f: /usr/share/tb/taken exists in filesystem (owned by tb-x)
 /// /usr/share/tb/both exists in both 'tb-f' and 'tb-g'
 /// error: tb-hello: signature from "Somebody <x@example.org>" is unknown trust
+/// error: failed retrieving file 'tb-hello-2.0-1-any.pkg.tar.zst.sig' from h : The requested URL returned error: 404
 /// ```
 fn culprit(line: &str) -> Option<(&str, Class)> {
     let dependency = |name| Some((name, Class::Dependency));
@@ -55,11 +57,15 @@ fn culprit(line: &str) -> Option<(&str, Class)> {
     if let Some((_, both)) = line.split_once(" exists in both '") {
         return dependency(both.split_once("' and '")?.1.strip_suffix('\'')?);
     }
+    if let Some((file, reason)) = retrieving(line) {
+        let class = Some(reason_class(file, reason)).filter(|class| *class == Class::Auth)?;
+        return Some((without_version(super::package_of(file)?), class));
+    }
     let (name, rest) = line.split_once(": ")?;
     if rest.starts_with('/') && rest.contains(" exists in filesystem") {
         return dependency(name);
     }
-    super::words::is_about_signature(rest).then_some((name, Class::Auth))
+    is_about_signature(rest).then_some((name, Class::Auth))
 }
 
 /// `tb-hello` of `tb-hello-2.0-1`, and of `tb-hello`.
@@ -91,6 +97,11 @@ mod tests {
             ("/usr/x exists in both 'tb-f' and 'tb-g'", "tb-g", Class::Dependency),
             ("error: tb-s: signature from \"X <x@y.z>\" is unknown trust", "tb-s", Class::Auth),
             ("error: tb-s: missing required signature", "tb-s", Class::Auth),
+            (
+                "error: failed retrieving file 'a-b-1:2.0-1-any.pkg.tar.zst.sig' from h : The requested URL returned error: 404",
+                "a-b",
+                Class::Auth,
+            ),
         ] {
             let found = read(&Finished::ended(1, "", &format!("{line}\n")));
             let found: Vec<_> = found.iter().map(|held| (held.name.as_str(), held.class)).collect();

@@ -215,6 +215,22 @@ fn locked(finished: &Finished, end: &str) -> Failure {
     }
 }
 
+/// The keys that pacman would like to import.
+///
+/// ```text
+/// :: Import PGP key FA915EA03E2F5395, "Somebody <x@example.org>"? [Y/n]
+/// ```
+pub fn missing_keys(finished: &Finished) -> Vec<String> {
+    let lines = finished.stdout.lines().filter_map(|line| line.strip_prefix(":: Import PGP key "));
+    let numbers = lines.filter_map(|rest| {
+        let number = rest.split([',', '?', ' ']).next()?;
+        let number = number.rsplit('/').next()?;
+        let is_long = number.len() >= 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_long.then(|| number[number.len() - 16..].to_string())
+    });
+    numbers.collect()
+}
+
 /// What went wrong with the files: a signature is told from a checksum on standard output.
 ///
 /// ```text
@@ -442,4 +458,30 @@ fn undecided(finished: &Finished) -> Failure {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = lines.rev().find(|line| !line.trim().is_empty());
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_that_would_be_imported_are_read() {
+        let text = ":: Import PGP key FA915EA03E2F5395, \"none\"? [Y/n] \n:: Import PGP key 4096R/00112233445566778899AABBCCDDEEFF00112233? [Y/n] \n\
+                    :: Import PGP key -x, \"y\"? [Y/n]\n";
+        let keys = missing_keys(&Finished::ended(1, text, ""));
+        assert_eq!(keys, ["FA915EA03E2F5395", "CCDDEEFF00112233"]);
+    }
+
+    #[test]
+    fn the_number_that_a_server_answers_with_decides() {
+        for (reason, class) in [
+            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
+            ("The requested URL returned error: 503 Connection refused", Class::Fetch),
+            ("http://h/x: ERROR 404: SSL timed out.", Class::Fetch),
+            ("Failed to connect to h port 80: Connection refused", Class::Network),
+            ("Failed writing body (0 != 16384)", Class::Space),
+        ] {
+            assert_eq!(reason_class("core.db", reason), class, "{reason}");
+        }
+    }
 }
