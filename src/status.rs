@@ -9,7 +9,7 @@ use crate::cli::{Format, Freshness, Global, RefreshArgs, StatusArgs};
 use crate::exit_code::ExitCode;
 use crate::fs::{fingerprint, newest_change};
 use crate::holder::Life;
-use crate::outcome::{Failure, short_line};
+use crate::outcome::{Class, Failure, short_line};
 use crate::report::{Detail, Report};
 use crate::state::{Index, LastApply, Loaded, State, Verdict, judge, load};
 use crate::time::{Time, span};
@@ -204,10 +204,24 @@ pub fn apply_failure(state: &State) -> Option<&Failure> {
 }
 
 /// Whether packages were changed by others since an apply, and a count after that found nothing pending.
+/// Of a failure that can leave a package half installed only another apply knows whether it is whole.
 fn is_mended(state: &State, last: &LastApply) -> bool {
-    let (Some(backend), Some(pending)) = (driven(state), &state.pending) else { return false };
+    let (Some(backend), Some(pending), Some(failure)) = (driven(state), &state.pending, &last.error) else {
+        return false;
+    };
+    let before_the_install = matches!(
+        failure.class,
+        Class::Fetch
+            | Class::Network
+            | Class::Lock
+            | Class::Auth
+            | Class::Clock
+            | Class::Dependency
+            | Class::Config
+    );
     let changed = newest_change(backend.package_databases);
-    pending.count == Some(0)
-        && pending.as_of > last.finished_at
+    before_the_install
+        && pending.count == Some(0)
+        && !pending_is_outdated(state)
         && changed.is_some_and(|changed| changed > last.finished_at.unix())
 }

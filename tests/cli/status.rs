@@ -208,15 +208,17 @@ fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_p
     let changed = linux_patch::fs::newest_change(crate::machine::apt().package_databases);
     let changed = changed.expect("this machine has dpkg's database");
     let age = linux_patch::time::Time::now().unix() - changed;
-    let code = |failed_ago: i64, count: i64| {
+    let code = |class: &str, failed_ago: i64, count: i64| {
         let mut state = fresh_state(10);
         failed_apply(&mut state, failed_ago);
+        state["apply"]["last"]["error"]["class"] = json!(class);
         (state["pending"]["count"], state["pending"]["packages"]) = (json!(count), json!([]));
         status_of(&state, "").code
     };
-    assert_eq!(code(age + 100, 0), 0, "others have changed packages since");
-    assert_eq!(code(age + 100, 1), 1, "something is pending still");
-    assert_eq!(code((age - 100).max(11), 0), 1, "nobody has changed a package since");
+    assert_eq!(code("fetch", age + 100, 0), 0, "others have changed packages since");
+    assert_eq!(code("fetch", age + 100, 1), 1, "something is pending still");
+    assert_eq!(code("fetch", age / 2, 0), 1, "nobody has changed a package since");
+    assert_eq!(code("script", age + 100, 0), 1, "a package may be broken still");
 }
 
 #[test]

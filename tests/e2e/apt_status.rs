@@ -240,3 +240,37 @@ fn a_dry_run_never_reboots() {
     sandbox.patch(&["apply", "--download-only", "--reboot=if-needed"]);
     assert_eq!(restarts(&sandbox), "");
 }
+
+#[test]
+fn a_failed_apply_counts_until_the_next_goes_well_or_others_have_done_its_work() {
+    let (sandbox, repo) =
+        bench::one(&[deb("tb-brk", "1.0")], &[deb("tb-brk", "2.0").script("postinst", "exit 1")]);
+    sandbox.patch(&["apply"]).apply_failed("script");
+    let status = sandbox.patch(&["status"]);
+    status.exits(1).says("/cache_status", "fresh").says("/status", "degraded");
+    let log = status.json["apply"]["last"]["log"].as_str().unwrap().to_string();
+    assert!(status.json["reason"].as_str().unwrap().contains(&log), "{status}");
+    assert!(sandbox.exists(&log), "{log}");
+    // What others do elsewhere makes no broken package whole.
+    bench::tick();
+    bench::tick();
+    sandbox.install(&[deb("tb-other", "1.0")]);
+    sandbox.patch(&["refresh"]).exits(0);
+    sandbox.patch(&["status"]).exits(1);
+    repo.publish(&[deb("tb-brk", "3.0")]);
+    sandbox.patch(&["apply"]).exits(0);
+    sandbox.patch(&["status"]).exits(0).says("/status", "healthy");
+
+    let (sandbox, repo) = bench::pending_update();
+    sandbox.patch(&["refresh"]).exits(0);
+    repo.server.fault(".deb", Fault::Status(404));
+    sandbox.patch(&["apply"]).apply_failed("fetch");
+    sandbox.patch(&["status"]).exits(1);
+    repo.server.heal();
+    bench::tick();
+    bench::tick();
+    sandbox.sh("apt-get -qq update && apt-get -qq -y upgrade");
+    sandbox.patch(&["status"]).exits(1).says("/pending/outdated", true);
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    sandbox.patch(&["status"]).exits(0).says("/status", "healthy");
+}
