@@ -70,6 +70,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         damage: Damage::default(),
         excludes_damage: false,
         repair_tried: false,
+        mend_tried: false,
         told_of_several: false,
         is_repair_open: false,
         install_failed: None,
@@ -119,6 +120,7 @@ struct Run<'a> {
     /// Whether `--exclude` names something that was cut off.
     excludes_damage: bool,
     repair_tried: bool,
+    mend_tried: bool,
     told_of_several: bool,
     /// Whether it was tried and the package database was not whole then.
     is_repair_open: bool,
@@ -164,6 +166,8 @@ impl Run<'_> {
                     self.applied.retried = true;
                     self.refresh()?;
                 }
+                // While dependencies are not met the manager does nothing else.
+                Err(failure) if self.may_mend(&failure) => self.mend(failure)?,
                 // One update that cannot be installed holds back itself, not the others.
                 Err(mut failure) if rounds <= MOST_ROUNDS && !self.install_began => {
                     let culprits = std::mem::take(&mut failure.culprits);

@@ -19,7 +19,8 @@ impl Run<'_> {
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
         let others_at_work = !self.install_began && self.session.lock_holder().is_some();
         if !self.damage.is_none() && !others_at_work {
-            return Some(Failure::new(Class::Script, self.damage_words()));
+            let class = if self.damage.unmet.is_some() { Class::Dependency } else { Class::Script };
+            return Some(Failure::new(class, self.damage_words()));
         }
         let is_there =
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);

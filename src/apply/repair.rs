@@ -5,7 +5,7 @@ use super::check::changes;
 use crate::backend::{
     CutOff, Damage, HistoryPlace, Installed, InstalledPackage, Leftover, OtherVersion, rpm,
 };
-use crate::outcome::Failure;
+use crate::outcome::{Class, Failure};
 use crate::process::{End, Limits};
 use crate::state::InProgress;
 use log::{info, warn};
@@ -81,6 +81,7 @@ impl Run<'_> {
                 break;
             }
         }
+        self.damage.unmet = self.unmet();
         let after = std::mem::replace(&mut self.before, before);
         self.changed |=
             self.before.as_ref().zip(after.as_ref()).is_some_and(|(a, b)| !changes(a, b).is_empty());
@@ -92,9 +93,73 @@ impl Run<'_> {
         }
         if let Some(failure) = failed {
             warn!("the repair failed: {}", failure.message);
-        } else if self.is_repair_open {
+        } else if self.is_repair_open && self.damage.unmet.is_none() {
             warn!("the repair changed nothing: {}", self.damage_words());
         }
+        Ok(())
+    }
+
+    /// What the manager says of dependencies that are not met, if they are not.
+    fn unmet(&self) -> Option<String> {
+        let failure = self.session.ask(&(self.backend.quirks.check?)()).err()?;
+        (failure.class == Class::Dependency).then_some(failure.message)
+    }
+
+    /// Whether a plan failed because dependencies of what is installed are not met.
+    pub(super) fn may_mend(&self, failure: &Failure) -> bool {
+        let is_first = !self.mend_tried && !self.install_began;
+        is_first
+            && failure.class == Class::Dependency
+            && failure.culprits.is_empty()
+            && self.unmet().is_some()
+    }
+
+    /// Mends dependencies that are not met, as an install leaves them that was cut off between two
+    /// packages: what the manager proposes is downloaded and installed, if it removes nothing.
+    ///
+    /// # Errors
+    /// When that is for a person to decide, or fails.
+    pub(super) fn mend(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.mend_tried = true;
+        let again = self.damage.needs_reinstall.iter().map(|name| (self.backend.quirks.reinstall)(name));
+        let again: Vec<_> = again.collect();
+        let unmet = failure.message.trim_end_matches('.');
+        let by_hand = |why: &str| {
+            let advice = match again.is_empty() {
+                true => "look at what `apt-get -f install` proposes, or install the versions that belong \
+                         together by name (apt-get install NAME=VERSION NAME=VERSION)"
+                    .to_string(),
+                false => format!("once a source offers it again, run `{}`", again.join("` and `")),
+            };
+            Failure::new(Class::Dependency, format!("{unmet}; {why}: {advice}"))
+        };
+        if self.args.dry_run || self.args.download_only {
+            let text = format!("{unmet}; an apply that may install mends that, if it can");
+            return Err(Failure::new(Class::Dependency, text));
+        }
+        let installed = self.before.clone().unwrap_or_default();
+        self.selection.mend(&self.session, &installed, self.lock.dir())?;
+        let listing = match self.session.list(&self.selection.plan) {
+            Ok(listing) => listing,
+            Err(_) => return Err(by_hand("apt-get -f install cannot mend that")),
+        };
+        if let Some((name, _)) = listing.removals.first() {
+            return Err(by_hand(&format!("to mend it {name} would have to be removed")));
+        }
+        if listing.updates.is_empty() {
+            return Err(by_hand("the package manager proposes nothing that would mend it"));
+        }
+        info!("dependencies are not met; mending that with {}", listing.names().join(", "));
+        self.repair_tried = true;
+        self.is_repair_open = true;
+        self.planned = listing;
+        let mended = self.download_and_install();
+        self.selection.plan.mends = false;
+        self.session.committed = false;
+        self.done.append(&mut self.planned.updates);
+        mended?;
+        self.install_began = false;
+        self.session.count(&mut self.state, true);
         Ok(())
     }
 
@@ -131,6 +196,9 @@ impl Run<'_> {
             self.cut_off = self.state.apply.in_progress.clone();
         }
         self.damage = self.damage_in(after);
+        if self.repair_tried || self.install_failed.is_some() {
+            self.damage.unmet = self.unmet();
+        }
         if self.is_whole() {
             self.applied.repaired |= std::mem::take(&mut self.is_repair_open);
             if self.repair_tried || self.install_failed.is_some() {

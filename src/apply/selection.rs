@@ -183,6 +183,17 @@ impl Selection {
         Ok((pending, stale.names))
     }
 
+    /// Makes the plan for nothing but mending dependencies that are not met. What is excluded stays.
+    ///
+    /// # Errors
+    /// When it cannot be written down for the manager.
+    pub fn mend(&mut self, session: &Session, installed: &Installed, dir: &Path) -> Result<(), Failure> {
+        let excluded = installed.keys().filter(|name| self.is_excluded(name, session.backend.plain_name));
+        self.plan.left_out = excluded.cloned().collect();
+        self.plan.mends = true;
+        self.write(session, dir)
+    }
+
     /// Takes updates out of this run, so that the others can be installed; says whether there was
     /// any that was not out already.
     pub fn leave_out(&mut self, impossible: Vec<HeldBack>) -> bool {

@@ -68,7 +68,7 @@ pub const BACKEND: Backend = Backend {
         ended_early: Some(&cut_off::ENDED_EARLY),
         parse_places,
         finish: Some(configure),
-        mends: true,
+        check: Some(|| apt_get(&[], &["check"])),
         reinstall: |name| format!("apt-get install --reinstall {name}"),
         with_limits,
         lists_installed: true,
@@ -150,7 +150,8 @@ fn refresh(budget: Duration) -> Invocation {
 /// update is nothing else), nothing is removed.
 fn upgrade(plan: &Plan) -> &'static [&'static str] {
     if plan.mends {
-        return &["-f", "install"];
+        // The solver of apt 3 gives up where a package that was cut off has to come with another.
+        return &["-o", "APT::Solver=internal", "-f", "install"];
     }
     if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
 }

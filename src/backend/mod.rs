@@ -118,8 +118,9 @@ pub struct Quirks {
     /// Ends the install of packages that are unpacked, for a manager that leaves those where another
     /// package of the same run fails.
     pub finish: Option<fn(&Places, &[&str]) -> Invocation>,
-    /// Whether it can say what would mend dependencies that are not met, given [`Plan::mends`].
-    pub mends: bool,
+    /// Asks whether all dependencies of what is installed are met, for a manager that else does nothing
+    /// but mend them, given [`Plan::mends`].
+    pub check: Option<fn() -> Invocation>,
     /// How a person installs this package once more.
     pub reinstall: fn(&str) -> String,
     /// Its history, where that tells what a run of it that was cut off has left.
@@ -239,7 +240,7 @@ impl Quirks {
         kernel_modules: None,
         journal: ("", |_| false),
         finish: None,
-        mends: false,
+        check: None,
         reinstall: |name| format!("install {name} again"),
         history: None,
         keeps_several: |_, _, _| false,

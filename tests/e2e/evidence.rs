@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::bench;
-use crate::deb::deb;
+use crate::deb::{Deb, deb};
 use crate::dnf::shell;
 use crate::locks;
 use crate::report::Report;
@@ -342,4 +342,114 @@ fn a_script_that_fails_is_not_run_again_for_the_sake_of_the_others() {
     sandbox.patch(&["apply"]).apply_failed("script").mentions("/error/message", "tb-bad");
     sandbox.has_exactly(&["tb-a 2.0", "tb-bad 2.0 half-configured", "tb-z 2.0"]);
     assert_eq!(sandbox.read("/run/times").as_deref(), Some("\n"));
+}
+
+/// A library and what needs it in exactly its version.
+fn pair(version: &str) -> [Deb; 2] {
+    [deb("tb-lib", version), deb("tb-dev", version).field("Depends", &format!("tb-lib (= {version})"))]
+}
+
+#[test]
+fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        for (unpacked, configured) in [("tb-lib", true), ("tb-lib", false), ("tb-dev", false)] {
+            let old = [&pair("1.0")[..], &[deb("tb-x", "1.0")]].concat();
+            let new = [&pair("2.0")[..], &[deb("tb-x", "2.0")]].concat();
+            let (sandbox, _repo) = bench::one_in(root(), &old, &new);
+            let path = sandbox.bring(new.iter().find(|deb| deb.name == unpacked).unwrap());
+            sandbox.sh(&format!("dpkg --unpack {path}"));
+            if configured {
+                sandbox.sh(&format!("dpkg --configure {unpacked}"));
+            }
+            let before = sandbox.installed();
+            let dry = sandbox.patch(&["apply", "--dry-run"]);
+            dry.exits(2).says("/repaired", false).says("/error/class", "dependency");
+            assert_eq!(sandbox.installed(), before);
+            // What is excluded is in the way of every solution but its removal.
+            let other = if unpacked == "tb-lib" { "tb-dev" } else { "tb-lib" };
+            let excluded = sandbox.patch(&["apply", "--exclude", other]);
+            excluded.exits(2).says("/repaired", false).says("/error/class", "dependency");
+            excluded.mentions("/error/message", "apt-get -f install");
+            assert_eq!(sandbox.installed()[other], "1.0");
+            let applied = sandbox.patch(&["apply"]);
+            applied.exits(0).says("/repaired", true).says("/error", None::<bool>);
+            applied.changed(&[&format!("{other} 1.0 2.0"), "tb-x 1.0 2.0"]);
+            sandbox.has_exactly(&["tb-dev 2.0", "tb-lib 2.0", "tb-x 2.0"]);
+            sandbox.patch(&["apply"]).applied(&[]).says("/repaired", false);
+        }
+    }
+}
+
+#[test]
+fn a_run_of_ours_killed_between_two_packages_that_need_each_other_is_mended() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        let [lib, dev] = pair("2.0");
+        let wait = "[ -e /run/fast ] || { touch /run/in-script; sleep 60; }";
+        for new in [[lib.clone().script("postinst", wait), dev.clone()], [lib, dev.script("preinst", wait)]] {
+            let (sandbox, _repo) = bench::one_in(root(), &pair("1.0"), &new);
+            let running = sandbox.start(sandbox.patch_command(&["apply"]));
+            sandbox.wait_for_file("/run/in-script");
+            sandbox.kill_everything();
+            running.wait();
+            sandbox.write("/run/fast", "");
+            let applied = sandbox.patch(&["apply"]);
+            applied.repaired().remembers("/apply/in_progress", None::<bool>);
+            sandbox.has_exactly(&["tb-dev 2.0", "tb-lib 2.0"]);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_was_full_at_the_second_package_is_mended_when_there_is_room() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        let [lib, dev] = pair("2.0");
+        let noise = crate::manager::noise(100_000);
+        let (sandbox, _repo) =
+            bench::one_in(root(), &pair("1.0"), &[lib, dev.file("/opt/full/file", &noise)]);
+        sandbox.sh("mkdir -p /opt/full && mount -t tmpfs -o size=16k none /opt/full");
+        let full = sandbox.patch(&["apply"]);
+        full.exits(2).says("/error/class", "space");
+        assert_eq!(sandbox.installed()["tb-dev"], "1.0", "{full}");
+        sandbox.sh("mount -o remount,size=1m /opt/full");
+        let applied = sandbox.patch(&["apply"]);
+        applied.exits(0).says("/error", None::<bool>);
+        sandbox.has_exactly(&["tb-dev 2.0", "tb-lib 2.0"]);
+    }
+}
+
+#[test]
+fn what_a_person_has_to_mend_is_said_and_stays_on_record() {
+    let (sandbox, _repo) = bench::one(&pair("1.0"), &[deb("tb-lib", "2.0")]);
+    // The other half is nowhere: mending would remove what is installed.
+    let path = sandbox.bring(&deb("tb-lib", "2.0").script("postinst", "touch /run/in-script; sleep 60"));
+    sandbox.sh(&format!("dpkg --unpack {path}"));
+    let mut state = sandbox.state();
+    state["version"] = 1.into();
+    state["manager"] = "apt".into();
+    state["apply"] = serde_json::json!({"in_progress": {"pid": 4194300, "boot_id": "another", "phase": "install",
+        "started_at": "2026-01-01T00:00:00Z"}, "last": null});
+    sandbox.write("/var/lib/linux-patch/state.json", state.to_string());
+    sandbox.sh("rm -f /var/lib/dpkg/info/tb-lib.postinst");
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(2).says("/repaired", false).says("/error/class", "dependency").changed(&[]);
+    applied.mentions("/error/message", "tb-dev").mentions("/error/message", "apt-get -f install");
+    assert_eq!(sandbox.installed()["tb-dev"], "1.0");
+    sandbox.patch(&["status"]).says("/apply_interrupted", true);
+}
+
+#[test]
+fn a_package_that_must_be_installed_once_more_is_told_with_the_command() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        let (sandbox, repo) = bench::one_in(root(), &[deb("tb-x", "1.0")], &[deb("tb-x", "1.0")]);
+        let damage = "sed -i '/^Package: tb-x$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/' \
+                      /var/lib/dpkg/status";
+        sandbox.sh(damage);
+        let command = "apt-get install --reinstall tb-x";
+        sandbox.patch(&["apply"]).exits(2).says("/repaired", false).mentions("/error/message", command);
+        repo.publish(&[deb("tb-y", "1.0")]);
+        sandbox.patch(&["apply"]).exits(2).says("/repaired", false).mentions("/error/message", command);
+        repo.publish(&[deb("tb-x", "1.0")]);
+        sandbox.sh(&format!("apt-get -q update; {command}"));
+        sandbox.patch(&["apply"]).exits(0);
+    }
 }
