@@ -165,3 +165,14 @@ fn a_package_that_is_to_be_purged_is_a_removal_too() {
     sandbox.patch(&["apply", "--full"]).applied(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]);
     assert!(!sandbox.exists("/etc/tb-old"));
 }
+
+#[test]
+fn apt_conf_says_how_often_a_download_is_tried_again() {
+    for (config, retried) in [("", true), ("Acquire::Retries \"3\";\n", false)] {
+        let (sandbox, repo) = bench::pending_update();
+        sandbox.write("/etc/apt/apt.conf.d/retries", config);
+        repo.server.fault("/pool/", Fault::Close);
+        repo.server.heal_before("/pool/", 5);
+        sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]).says("/retried", retried);
+    }
+}
