@@ -3,6 +3,7 @@
 mod cut_off;
 mod listing;
 mod progress;
+mod redirect;
 mod sources;
 mod update;
 mod words;
@@ -90,6 +91,9 @@ const CONFIGURED: SourceList = SourceList {
     variable: "APT_CONFIG",
     judge: update::judge_configured,
     files: sources::files,
+    doubts: redirect::doubts,
+    is_others: redirect::is_others,
+    files_of: sources::files_of,
 };
 
 /// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges. dpkg's words are read.

@@ -329,6 +329,14 @@ pub struct SourceList {
     pub judge: fn(&Finished, &str) -> Refreshed,
     /// The files that hold the index, given the answer; those that the sources do not have are not there.
     pub files: fn(&str) -> Vec<PathBuf>,
+    /// The sources of which a refresh leaves open whether what came was theirs; and what fetches the file in
+    /// question once more, into the one named behind it, saying from where.
+    pub doubts: fn(&Finished) -> Vec<(String, Invocation)>,
+    /// Whether that shows that it was another's: why, given the arguments.
+    pub is_others: fn(&[String], &Finished) -> Option<Failure>,
+    /// The names that the files of a source may have in the directory of the index, given the first answer and
+    /// the source: without them what came is fetched anew.
+    pub files_of: fn(&str, &str) -> Vec<String>,
 }
 
 /// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which

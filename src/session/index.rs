@@ -1,10 +1,12 @@
 //! What a refresh did to the index, and where the index is.
 
 use super::Session;
-use crate::fs::fingerprint;
+use crate::backend::SourceList;
+use crate::fs::{fingerprint, remove_if_there};
 use crate::outcome::{RefreshOutcome, Refreshed};
 use crate::process::Finished;
 use crate::state::{Index, State};
+use log::warn;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,7 @@ impl Session {
                 }
             }
         }
+        self.look_again(finished, &mut refreshed);
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }
@@ -34,6 +37,39 @@ impl Session {
         self.add_expired(&mut refreshed);
         self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
+    }
+
+    /// Finds out whether what came was the source's own, where the refresh leaves that open.
+    fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) {
+        let Some(configured) = self.backend.quirks.configured else { return };
+        let file = self.state_dir.join("second-look");
+        for (id, mut invocation) in (configured.doubts)(finished) {
+            invocation.args.push(file.display().to_string());
+            let answer = self.answer(&invocation);
+            let failure = answer.ok().and_then(|answer| (configured.is_others)(&invocation.args, &answer));
+            let source = refreshed.sources.iter_mut().find(|source| source.id == id);
+            if let (Some(failure), Some(source)) = (failure, source) {
+                source.error.get_or_insert(failure);
+                self.forget(configured, &id);
+            }
+            // It may have come under this name and another one.
+            for file in [file.clone(), file.with_extension("FAILED")] {
+                let _ = remove_if_there(&file);
+            }
+        }
+        refreshed.judge_again();
+    }
+
+    /// Takes what came of a source out of the index: as long as it looks newer than what the source itself has, it
+    /// would be taken for that.
+    fn forget(&self, configured: &SourceList, id: &str) {
+        let known = self.configured.borrow().clone();
+        let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
+        for name in (configured.files_of)(&answer, id) {
+            if let Err(error) = remove_if_there(&self.places().cache.join(name)) {
+                warn!("{error:#}");
+            }
+        }
     }
 
     /// Whether a refresh named the sources of the ledger, and the settings are those that these were learnt

@@ -101,6 +101,46 @@ fn a_source_without_a_key_that_redirects_to_another_source_is_blamed_and_not_tha
 }
 
 #[test]
+fn a_server_that_redirects_to_another_suite_is_not_fresh_though_apt_says_so() {
+    let security = Repo::claiming(
+        |claims| (claims.suite, claims.label) = ("stable-security".into(), "Debian-Security".into()),
+        &[deb("tb-alpha", "2.0")],
+    );
+    let other = Repo::new(&[deb("tb-beta", "2.0")]);
+    let sandbox = Sandbox::new();
+    sandbox.install(&[deb("tb-alpha", "1.0"), deb("tb-beta", "1.0")]);
+    sandbox.add_source("test", &security);
+    // From the very first fetch, and as long as it does so.
+    let target = format!("{}/dists/stable/", other.url());
+    security.server.fault("/dists/stable-security/", Fault::Redirect(kept(target)));
+    let name = format!("{} stable-security", security.url());
+    for _ in 0..2 {
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.refresh_failed("fetch").one_source_failed(1, &name, "fetch");
+        refreshed.mentions("/error/message", &other.url());
+        assert!(!sandbox.sh("ls /var/lib/apt/lists").contains("Release"), "{refreshed}");
+    }
+    security.server.heal();
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-alpha 1.0 2.0"]);
+    assert_eq!(sandbox.list("/var/lib/linux-patch"), ["history.jsonl", "lock", "state.json"]);
+}
+
+#[test]
+fn a_suite_that_has_another_name_in_its_release_file_is_fresh() {
+    let (sandbox, repos) = bench::three();
+    // As a mirror that links `current` to it would, and one that redirects to such a mirror.
+    let line = |repo: &Repo| signed(&repo.url(), "current main");
+    sandbox.write("/etc/apt/sources.list.d/beta.list", line(&repos[1]));
+    repos[1].server.fault("/dists/current/", Fault::Alias("/dists/stable/"));
+    let front = Repo::new(&[]);
+    front.server.fault("/", Fault::Redirect(kept(format!("{}/", repos[1].url()))));
+    sandbox.write("/etc/apt/sources.list.d/front.list", line(&front));
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.exits(0);
+    assert!(sandbox.log().contains("Conflicting distribution"), "{refreshed}");
+}
+
+#[test]
 fn a_flat_repository_without_a_release_file_is_fresh_without_translations() {
     for scheme in ["file:/srv/flat", "copy:/srv/flat", "http"] {
         let sandbox = Sandbox::new();

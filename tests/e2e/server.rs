@@ -37,6 +37,9 @@ pub enum Fault {
     Reason(u16, &'static str),
     /// Send the client to this address, with what stands in the path behind the pattern of the rule.
     Redirect(&'static str),
+    /// Serve what lies here, with what stands in the path behind the pattern of the rule.
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    Alias(&'static str),
     /// Take the request and close the connection.
     Close,
     /// Take the request and never answer.
@@ -275,9 +278,15 @@ impl Shared {
             Some(Fault::Late(time)) => thread::sleep(Duration::from_millis(time)),
             _ => (),
         }
+        let path = match (fault, &rule) {
+            (Some(Fault::Alias(to)), Some((pattern, _))) => {
+                format!("{to}{}", request.path.split_once(pattern.as_str()).map_or("", |(_, rest)| rest))
+            }
+            _ => request.path.clone(),
+        };
         let found = {
             let files = self.site.files.lock().unwrap();
-            files.get(&request.path).map(|entry| (entry.bytes.clone(), entry.modified))
+            files.get(&path).map(|entry| (entry.bytes.clone(), entry.modified))
         };
         let Some((bytes, modified)) = found else {
             return head(stream, 404, 0, "");

@@ -21,12 +21,11 @@ fn read(finished: &Finished, answer: &str, dirs: [&IndexDir; 3]) -> Vec<Ended> {
     let of_sources = items_of(&sources, &items);
     let ended = sources.iter().zip(of_sources).map(|(source, of_source)| {
         let failed = of_source.iter().find(|item| item.last == Kind::Failed && item.is_needed());
-        let prefix = source.prefix().unwrap_or_default();
         Ended {
             id: source.id(),
             is_done: failed.is_none() && is_done(source, &of_source, dirs),
             error: failed.map(|item| Failure::new(fetch_class(&item.reason), &item.reason)),
-            lists: ["InRelease", "Release", "Release.gpg"].map(|name| format!("{prefix}{name}")).into(),
+            lists: source.lists(),
         }
     });
     ended.collect()

@@ -68,6 +68,12 @@ impl Source {
         in_suite.is_some_and(|file| suite.is_empty() || file.starts_with('/'))
     }
 
+    /// The names of its Release files, those that it may have.
+    pub fn lists(&self) -> Vec<String> {
+        let prefix = self.prefix().unwrap_or_default();
+        ["InRelease", "Release", "Release.gpg"].map(|name| format!("{prefix}{name}")).into()
+    }
+
     /// What the names of all its files in the directory of the index begin with.
     pub fn prefix(&self) -> Option<&str> {
         self.targets.iter().find_map(|target| {
@@ -113,6 +119,14 @@ pub fn files(stdout: &str) -> Vec<PathBuf> {
     let targets = sources.iter().flat_map(|source| &source.targets);
     let needed = targets.filter(|target| target.is_needed());
     needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
+}
+
+/// All files of the index of a source, those that it may have.
+pub fn files_of(stdout: &str, id: &str) -> Vec<String> {
+    let sources = parse(stdout);
+    let Some(source) = sources.iter().find(|source| source.id() == id) else { return Vec::new() };
+    let of_target = |target: &Target| ENDS.map(|end| format!("{}{end}", target.file()));
+    source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
 }
 
 #[cfg(test)]
