@@ -215,12 +215,10 @@ fn a_pending_keyring_is_installed_before_what_is_signed_with_its_keys() {
     repo.sign_packages(&["tb-b"], Signer::Stranger);
     root.trust("PackageRequired DatabaseNever");
     let key = String::from_utf8(Vault::get().key_of(Signer::Stranger)).unwrap();
-    let import = format!(
-        "export GNUPGHOME=/etc/pacman.d/gnupg; gpg --batch --no-autostart --import /usr/share/pacman/keyrings/tb.gpg; \
-         gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\\([^:]*\\):.*/\\1:6:/p' | \
-         gpg --batch --no-autostart --import-ownertrust"
-    );
-    let keyring = pkg("tb-keyring", "2.0").file("/usr/share/pacman/keyrings/tb.gpg", &key).script(&import);
+    let import = "export GNUPGHOME=/etc/pacman.d/gnupg; gpg --batch --no-autostart --import /usr/share/pacman/keyrings/tb.gpg; \
+                  gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\\([^:]*\\):.*/\\1:6:/p' | \
+                  gpg --batch --no-autostart --import-ownertrust";
+    let keyring = pkg("tb-keyring", "2.0").file("/usr/share/pacman/keyrings/tb.gpg", &key).script(import);
     repo.publish(&[pkg("tb-a", "2.0"), pkg("tb-b", "2.0"), keyring]);
     let applied = root.patch(&["apply"]);
     applied.applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1", "tb-keyring 1.0-1 2.0-1"]).leaves_pending(&[]);
