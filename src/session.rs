@@ -457,6 +457,9 @@ impl Session {
         let until = started + budget;
         let mut limits =
             Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };
+        // One source alone has all the time.
+        let of_left = if state.sources.len() == 1 { |left| left } else { self.backend.quirks.share };
+        limits.budget = Some(share.min(of_left(budget)));
         self.note_start();
         let ready = self.prepare_private(config_changed);
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
@@ -470,8 +473,14 @@ impl Session {
             }
         }
         while let Ok(finished) = &run {
+            let end = deadline.map_or(until, |deadline| deadline.min(until));
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() && !matches!(finished.end, End::Code(_)) {
+                break;
+            }
             let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
             limits.deadline = deadline.or(Some(until));
+            limits.budget = Some(of_left(left));
             let before = finished.clone();
             run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
             invocation = next;

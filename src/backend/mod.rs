@@ -155,6 +155,8 @@ pub struct Quirks {
     pub ask_sources: Option<fn() -> Invocation>,
     /// Reads them; one a line unless the manager says it otherwise.
     pub parse_sources: fn(&str) -> Vec<String>,
+    /// How much of the time that is left one run of a refresh may take, where others may have to follow.
+    pub share: fn(Duration) -> Duration,
     /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
     /// answer to [`Quirks::locate`].
     pub with_limits: fn(Invocation, &str) -> Invocation,
@@ -261,6 +263,7 @@ impl Quirks {
         leave_out_source: |invocation, _| invocation,
         elsewhere: |_| Elsewhere::default(),
         read_cut: |_| Vec::new(),
+        share: |left| left,
         ended_early: None,
         is_index: |_| false,
         pending_of_refresh: |_| None,

@@ -13,6 +13,7 @@ use super::{
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The row of the table.
 pub const BACKEND: Backend = Backend {
@@ -82,6 +83,13 @@ pub const BACKEND: Backend = Backend {
         plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
         asks_to_run_again: words::asks_to_run_again,
         refresh_others: refresh::others,
+        read_cut: refresh::read_cut,
+        ask_sources: Some(list_repositories),
+        parse_sources: |answer| {
+            let enabled = listing::repositories(answer).into_iter().filter(|one| one.is_enabled);
+            enabled.map(|one| one.id).collect()
+        },
+        share,
         culprits: words::culprits,
         expiry: Some(Expiry {
             files: "*/repodata/*suseinfo.xml*",
@@ -139,6 +147,12 @@ fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
         env: ENV,
         ..Invocation::default()
     }
+}
+
+/// It asks one repository after the other, and waits minutes for a silent one: some time is left for
+/// those behind it, and for the seconds until it is killed, as it hears no signal then.
+fn share(left: Duration) -> Duration {
+    (left * 3 / 4).saturating_sub(Duration::from_secs(5)).max(left / 2)
 }
 
 const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];

@@ -124,7 +124,7 @@ impl Session {
             return ended.into_iter().map(result).collect();
         }
         let mut results = (self.backend.quirks.read_cut)(finished);
-        if results.is_empty() {
+        if results.is_empty() && self.backend.quirks.unrefreshed.is_none() {
             return results;
         }
         let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());

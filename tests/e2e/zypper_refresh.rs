@@ -219,6 +219,52 @@ fn an_index_that_is_past_its_own_date_is_not_fresh() {
     root.patch(&["apply"]).applied(&["tb-b 1.0-1 4.0-1"]);
 }
 
+/// Three repositories, each with an update, of which this one never answers.
+fn one_hangs(silent: usize) -> (Zypper, Vec<RpmRepo>) {
+    let names = ["alpha", "beta", "gamma"];
+    let root = Zypper::with(&names.map(|name| rpm(&format!("tb-{name}"), "1.0")));
+    let repos = names.map(|name| {
+        let repo = RpmRepo::new(&[rpm(&format!("tb-{name}"), "2.0")]);
+        root.add_repo(name, &repo);
+        repo
+    });
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    repos[silent].server.fault("/", Fault::Hang);
+    (root, repos.into())
+}
+
+#[test]
+fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
+    let (root, _repos) = one_hangs(0);
+    let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
+    refreshed.exits(1).one_source_failed(3, "alpha", "timeout").remembers("/pending/count", 2);
+    assert!(refreshed.elapsed < Duration::from_secs(26), "{refreshed}");
+    root.sandbox().runs_nothing();
+}
+
+#[test]
+fn repositories_that_were_done_when_the_time_was_over_count() {
+    let (root, _repos) = one_hangs(1);
+    let refreshed = root.patch(&["refresh", "--timeout", "3s"]);
+    refreshed.exits(1).mentions("/reason", "beta");
+    assert!(refreshed.elapsed < Duration::from_secs(12), "{refreshed}");
+    let sources = refreshed.state["sources"].as_array().unwrap();
+    let failed: Vec<_> = sources.iter().filter(|source| !source["error"].is_null()).collect();
+    assert!(sources.len() == 3 && failed.iter().all(|source| source["id"] != "alpha"), "{refreshed}");
+}
+
+#[test]
+fn a_refresh_that_somebody_stops_names_the_repository_it_waited_for() {
+    let (root, repos) = one_hangs(1);
+    let asked = repos[1].server.requests("");
+    let running = root.start(&["refresh"]);
+    root.sandbox().wait_until("beta is asked", || repos[1].server.requests("") > asked);
+    root.sandbox().signal(root.sandbox().patch_pid(), "INT");
+    let refreshed = running.report();
+    refreshed.exits(2).mentions("/reason", "beta");
+    root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
+}
+
 #[test]
 fn only_disabled_repositories_are_no_source() {
     let root = Zypper::with(&[]);

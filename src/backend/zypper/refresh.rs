@@ -26,16 +26,18 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     match finished.end {
         End::Code(0) if !is_list => None,
         End::Code(_) if has_no_repository(finished) => None,
-        End::Code(_) if !is_list && configured(&finished.stdout).is_empty() => {
+        End::Code(_) | End::TimedOut if !is_list && configured(&finished.stdout).is_empty() => {
             Some(super::list_repositories())
         }
-        End::Code(_) => {
+        End::Code(_) | End::TimedOut => {
             let sources = of_report(&finished.stdout);
             let left = configured(&finished.stdout).into_iter();
             let left = left.filter(|repository| !sources.contains_key(&repository.id));
-            let left = left.map(|repository| repository.argument).filter(|name| !last.args.contains(name));
-            let left: Vec<_> = left.collect();
-            (!left.is_empty()).then(|| super::refresh(&left))
+            let left: Vec<_> = left.map(|repository| repository.argument).collect();
+            // Each run comes to one of them at least, or there is no use in another.
+            let asked = last.args.iter().rev().take_while(|arg| *arg != "--").count();
+            let is_first = !last.args.iter().any(|arg| arg == "--");
+            (!left.is_empty() && (is_first || left.len() < asked)).then(|| super::refresh(&left))
         }
         _ => None,
     }
@@ -43,7 +45,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
 
 /// The repositories that are enabled, where they were listed.
 fn configured(report: &str) -> Vec<Configured> {
-    let mut repositories = repositories(report);
+    let mut repositories: Vec<_> = report.split("<?xml ").flat_map(repositories).collect();
     repositories.retain(|repository| repository.is_enabled);
     repositories
 }
@@ -52,6 +54,11 @@ fn configured(report: &str) -> Vec<Configured> {
 pub fn id_of(alias: &str) -> String {
     let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
     if is_plain { alias.to_string() } else { one_line(alias) }
+}
+
+/// What a refresh did that was ended before its time.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    of_report(&finished.stdout).into_iter().map(|(id, error)| SourceResult { id, error }).collect()
 }
 
 /// What a refresh that ended by itself did.
@@ -113,20 +120,35 @@ pub fn judge(finished: &Finished) -> Refreshed {
 /// ```
 fn of_report(report: &str) -> Sources {
     let mut sources = Sources::new();
+    let configured = configured(report);
     // One that was cut off ends anywhere.
-    for report in report.split("<?xml ") {
-        add_report(&mut sources, report);
+    for report in report.split("<?xml ").filter(|report| !report.is_empty()) {
+        let begun = add_report(&mut sources, report);
+        // zypper asks in the order of the list, and whether there is anything new without a word.
+        let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
+        let is_cut = !report.contains("</stream>");
+        if let Some(id) = begun.or_else(next).filter(|_| is_cut) {
+            let text = format!("{id}: zypper waited for it until its time was over");
+            sources.insert(id, Some(Failure::new(Class::Timeout, text)));
+        }
     }
     sources
 }
 
-fn add_report(sources: &mut Sources, report: &str) {
+/// Takes a report in. What it returns is the repository that it waited for at its end.
+fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
     let mut said = Vec::new();
+    let mut begun = None;
     for element in elements(report) {
         let done = element.get("done");
         match (element.name, done.as_deref()) {
+            ("progress", None) => {
+                let name = element.get("name").unwrap_or_default();
+                begun = progress_of(&name).map(id_of);
+            }
             ("progress", Some(done)) => {
                 let name = element.get("name").unwrap_or_default();
+                begun = None;
                 let Some(alias) = progress_of(&name) else { continue };
                 if done == "1" {
                     sources.entry(id_of(alias)).or_insert(None);
@@ -144,6 +166,7 @@ fn add_report(sources: &mut Sources, report: &str) {
             _ => {}
         }
     }
+    begun
 }
 
 /// `Retrieving repository 'extra' metadata`, `Building repository 'extra' cache`.
@@ -210,6 +233,27 @@ mod tests {
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn a_repository_that_zypper_waited_for_is_told_from_those_behind_it() {
+        let list = "<?xml version='1.0'?><stream><repo alias=\"a\" name=\"a\" enabled=\"1\"/><repo alias=\"b\" name=\"b\" enabled=\"1\"/><repo alias=\"c\" name=\"c\" enabled=\"1\"/></stream>";
+        let done = |alias: &str| {
+            format!("<message type=\"info\">Repository &apos;{alias}&apos; is up to date.</message>")
+        };
+        let begun = "<progress id=\"raw-refresh\" name=\"Retrieving repository &apos;b&apos; metadata\" value=\"0\"/>";
+        for cut in ["", begun, "<progress id=\"raw-ref"] {
+            let report = format!(
+                "<?xml version='1.0'?><stream>{}{cut}{list}<?xml version='1.0'?><stream>{}</stream>",
+                done("a"),
+                done("c")
+            );
+            let judged = judged(0, &report, "");
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{cut}");
+            let failed: Vec<_> = judged.sources.iter().filter(|source| source.error.is_some()).collect();
+            assert_eq!((failed.len(), &*failed[0].id), (1, "b"), "{cut}");
+            assert_eq!(failed[0].error.as_ref().unwrap().class, Class::Timeout, "{cut}");
+        }
     }
 
     #[test]
