@@ -243,8 +243,8 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
         }
     }
     let named = |label: &str| format!("icinga2.itself.services.package_updates.linux_patch.perfdata.{label}");
-    assert_eq!(graphite.last(&named("age.warn")).as_deref(), Some("108000"));
-    assert_eq!(graphite.last(&named("age.crit")).as_deref(), Some("604800"));
+    assert_eq!(graphite.last(&named("age.warn")).as_deref(), Some("14400"));
+    assert_eq!(graphite.last(&named("age.crit")).as_deref(), Some("86400"));
     assert_eq!(graphite.last(&named("security.warn")).as_deref(), Some("0"));
     overflow(&machine);
     for (host, seen) in HOSTS.iter().zip(icinga.check(&HOSTS[..3])) {
