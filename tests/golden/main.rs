@@ -1,0 +1,234 @@
+//! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
+//! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
+
+use linux_patch::cli::Format;
+use linux_patch::exit_code::ExitCode;
+use linux_patch::history::Entry;
+use linux_patch::outcome::{Class, Failure};
+use linux_patch::report::{Applied, Detail, Report};
+use linux_patch::state::{Loaded, State, Verdict, judge, parse};
+use linux_patch::status::alert::Alert;
+use linux_patch::time::Time;
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+/// 2026-05-27 13:00:00 UTC.
+const NOW: i64 = 1_779_886_800;
+const MAX_AGE: Duration = Duration::from_secs(4 * 3600);
+
+fn state(name: &str, change: impl Fn(&mut Value)) -> Box<State> {
+    let text = std::fs::read_to_string(format!("{DIR}/{name}.json")).unwrap();
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    change(&mut value);
+    match parse(value.to_string().as_bytes()) {
+        Loaded::Good(state) => state,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A status of this state at a fixed moment, on a machine of which nothing else is known.
+fn status(state: Box<State>) -> Report {
+    let loaded = Loaded::Good(state);
+    let now = Time::from_unix(NOW).unwrap();
+    let verdict = judge(&loaded, now, MAX_AGE.as_secs() as i64, false);
+    let (exit, reason) = (verdict.code, verdict.reason.clone());
+    let mut report = Report::new("status", exit, reason, loaded, MAX_AGE);
+    report.now = now;
+    report.verdict = verdict;
+    report.pending_outdated = false;
+    report.reboot_required = false;
+    report.unfinished = None;
+    report.detail = Detail::Status { history: None };
+    report
+}
+
+/// Makes the last refresh a complete one.
+fn well(state: &mut Value) {
+    state["last_attempt"]["outcome"] = "fresh".into();
+    state["last_update_error"] = Value::Null;
+    state["last_update_success"] = true.into();
+    for at in [1, 2] {
+        state["sources"][at]["error"] = Value::Null;
+        state["sources"][at]["last_success"] = state["last_attempt"]["finished_at"].clone();
+    }
+}
+
+/// The report in every form, one below the other.
+fn in_every_form(report: &Report) -> String {
+    let mut all = format!("exit code {}\n", report.exit.code());
+    let mut add = |title: &str, text: Option<String>| {
+        all += &format!("\n===== {title}\n{}", text.unwrap_or_else(|| "(nothing)\n".to_string()));
+    };
+    add("text", report.render(Format::Text, false));
+    add("text, --quiet", report.render(Format::Text, true));
+    if report.command == "status" {
+        add("nagios", report.render(Format::Nagios, false));
+        let verbose = Report { lists_packages: true, ..report.clone() };
+        add("nagios, --verbose", verbose.render(Format::Nagios, false));
+        add("openmetrics", report.render(Format::Openmetrics, false));
+    }
+    let json: Value = serde_json::from_str(&report.render(Format::Json, false).unwrap()).unwrap();
+    add("json", Some(serde_json::to_string_pretty(&json).unwrap() + "\n"));
+    all
+}
+
+#[track_caller]
+fn compare(name: &str, report: &Report) {
+    let shown = in_every_form(report).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let path = Path::new(DIR).join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        std::fs::write(&path, &shown).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing = shown.lines().zip(kept.lines()).find(|(new, old)| new != old);
+    assert!(
+        shown == kept,
+        "tests/golden/{name}.txt shows something else, at {differing:?}; if it is to be so: UPDATE_GOLDEN=1"
+    );
+}
+
+#[test]
+fn a_state_in_which_every_field_says_something() {
+    let mut report = status(state("full", |_| {}));
+    report.reboot_required = true;
+    report.critical_age = Some(7 * 86400);
+    let entry = |command: &str, exit_code, class, message: &str, duration_ms, packages| Entry {
+        time: Time::from_unix(NOW - 5000).unwrap(),
+        command: command.into(),
+        exit_code,
+        class,
+        message: message.into(),
+        duration_ms,
+        packages,
+    };
+    let history = vec![
+        entry("refresh", 1, Some(Class::Fetch), "b: 404", 1234, 0),
+        entry("apply", 0, None, "2 packages changed", 65_400, 2),
+    ];
+    report.detail = Detail::Status { history: Some(history) };
+    compare("full", &report);
+}
+
+#[test]
+fn alerts_make_a_fresh_index_worse() {
+    let mut report = status(state("full", well));
+    report.reboot_required = true;
+    report.asked = ["updates:2", "updates:3=critical", "security=critical", "held-back:2", "reboot", "apply"]
+        .map(|text| Alert::parse(text).unwrap())
+        .to_vec();
+    for alert in report.asked.clone() {
+        if let Some((level, words)) = alert.of(&report) {
+            report.raise(level, words);
+        }
+    }
+    compare("alerts", &report);
+}
+
+#[test]
+fn what_is_not_known_is_never_a_number() {
+    let mut report = status(state("full", |state| {
+        for key in ["count", "security", "packages", "held_back", "basis", "database"] {
+            state["pending"][key] = Value::Null;
+        }
+        state["pending"]["error"] = serde_json::json!({"class": "dependency", "message": "unmet: tb-x"});
+        for key in ["last_cache_update", "last_cache_boot"] {
+            state[key] = Value::Null;
+        }
+        state["apply"]["last"] = Value::Null;
+    }));
+    report.asked =
+        ["updates", "security", "held-back=critical"].map(|text| Alert::parse(text).unwrap()).to_vec();
+    for alert in report.asked.clone() {
+        if let Some((level, words)) = alert.of(&report) {
+            report.raise(level, words);
+        }
+    }
+    compare("unknown", &report);
+}
+
+#[test]
+fn an_outdated_count_is_marked_in_every_form() {
+    let mut report = status(state("full", |_| {}));
+    report.pending_outdated = true;
+    compare("outdated", &report);
+}
+
+#[test]
+fn a_state_of_the_first_version_of_the_program() {
+    compare("older", &status(state("older", |_| {})));
+}
+
+#[test]
+fn a_machine_that_was_never_refreshed() {
+    let loaded = Loaded::Missing;
+    let verdict = judge(&loaded, Time::from_unix(NOW).unwrap(), MAX_AGE.as_secs() as i64, false);
+    let mut report = Report::new("status", verdict.code, verdict.reason, loaded, MAX_AGE);
+    report.detail = Detail::Status { history: None };
+    compare("never", &report);
+}
+
+#[test]
+fn a_run_that_was_refused() {
+    compare("refused", &Report::refused("status", "the state has version 2".into()));
+}
+
+#[test]
+fn a_refresh_in_part() {
+    let mut report = Report { command: "refresh", ..status(state("full", |_| {})) };
+    report.exit = ExitCode::Stale;
+    report.reason = "b: 404".into();
+    report.detail = Detail::Refresh { joined: true, error: Some(Failure::new(Class::Fetch, "b: 404")) };
+    compare("refresh", &report);
+}
+
+#[test]
+fn an_apply_with_everything_that_it_can_say() {
+    let state = state("full", |_| {});
+    let changed = state.apply.last.as_ref().unwrap().packages.clone();
+    let held_back = state.pending.as_ref().unwrap().left_out_by_us();
+    let applied = Applied {
+        retried: true,
+        repaired: true,
+        packages: changed,
+        held_back,
+        dry_run: false,
+        error: None,
+        reboot_scheduled: true,
+        log: Some("/var/log/linux-patch/x.log".into()),
+    };
+    let mut report = Report { command: "apply", ..status(state) };
+    report.exit = ExitCode::Stale;
+    report.reason = "2 packages changed; part of the index is stale".into();
+    report.detail = Detail::Apply(applied.clone());
+    compare("apply", &report);
+
+    report.exit = ExitCode::Failed;
+    report.reason = "script: tb-c: the script failed".into();
+    let error = Some(Failure::new(Class::Script, "tb-c: the script failed"));
+    report.reboot_required = true;
+    report.detail = Detail::Apply(Applied { error, reboot_scheduled: false, ..applied.clone() });
+    compare("apply-failed", &report);
+
+    report.exit = ExitCode::Fresh;
+    report.reason = "2 packages would change".into();
+    let many = (0..25)
+        .map(|at| linux_patch::outcome::Change { name: format!("tb-{at}"), ..applied.packages[0].clone() });
+    report.detail = Detail::Apply(Applied { dry_run: true, packages: many.collect(), ..Applied::default() });
+    compare("apply-dry-run", &report);
+}
+
+/// A verdict that has no place elsewhere: `Verdict` is what `status` compares with `--max-age`.
+#[test]
+fn an_index_that_is_too_old() {
+    let mut report = status(state("full", |state| {
+        well(state);
+        state["last_cache_update"] = "2026-05-27T08:59:59Z".into();
+    }));
+    let Verdict { code, .. } = report.verdict;
+    assert_eq!(code, ExitCode::Stale);
+    report.critical_age = Some(14_000);
+    report.raise(ExitCode::Failed, "older than 3 h 53 min".into());
+    compare("old", &report);
+}
