@@ -13,6 +13,7 @@ mod kill9;
 mod machine;
 mod monitoring;
 mod options;
+mod order;
 mod pacman;
 mod retry;
 mod signals;

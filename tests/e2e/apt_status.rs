@@ -158,11 +158,23 @@ fn the_history_has_a_line_for_every_run() {
     let (sandbox, _repo) = bench::pending_update();
     sandbox.patch(&["refresh"]).exits(0);
     sandbox.patch(&["apply"]).exits(0);
+    sandbox.patch(&["apply"]).exits(0);
     let lines = sandbox.read("/var/lib/linux-patch/history.jsonl").unwrap();
-    let verbs: Vec<_> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
-    assert!(verbs.len() >= 2, "{verbs:#?}");
+    let runs: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = runs
+        .iter()
+        .map(|run| (run["command"].as_str().unwrap(), run["exit_code"].as_u64(), run["packages"].as_u64()))
+        .collect();
+    assert_eq!(
+        told,
+        [("refresh", Some(0), Some(0)), ("apply", Some(0), Some(1)), ("apply", Some(0), Some(0))]
+    );
     let text = sandbox.run(&["linux-patch", "status", "--history"]);
-    assert!(text.code == 0 && text.stdout.contains("apply"), "{text:?}");
+    let history: Vec<_> = text.stdout.lines().skip_while(|line| *line != "history:").skip(1).collect();
+    assert_eq!(history.len(), 3, "{text:?}");
+    for (line, verb) in history.iter().zip(["refresh", "apply", "apply"]) {
+        assert!(line.contains(&format!(" {verb} exit 0 ")), "{line}");
+    }
 }
 
 #[test]
@@ -236,9 +248,12 @@ fn a_reboot_that_was_asked_for_is_made_although_none_is_needed() {
 fn a_dry_run_never_reboots() {
     let (sandbox, _repo) = kernel_pending();
     sandbox.write(FLAG, "");
-    sandbox.patch(&["apply", "--dry-run", "--reboot=always"]);
-    sandbox.patch(&["apply", "--download-only", "--reboot=if-needed"]);
+    sandbox.patch(&["apply", "--dry-run", "--reboot=always"]).exits(0);
+    sandbox.patch(&["apply", "--download-only", "--reboot=if-needed"]).exits(0);
     assert_eq!(restarts(&sandbox), "");
+    // The same without these options is a reboot.
+    sandbox.patch(&["apply", "--reboot=if-needed"]).exits(0);
+    assert_ne!(restarts(&sandbox), "");
 }
 
 #[test]

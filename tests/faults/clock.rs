@@ -199,20 +199,78 @@ fn a_budget_is_spent_by_time_that_passes_and_not_by_the_clock() {
     tried(shifts.len(), "budgets over which the clock jumped");
 }
 
-/// An apply in whose download the time passes that the fake says, by every clock: it calls `pass`
-/// with seconds, and `progress`.
+/// An apply in whose download the time passes that the fake says, by every clock.
 fn slow_download(script: &str) -> Ran {
-    let world = World::new();
+    slow(&World::new(), &[("download", script)], "apply")
+}
+
+/// A run in which time passes by every clock as the fakes say: they call `pass` with seconds, and may call
+/// `progress`.
+fn slow(world: &World, fakes: &[(&str, &str)], args: &str) -> Ran {
     world.write("clock", "+0");
-    let pass =
-        "at=0; pass() { at=$((at + $1)); echo +$at >$world/clock.new; mv $world/clock.new $world/clock; }";
-    world.on("download", &format!("{pass}; {script}"));
-    let mut command = world.command("apply --format json");
+    let pass = "pass() { read -r at <$world/clock; echo +$((at + $1)) >$world/clock.new; mv $world/clock.new $world/clock; at=$((at + $1)); }; at=0";
+    for (verb, script) in fakes {
+        world.on(verb, &format!("{pass}; {script}"));
+    }
+    let mut command = world.command(&format!("{args} --format json"));
     command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", world.path("clock"));
     command.env("FAKETIME_NO_CACHE", "1");
     let ran = Ran::of(command);
-    assert!(ran.took < Duration::from_secs(60), "{script}: {:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(60), "{fakes:?}: {:?}", ran.took);
     ran
+}
+
+#[test]
+fn a_question_to_the_manager_is_answered_within_a_minute_or_ended() {
+    let cases = [("pass 50; sleep 0.5; cat $world/installed", 0), ("pass 70; sleep 40", 2)];
+    in_parallel(&cases, |(script, code)| {
+        let doc = slow(&World::new(), &[("dpkg-query", script)], "apply").json();
+        assert_eq!(doc["exit_code"], *code, "{script}: {doc}");
+        if *code == 2 {
+            assert_eq!(doc["error"]["class"], "timeout", "{doc}");
+            let message = doc["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with("dpkg-query did not end within 1 min"), "{doc}");
+        }
+    });
+    tried(cases.len(), "questions that took their time");
+}
+
+/// dnf 5 stops at a repository that fails, and is run again without it. Both runs have one budget.
+#[test]
+fn a_refresh_in_several_runs_has_one_budget() {
+    let seconds = [("pass 15", 1), ("pass 40; sleep 40", 2)];
+    let cases: Vec<_> = ["refresh", "apply"]
+        .into_iter()
+        .flat_map(|verb| seconds.map(|(second, code)| (verb, second, code)))
+        .collect();
+    in_parallel(&cases, |(verb, second, code)| {
+        let world = World::new();
+        world.install_fake("dnf5");
+        world.install_fake("rpm");
+        let bar = "100% |  11.7 KiB/s |  24.0   B |  00m00s";
+        let failed = format!(
+            "printf '%s\\n' 'Updating and loading repositories:' ' extra                     {bar}' \
+             '>>> Status code: 404 for http://127.0.0.2/repodata/repomd.xml (IP: 127.0.0.2)' \
+             '>>> Usable URL not found' >&2; exit 1"
+        );
+        let others = format!(
+            "printf '%s\\n' 'Updating and loading repositories:' ' test                      {bar}' \
+             'Repositories loaded.' 'Nothing to do.' >&2; exit 0"
+        );
+        let script =
+            format!("case $count in 1) pass 90; {failed} ;; 2) {second}; {others} ;; *) {others} ;; esac");
+        let doc = slow(
+            &world,
+            &[("dnf5", &script), ("rpm", "exit 0")],
+            &format!("{verb} --manager dnf5 --timeout 120s"),
+        )
+        .json();
+        assert_eq!(doc["exit_code"], *code, "{verb}, {second}: {doc}");
+        if *code == 2 {
+            assert_eq!(doc["error"]["class"], "timeout", "{verb}: {doc}");
+        }
+    });
+    tried(cases.len(), "refreshes in several runs");
 }
 
 #[test]
