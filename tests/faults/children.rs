@@ -46,9 +46,9 @@ fn assert_gone(world: &World, what: &str) {
 #[test]
 fn a_daemon_that_holds_the_output_open_is_waited_for_in_no_phase() {
     let daemons = [
-        "sleep 30 & echo $! >>$world/pids",
-        "setsid sleep 30 & echo $! >>$world/pids",
-        "(setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 30' &)
+        "sleep 120 & echo $! >>$world/pids",
+        "setsid sleep 120 & echo $! >>$world/pids",
+        "(setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 120' &)
          while [ ! -e $world/pids ]; do sleep 0.01; done",
         "(trap '' TERM HUP; while :; do sleep 1; done) & echo $! >>$world/pids",
     ];
@@ -63,7 +63,7 @@ fn a_daemon_that_holds_the_output_open_is_waited_for_in_no_phase() {
         pids.iter().for_each(|pid| end(*pid));
         let doc = assert_sane(&world, &ran, &what);
         assert_eq!(doc["exit_code"], 0, "{what}: {doc}");
-        assert!(ran.took < Duration::from_secs(8), "{what}: {:?}", ran.took);
+        assert!(ran.took < Duration::from_secs(60), "{what}: {:?}", ran.took);
         assert!(runs, "{what}: the daemon was ended");
     });
     tried(tries.len(), "managers that leave a daemon with their output open");
@@ -73,11 +73,11 @@ fn a_daemon_that_holds_the_output_open_is_waited_for_in_no_phase() {
 #[test]
 fn a_signal_ends_whatever_may_be_ended() {
     let scripts = [
-        "exec setsid -w sh -c 'echo $$ >>'$world/pids'; touch '$world/running'; sleep 30'",
-        "touch $world/running; kill -STOP $$; sleep 30",
-        "(setsid sh -c 'echo $$ >>'$world/pids'; kill -STOP $$; sleep 30' &)
-         while [ ! -e $world/pids ]; do sleep 0.01; done; touch $world/running; sleep 30",
-        "exec >&- 2>&-; touch $world/running; sleep 30",
+        "exec setsid -w sh -c 'echo $$ >>'$world/pids'; touch '$world/running'; sleep 120'",
+        "touch $world/running; kill -STOP $$; sleep 120",
+        "(setsid sh -c 'echo $$ >>'$world/pids'; kill -STOP $$; sleep 120' &)
+         while [ ! -e $world/pids ]; do sleep 0.01; done; touch $world/running; sleep 120",
+        "exec >&- 2>&-; touch $world/running; sleep 120",
         "touch $world/running; trap '' TERM; while :; do sleep 1; done",
     ];
     let tries: Vec<_> =
@@ -380,14 +380,14 @@ fn a_manager_that_vanishes_in_the_middle_of_a_run() {
 fn a_small_fork_bomb_is_ended_whole() {
     let bombs = [
         // Processes that all stay in the group.
-        "n=0; while [ $n -lt 100 ]; do n=$((n+1)); (echo $$ >/dev/null; exec sleep 30) & echo $! >>$world/pids; done; wait",
+        "n=0; while [ $n -lt 100 ]; do n=$((n+1)); (echo $$ >/dev/null; exec sleep 120) & echo $! >>$world/pids; done; wait",
         // Each in a session of its own.
-        "n=0; while [ $n -lt 60 ]; do n=$((n+1)); setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 30' & done; wait",
+        "n=0; while [ $n -lt 60 ]; do n=$((n+1)); setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 120' & done; wait",
         // A chain in which each starts the next and dies, every link in a session of its own.
         "echo 'echo $$ >>$world/pids; sleep 0.02; [ ! -e $world/stop ] || exit; setsid sh $world/link & exit' >$world/link
-         export world; setsid sh $world/link & sleep 30",
+         export world; setsid sh $world/link & sleep 120",
         // Each that ignores TERM starts two more, some times over.
-        "echo 'trap \"\" TERM; echo $$ >>$world/pids; [ $1 -gt 0 ] || exec sleep 30
+        "echo 'trap \"\" TERM; echo $$ >>$world/pids; [ $1 -gt 0 ] || exec sleep 120
                sh $world/tree $(($1 - 1)) & setsid sh $world/tree $(($1 - 1)) & wait' >$world/tree
          export world; sh $world/tree 5",
     ];
@@ -405,7 +405,7 @@ fn a_small_fork_bomb_is_ended_whole() {
             (&json!(2), &json!("timeout")),
             "{bomb}: {doc}"
         );
-        assert!(ran.took < Duration::from_secs(12), "{bomb}: {:?}", ran.took);
+        assert!(ran.took < Duration::from_secs(60), "{bomb}: {:?}", ran.took);
         assert!(pids_in(&world, "pids").len() > 10, "{bomb}: {:?}", pids_in(&world, "pids"));
     });
     tried(bombs.len(), "small fork bombs");

@@ -150,12 +150,12 @@ fn a_clock_set_back_makes_nothing_young_again() {
 }
 
 /// The clock jumps while the manager runs: the fake of the manager sets it.
-fn jump(verb: &str, script: &str, seconds: i64) -> (World, Ran) {
+fn jump(verb: &str, script: &str, seconds: i64, timeout: &str) -> (World, Ran) {
     let world = World::new();
     world.write("clock", "+0");
     world.on(verb, &format!("echo {seconds:+} >$world/clock; {script}"));
-    let args = if verb == "update" { "refresh --timeout 5s" } else { "apply --timeout 5s" };
-    let mut command = world.command(&format!("{args} --format json"));
+    let command = if verb == "update" { "refresh" } else { "apply" };
+    let mut command = world.command(&format!("{command} --timeout {timeout} --format json"));
     preload(&mut command).env("FAKETIME_TIMESTAMP_FILE", world.path("clock")).env("FAKETIME_NO_CACHE", "1");
     let ran = Ran::of(command);
     (world, ran)
@@ -168,17 +168,17 @@ fn a_clock_that_jumps_in_the_middle_of_a_run() {
     let shifts: Vec<_> = SHIFTS.iter().copied().step_by(share(5, 1)).collect();
     in_parallel(&shifts, |shift| {
         for (verb, script) in cases {
-            let (world, ran) = jump(verb, script, *shift);
+            let (world, ran) = jump(verb, script, *shift, "60s");
             let doc = ran.json();
             let moment = format!("{verb}, a jump of {shift} s");
             assert_eq!(doc["exit_code"], 0, "{moment}: {doc}{}", ran.stderr);
-            assert!(ran.took < Duration::from_secs(5), "{moment}: {:?}", ran.took);
+            assert!(ran.took < Duration::from_secs(60), "{moment}: {:?}", ran.took);
             let state = world.state();
             let took = state["last_attempt"]["duration_ms"].as_u64().unwrap();
-            assert!(took < 5000, "{moment}: {state}");
+            assert!(took < 60_000, "{moment}: {state}");
             let history = world.read("state/history.jsonl");
             let entry: Value = serde_json::from_str(history.lines().last().unwrap()).unwrap();
-            assert!(entry["duration_ms"].as_u64().unwrap() < 5000, "{moment}: {entry}");
+            assert!(entry["duration_ms"].as_u64().unwrap() < 60_000, "{moment}: {entry}");
             assert!(status_at(&world, 0) != 2, "{moment}");
             assert_eq!(world.json("status")["apply_interrupted"], false, "{moment}");
         }
@@ -190,10 +190,10 @@ fn a_clock_that_jumps_in_the_middle_of_a_run() {
 fn a_budget_is_spent_by_time_that_passes_and_not_by_the_clock() {
     let shifts = [-DAY, DAY];
     in_parallel(&shifts, |shift| {
-        let (world, ran) = jump("update", "echo $$ >$world/pids; exec sleep 60", *shift);
+        let (world, ran) = jump("update", "echo $$ >$world/pids; exec sleep 100", *shift, "5s");
         let doc = ran.json();
         assert_eq!(doc["error"]["class"], "timeout", "{doc}");
-        assert!((4900..9000).contains(&ran.took.as_millis()), "{:?}", ran.took);
+        assert!((4900..45_000).contains(&ran.took.as_millis()), "{:?}", ran.took);
         assert!(!is_running(pids_in(&world, "pids")[0]));
     });
     tried(shifts.len(), "budgets over which the clock jumped");
@@ -257,8 +257,10 @@ fn a_refresh_in_several_runs_has_one_budget() {
             "printf '%s\\n' 'Updating and loading repositories:' ' test                      {bar}' \
              'Repositories loaded.' 'Nothing to do.' >&2; exit 0"
         );
-        let script =
-            format!("case $count in 1) pass 90; {failed} ;; 2) {second}; {others} ;; *) {others} ;; esac");
+        let script = format!(
+            "case $* in *--refresh*) ;; *) exit 0 ;; esac; echo >>$world/runs
+             case $(sed -n '$=' $world/runs) in 1) pass 90; {failed} ;; 2) {second}; {others} ;; *) {others} ;; esac"
+        );
         let doc = slow(
             &world,
             &[("dnf5", &script), ("rpm", "exit 0")],
