@@ -8,7 +8,7 @@ mod sources;
 mod update;
 mod words;
 
-use super::{Backend, Cached, Kernels, Places, Plan, Quirks, RebootPackages, SourceList};
+use super::{Backend, Cached, Elsewhere, Kernels, Places, Plan, Quirks, RebootPackages, SourceList};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,6 +68,7 @@ pub const BACKEND: Backend = Backend {
         configured: Some(&CONFIGURED),
         ended_early: Some(&cut_off::ENDED_EARLY),
         parse_places,
+        elsewhere,
         finish: Some(configure),
         check: Some(|| apt_get(&[], &["check"])),
         reinstall: |name| format!("apt-get install --reinstall {name}"),
@@ -258,6 +259,9 @@ fn locate() -> Invocation {
         ("PREFERENCES", "Dir::Etc::Preferences/f"),
         ("ARCHITECTURE", "APT::Architecture"),
         ("LISTS", "Dir::State::lists/d"),
+        ("SOURCELIST", "Dir::Etc::sourcelist/f"),
+        ("SOURCEPARTS", "Dir::Etc::sourceparts/d"),
+        ("PREFERENCEPARTS", "Dir::Etc::preferencesparts/d"),
         ("ARCHIVES", "Dir::Cache::archives/d"),
         // A setting for apt-get alone goes before one for all.
         ("HTTP", "Acquire::http::Timeout"),
@@ -311,12 +315,27 @@ fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
     invocation
 }
 
+/// Where apt.conf puts the sources and the preferences, where that is not the usual place.
+fn elsewhere(configuration: &str) -> Elsewhere {
+    let unusual = |names: &[&str]| -> Vec<String> {
+        let paths = names.iter().filter_map(|name| setting(configuration, name));
+        let paths = paths.map(|path| path.trim_end_matches('/'));
+        let usual = [BACKEND.source_config, BACKEND.index].concat();
+        paths.filter(|path| !usual.contains(path)).map(str::to_owned).collect()
+    };
+    let (sources, index) = (&["SOURCELIST", "SOURCEPARTS"], &["PREFERENCES", "PREFERENCEPARTS"]);
+    Elsewhere { cache: None, sources: unusual(sources), index: unusual(index) }
+}
+
+/// The value in a line like `DATABASE='/var/lib/dpkg/status'`.
+fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
+    let line = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
+    line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
+}
+
 /// Reads lines like `DATABASE='/var/lib/dpkg/status'`.
 fn parse_places(usual: Places, stdout: &str) -> Places {
-    let value = |name: &str| {
-        let line = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
-        line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
-    };
+    let value = |name: &str| setting(stdout, name);
     Places {
         database: value("DATABASE").map_or(usual.database, PathBuf::from),
         selection_base: value("PREFERENCES").map_or(usual.selection_base, PathBuf::from),
@@ -444,6 +463,15 @@ mod tests {
         let elsewhere = parse_places(usual, "DATABASE='/srv/root/dpkg/status'\nPREFERENCES='/srv/prefs'\n");
         assert_eq!(repair(&elsewhere).args[0], "--admindir=/srv/root/dpkg");
         assert_eq!(elsewhere.selection_base, Path::new("/srv/prefs"));
+    }
+
+    #[test]
+    fn sources_and_preferences_in_unusual_places_are_known() {
+        let usual = "SOURCELIST='/etc/apt/sources.list'\nSOURCEPARTS='/etc/apt/sources.list.d/'\n\
+                     PREFERENCES='/etc/apt/preferences'\nPREFERENCEPARTS='/etc/apt/preferences.d/'\n";
+        assert_eq!(elsewhere(usual), Elsewhere::default());
+        let found = elsewhere("SOURCEPARTS='/srv/parts/'\nPREFERENCES='/srv/prefs'\n");
+        assert_eq!((found.sources, found.index), (vec!["/srv/parts".into()], vec!["/srv/prefs".into()]));
     }
 
     #[test]

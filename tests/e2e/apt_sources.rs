@@ -301,3 +301,71 @@ fn an_all_well_refresh_asks_for_its_sources_only_where_they_may_have_changed() {
     sandbox.patch(&["refresh"]).exits(0).remembers("/last_update_error", Value::Null);
     assert_eq!(asks(), 1);
 }
+
+#[test]
+fn a_count_that_fails_is_not_known_and_keeps_its_reason() {
+    for (what, lines, class) in [
+        (
+            "broken preferences",
+            "printf 'Package: x\nPin: version 1\nPin-Priority: y\n' >/etc/apt/preferences",
+            "config",
+        ),
+        (
+            "unmet dependencies",
+            "sed -i '/^Package: tb-alpha/a Depends: tb-nowhere' /var/lib/dpkg/status",
+            "dependency",
+        ),
+    ] {
+        let (sandbox, _repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0);
+        bench::tick();
+        sandbox.sh(lines);
+        let refreshed = sandbox.patch(&["refresh"]);
+        assert_eq!(refreshed.code, 1, "{what}: {refreshed}");
+        refreshed.remembers("/pending/count", Value::Null).remembers("/pending/error/class", class);
+        sandbox.patch(&["status"]).exits(1);
+    }
+}
+
+#[test]
+fn a_list_of_sources_in_an_unusual_place_is_source_configuration() {
+    let (sandbox, repo) = bench::pending_update();
+    sandbox.sh("mkdir /srv/parts && mv /etc/apt/sources.list.d/* /srv/parts/");
+    let config = "Dir::Etc::sourceparts \"/srv/parts\";\nDir::Etc::sourcelist \"/srv/sources.list\";\n";
+    sandbox.write("/etc/apt/apt.conf.d/mine", config);
+    sandbox.patch(&["refresh"]).exits(0);
+    sandbox.patch(&["status"]).exits(0);
+    bench::tick();
+    let other = Repo::new(&[deb("tb-other", "1.0")]);
+    for file in ["/srv/parts/more.list", "/srv/sources.list"] {
+        sandbox.write(file, signed(&other.url(), "stable main"));
+        sandbox.patch(&["status"]).exits(1).says("/cache_status", "stale");
+        sandbox.patch(&["refresh"]).exits(0);
+        sandbox.patch(&["status"]).exits(0);
+    }
+    assert!(repo.refreshes() > 1 && other.refreshes() > 0);
+}
+
+#[test]
+fn an_index_that_cannot_be_written_is_no_fetch_error() {
+    for place in ["/var/lib/apt/lists", "/var/lib/apt", "/var/cache/apt"] {
+        let (sandbox, repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0);
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        sandbox.sh(&format!("mount --bind {place} {place}; mount -o remount,bind,ro {place}"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        // With a cache that cannot be written apt does without one.
+        match place {
+            "/var/cache/apt" => refreshed.exits(0).remembers("/last_update_error", Value::Null),
+            _ => refreshed.exits(1).one_source_failed(3, &repos[1].url(), "space"),
+        };
+    }
+}
+
+#[test]
+fn a_source_that_is_not_trusted_is_read_and_its_neighbours_too() {
+    let (sandbox, repos) = bench::three();
+    let line = signed(&repos[1].url(), "stable main").replace("signed-by", "trusted=no signed-by");
+    sandbox.write("/etc/apt/sources.list.d/beta.list", line);
+    sandbox.patch(&["refresh"]).exits(0).remembers("/last_update_error", Value::Null);
+}

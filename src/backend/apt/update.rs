@@ -109,6 +109,8 @@ struct Reader<'a> {
     lost: Vec<Failure>,
     summed_up: Option<Failure>,
     hook: Option<Failure>,
+    /// That the directory of the index cannot be written to.
+    read_only: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -127,6 +129,7 @@ impl<'a> Reader<'a> {
             lost: Vec::new(),
             summed_up: None,
             hook: None,
+            read_only: None,
         }
     }
 
@@ -258,6 +261,10 @@ impl<'a> Reader<'a> {
             self.hook = Some(failure);
             return;
         }
+        // What cannot be stored looks to apt like something that did not come.
+        if message.is_warning && text.contains("Read-only file system") {
+            self.read_only.get_or_insert_with(|| text.to_string());
+        }
         if self.hook.is_some() && text.starts_with("Sub-process returned an error code") {
             return;
         }
@@ -310,6 +317,10 @@ impl<'a> Reader<'a> {
             let (result, files) = result(source, told);
             results.push(result);
             more.extend(files);
+        }
+        if let Some(reason) = &self.read_only {
+            let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
+            errors.for_each(|error| *error = Failure::new(Class::Space, reason));
         }
         let all = results.len();
         let failed = results.iter().filter(|source| source.error.is_some()).count();

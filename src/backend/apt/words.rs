@@ -301,6 +301,7 @@ pub fn class_of(text: &str) -> Class {
         "Syntax error ",
         "in the preferences file",
         "specified for pin",
+        "specified for pin",
         "valid pin priorities",
         "can only be used for 'Package: *' records",
         "for APT::Default-Release",
