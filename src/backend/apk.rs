@@ -57,6 +57,7 @@ pub const BACKEND: Backend = Backend {
         audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
         progress,
         culprits: words::culprits,
+        read_cut: refresh::read_cut,
         is_index: |path| path.contains("APKINDEX") && path.ends_with(".tar.gz"),
         ..Quirks::NONE
     },

@@ -123,6 +123,9 @@ impl Session {
             };
             return ended.into_iter().map(result).collect();
         }
+        if let Some(results) = self.stored_before(cut) {
+            return results;
+        }
         let mut results = (self.backend.quirks.read_cut)(finished);
         if results.is_empty() && self.backend.quirks.unrefreshed.is_none() {
             return results;

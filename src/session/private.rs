@@ -86,6 +86,29 @@ impl Session {
         files.collect()
     }
 
+    /// What a refresh did that was ended before its time, for a manager with a private index: what it has
+    /// stored counts. Of the others it has said nothing; one that it was at work with is named.
+    pub(super) fn stored_before(&self, cut: &Failure) -> Option<Vec<SourceResult>> {
+        let (private, _) = self.private()?;
+        let config = self.ask(&(private.ask_config)()).ok()?;
+        let (before, now) = (self.index_before.borrow(), self.stored());
+        let is_new = |file: &str| now.get(file).is_some_and(|stored| before.get(file) != Some(stored));
+        let results = (private.sources)(&config.stdout).into_iter().map(|id| {
+            let file = (private.file)(&id);
+            let at_work = || {
+                let text = format!("{id}: not done when {} was ended", self.backend.name);
+                Failure::new(cut.class, text)
+            };
+            let error = match (is_new(&file), is_new(&format!("{file}.part"))) {
+                (true, _) => None,
+                (false, true) => Some(at_work()),
+                (false, false) => Some(cut.clone()),
+            };
+            SourceResult { id, error }
+        });
+        Some(results.collect())
+    }
+
     /// Adds the sources of the configuration that the refresh did not name: a manager that leaves the
     /// fetching to another program names none. Where that went wrong, those whose files it has
     /// stored were refreshed, and the first of the others is the one that failed.

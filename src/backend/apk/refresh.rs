@@ -51,6 +51,21 @@ pub fn judge(finished: &Finished) -> Refreshed {
     }
 }
 
+/// What a refresh did that was ended before its time: apk 2 says which index it begins with, one after the
+/// other, and is done with all but the last. apk 3 says nothing before the end.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    let mut begun: Vec<_> =
+        finished.stdout.lines().filter_map(|line| line.strip_prefix("fetch ")).map(source_id).collect();
+    let last = begun.pop();
+    let mut results: BTreeMap<String, Option<Failure>> = begun.into_iter().map(|id| (id, None)).collect();
+    if let Some(id) = last {
+        let text = format!("{id}: it had not answered when apk was ended");
+        results.insert(id, Some(Failure::new(Class::Timeout, text)));
+    }
+    results.extend(finished.stderr.lines().filter_map(failure).map(|(id, failure)| (id, Some(failure))));
+    results.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
+}
+
 /// `fetch URL`, or `DESCRIPTION [URL]` of an index that could be read; the description may be
 /// empty.
 fn named(line: &str) -> Option<&str> {
@@ -115,6 +130,20 @@ mod tests {
         assert_eq!(judged(0, good, "").outcome, RefreshOutcome::Fresh);
         let counted = format!("{good}2 errors; 0 MiB in 2 packages\n");
         assert_eq!(judged(0, &counted, "").outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn what_was_fetched_before_the_end_was_refreshed() {
+        let begun = |host: &str| format!("fetch http://{host}/x86_64/APKINDEX.tar.gz\n");
+        let text = [begun("a"), begun("b"), begun("c")].concat();
+        let failed = "WARNING: updating and opening http://a: temporary error (try again later)\n";
+        let results = read_cut(&Finished::ended(1, &text, failed));
+        let class = |result: &SourceResult| result.error.as_ref().map(|error| error.class);
+        let told: Vec<_> = results.iter().map(|result| (result.id.as_str(), class(result))).collect();
+        let expected =
+            [("http://a", Some(Class::Network)), ("http://b", None), ("http://c", Some(Class::Timeout))];
+        assert_eq!(told, expected);
+        assert_eq!(read_cut(&Finished::ended(1, "", "")), []);
     }
 
     #[test]
