@@ -256,10 +256,17 @@ impl Run<'_> {
             interruptible: true,
             ..Limits::default()
         };
-        let plan = &self.selection.plan;
-        let invocation = self.session.with_limits(download(plan));
         let label = "downloading updates";
-        let downloaded = self.session.run(label, &invocation, &limits)?;
+        let (invocation, downloaded) = loop {
+            let invocation = self.session.with_limits(download(&self.selection.plan));
+            let downloaded = self.session.run(label, &invocation, &limits)?;
+            // It costs only what comes from there.
+            let keyless = &mut self.selection.plan.keyless;
+            match (self.backend.quirks.keyless)(&downloaded).filter(|id| !keyless.contains(id)) {
+                Some(id) => keyless.push(id),
+                None => break (invocation, downloaded),
+            }
+        };
         if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
             let mut failure = self.session.with_culprits(failure, &downloaded);
             if failure.class == Class::Auth && failure.culprits.is_empty() {

@@ -1,6 +1,6 @@
 //! What people see on standard error while a run goes on. Standard output is for results only.
 
-use crate::outcome::one_line;
+use crate::outcome::{one_line, without_passwords};
 use crate::output::Stderr;
 use crate::process::Glimpse;
 use crate::time::span;
@@ -159,7 +159,7 @@ impl Phase<'_> {
     pub fn show(&mut self, glimpse: &Glimpse, progress: fn(&str) -> Option<(f64, &str)>) {
         if self.display.mode == Mode::Verbose {
             for line in glimpse.output.lines() {
-                let _ = Stderr.write((one_line(line) + "\n").as_bytes());
+                let _ = Stderr.write((one_line(&without_passwords(line)) + "\n").as_bytes());
             }
         }
         let news = glimpse.ignored_signal.filter(|signal| self.display.told != Some(signal));

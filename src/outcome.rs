@@ -418,9 +418,22 @@ pub fn printable_json(json: String) -> String {
     json.chars().map(|c| if is_plain(c) { c.to_string() } else { escape(c) }).collect()
 }
 
-/// A text of any form without what stands between `//` and `@` in a URL.
+/// A text of any form without what stands between `//` and `@` in a URL, and without the values of
+/// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error.
 pub fn without_passwords(text: &str) -> String {
-    text.split_inclusive(char::is_whitespace).map(without_credentials).collect()
+    let of_line = |line: &str| match line.split_once([':', '=']) {
+        Some((name, value)) if is_secret(name) && !value.trim().is_empty() => {
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            format!("{name}{} (not shown){end}", &line[name.len()..=name.len()])
+        }
+        _ => line.split_inclusive(char::is_whitespace).map(without_credentials).collect(),
+    };
+    text.split_inclusive('\n').map(of_line).collect()
+}
+
+fn is_secret(setting: &str) -> bool {
+    let name = setting.trim();
+    name.len() < 40 && !name.contains(char::is_whitespace) && name.to_ascii_lowercase().ends_with("password")
 }
 
 /// One pass over a word of any length: what a manager prints may be nothing but slashes.
@@ -476,6 +489,10 @@ mod tests {
         assert_eq!(one_line("https://user@h"), "https://h");
         assert_eq!(one_line("x://y://me:secret@h http://h:/x"), "x://y://h http://h:/x");
         assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
+        let settings = "name: x\npassword: a b\nproxy_password = c\npassword: \nWrong password: d\n";
+        let shown =
+            "name: x\npassword: (not shown)\nproxy_password = (not shown)\npassword: \nWrong password: d\n";
+        assert_eq!(without_passwords(settings), shown);
     }
 
     #[test]

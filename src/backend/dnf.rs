@@ -5,9 +5,10 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::yum_family::silence;
+use super::yum_family::{Setting, settings, silence, with_limits};
 use super::{
-    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm,
+    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Places, Plan, Quirks, RebootPackages, owned,
+    rpm,
 };
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
@@ -86,6 +87,12 @@ pub const BACKEND: Backend = Backend {
             ask_settled: || listing::ask_advisories("--installed"),
             list_security,
         }),
+        culprits: words::culprits,
+        keyless: words::keyless,
+        culprits_of_sources: words::culprits_of_keys,
+        locate: Some(ask_configuration),
+        parse_places,
+        with_limits,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
         is_index: |path| path.ends_with("/repodata/repomd.xml"),
@@ -136,7 +143,9 @@ const ONLINE: &str = "--setopt=cacheonly=0";
 /// question about a key with no; should it not, nothing but a test runs. That no package is checked
 /// here keeps a repository without a key from stopping the list as a whole: before packages are
 /// installed they are checked.
-const LOOK: &[&str] = &["--assumeno", "--setopt=tsflags=test", "--setopt=*.gpgcheck=0"];
+const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
+
+const TEST: &str = "--setopt=tsflags=test";
 
 /// Installs what can be installed, instead of nothing where one update cannot be.
 const WHAT_CAN_BE: &str = "--setopt=best=0";
@@ -165,6 +174,10 @@ fn refresh(budget: Duration) -> Invocation {
 fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
     let mut invocation = dnf(options, full);
+    // There is none, so that no package of such a repository can be right; without a word of one dnf
+    // would do nothing at all.
+    let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
+    invocation.args.extend(keys);
     if !plan.left_out.is_empty() {
         // It would also switch off what is excluded here.
         invocation.args.push("--setopt=disable_excludes=".to_string());
@@ -190,17 +203,36 @@ fn list_security() -> Invocation {
     invocation
 }
 
+/// All settings, in the files that dnf reads; only a plugin of its would say them.
+fn ask_configuration() -> Invocation {
+    let script = "for file in /etc/dnf/dnf.conf /etc/yum.repos.d/*.repo /etc/yum/repos.d/*.repo /etc/distro.repos.d/*.repo; \
+                  do cat \"$file\" 2>/dev/null; echo; done; true";
+    Invocation { program: "sh", args: vec!["-c".to_string(), script.to_string()], ..Invocation::default() }
+}
+
+/// `cachedir`, which only counts in dnf.conf itself.
+fn parse_places(usual: Places, text: &str) -> Places {
+    let is_it = |setting: &Setting| {
+        setting.section == "main" && matches!(setting.name.as_str(), "cachedir" | "system_cachedir")
+    };
+    match settings(text).into_iter().find(is_it) {
+        Some(setting) if setting.value.starts_with('/') => Places { cache: setting.value.into(), ..usual },
+        _ => usual,
+    }
+}
+
 /// The identifiers of all repositories that are switched on.
 fn ask_sources() -> Invocation {
     dnf(&["-C", "--setopt=debuglevel=0"], &["repolist", "--enabled"])
 }
 
-/// From a repository that was not refreshed nothing comes. One that was never reached would be tried
+/// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
+/// the transaction: whatever can be wrong shows where nothing is changed yet. What is tested stays in the
+/// cache. From a repository that was not refreshed nothing comes. One that was never reached would be tried
 /// again here, which is not to take long.
 fn download(plan: &Plan) -> Invocation {
     let down = owned::repositories(plan).map(|id| format!("--setopt={id}.timeout=1"));
-    let options =
-        ["-y", "--setopt=assumeno=0", "--downloadonly", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
+    let options = ["-y", "--setopt=assumeno=0", TEST, ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     let mut invocation = upgrade(plan, &options, &[]);
     invocation.args.splice(0..0, down);
     invocation

@@ -223,7 +223,9 @@ pub struct Quirks {
     pub disappeared: fn(&Finished) -> Vec<String>,
     /// For managers that look at no more than the size of a package they find in their cache.
     pub cached: Option<Cached>,
-    /// Likewise, where that takes the configuration, as [`Quirks::locate`] asks for it.
+    /// A source for whose want of a key the manager refused to do anything at all.
+    pub keyless: fn(&Finished) -> Option<String>,
+    /// Culprits likewise, where that takes the configuration, as [`Quirks::locate`] asks for it.
     pub culprits_of_sources: fn(&Failure, &Finished, &str) -> Vec<HeldBack>,
     /// Whether a package with this name brings the keys of others.
     pub is_keyring: fn(&str) -> bool,
@@ -287,6 +289,7 @@ impl Quirks {
         is_keyring: |_| false,
         disappeared: |_| Vec::new(),
         cached: None,
+        keyless: |_| None,
         culprits_of_sources: |_, _, _| Vec::new(),
         entry: None,
         progress: |_| None,
@@ -538,6 +541,8 @@ pub struct Plan {
     pub without: Vec<String>,
     /// The sources that were refreshed, where some were not.
     pub from: Vec<String>,
+    /// Sources whose packages are to be verified, and that have no key.
+    pub keyless: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
     /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.

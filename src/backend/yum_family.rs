@@ -3,6 +3,7 @@
 use super::Plan;
 use super::rpm::{listed_name, update, without_replaced};
 use crate::outcome::{Extra, HeldBack, Listing};
+use crate::process::Invocation;
 use std::time::Duration;
 
 /// How long to listen to a mirror that says nothing. With `retries=1` it is asked four times, which
@@ -18,6 +19,66 @@ pub fn choice(plan: &Plan) -> Vec<String> {
     let without = repositories.map(|source| format!("--disablerepo={source}"));
     let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
     without.chain(left_out).collect()
+}
+
+/// A setting of a file such as dnf.conf or a .repo file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `main`, or the identifier of a repository.
+    pub section: String,
+    /// Its name.
+    pub name: String,
+    /// Its value, on one line.
+    pub value: String,
+}
+
+/// Reads such files, one after the other.
+pub fn settings(text: &str) -> Vec<Setting> {
+    let mut found: Vec<Setting> = Vec::new();
+    let mut section = String::new();
+    for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
+        if let Some(id) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            section = id.trim().to_string();
+        } else if line.starts_with([' ', '\t']) && !line.trim().is_empty() {
+            if let Some(last) = found.last_mut() {
+                last.value = format!("{} {}", last.value, line.trim());
+            }
+        } else if let Some((name, value)) = line.split_once('=') {
+            let (name, value) = (name.trim().to_string(), value.trim().to_string());
+            found.push(Setting { section: section.clone(), name, value });
+        }
+    }
+    found
+}
+
+/// Puts the limits that the administrator has set into a refresh, where they are not below ours: a proxy may
+/// need minutes.
+pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
+    let ours = |name: &str| {
+        let start = format!("--setopt=*.{name}=");
+        let value = invocation.args.iter().find_map(|arg| arg.strip_prefix(start.as_str()));
+        value.and_then(|value| value.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let (timeout, retries) = (ours("timeout"), ours("retries"));
+    let is_limit = |setting: &Setting| match setting.name.as_str() {
+        // Not a number of seconds alone: `3m`. Without an end: `0`.
+        "timeout" => setting.value.parse().map_or(true, |value: u32| value == 0 || value > timeout),
+        "retries" => setting.value.parse().is_ok_and(|value: u32| value == 0 || value > retries),
+        _ => false,
+    };
+    let is_id = |id: &str| {
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    let limits = settings(text).into_iter().filter(|setting| is_limit(setting) && is_id(&setting.section));
+    // Those of a repository go before those of all.
+    let (of_all, of_one): (Vec<_>, Vec<_>) = limits.partition(|setting| setting.section == "main");
+    let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
+        let id = if section == "main" { "*" } else { section.as_str() };
+        format!("--setopt={id}.{name}={value}")
+    });
+    let command = invocation.args.len() - 1;
+    invocation.args.splice(command..command, options.collect::<Vec<_>>());
+    invocation
 }
 
 /// What the rows below a headline of a transaction's table are.

@@ -6,7 +6,7 @@ use crate::outcome::{Class, Failure};
 use crate::process::{End, Finished, Invocation};
 use crate::{holder, signals};
 use log::info;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 impl Session {
@@ -27,7 +27,19 @@ impl Session {
 
     /// Names the process that holds one of the manager's locks.
     pub fn lock_holder(&self) -> Option<String> {
-        self.backend.lock_holder(&self.lock_files())
+        self.backend.lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
+    }
+
+    /// Likewise where the administrator has moved the directory of the index, and with it the locks there.
+    fn moved_lock_holder(&self) -> Option<String> {
+        let below = self.backend.pid_files.iter().filter_map(|file| file.strip_prefix(self.backend.cache));
+        let below: Vec<_> = below.collect();
+        if below.is_empty() || self.places().cache == Path::new(self.backend.cache) {
+            return None;
+        }
+        let cache = self.places().cache.display();
+        let files: Vec<_> = below.into_iter().map(|rest| format!("{cache}{rest}")).collect();
+        holder::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The locks that are there while they are held: the system's and that of the private index.

@@ -1,7 +1,8 @@
 //! apply with the real dnf 4.
 
 use crate::dnf::shell;
-use crate::rpm::{one, pending_update, rpm};
+use crate::rpm::{Root, Rpm, RpmRepo, one, pending_update, rpm};
+use crate::vault::Signer;
 
 const HELLO: &str = "/tb-hello-";
 
@@ -49,4 +50,86 @@ fn sigterm_at_dnf_during_the_install_is_no_failure_when_all_is_applied() {
     root.sandbox.sh("kill -TERM $(pgrep -x dnf)");
     running.report().applied(&["tb-slow 1.0-1 2.0-1"]);
     root.sandbox.runs_nothing();
+}
+
+/// The line of a repository that names its key, given the address of the repository.
+type Key = fn(&str) -> String;
+
+/// A repository whose packages must be signed, with these words of its key.
+fn checked(root: &Root, id: &str, rpms: &[Rpm], key: Key) -> RpmRepo {
+    let repo = RpmRepo::new(rpms);
+    repo.offer_key(Signer::Known);
+    let url = repo.server.url();
+    let text = format!("[{id}]\nname={id}\nbaseurl={url}\ngpgcheck=1\npassword=secret\n{}", key(&url));
+    root.sandbox.write(&format!("/etc/yum.repos.d/{id}.repo"), text);
+    repo
+}
+
+#[test]
+fn one_package_that_is_not_signed_as_asked_for_holds_back_no_other() {
+    let names = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-hello"];
+    let root = Root::new(&names.map(|name| rpm(name, "1.0")));
+    let new = names.map(|name| match name {
+        "tb-b" => rpm(name, "2.0"),
+        "tb-c" => rpm(name, "2.0").signed(Signer::Stranger),
+        _ => rpm(name, "2.0").signed(Signer::Known),
+    });
+    let _repo = checked(&root, "test", &new, |url| format!("gpgkey={url}/KEY\n"));
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-a 1.0-1 2.0-1", "tb-d 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"]);
+    for (nth, name) in [(0, "tb-b"), (1, "tb-c")] {
+        applied
+            .says(&format!("/held_back/{nth}/name"), name)
+            .says(&format!("/held_back/{nth}/class"), "auth");
+        applied.mentions(&format!("/held_back/{nth}/reason"), &format!("{name}-2.0-1.noarch"));
+        applied.mentions(&format!("/held_back/{nth}/reason"), "repository test");
+    }
+    applied.leaves_pending(&[]).says("/retried", false);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+}
+
+#[test]
+fn a_key_that_is_missing_holds_back_its_repository_and_no_other() {
+    let keys: [(Key, &str); 3] = [
+        (|_| String::new(), "is not signed"),
+        (|url| format!("gpgkey={url}/GONE\n"), "404"),
+        (|_| "gpgkey=file:///etc/pki/gone\n".into(), "/etc/pki/gone"),
+    ];
+    for (key, words) in keys {
+        let root = Root::new(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0"), rpm("tb-hello", "1.0")]);
+        let new = if words == "is not signed" {
+            [rpm("tb-a", "2.0"), rpm("tb-b", "2.0")]
+        } else {
+            [rpm("tb-a", "2.0").signed(Signer::Known), rpm("tb-b", "2.0").signed(Signer::Known)]
+        };
+        let _repo = checked(&root, "signed", &new, key);
+        let other = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+        root.add_repo("other", &other);
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
+        for nth in [0, 1] {
+            applied.says(&format!("/held_back/{nth}/class"), "auth");
+            applied.mentions(&format!("/held_back/{nth}/reason"), words);
+            applied.mentions(&format!("/held_back/{nth}/reason"), "signed");
+        }
+        assert!(!root.sandbox.log().contains("secret"), "{}", root.sandbox.log());
+    }
+}
+
+#[test]
+fn a_file_of_two_packages_holds_back_one_of_them_and_no_other() {
+    let file = |rpm: Rpm, text| rpm.file("", "/usr/share/tb-file", text);
+    let old = [file(rpm("tb-old", "1.0"), "old"), rpm("tb-a", "1.0"), rpm("tb-hello", "1.0")];
+    let (root, _repo) = one(&old, &[file(rpm("tb-a", "2.0"), "a"), rpm("tb-hello", "2.0")]);
+    let applied = root.patch(&["apply"]);
+    applied.exits(0).changed(&["tb-hello 1.0-1 2.0-1"]).says("/held_back/0/name", "tb-a");
+    applied.says("/held_back/0/class", "dependency").mentions("/held_back/0/reason", "/usr/share/tb-file");
+    root.patch(&["apply", "tb-a"]).apply_failed("dependency").changed(&[]);
+    let (root, _repo) = one(
+        &[rpm("tb-a", "1.0"), rpm("tb-b", "1.0"), rpm("tb-hello", "1.0")],
+        &[file(rpm("tb-a", "2.0"), "a"), file(rpm("tb-b", "2.0"), "b"), rpm("tb-hello", "2.0")],
+    );
+    let applied = root.patch(&["apply"]);
+    applied.exits(0).says("/held_back/0/class", "dependency");
+    assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
 }

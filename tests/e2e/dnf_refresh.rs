@@ -26,9 +26,13 @@ fn a_refresh_says_which_repositories_and_what_is_pending_in_one_run_of_dnf() {
     refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 1:2.0-1", "tb-new - 1.0-1"]);
     refreshed.remembers("/pending/security", Value::Null);
     let calls = || root.sandbox.read("/run/calls").unwrap_or_default().lines().count();
-    assert_eq!(calls(), 2, "one refresh, and one question about advisories");
+    assert_eq!(
+        calls(),
+        4,
+        "one refresh, and what advisories say of it, of what is installed and of what is replaced"
+    );
     root.patch(&["refresh"]).exits(0);
-    assert_eq!(calls(), 3, "nothing has changed");
+    assert_eq!(calls(), 5, "nothing has changed");
     root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
 }
 
@@ -67,7 +71,7 @@ fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_re
         format!("[test]\nname=test\nbaseurl={}\ngpgcheck=1\ngpgkey=file:///etc/pki/key\n", repo.server.url());
     root.sandbox.write("/etc/yum.repos.d/test.repo", text);
     root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1);
-    root.patch(&["apply"]).apply_failed("auth").says("/retried", false).changed(&[]);
+    root.patch(&["apply"]).exits(1).says("/held_back/0/class", "auth").says("/retried", false).changed(&[]);
     root.has_exactly(&["tb-hello 1.0"]);
 }
 
@@ -189,4 +193,13 @@ fn an_unattended_refresh_imports_no_key() {
     root.patch(&["refresh"]).refresh_failed("auth");
     root.patch(&["apply"]).apply_failed("auth").changed(&[]);
     root.has_exactly(&["tb-hello 1.0"]);
+}
+
+#[test]
+fn a_repository_that_needs_longer_than_we_would_wait_gets_the_time_that_dnf_conf_gives_it() {
+    let (root, repo) = pending_update();
+    repo.server.fault("/repodata", Fault::Late(2500));
+    root.patch(&["refresh", "--timeout", "20s"]).refresh_failed("network");
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ntimeout=15\n");
+    root.patch(&["refresh", "--timeout", "20s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }

@@ -46,6 +46,7 @@ mod dnf_apply;
 mod dnf_both;
 mod dnf_refresh;
 mod dnf_security;
+mod dnf_settings;
 
 mod dnf5_apply;
 mod dnf5_refresh;

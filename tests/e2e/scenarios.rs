@@ -773,6 +773,7 @@ scenarios! {
         apt: crate::apt::Apt,
         apt_misconfigured: crate::apt_settings::Misconfigured,
         dnf: crate::dnf::Dnf,
+        dnf_misconfigured: crate::dnf_settings::Misconfigured,
         dnf5: crate::dnf5::Dnf5,
         dnf5_misconfigured: crate::dnf5_settings::Misconfigured,
         pacman: crate::pacman::Pacman,

@@ -1,8 +1,10 @@
 //! Reading dnf's and rpm's error lines.
 
-use super::listing::contradiction;
+use super::listing::{contradiction, transaction};
 use crate::backend::librepo::{KEYS, decisive, has, is_space, known, reason_class};
-use crate::outcome::{Class, Failure, cut};
+use crate::backend::rpm::listed_name;
+use crate::backend::yum_family::settings;
+use crate::outcome::{Class, Failure, HeldBack, Update, cut};
 use crate::process::{End, Finished};
 
 /// A message that is longer is cut.
@@ -32,6 +34,126 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
             other => Some(scriptlet().or(other).unwrap_or_else(|| undecided(finished))),
         },
     }
+}
+
+/// The updates that cannot be installed, where a test of the transaction says which: a signature that is
+/// not as asked for, a key that cannot be had, a file that two packages have, something that is missing.
+///
+/// ```text
+/// Package tb-a-2.0-1.noarch.rpm is not signed
+/// Public key for tb-a-2.0-1.noarch.rpm is not installed. Failing package is: tb-a-2.0-1.noarch
+///   file /usr/share/x conflicts between attempted installs of tb-a-2.0-1.noarch and tb-b-2.0-1.noarch
+///   file /usr/share/x from install of tb-a-2.0-1.noarch conflicts with file from package tb-c-1.0-1.noarch
+///   tb-c = 1.0 is needed by tb-a-2.0-1.noarch
+/// ```
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    if !matches!(finished.end, End::Code(1)) || super::install_began(finished) {
+        return Vec::new();
+    }
+    let updates = transaction(&finished.stdout).updates;
+    let mut found: Vec<HeldBack> = Vec::new();
+    for line in finished.stderr.lines() {
+        let words = line.trim_start().trim_start_matches("- ");
+        let is_detail = words.len() < line.len();
+        let word = |(_, rest): (&str, &str)| rest.split([' ', ',']).next().unwrap_or_default().to_string();
+        let (package, class) = if let Some(parts) = line.split_once("Failing package is: ") {
+            (word(parts), Class::Auth)
+        } else if let Some(package) = of_signature(line) {
+            (package.to_string(), Class::Auth)
+        } else if words.starts_with("file ") && is_detail {
+            let parts = [" attempted installs of ", " from install of "];
+            let parts = parts.iter().find_map(|of| words.split_once(of));
+            (parts.map(word).unwrap_or_default(), Class::Dependency)
+        } else if let Some(parts) = words.split_once(" is needed by ").filter(|_| is_detail) {
+            (word(parts), Class::Dependency)
+        } else {
+            continue;
+        };
+        let Some((name, arch)) = name_of_package(package.trim_end_matches(".rpm")) else { continue };
+        let name = listed_name(name, arch);
+        let Some(update) = updates.iter().find(|update| update.name == name) else { continue };
+        if found.iter().any(|held| held.name == name) {
+            continue;
+        }
+        let source = update.source.as_deref().unwrap_or_default();
+        let reason = match class {
+            Class::Auth => format!("{words} (repository {source})"),
+            _ => words.to_string(),
+        };
+        found.push(HeldBack { class: Some(class), ..update.clone().held_back(&reason) });
+    }
+    found
+}
+
+/// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
+///
+/// ```text
+/// retrieving repo key for test unencrypted from http://127.0.0.1/KEY
+/// Status code: 404 for http://127.0.0.1/KEY (IP: 127.0.0.1)
+/// ```
+pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &str) -> Vec<HeldBack> {
+    let Some(line) = lost_key(finished).filter(|_| !super::install_began(finished)) else {
+        return Vec::new();
+    };
+    let names_it = |key: &str| {
+        // What stands before the name of the file may hold variables.
+        let name = key.rsplit('/').next().unwrap_or_default();
+        !name.is_empty() && line.split([' ', '/', '[', ']', '\'']).any(|word| word == name)
+    };
+    let settings = settings(configuration).into_iter().filter(|setting| setting.name == "gpgkey");
+    let ids = settings.filter(|setting| setting.value.split([',', ' ']).any(names_it));
+    let mut ids: Vec<_> = ids.map(|setting| setting.section).collect();
+    let told = finished.stderr.lines().rev().find_map(|line| line.strip_prefix("retrieving repo key for "));
+    if let Some((id, _)) = told.and_then(|rest| rest.split_once(" unencrypted from ")) {
+        ids = vec![id.to_string()];
+    }
+    let of_them = |update: &Update| update.source.as_ref().is_some_and(|source| ids.contains(source));
+    let updates = transaction(&finished.stdout).updates.into_iter().filter(of_them);
+    updates
+        .map(|update| {
+            let source = update.source.clone().unwrap_or_default();
+            let reason = format!("the key of its repository {source} could not be had: {line}");
+            HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
+        })
+        .collect()
+}
+
+/// Of a package that cannot be had dnf says more; what else it fetches then is a key.
+fn lost_key(finished: &Finished) -> Option<&str> {
+    let is_download = finished.stdout.lines().any(|line| line == "Downloading Packages:");
+    let starts = ["Status code: ", "Curl error (", "Error: Status code: ", "Error: Curl error ("];
+    let mut lines = finished.stderr.lines().filter(|_| is_download);
+    let line = lines.find(|line| starts.iter().any(|start| line.starts_with(start)))?;
+    Some(line.trim_start_matches("Error: "))
+}
+
+fn of_signature(line: &str) -> Option<&str> {
+    let starts = ["Package ", "Public key for ", "Problem opening package "];
+    let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;
+    let (package, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let ends = ["", "is not signed", "is not installed", "is not trusted"];
+    (package.ends_with(".rpm") && ends.iter().any(|end| rest.trim_end_matches('.') == *end))
+        .then_some(package)
+}
+
+/// Name and architecture of `tb-a-2.0-1.noarch`.
+fn name_of_package(package: &str) -> Option<(&str, &str)> {
+    let (rest, arch) = package.rsplit_once('.')?;
+    Some((rest.rsplitn(3, '-').nth(2)?, arch))
+}
+
+/// dnf does nothing where there is no key at all, and a repository asks for one and names none. It prints
+/// all settings of that repository then.
+///
+/// ```text
+/// You have enabled checking of packages via GPG keys. This is a good thing.
+/// Problem repository: [test]
+/// bandwidth: 0
+/// ```
+pub fn keyless(finished: &Finished) -> Option<String> {
+    finished.stderr.lines().find(|line| line.starts_with(NO_KEY))?;
+    let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
+    Some(line.trim_matches(['[', ']']).to_string())
 }
 
 /// `--assumeno` answers every question with no; `remove --duplicates` found none.
@@ -79,6 +201,19 @@ fn failure(finished: &Finished) -> Option<Failure> {
     }
     if let Some(line) = stderr.lines().find(|line| is_space(line)) {
         return Some(Failure::new(Class::Space, line));
+    }
+    if let Some(id) = keyless(finished) {
+        let text = format!(
+            "repository {id}: its packages or its index are to be verified, but it names no key (gpgkey), and none is installed"
+        );
+        return Some(Failure::new(Class::Auth, text));
+    }
+    if let Some(line) = lost_key(finished).filter(|_| !began) {
+        let class = match reason_class(line) {
+            class @ (Class::Network | Class::Space) => class,
+            _ => Class::Auth,
+        };
+        return Some(Failure::new(class, format!("a key could not be had: {line}")));
     }
     let mut lines = stderr.lines().chain(finished.stdout.lines()).skip_while(|line| !is_error(line));
     let first = lines.next()?;
