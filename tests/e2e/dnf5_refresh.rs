@@ -24,9 +24,9 @@ fn a_refresh_says_which_repositories_and_what_is_pending_in_one_run_of_dnf5() {
     refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 1:2.0-1", "tb-new - 1.0-1"]);
     refreshed.remembers("/pending/security", Value::Null);
     let calls = || root.sandbox.read("/run/calls").unwrap_or_default().lines().count();
-    assert_eq!(calls(), 3, "one question about limits, one refresh, and one question about advisories");
+    assert_eq!(calls(), 5, "settings, the refresh, advisories that are open and settled, security updates");
     root.patch(&["refresh"]).exits(0);
-    assert_eq!(calls(), 5, "nothing has changed");
+    assert_eq!(calls(), 7, "nothing has changed");
     root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
 }
 

@@ -123,22 +123,18 @@ fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
 
 #[test]
 fn a_repository_that_dribbles_costs_only_itself() {
-    for (more, timeout, fault) in [
-        ("timeout=100\n", "12s", Fault::Trickle(20)),
-        ("", "6s", Fault::Hang),
-        ("timeout=100\n", "6s", Fault::Hang),
-    ] {
+    for fault in [Fault::Trickle(20), Fault::Hang] {
         let (root, repos) = three("");
         root.patch(&["refresh"]).exits(0);
         repos.iter().for_each(|repo| repo.publish(&[]));
-        root.sandbox.write("/etc/dnf/dnf.conf", format!("[main]\nminrate=1\n{more}"));
+        root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nminrate=1\ntimeout=100\n");
         repos[1].server.fault("/repodata", fault);
-        let refreshed = root.patch(&["refresh", "--timeout", timeout]);
+        let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
         refreshed.exits(1).leaves_pending(&[]);
         assert_eq!(refreshed.failed_sources().len(), 1, "{refreshed}");
         assert_eq!(refreshed.failed_sources()[0].0, "beta", "{refreshed}");
         assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
-        assert!(refreshed.elapsed < Duration::from_secs(15), "{refreshed}");
+        assert!(refreshed.elapsed < Duration::from_secs(27), "{refreshed}");
         root.sandbox.runs_nothing();
     }
 }

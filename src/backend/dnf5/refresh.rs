@@ -2,7 +2,7 @@
 //! which; run to skip it, it may say nothing. So it stops, and is run again without it.
 
 use super::WITHOUT;
-use super::words::{classify, is_bar, named_repository, why_failed};
+use super::words::{classify, is_bar, is_of_cache, named_repository, why_failed};
 use crate::backend::librepo::{known, reason_class};
 use crate::backend::{Elsewhere, Places};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
@@ -208,6 +208,7 @@ impl Seen {
                     let text = format!("{text}{line}");
                     let of_line = match of_key.filter(|_| line.starts_with("Failed to download key ")) {
                         Some(words) => key_failure(line, words),
+                        None if is_of_cache(&text) => Failure::new(Class::Fetch, text),
                         None => Failure::new(reason_class(&text), text),
                     };
                     let cause =

@@ -257,7 +257,7 @@ fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     let more = more.take_while(|line| !line.starts_with("You can try to add")).map(|line| line.trim());
     let text = std::iter::once(first.trim()).chain(more).collect::<Vec<_>>().join(" ");
     let text = without_path(&text);
-    if let Some(line) = errors.iter().find(|line| is_space(line)) {
+    if let Some(line) = errors.iter().find(|line| class_of(line) == Class::Space) {
         return Failure::new(Class::Space, line.trim().trim_start_matches("- "));
     }
     // Of packages it says so; what else it fetches in a transaction are keys.
@@ -302,6 +302,18 @@ fn fetch(text: &str, finished: &Finished) -> Failure {
     }
 }
 
+/// Whether the copy of an index is damaged or gone, which the next refresh mends.
+pub fn is_of_cache(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "Failed to re-load ",
+        "Failed to load primary ",
+        "Failed to load repomd ",
+        "Error loading local metadata ",
+        "Missing solvfile cache",
+    ];
+    has(text, WORDS) || (text.contains("Failed to load ") && text.contains(" cache for repo "))
+}
+
 /// The class of one of dnf5's error messages.
 fn class_of(text: &str) -> Class {
     const CONFIG: &[&str] = &[
@@ -312,6 +324,14 @@ fn class_of(text: &str) -> Class {
         "Empty mirrorlist and no basepath",
         "Invalid configuration",
         "Id is present more than once in the configuration",
+        "Invalid repository id ",
+        "Config error in section ",
+        "Cannot parse file: ",
+        "Cannot set option ",
+        " option value ",
+        "Invalid boolean value ",
+        "Invalid tsflag: ",
+        "Cannot read repositories from directory ",
     ];
     const DEPENDENCY: &[&str] = &[
         "Problem",
@@ -321,12 +341,25 @@ fn class_of(text: &str) -> Class {
         "nothing provides",
         "protected packages",
         "Failed to resolve the transaction",
+        "removing of running kernel",
+        "Missing rpmlib features for ",
+        "is already installed",
+        "Cannot perform ",
     ];
-    const SIGNATURES: &[&str] = &["OpenPGP", "Signing key not found", "Public key", "Signature verification"];
+    const SIGNATURES: &[&str] = &[
+        "OpenPGP",
+        "Signing key not found",
+        "Public key",
+        "Signature verification",
+        "An error occurred importing key",
+        "Failed to import public key",
+    ];
     if has(text, &["rpm transaction lock", "can't create transaction lock"]) {
         Class::Lock
-    } else if is_space(text) {
+    } else if is_space(text) || text.contains("configured to be read-only") {
         Class::Space
+    } else if is_of_cache(text) {
+        Class::Fetch
     } else if has(text, CONFIG) {
         Class::Config
     } else if has(text, SIGNATURES) || has(text, KEYS) {
@@ -335,5 +368,46 @@ fn class_of(text: &str) -> Class {
         Class::Dependency
     } else {
         Class::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dnf5_says_has_its_class() {
+        for (text, class) in [
+            ("Failed to obtain rpm transaction lock. Another transaction is in progress.", Class::Lock),
+            ("Error: /usr is configured to be read-only. You may be running an image", Class::Space),
+            ("Failed to re-load primary cache for repo \"x\" from \"/c\": not a SOLV file", Class::Fetch),
+            ("Failed to load updateinfo cache for repo \"x\" from \"/c\": damaged", Class::Fetch),
+            ("Error in configuration file \"/x\" Missing '=' on line 4", Class::Config),
+            ("Invalid repository id \"a b\": unexpected character ' '", Class::Config),
+            ("Failed to create repo \"x\": Id is present more than once in the configuration", Class::Config),
+            ("OpenPGP check for package \"a\" from repo \"x\" has failed: x", Class::Auth),
+            ("Failed to import public key \"x\" to rpmdb: x", Class::Auth),
+            ("The operation would result in removing of running kernel: x", Class::Dependency),
+            ("package tb-a-2.0-1.noarch is already installed", Class::Dependency),
+            ("Something nobody has seen before", Class::Other),
+        ] {
+            assert_eq!(class_of(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_update_in_the_way_is_named_only_where_nothing_is_changed_yet() {
+        let table = "Package Arch Version Repository Size\nUpgrading:\n tb-a noarch 0:2.0-1 x 1 B\n\n";
+        let test = "Test mode enabled: x\nRunning transaction\nTransaction failed: Rpm transaction failed.\n";
+        let conflict = "  - file /x from install of tb-a-2.0-1.noarch conflicts with file from package tb-b-1-1.noarch\n";
+        let needed = "  - tb-b = 1.0 is needed by tb-a-2.0-1.noarch\n";
+        for line in [conflict, needed] {
+            let found = culprits(&Finished::ended(1, table, &format!("{test}{line}")));
+            assert_eq!(found.len(), 1, "{line}");
+            assert_eq!((found[0].name.as_str(), found[0].class), ("tb-a", Some(Class::Dependency)));
+            assert_eq!(found[0].candidate.as_deref(), Some("2.0-1"));
+        }
+        let began = format!("Running transaction\n[1/2] Prepare transaction 100% | 1 | 2 | 3\n{conflict}");
+        assert!(culprits(&Finished::ended(1, table, &began)).is_empty());
     }
 }
