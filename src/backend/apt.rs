@@ -317,14 +317,18 @@ fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
 
 /// Where apt.conf puts the sources and the preferences, where that is not the usual place.
 fn elsewhere(configuration: &str) -> Elsewhere {
-    let unusual = |names: &[&str]| -> Vec<String> {
-        let paths = names.iter().filter_map(|name| setting(configuration, name));
-        let paths = paths.map(|path| path.trim_end_matches('/'));
-        let usual = [BACKEND.source_config, BACKEND.index].concat();
-        paths.filter(|path| !usual.contains(path)).map(str::to_owned).collect()
+    let usual = [BACKEND.source_config, BACKEND.index].concat();
+    let is_usual =
+        |path: &str| usual.iter().any(|usual| *usual == path || usual.starts_with(&format!("{path}/")));
+    let unusual = |name: &str| {
+        let path = setting(configuration, name)?.trim_end_matches('/');
+        (!is_usual(path)).then(|| path.to_string())
     };
-    let (sources, index) = (&["SOURCELIST", "SOURCEPARTS"], &["PREFERENCES", "PREFERENCEPARTS"]);
-    Elsewhere { cache: None, sources: unusual(sources), index: unusual(index) }
+    let parts = unusual("SOURCEPARTS")
+        .into_iter()
+        .flat_map(|dir| ["list", "sources"].map(|end| format!("{dir}/*.{end}")));
+    let index = ["PREFERENCES", "PREFERENCEPARTS"].into_iter().filter_map(unusual).collect();
+    Elsewhere { cache: None, sources: unusual("SOURCELIST").into_iter().chain(parts).collect(), index }
 }
 
 /// The value in a line like `DATABASE='/var/lib/dpkg/status'`.
@@ -471,7 +475,10 @@ mod tests {
                      PREFERENCES='/etc/apt/preferences'\nPREFERENCEPARTS='/etc/apt/preferences.d/'\n";
         assert_eq!(elsewhere(usual), Elsewhere::default());
         let found = elsewhere("SOURCEPARTS='/srv/parts/'\nPREFERENCES='/srv/prefs'\n");
-        assert_eq!((found.sources, found.index), (vec!["/srv/parts".into()], vec!["/srv/prefs".into()]));
+        assert_eq!(
+            (found.sources, found.index),
+            (vec!["/srv/parts/*.list".into(), "/srv/parts/*.sources".into()], vec!["/srv/prefs".into()])
+        );
     }
 
     #[test]
