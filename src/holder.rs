@@ -146,10 +146,15 @@ fn in_pid_files<'a>(files: &'a [&'a str]) -> impl Iterator<Item = (&'a str, u32)
     named.filter(|(_, pid)| *pid != std::process::id() && is_alive(*pid))
 }
 
-/// Whether a process was there when the file was written.
+/// Whether a process was there when the file was written. The wall clock may have been set since; so
+/// what has the file open, or is called like a manager, is always taken for its writer.
 fn has_written(pid: u32, file: &str) -> bool {
-    let written = std::fs::metadata(file).map(|meta| meta.mtime());
+    const MANAGERS: [&str; 5] = ["dnf", "yum", "zypp", "packagekit", "YaST"];
+    let path = Path::new(file);
+    let written = std::fs::metadata(path).map(|meta| meta.mtime());
     started(pid).zip(written.ok()).is_some_and(|(start, written)| started_before(start, written))
+        || MANAGERS.iter().any(|name| describe(pid).contains(name))
+        || identity(path).is_some_and(|file| has_open(pid, &[file]))
 }
 
 /// Names a process that has one of `files` open; for locks that the kernel does not know of.
@@ -245,7 +250,20 @@ mod tests {
         let old = std::time::SystemTime::now() - Duration::from_secs(3600);
         std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
         assert_eq!(of_pid_files(&[&dead, &live]), None);
-        assert_eq!(of_reused_number(&[&dead, &live]), Some((live, holder)));
+        assert_eq!(of_reused_number(&[&dead, &live]), Some((live.clone(), holder)));
+        let opened = std::fs::File::open(&live).unwrap();
+        let mut manager = std::process::Command::new("sh").args(["-c", "sleep 60; : dnf"]).spawn().unwrap();
+        let mut reader = std::process::Command::new("sleep").arg("60").stdin(opened).spawn().unwrap();
+        for process in [&mut manager, &mut reader] {
+            std::fs::write(&live, process.id().to_string()).unwrap();
+            std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
+            while !is_alive(process.id()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(of_reused_number(&[&live]), None, "the clock was set, or it started anew");
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -453,3 +453,19 @@ fn a_package_that_must_be_installed_once_more_is_told_with_the_command() {
         sandbox.patch(&["apply"]).exits(0);
     }
 }
+
+#[test]
+fn an_rpm_that_outlives_an_old_zypper_is_waited_for() {
+    let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; sleep 3");
+    let old = [rpm("tb-slow", "1.0"), rpm("tb-z", "1.0")];
+    let (root, _repo) =
+        Driven::Zypper.root(&old, &[slow, rpm("tb-z", "2.0").tag("Requires(post): tb-slow >= 2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox.wait_for_file("/run/in-post");
+    root.sandbox.sh("kill -KILL $(pgrep -x zypper)");
+    let killed = running.report();
+    killed.exits(2).says("/error/class", "interrupted").changed(&["tb-slow 1.0-1 2.0-1"]);
+    assert_eq!(left(&root), "tb-slow 2.0, tb-z 1.0", "{killed}");
+    root.sandbox.runs_nothing();
+    root.patch(&["apply"]).exits(0).changed(&["tb-z 1.0-1 2.0-1"]);
+}
