@@ -30,7 +30,7 @@ fn the_first_refresh_is_recorded_in_state_history_and_log() {
     assert!(state["sources"][0]["last_success"].is_string(), "{state:#}");
     assert!(state["sources"][0]["id"].as_str().unwrap().contains(&repo.url()), "{state:#}");
     assert_eq!(sandbox.mode("/var/lib/linux-patch/state.json"), 0o644);
-    assert_eq!(sandbox.mode("/var/lib/linux-patch/lock"), 0o644);
+    assert_eq!(sandbox.mode("/var/lib/linux-patch/lock"), 0o600);
     let history = sandbox.read("/var/lib/linux-patch/history.jsonl").unwrap();
     assert_eq!(history.lines().count(), 1, "{history}");
     assert!(sandbox.log().contains("InRelease"), "{}", sandbox.log());
