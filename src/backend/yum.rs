@@ -86,9 +86,10 @@ const HISTORY: History =
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 
-/// With the second yum gives up at once where another one is at work. Left alone it waits for
+/// No colour, and no less or more words than it says by default, whatever yum.conf asks for. With the
+/// last yum gives up at once where another one is at work. Left alone it waits for
 /// ever; we wait ourselves, inside a budget.
-const ALWAYS: [&str; 2] = ["--color=never", "--setopt=exit_on_lock=1"];
+const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
 
 /// A repository that is down must not keep the others from being refreshed. Without it yum takes
 /// the index that it has, and exits as if it were the new one.

@@ -179,8 +179,16 @@ fn is_space(text: &str) -> bool {
         "[Errno 30]",
         "curl#23 ",
     ];
+    let text = without_phrase(text);
     let needs = text.starts_with("  installing package ") && text.contains(" needs ");
     needs || has(text, WORDS)
+}
+
+/// `[Errno 14] HTTP Error 404 - Not Found` without the words that a server puts behind the number.
+fn without_phrase(text: &str) -> &str {
+    let at = text.find("HTTP Error ").or_else(|| text.find("HTTPS Error "));
+    let phrase = at.and_then(|at| Some(at + text[at..].find(" - ")?));
+    phrase.map_or(text, |end| &text[..end])
 }
 
 /// What is said of keys and signatures, and the names of their files.
@@ -198,6 +206,7 @@ const KEYS: &[&str] = &[
 
 /// The class of the reason that yum gives for one file it could not fetch.
 pub fn reason_class(text: &str) -> Class {
+    let text = without_phrase(text);
     let curl = text.split_once("curl#").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
     if is_space(text) {
         Class::Space
@@ -324,6 +333,9 @@ mod tests {
             ("[Errno 14] curl#18 - \"transfer closed\"", Class::Fetch),
             ("[Errno 14] curl#23 - \"Failed writing body\"", Class::Space),
             ("[Errno 14] HTTPS Error 403 - Forbidden", Class::Fetch),
+            ("[Errno 14] HTTP Error 404 - No space left on device", Class::Fetch),
+            ("[Errno 14] HTTP Error 404 - GPG key curl#7 ", Class::Fetch),
+            ("http://h/RPM-GPG-KEY-x: [Errno 14] HTTP Error 404 - Not Found", Class::Auth),
             ("[Errno 12] Timeout on http://h/", Class::Network),
             ("[Errno -1] repomd.xml signature could not be verified for x", Class::Auth),
             ("[Errno 256] No more mirrors to try.", Class::Other),
