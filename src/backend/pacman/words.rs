@@ -416,6 +416,10 @@ fn class_of(line: &str) -> Class {
         "'failed to resolve path ",
         "no servers configured for repository",
         "config parsing ",
+        // pacman 7 downloads as another user, in a sandbox that not every kernel has.
+        "restricting filesystem access failed",
+        "restricting syscall access failed",
+        "switching to sandbox user ",
     ];
     if let Some((file, reason)) = retrieving(line) {
         reason_class(file, reason)
@@ -430,6 +434,7 @@ fn class_of(line: &str) -> Class {
     } else if is_signature(line)
         || line.starts_with("keyring is not writable")
         || line.starts_with("required key missing")
+        || line.starts_with("public keyring not found")
     {
         Class::Auth
     } else if line.starts_with("database '") {
@@ -470,6 +475,24 @@ mod tests {
                     :: Import PGP key -x, \"y\"? [Y/n]\n";
         let keys = missing_keys(&Finished::ended(1, text, ""));
         assert_eq!(keys, ["FA915EA03E2F5395", "CCDDEEFF00112233"]);
+    }
+
+    #[test]
+    fn a_sandbox_that_cannot_be_and_a_keyring_that_is_not_there_are_no_fetch_errors() {
+        for (line, class) in [
+            (
+                "restricting filesystem access failed because landlock is not supported by the kernel!",
+                Class::Config,
+            ),
+            ("switching to sandbox user 'alpm' failed!", Class::Config),
+            ("public keyring not found; have you run 'pacman-key --init'?", Class::Auth),
+        ] {
+            let text =
+                format!("error: {line}\nerror: failed to synchronize all databases (unexpected error)\n");
+            let failure = classify(&Finished::ended(1, "", &text)).unwrap();
+            assert_eq!(failure.class, class, "{line}");
+            assert!(failure.message.contains(line), "{}", failure.message);
+        }
     }
 
     #[test]
