@@ -151,7 +151,12 @@ const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
 
 /// Asks every repository. `--refresh` alone expires nothing where dnf.conf moves `system_cachedir`, and
 /// does nothing where it says `cacheonly`.
-const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", "--setopt=cacheonly=none"];
+const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", ONLINE];
+
+const ONLINE: &str = "--setopt=cacheonly=none";
+
+/// An index of any age will do, and one that is not there is fetched.
+const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
 
 /// What follows a refresh uses just the indexes that it fetched.
 const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
@@ -199,8 +204,7 @@ fn refresh(budget: Duration) -> Invocation {
 /// What an advisory says of a reboot stands in no list; this plugin looks it up, and wants the lists of
 /// files for that.
 fn ask_reboot_hint() -> Invocation {
-    let options =
-        [SKIP, "--setopt=*.metadata_expire=never", "--setopt=*.retries=1", "--setopt=cacheonly=none"];
+    let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1"];
     dnf5(&options, &["needs-restarting", "--json"])
 }
 
@@ -255,7 +259,7 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 /// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
 /// the place of both; where no repository has it any more, the older one is only taken away.
 fn repair(damage: &Damage) -> Vec<Invocation> {
-    rpm::repair(damage, Some(dnf5(&[DO, &[SKIP, AS_REFRESHED]].concat(), &["reinstall"])))
+    rpm::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
 }
 
 /// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and
