@@ -173,12 +173,11 @@ fn a_new_repository_that_is_down_costs_only_itself() {
 }
 
 #[test]
-fn every_repository_is_in_the_ledger_where_dnf_comes_to_none() {
+fn a_package_database_that_cannot_be_read_is_never_nothing_pending() {
     let (root, _repos) = three("");
     root.sandbox.sh("rm -rf /var/lib/rpm/*; mkdir /var/lib/rpm/rpmdb.sqlite");
     let refreshed = root.patch(&["refresh"]);
     refreshed.refresh_failed("other").mentions("/reason", "Packages");
-    assert_eq!(refreshed.failed_sources().len(), 3, "{refreshed}");
     root.patch(&["apply"]).exits(2);
 }
 
