@@ -200,14 +200,18 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
 /// What the answer to a question adds to a list, or to what further question it leads.
 fn told_more(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
     let is_list = words.contains(&"list-updates");
-    let last = backend.quirks.completions.last().filter(|_| is_list || words.contains(&"list-patches"))?;
+    let completions = backend.quirks.completions;
+    if completions.is_empty() || !(is_list || words.contains(&"list-patches")) {
+        return None;
+    }
     let how = ended(backend, finished);
     if is_list {
         let add = |listing, (_, add): &Completion| add(&finished.stdout, listing);
         let listing = backend.quirks.completions.iter().fold(Listing::default(), add);
         return Some(format!("{how} newer {}", listing.held_back.len()));
     }
-    let question = (last.0)(&Plan::default(), &Listing::default(), &finished.stdout);
+    let ask = |(ask, _): &Completion| ask(&Plan::default(), &Listing::default(), &finished.stdout);
+    let question = completions.iter().filter_map(ask).find(|question| question.line().contains(" -- "));
     let names = question.map(|question| question.line().split(" -- ").nth(1).unwrap_or("-").to_string());
     Some(format!("{how} asks {}", names.as_deref().unwrap_or("nothing")))
 }

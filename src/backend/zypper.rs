@@ -10,6 +10,7 @@ use super::{
     Backend, Completion, Elsewhere, Expiry, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
     Settings, Unrefreshed, rpm,
 };
+use crate::outcome::Update;
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -236,6 +237,14 @@ const COMPLETIONS: &[Completion] = &[
         |_, listing| listing,
     ),
     (|plan, _, patches| ask_patches(plan, patches), listing::add_patches),
+    (
+        |plan, listing, _| {
+            let is_open = |update: &Update| update.security.is_none();
+            let any = listing.updates.iter().any(is_open);
+            any.then(|| with_choice(zypper(OFFLINE, &["list-patches", "--all"]), plan))
+        },
+        listing::add_told,
+    ),
 ];
 
 fn ask_patches(plan: &Plan, patches: &str) -> Option<Invocation> {

@@ -311,9 +311,9 @@ fn security_updates_are_counted_where_the_repository_has_patches() {
     root.patch(&["apply", "--security"])
         .applied(&["tb-sec 1.0-1 2.0-1"])
         .leaves_pending(&["tb-hello 1.0-1 2.0-1"])
-        .remembers("/pending/security", Value::Null);
-    // Of what is left no patch says anything: to install nothing would look like success.
-    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
+        .remembers("/pending/security", 0);
+    // Of what is left no patch says anything, and there are patches.
+    root.patch(&["apply", "--security"]).applied(&[]);
     repo.publish_with_advisory("recommended", &[rpm("tb-hello", "2.0")]);
     root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1).remembers("/pending/security", 0);
     root.patch(&["apply", "--security"]).applied(&[]);
@@ -389,4 +389,25 @@ fn the_flag_of_libzypp_says_that_a_restart_is_required() {
     root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
     root.sandbox().write("/run/reboot-needed", "");
     root.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+}
+
+#[test]
+fn a_fix_that_no_repository_has_makes_no_other_update_a_fix() {
+    let (root, repo) = one(&[rpm("tb-sec", "1.0"), rpm("tb-old", "2.0")], &[]);
+    let fixes = [("TB-3", "security", "tb-sec", "3.0"), ("TB-2", "security", "tb-old", "2.0")];
+    repo.publish_with_advisories(&fixes, &[rpm("tb-sec", "2.0"), rpm("tb-old", "3.0")]);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).remembers("/pending/count", 2).remembers("/pending/security", 0);
+    refreshed
+        .remembers("/pending/held_back/0/candidate", "3.0-1")
+        .remembers("/pending/held_back/0/security", true);
+    root.patch(&["apply", "--security"]).applied(&[]);
+    root.patch(&["apply"]).exits(0).changed(&["tb-old 2.0-1 3.0-1", "tb-sec 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn security_that_no_repository_tells_of_is_not_guessed() {
+    let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0).remembers("/pending/security", Value::Null);
+    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
 }

@@ -3,7 +3,7 @@
 use super::refresh::id_of;
 use super::xml::{Element, elements};
 use crate::backend::Configured;
-use crate::backend::rpm::{listed_name, plain_name};
+use crate::backend::rpm::{compare_versions, listed_name, plain_name};
 use crate::outcome::{Extra, HeldBack, Listing, Update, one_line};
 use glob::Pattern;
 use std::collections::{BTreeSet, HashMap};
@@ -170,13 +170,50 @@ fn is_patch_name(name: &str) -> bool {
 /// nothing is told of it.
 pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     let about = patches(text);
+    let mut missing = Vec::new();
     for update in &mut listing.updates {
-        update.security = about.get(&update.name).copied();
+        let Some(fixes) = about.get(&update.name) else { continue };
+        let is_open = |version: &str| {
+            update.installed.as_deref().is_none_or(|old| compare_versions(old, version).is_lt())
+        };
+        let comes = |version: &str| compare_versions(version, &update.candidate).is_le();
+        let mut open = fixes.iter().filter(|fix| fix.is_security && is_open(&fix.version));
+        update.security = Some(open.clone().any(|fix| comes(&fix.version)));
+        if let Some(fix) = open.find(|fix| !comes(&fix.version)) {
+            let reason = format!("{} announces this fix, but it is not offered here", fix.patch);
+            let held = update.clone().held_back(&reason);
+            missing.push(HeldBack { candidate: Some(fix.version.clone()), security: Some(true), ..held });
+        }
     }
     for held in &mut listing.held_back {
-        held.security = about.get(&held.name).copied();
+        let Some(fixes) = about.get(&held.name) else { continue };
+        let comes = |fix: &&Fix| {
+            let candidate = held.candidate.as_deref();
+            candidate.is_none_or(|new| compare_versions(&fix.version, new).is_le())
+        };
+        held.security = Some(fixes.iter().filter(comes).any(|fix| fix.is_security));
+    }
+    listing.held_back.extend(missing);
+    listing
+}
+
+/// Reads `list-patches --all`: where there are patches of any kind, sources tell security updates from
+/// others, and what none speaks of is none.
+pub fn add_told(report: &str, mut listing: Listing) -> Listing {
+    let is_patch =
+        |element: &Element| element.name == "update" && element.get("kind").as_deref() == Some("patch");
+    if elements(report).any(|element| is_patch(&element)) {
+        listing.updates.iter_mut().for_each(|update| update.security = update.security.or(Some(false)));
     }
     listing
+}
+
+/// A version of a package that a patch requires.
+#[derive(Debug)]
+struct Fix {
+    patch: String,
+    version: String,
+    is_security: bool,
 }
 
 /// Which packages each patch is about, and whether one of theirs is for security. What stands
@@ -192,14 +229,20 @@ pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
 ///     tb-sec-devel.noarch < 2.0-1
 /// Conflicts   : tb-sec < 2.0-1
 /// ```
-fn patches(text: &str) -> HashMap<String, bool> {
-    let mut found = HashMap::new();
+fn patches(text: &str) -> HashMap<String, Vec<Fix>> {
+    let mut found: HashMap<String, Vec<Fix>> = HashMap::new();
     let (mut is_security, mut in_conflicts) = (false, false);
+    let mut patch = String::new();
     for line in text.lines() {
         let conflict = match line.split_once(':').map(|(key, value)| (key.trim_end(), value.trim())) {
             _ if line.starts_with(' ') => line.trim(),
             Some(("Category", category)) => {
                 is_security = category == "security";
+                continue;
+            }
+            Some(("Name", name)) => {
+                patch = one_line(name);
+                in_conflicts = false;
                 continue;
             }
             Some((key, rest)) => {
@@ -208,8 +251,9 @@ fn patches(text: &str) -> HashMap<String, bool> {
             }
             None => continue,
         };
-        let Some((package, _)) = conflict.split_once(" < ").filter(|_| in_conflicts) else { continue };
-        *found.entry(package_of(package)).or_insert(false) |= is_security;
+        let Some((package, version)) = conflict.split_once(" < ").filter(|_| in_conflicts) else { continue };
+        let fix = Fix { patch: patch.clone(), version: one_line(version), is_security };
+        found.entry(package_of(package)).or_default().push(fix);
     }
     found
 }
@@ -254,7 +298,39 @@ mod tests {
         let mut names: Vec<_> = found.keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["a", "b", "python3.11"]);
-        assert!(found["a"] && found["python3.11"] && !found["b"]);
+        let is_security = |name: &str| found[name].iter().any(|fix| fix.is_security);
+        assert!(is_security("a") && is_security("python3.11") && !is_security("b"));
+        assert_eq!((&*found["a"][0].version, &*found["a"][0].patch), ("2.0-1", "P-1"));
+    }
+
+    #[test]
+    fn security_is_a_matter_of_versions() {
+        let update = |name: &str, installed: &str, candidate: &str| Update {
+            name: name.into(),
+            installed: Some(installed.into()),
+            candidate: candidate.into(),
+            security: None,
+            source: None,
+            replaces: Vec::new(),
+            extra: Extra::new(),
+        };
+        let updates = vec![
+            update("a", "1-1", "2-1"),
+            update("b", "1-1", "2-1"),
+            update("c", "2-1", "3-1"),
+            update("d", "1", "2"),
+        ];
+        let listing = Listing { updates, ..Listing::default() };
+        let text = "Name        : P-1\nCategory    : security\nConflicts   : [3]\n    a.noarch < 2-1\n    b.noarch < 3-1\n    c.noarch < 2-1\n";
+        let listing = add_patches(text, listing);
+        let told: Vec<_> = listing.updates.iter().map(|update| update.security).collect();
+        assert_eq!(told, [Some(true), Some(false), Some(false), None]);
+        assert_eq!(listing.held_back.len(), 1);
+        let held = &listing.held_back[0];
+        assert_eq!((&*held.name, held.candidate.as_deref(), held.security), ("b", Some("3-1"), Some(true)));
+        assert!(held.reason.contains("P-1"), "{}", held.reason);
+        let listing = add_told("<update kind=\"patch\" name=\"P-1\" status=\"applied\"/>", listing);
+        assert_eq!(listing.updates[3].security, Some(false));
     }
 
     #[test]
