@@ -27,7 +27,9 @@ fn every_program_that_the_sources_start_is_a_fake() {
     assert!(started.len() >= 5, "the sources were not read: {started:?}");
     for program in started {
         let name = program.as_str();
-        assert!(HELPERS.contains(&name) || OTHERS.contains(&name), "{program} has no fake");
+        // What a shell starts is found on the same PATH.
+        let is_known = HELPERS.contains(&name) || OTHERS.contains(&name) || name == "sh";
+        assert!(is_known, "{program} has no fake");
     }
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 14] = [
+pub const OTHERS: [&str; 15] = [
     "reboot",
     "systemctl",
     "openrc-shutdown",
@@ -27,6 +27,8 @@ pub const OTHERS: [&str; 14] = [
     "pacman",
     "pacman-conf",
     "sha256sum",
+    // By its path: it is on no PATH. Asked only about an index that came from another suite.
+    "/usr/lib/apt/apt-helper",
 ];
 
 /// What the scripts themselves need. Linked one by one: with a whole `/usr/bin` on PATH a slip
