@@ -512,6 +512,7 @@ impl Run<'_> {
 
 /// Step 1: the lock, waited for as long as `--wait` allows.
 fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, Box<Report>> {
+    let started = Instant::now();
     let mut told = false;
     let stop = |class, text: String| {
         let loaded = load(&global.state_dir);
@@ -527,8 +528,9 @@ fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, 
             Ok(None) => {}
         }
         let holder = || lock::holder_words(&global.state_dir);
-        if !told {
-            info!("waiting for {}{}", holder(), phase_of(&load(&global.state_dir)));
+        let to_tell = || lock::holder_to_tell(&global.state_dir, started.elapsed());
+        if let Some(holder) = (!told).then(to_tell).flatten() {
+            info!("waiting for {holder}{}", phase_of(&load(&global.state_dir)));
             told = true;
         }
         if Instant::now() >= until {

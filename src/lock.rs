@@ -212,6 +212,13 @@ pub fn holder(dir: &Path) -> Option<Holder> {
     holder::has_lock(named.pid, &path).then_some(named)
 }
 
+/// Names who is waited for, when there is something to say: a holder writes its name just after it has taken
+/// the lock, and one that has none after a second never will.
+pub fn holder_to_tell(dir: &Path, waited: Duration) -> Option<String> {
+    let named = holder(dir).map(|named| named.to_string());
+    named.or_else(|| (waited >= Duration::from_secs(1)).then(|| holder_words(dir)))
+}
+
 /// Names who holds the lock, for people.
 pub fn holder_words(dir: &Path) -> String {
     let path = dir.join("lock");

@@ -168,6 +168,7 @@ fn take_lock(
     deadline: Instant,
 ) -> Taken {
     let dir = &global.state_dir;
+    let started = Instant::now();
     let mut told = false;
     let mut looked_at = None;
     loop {
@@ -187,8 +188,9 @@ fn take_lock(
                 }
             }
         }
-        if !told {
-            info!("waiting for {}", lock::holder_words(dir));
+        let to_tell = || lock::holder_to_tell(dir, started.elapsed());
+        if let Some(holder) = (!told).then(to_tell).flatten() {
+            info!("waiting for {holder}");
             told = true;
         }
         if Instant::now() >= deadline {
