@@ -12,7 +12,7 @@ use crate::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, 
 use crate::process::{End, Finished, Limits};
 use crate::refresh::save;
 use crate::report::{Applied, Detail, Report};
-use crate::session::{Session, permitted};
+use crate::session::{Session, not_refreshed, permitted};
 use crate::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, load};
 use crate::time::{Time, span};
 use crate::{history, holder, reboot, signals};
@@ -220,11 +220,13 @@ impl Run<'_> {
                 Err(Failure::new(failure.class, format!("{}; nothing is installed: {why}", failure.message)))
             }
             (RefreshOutcome::Partial, Some(failure)) if !self.args.strict => {
-                warn!(
-                    "{failed} of {} not refreshed, going on with the others: {}",
-                    counted(refreshed.sources.len(), "source"),
-                    failure.message
-                );
+                let of = counted(refreshed.sources.len(), "source");
+                match failed {
+                    0 => warn!("every source was refreshed, going on: {}", failure.message),
+                    _ => {
+                        warn!("{failed} of {of} not refreshed, going on with the others: {}", failure.message)
+                    }
+                }
                 Ok(())
             }
             (_, Some(failure)) => Err(failure),
@@ -486,6 +488,9 @@ impl Run<'_> {
             None => format!("{count} changed"),
         };
         let reason = match self.index_partial && self.applied.error.is_none() {
+            true if not_refreshed(&self.state).is_empty() => {
+                format!("{reason}; the refresh did not end well")
+            }
             true => format!("{reason}; part of the index is stale"),
             false => reason,
         };

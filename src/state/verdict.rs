@@ -51,7 +51,11 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
         ),
         Some(RefreshOutcome::Partial) => {
             let failed = state.sources.iter().filter(|source| source.error.is_some()).count();
-            let of = format!("{failed} of {} sources not refreshed", state.sources.len());
+            let of = match failed {
+                // Something behind them, such as a hook, did not end.
+                0 => "every source was refreshed, but the refresh did not end well".to_string(),
+                _ => format!("{failed} of {} sources not refreshed", state.sources.len()),
+            };
             verdict(
                 ExitCode::Stale,
                 format!("{of} ({}); last complete refresh {ago}", error("no reason recorded")),

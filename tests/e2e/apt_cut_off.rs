@@ -114,7 +114,10 @@ fn a_hook_that_hangs_is_named_and_no_source_is_blamed() {
         assert!(!refreshed.stderr.contains("Packages"), "{refreshed}");
         sandbox.runs_nothing();
     }
-    sandbox.patch(&["status"]).exits(1);
+    let words = sandbox.run(&["linux-patch", "status"]).stdout;
+    assert!(words.starts_with("stale: every source was refreshed, but"), "{words}");
     let applied = sandbox.patch_with(&["apply"], &[("LINUX_PATCH_TIMEOUT", "3s")]);
+    applied.mentions("/reason", "the refresh did not end well");
+    assert!(!applied.stderr.contains("0 of 3"), "{applied}");
     applied.exits(1).changed(&["tb-alpha 1.0 2.0", "tb-beta 1.0 2.0", "tb-gamma 1.0 2.0"]);
 }
