@@ -369,6 +369,8 @@ fn a_kernel_whose_modules_are_kept_beside_a_newer_one_or_that_was_built_anew_ask
         let repo = PkgRepo::new(&[pkg("tb-kernel", "2.0").file(&file, "kernel")]);
         root.add_repo("test", &repo);
         root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        // A file that is no younger than the start, in whole seconds, was there at the start.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
         let applied = root.patch(&["apply"]);
         applied.applied(&["tb-kernel 1.0-1 2.0-1"]).says("/reboot_required", true);
     }

@@ -11,8 +11,14 @@ use crate::zypper::Zypper;
 /// As `linux-patch ARGS` after a restart: its first process has just begun, as that of a container.
 #[track_caller]
 fn restarted(root: &Root, args: &[&str]) -> Report {
+    restarted_and_grown_older(root, "0", args)
+}
+
+/// The same, the start being so many seconds ago.
+fn restarted_and_grown_older(root: &Root, seconds: &str, args: &[&str]) -> Report {
     let mut command = root.sandbox.command("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "linux-patch", "--format", "json"]);
+    command.args(["--pid", "--fork", "--mount-proc", "sh", "-c", "sleep $0; exec \"$@\"", seconds]);
+    command.args(["linux-patch", "--format", "json"]);
     command.args(["--manager", root.manager]).args(args);
     root.sandbox.start(command).report()
 }
@@ -112,7 +118,8 @@ fn what_an_advisory_or_a_file_of_the_administrator_says_of_a_reboot_counts_with_
 
     root.sandbox.write("/etc/dnf/suggest-reboot.d/site.conf", "# ours\ntb-site\n");
     repo.publish(&[new("tb-site")]);
-    restarted(&root, &["apply"]).applied(&["tb-site 1.0-1 2.0-1"]).says("/reboot_required", true);
+    let applied = restarted_and_grown_older(&root, "2.5", &["apply"]);
+    applied.applied(&["tb-site 1.0-1 2.0-1"]).says("/reboot_required", true);
 }
 
 #[test]
