@@ -134,7 +134,7 @@ impl Session {
         })
     }
 
-    /// The manager's configuration, as far as it is asked for; none where it does not say.
+    /// The manager's configuration, as far as it is asked for or read; none where it does not say.
     pub(super) fn configuration(&self) -> Option<&str> {
         // Waiting for a lock begins with this question: no lock may be waited for here.
         let ask = || {
@@ -142,7 +142,11 @@ impl Session {
             let answer = self.answer(&invocation).ok()?;
             self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
         };
-        self.configuration.get_or_init(ask).as_deref()
+        let read = || match self.backend.quirks.settings_in {
+            [] => None,
+            places => Some(settings::text_of(places)),
+        };
+        self.configuration.get_or_init(|| ask().or_else(read)).as_deref()
     }
 
     /// A refresh or a download with the limits that the administrator has set.

@@ -90,7 +90,8 @@ pub const BACKEND: Backend = Backend {
         culprits: words::culprits,
         keyless: words::keyless,
         culprits_of_sources: words::culprits_of_keys,
-        locate: Some(ask_configuration),
+        // Only a plugin of dnf's would say what they say.
+        settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
         parse_places,
         with_limits,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
@@ -201,13 +202,6 @@ fn list_security() -> Invocation {
     let mut invocation = list(&Plan::default());
     invocation.args.insert(0, "--security".to_string());
     invocation
-}
-
-/// All settings, in the files that dnf reads; only a plugin of its would say them.
-fn ask_configuration() -> Invocation {
-    let script = "for file in /etc/dnf/dnf.conf /etc/yum.repos.d/*.repo /etc/yum/repos.d/*.repo /etc/distro.repos.d/*.repo; \
-                  do cat \"$file\" 2>/dev/null; echo; done; true";
-    Invocation { program: "sh", args: vec!["-c".to_string(), script.to_string()], ..Invocation::default() }
 }
 
 /// `cachedir`, which only counts in dnf.conf itself.

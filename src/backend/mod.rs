@@ -137,6 +137,8 @@ pub struct Quirks {
     pub repair_fetches: bool,
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
     pub locate: Option<fn() -> Invocation>,
+    /// Where it has not: files, and directories of files `*.repo`, whose text is its configuration.
+    pub settings_in: &'static [&'static str],
     /// The files that a file of the configuration includes, where such can be anywhere. The first of
     /// [`Backend::source_config`] is the one that the manager reads.
     pub includes: Option<fn(&str) -> Vec<String>>,
@@ -252,6 +254,7 @@ impl Quirks {
         rules: &[],
         repair_fetches: false,
         locate: None,
+        settings_in: &[],
         includes: None,
         parse_places: |usual, _| usual,
         only_whole: None,

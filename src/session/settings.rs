@@ -53,6 +53,21 @@ impl Session {
     }
 }
 
+/// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
+/// says nothing to the manager either.
+pub(super) fn text_of(places: &[&str]) -> String {
+    let in_order = |place: &&str| {
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|end| end == "repo")).collect();
+        files.sort();
+        if Path::new(place).is_dir() { files } else { vec![PathBuf::from(place)] }
+    };
+    let files = places.iter().flat_map(in_order).filter(|path| path.is_file());
+    let texts = files.filter_map(|path| std::fs::read(path).ok());
+    texts.map(|text| String::from_utf8_lossy(&text).into_owned() + "\n").collect()
+}
+
 /// The files that a configuration includes, as it names them, and those that they include in turn.
 fn included(main: &str, includes: fn(&str) -> Vec<String>) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
@@ -103,4 +118,26 @@ pub fn administrators(settings: &Settings) -> Result<String, Failure> {
         all.push('\n');
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_files_and_directories_is_read_in_order_and_what_is_missing_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::create_dir(path("repos")).unwrap();
+        for (name, text) in [
+            ("main", "[main]"),
+            ("repos/b.repo", "[b]\n"),
+            ("repos/a.repo", "[a]"),
+            ("repos/a.repo.save", "[x]"),
+        ] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        let places = [path("none"), path("main"), path("repos")];
+        assert_eq!(text_of(&places.each_ref().map(String::as_str)), "[main]\n[a]\n[b]\n\n");
+    }
 }
