@@ -119,7 +119,8 @@ impl Driven {
         let root = match self {
             Driven::Dnf => Root::new(&installed),
             Driven::Dnf5 => crate::dnf5::root(&installed),
-            Driven::Zypper => zypper::Zypper::over(Sandbox::new(), &installed).root,
+            // Of this machine, also where newer managers are tried.
+            Driven::Zypper => zypper::Zypper::over(Sandbox::prepared(""), &installed).root,
             Driven::ZypperNew => zypper::Zypper::over(Sandbox::newer(), &installed).root,
         };
         let repo = RpmRepo::new(published);
