@@ -51,13 +51,9 @@ Debug::pkgPolicy "true";
 "#;
 
 impl Manager for Misconfigured {
-    const NAME: &'static str = Apt::NAME;
-    const LACKS: &'static [(&'static str, &'static str)] = Apt::LACKS;
-    const REVISION: &'static str = Apt::REVISION;
-    const INDEX: &'static str = Apt::INDEX;
+    as_unturned!(Apt);
     const DOWNLOADS: &'static str = Apt::DOWNLOADS;
     const INDEXES: &'static str = Apt::INDEXES;
-    type Repo = Repo;
 
     fn new() -> Misconfigured {
         let manager = Apt::new();
@@ -70,24 +66,12 @@ impl Manager for Misconfigured {
         Misconfigured(manager)
     }
 
-    fn sandbox(&self) -> &Sandbox {
-        self.0.sandbox()
-    }
-
-    fn install(&self, packages: &[Package]) {
-        self.0.install(packages);
-    }
-
     fn add_source(&self, name: &str, repo: &Repo) {
         self.0.add_source(name, repo);
     }
 
     fn source_id(&self, name: &str, repo: &Repo) -> String {
         self.0.source_id(name, repo)
-    }
-
-    fn installed(&self) -> Vec<String> {
-        self.0.installed()
     }
 
     fn file_of(name: &str, version: &str) -> String {

@@ -21,13 +21,9 @@ const WRONG: &str = "[main]\ncolor=always\ncacheonly=all\nassumeno=1\nassumeyes=
     installonly_limit=2\noptional_metadata_types=comps\nhistory_record=0\nhistory_list_view=users\n";
 
 impl Manager for Misconfigured {
-    const NAME: &'static str = Dnf5::NAME;
-    const LACKS: &'static [(&'static str, &'static str)] = Dnf5::LACKS;
-    const REVISION: &'static str = Dnf5::REVISION;
-    const INDEX: &'static str = Dnf5::INDEX;
+    as_unturned!(Dnf5);
     const DOWNLOADS: &'static str = "/srv/moved";
     const INDEXES: &'static str = "/srv/moved";
-    type Repo = RpmRepo;
 
     fn new() -> Misconfigured {
         let manager = Dnf5::new();
@@ -41,20 +37,8 @@ impl Manager for Misconfigured {
         Misconfigured(manager)
     }
 
-    fn sandbox(&self) -> &Sandbox {
-        self.0.sandbox()
-    }
-
-    fn install(&self, packages: &[Package]) {
-        self.0.install(packages);
-    }
-
     fn add_source(&self, name: &str, repo: &RpmRepo) {
         self.0.add_source(name, repo);
-    }
-
-    fn installed(&self) -> Vec<String> {
-        self.0.installed()
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {

@@ -20,13 +20,9 @@ const WRONG: &str = "[main]\ncolor=always\ndebuglevel=0\nerrorlevel=0\nrpmverbos
     history_list_view=users\ndisable_excludes=all\nmax_parallel_downloads=1\nmodule_obsoletes=1\n";
 
 impl Manager for Misconfigured {
-    const NAME: &'static str = Dnf::NAME;
-    const LACKS: &'static [(&'static str, &'static str)] = Dnf::LACKS;
-    const REVISION: &'static str = Dnf::REVISION;
-    const INDEX: &'static str = Dnf::INDEX;
+    as_unturned!(Dnf);
     const DOWNLOADS: &'static str = "/srv/moved";
     const INDEXES: &'static str = "/srv/moved";
-    type Repo = RpmRepo;
 
     fn new() -> Misconfigured {
         let manager = Dnf::new();
@@ -35,20 +31,8 @@ impl Manager for Misconfigured {
         Misconfigured(manager)
     }
 
-    fn sandbox(&self) -> &Sandbox {
-        self.0.sandbox()
-    }
-
-    fn install(&self, packages: &[Package]) {
-        self.0.install(packages);
-    }
-
     fn add_source(&self, name: &str, repo: &RpmRepo) {
         self.0.add_source(name, repo);
-    }
-
-    fn installed(&self) -> Vec<String> {
-        self.0.installed()
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {

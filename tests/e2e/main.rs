@@ -11,6 +11,7 @@ mod evidence;
 mod hangup;
 mod holder;
 mod locks;
+#[macro_use]
 mod manager;
 mod pacman;
 mod repo;

@@ -116,3 +116,28 @@ pub trait Manager: Sized {
     /// time has passed or the process, whose number in the root is returned too, is killed.
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32);
 }
+
+/// What a manager whose configuration is turned the wrong way has in common with the one that it wraps. Of the
+/// tests that have this file only one kind plays such managers.
+#[allow(unused_macros)]
+macro_rules! as_unturned {
+    ($manager:ty) => {
+        const NAME: &'static str = <$manager>::NAME;
+        const LACKS: &'static [(&'static str, &'static str)] = <$manager>::LACKS;
+        const REVISION: &'static str = <$manager>::REVISION;
+        const INDEX: &'static str = <$manager>::INDEX;
+        type Repo = <$manager as Manager>::Repo;
+
+        fn sandbox(&self) -> &Sandbox {
+            self.0.sandbox()
+        }
+
+        fn install(&self, packages: &[Package]) {
+            self.0.install(packages);
+        }
+
+        fn installed(&self) -> Vec<String> {
+            self.0.installed()
+        }
+    };
+}

@@ -18,13 +18,9 @@ const WRONG: &str = "[options]\nDBPath = /srv/db/\nCacheDir = /srv/pkg/\nCacheDi
     DisableSandbox\nNonsense = 1\nSigLevel = Never\nLocalFileSigLevel = Optional\nInclude = /srv/repos/*.conf\n";
 
 impl Manager for Misconfigured {
-    const NAME: &'static str = Pacman::NAME;
-    const LACKS: &'static [(&'static str, &'static str)] = Pacman::LACKS;
-    const REVISION: &'static str = Pacman::REVISION;
-    const INDEX: &'static str = Pacman::INDEX;
+    as_unturned!(Pacman);
     const DOWNLOADS: &'static str = "/srv/pkg";
     const INDEXES: &'static str = Pacman::INDEXES;
-    type Repo = PkgRepo;
 
     fn new() -> Misconfigured {
         let manager = Pacman::new();
@@ -37,22 +33,10 @@ impl Manager for Misconfigured {
         Misconfigured(manager)
     }
 
-    fn sandbox(&self) -> &Sandbox {
-        self.0.sandbox()
-    }
-
-    fn install(&self, packages: &[Package]) {
-        self.0.install(packages);
-    }
-
     fn add_source(&self, name: &str, repo: &PkgRepo) {
         repo.serve_as(name);
         let lines = format!("[{name}]\nServer = {}\n", repo.server.url());
         self.sandbox().write(&format!("/srv/repos/{name}.conf"), lines);
-    }
-
-    fn installed(&self) -> Vec<String> {
-        self.0.installed()
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {
