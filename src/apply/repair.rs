@@ -300,7 +300,10 @@ impl Run<'_> {
             }
         }
         if !kept.is_empty() && !std::mem::replace(&mut self.told_of_several, true) {
-            info!("left as they are, no run was cut off over them: {}", kept.join(", "));
+            info!(
+                "installed in two versions, and left alone since no run was cut off over them: {}",
+                kept.join(", ")
+            );
         }
         leftovers
     }

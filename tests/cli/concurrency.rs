@@ -72,6 +72,23 @@ fn refreshes_at_once_cost_one_also_where_the_state_was_corrupt() {
 }
 
 #[test]
+fn a_holder_without_a_name_is_told_by_its_number_and_no_sooner_than_it_could_have_written_one() {
+    let world = World::new();
+    let lock = hold_lock(&world, "refresh");
+    std::fs::write(world.state_dir().join("lock"), "").unwrap();
+    for args in ["refresh --timeout 3s", "apply --wait 3s"] {
+        let told = world.run(args).stderr;
+        let waiting: Vec<_> = told.lines().filter(|line| line.contains("waiting for ")).collect();
+        assert_eq!(waiting.len(), 1, "{args}: {told}");
+        assert!(
+            waiting[0].contains(&format!("waiting for process {} ", std::process::id())),
+            "{args}: {told}"
+        );
+    }
+    drop(lock);
+}
+
+#[test]
 fn a_refresh_that_asks_after_another_ended_runs_its_own() {
     let world = World::new();
     for _ in 0..2 {
