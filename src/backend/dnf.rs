@@ -81,6 +81,7 @@ pub const BACKEND: Backend = Backend {
         ask_sources: Some(ask_sources),
         parse_sources: listing::repositories,
         pending_of_refresh: listing::of_refresh,
+        read_cut: refresh::read_cut,
         completions: listing::COMPLETIONS,
         advisories: Some(Advisories {
             compare: rpm::compare_versions,

@@ -202,3 +202,44 @@ fn a_repository_that_needs_longer_than_we_would_wait_gets_the_time_that_dnf_conf
     root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ntimeout=15\n");
     root.patch(&["refresh", "--timeout", "20s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }
+
+/// Three repositories that were refreshed once, and the second one hangs now.
+fn one_hangs() -> (Root, [RpmRepo; 3]) {
+    let (root, repos) = three("");
+    root.patch(&["refresh"]).exits(0);
+    repos[1].server.fault("/repodata", Fault::Hang);
+    (root, repos)
+}
+
+#[test]
+fn a_refresh_that_somebody_stops_is_no_verdict_and_what_was_done_counts() {
+    let (root, repos) = one_hangs();
+    let before = root.sandbox.state()["sources"].clone();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let asked = repos[1].server.requests("");
+    let running = root.start(&["refresh"]);
+    root.sandbox.wait_until("beta is asked", || repos[1].server.requests("") > asked);
+    root.sandbox.signal(root.sandbox.patch_pid(), "INT");
+    let stopped = running.report();
+    stopped.exits(2).says("/error/class", "interrupted").mentions("/reason", "beta");
+    let after = stopped.state["sources"].clone();
+    assert!(
+        after[0]["last_success"] != before[0]["last_success"] && after[0]["error"].is_null(),
+        "{stopped}"
+    );
+    assert_eq!(after[1]["last_success"], before[1]["last_success"], "{stopped}");
+    root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
+}
+
+/// dnf gives a silent mirror up by itself; one that answers bit by bit it waits for.
+#[test]
+fn a_repository_that_dribbles_costs_only_itself() {
+    let (root, repos) = three("");
+    root.patch(&["refresh"]).exits(0);
+    repos[1].server.fault("/repodata", Fault::Trickle(2));
+    let refreshed = root.patch(&["refresh", "--timeout", "12s"]);
+    refreshed.exits(1).mentions("/reason", "beta");
+    let sources = refreshed.state["sources"].as_array().unwrap();
+    let error = |at: usize| sources[at]["error"].is_null();
+    assert!(sources.len() == 3 && error(0) && !error(1), "{refreshed}");
+}

@@ -10,15 +10,8 @@ use std::collections::{BTreeMap, HashSet};
 /// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
 /// of was refreshed.
 pub fn judge(finished: &Finished) -> Refreshed {
-    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
-    for id in finished.stdout.lines().filter_map(refreshed) {
-        sources.insert(one_line(id), None);
-    }
     let failures = failures(finished);
-    for (id, failure) in &failures {
-        sources.insert(one_line(id), Some(failure.clone()));
-    }
-    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let sources = seen(finished, &failures);
     let failed = sources.iter().filter(|source| source.error.is_some()).count();
     let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
     // dnf stopped before it had looked at every repository: nothing is known of the others.
@@ -35,6 +28,22 @@ pub fn judge(finished: &Finished) -> Refreshed {
         Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
         error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
     }
+}
+
+/// What it did until it was ended: dnf takes one repository after the other.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    seen(finished, &failures(finished))
+}
+
+fn seen(finished: &Finished, failures: &[(String, Failure)]) -> Vec<SourceResult> {
+    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
+    for id in finished.stdout.lines().filter_map(refreshed) {
+        sources.insert(one_line(id), None);
+    }
+    for (id, failure) in failures {
+        sources.insert(one_line(id), Some(failure.clone()));
+    }
+    sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
 }
 
 /// `base: using metadata from Sun Nov 22 02:20:45 2026.`
