@@ -1,6 +1,6 @@
 //! What people see on standard error while a run goes on. Standard output is for results only.
 
-use crate::outcome::{one_line, without_passwords};
+use crate::outcome::{cut, one_line, without_passwords};
 use crate::output::Stderr;
 use crate::process::Glimpse;
 use crate::time::span;
@@ -9,6 +9,9 @@ use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
+
+/// A message is cut behind so many characters: it may name all packages that there are.
+const MOST_CHARS: usize = 2000;
 
 /// Starts logging to standard error: errors and warnings always, phases unless `quiet`. Under
 /// systemd every line carries its journald priority.
@@ -23,7 +26,7 @@ pub fn init(quiet: bool) {
             if journal {
                 write!(out, "<{}>", priority(record.level()))?;
             }
-            writeln!(out, "linux-patch: {}", one_line(&record.args().to_string()))
+            writeln!(out, "linux-patch: {}", cut(one_line(&record.args().to_string()), MOST_CHARS))
         })
         .try_init();
 }

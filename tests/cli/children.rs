@@ -226,6 +226,18 @@ fn any_output_gives_a_sane_exit_code_and_one_document() {
     assert_eq!(world.run("refresh").code, 0, "a last line without its end was not read");
 }
 
+/// A pipe takes 64 KiB at once, and what it does not take is dropped in mid-character.
+#[test]
+fn no_line_for_people_is_as_long_as_what_it_is_about() {
+    let world = World::new();
+    world.on("dpkg-query", "perl -e 'print \"p\\303\\274$_\\tall\\t1\\tiF \\n\" for 1..20000'");
+    let ran = world.run("apply --format json");
+    assert_eq!(ran.json()["exit_code"], 2);
+    assert!(ran.stderr.contains("not completely installed: p"), "{}", ran.stderr);
+    let longest = ran.stderr.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest < 2100, "a line of {longest} characters");
+}
+
 #[test]
 fn more_output_than_can_be_true_is_never_a_success() {
     let world = World::new();
