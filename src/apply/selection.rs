@@ -108,12 +108,14 @@ impl Selection {
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
             self.clean_up(dir, session.backend.quirks.settings);
             self.plan.left_out.clear();
+            self.plan.kept.clear();
             return Ok(pending);
         }
         let named = self.named(&pending, installed)?;
         let mut wanted = self.wanted(session, &pending, &named)?;
         let names = pending.updates.iter().map(|update| update.name.clone());
         let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
+        self.plan.kept = kept(&pending, &wanted);
         left_out.extend(not_wanted);
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
@@ -136,7 +138,7 @@ impl Selection {
     }
 
     /// Lists what the plan installs. Without one package another may come in the place of an excluded
-    /// one, or an excluded one be updated itself: that is left out too.
+    /// one, or an excluded one be updated itself: that is left out too. What is excluded stays.
     fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
         let plain = session.backend.plain_name;
         for _ in 0..MOST_ROUNDS {
@@ -146,10 +148,14 @@ impl Selection {
             let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, plain));
             let names = excluded.map(|update| update.name.clone());
             let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
-            if more.is_empty() {
+            let goes =
+                planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name, plain));
+            let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
+            if more.is_empty() && goes.is_empty() {
                 return Ok(planned);
             }
             self.plan.left_out.extend(more);
+            self.plan.kept.extend(goes);
         }
         let text = "what is excluded would be replaced by ever another package".to_string();
         Err(Failure::new(Class::Dependency, text))
@@ -345,7 +351,9 @@ impl Selection {
             // What comes in the place of an installed package is asked for by the name of that.
             let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
             let names = names.flat_map(|update| match update.installed {
-                None if !update.replaces.is_empty() => update.replaces.clone(),
+                None if !update.replaces.is_empty() && !session.backend.quirks.needs_of_new => {
+                    update.replaces.clone()
+                }
                 _ => vec![update.name.clone()],
             });
             let names: Vec<_> = names.collect();
@@ -364,6 +372,10 @@ impl Selection {
         let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, plain));
         for update in excluded {
             wanted.remove(&update.name);
+            if !self.is_excluded(&update.name, plain) {
+                let (name, old) = (&update.name, update.replaces.join(", "));
+                warn!("left out, because it would come in the place of {old}, which is excluded: {name}");
+            }
         }
         Ok(wanted)
     }
@@ -456,6 +468,16 @@ impl Selection {
             }
         }
     }
+}
+
+/// The installed packages in whose place only updates would come that are not wanted.
+fn kept(pending: &Listing, wanted: &BTreeSet<String>) -> Vec<String> {
+    let (of_wanted, of_others): (Vec<_>, Vec<_>) =
+        pending.updates.iter().partition(|update| wanted.contains(&update.name));
+    let goes =
+        |name: &String| of_wanted.iter().any(|update| update.name == *name || update.replaces.contains(name));
+    let names = of_others.iter().flat_map(|update| &update.replaces).filter(|name| !goes(name));
+    names.cloned().collect()
 }
 
 /// Updates that only sources offer which were not refreshed: their index is old, and often the files
@@ -557,6 +579,25 @@ pub fn matches(patterns: &[Pattern], name: &str, plain: fn(&str) -> &str) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_unwanted_updates_would_replace_is_kept() {
+        let update = |name: &str, replaces: &[&str]| Update {
+            name: name.into(),
+            installed: None,
+            candidate: "2".into(),
+            security: None,
+            source: None,
+            replaces: replaces.iter().map(ToString::to_string).collect(),
+            extra: Default::default(),
+        };
+        let updates = vec![update("new", &["a", "b"]), update("other", &["b"]), update("plain", &[])];
+        let pending = Listing { updates, ..Listing::default() };
+        let kept = |wanted: &[&str]| kept(&pending, &wanted.iter().map(ToString::to_string).collect());
+        assert_eq!(kept(&["new", "other", "plain"]), [""; 0]);
+        assert_eq!(kept(&["other"]), ["a"]);
+        assert_eq!(kept(&["plain"]), ["a", "b", "b"]);
+    }
 
     #[test]
     fn an_older_version_of_a_refreshed_source_takes_the_place_of_one_that_cannot_be_had() {

@@ -185,6 +185,8 @@ pub struct Quirks {
     pub completions: &'static [Completion],
     /// For managers whose [`Backend::parse_origins`] reads advisories, each with the version that settles it.
     pub advisories: Option<Advisories>,
+    /// Whether [`Backend::list_needs`] takes the names of packages that are not installed.
+    pub needs_of_new: bool,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
@@ -274,6 +276,7 @@ impl Quirks {
         pending_of_refresh: |_| None,
         completions: &[],
         advisories: None,
+        needs_of_new: false,
         lists_installed: false,
         lists_refreshed_only: true,
         newer: None,
@@ -548,6 +551,8 @@ pub struct Plan {
     pub keyless: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
+    /// Installed packages in whose place another would come, which is left out, and which are to stay too.
+    pub kept: Vec<String>,
     /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.
     pub passed_over: BTreeSet<(String, String)>,
     /// Where their names are written for the manager; `None` when nothing is left out, or the

@@ -10,7 +10,7 @@ use super::{
     Backend, Completion, Elsewhere, Expiry, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
     Settings, Unrefreshed, rpm,
 };
-use crate::outcome::Update;
+use crate::outcome::{Listing, Update};
 use crate::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,7 @@ pub const BACKEND: Backend = Backend {
         ask_provides: Some(rpm::ask_provides),
         rules: rpm::RULES,
         completions: COMPLETIONS,
+        needs_of_new: true,
         selection: Some((LOCKS, lock)),
         settings: Some(SETTINGS),
         plan_of_download: |finished| Some(listing::plan(&finished.stdout)),
@@ -218,8 +219,9 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     invocation
 }
 
-/// What stays does not stand in the XML summary, nor, in old versions, where what comes is from. Of
-/// the patches that are needed only their own descriptions say which packages they are about.
+/// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what
+/// comes is from. Of the patches only their own descriptions say which packages they are about, and only those
+/// that speak of what is installed are needed.
 const COMPLETIONS: &[Completion] = &[
     (
         |plan, _, _| Some(with_choice(zypper(OFFLINE, &["list-updates", "--all"]), plan)),
@@ -229,14 +231,20 @@ const COMPLETIONS: &[Completion] = &[
         |_, listing, _| (!listing.held_back.is_empty()).then(|| zypper(OFFLINE, &["locks"])),
         listing::add_locks,
     ),
+    (|plan, listing, _| ask_replacing(plan, listing), |_, listing| listing),
     (
-        |plan, listing, _| {
-            let any = !listing.updates.is_empty() || !listing.held_back.is_empty();
-            any.then(|| with_choice(zypper(OFFLINE, &["list-patches"]), plan))
+        |plan, listing, found| {
+            let is_asked = !listing.removals.is_empty();
+            let names = if is_asked { listing::found_updates(found, listing) } else { Vec::new() };
+            let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
+            info(plan, &["--type", "package", "--obsoletes"], &names)
         },
-        |_, listing| listing,
+        listing::add_replaced,
     ),
-    (|plan, _, patches| ask_patches(plan, patches), listing::add_patches),
+    (|plan, _, _| Some(with_choice(zypper(OFFLINE, &["list-patches"]), plan)), |_, listing| listing),
+    (|plan, _, patches| info(plan, PATCHES, &listing::needed_patches(patches)), listing::add_patches),
+    (|plan, listing, _| ask_patches_of_new(plan, listing), |_, listing| listing),
+    (|plan, _, patches| info(plan, PATCHES, &listing::found_patches(patches)), listing::add_patches),
     (
         |plan, listing, _| {
             let is_open = |update: &Update| update.security.is_none();
@@ -245,14 +253,43 @@ const COMPLETIONS: &[Completion] = &[
         },
         listing::add_told,
     ),
+    (
+        |_, listing, _| listing.held_back.iter().any(listing::is_missing_fix).then(rpm::list_installed),
+        listing::without_fixes_of_others,
+    ),
 ];
 
-fn ask_patches(plan: &Plan, patches: &str) -> Option<Invocation> {
-    let names = listing::needed_patches(patches);
-    let mut invocation = with_choice(plain_zypper(PLAIN, &["info", "--type", "patch"]), plan);
+const PATCHES: &[&str] = &["--type", "patch"];
+
+/// Asks for descriptions.
+fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
+    let mut invocation = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan);
     invocation.args.push("--".to_string());
-    invocation.args.extend_from_slice(&names);
+    invocation.args.extend_from_slice(names);
     (!names.is_empty()).then_some(invocation)
+}
+
+/// Asks for what obsoletes the packages that would be removed.
+fn ask_replacing(plan: &Plan, listing: &Listing) -> Option<Invocation> {
+    search(plan, &["--type", "package", "--obsoletes"], listing.removals.iter().map(|(name, _)| name))
+}
+
+/// Asks for the patches about packages that would come in the place of others.
+fn ask_patches_of_new(plan: &Plan, listing: &Listing) -> Option<Invocation> {
+    let is_new = |update: &&Update| !update.replaces.is_empty() && update.security != Some(true);
+    let names = listing.updates.iter().filter(is_new).map(|update| &update.name);
+    search(plan, &["--type", "patch", "--conflicts"], names)
+}
+
+/// Asks for what is about packages with these names, if there are any.
+fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String>) -> Option<Invocation> {
+    let words = [&["search", "--details", "--match-exact"], what].concat();
+    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
+    invocation.args.push("--".to_string());
+    let options = invocation.args.len();
+    let names = names.map(|name| rpm::plain_name(name).to_string()).filter(|name| rpm::is_package_name(name));
+    invocation.args.extend(names);
+    (invocation.args.len() > options).then_some(invocation)
 }
 
 /// The administrator's locks.
@@ -329,14 +366,14 @@ fn elsewhere(settings: &str) -> Elsewhere {
     }
 }
 
-/// Locks for what is left out. A lock of the administrator's own would outlive a crash, and
+/// Locks for what is left out. An installed package that is locked is not replaced either. A lock of the administrator's own would outlive a crash, and
 /// `update NAME` would turn packages that came as a dependency into ones that a person wants.
 fn lock(plan: &Plan) -> String {
     let stanza = |name: &String| {
         let name = rpm::plain_name(name);
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
     };
-    plan.left_out.iter().map(stanza).collect()
+    plan.left_out.iter().chain(&plan.kept).map(stanza).collect()
 }
 
 /// Whether rpm has begun to change packages. Old versions start it once for each package, and

@@ -60,5 +60,6 @@ mod pacman_settings;
 mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;
+mod zypper_replaced;
 
 mod traffic;

@@ -3,10 +3,10 @@
 use super::refresh::id_of;
 use super::xml::{Element, elements};
 use crate::backend::Configured;
-use crate::backend::rpm::{compare_versions, listed_name, plain_name};
+use crate::backend::rpm::{compare_versions, listed_name, parse_installed, plain_name};
 use crate::outcome::{Extra, HeldBack, Listing, Update, one_line};
 use glob::Pattern;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 fn name_of(element: &Element) -> Option<String> {
     let arch = element.get("arch").unwrap_or_default();
@@ -149,13 +149,75 @@ pub fn repositories(report: &str) -> Vec<Configured> {
     listed.iter().enumerate().filter_map(read).collect()
 }
 
+/// Which of the updates a search found.
+///
+/// ```text
+/// <solvable status="not-installed" name="tb-new" kind="package" edition="2.0-1" arch="noarch" repository="test"/>
+/// ```
+pub fn found_updates(report: &str, listing: &Listing) -> Vec<String> {
+    let found: BTreeSet<_> = elements(report)
+        .filter(|element| element.name == "solvable")
+        .filter_map(|element| Some((name_of(&element)?, value(&element, "edition")?)))
+        .collect();
+    let is_found = |update: &&Update| found.contains(&(update.name.clone(), update.candidate.clone()));
+    listing.updates.iter().filter(is_found).map(|update| update.name.clone()).collect()
+}
+
+/// Reads what the descriptions of packages say that they obsolete into the list: which of the packages that
+/// would be removed make room for which update.
+///
+/// ```text
+/// Name           : tb-many
+/// Obsoletes      : [2]
+///     tb-x
+///     tb-y < 1:2.0-1
+/// ```
+pub fn add_replaced(text: &str, mut listing: Listing) -> Listing {
+    for Line { of, key, value } in described(text) {
+        let mut words = value.split_whitespace();
+        let Some(old) = words.next().filter(|_| key == "Obsoletes") else { continue };
+        let bound = words.next().zip(words.next());
+        let goes = listing.removals.iter().filter(|(name, version)| {
+            let installed = version.as_deref().unwrap_or_default();
+            plain_name(name) == old && bound.is_none_or(|(sign, bound)| is_within(installed, sign, bound))
+        });
+        let goes: Vec<_> = goes.map(|(name, _)| name.clone()).collect();
+        for update in listing.updates.iter_mut().filter(|update| plain_name(&update.name) == of) {
+            let new: Vec<_> = goes.iter().filter(|name| !update.replaces.contains(name)).cloned().collect();
+            update.replaces.extend(new);
+        }
+    }
+    listing
+}
+
+/// Whether a version is `< 2.0-1`, `= 3`. A bound without a release holds for all.
+fn is_within(version: &str, sign: &str, bound: &str) -> bool {
+    let version = match (bound.rsplit_once('-'), version.rsplit_once('-')) {
+        (None, Some((version, _))) => version,
+        _ => version,
+    };
+    let order = compare_versions(version, bound);
+    (sign.contains('<') && order.is_lt())
+        || (sign.contains('>') && order.is_gt())
+        || (sign.contains('=') && order.is_eq())
+}
+
 /// The names of the patches that `list-patches` says are needed.
 pub fn needed_patches(report: &str) -> Vec<String> {
-    let patches = elements(report).filter(|element| {
-        let is = |key, value| element.get(key).as_deref() == Some(value);
-        element.name == "update" && is("kind", "patch") && is("status", "needed")
-    });
-    let names = patches.filter_map(|element| element.get("name").map(|name| name.into_owned()));
+    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
+    patches_among(report, |element| {
+        element.name == "update" && is(element, "kind", "patch") && is(element, "status", "needed")
+    })
+}
+
+/// The names of the patches that a search found.
+pub fn found_patches(report: &str) -> Vec<String> {
+    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
+    patches_among(report, |element| element.name == "solvable" && is(element, "kind", "patch"))
+}
+
+fn patches_among(report: &str, is_one: impl Fn(&Element) -> bool) -> Vec<String> {
+    let names = elements(report).filter(is_one).filter_map(|element| Some(element.get("name")?.into_owned()));
     // What comes from a repository must not become an option.
     names.filter(|name| is_patch_name(name)).collect()
 }
@@ -165,25 +227,24 @@ fn is_patch_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:".contains(&byte))
 }
 
-/// Reads the descriptions of patches into the list: whether what is pending is about security.
-/// A package of which none speaks comes from a repository that keeps no patches, or none for it:
-/// nothing is told of it.
+/// Reads the descriptions of patches into the list: whether what is pending is about security, and which
+/// fixes nothing that is pending brings. A package of which none speaks comes from a repository that keeps no
+/// patches, or none for it: nothing is told of it.
 pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     let about = patches(text);
-    let mut missing = Vec::new();
     for update in &mut listing.updates {
-        let Some(fixes) = about.get(&update.name) else { continue };
-        let is_open = |version: &str| {
-            update.installed.as_deref().is_none_or(|old| compare_versions(old, version).is_lt())
-        };
-        let comes = |version: &str| compare_versions(version, &update.candidate).is_le();
-        let mut open = fixes.iter().filter(|fix| fix.is_security && is_open(&fix.version));
-        update.security = Some(open.clone().any(|fix| comes(&fix.version)));
-        if let Some(fix) = open.find(|fix| !comes(&fix.version)) {
-            let reason = format!("{} announces this fix, but it is not offered here", fix.patch);
-            let held = update.clone().held_back(&reason);
-            missing.push(HeldBack { candidate: Some(fix.version.clone()), security: Some(true), ..held });
+        // What comes in the place of a package is as good as a version of that.
+        let names = std::iter::once(&update.name).chain(&update.replaces);
+        let mut fixes = names.filter_map(|name| about.get(name)).flatten().peekable();
+        if fixes.peek().is_none() {
+            continue;
         }
+        let is_fix = |fix: &Fix| {
+            let old = update.installed.as_deref();
+            let is_open = old.is_none_or(|old| compare_versions(old, &fix.version).is_lt());
+            fix.is_security && is_open && compare_versions(&fix.version, &update.candidate).is_le()
+        };
+        update.security = Some(update.security == Some(true) || fixes.any(is_fix));
     }
     for held in &mut listing.held_back {
         let Some(fixes) = about.get(&held.name) else { continue };
@@ -191,9 +252,59 @@ pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
             let candidate = held.candidate.as_deref();
             candidate.is_none_or(|new| compare_versions(&fix.version, new).is_le())
         };
-        held.security = Some(fixes.iter().filter(comes).any(|fix| fix.is_security));
+        held.security =
+            Some(held.security == Some(true) || fixes.iter().filter(comes).any(|fix| fix.is_security));
     }
+    let missing = missing_fixes(&about, &listing);
     listing.held_back.extend(missing);
+    listing
+}
+
+/// What is said of a fix that no update brings.
+const NOT_OFFERED: &str = " announces this fix, but it is not offered here";
+
+/// The newest fix of each package, where no repository offers it. Patches speak of packages too that are not
+/// installed.
+fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<HeldBack> {
+    let newest = |(name, fixes): (&String, &Vec<Fix>)| {
+        let updates = listing.updates.iter().filter(|update| update.name == *name);
+        let held = listing.held_back.iter().filter(|held| held.name == *name);
+        let installed = updates.clone().find_map(|update| update.installed.clone());
+        let held = held.filter_map(|held| held.candidate.as_deref());
+        let mut offered = updates.map(|update| update.candidate.as_str()).chain(held);
+        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
+        let secure = fixes.iter().filter(|fix| fix.is_security && !is_replaced);
+        let fix = secure.max_by(|one, other| compare_versions(&one.version, &other.version))?;
+        let is_missing = offered.all(|version| compare_versions(version, &fix.version).is_lt());
+        is_missing.then(|| HeldBack {
+            name: name.clone(),
+            installed,
+            candidate: Some(fix.version.clone()),
+            reason: format!("{}{NOT_OFFERED}", fix.patch),
+            class: None,
+            security: Some(true),
+            extra: Extra::new(),
+        })
+    };
+    about.iter().filter_map(newest).collect()
+}
+
+/// Whether this stands for a fix that no repository offers.
+pub fn is_missing_fix(held: &HeldBack) -> bool {
+    held.reason.ends_with(NOT_OFFERED)
+}
+
+/// Of the fixes that no repository offers, leaves those of what is installed.
+pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
+    let installed = parse_installed(answer);
+    listing.held_back.retain_mut(|held| {
+        if !is_missing_fix(held) {
+            return true;
+        }
+        held.installed = installed.get(&held.name).map(|package| package.version.clone());
+        let fix = held.candidate.as_deref().unwrap_or_default();
+        held.installed.as_deref().is_some_and(|version| compare_versions(version, fix).is_lt())
+    });
     listing
 }
 
@@ -216,46 +327,55 @@ struct Fix {
     is_security: bool,
 }
 
-/// Which packages each patch is about, and whether one of theirs is for security. What stands
-/// indented is prose, or one of several conflicts.
+/// Which packages each patch is about, and whether one of theirs is for security.
 ///
 /// ```text
 /// Name        : TB-2026:0001
 /// Category    : security
-/// Description :
-///     fix
 /// Conflicts   : [2]
 ///     tb-sec.noarch < 2.0-1
 ///     tb-sec-devel.noarch < 2.0-1
 /// Conflicts   : tb-sec < 2.0-1
 /// ```
-fn patches(text: &str) -> HashMap<String, Vec<Fix>> {
-    let mut found: HashMap<String, Vec<Fix>> = HashMap::new();
-    let (mut is_security, mut in_conflicts) = (false, false);
-    let mut patch = String::new();
-    for line in text.lines() {
-        let conflict = match line.split_once(':').map(|(key, value)| (key.trim_end(), value.trim())) {
-            _ if line.starts_with(' ') => line.trim(),
-            Some(("Category", category)) => {
-                is_security = category == "security";
-                continue;
+fn patches(text: &str) -> BTreeMap<String, Vec<Fix>> {
+    let mut found: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
+    let mut is_security = false;
+    for Line { of, key, value } in described(text) {
+        match key {
+            "Category" => is_security = value == "security",
+            "Conflicts" => {
+                let Some((package, version)) = value.split_once(" < ") else { continue };
+                let fix = Fix { patch: one_line(of), version: one_line(version), is_security };
+                found.entry(package_of(package)).or_default().push(fix);
             }
-            Some(("Name", name)) => {
-                patch = one_line(name);
-                in_conflicts = false;
-                continue;
-            }
-            Some((key, rest)) => {
-                in_conflicts = key == "Conflicts";
-                rest
-            }
-            None => continue,
-        };
-        let Some((package, version)) = conflict.split_once(" < ").filter(|_| in_conflicts) else { continue };
-        let fix = Fix { patch: patch.clone(), version: one_line(version), is_security };
-        found.entry(package_of(package)).or_default().push(fix);
+            _ => {}
+        }
     }
     found
+}
+
+/// A line of the descriptions that `info` prints.
+struct Line<'a> {
+    /// The name of what is described.
+    of: &'a str,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// Reads those lines. What stands indented is prose, or one of several values.
+fn described(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let (mut of, mut key) = ("", "");
+    text.lines().filter_map(move |line| {
+        if line.starts_with(' ') {
+            return Some(Line { of, key, value: line.trim() });
+        }
+        let (found, value) = line.split_once(':')?;
+        key = found.trim_end();
+        if key == "Name" {
+            of = value.trim();
+        }
+        Some(Line { of, key, value: value.trim() })
+    })
 }
 
 /// `tb-sec.noarch`, and `tb-sec` where the patch does not say for which architecture.
@@ -291,12 +411,53 @@ mod tests {
         assert_eq!(add_locks(locks, listing).held_back[0].reason, "held");
     }
 
+    fn update(name: &str, installed: Option<&str>, candidate: &str) -> Update {
+        Update {
+            name: name.into(),
+            installed: installed.map(str::to_string),
+            candidate: candidate.into(),
+            security: None,
+            source: None,
+            replaces: Vec::new(),
+            extra: Extra::new(),
+        }
+    }
+
+    #[test]
+    fn what_makes_room_for_an_update_is_told_with_it() {
+        let updates = vec![update("new", None, "2-1"), update("many", Some("1-1"), "2-1")];
+        let removals = ["a", "x", "y", "z", "w"].map(|name| (name.to_string(), Some("1.0-1".to_string())));
+        let listing = Listing { updates, removals: removals.into(), ..Listing::default() };
+        let found = "<solvable name=\"new\" edition=\"2-1\" arch=\"noarch\"/><solvable name=\"new\" edition=\"3-1\" arch=\"noarch\"/><solvable name=\"many\" edition=\"1-1\" arch=\"noarch\"/>";
+        assert_eq!(found_updates(found, &listing), ["new"]);
+        let text = "Name           : new\nDescription    : \n    Obsoletes      : z\nObsoletes      : a < 3\n\nName           : many\nConflicts      : w\nObsoletes      : [4]\n    x\n    y < 1:0.5-1\n    z < 1.0\n    none\n";
+        let listing = add_replaced(text, listing);
+        let replaced = listing.updates.iter().map(|update| update.replaces.join(" "));
+        assert_eq!(replaced.collect::<Vec<_>>(), ["a", "x y"]);
+    }
+
+    #[test]
+    fn a_bound_without_a_release_holds_for_all() {
+        for (sign, bound, expected) in [
+            ("<", "1.0", false),
+            ("<=", "1.0", true),
+            ("=", "1.0", true),
+            ("=", "1.0-2", false),
+            ("<", "1.0-2", true),
+            (">", "1.0-0", true),
+            (">=", "1.1", false),
+            ("<", "1:0.1", true),
+            ("==", "1.0-1", true),
+        ] {
+            assert_eq!(is_within("1.0-1", sign, bound), expected, "{sign} {bound}");
+        }
+    }
+
     #[test]
     fn a_patch_tells_of_its_packages_and_its_prose_of_none() {
         let text = "Name        : P-1\nCategory    : security\nDescription : \n    Conflicts   : [1]\n        x.noarch < 2\nProvides    : patch:P-1 = 1\nConflicts   : [2]\n    a.x86_64 < 2.0-1\n    python3.11 < 3\nName        : P-2\nCategory    : recommended\nConflicts   : b < 2\n";
         let found = patches(text);
-        let mut names: Vec<_> = found.keys().map(String::as_str).collect();
-        names.sort_unstable();
+        let names: Vec<_> = found.keys().map(String::as_str).collect();
         assert_eq!(names, ["a", "b", "python3.11"]);
         let is_security = |name: &str| found[name].iter().any(|fix| fix.is_security);
         assert!(is_security("a") && is_security("python3.11") && !is_security("b"));
@@ -305,30 +466,33 @@ mod tests {
 
     #[test]
     fn security_is_a_matter_of_versions() {
-        let update = |name: &str, installed: &str, candidate: &str| Update {
-            name: name.into(),
-            installed: Some(installed.into()),
-            candidate: candidate.into(),
-            security: None,
-            source: None,
-            replaces: Vec::new(),
-            extra: Extra::new(),
-        };
-        let updates = vec![
-            update("a", "1-1", "2-1"),
-            update("b", "1-1", "2-1"),
-            update("c", "2-1", "3-1"),
-            update("d", "1", "2"),
+        let mut updates = vec![
+            update("a", Some("1-1"), "2-1"),
+            update("b", Some("1-1"), "2-1"),
+            update("c", Some("2-1"), "3-1"),
+            update("d", Some("1"), "2"),
+            update("new", None, "2-1"),
         ];
+        updates[4].replaces = vec!["old".into()];
         let listing = Listing { updates, ..Listing::default() };
-        let text = "Name        : P-1\nCategory    : security\nConflicts   : [3]\n    a.noarch < 2-1\n    b.noarch < 3-1\n    c.noarch < 2-1\n";
+        let text = "Name        : P-1\nCategory    : security\nConflicts   : [7]\n    a.noarch < 2-1\n    b.noarch < 3-1\n    b.noarch < 2.5-1\n    c.noarch < 2-1\n    old < 2\n    gone < 2-1\n    none < 2-1\nName        : P-2\nCategory    : recommended\nConflicts   : a < 1.5-1\n";
         let listing = add_patches(text, listing);
         let told: Vec<_> = listing.updates.iter().map(|update| update.security).collect();
-        assert_eq!(told, [Some(true), Some(false), Some(false), None]);
-        assert_eq!(listing.held_back.len(), 1);
-        let held = &listing.held_back[0];
-        assert_eq!((&*held.name, held.candidate.as_deref(), held.security), ("b", Some("3-1"), Some(true)));
-        assert!(held.reason.contains("P-1"), "{}", held.reason);
+        assert_eq!(told, [Some(true), Some(false), Some(false), None, Some(true)]);
+        let more = "Name        : P-3\nCategory    : recommended\nConflicts   : a < 2-1\n";
+        let listing = add_patches(more, listing);
+        assert_eq!(listing.updates[0].security, Some(true));
+        let installed = "gone\tnoarch\t0:1-1\t0\nb\tnoarch\t0:1-1\t0\n";
+        let listing = without_fixes_of_others(installed, listing);
+        let held: Vec<_> =
+            listing.held_back.iter().map(|held| (&*held.name, held.candidate.as_deref())).collect();
+        assert_eq!(held, [("b", Some("3-1")), ("gone", Some("2-1"))]);
+        assert!(
+            listing.held_back.iter().all(|held| held.security == Some(true) && held.reason.contains("P-1"))
+        );
+        assert_eq!(listing.held_back[1].installed.as_deref(), Some("1-1"));
+        let fixed = without_fixes_of_others(&installed.replace("1-1", "3-1"), listing.clone());
+        assert!(fixed.held_back.is_empty());
         let listing = add_told("<update kind=\"patch\" name=\"P-1\" status=\"applied\"/>", listing);
         assert_eq!(listing.updates[3].security, Some(false));
     }

@@ -1,7 +1,7 @@
 //! Reading zypper's and rpm's error lines.
 
 use super::refresh::id_of;
-use super::xml::elements;
+use super::xml::{Element, elements};
 use crate::backend::rpm::listed_name;
 use crate::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
 use crate::process::{End, Finished};
@@ -17,6 +17,7 @@ mod code {
     pub const ON_SIGNAL: i32 = 105;
     pub const REPOSITORIES_SKIPPED: i32 = 106;
     pub const SCRIPT_FAILED: i32 = 107;
+    pub const NOT_FOUND: i32 = 104;
 }
 
 /// Whether zypper itself was updated and asks to be run again.
@@ -38,6 +39,14 @@ pub fn has_no_repository(finished: &Finished) -> bool {
 pub fn has_skipped(finished: &Finished) -> bool {
     finished.end == End::Code(code::REPOSITORIES_SKIPPED)
 }
+
+/// Whether this is what a search says that finds nothing.
+fn has_found_nothing(report: &str) -> bool {
+    let is_it = |element: &Element| element.name == "message" && element.text().trim() == NOTHING_FOUND;
+    !is_cut_short(report) && elements(report).any(|element| is_it(&element))
+}
+
+const NOTHING_FOUND: &str = "No matching items found.";
 
 /// Whether this says what an update would install.
 fn is_plan(stdout: &str) -> bool {
@@ -70,6 +79,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         // What could be installed is installed, and which repositories failed the refresh has said.
         // Only a plan in which one is missing that was refreshed is not to be trusted.
         code::REPOSITORIES_SKIPPED if super::install_began(finished) || !is_plan(&finished.stdout) => None,
+        code::NOT_FOUND if has_found_nothing(&finished.stdout) => None,
         code::ON_SIGNAL => Some(Failure::new(Class::Interrupted, "zypper was stopped by a signal")),
         _ => Some(decisive(&lines, super::install_began(finished)).unwrap_or_else(|| undecided(finished))),
     }
@@ -656,6 +666,14 @@ mod tests {
         let ids: Vec<_> = found.iter().map(|source| source.id.as_str()).collect();
         assert_eq!(ids, ["a  b", "c"]);
         assert!(found.iter().all(|source| source.error.as_ref().unwrap().class == Class::Clock));
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_has_not_failed() {
+        let nothing = report("<message type=\"info\">No matching items found.</message>");
+        assert_eq!(ended(104, &nothing), None);
+        assert_eq!(ended(104, &report("")).unwrap().class, Class::Other);
+        assert!(ended(104, nothing.trim_end_matches("</stream>\n")).is_some());
     }
 
     #[test]
