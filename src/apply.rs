@@ -55,7 +55,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     }
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
-    let mut session = Session::start(backend, global, "apply", patience, &lock);
+    let mut session = Session::start(backend, global, "apply", patience, &lock, &state);
     session.counts_anew = true;
     let mut run = Run {
         backend,

@@ -249,10 +249,25 @@ pub fn own_link(path: &Path, target: &Path) -> Result<()> {
 /// what is in it.
 pub fn fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
-    for (path, meta) in paths.iter().flat_map(|path| files(path)) {
+    for (path, meta) in files_of(paths) {
         (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
     }
     format!("{:016x}", hasher.finish())
+}
+
+/// Likewise, for what is kept as long as it stays the same: also of files that were given an old time.
+pub fn exact_fingerprint(paths: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    for (path, meta) in files_of(paths) {
+        (path, meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.ctime(), meta.ctime_nsec())
+            .hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}
+
+/// The files that are there of such paths.
+pub fn files_of(paths: &[&str]) -> Vec<(PathBuf, Metadata)> {
+    paths.iter().flat_map(|path| files(path)).collect()
 }
 
 /// The latest modification time (seconds since 1970) of `paths`, their files when they are

@@ -72,7 +72,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     state.count_joined(&lock);
     let started = Instant::now();
-    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout, &lock);
+    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout, &lock, &state);
     let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
     let mut code = code_of(refreshed.outcome, &state);
     if let Err(lost) = save(&state, &lock) {

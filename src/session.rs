@@ -22,7 +22,7 @@ use crate::outcome::{
 };
 use crate::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::runlog::RunLog;
-use crate::state::{Attempt, BootMoment, State};
+use crate::state::{Attempt, BootMoment, Configuration, State};
 use crate::time::{Time, seconds_since_boot};
 use crate::{backend, reboot, scope, signals};
 use log::{info, warn};
@@ -64,6 +64,8 @@ pub struct Session {
     elsewhere: OnceCell<Elsewhere>,
     /// What the manager said of the sources that are configured.
     configured: RefCell<Option<String>>,
+    /// The manager's configuration as it said it before.
+    kept: RefCell<Option<Configuration>>,
     /// The directory of the index at the start of a refresh, and just before it was ended early.
     index_dirs: RefCell<[IndexDir; 2]>,
 }
@@ -94,6 +96,7 @@ impl Session {
         command: &str,
         patience: Duration,
         lock: &Lock,
+        state: &State,
     ) -> Session {
         let (log, problem) = RunLog::create(&log_dir(global), command);
         if let Some(problem) = problem {
@@ -116,6 +119,7 @@ impl Session {
             state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
             elsewhere: OnceCell::new(),
             configured: RefCell::default(),
+            kept: RefCell::new(state.index.as_ref().and_then(|index| index.configuration.clone())),
             index_dirs: RefCell::default(),
         }
     }
@@ -136,11 +140,9 @@ impl Session {
 
     /// The manager's configuration, as far as it is asked for or read; none where it does not say.
     pub(super) fn configuration(&self) -> Option<&str> {
-        // Waiting for a lock begins with this question: no lock may be waited for here.
         let ask = || {
-            let invocation = (self.backend.quirks.locate?)();
-            let answer = self.answer(&invocation).ok()?;
-            self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
+            let locate = self.backend.quirks.locate?;
+            self.kept_configuration(locate).or_else(|| self.ask_and_keep_configuration(locate))
         };
         let read = || match self.backend.quirks.settings_in {
             [] => None,
@@ -159,8 +161,13 @@ impl Session {
 
     /// A failure with the updates that the configuration shows to be in the way.
     pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
-        if let Some(text) = self.configuration().filter(|_| failure.culprits.is_empty()) {
-            failure.culprits = (self.backend.quirks.culprits_of_sources)(&failure, finished, text);
+        if failure.culprits.is_empty() {
+            let whole = match self.backend.quirks.locate {
+                Some(locate) => self.ask_configuration(locate),
+                None => self.configuration().map(str::to_owned),
+            };
+            let whole = whole.unwrap_or_default();
+            failure.culprits = (self.backend.quirks.culprits_of_sources)(&failure, finished, &whole);
         }
         failure
     }

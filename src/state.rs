@@ -93,9 +93,22 @@ pub struct Index {
     pub files: Vec<String>,
     /// Fingerprint of the settings of the manager that decide about them.
     pub settings: Option<String>,
+    /// What the manager said of its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// An answer of the manager that holds as long as nothing changes that it depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Configuration {
+    /// Fingerprint of all that, and the question.
+    pub basis: String,
+    /// What of the answer is of use.
+    pub text: String,
 }
 
 impl Index {

@@ -8,7 +8,7 @@ mod sources;
 mod update;
 mod words;
 
-use super::{Backend, Cached, Elsewhere, Kernels, Places, Plan, Quirks, RebootPackages, SourceList};
+use super::{Backend, Cached, Elsewhere, Kernels, Locate, Places, Plan, Quirks, RebootPackages, SourceList};
 use crate::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub const BACKEND: Backend = Backend {
     quirks: Quirks {
         // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
         journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
-        locate: Some(locate),
+        locate: Some(&LOCATE),
         configured: Some(&CONFIGURED),
         ended_early: Some(&cut_off::ENDED_EARLY),
         parse_places,
@@ -86,9 +86,21 @@ pub const BACKEND: Backend = Backend {
     },
 };
 
+/// apt.conf(5).
+const SETTINGS: &[&str] = &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"];
+
+/// The file of APT_CONFIG may name another directory for all others.
+const LOCATE: Locate = Locate {
+    ask: locate,
+    files: SETTINGS,
+    variables: &["APT_CONFIG"],
+    of_use: str::to_owned,
+    depends_on_more: |text| text.to_ascii_lowercase().contains("#include"),
+};
+
 const CONFIGURED: SourceList = SourceList {
     ask: sources::ask,
-    settings: &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"],
+    settings: SETTINGS,
     variable: "APT_CONFIG",
     judge: update::judge_configured,
     files: sources::files,

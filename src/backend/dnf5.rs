@@ -6,7 +6,8 @@ mod words;
 
 use super::yum_family::silence;
 use super::{
-    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, owned, rpm,
+    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Locate, Plan, Quirks, RebootPackages, owned,
+    rpm,
 };
 use crate::process::{Finished, Invocation};
 use std::time::Duration;
@@ -95,7 +96,7 @@ pub const BACKEND: Backend = Backend {
         ask_provides: Some(rpm::ask_provides),
         rules: rpm::RULES,
         refresh_others: refresh::others,
-        locate: Some(ask_configuration),
+        locate: Some(&LOCATE),
         elsewhere: refresh::elsewhere,
         alone: Some(refresh::alone),
         leave_out_source: refresh::without_source,
@@ -186,6 +187,15 @@ fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
         ..Invocation::default()
     }
 }
+
+/// Its plugin `actions` can change settings.
+const LOCATE: Locate = Locate {
+    ask: ask_configuration,
+    files: &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"],
+    variables: &["DNF"],
+    of_use: refresh::of_use,
+    depends_on_more: |text| text.contains("_base_setup:") || text.contains("repos_configured:"),
+};
 
 /// All settings, as dnf.conf, the files of the repositories and what overrides these have them.
 fn ask_configuration() -> Invocation {

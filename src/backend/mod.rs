@@ -136,7 +136,7 @@ pub struct Quirks {
     /// was refreshed.
     pub repair_fetches: bool,
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
-    pub locate: Option<fn() -> Invocation>,
+    pub locate: Option<&'static Locate>,
     /// Where it has not: files, and directories of files `*.repo`, whose text is its configuration.
     pub settings_in: &'static [&'static str],
     /// The files that a file of the configuration includes, where such can be anywhere. The first of
@@ -327,6 +327,21 @@ pub type AskHooks = (fn() -> Invocation, fn(&str) -> bool);
 /// Compares all files with what was installed, and says what is wrong with those of the changed
 /// packages (name and version), and how that is mended.
 pub type Audit = (fn() -> Invocation, fn(&str, &[(&str, &str)]) -> Option<Failure>);
+
+/// The question for the manager's configuration. Its answer is kept as long as nothing that it depends on changes.
+#[derive(Debug)]
+pub struct Locate {
+    /// Asks it.
+    pub ask: fn() -> Invocation,
+    /// Files that the answer depends on, beside [`Backend::source_config`] and the package database.
+    pub files: &'static [&'static str],
+    /// Beginnings of the names of variables with which the answer is not kept.
+    pub variables: &'static [&'static str],
+    /// What of the answer is kept: what is read out of it, and no secret.
+    pub of_use: fn(&str) -> String,
+    /// Whether the text of one of those files makes the answer depend on what stands in none of them.
+    pub depends_on_more: fn(&str) -> bool,
+}
 
 /// The sources as the manager is configured.
 #[derive(Debug)]

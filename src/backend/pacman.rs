@@ -5,7 +5,7 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Kernels, Places, Plan, Private, Quirks, RebootPackages};
+use super::{Backend, Kernels, Locate, Places, Plan, Private, Quirks, RebootPackages};
 use crate::outcome::one_line;
 use crate::process::{Finished, Invocation};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub const BACKEND: Backend = Backend {
     quirks: Quirks {
         lock_by_existence: Some("db.lck"),
         kernel_modules: Some("/usr/lib/modules"),
-        locate: Some(locate),
+        locate: Some(&LOCATE),
         parse_places,
         includes: Some(includes),
         only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
@@ -95,9 +95,13 @@ fn private(words: &[&str]) -> Invocation {
     Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
 }
 
-fn locate() -> Invocation {
-    pacman_conf(&["DBPath"])
-}
+const LOCATE: Locate = Locate {
+    ask: || pacman_conf(&["DBPath"]),
+    files: &[],
+    variables: &[],
+    of_use: str::to_owned,
+    depends_on_more: |_| false,
+};
 
 fn parse_places(usual: Places, stdout: &str) -> Places {
     match stdout.lines().next().map(str::trim).filter(|line| line.starts_with('/')) {

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::backend::SourceList;
-use crate::fs::{fingerprint, remove_if_there};
+use crate::fs::{exact_fingerprint, remove_if_there};
 use crate::outcome::{RefreshOutcome, Refreshed};
 use crate::process::Finished;
 use crate::state::{Index, State};
@@ -78,7 +78,11 @@ impl Session {
         let known: HashSet<_> = state.sources.iter().map(|source| &source.id).collect();
         let named: HashSet<_> = refreshed.sources.iter().map(|source| &source.id).collect();
         let settings = state.index.as_ref().and_then(|index| index.settings.as_ref());
-        refreshed.outcome == RefreshOutcome::Fresh && known == named && settings == self.settings().as_ref()
+        refreshed.outcome == RefreshOutcome::Fresh
+            && known == named
+            && settings == self.settings().as_ref()
+            // Else its settings also depend on what is not looked at here.
+            && self.kept.borrow().is_some()
     }
 
     /// What the manager says of the sources that are configured.
@@ -93,7 +97,7 @@ impl Session {
         let configured = self.backend.quirks.configured?;
         let named = std::env::var(configured.variable).unwrap_or_default();
         let paths = [self.backend.source_config, configured.settings, &[named.as_str()]].concat();
-        Some(format!("{} {named}", fingerprint(&paths)).trim_end().to_string())
+        Some(format!("{} {named}", exact_fingerprint(&paths)).trim_end().to_string())
     }
 
     /// Remembers where the index is, as long as the last refresh left one.
@@ -110,7 +114,8 @@ impl Session {
                 Some(_) => self.settings(),
                 None => before.settings,
             };
-            state.index = Some(Index { files, settings, extra: before.extra });
+            let configuration = self.kept.borrow().clone();
+            state.index = Some(Index { files, settings, configuration, extra: before.extra });
         }
     }
 

@@ -1,13 +1,15 @@
 //! The administrator's settings for the manager, and ours that take their place.
 
 use super::Session;
-use crate::backend::{Elsewhere, Settings};
-use crate::fs::write_atomic;
+use crate::backend::{Elsewhere, Locate, Settings};
+use crate::fs::{exact_fingerprint, files_of, write_atomic};
 use crate::outcome::{Class, Failure};
-use crate::process::Invocation;
+use crate::process::{Invocation, find};
+use crate::state::Configuration;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The file, in the state directory, with the settings of one command.
@@ -44,6 +46,58 @@ impl Session {
         })
     }
 
+    /// The manager's configuration as it said it before, if nothing has changed since.
+    pub(super) fn kept_configuration(&self, locate: &Locate) -> Option<String> {
+        let kept = self.kept.borrow().clone().filter(|_| !is_set(locate.variables))?;
+        (kept.basis == self.basis_of_configuration(locate, &kept.text)).then_some(kept.text)
+    }
+
+    /// Asks for it, and keeps it where all is known that it depends on, and that did not change meanwhile.
+    pub(super) fn ask_and_keep_configuration(&self, locate: &Locate) -> Option<String> {
+        let before = self.basis_of_configuration(locate, "");
+        let text = (locate.of_use)(&self.ask_configuration(locate)?);
+        let depends_on_more = || {
+            let files = self.files_of_configuration(locate, "");
+            files_of(&strs(&files)).iter().any(|(path, _)| {
+                let text = std::fs::read(path);
+                text.map_or(true, |text| (locate.depends_on_more)(&String::from_utf8_lossy(&text)))
+            })
+        };
+        let is_all_known = !is_set(locate.variables)
+            && before == self.basis_of_configuration(locate, "")
+            && !depends_on_more();
+        let basis = || self.basis_of_configuration(locate, &text);
+        let kept = is_all_known.then(|| Configuration { basis: basis(), text: text.clone() });
+        self.kept.replace(kept);
+        Some(text)
+    }
+
+    /// All that the manager says of its configuration.
+    pub(super) fn ask_configuration(&self, locate: &Locate) -> Option<String> {
+        let invocation = (locate.ask)();
+        // Waiting for a lock begins with this question: no lock may be waited for here.
+        let answer = self.answer(&invocation).ok()?;
+        self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
+    }
+
+    /// What tells whether the manager's configuration is still the one with this text. A manager that was
+    /// replaced shows in the package database.
+    fn basis_of_configuration(&self, locate: &Locate, text: &str) -> String {
+        let question = (locate.ask)();
+        let mut files = self.files_of_configuration(locate, text);
+        files.extend(find(question.program).map(|path| path.display().to_string()));
+        files.extend(self.backend.package_databases.iter().map(|path| path.to_string()));
+        format!("{} {}", exact_fingerprint(&strs(&files)), question.line())
+    }
+
+    fn files_of_configuration(&self, locate: &Locate, text: &str) -> Vec<String> {
+        let usual = locate.files.iter().chain(self.backend.source_config).map(|path| path.to_string());
+        let main = self.backend.source_config.first().copied().unwrap_or_default();
+        let included = self.backend.quirks.includes.map(|includes| included(main, includes));
+        let elsewhere = (self.backend.quirks.elsewhere)(text).sources;
+        usual.chain(included.unwrap_or_default()).chain(elsewhere).collect()
+    }
+
     /// Where the package database is, where that is not one of the usual places.
     pub(super) fn database_elsewhere(&self) -> Vec<String> {
         let database = &self.places().database;
@@ -51,6 +105,16 @@ impl Session {
         let end = if database.is_dir() { "/" } else { "" };
         if is_usual { Vec::new() } else { vec![format!("{}{end}", database.display())] }
     }
+}
+
+/// Whether a variable is set whose name begins so.
+fn is_set(beginnings: &[&str]) -> bool {
+    let mut names = std::env::vars_os().map(|(name, _)| name);
+    names.any(|name| beginnings.iter().any(|start| name.as_bytes().starts_with(start.as_bytes())))
+}
+
+fn strs(paths: &[String]) -> Vec<&str> {
+    paths.iter().map(String::as_str).collect()
 }
 
 /// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,

@@ -160,3 +160,38 @@ fn apt_conf_says_how_often_a_download_is_tried_again() {
         sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]).says("/retried", retried);
     }
 }
+
+#[test]
+fn what_apt_conf_says_is_kept_no_longer_than_it_says_so() {
+    let (sandbox, _repo) = bench::pending_update();
+    let lists_are_in = |dir: &str, env: &[(&str, &str)]| {
+        let refreshed = sandbox.patch_with(&["refresh"], env);
+        refreshed.exits(0);
+        let file = refreshed.state["index"]["files"][0].as_str().unwrap_or_default().to_string();
+        assert!(file.starts_with(&format!("{dir}/")), "not in {dir}: {file}: {refreshed}");
+    };
+    let lists_go_to = |file: &str, dir: &str| {
+        sandbox.sh(&format!("mkdir -p {dir}/partial"));
+        sandbox.write(file, format!("Dir::State::lists \"{dir}\";\n"));
+    };
+    lists_are_in("/var/lib/apt/lists", &[]);
+    lists_are_in("/var/lib/apt/lists", &[]);
+    lists_go_to("/etc/apt/apt.conf.d/lists", "/srv/a");
+    lists_are_in("/srv/a", &[]);
+    // Of the same length, and as old.
+    sandbox.sh("cp -p /etc/apt/apt.conf.d/lists /srv/before");
+    lists_go_to("/etc/apt/apt.conf.d/lists", "/srv/b");
+    sandbox.sh("touch -r /srv/before /etc/apt/apt.conf.d/lists");
+    lists_are_in("/srv/b", &[]);
+    lists_go_to("/srv/of-variable", "/srv/c");
+    lists_are_in("/srv/b", &[]);
+    sandbox.sh("rm /etc/apt/apt.conf.d/lists");
+    lists_are_in("/srv/c", &[("APT_CONFIG", "/srv/of-variable")]);
+    lists_are_in("/var/lib/apt/lists", &[]);
+    // A file that no directory of apt.conf holds.
+    lists_go_to("/srv/included", "/srv/d");
+    sandbox.write("/etc/apt/apt.conf.d/more", "#include \"/srv/included\";\n");
+    lists_are_in("/srv/d", &[]);
+    lists_go_to("/srv/included", "/srv/e");
+    lists_are_in("/srv/e", &[]);
+}

@@ -20,6 +20,7 @@ mod rpm;
 mod sandbox;
 mod scenarios;
 mod server;
+mod starts;
 mod zypper;
 
 mod vault;

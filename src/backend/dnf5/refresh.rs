@@ -55,6 +55,15 @@ pub fn parse_places(usual: Places, configuration: &str) -> Places {
     }
 }
 
+/// The settings that are read here, below the lines that say whose they are.
+pub fn of_use(configuration: &str) -> String {
+    const KEYS: [&str; 6] = ["system_cachedir", "reposdir", "varsdir", "enabled", "timeout", "retries"];
+    let is_of_use = |line: &&str| {
+        line.starts_with("======== ") || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
+    };
+    configuration.lines().filter(is_of_use).flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Reads `reposdir = /etc/yum.repos.d,/srv/repos`, less the usual places.
 pub fn elsewhere(configuration: &str) -> Elsewhere {
     let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));

@@ -1,0 +1,132 @@
+//! How often each verb starts a program of the manager: most of what a run costs, and promised. A start
+//! that is added here needs a reason.
+
+use crate::manager::{Manager, Repository, package};
+use crate::sandbox::Sandbox;
+
+const PROGRAMS: &[&str] = &[
+    "apt-config",
+    "apt-get",
+    "apt-cache",
+    "dpkg",
+    "dpkg-query",
+    "dnf",
+    "dnf5",
+    "zypper",
+    "rpm",
+    "pacman",
+    "pacman-conf",
+];
+
+/// A program that notes that linux-patch itself started it, and then is the real one.
+const NOTING: &str = r#"[ "$(cat /proc/$PPID/comm)" != linux-patch ] || echo NAME >>/tmp/starts
+exec REAL "$@"
+"#;
+
+fn note_starts(sandbox: &Sandbox) {
+    for name in PROGRAMS {
+        let real = sandbox.run(&["sh", "-c", &format!("command -v {name}")]);
+        if real.code == 0 {
+            let script = NOTING.replace("NAME", name).replace("REAL", real.stdout.trim());
+            sandbox.write_script(&format!("/usr/local/bin/{name}"), &script);
+        }
+    }
+}
+
+/// What it started in this run, in turn, less what is not counted here.
+fn starts(sandbox: &Sandbox, args: &[&str]) -> String {
+    sandbox.write("/tmp/starts", "");
+    sandbox.patch(args).exits(0);
+    let noted = sandbox.read("/tmp/starts").expect("nothing noted");
+    noted.lines().collect::<Vec<_>>().join(" ")
+}
+
+/// A refresh of a new index, one that finds it unchanged, one with a changed setting, an apply of one update,
+/// and one that finds nothing.
+fn are<M: Manager>(setting: &str, expected: [&str; 5]) {
+    let manager = M::new();
+    let packages: Vec<_> = (0..10).map(|number| package(&format!("tb-number-{number}"), "2.0")).collect();
+    let repo = M::Repo::with(&packages);
+    manager.add_source("one", &repo);
+    manager.install(&packages[1..]);
+    manager.install(&[package("tb-number-0", "1.0")]);
+    let sandbox = manager.sandbox();
+    note_starts(sandbox);
+    let run = |verb: &str| starts(sandbox, &["--manager", M::NAME, verb]);
+    let new = run("refresh");
+    let unchanged = run("refresh");
+    sandbox.sh(setting);
+    let with_setting = run("refresh");
+    let found = [new, unchanged, with_setting, run("apply"), run("apply")];
+    assert_eq!(found.each_ref().map(String::as_str), expected);
+}
+
+#[test]
+fn apt_is_started_no_more_than_this() {
+    are::<crate::apt::Apt>(
+        "echo 'Acquire::Retries \"2\";' >/etc/apt/apt.conf.d/own",
+        [
+            "apt-config apt-get apt-get apt-get apt-cache",
+            "apt-get",
+            "apt-config apt-get apt-get apt-get apt-cache",
+            "dpkg-query apt-get apt-get apt-cache apt-get dpkg-query apt-get dpkg-query apt-get",
+            "apt-config dpkg-query apt-get apt-get dpkg-query",
+        ],
+    );
+}
+
+#[test]
+fn dnf_is_started_no_more_than_this() {
+    are::<crate::dnf::Dnf>(
+        "echo 'retries=3' >>/etc/dnf/dnf.conf",
+        [
+            "dnf rpm dnf dnf",
+            "dnf",
+            "dnf rpm dnf dnf",
+            "rpm dnf rpm dnf dnf dnf rpm rpm dnf rpm dnf dnf",
+            "rpm dnf dnf rpm",
+        ],
+    );
+}
+
+#[test]
+fn dnf5_is_started_no_more_than_this() {
+    are::<crate::dnf5::Dnf5>(
+        "printf '[main]\\nretries=3\\n' >>/etc/dnf/dnf.conf",
+        [
+            "dnf5 dnf5 rpm dnf5 dnf5",
+            "dnf5",
+            "dnf5 dnf5 rpm dnf5 dnf5",
+            "rpm dnf5 rpm dnf5 dnf5 dnf5 rpm rpm dnf5 rpm dnf5 dnf5",
+            "dnf5 rpm dnf5 dnf5 rpm",
+        ],
+    );
+}
+
+#[test]
+fn zypper_is_started_no_more_than_this() {
+    are::<crate::zypper::Zypper>(
+        "echo '# A note' >>/etc/zypp/zypp.conf",
+        [
+            "zypper zypper zypper zypper zypper",
+            "zypper",
+            "zypper zypper zypper zypper zypper",
+            "rpm zypper zypper zypper zypper zypper zypper rpm zypper rpm zypper zypper",
+            "rpm zypper zypper zypper rpm",
+        ],
+    );
+}
+
+#[test]
+fn pacman_is_started_no_more_than_this() {
+    are::<crate::pacman::Pacman>(
+        "sed -i '/options/a ParallelDownloads = 2' /etc/pacman.conf",
+        [
+            "pacman-conf pacman pacman pacman pacman",
+            "pacman",
+            "pacman-conf pacman pacman pacman pacman",
+            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman pacman",
+        ],
+    );
+}
