@@ -1,7 +1,7 @@
 //! What must come before what, and what time is spent on: faults that only show when something is slow, is
 //! killed, or looks in between.
 
-use crate::machine::{fresh_state, hold_lock};
+use crate::machine::{end, fresh_state, hold_lock, is_running, pids_in};
 use crate::world::{INSTALL_ALL, Ran, World, replay, until};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -150,6 +150,139 @@ fn the_state_is_on_the_disk_before_and_after_it_is_renamed() {
     let after: Vec<_> = text.lines().skip(renamed).filter(is_sync).collect();
     let dir = format!("{}>", world.state_dir().canonicalize().unwrap().display());
     assert!(after.iter().any(|line| line.contains(&dir)), "the directory is not synced after it: {text}");
+}
+
+/// Somebody else's pacman begins while we look: what is half installed then is its business.
+#[test]
+fn an_install_of_somebody_else_that_is_under_way_is_not_told_as_ours() {
+    let world = |is_held: bool| {
+        let world = World::new();
+        for fake in ["pacman", "pacman-conf"] {
+            world.install_fake(fake);
+        }
+        for package in ["pacman-6.0.2-1", "tb-x-1.0-1"] {
+            std::fs::create_dir_all(world.path("db/local").join(package)).unwrap();
+            world.write(&format!("db/local/{package}/desc"), "%NAME%");
+        }
+        world.on(
+            "pacman-conf",
+            &format!(
+                "case $* in *DBPath*) echo {0}/ ;; *) printf '[base]\\nUsage = All\\n' ;; esac",
+                world.path("db").display()
+            ),
+        );
+        let hold = "sleep 60 <$world/db/db.lck >/dev/null 2>&1 & echo $! >$world/holder;";
+        let hold = format!(": >$world/db/db.lck; {}", if is_held { hold } else { "" });
+        world.on(
+            "pacman",
+            &format!(
+                "case $* in
+                    *' -Sy '*) sync=${{1#--dbpath=}}/sync; mkdir -p $sync; echo >$sync/base.db; echo >$sync/extra.db; {} ;;
+                    *' -Su '*) [ -e $world/holder ] || {{ {hold} : >$world/db/local/tb-x-1.0-1/desc; }} ;;
+                    -Q | *' -Q') printf 'pacman 6.0.2-1\\ntb-x 1.0-1\\n' ;;
+                    *) exit 1 ;;
+                esac",
+                crate::world::replay_of("pacman", "6.0.2-a1-Sy")
+            ),
+        );
+        world
+    };
+    let held = world(true);
+    let doc = held.json("--manager pacman apply");
+    let holders = pids_in(&held, "holder");
+    assert!(holders.iter().all(|pid| is_running(*pid)) && holders.len() == 1, "nobody was at work");
+    holders.into_iter().for_each(end);
+    assert_eq!((&doc["exit_code"], &doc["reason"]), (&json!(0), &json!("nothing pending")), "{doc}");
+    // With nobody at work it is told.
+    let doc = world(false).json("--manager pacman apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("script")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("not completely installed: tb-x"), "{doc}");
+}
+
+/// The same moment for both: one has written its file and not renamed it yet when the other comes.
+#[test]
+fn two_that_write_the_same_output_at_once_are_in_nobodys_way() {
+    let world = World::new();
+    world.write_state(&fresh_state(100));
+    std::fs::create_dir(world.path("out")).unwrap();
+    let file = world.path("out/a.prom");
+    let output = format!("status --format openmetrics --output {}", file.display());
+    let mut slow = std::process::Command::new("strace");
+    slow.args(["-f", "-o", "/dev/null", "-e", "inject=rename,renameat,renameat2:delay_enter=3000000"]);
+    slow.arg(crate::world::BINARY).arg("--state-dir").arg(world.state_dir()).args(output.split(' '));
+    slow.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let slow = slow.spawn().expect("could not run strace (package strace)");
+    let files = || std::fs::read_dir(world.path("out")).unwrap().count();
+    until("the first has written", || files() == 1);
+    let quick = world.run(&output);
+    assert_eq!((quick.code, &*quick.stderr), (0, ""));
+    assert_eq!(files(), 2, "the first is done already");
+    let slow = Ran::end(slow);
+    assert_eq!((slow.code, &*slow.stderr), (0, ""));
+    assert_eq!(files(), 1);
+    assert!(world.read("out/a.prom").ends_with("# EOF\n"));
+}
+
+/// What an install prints goes to the disk at once, and stays there whole however much it is.
+#[test]
+fn a_log_of_many_megabytes_has_every_line() {
+    let world = World::new();
+    world.on("install", "unpack; yes 'a line of the manager' | head -c 18000000; sleep 1; echo the end");
+    let doc = world.json("apply");
+    assert_eq!(doc["exit_code"], 0, "{doc}");
+    let log = std::fs::read(doc["log"].as_str().unwrap()).unwrap();
+    assert!(log.len() > 18_000_000, "{} bytes", log.len());
+    assert!(log.ends_with(b" s\n") && log.windows(8).any(|part| part == b"the end\n"));
+    assert!(!log.contains(&0), "there is a hole in it");
+}
+
+/// Where apt.conf puts the sources and the preferences.
+fn places_of_its_own(world: &World) {
+    std::fs::create_dir(world.path("sources")).unwrap();
+    world.write("sources/a.list", "deb http://a stable main");
+    world.on(
+        "apt-config",
+        "echo \"SOURCEPARTS='$world/sources/'\"; echo \"PREFERENCES='$world/preferences'\"",
+    );
+}
+
+#[test]
+fn a_source_that_is_added_while_sources_are_read_makes_the_index_stale() {
+    let world = World::new();
+    places_of_its_own(&world);
+    assert_eq!(world.run("refresh").code, 0);
+    assert_eq!(world.run("status").code, 0);
+    let hello = replay("3.0-a1-refresh-no-updates");
+    world.on_call("update", 2, &format!("echo deb >$world/sources/b.list; {hello}"));
+    assert_eq!(world.json("refresh")["cache_status"], "stale");
+    let doc = world.json("status");
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(1), &json!("stale")), "{doc}");
+    assert_eq!((world.run("refresh").code, world.run("status").code), (0, 0));
+}
+
+#[test]
+fn the_administrators_pins_stand_behind_ours_and_are_never_passed_over() {
+    let world = World::new();
+    places_of_its_own(&world);
+    world.write("preferences", "Package: theirs\nPin: version 1\nPin-Priority: 900\n");
+    world.on("simulate", "if [ -e $world/state/selection ]; then cp $world/state/selection $world/seen; sed '/tb-hello/d' $world/pending; else cat $world/pending; fi");
+    world.on("install", "cp $world/state/selection $world/seen.install; unpack");
+    let doc = world.json("apply --exclude tb-hello");
+    assert_eq!((&doc["exit_code"], world.count("install")), (&json!(0), 1), "{doc}");
+    for seen in ["seen", "seen.install"] {
+        let text = world.read(seen);
+        let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("no {word} in {seen}: {text}"));
+        // The first that speaks of a package decides.
+        assert!(at("Package: tb-hello\n") < at("Package: theirs\n"), "{text}");
+    }
+    // A directory is what root cannot read either.
+    let world = World::new();
+    places_of_its_own(&world);
+    std::fs::create_dir(world.path("preferences")).unwrap();
+    let doc = world.json("apply --exclude tb-hello");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("config")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("could not read "), "{doc}");
+    assert_eq!((world.count("download"), world.count("install")), (0, 0));
 }
 
 #[test]
