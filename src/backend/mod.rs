@@ -448,6 +448,11 @@ pub struct Private {
     pub file: fn(&str) -> String,
     /// The sources that the administrator's configuration has the manager refresh.
     pub sources: fn(&str) -> Vec<String>,
+    /// Whether the manager fetches by itself, by that configuration. What another program stores is the only
+    /// evidence that it fetched something.
+    pub fetches_by_itself: fn(&str) -> bool,
+    /// That other program, in words.
+    pub fetcher: &'static str,
     /// The sources whose files a listing could not read, and why.
     pub unreadable: fn(&Finished) -> Vec<SourceResult>,
     /// The name in it of the directory from which the install gets index and packages.

@@ -71,6 +71,8 @@ const PRIVATE: Private = Private {
     index: "sync",
     file: |id| format!("{id}.db"),
     sources,
+    fetches_by_itself: |config| option(config, "XferCommand").is_none(),
+    fetcher: "the program that XferCommand names",
     unreadable: refresh::unreadable,
     mirror: "mirror",
     downloads,
@@ -95,19 +97,29 @@ fn private(words: &[&str]) -> Invocation {
     Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
 }
 
-const LOCATE: Locate = Locate {
-    ask: || pacman_conf(&["DBPath"]),
-    files: &[],
-    variables: &[],
-    of_use: str::to_owned,
-    depends_on_more: |_| false,
-};
+const LOCATE: Locate =
+    Locate { ask: || pacman_conf(&[]), files: &[], variables: &[], of_use, depends_on_more: |_| false };
 
-fn parse_places(usual: Places, stdout: &str) -> Places {
-    match stdout.lines().next().map(str::trim).filter(|line| line.starts_with('/')) {
+/// Where the database is, and whether another program fetches: not which, since passwords may stand there.
+fn of_use(config: &str) -> String {
+    let line = |name: &str, value: &str| format!("{name} = {value}\n");
+    let place = option(config, "DBPath").map(|value| line("DBPath", value));
+    let fetcher = option(config, "XferCommand").map(|_| line("XferCommand", "set"));
+    place.into_iter().chain(fetcher).collect()
+}
+
+fn parse_places(usual: Places, config: &str) -> Places {
+    match option(config, "DBPath").filter(|path| path.starts_with('/')) {
         Some(path) => Places { database: Path::new(path).join("local"), ..usual },
         None => usual,
     }
+}
+
+/// An option of the whole, of the configuration as `pacman-conf` writes it out.
+fn option<'a>(config: &'a str, name: &str) -> Option<&'a str> {
+    let options = config.lines().take_while(|line| !is_repository(line));
+    let mut values = options.filter_map(|line| line.split_once('='));
+    values.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }
 
 /// The repositories that `-Sy` refreshes, of the configuration as `pacman-conf` writes it out: one
@@ -318,8 +330,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_of_the_configuration_holds_no_password() {
+        let config = "[options]\nDBPath = /srv/db/\nXferCommand = /usr/bin/curl -u me:secret %u\n[core]\nServer = http://me:secret@h\n";
+        let kept = of_use(config);
+        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\n");
+        assert!(!(PRIVATE.fetches_by_itself)(&kept) && (PRIVATE.fetches_by_itself)(&of_use("DBPath = /\n")));
+    }
+
+    #[test]
     fn the_database_is_where_the_configuration_says() {
-        let places = parse_places(BACKEND.usual_places(), "/srv/db/\n");
+        let places = parse_places(
+            BACKEND.usual_places(),
+            "[options]\nRootDir = /\nDBPath = /srv/db/\n[x]\nDBPath = /no\n",
+        );
         assert_eq!(places.database, Path::new("/srv/db/local"));
         assert_eq!(BACKEND.lock_file(&places).unwrap(), Path::new("/srv/db/db.lck"));
         assert_eq!(parse_places(BACKEND.usual_places(), ""), BACKEND.usual_places());

@@ -12,8 +12,10 @@ use crate::process::{End, Finished, Invocation};
 use crate::state::State;
 use log::warn;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// Which file of the index is which, before a refresh: one that the manager stores is another file.
 pub(super) type Stored = BTreeMap<String, (u64, i64, i64)>;
@@ -33,6 +35,25 @@ fn failed(error: anyhow::Error) -> Failure {
 fn files_in(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
+}
+
+/// Gives the files of an index a time so old that a program which compares times fetches them all again: a file
+/// that it leaves as it is then tells that it fetched nothing. Halves of files go, which it might go on with.
+fn make_old(index: &Path) {
+    for path in files_in(index) {
+        let is_half = path.extension().is_some_and(|end| end == "part");
+        let done = match is_half {
+            true => remove_if_there(&path),
+            false => File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(UNIX_EPOCH))
+                .map_err(Into::into),
+        };
+        if let Err(error) = done {
+            warn!("{}", one_line(&format!("{}: {error:#}", path.display())));
+        }
+    }
 }
 
 impl Session {
@@ -70,6 +91,9 @@ impl Session {
         let lock = dir.join(private.lock);
         if lock.exists() && holder::of_open_files(std::slice::from_ref(&lock)).is_none() {
             remove_if_there(&lock).map_err(failed)?;
+        }
+        if !self.configuration().is_some_and(private.fetches_by_itself) {
+            make_old(&dir.join(private.index));
         }
         self.index_before.replace(self.stored());
         Ok(())
@@ -110,8 +134,8 @@ impl Session {
     }
 
     /// Adds the sources of the configuration that the refresh did not name: a manager that leaves the
-    /// fetching to another program names none. Where that went wrong, those whose files it has
-    /// stored were refreshed, and the first of the others is the one that failed.
+    /// fetching to another program names none. Those whose files that program has stored were refreshed,
+    /// whatever it exits with, and the first of the others is the one that failed.
     fn complete_ledger(&self, refreshed: &mut Refreshed, finished: &Finished) {
         let Some((private, _)) = self.private() else { return };
         if refreshed.outcome == RefreshOutcome::Fresh {
@@ -131,6 +155,10 @@ impl Session {
         if is_well && !ids.is_empty() {
             *refreshed = Refreshed { outcome: RefreshOutcome::Fresh, error: None, ..refreshed.clone() };
         }
+        let nothing_stored = |id: &str| {
+            let text = format!("{id}: {} stored no index, and says that all is well", private.fetcher);
+            Failure::new(Class::Fetch, text)
+        };
         let (before, now) = (self.index_before.borrow(), self.stored());
         let is_stored = |id: &str| {
             let file = (private.file)(id);
@@ -141,13 +169,15 @@ impl Session {
             if refreshed.sources.iter().any(|source| source.id == id) {
                 continue;
             }
-            let error = refreshed.error.as_ref().filter(|_| !is_stored(&id)).map(|error| {
+            let failure = |error: &Failure| {
                 let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
                 Failure::new(error.class, format!("{id}: {why}{}", error.message))
-            });
+            };
+            let error = (!is_stored(&id))
+                .then(|| refreshed.error.as_ref().map_or_else(|| nothing_stored(&id), failure));
             refreshed.sources.push(SourceResult { id, error });
         }
-        if refreshed.sources.iter().any(|source| source.error.is_none()) {
+        if is_well || refreshed.sources.iter().any(|source| source.error.is_none()) {
             refreshed.judge_again();
         }
     }

@@ -6,6 +6,8 @@ use serde_json::Value;
 use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
 use crate::server::Fault;
 
+/// Where the index is that a refresh fetches.
+const INDEX: &str = "/var/lib/linux-patch/pacman/sync/test.db";
 const CURL: &str = "XferCommand = /usr/local/bin/fetch %o %u";
 
 /// What curl does and says, where there is none.
@@ -24,6 +26,13 @@ read $server, my $body, $length;
 open my $out, ">", $file or die "curl: (23) $!\n";
 print $out $body;
 "#;
+
+/// A downloader that exits with 0, whatever it did; `$1` is the address, and its place the directory of the index.
+fn fetch_by_script(root: &Root, arguments: &str, body: &str) {
+    root.sandbox.write_mode("/usr/local/bin/fetch", FETCH, 0o755);
+    root.sandbox.write_script("/usr/local/bin/by-script", &format!("{body}\nexit 0"));
+    root.option(&format!("XferCommand = /usr/local/bin/by-script {arguments}"));
+}
 
 /// pacman is to fetch with that.
 fn fetch_otherwise(root: &Root) {
@@ -155,4 +164,70 @@ fn a_signature_that_is_optional_and_not_there_is_not_missed() {
             "{level}"
         );
     }
+}
+
+#[test]
+fn a_downloader_that_exits_with_0_and_stores_nothing_over_an_old_index_has_refreshed_nothing() {
+    for (arguments, body) in [
+        ("%u", "true"),
+        ("%u %o", "true"),
+        ("%u", "fetch /srv/elsewhere \"$1\""),
+        ("%u %o", "fetch /srv/elsewhere \"$1\""),
+        ("%u %o", ": >\"$2\""),
+        ("%u", ": >\"${1##*/}\""),
+        ("%u", "echo '<html>please log in</html>' >\"${1##*/}\""),
+        ("%u %o", "fetch /srv/whole \"$1\"; head -c 100 /srv/whole >\"$2\""),
+        ("%u", "fetch /srv/whole \"$1\"; head -c 100 /srv/whole >\"${1##*/}\""),
+        // What an earlier one had not ended is no index of today.
+        ("%u %o", "[ -e \"$2\" ]"),
+    ] {
+        let (root, repo) = pending_update();
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        fetch_by_script(&root, arguments, body);
+        repo.publish(&[pkg("tb-hello", "3.0")]);
+        root.sandbox.sh(&format!("cp {INDEX} {INDEX}.part"));
+        let case = format!("{arguments}: {body}");
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(2).remembers("/last_attempt/outcome", "failed");
+        let failed = refreshed.failed_sources();
+        assert_eq!(failed, [("test".to_string(), "fetch".to_string())], "{case}: {refreshed}");
+        root.patch(&["refresh"]).exits(2);
+        root.patch(&["apply"]).exits(2).changed(&[]);
+        let good = "exec fetch \"${2:-${1##*/}}\" \"$1\"";
+        root.sandbox.write_script("/usr/local/bin/by-script", good);
+        root.patch(&["apply"]).applied(&["tb-hello 1.0-1 3.0-1"]);
+    }
+}
+
+#[test]
+fn a_downloader_that_compares_times_is_asked_for_the_whole_index() {
+    // As `wget -N` does: what is there already, and not older, is not fetched again.
+    let newer = "file=${1##*/}; [ -e \"$file\" ] && [ \"$file\" -nt /srv/changed ] || fetch \"$file\" \"$1\"";
+    let (root, repo) = pending_update();
+    root.sandbox.sh("touch -d '1 hour ago' /srv/changed");
+    fetch_by_script(&root, "%u", newer);
+    for _ in 0..2 {
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    }
+    repo.publish(&[pkg("tb-hello", "3.0")]);
+    root.sandbox.sh("touch /srv/changed");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 3.0-1"]);
+}
+
+#[test]
+fn a_downloader_that_stores_nothing_costs_the_source_or_the_package_that_it_is_asked_for() {
+    let (root, repos) = three();
+    root.patch(&["refresh"]).exits(0);
+    let but_not = |what: &str| format!("case \"$1\" in *{what}*) exit 0 ;; esac; fetch \"$2\" \"$1\"");
+    let port = repos[1].server.url().rsplit(':').next().unwrap().to_owned();
+    fetch_by_script(&root, "%u %o", &but_not(&format!(":{port}/*.db")));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).mentions("/reason", "stored nothing");
+    let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(failed, ["beta", "gamma"], "pacman never comes to the third: {refreshed}");
+    root.sandbox.write_script("/usr/local/bin/by-script", &but_not("tb-beta"));
+    root.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
+    let page = "case \"$1\" in *tb-beta*) echo '<html>' >\"$2\"; exit 0 ;; esac; fetch \"$2\" \"$1\"";
+    root.sandbox.write_script("/usr/local/bin/by-script", page);
+    root.patch(&["apply"]).apply_failed("fetch").says("/retried", true).changed(&[]);
 }

@@ -274,6 +274,14 @@ fn downloader(finished: &Finished, end: &str) -> Failure {
         let text = format!("{end}: the program that XferCommand names could not be started");
         return Failure::new(Class::Config, text);
     }
+    // `could not rename /.../core.db.part to /.../core.db (No such file or directory)`
+    let is_nothing =
+        |line: &str| line.starts_with("could not rename ") && line.ends_with("(No such file or directory)");
+    if words.is_none() && errors(finished).any(is_nothing) {
+        let text =
+            format!("{end}: the program that XferCommand names stored nothing, and says that all is well");
+        return Failure::new(Class::Fetch, text);
+    }
     let Some(words) = words else { return Failure::new(Class::Fetch, end) };
     // It was asked for a file of its own choice: where it is not there, it says so itself.
     let class = if words.contains("not found") && words.starts_with("sh") {
