@@ -331,14 +331,27 @@ pub struct Ran {
 }
 
 impl Ran {
+    #[track_caller]
     pub fn of(mut command: Command) -> Ran {
         let started = Instant::now();
-        let output = command.output().unwrap();
-        Ran { took: started.elapsed(), ..Ran::from(output) }
+        let ran = Ran::end(command.spawn().unwrap());
+        Ran { took: started.elapsed(), ..ran }
     }
 
+    /// Waits for its end; what hangs is ended, and a failure.
+    #[track_caller]
     pub fn end(child: Child) -> Ran {
-        Ran::from(child.wait_with_output().unwrap())
+        const LONGEST: Duration = Duration::from_secs(300);
+        let pid = rustix::process::Pid::from_child(&child);
+        let (send, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || send.send(child.wait_with_output()));
+        match ended.recv_timeout(LONGEST) {
+            Ok(output) => Ran::from(output.unwrap()),
+            Err(_) => {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                panic!("it goes on for ever, or for {LONGEST:?}");
+            }
+        }
     }
 
     /// The one document on standard output, with everything the contract says of every document.

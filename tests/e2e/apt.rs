@@ -54,7 +54,6 @@ impl Repository for Repo {
 
 impl Manager for Apt {
     const NAME: &'static str = "apt";
-    const LACKS: &'static [(&'static str, &'static str)] = &[];
     const REVISION: &'static str = "";
     const INDEX: &'static str = "/InRelease";
     const DOWNLOADS: &'static str = "/var/cache/apt/archives";

@@ -64,7 +64,6 @@ impl Repository for RpmRepo {
 
 impl Manager for Dnf {
     const NAME: &'static str = "dnf";
-    const LACKS: &'static [(&'static str, &'static str)] = &[];
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = "/repomd.xml";
     const DOWNLOADS: &'static str = "/var/cache/dnf";

@@ -71,12 +71,20 @@ pub trait Repository {
     fn publish_before(&self, pattern: &str, nth: usize, packages: &[Package]);
 }
 
+/// A scenario that a manager cannot play.
+pub struct Lack {
+    pub scenario: &'static str,
+    pub why: &'static str,
+    /// Words of the failure that shows it.
+    pub fails_with: &'static str,
+}
+
 /// A root in which one manager owns the system.
 pub trait Manager: Sized {
     /// As `--manager` has it.
     const NAME: &'static str;
     /// Scenarios that fail with this manager, and why that is right.
-    const LACKS: &'static [(&'static str, &'static str)];
+    const LACKS: &'static [Lack] = &[];
     /// What its versions have behind the `1.0` of a scenario.
     const REVISION: &'static str;
     /// Part of the path that is asked for once per refresh, without which there is no index.
@@ -123,7 +131,7 @@ pub trait Manager: Sized {
 macro_rules! as_unturned {
     ($manager:ty) => {
         const NAME: &'static str = <$manager>::NAME;
-        const LACKS: &'static [(&'static str, &'static str)] = <$manager>::LACKS;
+        const LACKS: &'static [crate::manager::Lack] = <$manager>::LACKS;
         const REVISION: &'static str = <$manager>::REVISION;
         const INDEX: &'static str = <$manager>::INDEX;
         type Repo = <$manager as Manager>::Repo;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::manager::{Manager, Package, Repository, noise};
+use crate::manager::{Lack, Manager, Package, Repository, noise};
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::{Entry, Server, Site};
@@ -483,18 +483,47 @@ impl Repository for PkgRepo {
 
 impl Manager for Pacman {
     const NAME: &'static str = "pacman";
-    const LACKS: &'static [(&'static str, &'static str)] = &[
-        ("a_package_that_only_a_restart_puts_to_use_requires_one", "nothing on Arch says which packages do"),
-        ("one_source_of_three_is_gone", WHOLE),
-        ("one_source_of_three_is_overloaded", WHOLE),
-        ("one_source_of_three_closes_its_connections", WHOLE),
-        ("named_packages_are_installed_and_no_other", WHOLE),
-        ("a_refresh_waits_for_the_managers_lock", PRIVATE),
-        ("a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder", PRIVATE),
-        (
-            "everything_killed_in_mid_install_is_repaired_by_the_next_apply",
-            "a killed pacman leaves its lock, which nobody but the administrator may remove; see pacman_locks",
-        ),
+    const LACKS: &'static [Lack] = &[
+        Lack {
+            scenario: "a_package_that_only_a_restart_puts_to_use_requires_one",
+            why: "nothing on Arch says which packages do",
+            fails_with: "/reboot_required in the document",
+        },
+        Lack {
+            scenario: "one_source_of_three_is_gone",
+            why: WHOLE,
+            fails_with: "404; nothing is installed: pacman upgrades all or nothing",
+        },
+        Lack {
+            scenario: "one_source_of_three_is_overloaded",
+            why: WHOLE,
+            fails_with: "503; nothing is installed: pacman upgrades all or nothing",
+        },
+        Lack {
+            scenario: "one_source_of_three_closes_its_connections",
+            why: WHOLE,
+            fails_with: "Empty reply from server; nothing is installed: pacman upgrades all or nothing",
+        },
+        Lack {
+            scenario: "named_packages_are_installed_and_no_other",
+            why: WHOLE,
+            fails_with: "packages cannot be chosen with pacman",
+        },
+        Lack {
+            scenario: "a_refresh_waits_for_the_managers_lock",
+            why: PRIVATE,
+            fails_with: "refresh --timeout 30s ended with 0",
+        },
+        Lack {
+            scenario: "a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder",
+            why: PRIVATE,
+            fails_with: "refresh --timeout 3s ended with 0",
+        },
+        Lack {
+            scenario: "everything_killed_in_mid_install_is_repaired_by_the_next_apply",
+            why: "a killed pacman leaves its lock, which nobody but the administrator may remove; see pacman_locks",
+            fails_with: "was left behind by a pacman that was killed",
+        },
     ];
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = ".db";

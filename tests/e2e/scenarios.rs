@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::manager::{Manager, Package, Repository, package};
+use crate::manager::{Lack, Manager, Package, Repository, package};
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::{Fault, Server};
@@ -732,13 +732,22 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
     stage.patch(&["status"]).exits(0).says("/reboot_required", false);
 }
 
-/// Play a scenario; one that the manager lacks must fail with it.
+/// Play a scenario; one that the manager lacks must fail with it, and for the reason that is given: any other
+/// failure is one.
 fn play<M: Manager>(name: &str, scenario: fn()) {
-    let Some((_, why)) = M::LACKS.iter().find(|(lacked, _)| *lacked == name) else {
+    let Some(lack) = M::LACKS.iter().find(|lack| lack.scenario == name) else {
         return scenario();
     };
-    let failed = catch_unwind(AssertUnwindSafe(scenario)).is_err();
-    assert!(failed, "{} can play {name} after all, though it is said that {why}", M::NAME);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(scenario)) else {
+        panic!("{} can play {name} after all, though it is said that {}", M::NAME, lack.why);
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    assert!(
+        text.contains(lack.fails_with),
+        "{name} failed otherwise than with {:?}: {text}",
+        lack.fails_with
+    );
 }
 
 /// Every scenario as a test of every manager, and the rules for the exceptions.
@@ -749,9 +758,11 @@ macro_rules! scenarios {
         #[test]
         fn who_lacks_a_scenario_says_which_and_why() {
             let all = scenarios!(@names $list);
-            $(for (name, why) in <$manager>::LACKS {
-                assert!(all.contains(name), "{} lacks {name}, which is no scenario", <$manager>::NAME);
-                assert!(why.len() > 20, "{} does not say why it lacks {name}", <$manager>::NAME);
+            $(for Lack { scenario, why, fails_with } in <$manager>::LACKS {
+                let name = <$manager>::NAME;
+                assert!(all.contains(scenario), "{name} lacks {scenario}, which is no scenario");
+                assert!(why.len() > 20, "{name} does not say why it lacks {scenario}");
+                assert!(fails_with.len() > 10, "{name} does not say how {scenario} fails");
             })*
         }
     };

@@ -123,7 +123,6 @@ pub fn pending_update() -> (Zypper, RpmRepo) {
 
 impl Manager for Zypper {
     const NAME: &'static str = "zypper";
-    const LACKS: &'static [(&'static str, &'static str)] = &[];
     const REVISION: &'static str = "-1";
     // It asks for repomd.xml several times where that has changed.
     const INDEX: &'static str = "-primary.xml";

@@ -347,10 +347,16 @@ fn the_text_of_the_lock_is_harmless() {
         let world = World::new();
         let lock = hold_lock(&world, "apply");
         let words = order.replace([' ', '\n'], "");
-        std::fs::write(world.state_dir().join("lock"), format!("1 {words} {words}\n")).unwrap();
-        for args in ["refresh --timeout 1s", "apply --wait 0", "refresh --timeout 1s --format json"] {
+        // The text of a process that does hold it is told: this one.
+        let text = format!("{} hostile{words} {words}tail\n", std::process::id());
+        std::fs::write(world.state_dir().join("lock"), text).unwrap();
+        for args in ["refresh --timeout 1s", "apply --wait 1s", "refresh --timeout 1s --format json"] {
             let ran = world.run(args);
             assert!(ran.code >= 2, "{args}: {}", ran.stdout);
+            for told in [&ran.stdout, &ran.stderr] {
+                let is_told = ["linux-patch hostile", "tail"].iter().all(|word| told.contains(word));
+                assert!(is_told, "{args}: the text of the lock is not told: {told:?}");
+            }
             assert_harmless(&format!("{args}, lock of {order:?}"), &ran);
         }
         drop(lock);
