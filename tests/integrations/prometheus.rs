@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use linux_patch::time::Time;
 use serde_json::{Value, json};
 
 use crate::daemons::{free_address, get, listens, log_of, need, ours, start};
@@ -243,14 +244,40 @@ fn a_node_exporter_shows_what_every_kind_of_refresh_leaves() {
     has(&page, "linux_patch_pending_updates 2");
     has(&page, "linux_patch_pending_security_updates 1");
     has(&page, r#"linux_patch_cache_status{status="fresh"} 1"#);
-    // What is printed and what is shown is the same, sample by sample.
-    let printed = machine.sandbox.run(&["linux-patch", "status", "--format", "openmetrics"]).stdout;
-    for line in printed.lines().filter(|line| !line.starts_with('#')) {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let shown = page.lines().find_map(|shown| shown.strip_prefix(&format!("{series} ")));
-        let shown = shown.unwrap_or_else(|| panic!("no {series} in\n{page}"));
-        assert_eq!(shown.parse::<f64>().unwrap(), value.parse::<f64>().unwrap(), "{series}");
+    // What is shown is what the state says, and nothing that the program prints is missing.
+    let state = machine.sandbox.state();
+    let time = |pointer: &str| -> f64 {
+        let time: Time = serde_json::from_value(state.pointer(pointer).unwrap().clone()).unwrap();
+        time.unix() as f64
+    };
+    let number = |pointer: &str| state.pointer(pointer).and_then(Value::as_f64).unwrap();
+    let shown = |series: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{series} ")));
+        line.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse().unwrap()
+    };
+    for (series, value) in [
+        ("last_cache_update_timestamp_seconds", time("/last_cache_update")),
+        ("last_attempt_timestamp_seconds", time("/last_attempt/finished_at")),
+        ("pending_updates", number("/pending/count")),
+        ("pending_security_updates", number("/pending/security")),
+        ("refresh_total", number("/counters/refresh_total")),
+        ("refresh_failed_total", 0.0),
+        ("apply_total", 0.0),
+        ("held_back_updates", 0.0),
+        ("reboot_required", 0.0),
+        ("max_age_seconds", 4.0 * 3600.0),
+    ] {
+        assert_eq!(shown(&format!("linux_patch_{series}")), value, "{series}");
     }
+    assert!(number("/counters/refresh_total") > 0.0 && number("/pending/count") > 0.0);
+    assert_eq!(page.matches("\nlinux_patch_source_up{").count(), 2, "{page}");
+    let printed = machine.sandbox.run(&["linux-patch", "status", "--format", "openmetrics"]).stdout;
+    let samples = printed.lines().filter(|line| !line.starts_with('#'));
+    let missing: Vec<_> = samples
+        .map(|line| line.rsplit_once(' ').unwrap().0)
+        .filter(|series| !page.contains(&format!("\n{series} ")))
+        .collect();
+    assert!(printed.lines().count() > 20 && missing.is_empty(), "{missing:?} of {printed}");
     // One source of two, then none.
     machine.sources[0].server.fault("/InRelease", Fault::Status(503));
     machine.sandbox.patch(&["refresh"]).exits(1);
