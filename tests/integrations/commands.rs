@@ -395,7 +395,7 @@ const CONTENTS: &[(&str, &str, &[&str])] = &[
         &[TIMERS],
     ),
     ("[Service]\nReadWritePaths=", UNITS_READ, &[TIMERS]),
-    ("0 * * * *  root  linux-patch refresh --quiet --splay 59min", CRON, &["refresh --quiet --splay 59min"]),
+    ("0 * * * *  root  linux-patch refresh --quiet --splay 59min", CRON, &["LINE.replace("]),
     ("linux_patch_refresh_calendar: ", ROLE, &["linux_patch_refresh_calendar"]),
     ("- hosts: web\n", "the_playbook_that_is_shown_is_understood", &["--syntax-check"]),
     // Of the output of a program.
@@ -421,7 +421,8 @@ fn shown() -> Vec<(String, Code)> {
     shown
 }
 
-/// Where a test is, and what it could do: its own text and that of the functions beside it.
+/// Where a test is, and what it does: its own text and that of the functions of its file that it calls, one
+/// through another, without comments.
 fn tests() -> BTreeMap<String, (String, String)> {
     let mut tests = BTreeMap::new();
     for suite in ["cli", "e2e", "faults", "integrations"] {
@@ -430,25 +431,70 @@ fn tests() -> BTreeMap<String, (String, String)> {
             let path = entry.unwrap().path();
             let place = format!("{suite} {}", path.file_stem().unwrap().to_str().unwrap());
             let text = std::fs::read_to_string(path).unwrap();
-            // Up to the brace in the first column a part is a test, from there on what is beside it.
-            let mut parts = text.split("\n#[test]\n");
-            let mut beside = parts.next().unwrap().to_string();
-            // Not this file: the words stand in its table.
-            let is_here = place == "integrations commands";
-            let mut own = Vec::new();
-            for part in parts {
-                let (test, rest) = part.split_once("\n}\n").unwrap_or((part, ""));
-                beside += rest;
-                let name = test.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
-                own.push((name.expect("a test has a name").0.to_string(), test.to_string()));
+            let functions = functions(&text);
+            for (name, (_, is_test)) in &functions {
+                if *is_test {
+                    tests.insert(name.to_string(), (place.clone(), reached(name, &functions)));
+                }
             }
-            tests
-                .extend(own.into_iter().map(|(name, test)| {
-                    (name, (place.clone(), if is_here { test } else { test + &beside }))
-                }));
         }
     }
     tests
+}
+
+/// The functions in the first column and in the blocks there, each with its text, and whether it is a test.
+fn functions(text: &str) -> BTreeMap<String, (String, bool)> {
+    let is_comment = |line: &str| line.trim_start().starts_with("//");
+    let lines: Vec<_> = text.lines().filter(|line| !is_comment(line)).collect();
+    let mut functions: BTreeMap<String, (String, bool)> = BTreeMap::new();
+    let (mut open, mut is_test): (Option<(String, String)>, bool) = (None, false);
+    for line in lines {
+        let was_test = is_test;
+        is_test = line.trim() == "#[test]" || was_test && line.trim_start().starts_with("#[");
+        let begins = line.trim_start().trim_start_matches("pub ").strip_prefix("fn ");
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if let (Some(rest), true, true) = (begins, open.is_none(), indent.len() <= 4) {
+            let name = rest.split(['(', '<']).next().unwrap().to_string();
+            functions.insert(name.clone(), (String::new(), was_test));
+            open = Some((name, format!("{indent}}}")));
+        }
+        let Some((name, end)) = &open else { continue };
+        functions.get_mut(name).expect("it is open").0 += &format!("{line}\n");
+        if line == end || line.trim_start().starts_with("fn ") && line.ends_with('}') {
+            open = None;
+        }
+    }
+    functions
+}
+
+/// The text of a function and of all that it calls in its file.
+fn reached(name: &str, functions: &BTreeMap<String, (String, bool)>) -> String {
+    let (mut seen, mut next) = (BTreeSet::from([name]), vec![name]);
+    let mut all = String::new();
+    while let Some(name) = next.pop() {
+        let text = &functions[name].0;
+        // Up to its body no function calls another, and its own name stands there.
+        let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let called = functions.keys().map(String::as_str).filter(|other| words.contains(other));
+        next.extend(called.filter(|other| seen.insert(other)));
+        all += text;
+    }
+    all
+}
+
+#[test]
+fn what_a_test_reaches_is_what_it_calls() {
+    let text = "use x;\n#[test]\nfn one() {\n    two();\n    // three\n}\n\nfn two() { four() }\n\nfn three() {\n    \
+                here();\n}\n\nimpl X {\n    pub fn four() {\n        there();\n    }\n}\n";
+    let functions = functions(text);
+    assert_eq!(functions.iter().filter(|(_, (_, is_test))| *is_test).count(), 1);
+    let reached = reached("one", &functions);
+    assert!(
+        reached.contains("there();")
+            && !reached.contains("here();\n}\n\nimpl")
+            && !reached.contains(" three")
+    );
+    assert!(!reached.contains("    here();"), "{reached}");
 }
 
 /// Whether it asks cargo for a test by its module and the beginning of its name, or by a part of the name,
