@@ -4,10 +4,12 @@
 use linux_patch::cli::Format;
 use linux_patch::exit_code::ExitCode;
 use linux_patch::history::Entry;
+use linux_patch::holder::Life;
 use linux_patch::outcome::{Class, Failure};
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::state::{Loaded, State, Verdict, judge, parse};
 use linux_patch::status::alert::Alert;
+use linux_patch::status::{Unfinished, apply_trouble};
 use linux_patch::time::Time;
 use serde_json::Value;
 use std::path::Path;
@@ -146,6 +148,69 @@ fn what_is_not_known_is_never_a_number() {
         }
     }
     compare("unknown", &report);
+}
+
+/// More packages than a list has room for, names longer than a line, two sources that are shown alike, and
+/// words that mean something in each form.
+#[test]
+fn what_is_too_long_or_means_something_else_is_cut_and_told_apart() {
+    let mut report = status(state("full", |state| {
+        well(state);
+        let package = |at: usize| {
+            let name = format!("tb-{at:02}-{}", "long".repeat(if at == 3 { 100 } else { 25 }));
+            serde_json::json!({"name": name, "installed": "1|a;b", "candidate": "2 ' \"", "security": at % 20 == 3})
+        };
+        state["pending"]["packages"] = (0..40).map(package).collect();
+        state["pending"]["count"] = 40.into();
+        state["pending"]["security"] = 2.into();
+        state["pending"]["held_back"] = (0..21)
+            .map(|at| serde_json::json!({"name": format!("tb-h{at}"), "candidate": "2", "reason": "held\u{1b}[31m"}))
+            .collect();
+        // The first of them failed.
+        state["sources"][0]["id"] = "http://b.example \\ \"stable\"\n".into();
+        state["sources"][0]["error"] = serde_json::json!({"class": "network", "message": "it | fell; \u{7}"});
+        state["sources"][1]["id"] = "http://b.example \\ \"stable\"".into();
+        state["apply"]["last"]["error"] = Value::Null;
+        state["apply"]["last"]["packages"] = serde_json::json!([]);
+    }));
+    report.asked = ["updates:300", "updates:250", "updates:400=critical", "updates:500=critical"]
+        .map(|text| Alert::parse(text).unwrap())
+        .to_vec();
+    compare("long", &report);
+}
+
+#[test]
+fn an_apply_that_has_begun_and_not_ended() {
+    let begun = |life, repair: Option<&str>| {
+        let mut report = status(state("full", |state| {
+            well(state);
+            state["apply"]["last"]["error"] = Value::Null;
+        }));
+        report.unfinished = Some(Unfinished {
+            life,
+            since: Time::from_unix(NOW - 300).unwrap(),
+            phase: "install".into(),
+            repair: repair.map(str::to_string),
+        });
+        let state = report.state.as_deref().unwrap();
+        report.apply_trouble = apply_trouble(state, report.unfinished.as_ref());
+        report.tell_apply_trouble();
+        report
+    };
+    compare("cut-off", &begun(Life::Gone, Some("dpkg --configure -a")));
+    compare("running", &begun(Life::Running, None));
+    compare("not-seen", &begun(Life::NotKnown, None));
+}
+
+#[test]
+fn a_failed_apply_on_a_fresh_index_is_told_first() {
+    let mut report = status(state("full", |state| {
+        well(state);
+        state["apply"]["last"]["log"] = "/var/log/linux-patch/y.log".into();
+    }));
+    report.apply_trouble = apply_trouble(report.state.as_deref().unwrap(), None);
+    report.tell_apply_trouble();
+    compare("trouble", &report);
 }
 
 #[test]
