@@ -36,6 +36,8 @@ pub struct Invocation {
     pub env: &'static [(&'static str, &'static str)],
     /// Likewise, except those that the caller has set.
     pub env_defaults: &'static [(&'static str, &'static str)],
+    /// Variables that it does not get.
+    pub withheld: &'static [&'static str],
     /// Variables that name a file of this run.
     pub vars: Vec<(&'static str, PathBuf)>,
     /// Where set, the child inherits a descriptor for machine-readable progress, and this
@@ -317,7 +319,8 @@ fn command(
     }
     command.process_group(0);
     for (name, value) in std::env::vars_os() {
-        if is_withheld(&name.to_string_lossy(), &value.to_string_lossy()) {
+        let (text, value) = (name.to_string_lossy(), value.to_string_lossy());
+        if is_withheld(&text, &value) || invocation.withheld.contains(&&*text) {
             command.env_remove(&name);
         }
     }

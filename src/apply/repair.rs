@@ -7,6 +7,7 @@ use crate::backend::{
 };
 use crate::outcome::{Class, Failure};
 use crate::process::{End, Limits};
+use crate::session::administrators;
 use crate::state::InProgress;
 use log::{info, warn};
 use std::collections::HashMap;
@@ -272,7 +273,7 @@ impl Run<'_> {
         let mut kept = Vec::new();
         self.excludes_damage = false;
         let provides = self.provides(&several);
-        let rules: String = self.backend.quirks.rules.iter().map(|path| texts(Path::new(path))).collect();
+        let rules = self.rules();
         let no_words = Vec::new();
         for (name, package) in several {
             let words = provides.get(name.as_str()).unwrap_or(&no_words);
@@ -336,6 +337,16 @@ impl Run<'_> {
         provides
     }
 
+    /// The text of the configuration that says what is kept in several versions.
+    fn rules(&self) -> String {
+        let usual = self.backend.quirks.rules.iter().map(|path| texts(Path::new(path)));
+        let elsewhere = &self.session.elsewhere().rules;
+        let elsewhere = elsewhere.iter().map(|dir| texts_of(Path::new(dir), "multiversion=\n"));
+        let settings = self.backend.quirks.settings;
+        let settings = settings.and_then(|settings| administrators(&settings).ok());
+        usual.chain(elsewhere).chain(settings).collect()
+    }
+
     /// The runs that the manager's own history says were cut off.
     fn history(&self) -> Vec<CutOff> {
         let Some(history) = self.backend.quirks.history else { return Vec::new() };
@@ -346,7 +357,9 @@ impl Run<'_> {
         let entries = match history.place {
             HistoryPlace::Asked(all, None) => ask(all()),
             HistoryPlace::Asked(all, Some(more)) => ask(all()).and_then(|answer| more(&answer)).and_then(ask),
-            HistoryPlace::File(path) => Some(end_of(Path::new(path))),
+            HistoryPlace::File(usual) => {
+                Some(end_of(self.session.elsewhere().history.as_deref().unwrap_or(Path::new(usual))))
+            }
             HistoryPlace::Files(dir, prefix) => {
                 let entries =
                     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -415,13 +428,18 @@ fn is_left_by(
 
 /// The text of a file, or of the files `*.conf` in a directory. Each file begins anew.
 fn texts(path: &Path) -> String {
-    let Ok(entries) = std::fs::read_dir(path) else {
+    if !path.is_dir() {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         return format!("[]\n{text}\n");
-    };
-    let files = entries.flatten().map(|entry| entry.path()).filter(|file| file.is_file());
+    }
     // Those of multiversion.d hold nothing but names.
-    let head = if path.ends_with("multiversion.d") { "multiversion=\n" } else { "[]\n" };
+    texts_of(path, if path.ends_with("multiversion.d") { "multiversion=\n" } else { "[]\n" })
+}
+
+/// The texts of the files in a directory, with this before each.
+fn texts_of(dir: &Path, head: &str) -> String {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = entries.filter(|file| file.is_file());
     files.map(|file| format!("{head}{}\n", std::fs::read_to_string(file).unwrap_or_default())).collect()
 }
 

@@ -340,7 +340,8 @@ fn elsewhere(configuration: &str) -> Elsewhere {
         .into_iter()
         .flat_map(|dir| ["list", "sources"].map(|end| format!("{dir}/*.{end}")));
     let index = ["PREFERENCES", "PREFERENCEPARTS"].into_iter().filter_map(unusual).collect();
-    Elsewhere { cache: None, sources: unusual("SOURCELIST").into_iter().chain(parts).collect(), index }
+    let sources = unusual("SOURCELIST").into_iter().chain(parts).collect();
+    Elsewhere { sources, index, ..Elsewhere::default() }
 }
 
 /// The value in a line like `DATABASE='/var/lib/dpkg/status'`.

@@ -554,6 +554,10 @@ pub struct Elsewhere {
     pub sources: Vec<String>,
     /// What else decides about what is pending.
     pub index: Vec<String>,
+    /// Directories with more of [`Quirks::rules`].
+    pub rules: Vec<String>,
+    /// The file of [`HistoryPlace::File`].
+    pub history: Option<PathBuf>,
 }
 
 /// What an apply is to install.

@@ -125,6 +125,19 @@ const ENV: &[(&str, &str)] = &[
     ("ZYPP_LOCKFILE_ROOT", "/"),
 ];
 
+/// With these it prints its own log or rpm's among what we read, looks for no lock, or keeps nothing that was
+/// downloaded; an old one crashes.
+const WITHHELD: &[&str] = &[
+    "ZYPP_FULLLOG",
+    "ZYPP_LIBSOLV_FULLLOG",
+    "ZYPP_LIBSAT_FULLLOG",
+    "ZYPP_RPM_DEBUG",
+    "ZYPP_READONLY_HACK",
+    "ZYPP_COMMIT_NO_PACKAGE_CACHE",
+    "ZYPP_PCK_PRELOAD",
+    "ZYPP_TESTSUITE_FAKE_ARCH",
+];
+
 /// Services that cannot be had keep new versions from refreshing anything: none, then.
 const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
 
@@ -147,6 +160,7 @@ fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
         program: "zypper",
         args: args.map(|arg| arg.to_string()).collect(),
         env: ENV,
+        withheld: WITHHELD,
         ..Invocation::default()
     }
 }
@@ -207,7 +221,9 @@ fn list(plan: &Plan) -> Invocation {
     upgrade(plan, DRY_RUN)
 }
 
-const DRY_RUN: &[&str] = &["--dry-run", "--replacefiles", "--auto-agree-with-licenses"];
+/// Of downloads a setting may say that they alone are made, a dry run or not.
+const DRY_RUN: &[&str] =
+    &["--dry-run", "--download", "in-advance", "--replacefiles", "--auto-agree-with-licenses"];
 
 /// `install` and not `update`, which knows no package that is not installed yet. Nothing is
 /// installed here, so that nothing is marked as wanted by a person either.
@@ -362,6 +378,8 @@ fn elsewhere(settings: &str) -> Elsewhere {
     Elsewhere {
         sources: words(sources.map(of_config).into()),
         index: words([index.map(of_config).into(), vec![solv, path_of(settings, "locksfile.path")]].concat()),
+        rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
+        history: path_of(settings, "history.logfile"),
         cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
     }
 }
@@ -420,7 +438,7 @@ mod tests {
             ..Plan::default()
         };
         let invocation = list_needs(&plan, &["tb-c".to_string()]);
-        let end = "--dry-run --replacefiles --auto-agree-with-licenses --repo Main Repository -- tb-c";
+        let end = "--dry-run --download in-advance --replacefiles --auto-agree-with-licenses --repo Main Repository -- tb-c";
         assert!(invocation.line().ends_with(end), "{}", invocation.line());
         assert_eq!(invocation.vars, [("ZYPP_CONF", PathBuf::from("/x/selection.conf"))]);
         assert!(list(&plan).line().contains(" update "), "{}", list(&plan).line());
@@ -447,5 +465,8 @@ mod tests {
         assert_eq!(found.cache, Some("/c/raw".into()));
         assert_eq!(found.sources, ["/r", "/e/services.d", "/e/vars.d"]);
         assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/*"]);
+        assert_eq!(found.rules, ["/e/multiversion.d"]);
+        let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");
+        assert_eq!((found.history, &*found.rules), (Some("/h".into()), &["/m".to_string()][..]));
     }
 }

@@ -62,5 +62,6 @@ mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;
 mod zypper_replaced;
+mod zypper_settings;
 
 mod traffic;

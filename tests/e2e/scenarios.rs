@@ -790,6 +790,7 @@ scenarios! {
         pacman: crate::pacman::Pacman,
         pacman_misconfigured: crate::pacman_settings::Misconfigured,
         zypper: crate::zypper::Zypper,
+        zypper_misconfigured: crate::zypper_settings::Misconfigured,
     }
     {
         a_refresh_is_recorded_with_its_source_and_what_is_pending,

@@ -313,21 +313,3 @@ fn what_dnf_installed_is_seen_by_zypper() {
     let refreshed = dnf.sandbox.patch(&["--manager", "zypper", "refresh"]);
     refreshed.exits(0).leaves_pending(&["tb-hello 2.0-1 3.0-1"]).remembers("/manager", "zypper");
 }
-
-/// Colours, columns, what a command may remove, when a download goes on: each turned the wrong way.
-#[test]
-fn no_setting_changes_what_is_read_and_done() {
-    let (root, repo) = one(&[rpm("tb-sec", "1.0"), rpm("tb-two", "1.0")], &[]);
-    repo.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), rpm("tb-two", "2.0")]);
-    let zypper = "[main]\nshowAlias = no\nrepoListColumns = URkpna\n[solver]\nforceResolutionCommands = \
-                  install,update,patch,remove\n[color]\nuseColors = always\npkglistHighlight = all\n";
-    root.sandbox().write("/etc/zypp/zypper.conf", zypper);
-    let zypp = "[main]\ncachedir = /srv/zypp\nrepo.refresh.delay = 100000\ncommit.downloadMode = DownloadOnly\n\
-                history.logfile = /srv/history\nlocksfile.apply = no\n";
-    root.sandbox().write("/etc/zypp/zypp.conf", zypp);
-    let env = [("ZYPP_LOGFILE", "-"), ("ZYPP_LOCKFILE_ROOT", "/srv"), ("COLUMNS", "20")];
-    let patch = |args: &[&str]| root.sandbox().patch_with(&[&["--manager", "zypper"], args].concat(), &env);
-    patch(&["refresh"]).exits(0).remembers("/pending/count", 2).remembers("/pending/security", 1);
-    patch(&["apply", "--security"]).applied(&["tb-sec 1.0-1 2.0-1"]);
-    patch(&["apply"]).applied(&["tb-two 1.0-1 2.0-1"]);
-}
