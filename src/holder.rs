@@ -6,6 +6,7 @@ use crate::state::InProgress;
 use crate::time::{Time, since_boot};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -99,23 +100,64 @@ pub fn has_lock(of: u32, path: &Path) -> bool {
     started(of).is_some() && if can_be_seen { has_open(of, &file) } else { holds_a_lock(of) }
 }
 
-/// Whether another process of ours or of root's, of this program, has an unnamed file in memory that was made
-/// with this name. All processes are looked at, some microseconds each: to read `/proc/locks` takes the kernel
-/// 8 to 20 milliseconds, and this is done in each run.
-pub fn has_marked(mark: &str) -> bool {
-    let target = format!("/memfd:{mark} (deleted)");
-    let program = |pid: u32| std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let own = std::process::id();
-    let (us, ours) = (rustix::process::geteuid().as_raw(), program(own));
-    let is_it = |pid: u32| {
-        // Nobody else can be in our way.
-        let of = std::fs::metadata(format!("/proc/{pid}"));
-        of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && program(pid) == ours && {
-            let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            open.into_iter().any(|file| std::fs::read_link(file.path()).is_ok_and(|found| *found == *target))
-        }
-    };
-    processes().any(|pid| pid != own && is_it(pid))
+/// What tells one state directory from all others: the directory itself, whatever it is called or mounted on, and
+/// its place, whatever is there now. An unnamed file in memory that was made with this name shows that a process works on it.
+#[derive(Debug)]
+pub struct Mark {
+    name: String,
+}
+
+/// What a process that has such a mark is called, whatever the program is: so the others need not be looked at.
+const CALLED: &str = "linux-patch";
+
+impl Mark {
+    /// That of a directory that is there.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn of(dir: &Path) -> std::io::Result<Mark> {
+        let dir = dir.canonicalize()?;
+        let (own, above) = (dir.metadata()?, dir.parent().unwrap_or(&dir).metadata()?);
+        let mut hasher = DefaultHasher::new();
+        dir.file_name().hash(&mut hasher);
+        let place = format!("{}:{}:{:x}", above.dev(), above.ino(), hasher.finish());
+        // Of a thread's name only that of the first counts for others.
+        let _ = std::fs::write("/proc/self/comm", CALLED);
+        Ok(Mark { name: format!("linux-patch {}:{} {place}", own.dev(), own.ino()) })
+    }
+
+    /// The name of the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether another process of ours or of root's has one for the same directory, or one in its place. All
+    /// processes are looked at, some microseconds each: to read `/proc/locks` takes the kernel 8 to 20
+    /// milliseconds, and this is done in each run.
+    pub fn is_anothers(&self) -> bool {
+        let (own, us) = (std::process::id(), rustix::process::geteuid().as_raw());
+        let is_called_so = |pid: u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == CALLED)
+        };
+        let has_it = |pid: u32| {
+            // Nobody else can be in our way.
+            let of = std::fs::metadata(format!("/proc/{pid}"));
+            of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && is_called_so(pid) && {
+                let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+                let mut files = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+                files.any(|file| self.is_like(&file.to_string_lossy()))
+            }
+        };
+        processes().any(|pid| pid != own && has_it(pid))
+    }
+
+    /// Whether a file that is called so in /proc marks the same directory, or one in the same place.
+    fn is_like(&self, file: &str) -> bool {
+        let other = file.strip_prefix("/memfd:").and_then(|file| file.strip_suffix(" (deleted)"));
+        let mut pairs = other.into_iter().flat_map(|other| other.split(' ').zip(self.name.split(' ')));
+        pairs.next().is_some_and(|(theirs, ours)| theirs == ours)
+            && pairs.any(|(theirs, ours)| theirs == ours)
+    }
 }
 
 /// The numbers of all processes that can be seen.
@@ -270,6 +312,20 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_known_by_itself_and_by_its_place() {
+        let mark = |name: &str| Mark { name: name.to_string() };
+        let ours = mark("linux-patch 1:2 1:1:a");
+        let is_like = |name: &str| ours.is_like(&format!("/memfd:{name} (deleted)"));
+        for name in ["linux-patch 1:2 1:1:a", "linux-patch 1:2 8:8:a", "linux-patch 1:3 1:1:a"] {
+            assert!(is_like(name), "{name}");
+        }
+        for name in ["linux-patch 1:3 1:1:b", "other 1:2 1:1:a", "linux-patch", "linux-patch 1:1:a 1:2"] {
+            assert!(!is_like(name), "{name}");
+        }
+        assert!(!ours.is_like("/memfd:linux-patch 1:2 1:1:a") && !ours.is_like("/tmp/linux-patch 1:2 1:1:a"));
     }
 
     #[test]

@@ -72,12 +72,12 @@ impl Lock {
         let text = format!("{} {command} {}\n", std::process::id(), Time::now());
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         let meta = file.metadata()?;
-        let mark = mark(dir)?;
-        let made = memfd_create(&*mark, MemfdFlags::CLOEXEC).context("could not mark this process")?;
+        let mark = holder::Mark::of(dir)?;
+        let made = memfd_create(mark.name(), MemfdFlags::CLOEXEC).context("could not mark this process")?;
         let watch = Watch { path, file: (meta.dev(), meta.ino()) };
         let lock = Lock { file, dir: dir.to_path_buf(), watch, _mark: made };
         // Not ours where it was removed or replaced before it was locked, or under a run that goes on.
-        let is_alone = lock.watch.check().is_ok() && !holder::has_marked(&mark);
+        let is_alone = lock.watch.check().is_ok() && !mark.is_anothers();
         Ok(is_alone.then_some(lock))
     }
 
@@ -118,14 +118,6 @@ impl Watch {
         );
         Err(Failure::new(Class::Lock, text))
     }
-}
-
-/// What tells one state directory from all others, whatever becomes of it: where it is, and its name.
-fn mark(dir: &Path) -> Result<String> {
-    let dir = dir.canonicalize()?;
-    let meta = dir.parent().unwrap_or(&dir).metadata()?;
-    let name: String = dir.file_name().unwrap_or_default().to_string_lossy().chars().take(40).collect();
-    Ok(format!("linux-patch {}:{} {name}", meta.dev(), meta.ino()))
 }
 
 fn trust(dir: &Path) -> Result<()> {

@@ -2,28 +2,39 @@
 
 use crate::exit_code::ExitCode;
 use anyhow::{Context, Result};
-use signal_hook::consts::signal::{SIGABRT, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
+use signal_hook::consts::signal::{SIGABRT, SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT};
+use signal_hook::consts::signal::{SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ};
+use signal_hook::low_level::signal_name;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+/// Those that would stop us, but that the caller has left blocked: no handler runs for them.
+static BLOCKED: OnceLock<u64> = OnceLock::new();
 
-/// Starts noting SIGTERM, SIGINT, SIGQUIT and SIGHUP (SIGHUP not where the caller ignores it,
-/// as nohup does), and gives SIGCHLD a handler: a parent that ignored it would otherwise make
-/// every wait for a child fail with ECHILD.
+/// What stops a run, ignored or not.
+const STOPPING: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
+/// What does where the caller does not ignore it, as nohup ignores SIGHUP. The others would end this process
+/// without a word, even in an install: an alarm(2), for instance, is inherited.
+const STOPPING_UNLESS_IGNORED: [i32; 7] = [SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO];
+
+/// Starts noting what stops a run, and gives SIGCHLD a handler: a parent that ignored it would otherwise
+/// make every wait for a child fail with ECHILD.
 ///
 /// # Errors
 /// When the operating system refuses a handler.
 pub fn install() -> Result<()> {
     let received = RECEIVED.get_or_init(Default::default);
-    let nohup = is_ignored(SIGHUP);
-    for signal in [SIGTERM, SIGINT, SIGQUIT, SIGHUP] {
-        if signal != SIGHUP || !nohup {
-            signal_hook::flag::register_usize(signal, Arc::clone(received), signal as usize)
-                .with_context(|| format!("could not handle signal {signal}"))?;
-        }
+    let ignored = own_signals("SigIgn:");
+    let heard = STOPPING_UNLESS_IGNORED.into_iter().filter(|signal| ignored & bit(*signal) == 0);
+    let mut stopping = 0;
+    for signal in STOPPING.into_iter().chain(heard) {
+        signal_hook::flag::register_usize(signal, Arc::clone(received), signal as usize)
+            .with_context(|| format!("could not handle signal {signal}"))?;
+        stopping |= bit(signal);
     }
+    BLOCKED.get_or_init(|| own_signals("SigBlk:") & stopping);
     signal_hook::flag::register(SIGCHLD, Arc::default()).context("could not handle SIGCHLD")?;
     Ok(())
 }
@@ -42,13 +53,16 @@ pub fn outlast_limits() {
 
 /// The name of the last signal noted, if any.
 pub fn received() -> Option<&'static str> {
-    match RECEIVED.get()?.load(Ordering::Relaxed) as i32 {
-        0 => None,
-        SIGINT => Some("SIGINT"),
-        SIGHUP => Some("SIGHUP"),
-        SIGQUIT => Some("SIGQUIT"),
-        _ => Some("SIGTERM"),
-    }
+    let noted = RECEIVED.get()?.load(Ordering::Relaxed) as i32;
+    let number = if noted == 0 { received_though_blocked()? } else { noted };
+    signal_name(number).or(Some("a signal"))
+}
+
+/// One that waits to be let through: to this process as a whole, or to its first thread.
+fn received_though_blocked() -> Option<i32> {
+    let blocked = BLOCKED.get().copied().filter(|blocked| *blocked != 0)?;
+    let waiting = blocked & (own_signals("ShdPnd:") | own_signals("SigPnd:"));
+    (1..64).find(|signal| waiting & bit(*signal) != 0)
 }
 
 /// Sleeps until `until`, looking at the signals every 50 ms; `Err` names the one that ended it.
@@ -68,11 +82,13 @@ pub fn sleep_until(until: Instant) -> Result<(), &'static str> {
     }
 }
 
-fn is_ignored(signal: i32) -> bool {
+/// A set of signals in what the kernel says of this process; empty where it does not say.
+fn own_signals(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
+    let set = status.lines().find_map(|line| line.strip_prefix(name));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
 }

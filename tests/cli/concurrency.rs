@@ -1,9 +1,10 @@
 //! Several runs at once: one refresh for all, locks that are waited for and named.
 
 use crate::machine::{fresh_state, hold_lock, signal};
-use crate::world::{Ran, World, in_parallel, replay, until};
+use crate::world::{BINARY, Ran, World, in_parallel, replay, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -284,7 +285,9 @@ fn a_run_whose_lock_is_taken_away_keeps_others_waiting_and_saves_nothing() {
         let first = world.spawn(&format!("{verb} --format json"));
         until("the first run refreshes", || world.count("update") == 1);
         take_away(&world);
-        let second = world.spawn("refresh --format json");
+        // Also where that is called differently.
+        let program = world.copy_program(Path::new(BINARY), "nightly-patch");
+        let second = world.command_of(&program, "refresh --format json").spawn().unwrap();
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(world.count("update"), 1, "{verb}, {name}: two managers at once");
         world.write("go", "");

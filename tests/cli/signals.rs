@@ -18,7 +18,13 @@ fn started(world: &World, child: Child) -> Child {
 #[test]
 fn a_signal_before_the_install_ends_the_run_cleanly() {
     for verb in ["update", "download"] {
-        for (which, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
+        for (which, name) in [
+            (Signal::TERM, "SIGTERM"),
+            (Signal::INT, "SIGINT"),
+            (Signal::HUP, "SIGHUP"),
+            (Signal::USR1, "SIGUSR1"),
+            (Signal::ALARM, "SIGALRM"),
+        ] {
             let world = World::new();
             world.on(verb, LASTING);
             let child = started(&world, world.spawn("apply --format json"));
@@ -65,7 +71,18 @@ fn an_install_under_way_is_waited_for_whatever_is_sent_and_its_true_result_told(
             &format!("progress pmstatus:x; touch $world/running; sleep 0.6; touch $world/mark; {rest}"),
         );
         let mut child = started(&world, world.spawn("apply --format json"));
-        for which in [Signal::TERM, Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT] {
+        for which in [
+            Signal::TERM,
+            Signal::HUP,
+            Signal::INT,
+            Signal::TERM,
+            Signal::USR1,
+            Signal::USR2,
+            Signal::ALARM,
+            Signal::VTALARM,
+            Signal::PROF,
+            Signal::QUIT,
+        ] {
             signal(&child, which);
         }
         // A dropped connection closes the messages too.
@@ -185,5 +202,36 @@ fn a_question_after_the_install_that_a_signal_hits_is_asked_again() {
         assert_eq!((&doc["exit_code"], doc["packages"].as_array().unwrap().len()), (&json!(0), 3), "{doc}");
         assert!(world.path(&format!("hit.{times}")).exists());
         assert_eq!(world.state()["apply"]["last"]["outcome"], "success");
+    }
+}
+
+/// An alarm(2) is inherited by what is started: `perl -e 'alarm 60; exec @ARGV'` is a known way to set a limit.
+#[test]
+fn an_alarm_that_the_caller_set_ends_no_install() {
+    let world = World::new();
+    world.on("install", "sleep 1.5; unpack");
+    let limit = ["perl", "-e", "alarm 1; exec @ARGV"];
+    let doc = Ran::of(world.launched(&limit, "apply --format json")).json();
+    assert_eq!((&doc["exit_code"], doc["packages"].as_array().unwrap().len()), (&json!(0), 3), "{doc}");
+    let world = World::new();
+    world.on("update", LASTING);
+    let doc = Ran::of(world.launched(&limit, "refresh --format json")).json();
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
+}
+
+#[test]
+fn a_signal_that_the_caller_left_blocked_stops_a_run_all_the_same() {
+    let block = "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM, SIGCHLD)); exec @ARGV";
+    for verb in ["refresh", "apply"] {
+        let world = World::new();
+        world.on("update", LASTING);
+        let blocked = world.launched(&["perl", "-e", block], &format!("{verb} --format json")).spawn();
+        let child = started(&world, blocked.unwrap());
+        let began = std::time::Instant::now();
+        signal(&child, Signal::TERM);
+        let doc = Ran::end(child).json();
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(pids_in(&world, "pids").iter().all(|pid| !is_running(*pid)), "something is left");
     }
 }

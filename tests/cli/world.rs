@@ -166,7 +166,7 @@ impl World {
 
     /// Copies a program by another process: a file that this one has open for writing at the
     /// moment at which another thread forks cannot be started ("text file busy").
-    fn copy_program(&self, from: &Path, name: &str) -> PathBuf {
+    pub fn copy_program(&self, from: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
         assert!(Command::new("cp").arg(from).arg(&to).status().unwrap().success());
         std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).unwrap();
@@ -236,7 +236,12 @@ impl World {
 
     /// linux-patch with this world's state directory and the words of `args`.
     pub fn command(&self, args: &str) -> Command {
-        let mut command = self.bare(BINARY);
+        self.command_of(Path::new(BINARY), args)
+    }
+
+    /// The same of a copy.
+    pub fn command_of(&self, program: &Path, args: &str) -> Command {
+        let mut command = self.bare(program);
         command.arg("--state-dir").arg(self.state_dir()).args(args.split_whitespace());
         command
     }

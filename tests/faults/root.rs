@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::tally::tried;
-use crate::world::{Ran, World};
+use crate::world::{Ran, World, replay, until};
 
 /// A state directory made unsafe in some way; only root can make it somebody else's.
 fn unsafe_directories() -> Vec<(&'static str, World)> {
@@ -241,4 +241,30 @@ fn closed_descriptors_without_dev_null_give_no_exit_code_of_their_own() {
         }
     }
     tried(count, "runs with closed descriptors and without /dev");
+}
+
+#[test]
+fn a_lock_that_is_removed_under_a_run_keeps_out_a_run_by_another_way_to_the_directory() {
+    let world = World::new();
+    std::fs::create_dir(world.path("bound")).unwrap();
+    world.on_call("update", 1, &format!("gate; {}", replay("3.0-a1-refresh-no-updates")));
+    let first = world.spawn("refresh --format json");
+    until("the first run refreshes", || world.count("update") == 1);
+    std::fs::remove_file(world.path("state/lock")).unwrap();
+    let mut command = world.bare("/usr/bin/unshare");
+    command.args([
+        "--mount",
+        "/bin/sh",
+        "-c",
+        "mount --bind \"$1\" \"$2\"; shift; exec \"$0\" --state-dir \"$@\"",
+    ]);
+    command.arg(crate::world::BINARY).arg(world.state_dir()).arg(world.path("bound"));
+    command.args(["refresh", "--format", "json"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", world.path("fakes").display()));
+    let second = command.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(world.count("update"), 1, "two managers at once");
+    world.write("go", "");
+    let (first, second) = (Ran::end(first).json(), Ran::end(second).json());
+    assert_eq!((&first["exit_code"], &second["exit_code"]), (&2.into(), &0.into()), "{first} {second}");
 }
