@@ -128,7 +128,8 @@ impl Session {
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
             let mut usual = self.backend.usual_places();
-            if let Some(cache) = &self.elsewhere().cache {
+            let in_its_place = self.backend.quirks.caches.iter().map(PathBuf::from).find(|dir| dir.is_dir());
+            if let Some(cache) = self.elsewhere().cache.as_ref().or(in_its_place.as_ref()) {
                 usual.cache = cache.clone();
             }
             match self.configuration() {

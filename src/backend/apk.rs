@@ -5,8 +5,9 @@ mod listing;
 mod refresh;
 mod words;
 
-use super::{Backend, Damage, Kernels, Plan, Quirks, RebootPackages};
+use super::{Backend, Damage, Elsewhere, Kernels, Plan, Quirks, RebootPackages, Settings};
 use crate::process::Invocation;
+use std::path::{Path, PathBuf};
 
 /// The row of the table.
 pub const BACKEND: Backend = Backend {
@@ -18,6 +19,9 @@ pub const BACKEND: Backend = Backend {
         "/etc/apk/repositories",
         "/etc/apk/repositories.d/*.list",
         "/lib/apk/repositories.d/*.list",
+        "/etc/apk/arch",
+        "/etc/apk/config",
+        "/lib/apk/config",
     ],
     index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
     cache: "/var/cache/apk",
@@ -55,6 +59,8 @@ pub const BACKEND: Backend = Backend {
         newer: Some((|| apk(&["version", "-l", "<"]), listing::newer)),
         // apk 2 says OK where a full disk cut files off.
         audit: Some((|| apk(&["audit", "--system", "--packages"]), listing::audited)),
+        settings: Some(SETTINGS),
+        caches: &["/etc/apk/cache"],
         progress,
         culprits: words::culprits,
         read_cut: refresh::read_cut,
@@ -62,6 +68,85 @@ pub const BACKEND: Backend = Backend {
         ..Quirks::NONE
     },
 };
+
+/// The settings of apk 3. apk 2 knows none, nor the variable.
+const SETTINGS: Settings = Settings {
+    variable: "APK_CONFIG",
+    files: &["/etc/apk/config", "/lib/apk/config"],
+    directories: &[],
+    path: |selection| selection.with_extension("conf"),
+    text: |_| String::new(),
+    base: |_| None,
+    elsewhere,
+    kept: Some(kept),
+};
+
+/// An option of a line of the settings, without the `no-` of those that are yes or no; and its value.
+fn option(line: &str) -> (&str, &str) {
+    let text = line.split('#').next().unwrap_or_default().trim();
+    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+    (name.strip_prefix("no-").unwrap_or(name), value.trim())
+}
+
+/// The settings without those that change what apk prints, keep it from asking a mirror, let it only pretend,
+/// or turn the meaning of a command of ours around.
+fn kept(settings: &str) -> String {
+    const DROPPED: &[&str] = &[
+        // Of all commands.
+        "force-binary-stdout",
+        "help",
+        "interactive",
+        "legacy-info",
+        "network",
+        "pretty-print",
+        "print-arch",
+        "progress",
+        "progress-fd",
+        "quiet",
+        "update-cache",
+        "verbose",
+        "version",
+        // Of all that change something.
+        "simulate",
+        // Of upgrade.
+        "ignore",
+        "self-upgrade-only",
+        // Of version.
+        "all",
+        "check",
+        "indexes",
+        "limit",
+        "test",
+        // Of audit.
+        "backup",
+        "check-permissions",
+        "details",
+        "full",
+        "ignore-busybox-symlinks",
+        "packages",
+        "protected-paths",
+        "recursive",
+        "system",
+        // Of fix.
+        "depends",
+        "reinstall",
+    ];
+    let lines = settings.lines().filter(|line| !DROPPED.contains(&option(line).0));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Where the settings put the index, and the file with the repositories.
+fn elsewhere(settings: &str) -> Elsewhere {
+    let value_of = |name: &str| settings.lines().rev().map(option).find(|(found, _)| *found == name);
+    let path = |name: &str| {
+        let (_, value) = value_of(name).filter(|(_, value)| !value.is_empty())?;
+        Some(Path::new("/").join(value))
+    };
+    let words = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).into_iter().collect();
+    let cache = path("cache-dir");
+    let index = words(cache.clone());
+    Elsewhere { sources: words(path("repositories-file")), index, cache, ..Elsewhere::default() }
+}
 
 fn apk(words: &[&str]) -> Invocation {
     Invocation {
@@ -182,6 +267,22 @@ mod tests {
         assert_eq!(list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
         let plan = Plan { without: vec!["http://h".into()], full: true, ..Plan::default() };
         assert_eq!(list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
+    }
+
+    #[test]
+    fn settings_that_change_what_is_read_are_dropped_and_the_others_kept() {
+        let theirs = "quiet\n # a note\ntimeout 180\nno-network\nnetwork no # offline\nno-cache\nsimulate\nverbose\ncache-dir srv/cache\n\
+                      repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\n";
+        let ours = " # a note\ntimeout 180\nno-cache\ncache-dir srv/cache\nrepositories-file /srv/repos\nallow-untrusted\n";
+        assert_eq!(kept(theirs), ours);
+        assert_eq!(kept(ours), ours);
+        let found = elsewhere(theirs);
+        assert_eq!(found.cache, Some(PathBuf::from("/srv/cache")));
+        assert_eq!(
+            (found.sources, found.index),
+            (vec!["/srv/repos".to_string()], vec!["/srv/cache".to_string()])
+        );
+        assert_eq!(elsewhere("timeout 5\n"), Elsewhere::default());
     }
 
     #[test]

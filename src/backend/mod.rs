@@ -167,6 +167,8 @@ pub struct Quirks {
     /// For managers that keep nothing of any source before they are done with all: the refresh of one
     /// source alone, given that of all.
     pub alone: Option<fn(&Invocation, &str) -> Invocation>,
+    /// Directories that take the place of [`Backend::cache`] where they are there.
+    pub caches: &'static [&'static str],
     /// The refresh without this source, for those.
     pub leave_out_source: fn(Invocation, &str) -> Invocation,
     /// Reads places out of the answer to [`Quirks::locate`].
@@ -267,6 +269,7 @@ impl Quirks {
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
         configured: None,
         alone: None,
+        caches: &[],
         leave_out_source: |invocation, _| invocation,
         elsewhere: |_| Elsewhere::default(),
         read_cut: |_| Vec::new(),
@@ -507,6 +510,8 @@ pub struct Settings {
     pub base: fn(&str) -> Option<PathBuf>,
     /// What else they put in other places than the usual.
     pub elsewhere: fn(&str) -> Elsewhere,
+    /// What of the administrator's counts for every command of ours, where that is not all of it.
+    pub kept: Option<fn(&str) -> String>,
 }
 
 /// How to find out what is owned by sources that could not be refreshed: a package stays as it is

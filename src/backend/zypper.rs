@@ -333,6 +333,7 @@ const SETTINGS: Settings = Settings {
     text: |selection| format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display()),
     base,
     elsewhere,
+    kept: None,
 };
 
 fn settings_path(selection: &Path) -> PathBuf {

@@ -21,9 +21,15 @@ impl Session {
     /// # Errors
     /// When the administrator's cannot be read, or ours cannot be written.
     pub(super) fn with_settings(&self, mut invocation: Invocation) -> Result<Invocation, Failure> {
-        let settings = self.backend.quirks.settings.filter(|_| !invocation.settings.is_empty());
+        let has_own = !invocation.settings.is_empty();
+        let settings = self.backend.quirks.settings.filter(|settings| has_own || settings.kept.is_some());
         let Some(settings) = settings else { return Ok(invocation) };
-        let text = format!("{}\n{}", administrators(&settings)?, invocation.settings);
+        let theirs = administrators(&settings)?;
+        let kept = settings.kept.map_or_else(|| theirs.clone(), |kept| kept(&theirs));
+        if !has_own && kept == theirs {
+            return Ok(invocation);
+        }
+        let text = format!("{kept}\n{}", invocation.settings);
         write_atomic(&self.state_dir, FILE, text.as_bytes())
             .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
         invocation.vars.push((settings.variable, self.state_dir.join(FILE)));
@@ -38,6 +44,8 @@ impl Session {
             let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
             let asked = || self.configuration().map(self.backend.quirks.elsewhere);
             let mut found = found.or_else(asked).unwrap_or_default();
+            let named = settings.and_then(|settings| std::env::var(settings.variable).ok());
+            found.sources.extend(named);
             if let Some(includes) = self.backend.quirks.includes {
                 let main = self.backend.source_config.first().copied().unwrap_or_default();
                 found.sources.extend(included(main, includes));

@@ -80,6 +80,13 @@ impl Apk {
         self.run(args).json()
     }
 
+    /// Likewise, with the settings of the file `config`.
+    fn with_settings(&self, args: &str) -> Value {
+        let mut command = self.world.command(&format!("--manager apk --format json {args}"));
+        command.env("APK_CONFIG", self.world.path("config"));
+        Ran::of(command).json()
+    }
+
     fn counts<const N: usize>(&self, verbs: [&str; N]) -> [usize; N] {
         verbs.map(|verb| self.world.count(verb))
     }
@@ -554,4 +561,58 @@ fn full_changes_nothing_and_no_command_writes_to_world() {
         !calls.contains("--available") && !calls.contains(" add ") && !calls.contains("--latest"),
         "{calls}"
     );
+}
+
+/// What the real one does with such settings (`APK_CONFIG`, apk 3), at any command.
+fn heeds_settings(apk: &Apk) {
+    let has = "has() { [ -n \"$(sed -n \"/^$1$/p\" \"${APK_CONFIG:-/dev/null}\")\" ]; }";
+    let quiet = format!("{has}; has quiet && exit 0");
+    let update =
+        format!("{quiet}; has no-network && touch $world/asked-no-mirror\n{}", apk.recorded("v-refresh"));
+    apk.world.on("update", &update);
+    let change = "has simulate || { cp $world/installed.after $world/installed; touch $world/done; }";
+    apk.world.on("install", &format!("{quiet}; {change}; {}", apk.recorded("v-install")));
+}
+
+#[test]
+fn no_setting_of_apk_3_changes_what_is_read_or_keeps_it_from_asking_a_mirror() {
+    for settings in
+        ["quiet\n", "no-network\n", "simulate\n", "quiet\nno-network\nsimulate\ntimeout 180\n", ""]
+    {
+        let apk = Apk::new("3.0.6");
+        heeds_settings(&apk);
+        apk.world.write("config", settings);
+        let doc = apk.with_settings("apply");
+        assert_eq!((&doc["exit_code"], &doc["packages"]), (&json!(0), &everything()), "{settings:?}: {doc}");
+        assert!(!apk.world.path("asked-no-mirror").exists(), "{settings:?}");
+    }
+}
+
+#[test]
+fn settings_that_change_sources_after_a_refresh_make_it_stale() {
+    let apk = Apk::new("3.0.6");
+    apk.world.write("repositories", "http://127.0.0.1:8080\n");
+    let repositories = apk.world.path("repositories").display().to_string();
+    apk.world.write("config", &format!("repositories-file {repositories}\n"));
+    let run = |args: &str| apk.with_settings(args);
+    assert_eq!(run("refresh")["exit_code"], 0);
+    assert_eq!(apk.json("status")["exit_code"], 0);
+    apk.world.write("repositories", "http://127.0.0.1:8080\nhttp://127.0.0.2:8080\n");
+    assert_eq!(apk.json("status")["cache_status"], "stale", "another repository");
+    assert_eq!(run("refresh")["exit_code"], 0);
+    apk.world.write("config", &format!("repositories-file {repositories}\narch riscv64\n"));
+    assert_eq!(apk.json("status")["cache_status"], "stale", "another architecture");
+}
+
+#[test]
+fn an_index_that_is_gone_from_where_the_settings_put_it_is_stale() {
+    let apk = Apk::new("3.0.6");
+    std::fs::create_dir(apk.world.path("cache")).unwrap();
+    apk.world.write("cache/APKINDEX.0123abcd.tar.gz", "an index");
+    apk.world.write("config", &format!("cache-dir {}\n", apk.world.path("cache").display()));
+    let doc = apk.with_settings("refresh");
+    assert_eq!(doc["exit_code"], 0, "{doc}");
+    assert_eq!(apk.json("status")["exit_code"], 0);
+    std::fs::remove_file(apk.world.path("cache/APKINDEX.0123abcd.tar.gz")).unwrap();
+    assert_eq!(apk.json("status")["cache_status"], "stale");
 }
