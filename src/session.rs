@@ -34,6 +34,9 @@ use std::time::{Duration, Instant};
 /// So many updates may be in the way of the others.
 const MOST_LEFT_OUT: usize = 100;
 
+/// A try that had to end so soon, after others that a lock has stopped, was none.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 /// One run that drives the package manager.
 #[derive(Debug)]
 pub struct Session {
@@ -191,6 +194,7 @@ impl Session {
             scope::leave_session();
         }
         let mut told = false;
+        let mut waited_for: Option<Failure> = None;
         let invocation = &self.with_settings(self.with_private_arg(invocation))?;
         let mut display = self.display.borrow_mut();
         let mut phase = display.phase(label);
@@ -210,7 +214,14 @@ impl Session {
             self.log.end(&finished);
             self.drop_unreadable(&finished);
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
-                return Ok(finished);
+                let had_no_time = finished.end == End::TimedOut && finished.elapsed < LAST_TRY;
+                // It says nothing but that the time was spent on waiting.
+                return match waited_for.filter(|_| had_no_time) {
+                    Some(lock) => {
+                        Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message)))
+                    }
+                    None => Ok(finished),
+                };
             };
             self.nobody_left_its_lock()?;
             let holder = self.lock_holder();
@@ -220,6 +231,7 @@ impl Session {
                 told = true;
             }
             self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
+            waited_for = Some(stopped_at);
         }
     }
 

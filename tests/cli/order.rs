@@ -71,6 +71,26 @@ fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
     assert_eq!(told.matches("waiting for the lock of apt").count(), 1, "{told}");
 }
 
+/// The wait for a lock whose holder cannot be seen takes a second, which leaves less than another.
+#[test]
+fn a_last_try_that_has_no_time_left_is_no_manager_that_is_too_slow() {
+    // On a busy machine the first try may take all the time.
+    let tried_twice = (0..20).any(|_| {
+        let world = World::new();
+        world.on("update", "sleep 60").on_call("update", 1, LOCKED);
+        let doc = world.json("refresh --timeout 2s");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains("It is held by process 1 (apt-get)"), "{doc}");
+        world.count("update") == 2
+    });
+    assert!(tried_twice, "there was never another try");
+    // One that had time is.
+    let slow = World::new();
+    slow.on("update", "sleep 60");
+    let doc = slow.json("refresh --timeout 2s");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("timeout")), "{doc}");
+}
+
 #[test]
 fn quiet_is_quiet_about_warnings_and_never_about_an_exit_code() {
     let world = World::new();
