@@ -288,7 +288,8 @@ mod tests {
             file("b", "4194305".into()),
             file("c", std::process::id().to_string()),
         );
-        assert_eq!(of_pid_files(&[&dead, &own, "/nonexistent"]), None);
+        let none = dir.path().join("none").display().to_string();
+        assert_eq!(of_pid_files(&[&dead, &own, &none]), None);
         let holder = of_pid_files(&[&dead, &live]).unwrap();
         assert_eq!(holder, format!("process {live_pid} (sleep 60)"));
         assert_eq!(of_reused_number(&[&dead, &live]), None);

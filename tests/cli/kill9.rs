@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 const MOMENTS: usize = 64;
+/// So many programs a refresh starts, and an apply.
+const REFRESH: usize = 6;
+const APPLY: usize = 12;
 
 /// Ages of the complete refresh that went before.
 const BEFORE: i64 = 5000;
@@ -30,13 +33,21 @@ fn wait_for_orphans(world: &World) {
     until("the orphans end", || pids.iter().all(|pid| !crate::machine::is_running(*pid)));
 }
 
-/// Starts a run and kills it after a part of the time it would take.
-fn killed(args: &str, part: usize, whole: Duration, prepare: impl Fn(&World)) -> World {
+/// Starts a run and kills it some milliseconds after so many programs were started, or at its end: what has
+/// happened, not the time it takes, says which moment that is.
+fn killed(args: &str, part: usize, programs: usize, prepare: impl Fn(&World)) -> World {
     let world = World::new();
     prepare(&world);
     let mut child = world.spawn(args);
-    std::thread::sleep(whole * part as u32 / MOMENTS as u32);
-    signal(&child, Signal::KILL);
+    let started = || world.read("calls").lines().count();
+    while started() < part % programs && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis((part / programs * 8) as u64));
+    // It may have ended.
+    if child.try_wait().unwrap().is_none() {
+        signal(&child, Signal::KILL);
+    }
     child.wait().unwrap();
     world
 }
@@ -54,7 +65,7 @@ fn a_refresh_killed_at_any_moment_leaves_a_true_state() {
     let moments: Vec<_> = (0..MOMENTS).collect();
     let (moved, kept) = (AtomicUsize::new(0), AtomicUsize::new(0));
     in_parallel(&moments, |part| {
-        let world = killed("refresh", *part, Duration::from_millis(250), prepare);
+        let world = killed("refresh", *part, REFRESH, prepare);
         let finished = world.path("refreshed").exists();
         let state = assert_sound(&world, &format!("moment {part}"));
         let age = linux_patch::time::Time::now().unix() - unix(&state["last_cache_update"]);
@@ -93,7 +104,7 @@ fn an_apply_killed_at_any_moment_is_told_and_repaired_by_the_next() {
     let moments: Vec<_> = (0..MOMENTS).collect();
     let (cut, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
     in_parallel(&moments, |part| {
-        let world = killed("apply", *part, Duration::from_millis(450), prepare);
+        let world = killed("apply", *part, APPLY, prepare);
         let moment = format!("moment {part}");
         let refreshed = world.path("refreshed").exists();
         let state = assert_sound(&world, &moment);

@@ -44,7 +44,7 @@ fn every_documented_variable_works_and_the_command_line_wins() {
     assert_eq!(code(&[], "--quiet status --max-age=1h -w1h"), 3);
     assert_eq!(code(&[("LINUX_PATCH_MANAGER", "brew")], "status"), 3);
     assert_eq!(code(&[("LINUX_PATCH_MANAGER", "brew")], "status --manager apt"), 0);
-    assert_eq!(code(&[("LINUX_PATCH_STATE_DIR", "/nonexistent")], "status"), 3);
+    assert_eq!(code(&[("LINUX_PATCH_STATE_DIR", "/proc/nowhere")], "status"), 3);
     assert_eq!(with_env(&world, &[("LINUX_PATCH_FORMAT", "json")], "status").json()["exit_code"], 0);
     let nagios = with_env(&world, &[("LINUX_PATCH_FORMAT", "json")], "status --format nagios");
     assert!(nagios.stdout.starts_with("PATCH OK"), "{}", nagios.stdout);

@@ -197,7 +197,7 @@ fn a_lock_that_is_no_file_refuses_the_run_at_once() {
             let lock = world.state_dir().join("lock");
             assert!(Command::new("mknod").arg(lock).args(["c", "1", "3"]).status().unwrap().success());
         }),
-        ("a link to nowhere", |world| symlink("/nonexistent/lock", world.state_dir().join("lock")).unwrap()),
+        ("a link to nowhere", |world| symlink("/proc/nowhere/lock", world.state_dir().join("lock")).unwrap()),
     ];
     in_parallel(&spoils, |(what, spoil)| {
         let world = World::new();
@@ -345,7 +345,7 @@ fn a_log_directory_that_cannot_be_used_costs_only_the_log() {
         ("missing", |_| {}),
         ("a file", |world| std::fs::write(world.state_dir().join("log"), "").unwrap()),
         ("a named pipe", |world| fifo(&world.state_dir().join("log"))),
-        ("a link to nowhere", |world| symlink("/nonexistent/log", world.state_dir().join("log")).unwrap()),
+        ("a link to nowhere", |world| symlink("/proc/nowhere/log", world.state_dir().join("log")).unwrap()),
         ("of no use to root either", |world| symlink("/proc/self", world.state_dir().join("log")).unwrap()),
     ];
     in_parallel(&spoils, |(what, spoil)| {

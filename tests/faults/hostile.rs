@@ -110,7 +110,7 @@ fn bad_lists() -> Vec<Vec<String>> {
             add(&["status", option, order]);
         }
         add(&["status", "--alert", &format!("security={order}")]);
-        add(&["status", "--output", &format!("/nonexistent/{order}/x")]);
+        add(&["status", "--output", &format!("/proc/nowhere/{order}/x")]);
         for option in ["--wait", "--reboot-delay", "--exclude"] {
             add(&["apply", option, order]);
         }
