@@ -23,7 +23,7 @@ use repair::Ending;
 use selection::Selection;
 use std::time::{Duration, Instant};
 
-/// A download in which nothing moves for so long is ended.
+/// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
 const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
 /// So often a run plans anew without updates that turned out to be impossible.
 const MOST_ROUNDS: usize = 30;
@@ -252,15 +252,15 @@ impl Run<'_> {
             return self.install(&Finished::ended(0, "", ""));
         };
         self.enter("download")?;
-        let limits = Limits {
-            budget: Some(DOWNLOAD_BUDGET),
-            stall: Some(DOWNLOAD_STALL),
-            interruptible: true,
-            ..Limits::default()
-        };
         let label = "downloading updates";
         let (invocation, downloaded) = loop {
             let invocation = self.session.with_limits(download(&self.selection.plan));
+            let limits = Limits {
+                budget: Some(DOWNLOAD_BUDGET),
+                stall: Some(DOWNLOAD_STALL.max(self.session.longest_silence(&invocation))),
+                interruptible: true,
+                ..Limits::default()
+            };
             let downloaded = self.session.run(label, &invocation, &limits)?;
             // It costs only what comes from there.
             let keyless = &mut self.selection.plan.keyless;

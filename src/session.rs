@@ -163,6 +163,11 @@ impl Session {
         }
     }
 
+    /// How long the manager may be silent in such a command by those limits.
+    pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
+        (self.backend.quirks.longest_silence)(invocation, self.configuration().unwrap_or_default())
+    }
+
     /// A failure with the updates that the configuration shows to be in the way.
     pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
         if failure.culprits.is_empty() {

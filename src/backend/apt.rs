@@ -73,6 +73,7 @@ pub const BACKEND: Backend = Backend {
         check: Some(|| apt_get(&[], &["check"])),
         reinstall: |name| format!("apt-get install --reinstall {name}"),
         with_limits,
+        longest_silence,
         lists_installed: true,
         lists_refreshed_only: false,
         selection: Some(("/etc/apt/preferences", selection)),
@@ -282,6 +283,7 @@ fn locate() -> Invocation {
         ("HTTPS", "Binary::apt-get::Acquire::https::Timeout"),
         ("RETRIES", "Acquire::Retries"),
         ("RETRIES", "Binary::apt-get::Acquire::Retries"),
+        ("DELAY", "Acquire::Retries::Delay::Maximum"),
     ];
     let words = words.into_iter().flat_map(|(name, option)| [name, option]);
     Invocation {
@@ -307,10 +309,7 @@ fn has_hooks(dump: &str) -> bool {
 /// Puts limits that are set in apt.conf, for a proxy that needs its time, in the place of ours where they are
 /// higher. apt takes the time of http for https too, where that has none of its own.
 fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
-    let value = |name: &str| {
-        let values = configuration.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
-        values.filter_map(|value| value.strip_suffix('\'')?.parse::<u64>().ok()).next_back()
-    };
+    let value = |name: &str| number(configuration, name);
     let http = value("HTTP");
     for (option, theirs) in [
         ("Acquire::http::Timeout=", http),
@@ -325,6 +324,25 @@ fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
         }
     }
     invocation
+}
+
+/// The last of the values with this name, where it is a number.
+fn number(configuration: &str, name: &str) -> Option<u64> {
+    let values = configuration.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
+    values.filter_map(|value| value.strip_suffix('\'')?.parse().ok()).next_back()
+}
+
+/// How long apt says nothing in a download from a mirror that never answers: it asks again after a pause, and
+/// each time waits for an answer from two addresses that a mirror may have.
+fn longest_silence(invocation: &Invocation, configuration: &str) -> Duration {
+    const ADDRESSES: u64 = 2;
+    let timeout = ["HTTP", "HTTPS"].into_iter().filter_map(|name| number(configuration, name)).max();
+    let mut retries =
+        invocation.args.iter().filter_map(|arg| arg.strip_prefix("Acquire::Retries=")?.parse().ok());
+    let retries: u64 = retries.next_back().unwrap_or(0);
+    let pause = number(configuration, "DELAY").unwrap_or(30);
+    let waits = timeout.unwrap_or(30).saturating_mul(ADDRESSES).saturating_mul(retries.saturating_add(1));
+    Duration::from_secs(waits.saturating_add(retries.saturating_mul(pause)))
 }
 
 /// Where apt.conf puts the sources and the preferences, where that is not the usual place.
@@ -450,6 +468,20 @@ mod tests {
         ] {
             assert_eq!(limits(configuration), expected, "{configuration}");
         }
+    }
+
+    #[test]
+    fn a_silence_that_apt_conf_allows_is_no_standstill() {
+        let silence = |configuration: &str| {
+            let download = (BACKEND.download.unwrap())(&Plan::default());
+            longest_silence(&with_limits(download, configuration), configuration).as_secs()
+        };
+        // Two attempts of 30 s, each at two addresses, and a pause.
+        assert_eq!(silence(""), 150);
+        assert_eq!(silence("HTTP='180'\n"), 750);
+        assert_eq!(silence("HTTPS='600'\n"), 2430);
+        assert_eq!(silence("HTTP='180'\nRETRIES='5'\nDELAY='120'\n"), 2760);
+        assert_eq!(silence("HTTP='18446744073709551615'\n"), u64::MAX);
     }
 
     #[test]

@@ -162,6 +162,8 @@ pub struct Quirks {
     /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
     /// answer to [`Quirks::locate`].
     pub with_limits: fn(Invocation, &str) -> Invocation,
+    /// How long it may be silent with its own limits, given such a command and that answer.
+    pub longest_silence: fn(&Invocation, &str) -> Duration,
     /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
     pub configured: Option<&'static SourceList>,
     /// For managers that keep nothing of any source before they are done with all: the refresh of one
@@ -266,6 +268,7 @@ impl Quirks {
         refresh_others: |_, _| None,
         ask_sources: None,
         with_limits: |invocation, _| invocation,
+        longest_silence: |_, _| Duration::ZERO,
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),
         configured: None,
         alone: None,

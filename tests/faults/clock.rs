@@ -310,6 +310,19 @@ fn a_download_may_take_two_hours_and_stand_still_for_five_minutes_and_no_longer(
     tried(cases.len(), "downloads that took their time");
 }
 
+#[test]
+fn a_download_may_stand_still_for_as_long_as_apt_conf_lets_a_mirror_be_silent() {
+    for (seconds, code) in [(600, 0), (800, 2)] {
+        let world = World::new();
+        world.on("apt-config", "echo \"HTTP='180'\"");
+        let still = format!(
+            "progress 'dlstatus:1:5.0:Retrieving'; sleep 0.5; pass {seconds}; sleep 0.5; [ {code} = 0 ] || sleep 40"
+        );
+        let doc = slow(&world, &[("download", &still)], "apply").json();
+        assert_eq!(doc["exit_code"], code, "{seconds}: {doc}");
+    }
+}
+
 /// A manager that does not end within a budget of a second, in all the ways there are.
 #[test]
 fn a_budget_of_a_second_ends_whatever_the_manager_does() {
