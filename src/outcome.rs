@@ -379,7 +379,7 @@ pub fn is_printable(c: char) -> bool {
 }
 
 /// `text` as one printable line: what cannot be printed becomes single spaces, and what stands
-/// between `//` and `@` in a URL goes, since it may be a password.
+/// between `//` and `@` in a URL goes, since it may be a password, as do the values of those.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c == ' ' || !is_printable(c)) {
@@ -387,7 +387,7 @@ pub fn one_line(text: &str) -> String {
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(&without_credentials(word));
+            line.push_str(&without_secrets(word));
         }
     }
     line
@@ -419,14 +419,15 @@ pub fn printable_json(json: String) -> String {
 }
 
 /// A text of any form without what stands between `//` and `@` in a URL, and without the values of
-/// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error.
+/// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error, also
+/// where they are part of an address, as in `?proxypass=x&`, or of XML.
 pub fn without_passwords(text: &str) -> String {
     let of_line = |line: &str| match line.split_once([':', '=']) {
         Some((name, value)) if is_secret(name) && !value.trim().is_empty() => {
             let end = if line.ends_with('\n') { "\n" } else { "" };
             format!("{name}{} (not shown){end}", &line[name.len()..=name.len()])
         }
-        _ => line.split_inclusive(char::is_whitespace).map(without_credentials).collect(),
+        _ => line.split_inclusive(char::is_whitespace).map(without_secrets).collect(),
     };
     text.split_inclusive('\n').map(of_line).collect()
 }
@@ -434,6 +435,34 @@ pub fn without_passwords(text: &str) -> String {
 fn is_secret(setting: &str) -> bool {
     let name = setting.trim();
     name.len() < 40 && !name.contains(char::is_whitespace) && name.to_ascii_lowercase().ends_with("password")
+}
+
+fn without_secrets(word: &str) -> String {
+    without_secret_values(&without_credentials(word))
+}
+
+/// What secrets are called within an address.
+const SECRETS: &[&str] = &["password", "passwd", "proxypass", "token", "token__", "secret"];
+
+/// A word in which `password=x` stands among others, or `\"password\">x<`, without those values.
+fn without_secret_values(word: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['=', '>']) {
+        let (before, after) = rest.split_at(at + 1);
+        kept += before;
+        rest = after;
+        let name = before[..at].trim_end_matches(['"', '\'']);
+        let start = name.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+        let name = name[start..].to_ascii_lowercase();
+        if SECRETS.iter().any(|secret| name.ends_with(secret)) {
+            let is_end = |c: char| c.is_whitespace() || "&,;<'\"])".contains(c);
+            let end = rest.find(is_end).unwrap_or(rest.len());
+            kept += if end > 0 { "(not shown)" } else { "" };
+            rest = &rest[end..];
+        }
+    }
+    kept + rest
 }
 
 /// One pass over a word of any length: what a manager prints may be nothing but slashes.
@@ -493,6 +522,23 @@ mod tests {
         let shown =
             "name: x\npassword: (not shown)\nproxy_password = (not shown)\npassword: \nWrong password: d\n";
         assert_eq!(without_passwords(settings), shown);
+        for (text, shown) in [
+            (
+                "[x|http://h/?proxyuser=me&amp;proxypass=s] y",
+                "[x|http://h/?proxyuser=me&amp;proxypass=(not shown)] y",
+            ),
+            (
+                "'smb://h/s?mountoptions=username=me,password=s,x=y'",
+                "'smb://h/s?mountoptions=username=me,password=(not shown),x=y'",
+            ),
+            ("<extra key=\"password\">s</extra>\n", "<extra key=\"password\">(not shown)</extra>\n"),
+            ("http://h/?proxy=http://me:s@p&amp;proxyport=4", "http://h/?proxy=http://p&amp;proxyport=4"),
+            ("'http://h/?__token__=s': no", "'http://h/?__token__=(not shown)': no"),
+            ("a=b password= c tokens=d name=\"password\"", "a=b password= c tokens=d name=\"password\""),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+            assert_eq!(one_line(text), shown.trim_end());
+        }
     }
 
     #[test]
@@ -508,6 +554,8 @@ mod tests {
         let word = "://me@".repeat(1 << 20);
         assert_eq!(one_line(&word), "://".repeat(1 << 20));
         assert_eq!(without_passwords(&"://".repeat(1 << 20)).len(), 3 << 20);
+        assert_eq!(without_passwords(&"=".repeat(1 << 18)).len(), 1 << 18);
+        assert!(without_passwords(&format!("x&{}", "password=".repeat(1 << 16))).len() < 40);
     }
 
     #[test]

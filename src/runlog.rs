@@ -33,6 +33,8 @@ pub struct RunLog {
     path: PathBuf,
     /// Whether what runs now writes to the disk at once.
     at_once: bool,
+    /// Where in the file its output begins.
+    start: u64,
 }
 
 impl RunLog {
@@ -42,7 +44,7 @@ impl RunLog {
         let name = format!("{}-{command}-{}", Time::now().compact(), std::process::id());
         let path = dir.join(name + ".log");
         let opened = std::fs::create_dir_all(dir).map_err(Into::into).and_then(|()| open_directory(dir));
-        let mut log = RunLog { files: None, dir: None, path, at_once: false };
+        let mut log = RunLog { files: None, dir: None, path, at_once: false, start: 0 };
         let on_disk = opened.and_then(|dir| {
             let dir = log.dir.insert(dir);
             let made = new_file(dir, &log.path).and_then(|mut out| {
@@ -83,6 +85,7 @@ impl RunLog {
         };
         let _ = writeln!(files.out, "\n$ {}", invocation.line());
         self.at_once = at_once && has_room(&files.out);
+        self.start = files.out.metadata().map_or(0, |meta| meta.len());
         match self.at_once {
             true => Ok(Capture { out: files.out.try_clone()?, err: files.err.try_clone()? }),
             false => Capture::in_memory(),
@@ -101,7 +104,15 @@ impl RunLog {
             End::Waiting => "ended by us: it waited for a lock".to_string(),
             End::Interrupted(signal) => format!("ended by us: {signal}"),
         };
-        let stdout = if self.at_once { String::new() } else { without_passwords(&finished.stdout) };
+        let mut stdout = without_passwords(&finished.stdout);
+        // What stands there already is replaced where it is the whole, and holds a password.
+        let until = self.start + finished.stdout.len() as u64;
+        let is_whole = || files.out.metadata().is_ok_and(|meta| meta.len() == until);
+        let is_wrong = self.at_once && stdout != finished.stdout && is_whole();
+        let is_replaced = is_wrong && files.out.set_len(self.start).is_ok();
+        if self.at_once && !is_replaced {
+            stdout.clear();
+        }
         let (stderr, seconds) = (without_passwords(&finished.stderr), finished.elapsed.as_secs_f64());
         let _ = write!(files.out, "{stdout}--- stderr\n{stderr}--- {end} after {seconds:.2} s\n");
     }
@@ -200,6 +211,30 @@ mod tests {
         assert_eq!(left.len(), KEPT + 1);
         assert_eq!(left[..2], ["01-app.log", "20260107T000000Z-apply-1.log"]);
         assert!(!dir.path().join("20260106T000000Z-apply-1.stderr").exists());
+    }
+
+    #[test]
+    fn a_password_that_an_install_wrote_to_the_disk_is_gone_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, problem) = RunLog::create(dir.path(), "apply");
+        assert!(problem.is_none());
+        let invocation = Invocation { program: "x", ..Invocation::default() };
+        let mut write = |text: &str, known: &str| {
+            let mut capture = log.begin(&invocation, true).unwrap();
+            capture.out.write_all(text.as_bytes()).unwrap();
+            log.end(&Finished::ended(0, known, ""));
+        };
+        write("one http://me:s3cr3t@h/x\n", "one http://me:s3cr3t@h/x\n");
+        write("two\n", "two\n");
+        // Of what is not known as a whole nothing is lost.
+        write("three http://me:kept@h/x\nmore\n", "three http://me:kept@h/x\n");
+        let text = std::fs::read_to_string(log.path().unwrap()).unwrap();
+        assert!(!text.contains("s3cr3t") && text.contains("one http://h/x\n--- stderr\n"), "{text}");
+        assert!(
+            text.contains("\ntwo\n--- stderr\n") && text.contains("kept@h/x\nmore\n--- stderr"),
+            "{text}"
+        );
+        assert_eq!(text.matches("\n$ x").count(), 3, "{text}");
     }
 
     #[test]

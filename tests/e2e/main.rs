@@ -62,6 +62,7 @@ mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;
 mod zypper_replaced;
+mod zypper_secrets;
 mod zypper_settings;
 
 mod traffic;
