@@ -541,10 +541,10 @@ fn a_signal_in_an_install_that_fails_to_fetch_stops_the_retry_and_not_the_instal
     let apk = Apk::new("2.14.10");
     let first = format!("touch $world/begun; gate; {}", apk.recorded("c1-stale-upgrade"));
     apk.world.on("install", &first);
-    let child = apk.world.spawn("--manager apk --format json apply");
+    let child = apk.world.spawn_telling("--manager apk --format json apply", "messages");
     until("the install has begun", || apk.world.path("begun").exists());
     signal(&child, Signal::TERM);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    until("it is told", || apk.world.read("messages").contains("an install under way is not interrupted"));
     apk.world.write("go", "");
     let doc = Ran::end(child).json();
     assert_eq!((class(&doc), &doc["retried"]), ("fetch", &json!(false)), "{doc}");

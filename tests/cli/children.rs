@@ -292,7 +292,8 @@ fn a_stopped_manager_that_goes_on_is_waited_for() {
     world.on("update", "echo $$ >$world/pids; kill -STOP $$; echo 'Hit:1 http://a s InRelease'");
     let child = world.spawn("refresh");
     until("the manager stops", || !pids_in(&world, "pids").is_empty());
-    std::thread::sleep(Duration::from_millis(200));
+    let stat = format!("/proc/{}/stat", pids_in(&world, "pids")[0]);
+    until("it stands still", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
     let pid = rustix::process::Pid::from_raw(pids_in(&world, "pids")[0]).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     assert_eq!(Ran::end(child).code, 0);

@@ -186,22 +186,13 @@ fn an_apply_waits_for_a_refresh_and_goes_on() {
     assert_eq!((Ran::end(refresh).code, world.count("update")), (0, 2));
 }
 
-/// A run whose messages can be read while it goes on, in a file of that name.
-fn told_in_a_file(world: &World, args: &str) -> (std::process::Child, String) {
-    let name = format!("messages.{}", args.split(' ').next().unwrap_or_default());
-    (world.command(args).stderr(messages(world, &name)).spawn().unwrap(), name)
-}
-
-fn messages(world: &World, name: &str) -> Stdio {
-    Stdio::from(std::fs::File::create(world.path(name)).unwrap())
-}
-
 #[test]
 fn a_signal_while_waiting_for_the_lock_ends_the_wait() {
     let world = World::new();
     let _lock = hold_lock(&world, "apply");
     for args in ["refresh", "apply"] {
-        let (child, told) = told_in_a_file(&world, &format!("{args} --format json"));
+        let told = format!("messages.{args}");
+        let child = world.spawn_telling(&format!("{args} --format json"), &told);
         // Its handlers are there when it says that it waits.
         until("it waits", || world.read(&told).contains("waiting for linux-patch apply"));
         signal(&child, Signal::TERM);
@@ -218,8 +209,8 @@ fn a_signal_while_waiting_for_the_lock_ends_the_wait() {
 #[test]
 fn a_signal_during_the_splay_ends_the_run() {
     let world = World::new();
-    let (child, told) = told_in_a_file(&world, "refresh --splay 3000d --format json");
-    until("it waits", || world.read(&told).contains(" of a splay of "));
+    let child = world.spawn_telling("refresh --splay 3000d --format json", "messages");
+    until("it waits", || world.read("messages").contains(" of a splay of "));
     signal(&child, Signal::TERM);
     let doc = Ran::end(child).json();
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
@@ -298,7 +289,7 @@ fn a_run_whose_lock_is_taken_away_keeps_others_waiting_and_saves_nothing() {
         // Also where that is called differently.
         let program = world.copy_program(Path::new(BINARY), "nightly-patch");
         let mut second = world.command_of(&program, "refresh --format json");
-        let second = second.stderr(messages(&world, "messages")).spawn().unwrap();
+        let second = second.stderr(world.messages("messages")).spawn().unwrap();
         until("the second run waits", || world.read("messages").contains("waiting for "));
         assert_eq!(world.count("update"), 1, "{verb}, {name}: two managers at once");
         world.write("go", "");

@@ -52,10 +52,8 @@ fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
     world.write_state(&fresh_state(100));
     world.on("update", LOCKED);
     let lock = hold_lock(&world, "refresh");
-    let messages = std::fs::File::create(world.path("messages")).unwrap();
     let started = std::time::Instant::now();
-    let mut command = world.command("apply --wait 8s --format json");
-    let child = command.stderr(Stdio::from(messages)).spawn().unwrap();
+    let child = world.spawn_telling("apply --wait 8s --format json", "messages");
     until("it waits", || world.read("messages").contains("waiting for linux-patch refresh"));
     std::thread::sleep(Duration::from_secs(5));
     drop(lock);

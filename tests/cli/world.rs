@@ -267,6 +267,15 @@ impl World {
         self.command(args).spawn().unwrap()
     }
 
+    /// A run whose messages can be read in a file of that name while it goes on.
+    pub fn spawn_telling(&self, args: &str, file: &str) -> Child {
+        self.command(args).stderr(self.messages(file)).spawn().unwrap()
+    }
+
+    pub fn messages(&self, file: &str) -> Stdio {
+        Stdio::from(std::fs::File::create(self.path(file)).unwrap())
+    }
+
     pub fn has_state(&self) -> bool {
         self.state_dir().join("state.json").exists()
     }

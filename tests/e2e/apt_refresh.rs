@@ -1,7 +1,5 @@
 //! `refresh` when all is well, and what it leaves behind.
 
-use std::time::Duration;
-
 use crate::bench;
 use crate::deb::deb;
 use crate::repo::Repo;
@@ -83,9 +81,7 @@ fn refreshes_at_the_same_time_cost_one_refresh() {
     let first = sandbox.start(sandbox.patch_command(&["refresh"]));
     sandbox.wait_until("the index is asked for", || repo.refreshes() == 1);
     let others = [(); 3].map(|()| sandbox.start(sandbox.patch_command(&["refresh"])));
-    let waiting = || sandbox.processes().iter().filter(|(_, name)| name == "linux-patch").count();
-    sandbox.wait_until("all four have begun", || waiting() == 4);
-    std::thread::sleep(Duration::from_millis(500));
+    others.iter().for_each(|other| other.wait_to_hear("waiting for linux-patch refresh"));
     drop(release);
     first.report().exits(0).says("/joined", false);
     for other in others {
@@ -105,7 +101,7 @@ fn a_failed_refresh_is_shared_as_a_failure() {
     let first = sandbox.start(sandbox.patch_command(&["refresh"]));
     sandbox.wait_until("the index is asked for", || repo.refreshes() == 1);
     let second = sandbox.start(sandbox.patch_command(&["refresh"]));
-    std::thread::sleep(Duration::from_millis(500));
+    second.wait_to_hear("waiting for linux-patch refresh");
     drop(release);
     first.report().refresh_failed("fetch").says("/joined", false);
     second.report().refresh_failed("fetch").says("/joined", true);

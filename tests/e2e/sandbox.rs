@@ -413,6 +413,19 @@ impl Running<'_> {
         self.child.stdout.take().expect("standard output is not a pipe")
     }
 
+    /// Waits until it says this on standard error.
+    #[track_caller]
+    pub fn wait_to_hear(&self, words: &str) {
+        use std::os::unix::fs::FileExt;
+        let says = || {
+            // Not from the place at which it writes.
+            let mut said = vec![0; 1 << 16];
+            let length = self.stderr.read_at(&mut said, 0).unwrap_or(0);
+            String::from_utf8_lossy(&said[..length]).contains(words)
+        };
+        self.sandbox.wait_until(words, says);
+    }
+
     #[track_caller]
     pub fn wait(mut self) -> Ended {
         let status = loop {

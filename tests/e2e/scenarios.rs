@@ -279,7 +279,7 @@ fn refreshes_at_the_same_time_cost_one_refresh<M: Manager>() {
     let first = stage.start(&["refresh"]);
     stage.sandbox().wait_until("the index is asked for", || stage.refreshes() == 1);
     let second = stage.start(&["refresh"]);
-    std::thread::sleep(Duration::from_millis(500));
+    second.wait_to_hear("waiting for linux-patch refresh");
     drop(gate);
     first.report().exits(0).says("/joined", false);
     second.report().exits(0).says("/joined", true);
@@ -296,7 +296,7 @@ fn a_refresh_that_began_before_a_source_was_added_is_not_shared<M: Manager>() {
     let more = M::Repo::with(&[package("tb-other", "1.0")]);
     stage.manager.add_source("more", &more);
     let second = stage.start(&["refresh"]);
-    std::thread::sleep(Duration::from_millis(500));
+    second.wait_to_hear("waiting for linux-patch refresh");
     drop(gate);
     // It may come upon the new source without an index.
     assert_ne!(first.report().code, 2);
