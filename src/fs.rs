@@ -287,7 +287,7 @@ fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
         Some(end) if !dir.contains('*') && end.starts_with('.') => {
             files_in(Path::new(dir), |name| name.ends_with(end) && !name.starts_with('.'))
         }
-        _ if path.contains('*') => {
+        _ if path.contains(['*', '?', '[']) => {
             let found = glob::glob(path).into_iter().flatten().flatten();
             found.flat_map(|path| files_at(&path)).collect()
         }
@@ -486,7 +486,9 @@ mod tests {
         assert_ne!(seen().1, before.1);
         std::fs::create_dir(dir.path().join("deep")).unwrap();
         std::fs::write(dir.path().join("deep/solv"), "x").unwrap();
-        assert_ne!(fingerprint(&[&format!("{all}/*/solv")]), fingerprint(&["/nowhere/*/solv"]));
+        for pattern in ["*/solv", "dee?/solv", "d[e]ep/s*"] {
+            assert_ne!(fingerprint(&[&format!("{all}/{pattern}")]), fingerprint(&["/nowhere"]), "{pattern}");
+        }
     }
 
     #[test]

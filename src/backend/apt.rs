@@ -97,7 +97,16 @@ const LOCATE: Locate = Locate {
     variables: &["APT_CONFIG"],
     of_use: str::to_owned,
     depends_on_more: |text| text.to_ascii_lowercase().contains("#include"),
+    is_elsewhere,
 };
+
+/// Whether apt.conf itself is not in its usual place. What is read in the end can still move it.
+fn is_elsewhere(configuration: &str) -> bool {
+    ["MAIN", "PARTS"].into_iter().any(|name| {
+        let place = setting(configuration, name).map(|path| path.trim_end_matches('/'));
+        place.is_some_and(|place| !SETTINGS.contains(&place))
+    })
+}
 
 const CONFIGURED: SourceList = SourceList {
     ask: sources::ask,
@@ -276,6 +285,8 @@ fn locate() -> Invocation {
         ("SOURCEPARTS", "Dir::Etc::sourceparts/d"),
         ("PREFERENCEPARTS", "Dir::Etc::preferencesparts/d"),
         ("ARCHIVES", "Dir::Cache::archives/d"),
+        ("MAIN", "Dir::Etc::main/f"),
+        ("PARTS", "Dir::Etc::parts/d"),
         // A setting for apt-get alone goes before one for all.
         ("HTTP", "Acquire::http::Timeout"),
         ("HTTP", "Binary::apt-get::Acquire::http::Timeout"),

@@ -195,6 +195,7 @@ const LOCATE: Locate = Locate {
     variables: &["DNF"],
     of_use: refresh::of_use,
     depends_on_more: |text| text.contains("_base_setup:") || text.contains("repos_configured:"),
+    is_elsewhere: |_| false,
 };
 
 /// All settings, as dnf.conf, the files of the repositories and what overrides these have them.

@@ -347,6 +347,8 @@ pub struct Locate {
     pub of_use: fn(&str) -> String,
     /// Whether the text of one of those files makes the answer depend on what stands in none of them.
     pub depends_on_more: fn(&str) -> bool,
+    /// Whether the answer names a file on which it depends and that is none of those.
+    pub is_elsewhere: fn(&str) -> bool,
 }
 
 /// The sources as the manager is configured.

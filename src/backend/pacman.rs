@@ -97,8 +97,14 @@ fn private(words: &[&str]) -> Invocation {
     Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
 }
 
-const LOCATE: Locate =
-    Locate { ask: || pacman_conf(&[]), files: &[], variables: &[], of_use, depends_on_more: |_| false };
+const LOCATE: Locate = Locate {
+    ask: || pacman_conf(&[]),
+    files: &[],
+    variables: &[],
+    of_use,
+    depends_on_more: |_| false,
+    is_elsewhere: |_| false,
+};
 
 /// Where the database is, and whether another program fetches: not which, since passwords may stand there.
 fn of_use(config: &str) -> String {

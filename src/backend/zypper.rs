@@ -372,12 +372,13 @@ fn elsewhere(settings: &str) -> Elsewhere {
         paths.into_iter().flatten().map(|path| path.display().to_string()).collect()
     };
     let (cache, config) = (path_of(settings, "cachedir"), path_of(settings, "configdir"));
-    let sources = [("reposdir", "repos.d"), ("servicesdir", "services.d"), ("varsdir", "vars.d")];
+    let sources = [("reposdir", "repos.d", "*.repo"), ("servicesdir", "services.d", "*.service")];
     let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
     let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
     let solv = below("solvfilesdir", cache.as_ref(), "solv").map(|solv| solv.join("*"));
+    let sources = sources.map(|(key, name, files)| of_config((key, name)).map(|dir| dir.join(files)));
     Elsewhere {
-        sources: words(sources.map(of_config).into()),
+        sources: words([&sources[..], &[of_config(("varsdir", "vars.d"))]].concat()),
         index: words([index.map(of_config).into(), vec![solv, path_of(settings, "locksfile.path")]].concat()),
         rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
         history: path_of(settings, "history.logfile"),
@@ -464,7 +465,7 @@ mod tests {
         assert_eq!(elsewhere("# cachedir = /x\n[main]\nreposdir = repos\n"), Elsewhere::default());
         let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
         assert_eq!(found.cache, Some("/c/raw".into()));
-        assert_eq!(found.sources, ["/r", "/e/services.d", "/e/vars.d"]);
+        assert_eq!(found.sources, ["/r/*.repo", "/e/services.d/*.service", "/e/vars.d"]);
         assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/*"]);
         assert_eq!(found.rules, ["/e/multiversion.d"]);
         let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");

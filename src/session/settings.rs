@@ -72,6 +72,7 @@ impl Session {
             })
         };
         let is_all_known = !is_set(locate.variables)
+            && !(locate.is_elsewhere)(&text)
             && before == self.basis_of_configuration(locate, "")
             && !depends_on_more();
         let basis = || self.basis_of_configuration(locate, &text);

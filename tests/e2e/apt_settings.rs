@@ -194,4 +194,26 @@ fn what_apt_conf_says_is_kept_no_longer_than_it_says_so() {
     lists_are_in("/srv/d", &[]);
     lists_go_to("/srv/included", "/srv/e");
     lists_are_in("/srv/e", &[]);
+    // The same by what moves the main file, alone and with the directory that it is in.
+    for (line, file) in [
+        ("Dir::Etc::main \"/srv/own.conf\";", "/srv/own.conf"),
+        ("Dir { Etc { main \"own.conf\"; }; };", "/etc/apt/own.conf"),
+        ("Dir::Etc \"/srv/apt\"; Dir::Etc::sourceparts \"/etc/apt/sources.list.d\";", "/srv/apt/apt.conf"),
+    ] {
+        lists_go_to(file, "/srv/f");
+        sandbox.write("/etc/apt/apt.conf.d/more", line);
+        lists_are_in("/srv/f", &[]);
+        lists_go_to(file, "/srv/g");
+        lists_are_in("/srv/g", &[]);
+    }
+    // A link, and what it leads to.
+    sandbox.sh("mkdir /srv/conf /srv/conf2; rm -r /etc/apt/apt.conf.d; ln -s /srv/conf /etc/apt/apt.conf.d");
+    lists_go_to("/srv/conf/lists", "/srv/h");
+    lists_are_in("/srv/h", &[]);
+    lists_go_to("/srv/conf2/lists", "/srv/i");
+    lists_are_in("/srv/h", &[]);
+    sandbox.sh("ln -sfn /srv/conf2 /etc/apt/apt.conf.d");
+    lists_are_in("/srv/i", &[]);
+    sandbox.sh("mount --bind /srv/conf /srv/conf2");
+    lists_are_in("/srv/h", &[]);
 }

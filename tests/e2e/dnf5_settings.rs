@@ -97,10 +97,18 @@ fn an_index_kept_elsewhere_is_refreshed_and_its_advisories_are_counted() {
 #[test]
 fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
     let (root, _repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    // What it does not read is none, here and there.
+    root.sandbox.sh("touch /etc/yum.repos.d/README");
+    root.patch(&["status"]).exits(0);
     root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");
     root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nreposdir=/srv/repos\n");
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.sandbox.sh("touch /srv/repos/README");
     root.patch(&["status"]).exits(0);
+    root.sandbox.write("/srv/repos/.more.repo", "[hidden]\nname=hidden\nbaseurl=http://127.0.0.1:9/\n");
+    root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    root.sandbox.sh("rm /srv/repos/.more.repo");
     root.sandbox.write("/srv/repos/more.repo", "[more]\nname=more\nbaseurl=http://127.0.0.1:9/\n");
     root.patch(&["status"]).exits(1).says("/cache_status", "stale");
 }

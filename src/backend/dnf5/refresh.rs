@@ -67,11 +67,21 @@ pub fn of_use(configuration: &str) -> String {
 /// Reads `reposdir = /etc/yum.repos.d,/srv/repos`, less the usual places.
 pub fn elsewhere(configuration: &str) -> Elsewhere {
     let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    let values =
-        main.filter_map(|line| ["reposdir = ", "varsdir = "].iter().find_map(|key| line.strip_prefix(key)));
-    let paths = values.flat_map(|value| value.split(',')).map(|path| path.trim().trim_end_matches('/'));
-    let unusual = paths.filter(|path| path.starts_with('/') && !super::BACKEND.source_config.contains(path));
-    Elsewhere { sources: unusual.map(str::to_owned).collect(), ..Elsewhere::default() }
+    let places = main.flat_map(|line| match line.split_once(" = ") {
+        // It reads hidden files too.
+        Some(("reposdir", value)) => {
+            dirs(value).flat_map(|dir| ["*", ".*"].map(|name| format!("{dir}/{name}.repo"))).collect()
+        }
+        Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    });
+    let unusual = places.filter(|place| !super::BACKEND.source_config.contains(&place.as_str()));
+    Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
+}
+
+fn dirs(value: &str) -> impl Iterator<Item = &str> {
+    let dirs = value.split(',').map(|dir| dir.trim().trim_end_matches('/'));
+    dirs.filter(|dir| dir.starts_with('/'))
 }
 
 /// The identifiers of the repositories that are switched on.
