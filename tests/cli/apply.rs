@@ -314,6 +314,14 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
     world.on("shutdown", "echo 'Unrecognized command-line argument: +0' >&2; exit 1").on("reboot", "exit 0");
     assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
     until("reboot", || world.count("reboot") == 1);
+    // As that of runit 2.1.2 answers a time.
+    let world = World::new();
+    world.install_fake("reboot");
+    world
+        .on("shutdown", "echo 'Usage: shutdown [-F] [-f] [-r] [-h] [now] ' >&2; exit 1")
+        .on("reboot", "exit 0");
+    assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
+    until("reboot", || world.count("reboot") == 1);
     // Where there is a delay nothing comes before it, and nothing waits for it.
     let world = without_shutdown();
     world.install_fake("reboot");
