@@ -134,10 +134,27 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
                 lines.collect::<Vec<_>>().join(" ").replace("ERROR: ", ""),
             ));
         }
-        if text.starts_with("Package '") && text.ends_with("' not found") {
+        let is_unknown = text.starts_with("Package '") && text.ends_with("' not found");
+        if is_unknown
+            || text.starts_with("No such package: ")
+            || text.starts_with("Unable to select packages.")
+        {
             return Some(Failure::new(Class::Dependency, text));
         }
-        text.starts_with("failed to read repositories: ").then(|| Failure::new(Class::Config, text))
+        if text.starts_with("failed to read repositories: ")
+            || text.contains("' is not a valid world dependency")
+        {
+            return Some(Failure::new(Class::Config, text));
+        }
+        if text == "Unable to remount cache read/write" {
+            return Some(Failure::new(Class::Space, text));
+        }
+        const AT_THE_START: &[&str] =
+            &["Unable to ", "Failed to open apk database: ", "Failed to fix directory "];
+        AT_THE_START
+            .iter()
+            .any(|words| text.starts_with(words))
+            .then(|| Failure::new(last_reason(text), text))
     })
 }
 
@@ -281,7 +298,8 @@ pub fn reason_class(reason: &str) -> Class {
         "quota exceeded",
         "Operation not permitted",
     ];
-    const AUTH: &[&str] = &["UNTRUSTED signature", "BAD signature"];
+    const AUTH: &[&str] =
+        &["UNTRUSTED signature", "BAD signature", "cryptographic ", "cryptocraphic ", "crypto error"];
     const CONFIG: &[&str] = &[
         "invalid URL",
         "repositories file syntax error",
@@ -469,5 +487,74 @@ mod tests {
             assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
         }
         assert_eq!(reason_class("Permission denied"), Class::Other);
+    }
+
+    #[test]
+    fn each_reason_that_apk_knows_has_its_class() {
+        let table = [
+            (Class::Network, "DNS: name does not exist"),
+            (Class::Network, "DNS lookup error"),
+            (Class::Network, "TLS: server certificate not trusted"),
+            (Class::Network, "network connection aborted"),
+            (Class::Network, "network error (check Internet connection and firewall)"),
+            (Class::Network, "could not connect to server (check repositories file)"),
+            (Class::Network, "temporary error (try again later)"),
+            (Class::Network, "Connection reset by peer"),
+            (Class::Network, "Network unreachable"),
+            (Class::Fetch, "HTTP 404: Not Found"),
+            (Class::Fetch, "HTTP: unrecognized server error"),
+            (Class::Fetch, "remote server returned error (try 'apk update')"),
+            (Class::Fetch, "package mentioned in index not found (try 'apk update')"),
+            (Class::Fetch, "BAD archive"),
+            (Class::Fetch, "archive does not contain expected data"),
+            (Class::Fetch, "package file format error"),
+            (Class::Fetch, "unexpected end of file"),
+            (Class::Fetch, "ADB integrity error"),
+            (Class::Other, "incompatible ADB version"),
+            (Class::Other, "file format is obsolete (e.g. missing embedded checksum)"),
+            (Class::Other, "file format not supported (in this applet)"),
+            (Class::Fetch, "v2 package integrity error"),
+            (Class::Auth, "UNTRUSTED signature"),
+            (Class::Auth, "BAD signature"),
+            (Class::Auth, "cryptographic key format not recognized"),
+            (Class::Config, "invalid URL (check your repositories file)"),
+            (Class::Config, "repositories file syntax error"),
+            (Class::Space, "No space left on device"),
+            (Class::Space, "Read-only file system"),
+            (Class::Other, "database file format error"),
+            (Class::Other, "v2 database format error"),
+        ];
+        let wrong = table.iter().filter(|(class, reason)| reason_class(reason) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, reason)| (reason, reason_class(reason))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn each_error_of_a_whole_run_has_its_class() {
+        let table = [
+            (Class::Lock, "Unable to lock database: Resource temporarily unavailable"),
+            (Class::Space, "Unable to lock database: Read-only file system"),
+            (Class::Space, "Unable to remount cache read/write"),
+            (Class::Space, "Unable to setup the cache: Read-only file system"),
+            (
+                Class::Space,
+                "System state may be inconsistent: failed to write database: No space left on device",
+            ),
+            (Class::Config, "failed to read repositories: /srv/x: No such file or directory"),
+            (
+                Class::Config,
+                "Not committing changes due to missing repository tags. Use --force-broken-world to override.",
+            ),
+            (Class::Dependency, "unable to select packages:"),
+            (Class::Dependency, "Package 'tb-x' not found"),
+            (Class::Dependency, "No such package: tb-x"),
+            (Class::Dependency, "Unable to select packages. Run apk fix."),
+            (Class::Config, "'a@@b' is not a valid world dependency, format is name(@tag)([<>~=]version)"),
+        ];
+        let class =
+            |line: &str| classify(&Finished::ended(1, "", &format!("ERROR: {line}\n"))).unwrap().class;
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }

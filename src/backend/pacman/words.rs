@@ -80,6 +80,10 @@ const SCRIPT: &[&str] = &[
     "scriptlet failed to execute correctly",
     "unable to run hook",
     "could not run hook",
+    "call to execv failed",
+    "call to waitpid failed",
+    "could not fork a new process",
+    "could not change the root directory",
 ];
 
 fn script(finished: &Finished, line: &str) -> Failure {
@@ -188,13 +192,17 @@ fn end_class(end: &str) -> Class {
         "duplicate target",
         "package architecture is not valid",
         "could not find or read package",
+        "operation cancelled due to ignorepkg",
     ];
+    const AUTH: &[&str] =
+        &["missing PGP signature", "invalid PGP signature", "required key missing from keyring"];
     match reason {
         "unable to lock database" => Class::Lock,
         "failed to run transaction hooks" => Class::Script,
         "not enough space" => Class::Space,
         "no servers configured for repository" | "database has no configured servers" => Class::Config,
         _ if FETCH.contains(&reason) => Class::Fetch,
+        _ if AUTH.contains(&reason) => Class::Auth,
         _ if DEPENDENCY.contains(&reason) => Class::Dependency,
         _ => Class::Other,
     }
@@ -370,6 +378,7 @@ pub fn is_about_signature(words: &str) -> bool {
     words.starts_with("signature from ")
         || words.starts_with("missing required signature")
         || words.starts_with("signature format error")
+        || words.starts_with("unsupported signature format")
         || (words.starts_with("key \"") && !words.contains("could not be looked up locally"))
 }
 
@@ -388,7 +397,8 @@ fn is_space(text: &str) -> bool {
         "Failure writing output",
         "(Write failed)",
     ];
-    let full = text.starts_with("Partition ") && text.contains(" too full");
+    let full = text.starts_with("Partition ")
+        && (text.contains(" too full") || text.ends_with(" mounted read only"));
     full || WORDS.iter().any(|word| text.contains(word))
 }
 
@@ -428,26 +438,40 @@ fn class_of(line: &str) -> Class {
         "restricting filesystem access failed",
         "restricting syscall access failed",
         "switching to sandbox user ",
+        "'sandboxuser' ",
+        "download user '",
+        "failed to get download user '",
+        "hook ",
+        "parsing hook file ",
+        "error while reading hook ",
     ];
+    // pacman 7 begins it with another letter.
+    let lacks_keyring = line.to_lowercase().starts_with("public keyring not found");
+    let is_bad_hook = line.starts_with("Missing ") && line.contains(" in hook: ");
     if let Some((file, reason)) = retrieving(line) {
         reason_class(file, reason)
     } else if is_space(line) {
         Class::Space
-    } else if unreadable_database(line).is_some() {
+    } else if unreadable_database(line).is_some() || line.contains(" appears to be truncated: ") {
         Class::Fetch
     } else if SCRIPT.iter().any(|words| line.starts_with(words)) {
         Class::Script
-    } else if CONFIG.iter().any(|words| line.starts_with(words)) || is_bad_url(line) {
+    } else if CONFIG.iter().any(|words| line.starts_with(words)) || is_bad_url(line) || is_bad_hook {
         Class::Config
     } else if is_signature(line)
         || line.starts_with("keyring is not writable")
         || line.starts_with("required key missing")
-        || line.starts_with("public keyring not found")
+        || line.starts_with("GPGME error: ")
+        || line.starts_with("key \"")
+        || lacks_keyring
     {
         Class::Auth
     } else if line.starts_with("database '") {
         database_class(line)
-    } else if line.starts_with("target not found: ") || line.starts_with("unresolvable package conflicts") {
+    } else if ["target not found: ", "unresolvable package conflicts", "cannot resolve \""]
+        .iter()
+        .any(|words| line.starts_with(words))
+    {
         Class::Dependency
     } else if (line.starts_with("could not open file ") && line.contains("/local/"))
         || line.starts_with("duplicated database entry ")
@@ -514,5 +538,115 @@ mod tests {
         ] {
             assert_eq!(reason_class("core.db", reason), class, "{reason}");
         }
+    }
+
+    #[test]
+    fn each_error_of_pacman_by_itself_has_its_class() {
+        let table = [
+            (Class::Space, "Partition / too full: 100 blocks needed, 5 blocks free"),
+            (Class::Space, "Partition /usr is mounted read only"),
+            (Class::Space, "not enough free disk space"),
+            (Class::Space, "could not extract usr/share/x (Write failed)"),
+            (
+                Class::Space,
+                "failed to create temporary download directory /x/download-a: No space left on device",
+            ),
+            (Class::Space, "could not create directory /x: Read-only file system"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is invalid"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is expired"),
+            (Class::Auth, "tb-a: signature from \"A <a@b.c>\" should never be trusted"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is disabled"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is unknown"),
+            (Class::Auth, "tb-a: missing required signature"),
+            (Class::Auth, "tb-a: signature format error"),
+            (Class::Auth, "tb-a: unsupported signature format"),
+            (Class::Auth, "required key missing from keyring"),
+            (Class::Auth, "keyring is not writable"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be imported"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be looked up remotely"),
+            (Class::Auth, "Public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "GPGME error: Invalid crypto engine"),
+            (Class::Auth, "database 'core' is not valid (invalid or corrupted database (PGP signature))"),
+            (Class::Fetch, "database 'core' is not valid (invalid or corrupted database)"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : expected download size exceeded"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : The requested URL returned error: 503"),
+            (Class::Network, "failed retrieving file 'core.db' from h : Could not resolve host: h"),
+            (
+                Class::Network,
+                "failed retrieving file 'core.db' from h : SSL certificate problem: certificate has expired",
+            ),
+            (Class::Fetch, "core.db appears to be truncated: 100/200 bytes"),
+            (Class::Config, "config file /etc/pacman.conf could not be read: No such file or directory"),
+            (Class::Config, "config file /etc/pacman.conf, line 3: invalid value for 'SigLevel' : 'Maybe'"),
+            (Class::Config, "config parsing exceeded max recursion depth of 10"),
+            (Class::Config, "no usable package repositories configured."),
+            (Class::Config, "no servers configured for repository: core"),
+            (Class::Config, "url 'nonsense/core.db' is invalid"),
+            (Class::Config, "'sandboxuser' (alpm) does not exist"),
+            (Class::Config, "download user 'alpm' does not exist"),
+            (Class::Config, "failed to get download user 'alpm': No such file or directory"),
+            (
+                Class::Config,
+                "restricting filesystem access failed because Landlock is not supported by the kernel!",
+            ),
+            (Class::Config, "hook /etc/pacman.d/hooks/x.hook line 3: invalid option Foo"),
+            (Class::Config, "parsing hook file /etc/pacman.d/hooks/x.hook failed"),
+            (Class::Config, "Missing Exec option in hook: /etc/pacman.d/hooks/x.hook"),
+            (Class::Config, "error while reading hook /etc/pacman.d/hooks/x.hook: Is a directory"),
+            (Class::Script, "command failed to execute correctly"),
+            (Class::Script, "command terminated by signal 9: Killed"),
+            (Class::Script, "scriptlet failed to execute correctly"),
+            (
+                Class::Script,
+                "unable to run hook /usr/share/libalpm/hooks/x.hook: could not satisfy dependencies",
+            ),
+            (Class::Script, "call to execv failed (No such file or directory)"),
+            (Class::Script, "could not fork a new process (Cannot allocate memory)"),
+            (Class::Script, "could not change the root directory (Operation not permitted)"),
+            (Class::Dependency, "target not found: tb-x"),
+            (Class::Dependency, "unresolvable package conflicts detected"),
+            (Class::Dependency, "cannot resolve \"tb-x\", a dependency of \"tb-y\""),
+            (
+                Class::Interrupted,
+                "could not open file /var/lib/pacman/local/tb-a-1.0-1/desc: No such file or directory",
+            ),
+            (Class::Interrupted, "duplicated database entry 'tb-a'"),
+        ];
+        let wrong = table.iter().filter(|(class, line)| class_of(line) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class_of(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn each_reason_behind_a_closing_line_has_its_class() {
+        let table = [
+            (Class::Lock, "init", "unable to lock database"),
+            (Class::Space, "commit", "not enough free disk space"),
+            (Class::Fetch, "commit", "failed to retrieve some files"),
+            (Class::Fetch, "commit", "download library error"),
+            (Class::Fetch, "commit", "invalid or corrupted package (checksum)"),
+            (Class::Auth, "commit", "invalid or corrupted package (PGP signature)"),
+            (Class::Auth, "commit", "package missing required signature"),
+            (Class::Auth, "commit", "missing PGP signature"),
+            (Class::Auth, "commit", "invalid PGP signature"),
+            (Class::Auth, "commit", "required key missing from keyring"),
+            (Class::Auth, "synchronize all", "invalid or corrupted database (PGP signature)"),
+            (Class::Dependency, "prepare", "could not satisfy dependencies"),
+            (Class::Dependency, "prepare", "conflicting dependencies"),
+            (Class::Dependency, "prepare", "package architecture is not valid"),
+            (Class::Dependency, "commit", "conflicting files"),
+            (Class::Dependency, "prepare", "operation cancelled due to ignorepkg"),
+            (Class::Config, "synchronize all", "no servers configured for repository"),
+            (Class::Script, "commit", "failed to run transaction hooks"),
+            (Class::Other, "commit", "out of memory!"),
+        ];
+        let class = |phase: &str, reason: &str| {
+            let text = format!("error: failed to {phase} transaction ({reason})\n");
+            classify(&Finished::ended(1, "", &text)).unwrap().class
+        };
+        let wrong = table.iter().filter(|(expected, phase, reason)| class(phase, reason) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, phase, reason)| (reason, class(phase, reason))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }
