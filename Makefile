@@ -58,7 +58,7 @@ root = [ "$$(cat $(1)/.made-of 2>/dev/null)" = "$(2)" ] || { \
 	  echo "$(2)" | $(SUDO) tee $(1).new/.made-of >/dev/null && \
 	  $(SUDO) mv $(1).new $(1); }
 
-.PHONY: build run test test-newer newer-root vm-root faults integrations fuzz mutants bench completions install deb rpm
+.PHONY: build run test test-newer newer-root vm-root faults integrations integrations-quick fuzz mutants bench completions install deb rpm
 
 build:
 	@$(call need,$(BUILD_NEEDS))
@@ -105,10 +105,16 @@ faults: vm-root
 	@$(call need,$(FAULTS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --release --locked --test faults -- --include-ignored --show-output
 
-# The units, configurations and packages of contrib in the real programs they are for.
-integrations: deb rpm
+# The units, configurations and packages of contrib in the real programs they are for; some wait for minutes of
+# cron. PARTS are files of tests/integrations: make integrations PARTS="systemd cron".
+PARTS ?=
+integrations: $(if $(PARTS),,deb rpm)
 	@$(call need,$(INTEGRATIONS_NEEDS))
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked --test integrations -- --include-ignored
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked --test integrations -- --include-ignored $(addsuffix ::,$(PARTS))
+
+# Those that take no more than two minutes together: what asks for a status.
+integrations-quick:
+	$(MAKE) integrations PARTS="documents metrics_units nagios nrpe icinga prometheus spread"
 
 # Random input for what reads states, managers' words and command lines: each target so long, from the
 # recorded outputs on. cargo-fuzz asks the compiler for what only a nightly has, or one told to
@@ -124,13 +130,15 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 || exit 1; \
 	done
 
-# Changes the code in one place at a time and looks whether a test fails; hours. First what needs no
-# run of the program, then what is left.
+# Changes the code in one place at a time and looks whether a test fails; days for all of src. First what needs
+# no run of the program, then what is left with tests/cli. MUTATED names files: make mutants MUTATED="src/lock.rs
+# 'src/report/*.rs'".
+MUTATED ?=
 mutants:
 	@$(call need,$(TEST_NEEDS))
 	@$(CARGO) mutants --version || { echo "cargo-mutants is needed: cargo install cargo-mutants"; exit 1; }
-	-$(CARGO) mutants --jobs 1 -o target -- --locked --lib --test recorded --test state
-	$(CARGO) mutants --jobs 1 -o target --iterate -- --locked --lib --test recorded --test state --test cli
+	-$(CARGO) mutants --jobs 1 -o target $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state
+	$(CARGO) mutants --jobs 1 -o target --iterate $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state --test cli
 
 # status beside check_apt, refresh beside what each manager itself takes for it, and the size.
 bench: newer-root

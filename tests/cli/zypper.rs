@@ -83,3 +83,16 @@ fn a_zypper_that_does_not_ask_is_run_once() {
     let doc = world.json("--manager zypper apply");
     assert_eq!((&doc["exit_code"], world.read("installs").as_str()), (&json!(0), "x\n"), "{doc}");
 }
+
+#[test]
+fn what_a_zypper_that_updated_itself_did_not_install_is_told() {
+    let world = updates_itself();
+    world.write("asks.first", "");
+    let lost = world.read("installed.second").replace("tb-zypper\tnoarch\t0:2.0", "tb-zypper\tnoarch\t0:1.0");
+    world.write("installed.first", &world.read("installed"));
+    world.write("installed.second", &lost);
+    let doc = world.json("--manager zypper apply");
+    assert_eq!(world.read("installs"), "x\nx\n", "{doc}");
+    let told = (&doc["exit_code"], &doc["reason"]);
+    assert_eq!(told, (&json!(2), &json!("other: selected but not installed: tb-zypper")), "{doc}");
+}

@@ -239,6 +239,21 @@ fn a_run_that_was_refused() {
     compare("refused", &Report::refused("status", "the state has version 2".into()));
 }
 
+/// Whatever a manager said: one line, and not without end.
+#[test]
+fn a_reason_is_one_printable_line_of_some_length() {
+    let words = format!("http://user:secret@a: it\nPATCH OK: fresh\u{1b}[31m {}", "and so on ".repeat(1000));
+    let loaded = || Loaded::Good(state("full", |_| {}));
+    for report in [
+        Report::new("refresh", ExitCode::Failed, words.clone(), loaded(), MAX_AGE),
+        Report::refused("refresh", words.clone()),
+    ] {
+        assert!(report.reason.contains("it PATCH OK: fresh [31m and so on and"), "{}", report.reason);
+        assert!(!report.reason.contains(char::is_control) && !report.reason.contains("secret"));
+        assert!((1000..2010).contains(&report.reason.chars().count()), "{}", report.reason.len());
+    }
+}
+
 #[test]
 fn a_refresh_in_part() {
     let mut report = Report { command: "refresh", ..status(state("full", |_| {})) };
