@@ -1,11 +1,13 @@
 //! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
 //! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
 
+use linux_patch::backend::{Damage, HistoryPlace, MANAGERS, Plan};
 use linux_patch::cli::Format;
 use linux_patch::exit_code::ExitCode;
 use linux_patch::history::Entry;
 use linux_patch::holder::Life;
-use linux_patch::outcome::{Class, Failure};
+use linux_patch::outcome::{Class, Failure, Listing};
+use linux_patch::process::{Finished, Invocation};
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::state::{Loaded, State, Verdict, judge, parse};
 use linux_patch::status::alert::Alert;
@@ -78,10 +80,14 @@ fn in_every_form(report: &Report) -> String {
 
 #[track_caller]
 fn compare(name: &str, report: &Report) {
-    let shown = in_every_form(report).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    compare_text(name, &in_every_form(report).replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+}
+
+#[track_caller]
+fn compare_text(name: &str, shown: &str) {
     let path = Path::new(DIR).join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
-        std::fs::write(&path, &shown).unwrap();
+        std::fs::write(&path, shown).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let differing = shown.lines().zip(kept.lines()).find(|(new, old)| new != old);
@@ -311,4 +317,81 @@ fn an_index_that_is_too_old() {
     report.critical_age = Some(14_000);
     report.raise(ExitCode::Failed, "older than 3 h 53 min".into());
     compare("old", &report);
+}
+
+/// Every command line that a manager gets: one option less is traffic to a mirror, a question that waits for
+/// ever, or an answer in another form.
+#[test]
+fn every_command_line_of_every_manager() {
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+    let chosen = Plan {
+        full: true,
+        without: names(&["base"]),
+        from: names(&["extra"]),
+        left_out: names(&["tb-held"]),
+        passed_over: [("tb-old".to_string(), "3".to_string())].into(),
+        selection: Some("/state/selection".into()),
+        ..Plan::default()
+    };
+    let mut all = String::new();
+    for backend in MANAGERS {
+        all += &format!("\n===== {}\n", backend.name);
+        let mut add = |what: &str, invocation: &Invocation| {
+            let Invocation { env, env_defaults, vars, status_arg, settings, private_arg, .. } = invocation;
+            all += &format!("{what}: {}\n", invocation.line());
+            for (key, value) in env.iter().chain(*env_defaults) {
+                all += &format!("    {key}={value}\n");
+            }
+            all +=
+                &vars.iter().map(|(key, path)| format!("    {key}={}\n", path.display())).collect::<String>();
+            for more in
+                status_arg.iter().chain(private_arg).chain(Some(settings).filter(|text| !text.is_empty()))
+            {
+                all += &format!("    {}\n", more.trim_end().replace('\n', "\n    "));
+            }
+        };
+        let (plain, places, ended) = (Plan::default(), backend.usual_places(), Finished::ended(0, "", ""));
+        add("refresh", &(backend.refresh)(Duration::from_secs(120)));
+        for (which, plan) in [("", &plain), (" of a choice", &chosen)] {
+            add(&format!("pending{which}"), &(backend.pending)(plan));
+            add(&format!("list{which}"), &(backend.list)(plan));
+            add(&format!("needs{which}"), &(backend.list_needs)(plan, &names(&["tb-a"])));
+            if let Some(download) = backend.download {
+                add(&format!("download{which}"), &download(plan));
+            }
+            add(&format!("install{which}"), &(backend.install)(plan, &ended));
+        }
+        add("installed", &(backend.list_installed)(&places));
+        if let Some(ask) = backend.ask_origins {
+            add("origins", &ask(&["tb-a"]));
+        }
+        let damage = Damage { broken: names(&["tb-broken"]), ..Damage::default() };
+        for repair in (backend.repair)(&places, &damage) {
+            add("repair", &repair);
+        }
+        let quirks = &backend.quirks;
+        let lists = [
+            ("sources", quirks.ask_sources.map(|ask| ask())),
+            ("check", quirks.check.map(|ask| ask())),
+            ("newer", quirks.newer.map(|(ask, _)| ask())),
+            ("audit", quirks.audit.map(|(ask, _)| ask())),
+            ("settled", quirks.advisories.map(|advisories| (advisories.ask_settled)())),
+            ("security", quirks.advisories.map(|advisories| (advisories.list_security)())),
+            ("provides", quirks.ask_provides.map(|ask| ask(&["tb-a"]))),
+            ("configuration", quirks.private.map(|private| (private.ask_config)())),
+            ("reboot", quirks.reboot_hint.map(|(ask, _)| ask())),
+            ("the others", quirks.finish.map(|finish| finish(&places, &["tb-a"]))),
+        ];
+        for (what, invocation) in lists {
+            if let Some(invocation) = invocation {
+                add(what, &invocation);
+            }
+        }
+        if let Some(HistoryPlace::Asked(ask, _)) = quirks.history.map(|history| &history.place) {
+            add("history", &ask());
+        }
+        let asked = quirks.completions.iter().filter_map(|(ask, _)| ask(&chosen, &Listing::default(), ""));
+        asked.for_each(|invocation| add("more", &invocation));
+    }
+    compare_text("commands", &all);
 }
