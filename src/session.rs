@@ -150,7 +150,7 @@ impl Session {
         };
         let read = || match self.backend.quirks.settings_in {
             [] => None,
-            places => Some(settings::text_of(places)),
+            places => Some(settings::text_of(places, self.backend.quirks.elsewhere)),
         };
         self.configuration.get_or_init(|| ask().or_else(read)).as_deref()
     }
@@ -539,6 +539,7 @@ impl Session {
             state.record_stopped(&refreshed, Time::now());
             return refreshed;
         }
+        self.add_sources_of_configuration(&mut refreshed);
         let attempt = Attempt {
             started_at,
             finished_at: Time::now(),
@@ -573,8 +574,24 @@ impl Session {
     /// The sources that a refresh which failed says nothing of were not refreshed either.
     fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
         let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
-        let (Some(answer), Some(error)) = (answer, refreshed.error.clone()) else { return };
-        for id in (self.backend.quirks.parse_sources)(&answer.stdout) {
+        if let Some(answer) = answer {
+            add_sources((self.backend.quirks.parse_sources)(&answer.stdout), refreshed);
+        }
+    }
+
+    /// Nor those that only the configuration names, where the manager could not even begin.
+    fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
+        if refreshed.outcome == RefreshOutcome::Failed {
+            let configuration = self.configuration();
+            let ids = configuration.map(self.backend.quirks.sources_in).unwrap_or_default();
+            add_sources(ids, refreshed);
+        }
+    }
+}
+
+fn add_sources(ids: Vec<String>, refreshed: &mut Refreshed) {
+    if let Some(error) = refreshed.error.clone() {
+        for id in ids {
             if !refreshed.sources.iter().any(|source| source.id == id) {
                 let text = format!("{id}: not refreshed after this failure: {}", error.message);
                 refreshed.sources.push(SourceResult { id, error: Some(Failure::new(error.class, text)) });

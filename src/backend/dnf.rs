@@ -7,9 +7,10 @@ mod words;
 
 use super::yum_family::{Setting, settings, silence, with_limits};
 use super::{
-    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Places, Plan, Quirks, RebootPackages, owned,
-    rpm,
+    Advisories, Backend, Damage, Elsewhere, History, HistoryPlace, Kernels, Places, Plan, Quirks,
+    RebootPackages, owned, rpm,
 };
+use crate::outcome::one_line;
 use crate::process::{End, Finished, Invocation};
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ pub const BACKEND: Backend = Backend {
         rules: rpm::RULES,
         ask_sources: Some(ask_sources),
         parse_sources: listing::repositories,
+        sources_in: switched_on,
         pending_of_refresh: listing::of_refresh,
         read_cut: refresh::read_cut,
         completions: listing::COMPLETIONS,
@@ -94,6 +96,7 @@ pub const BACKEND: Backend = Backend {
         // Only a plugin of dnf's would say what they say.
         settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
         parse_places,
+        elsewhere,
         with_limits,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
         ended_well,
@@ -216,6 +219,41 @@ fn parse_places(usual: Places, text: &str) -> Places {
     }
 }
 
+/// Where dnf.conf puts repositories and variables, less the usual places.
+fn elsewhere(text: &str) -> Elsewhere {
+    let is_it = |setting: &Setting| {
+        setting.section == "main" && matches!(setting.name.as_str(), "reposdir" | "varsdir")
+    };
+    let values = settings(text).into_iter().filter(is_it).map(|setting| setting.value);
+    let paths: Vec<String> = values
+        .flat_map(|value| value.split([',', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>())
+        .map(|path| path.trim_end_matches('/').to_string())
+        .filter(|path| path.starts_with('/') && !is_usual(path))
+        .collect();
+    Elsewhere { sources: paths, ..Elsewhere::default() }
+}
+
+fn is_usual(dir: &str) -> bool {
+    BACKEND.source_config.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
+}
+
+/// The repositories that are switched on, where dnf itself cannot say.
+fn switched_on(text: &str) -> Vec<String> {
+    let settings = settings(text);
+    let is_off = |setting: &Setting| {
+        setting.name == "enabled"
+            && matches!(&*setting.value.to_ascii_lowercase(), "0" | "no" | "false" | "off")
+    };
+    let off: Vec<_> =
+        settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
+    let ids = settings.iter().map(|setting| &setting.section);
+    let mut ids: Vec<_> =
+        ids.filter(|id| *id != "main" && !off.contains(id)).map(|id| one_line(id)).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
 /// The identifiers of all repositories that are switched on.
 fn ask_sources() -> Invocation {
     dnf(&["-C", "--setopt=debuglevel=0"], &["repolist", "--enabled"])
@@ -283,6 +321,15 @@ mod tests {
         let line = list_needs(&plan, &["tb-b".to_string()]).line();
         let end = "--best --allowerasing --setopt=disable_excludes= --exclude=tb-a upgrade tb-b";
         assert!(line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn what_dnf_conf_puts_elsewhere_is_found_and_what_is_switched_on() {
+        let text = "[main]\nreposdir=/etc/yum.repos.d, /srv/a/\n  /srv/b\nvarsdir = /etc/dnf/vars /srv/v\n[a]\nname=a\n\
+                    enabled = 1\n[b]\nreposdir=/no\nenabled=False\n[c]\nbaseurl=x\n";
+        assert_eq!(elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
+        assert_eq!(switched_on(text), ["a", "c"]);
+        assert_eq!(elsewhere(""), Elsewhere::default());
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub const BACKEND: Backend = Backend {
         reboot_hint: Some((ask_reboot_hint, listing::reboot_hint)),
         ask_sources: Some(ask_configuration),
         parse_sources: refresh::configured,
+        sources_in: refresh::configured,
         culprits: words::culprits,
         culprits_of_sources: words::culprits_of_keys,
         plan_of_download: |finished| Some(listing::transaction(&finished.stdout)),
@@ -175,7 +176,8 @@ const TEST: &str = "--setopt=tsflags=test";
 const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
 
 /// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
-/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there.
+/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there. With a
+/// `destdir` dnf5 puts all packages there and installs none, and says that it is done.
 const PLAIN: &[&str] = &["--color=never"];
 
 fn dnf5(options: &[&str], words: &[&str]) -> Invocation {

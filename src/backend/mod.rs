@@ -157,6 +157,8 @@ pub struct Quirks {
     pub ask_sources: Option<fn() -> Invocation>,
     /// Reads them; one a line unless the manager says it otherwise.
     pub parse_sources: fn(&str) -> Vec<String>,
+    /// Reads them from the configuration, where the manager could not even begin.
+    pub sources_in: fn(&str) -> Vec<String>,
     /// How much of the time that is left one run of a refresh may take, where others may have to follow.
     pub share: fn(Duration) -> Duration,
     /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
@@ -267,6 +269,7 @@ impl Quirks {
         private: None,
         refresh_others: |_, _| None,
         ask_sources: None,
+        sources_in: |_| Vec::new(),
         with_limits: |invocation, _| invocation,
         longest_silence: |_, _| Duration::ZERO,
         parse_sources: |stdout| stdout.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect(),

@@ -127,8 +127,14 @@ fn strs(paths: &[String]) -> Vec<&str> {
 }
 
 /// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
-/// says nothing to the manager either.
-pub(super) fn text_of(places: &[&str]) -> String {
+/// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
+pub(super) fn text_of(places: &[&str], elsewhere: fn(&str) -> Elsewhere) -> String {
+    let text = text_in(places);
+    let others = elsewhere(&text).sources;
+    text + &text_in(&strs(&others))
+}
+
+fn text_in(places: &[&str]) -> String {
     let in_order = |place: &&str| {
         let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut files: Vec<_> =
@@ -211,6 +217,6 @@ mod tests {
             std::fs::write(path(name), text).unwrap();
         }
         let places = [path("none"), path("main"), path("repos")];
-        assert_eq!(text_of(&places.each_ref().map(String::as_str)), "[main]\n[a]\n[b]\n\n");
+        assert_eq!(text_in(&places.each_ref().map(String::as_str)), "[main]\n[a]\n[b]\n\n");
     }
 }

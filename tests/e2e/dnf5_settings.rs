@@ -18,7 +18,9 @@ const WRONG: &str = "[main]\ncolor=always\ncacheonly=all\nassumeno=1\nassumeyes=
     debuglevel=0\nerrorlevel=0\nrpmverbosity=critical\nsystem_cachedir=/srv/moved\ncachedir=/srv/others\n\
     metadata_expire=never\nskip_if_unavailable=1\nskip_broken=0\nskip_unavailable=1\ndisable_excludes=*\n\
     obsoletes=0\nmultilib_policy=all\nkeepcache=1\nexit_on_lock=1\nlogdir=/srv/nowhere\nplugins=0\n\
-    installonly_limit=2\noptional_metadata_types=comps\nhistory_record=0\nhistory_list_view=users\n";
+    installonly_limit=2\noptional_metadata_types=comps\nhistory_record=0\nhistory_list_view=users\n\
+    system_state_dir=/srv/state\ntransformdb=/srv/transform\n\
+    pluginconfpath=/srv/plugins\ndebugdir=/srv/debug\nreposdir=/srv/none,/srv/repos\nvarsdir=/srv/vars\n";
 
 impl Manager for Misconfigured {
     as_unturned!(Dnf5);
@@ -39,6 +41,7 @@ impl Manager for Misconfigured {
 
     fn add_source(&self, name: &str, repo: &RpmRepo) {
         self.0.add_source(name, repo);
+        self.sandbox().sh("mkdir -p /srv/repos; mv /etc/yum.repos.d/*.repo /srv/repos");
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {

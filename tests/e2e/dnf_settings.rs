@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::dnf::Dnf;
 use crate::locks;
 use crate::manager::{Manager, Package};
-use crate::rpm::{RpmRepo, one, rpm};
+use crate::rpm::{RpmRepo, one, pending_update, rpm};
 use crate::sandbox::{Running, Sandbox};
+use crate::server::Fault;
 
 /// Every setting that changes what is printed, what is asked, what is answered and where it is kept,
 /// turned the wrong way.
@@ -17,7 +18,8 @@ const WRONG: &str = "[main]\ncolor=always\ndebuglevel=0\nerrorlevel=0\nrpmverbos
     persistdir=/srv/persist\nlogdir=/srv/logs\nmetadata_expire=never\nmetadata_timer_sync=864000\n\
     exit_on_lock=0\nkeepcache=0\nobsoletes=1\nshowdupesfromrepos=1\nautocheck_running_kernel=1\n\
     clean_requirements_on_remove=0\ninstallonly_limit=2\nmultilib_policy=all\nhistory_record=0\n\
-    history_list_view=users\ndisable_excludes=all\nmax_parallel_downloads=1\nmodule_obsoletes=1\n";
+    history_list_view=users\ndestdir=/srv/dest\npluginconfpath=/srv/plugins\n\
+    reposdir=/srv/none,/srv/repos\nvarsdir=/srv/vars\ndisable_excludes=all\nmax_parallel_downloads=1\nmodule_obsoletes=1\n";
 
 impl Manager for Misconfigured {
     as_unturned!(Dnf);
@@ -27,12 +29,13 @@ impl Manager for Misconfigured {
     fn new() -> Misconfigured {
         let manager = Dnf::new();
         manager.sandbox().write("/etc/dnf/dnf.conf", WRONG);
-        manager.sandbox().sh("mkdir /srv/moved");
+        manager.sandbox().sh("mkdir /srv/moved /srv/repos");
         Misconfigured(manager)
     }
 
     fn add_source(&self, name: &str, repo: &RpmRepo) {
         self.0.add_source(name, repo);
+        self.sandbox().sh("mv /etc/yum.repos.d/*.repo /srv/repos");
     }
 
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32) {
@@ -51,4 +54,67 @@ fn an_index_kept_elsewhere_is_refreshed_and_its_advisories_are_counted() {
     root.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
     repo.publish(&[rpm("tb-hello", "3.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
+}
+
+#[test]
+fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
+    for reposdir in
+        ["reposdir=/srv/repos", "reposdir = /etc/none, /srv/repos/", "reposdir=/etc/none\n   /srv/repos"]
+    {
+        let (root, _repo) = pending_update();
+        root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");
+        root.sandbox.write("/etc/dnf/dnf.conf", format!("[main]\n{reposdir}\n"));
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        root.patch(&["status"]).exits(0);
+        root.sandbox.write("/srv/repos/more.repo", "[more]\nname=more\nbaseurl=http://127.0.0.1:9/\n");
+        root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    }
+}
+
+#[test]
+fn a_variable_changed_where_dnf_conf_puts_variables_makes_the_state_stale() {
+    let (root, repo) = pending_update();
+    let url = repo.server.url();
+    root.sandbox.write("/srv/vars/place", &url);
+    root.sandbox.write("/etc/yum.repos.d/test.repo", "[test]\nname=test\nbaseurl=$place\ngpgcheck=0\n");
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nvarsdir=/srv/vars\n");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["status"]).exits(0);
+    root.sandbox.write("/srv/vars/place", "http://127.0.0.1:9/");
+    root.patch(&["status"]).exits(1).says("/cache_status", "stale");
+}
+
+#[test]
+fn limits_of_a_repository_elsewhere_are_kept() {
+    let (root, repo) = pending_update();
+    repo.server.fault("/repodata", Fault::Late(2500));
+    root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nreposdir=/srv/repos\n");
+    root.patch(&["refresh", "--timeout", "20s"]).refresh_failed("network");
+    root.sandbox.sh("echo timeout=15 >>/srv/repos/test.repo");
+    root.patch(&["refresh", "--timeout", "20s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn every_repository_is_in_the_ledger_where_dnf_itself_cannot_begin() {
+    let (root, _repo) = pending_update();
+    root.add_repo_with("more", "http://127.0.0.1:9/", "");
+    root.add_repo_with("off", "http://127.0.0.1:9/", "enabled=0\n");
+    let all = |report: &crate::report::Report| {
+        let sources = report.state["sources"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<_> = sources.iter().map(|source| source["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids, ["more", "test"], "{report}");
+    };
+    let (holder, pid) =
+        locks::hold_by_number(&root.sandbox, "/var/cache/dnf/metadata_lock.pid", Duration::from_secs(60));
+    let refreshed = root.patch(&["refresh", "--timeout", "4s"]);
+    refreshed.refresh_failed("lock");
+    all(&refreshed);
+    root.sandbox.signal(pid, "KILL");
+    holder.wait();
+    root.sandbox.sh("rm /var/cache/dnf/metadata_lock.pid; rm -r /var/lib/linux-patch");
+    root.sandbox.sh("for file in /var/lib/rpm/*; do echo garbage >$file; done");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(2);
+    all(&refreshed);
 }
