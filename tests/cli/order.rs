@@ -175,6 +175,36 @@ fn the_state_is_on_the_disk_before_and_after_it_is_renamed() {
     assert!(after.iter().any(|line| line.contains(&dir)), "the directory is not synced after it: {text}");
 }
 
+/// A manager that takes no notice of what it was told to leave as it is.
+#[test]
+fn a_plan_that_updates_or_removes_what_is_excluded_is_never_carried_out() {
+    let world = World::new();
+    let pending = world.read("pending");
+    for (planned, reason) in [
+        (pending.clone(), "tb-hello was to be left out, but would be updated"),
+        (
+            format!("{}Remv tb-hello [1.0-1]\n", pending.replace("Inst tb-hello ", "Inst tb-other ")),
+            "tb-hello is excluded, but would be removed",
+        ),
+    ] {
+        world.write("planned", &planned);
+        let list = "[ -e $world/state/selection ] && cat $world/planned || cat $world/pending";
+        world.on("simulate", list);
+        let doc = world.json("apply --exclude tb-hello");
+        assert!(doc["reason"].as_str().unwrap().contains(reason), "{doc}");
+        assert_eq!((&doc["exit_code"], &doc["packages"]), (&json!(2), &json!([])), "{doc}");
+        assert_eq!((world.count("download"), world.count("install")), (0, 0), "{reason}");
+    }
+    // What is to be both is a mistake, told before anything runs.
+    let calls = world.read("calls").len();
+    let doc = world.json("apply tb-hello --exclude tb-*");
+    assert_eq!(
+        (&doc["exit_code"], &doc["reason"]),
+        (&json!(3), &json!("tb-hello is both named and excluded"))
+    );
+    assert_eq!(world.read("calls").len(), calls);
+}
+
 /// Somebody else's pacman begins while we look: what is half installed then is its business.
 #[test]
 fn an_install_of_somebody_else_that_is_under_way_is_not_told_as_ours() {

@@ -339,11 +339,10 @@ fn every_command_line_of_every_manager() {
         let mut add = |what: &str, invocation: &Invocation| {
             let Invocation { env, env_defaults, vars, status_arg, settings, private_arg, .. } = invocation;
             all += &format!("{what}: {}\n", invocation.line());
-            for (key, value) in env.iter().chain(*env_defaults) {
-                all += &format!("    {key}={value}\n");
-            }
-            all +=
-                &vars.iter().map(|(key, path)| format!("    {key}={}\n", path.display())).collect::<String>();
+            let fixed = env.iter().chain(*env_defaults).map(|(key, value)| format!(" {key}={value}"));
+            let files = vars.iter().map(|(key, path)| format!(" {key}={}", path.display()));
+            let environment = fixed.chain(files).collect::<String>();
+            all += &if environment.is_empty() { environment } else { format!("    with{environment}\n") };
             for more in
                 status_arg.iter().chain(private_arg).chain(Some(settings).filter(|text| !text.is_empty()))
             {
