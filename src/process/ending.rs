@@ -110,6 +110,12 @@ mod tests {
     }
 
     #[test]
+    fn a_spent_budget_asks_before_it_kills() {
+        let done = run_for("trap 'echo asked; exit 1' TERM; sleep 30 & wait", Duration::from_millis(300));
+        assert_eq!((done.end, &*done.stdout), (End::TimedOut, "asked\n"));
+    }
+
+    #[test]
     fn a_group_that_ends_at_once_is_not_waited_for() {
         let started = Instant::now();
         let done = run_for("sleep 30 & sleep 30", Duration::from_millis(300));
