@@ -28,6 +28,8 @@ with_both! {
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
     what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down,
     what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come,
+    a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down,
+    a_repository_that_was_never_reached_stops_no_other,
     security_updates_are_counted_and_an_advisory_that_comes_later_too,
     rpms_own_lock_is_waited_for_and_its_holder_named,
     rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
@@ -205,4 +207,55 @@ fn what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_co
         "tb-needs 1.0-1 2.0-1 its dependencies cannot be met",
         "tb-own 1.0-1 2.0-1 its repository was not refreshed",
     ]);
+}
+
+/// What a module has the say about no repository without modules replaces, however much higher.
+fn a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down(make: fn(&[Rpm]) -> Root) {
+    for (is_default, has_index) in [(false, true), (true, true), (false, false)] {
+        let root = make(&[rpm("tb-own", "1.0"), rpm("tb-hello", "1.0")]);
+        // Only dnf 4 keeps a copy of what the module says elsewhere too.
+        if !has_index && root.manager == "dnf5" {
+            continue;
+        }
+        root.sandbox
+            .sh("mkdir -p /etc/dnf; echo '[main]\nmodule_platform_id=platform:el9' >/etc/dnf/dnf.conf");
+        let modular = RpmRepo::new(&[]);
+        modular.publish_module(&[rpm("tb-own", "1.0")], is_default);
+        let other = RpmRepo::new(&[
+            rpm("tb-own", "9.0"),
+            rpm("tb-hello", "2.0"),
+            rpm("tb-new", "1.0").tag("Obsoletes: tb-own"),
+        ]);
+        root.add_repo("modular", &modular);
+        root.add_repo("other", &other);
+        if !is_default {
+            root.sandbox.sh(&format!("{} -y module enable tb-mod:1", root.manager));
+        }
+        other.publish(&[rpm("tb-own", "9.0"), rpm("tb-hello", "2.0")]);
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        if !has_index {
+            root.sandbox.sh("rm -rf /var/cache/dnf/* /var/cache/libdnf5/*");
+        }
+        modular.server.fault("/", Fault::Status(503));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "modular", "fetch").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+        root.has_exactly(&["tb-hello 2.0", "tb-own 1.0"]);
+        modular.server.heal();
+        modular.publish_module(&[rpm("tb-own", "1.1")], is_default);
+        root.patch(&["apply"]).applied(&["tb-own 1.0-1 1.1-1"]);
+    }
+}
+
+fn a_repository_that_was_never_reached_stops_no_other(make: fn(&[Rpm]) -> Root) {
+    for more in ["", "skip_if_unavailable=0\n", "priority=1\n"] {
+        let (root, repos) = three_in(make(&[]), more);
+        repos[1].server.fault("/repodata", Fault::Status(404));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, "beta", "fetch").remembers("/pending/count", 2);
+        let applied = root.patch(&["apply"]);
+        applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]).leaves_pending(&[]);
+        repos[1].server.heal();
+        root.patch(&["apply"]).applied(&["tb-beta 1.0-1 2.0-1"]);
+    }
 }

@@ -156,6 +156,12 @@ impl RpmRepo {
         self.publisher.publish_with(rpms, |work| add_metadata(work, "susedata", &susedata(work, &rpms[0])));
     }
 
+    /// Likewise, where these are a stream of the module tb-mod, its default one perhaps.
+    pub fn publish_module(&self, rpms: &[Rpm], is_default: bool) {
+        let text = modulemd(rpms, is_default);
+        self.publisher.publish_with(rpms, |work| add_metadata(work, "modules", &text));
+    }
+
     /// Likewise, with an index that was to be used for a minute, long ago.
     pub fn publish_expired(&self, rpms: &[Rpm]) {
         let info = "<suseinfo xmlns='http://linux.duke.edu/metadata/repo'><expire>60</expire></suseinfo>";
@@ -259,6 +265,21 @@ fn updateinfo(advisories: &[(&str, &str, &str, &str)]) -> String {
         )
     };
     format!("<updates>{}</updates>", advisories.iter().map(update).collect::<String>())
+}
+
+/// The stream `1` of tb-mod.
+fn modulemd(rpms: &[Rpm], is_default: bool) -> String {
+    let names = rpms.iter().map(|rpm| format!("    - {}-0:{}-1.noarch\n", rpm.name, rpm.version));
+    let artifacts: String = names.collect();
+    let default =
+        "---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: tb-mod\n  stream: \"1\"\n...\n";
+    format!(
+        "---\ndocument: modulemd\nversion: 2\ndata:\n  name: tb-mod\n  stream: \"1\"\n  version: 1\n  \
+         context: 12345678\n  arch: {}\n  summary: a test\n  description: a test\n  license:\n    \
+         module:\n    - MIT\n  artifacts:\n    rpms:\n{artifacts}...\n{}",
+        std::env::consts::ARCH,
+        if is_default { default } else { "" }
+    )
 }
 
 /// Adds a file of this kind to the index of a repository that lies in a directory.
