@@ -299,6 +299,8 @@ pub fn class_of(text: &str) -> Class {
         "did not start correctly",
         "explicitly disabled via configuration",
         "Syntax error ",
+        "Opening configuration file ",
+        "configured compressor",
         "in the preferences file",
         "specified for pin",
         "specified for pin",
@@ -330,6 +332,7 @@ pub fn class_of(text: &str) -> Class {
     }
     const DEPENDENCY: &[&str] = &[
         "Unable to locate package",
+        "Can't find a source to download",
         "Couldn't find any package",
         "Couldn't find package",
         "has no installation candidate",
@@ -429,6 +432,7 @@ fn is_signature(text: &str) -> bool {
         "ignature verification failed",
         "signatures couldn't be verified",
         "signatures were invalid",
+        "invalid signature",
         "GPG error",
         "gpgv",
         "/sqv ",
@@ -447,6 +451,61 @@ fn is_signature(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::process::End;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "At least one invalid signature was encountered."),
+            (
+                Class::Auth,
+                "The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 0123",
+            ),
+            (Class::Auth, "The repository 'http://h s InRelease' is not signed."),
+            (Class::Auth, "Could not execute 'gpgv' to verify signature (is gnupg installed?)"),
+            (Class::Auth, "Can't verify signature: Sub-process /usr/bin/sqv returned an error code (1)"),
+            (
+                Class::Auth,
+                "There were unauthenticated packages and -y was used without --allow-unauthenticated",
+            ),
+            (
+                Class::Clock,
+                "Release file for http://h/InRelease is expired (invalid since 1d). Updates for this repository will not be applied.",
+            ),
+            (Class::Clock, "Release file for http://h/InRelease is not valid yet (invalid for another 3h)."),
+            (Class::Config, "Malformed entry 1 in list file /etc/apt/sources.list (URI parse)"),
+            (Class::Config, "Malformed stanza 1 in source list /etc/apt/sources.list.d/x.sources (type)"),
+            (Class::Config, "The list of sources could not be read."),
+            (Class::Config, "The method driver /usr/lib/apt/methods/tor could not be found."),
+            (Class::Config, "Syntax error /etc/apt/apt.conf.d/99:3: Extra junk after value"),
+            (
+                Class::Config,
+                "Opening configuration file /etc/apt/x - ifstream::ifstream (2: No such file or directory)",
+            ),
+            (Class::Config, "Can't find a configured compressor xz for file x"),
+            (Class::Dependency, "Can't find a source to download version '2.0' of 'tb-a:amd64'"),
+            (
+                Class::Dependency,
+                "Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).",
+            ),
+            (
+                Class::Dependency,
+                "Held packages were changed and -y was used without --allow-change-held-packages.",
+            ),
+            (Class::Lock, "Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (apt)"),
+            (
+                Class::Interrupted,
+                "dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
+            ),
+            (Class::Script, "Sub-process /usr/bin/dpkg returned an error code (1)"),
+            (Class::Space, "You don't have enough free space in /var/cache/apt/archives/."),
+            (Class::Space, "Write error - write (28: No space left on device)"),
+            (Class::Fetch, "Unable to fetch some archives, maybe run apt update or try with --fix-missing?"),
+        ];
+        let class = |line: &str| class_of(line);
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 
     fn finished(stdout: &str, stderr: &str, status: &str) -> Finished {
         Finished {

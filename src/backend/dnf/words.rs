@@ -273,6 +273,8 @@ fn class_of(text: &str, began: bool) -> Class {
         "Config error",
         "Invalid config",
         "Parsing file",
+        "Config file ",
+        "Invalid tsflag",
         "Cannot find a valid baseurl",
     ];
     const DEPENDENCY: &[&str] = &[
@@ -284,13 +286,21 @@ fn class_of(text: &str, began: bool) -> Class {
         "is needed by",
         "nothing provides",
         "protected packages",
+        "ependency problem",
+    ];
+    const SIGNATURES: &[&str] = &[
+        "Public key for ",
+        "Import of key(s)",
+        "Key import failed",
+        "automatically import keys",
+        "rpmkeys executable",
     ];
     // The cache was emptied by another dnf that ended in between; a new download fills it again.
     let cache_gone =
         (text.starts_with("[Errno 2] ") && text.contains(".rpm")) || text.contains("\"--cacheonly\"");
     if is_space(text) || text.starts_with("[Errno 28]") || text.starts_with("[Errno 30]") {
         Class::Space
-    } else if cache_gone && !began {
+    } else if (cache_gone || text.contains("incorrect checksum")) && !began {
         Class::Fetch
     } else if has(text, CONFIG) {
         Class::Config
@@ -298,7 +308,7 @@ fn class_of(text: &str, began: bool) -> Class {
         Class::Interrupted
     } else if has(text, DEPENDENCY) {
         Class::Dependency
-    } else if has(text, KEYS) {
+    } else if has(text, KEYS) || has(text, SIGNATURES) {
         Class::Auth
     } else if has(text, &["scriptlet"]) {
         Class::Script
@@ -312,4 +322,45 @@ fn undecided(finished: &Finished) -> Failure {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = lines.rev().find(|line| !line.trim().is_empty());
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "Error: Public key for tb-a-2.0-1.noarch.rpm is not installed"),
+            (Class::Auth, "Error: Public key for tb-a-2.0-1.noarch.rpm is not trusted"),
+            (Class::Auth, "Error: Package tb-a-2.0-1.noarch.rpm is not signed"),
+            (Class::Auth, "Error: Import of key(s) didn't help, wrong key(s)?"),
+            (Class::Auth, "Error: Key import failed (code 2)"),
+            (Class::Auth, "Error: Refusing to automatically import keys when running unattended."),
+            (Class::Auth, "Error: Cannot find rpmkeys executable to verify signatures."),
+            (Class::Config, "Config error: Parsing file \"/etc/dnf/dnf.conf\" failed: error"),
+            (Class::Config, "Error: Config file \"/etc/x\" does not exist"),
+            (Class::Config, "Error: Invalid tsflag in config file: x"),
+            (Class::Config, "Error: Unknown repo: 'x'"),
+            (Class::Config, "Error: There are no enabled repositories in \"/etc/yum.repos.d\"."),
+            (Class::Dependency, "Error: Modular dependency problems:"),
+            (Class::Dependency, "Error: Unable to find a match: tb-x"),
+            (
+                Class::Dependency,
+                "Error: The operation would result in removing the following protected packages: dnf",
+            ),
+            (Class::Fetch, "Error: Some packages from local repository have incorrect checksum"),
+            (
+                Class::Space,
+                "Error: Transaction test error:\n  installing package tb-a-2.0-1.noarch needs 20MB more space on the / filesystem",
+            ),
+        ];
+        let class = |line: &str| {
+            classify(&Finished::ended(1, "", &format!("{line}\n")))
+                .map_or(Class::Other, |failure| failure.class)
+        };
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }

@@ -332,6 +332,10 @@ fn class_of(text: &str) -> Class {
         "Invalid boolean value ",
         "Invalid tsflag: ",
         "Cannot read repositories from directory ",
+        "Configuration file ",
+        "access configuration file ",
+        "Incorrect configuration value",
+        "read rpm config files",
     ];
     const DEPENDENCY: &[&str] = &[
         "Problem",
@@ -345,6 +349,8 @@ fn class_of(text: &str) -> Class {
         "Missing rpmlib features for ",
         "is already installed",
         "Cannot perform ",
+        "broken dependencies",
+        "dependency problem",
     ];
     const SIGNATURES: &[&str] = &[
         "OpenPGP",
@@ -353,6 +359,8 @@ fn class_of(text: &str) -> Class {
         "Signature verification",
         "An error occurred importing key",
         "Failed to import public key",
+        "No corresponding key",
+        "key is not trusted",
     ];
     if has(text, &["rpm transaction lock", "can't create transaction lock"]) {
         Class::Lock
@@ -374,6 +382,35 @@ fn class_of(text: &str) -> Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "Public key is not installed."),
+            (Class::Auth, "Public key import failed."),
+            (Class::Auth, "No corresponding key was found."),
+            (Class::Auth, "The package is not signed."),
+            (Class::Auth, "The repository does not have any OpenPGP keys configured."),
+            (Class::Auth, "The signature is valid, but the key is not trusted."),
+            (Class::Auth, "Signature verification failed."),
+            (Class::Auth, "Failed to import OpenPGP keys: x"),
+            (Class::Auth, "Signing key not found"),
+            (Class::Config, "Configuration file \"/etc/x\" not found"),
+            (Class::Config, "Unable to access configuration file \"/etc/x\""),
+            (Class::Config, "Error in configuration file \"/etc/x\""),
+            (Class::Config, "No valid source (baseurl, mirrorlist or metalink) found for repository \"x\""),
+            (Class::Config, "Incorrect configuration value for multilib_policy: x"),
+            (Class::Config, "failed to read rpm config files"),
+            (Class::Lock, "Failed to obtain rpm transaction lock. Another transaction is in progress."),
+            (Class::Dependency, "The operation would result in broken dependencies"),
+            (Class::Dependency, "some dependency problem"),
+            (Class::Space, "Error: this bootc system is configured to be read-only. Pass --transient"),
+        ];
+        let class = |line: &str| class_of(line);
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 
     #[test]
     fn what_dnf5_says_has_its_class() {

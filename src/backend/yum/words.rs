@@ -202,6 +202,9 @@ const KEYS: &[&str] = &[
     "Public key for ",
     "is not signed",
     "Invalid GPG",
+    "Import of key(s)",
+    "Key import failed",
+    "automatically import keys",
 ];
 
 /// The class of the reason that yum gives for one file it could not fetch.
@@ -242,6 +245,9 @@ pub fn reason_class(text: &str) -> Class {
 fn class_of(line: &str) -> Class {
     const CONFIG: &[&str] = &[
         "Config error: ",
+        "Config Error: ",
+        "Configuration file ",
+        "Invalid tsflag",
         "Options error: ",
         "File contains no section headers",
         "File contains parsing errors",
@@ -266,7 +272,10 @@ fn class_of(line: &str) -> Class {
         Class::Dependency
     } else if has(line, &["Exiting on user cancel", "Exiting on Broken Pipe", "Keyboard Interrupt"]) {
         Class::Interrupted
-    } else if has(line, &["no local cache of ", "requested datatype "]) {
+    } else if has(
+        line,
+        &["no local cache of ", "requested datatype ", "does not match intended", "does not match checksum"],
+    ) {
         Class::Fetch
     } else {
         Class::Other
@@ -283,6 +292,38 @@ fn undecided(finished: &Finished) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "Public key for tb-a-2.0-1.noarch.rpm is not installed"),
+            (Class::Auth, "Package tb-a-2.0-1.noarch.rpm is not signed"),
+            (Class::Auth, "Import of key(s) didn't help, wrong key(s)?"),
+            (Class::Auth, "Key import failed (code 2)"),
+            (Class::Auth, "GPG key retrieval failed: [Errno 14] curl#37 - \"Couldn't open file /x\""),
+            (Class::Auth, "Refusing to automatically import keys when running unattended."),
+            (Class::Config, "Config Error: Error accessing file for config file:///etc/x"),
+            (Class::Config, "Configuration file /etc/x not found"),
+            (Class::Config, "Invalid tsflag in config file: x"),
+            (Class::Dependency, "Error: Package: tb-b-2.0-1.noarch (x)\n           Requires: tb-none"),
+            (Class::Dependency, "Error: Protected multilib versions: a != b"),
+            (
+                Class::Fetch,
+                "Package does not match intended download. Suggestion: run yum --enablerepo=x clean metadata",
+            ),
+            (
+                Class::Space,
+                "Error: Disk Requirements:\n  At least 20MB more space needed on the / filesystem.",
+            ),
+        ];
+        let class = |line: &str| {
+            classify(&Finished::ended(1, "", &format!("{line}\n")))
+                .map_or(Class::Other, |failure| failure.class)
+        };
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 
     fn ended(code: i32, stdout: &str, stderr: &str) -> Option<Failure> {
         classify(&Finished::ended(code, stdout, stderr))
