@@ -299,7 +299,12 @@ mod tests {
         assert_eq!(of_pid_files(&[&dead, &live]), None);
         assert_eq!(of_reused_number(&[&dead, &live]), Some((live.clone(), holder)));
         let opened = std::fs::File::open(&live).unwrap();
-        let mut manager = std::process::Command::new("sh").args(["-c", "sleep 60; : dnf"]).spawn().unwrap();
+        // It has no child that would outlive it.
+        let mut manager = std::process::Command::new("sh")
+            .args(["-c", "read line; : dnf"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut reader = std::process::Command::new("sleep").arg("60").stdin(opened).spawn().unwrap();
         for process in [&mut manager, &mut reader] {
             std::fs::write(&live, process.id().to_string()).unwrap();
