@@ -111,8 +111,12 @@ mod tests {
 
     #[test]
     fn a_spent_budget_asks_before_it_kills() {
-        let done = run_for("trap 'echo asked; exit 1' TERM; sleep 30 & wait", Duration::from_millis(300));
-        assert_eq!((done.end, &*done.stdout), (End::TimedOut, "asked\n"));
+        // Also one that stands still.
+        for waits in ["sleep 30 & wait", "kill -STOP $$; sleep 30"] {
+            let script = format!("trap 'echo asked; exit 1' TERM; {waits}");
+            let done = run_for(&script, Duration::from_millis(300));
+            assert_eq!((done.end, &*done.stdout), (End::TimedOut, "asked\n"), "{waits}");
+        }
     }
 
     #[test]

@@ -58,6 +58,9 @@ fn a_child_speaks_english_asks_nothing_and_reads_nothing() {
         };
         assert_eq!(env.lines().find(foreign), None, "{verb}");
         assert_eq!(world.read(&format!("stdin.{verb}")), "/dev/null\n", "{verb}");
+        // cron leaves out what dpkg wants.
+        let dirs = ["fakes", "tools"].map(|dir| world.path(dir).display().to_string()).join(":");
+        assert!(has(&format!("PATH={dirs}:/usr/local/sbin:/usr/sbin:/sbin")), "{verb}: {env}");
         let group: Vec<_> = pids_in(&world, &format!("group.{verb}"));
         assert_eq!(group[0], group[1], "{verb} leads no group of its own");
         if verb != "dpkg-query" {

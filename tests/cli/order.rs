@@ -4,7 +4,7 @@
 use crate::machine::{end, fresh_state, hold_lock, is_running, pids_in};
 use crate::world::{INSTALL_ALL, Ran, World, replay, until};
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -114,6 +114,37 @@ fn quiet_is_quiet_about_warnings_and_never_about_an_exit_code() {
     world.on("update", &replay("3.0-b07-refused-default"));
     let partial = world.run("refresh --quiet");
     assert_eq!((partial.code, partial.stdout.lines().count(), &*partial.stderr), (1, 1, ""));
+}
+
+/// A standard error that is the journal's socket: `$JOURNAL_STREAM` says so.
+#[test]
+fn under_systemd_every_line_begins_with_its_priority() {
+    let told = |world: &World, args: &str, is_journal: bool| {
+        let mut command = world.command(args);
+        command.stderr(world.messages("messages"));
+        let meta = std::fs::metadata(world.path("messages")).unwrap();
+        let inode = meta.ino() + u64::from(!is_journal);
+        command.env("JOURNAL_STREAM", format!("{}:{inode}", meta.dev()));
+        Ran::of(command);
+        world.read("messages")
+    };
+    let world = World::new();
+    std::fs::create_dir(world.state_dir()).unwrap();
+    std::fs::write(world.path("state/log"), "").unwrap();
+    // What is in the way of the state is an error, what is in the way of the log a warning.
+    std::fs::create_dir(world.path("state/.state.json.new")).unwrap();
+    let text = told(&world, "refresh", true);
+    let has =
+        |start: &str, words: &str| text.lines().any(|line| line.starts_with(start) && line.contains(words));
+    assert!(has("<3>linux-patch: ", "is not remembered"), "{text}");
+    assert!(has("<4>linux-patch: ", "could not write the log"), "{text}");
+    assert!(has("<6>linux-patch: ", "refreshing the package index"), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    let refused = told(&world, "apply -- -x", true);
+    assert!(refused.starts_with("<3>linux-patch: ") && refused.lines().count() == 1, "{refused}");
+    // It is inherited; only this very file counts.
+    let text = told(&world, "refresh", false);
+    assert!(text.contains("linux-patch: refreshing") && !text.contains('<'), "{text}");
 }
 
 #[test]
