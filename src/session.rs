@@ -271,6 +271,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     fn pending(&self, state: &State) -> Result<Listing, Failure> {
+        self.has_database()?;
         let mut plan = self.choice(state)?;
         let mut left_out: Vec<HeldBack> = Vec::new();
         let mut is_each_tried = false;
@@ -381,6 +382,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list them.
     pub fn installed(&self) -> Result<Installed, Failure> {
+        self.has_database()?;
         let places = self.places();
         let basis = self.restart_basis();
         let invocation = (self.backend.list_installed)(places);
@@ -410,6 +412,13 @@ impl Session {
         }
         self.note_for_restart(basis, &installed);
         Ok(installed)
+    }
+
+    /// # Errors
+    /// When the package database was lost: to the manager nothing would be pending.
+    fn has_database(&self) -> Result<(), Failure> {
+        let lost = (self.backend.quirks.lost_database)(self.places());
+        lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
     }
 
     /// A question to the manager that changes nothing.

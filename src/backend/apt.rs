@@ -81,6 +81,7 @@ pub const BACKEND: Backend = Backend {
         culprits: listing::culprits,
         before_install: Some((dump, has_hooks)),
         disappeared: listing::disappeared,
+        lost_database: listing::lost_database,
         cached: Some(Cached { ask: listing::ask_hashes, files: listing::hashes }),
         progress,
         ..Quirks::NONE

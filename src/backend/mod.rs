@@ -242,6 +242,9 @@ pub struct Quirks {
     /// The file in the package database that a package with this name and version has once it is
     /// installed whole, where the list does not tell.
     pub entry: Option<fn(&str, &str) -> String>,
+    /// What shows that the package database was lost, for a manager to which nothing is installed then, and
+    /// so nothing pending.
+    pub lost_database: fn(&Places) -> Option<String>,
     /// Percent and words of a line of the progress descriptor.
     pub progress: fn(&str) -> Option<(f64, &str)>,
 }
@@ -307,6 +310,7 @@ impl Quirks {
         keyless: |_| None,
         culprits_of_sources: |_, _, _| Vec::new(),
         entry: None,
+        lost_database: |_| None,
         progress: |_| None,
     };
 }

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::backend::SourceList;
 use crate::fs::{exact_fingerprint, remove_if_there};
-use crate::outcome::{RefreshOutcome, Refreshed};
+use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed};
 use crate::process::Finished;
 use crate::state::{Index, State};
 use log::warn;
@@ -30,6 +30,7 @@ impl Session {
             }
         }
         self.look_again(finished, &mut refreshed);
+        self.find_gone(&mut refreshed, state);
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }
@@ -43,6 +44,7 @@ impl Session {
     fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) {
         let Some(configured) = self.backend.quirks.configured else { return };
         let file = self.state_dir.join("second-look");
+        let mut is_found = false;
         for (id, mut invocation) in (configured.doubts)(finished) {
             invocation.args.push(file.display().to_string());
             let answer = self.answer(&invocation);
@@ -50,6 +52,7 @@ impl Session {
             let source = refreshed.sources.iter_mut().find(|source| source.id == id);
             if let (Some(failure), Some(source)) = (failure, source) {
                 source.error.get_or_insert(failure);
+                is_found = true;
                 self.forget(configured, &id);
             }
             // It may have come under this name and another one.
@@ -57,7 +60,36 @@ impl Session {
                 let _ = remove_if_there(&file);
             }
         }
-        refreshed.judge_again();
+        if is_found {
+            refreshed.judge_again();
+        }
+    }
+
+    /// Finds the sources of which nothing is in the index though it came: a hook of the manager's may have
+    /// removed it again.
+    fn find_gone(&self, refreshed: &mut Refreshed, state: &State) {
+        let Some(configured) = self.backend.quirks.configured else { return };
+        let known = self.configured.borrow().clone();
+        let is_missing = || state.index.as_ref().is_some_and(|index| index.missing().is_some());
+        let Some(answer) = known.or_else(|| is_missing().then(|| self.ask_configured()).flatten()) else {
+            return;
+        };
+        let mut is_found = false;
+        for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
+            let mut files = (configured.files_of)(&answer, &source.id);
+            files.retain(|name| !name.is_empty());
+            if !files.is_empty() && !files.iter().any(|name| self.places().cache.join(name).exists()) {
+                let dir = self.places().cache.display();
+                let text = format!(
+                    "it came, but no file of it is in {dir}: look what removes it there, a hook for example"
+                );
+                source.error = Some(Failure::new(Class::Other, text));
+                is_found = true;
+            }
+        }
+        if is_found {
+            refreshed.judge_again();
+        }
     }
 
     /// Takes what came of a source out of the index: as long as it looks newer than what the source itself has, it

@@ -366,16 +366,15 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
     packages
 }
 
-/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`. A suite may contain slashes, a
-/// cdrom's URI spaces, and the flat repository `/` stands as nothing between two spaces.
+/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`, or `500 URI SUITE/ Packages` of a flat
+/// repository. A suite may contain slashes, a URI spaces, and the flat repository `/` stands as nothing between
+/// two spaces.
 fn source_of(line: &str) -> Option<(&str, &str)> {
     let (_, item) = line.split_once(' ')?;
-    let end = match item.strip_prefix("cdrom:") {
-        Some(_) => item.find(']').map(|at| item[at..].find(' ').map_or(item.len(), |space| at + space))?,
-        None => item.find(' ')?,
-    };
-    let (uri, rest) = (&item[..end], item[end..].strip_prefix(' ')?);
-    let place = rest.split(' ').next().unwrap_or_default();
+    let (item, _) = item.rsplit_once(' ')?;
+    let (before, last) = item.rsplit_once(' ')?;
+    let (uri, place) =
+        if last.is_empty() || last.ends_with('/') { (before, last) } else { before.rsplit_once(' ')? };
     let suite = match place {
         "" => "/",
         flat if flat.ends_with('/') => flat,
@@ -392,6 +391,20 @@ pub fn list_installed(places: &Places) -> Invocation {
         args: [admin_dir(places), vec!["-W".into(), format!("-f={format}")]].concat(),
         ..Invocation::default()
     }
+}
+
+/// An empty database, as a power cut can leave it, is to apt and dpkg one of a machine without packages; the
+/// lists of the files that its packages own lie beside it still.
+pub fn lost_database(places: &Places) -> Option<String> {
+    let database = &places.database;
+    let is_empty = std::fs::metadata(database).map_or(true, |meta| meta.len() < 2);
+    let lists = std::fs::read_dir(database.with_file_name("info")).ok().filter(|_| is_empty)?;
+    let is_list = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".list");
+    let is_owned = lists.flatten().any(|entry| is_list(entry.file_name()));
+    is_owned.then(|| {
+        let place = database.display();
+        format!("{place} is empty or gone though packages are installed; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)")
+    })
 }
 
 /// Reads that list. Names are as apt writes them: with the architecture where it is not the
