@@ -369,3 +369,96 @@ fn a_source_that_is_not_trusted_is_read_and_its_neighbours_too() {
     sandbox.write("/etc/apt/sources.list.d/beta.list", line);
     sandbox.patch(&["refresh"]).exits(0).remembers("/last_update_error", Value::Null);
 }
+
+#[test]
+fn a_source_with_a_space_in_its_address_is_named_as_it_is_configured() {
+    let (sandbox, _delta, _others) = and_delta(|sandbox, repo| {
+        for (path, bytes) in repo.files() {
+            sandbox.write(&format!("/srv/my disk{path}"), bytes.as_slice());
+        }
+        signed("file:/srv/my%20disk", "stable main")
+    });
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.exits(0);
+    assert!(ids(&refreshed).contains(&"file:/srv/my%20disk stable".to_owned()), "{refreshed}");
+    sandbox.sh("mv '/srv/my disk' /srv/away");
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS).one_source_failed(4, "file:/srv/my%20disk stable", "fetch");
+    sandbox.sh("mv /srv/away '/srv/my disk'");
+    sandbox.patch(&["apply"]).applied(&["tb-delta 1.0 2.0"]);
+}
+
+#[test]
+fn a_disc_that_nobody_put_in_is_told_with_what_to_do() {
+    let disc = "deb cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64 DVD]/ bookworm main\n";
+    let (sandbox, _repos) = bench::three();
+    sandbox.write("/etc/apt/sources.list.d/disc.list", disc);
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&OTHERS).one_source_failed(4, "cdrom:[Debian GNU/Linux 12", "config");
+    assert!(
+        applied.state["last_update_error"]["message"].as_str().unwrap().contains("apt-cdrom"),
+        "{applied}"
+    );
+}
+
+#[test]
+fn a_list_of_mirrors_that_does_not_come_is_told_with_its_reason() {
+    for (list, class, words) in [
+        (None, "fetch", "File not found"),
+        (Some("no address of a mirror\n"), "config", "methods/no address of a mirror"),
+    ] {
+        let (sandbox, _delta, _others) = and_delta(|sandbox, _| {
+            if let Some(text) = list {
+                sandbox.write("/etc/apt/mirrors.txt", text);
+            }
+            signed("mirror+file:/etc/apt/mirrors.txt", "stable main")
+        });
+        let applied = sandbox.patch(&["apply"]);
+        let id = "mirror+file:/etc/apt/mirrors.txt stable";
+        applied.exits(1).changed(&OTHERS).one_source_failed(4, id, class);
+        let failed = &applied.state["sources"].as_array().unwrap().iter().find(|source| source["id"] == id);
+        let message = failed.unwrap()["error"]["message"].as_str().unwrap();
+        assert!(message.contains(words), "{applied}");
+    }
+}
+
+#[test]
+fn a_full_directory_of_temporary_files_is_no_doubt_about_signatures() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.sh("mkdir /mnt/tmp; mount -t tmpfs -o mode=1777,nr_inodes=1 none /mnt/tmp");
+    let refreshed = sandbox.patch_with(&["refresh"], &[("TMPDIR", "/mnt/tmp")]);
+    refreshed.refresh_failed("space").one_source_failed(1, "stable", "space");
+}
+
+#[test]
+fn a_package_database_that_was_lost_is_not_one_with_nothing_pending() {
+    for how in [": >/var/lib/dpkg/status", "rm /var/lib/dpkg/status"] {
+        let (sandbox, _repo) = bench::pending_update();
+        sandbox.sh(how);
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(1).remembers("/pending/count", Value::Null);
+        refreshed
+            .remembers("/pending/error/class", "other")
+            .mentions("/error/message", "/var/lib/dpkg/status");
+        sandbox.patch(&["apply"]).apply_failed("other");
+        assert!(sandbox.read("/var/lib/dpkg/status").unwrap_or_default().is_empty());
+    }
+}
+
+#[test]
+fn an_index_that_a_hook_removes_again_is_not_fresh() {
+    for known_before in [false, true] {
+        let (sandbox, repos) = bench::three();
+        if known_before {
+            sandbox.patch(&["refresh"]).exits(0);
+        }
+        let hook = |files: &str| format!("APT::Update::Post-Invoke-Success {{\"rm -rf {files}\";}};\n");
+        let beta = repos[1].url().replace("http://", "");
+        sandbox.write("/etc/apt/apt.conf.d/hook", hook(&format!("/var/lib/apt/lists/{beta}_*")));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, &beta, "other");
+        sandbox.write("/etc/apt/apt.conf.d/hook", hook("/var/lib/apt/lists/*"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.refresh_failed("other").mentions("/error/message", "a hook for example");
+    }
+}

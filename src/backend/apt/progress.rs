@@ -14,6 +14,9 @@ pub enum Kind {
     Failed,
 }
 
+/// A list of mirrors, which is no file of a source.
+pub const MIRRORS: &str = "Mirrorlist";
+
 /// One file, which keeps its number whatever mirror or target of a redirect it comes from.
 #[derive(Debug)]
 pub struct Item<'a> {
@@ -95,19 +98,26 @@ fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {
 }
 
 /// URI, place and kind of an item. It is `URI SUITE InRelease` or `URI SUITE/COMPONENT ARCHITECTURE
-/// Packages [SIZE]`; a cdrom's URI holds spaces, and the flat repository `/` stands as nothing between two
-/// spaces. A list of mirrors is no file of a source.
+/// Packages [SIZE]`; the URI may hold spaces (a cdrom's, `file:/media/my%20disk`), so that what decides is read
+/// from the end. The flat repository `/` stands as nothing between two spaces.
 fn name_of(item: &str) -> Option<(&str, &str, &str)> {
-    let uri_end = match item.strip_prefix("cdrom:") {
-        Some(_) => item.find("]/").map(|at| at + 2)?,
-        None => item.find(' ')?,
+    let size = item.rfind(" [").filter(|_| item.ends_with(']'));
+    let item = item[..size.unwrap_or(item.len())].trim_end();
+    let (rest, what) = item.rsplit_once(' ')?;
+    let (uri, place) = match what {
+        MIRRORS => (rest, ""),
+        "Packages" => {
+            let (before, last) = rest.rsplit_once(' ')?;
+            if last.is_empty() || last.ends_with('/') { (before, last) } else { before.rsplit_once(' ')? }
+        }
+        "InRelease" | "Release" | "Release.gpg" | "Sources" => rest.rsplit_once(' ')?,
+        _ if what.starts_with("Translation-") => rest.rsplit_once(' ')?,
+        _ => {
+            let (uri, rest) = rest.split_once(' ')?;
+            (uri, rest.split(' ').next().unwrap_or_default())
+        }
     };
-    let uri = item[..uri_end].trim_end_matches('/');
-    let rest = item[uri_end..].strip_prefix(' ')?;
-    let rest = rest.split_once(" [").map_or(rest, |(rest, _)| rest).trim_end();
-    let (place, what) = rest.split_once(' ')?;
-    let what = what.rsplit(' ').next().unwrap_or_default();
-    (what != "Mirrorlist" && place != "Mirrorlist").then_some((uri, place, what))
+    Some((uri.trim_end_matches('/'), place, what))
 }
 
 #[cfg(test)]
@@ -120,11 +130,37 @@ mod tests {
                     \x20 Could not connect\n  503  X\nGet:3 http://h s/main amd64 Packages [9,352 kB]\n\
                     Get:4 cdrom:[Debian 12]/ s Release [1 B]\nHit:5 http://h/deb  InRelease\n";
         let items = items(text);
-        assert_eq!(items.len(), 4);
+        assert_eq!(items.len(), 5);
+        let items = &items[1..];
         assert_eq!(items[0].names, [("http://m1", "s"), ("http://m2", "s")]);
         assert_eq!((items[0].last, &*items[0].reason), (Kind::Failed, "Could not connect 503  X"));
         assert_eq!((items[1].names[0], items[1].what), (("http://h", "s/main"), "Packages"));
         assert_eq!((items[2].names[0], items[2].what), (("cdrom:[Debian 12]", "s"), "Release"));
         assert_eq!(items[3].names, [("http://h/deb", "")]);
+    }
+
+    #[test]
+    fn what_decides_is_read_from_the_end() {
+        for (line, name) in [
+            (
+                "cdrom://[Debian 12 _B_ - DVD] bookworm Release",
+                ("cdrom://[Debian 12 _B_ - DVD]", "bookworm", "Release"),
+            ),
+            ("cdrom:[Debian 12]/ s/main amd64 Packages [9 B]", ("cdrom:[Debian 12]", "s/main", "Packages")),
+            ("file:/media/my disk stable InRelease [9 B]", ("file:/media/my disk", "stable", "InRelease")),
+            (
+                "file:/media/my disk s/main amd64 Packages [9 B]",
+                ("file:/media/my disk", "s/main", "Packages"),
+            ),
+            ("file:/media/my disk ./ Packages", ("file:/media/my disk", "./", "Packages")),
+            ("http://h/deb  Packages", ("http://h/deb", "", "Packages")),
+            ("http://h s/main Sources [1,024 B]", ("http://h", "s/main", "Sources")),
+            ("http://h s/main Translation-en", ("http://h", "s/main", "Translation-en")),
+            ("http://h s/main amd64 DEP-11 Metadata [9 B]", ("http://h", "s/main", "Metadata")),
+            ("http://h s/main amd64 Packages 2026-1.pdiff [9 B]", ("http://h", "s/main", "2026-1.pdiff")),
+            ("file:/etc/apt/mirrors.txt Mirrorlist [40 B]", ("file:/etc/apt/mirrors.txt", "", "Mirrorlist")),
+        ] {
+            assert_eq!(name_of(line), Some(name), "{line}");
+        }
     }
 }

@@ -20,8 +20,8 @@ pub fn doubts(finished: &Finished) -> Vec<(String, Invocation)> {
     let messages = messages(&finished.stderr);
     let doubts = messages.iter().filter(|message| message.is_warning).filter_map(|message| {
         let rest = message.text.strip_prefix("Conflicting distribution: ")?.split_once(" (expected ")?.0;
-        let words: Vec<_> = rest.split(' ').collect();
-        let [uri, suite, file] = words[..] else { return None };
+        let mut words = rest.rsplitn(3, ' ');
+        let (file, suite, uri) = (words.next()?, words.next()?, words.next()?);
         let uri = uri.trim_end_matches('/');
         let url = format!("{uri}/dists/{suite}/{file}");
         (!suite.ends_with('/')).then(|| (source_id(uri, suite), fetch(url)))

@@ -49,7 +49,11 @@ impl Target {
 /// The name of a source in the ledger.
 pub fn source_id(uri: &str, suite: &str) -> String {
     // apt-cache(8) writes a cdrom's URI with two slashes, the progress lines without.
-    let uri = uri.replacen("cdrom://[", "cdrom:[", 1);
+    let uri = match uri.replacen("cdrom://[", "cdrom:[", 1) {
+        cdrom if cdrom.starts_with("cdrom:") => cdrom,
+        // apt shows a space where sources.list(5) wants it written so.
+        uri => uri.replace(' ', "%20"),
+    };
     one_line(&format!("{} {suite}", uri.trim_end_matches('/')))
 }
 
@@ -154,6 +158,7 @@ mod tests {
     #[test]
     fn a_cdrom_has_one_name() {
         assert_eq!(source_id("cdrom://[Debian 12]/", "x"), source_id("cdrom:[Debian 12]", "x"));
+        assert_eq!(source_id("file:/media/my disk/", "x"), "file:/media/my%20disk x");
     }
 
     #[test]

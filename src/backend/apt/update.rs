@@ -1,6 +1,6 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
-use super::progress::{Item, Kind, items};
+use super::progress::{Item, Kind, MIRRORS, items};
 use super::sources::Source;
 use super::words::{HOOK_FAILED, Message, class_of, fetch_class, messages};
 use crate::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
@@ -62,7 +62,7 @@ fn named_by(items: &[Item]) -> Vec<Source> {
     let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
     for item in items {
         // The last one: a mirror list's next mirror.
-        let Some(&(uri, place)) = item.names.last() else { continue };
+        let Some(&(uri, place)) = item.names.last().filter(|_| item.what != MIRRORS) else { continue };
         let of_uri = by_uri.entry(uri).or_default();
         let known = of_uri.iter().any(|&at| is_of_suite(&sources[at].suite, place, item.is_release()));
         if !known {
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         let mut seen = HashSet::new();
         let mut spoken_of = HashSet::new();
         let mut others = Vec::new();
-        for (number, item) in self.items.iter().enumerate() {
+        for (number, item) in self.items.iter().enumerate().filter(|(_, item)| item.what != MIRRORS) {
             let names = item.names.iter().rev();
             let found = names.filter_map(|name| self.source_at(*name, item.is_release())).next();
             // A source has one InRelease file: another of that name is a redirect's.
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             let item = &self.items[number];
             let candidates = self.candidates(item, &silent);
             if candidates.is_empty() && item.last == Kind::Failed {
-                self.strays.push(failure_of(item));
+                self.strays.push(self.failure_of(item));
             }
             for &(uri, _) in &item.names {
                 self.aliases.entry(uri).or_default().extend(&candidates);
@@ -190,8 +190,27 @@ impl<'a> Reader<'a> {
             self.told[at].items.push(number);
             self.told[at].arrived |= item.arrived;
             if item.last == Kind::Failed && item.is_needed() {
-                self.told[at].blame(failure_of(item));
+                let failure = self.failure_of(item);
+                self.told[at].blame(failure);
             }
+        }
+    }
+
+    /// Why an item failed; of one whose list of mirrors did not come, why that did not.
+    fn failure_of(&self, item: &Item) -> Failure {
+        let is_its_list = |list: &&Item| {
+            let is_failed = list.what == MIRRORS && list.last == Kind::Failed;
+            is_failed
+                && list.names.iter().any(|(list, _)| {
+                    item.names.iter().any(|(uri, _)| uri.strip_prefix("mirror+") == Some(*list))
+                })
+        };
+        let list = self.items.iter().find(is_its_list).filter(|_| item.reason.contains("mirror file"));
+        match list {
+            Some(list) => {
+                Failure::new(fetch_class(&list.reason), format!("{}: {}", item.reason, list.reason))
+            }
+            None => Failure::new(fetch_class(&item.reason), &item.reason),
         }
     }
 
@@ -234,10 +253,13 @@ impl<'a> Reader<'a> {
                 return of_suite.collect();
             }
         }
-        // A cdrom's name holds spaces.
-        let is_named = |source: &Source| text.contains(&format!("{} {} ", source.uri, source.suite));
-        let cdroms = (0..self.sources.len()).filter(|&at| self.sources[at].uri.starts_with("cdrom:"));
-        cdroms.filter(|&at| is_named(&self.sources[at])).collect()
+        // A cdrom's name holds spaces, and so may others.
+        let is_named = |source: &Source| {
+            source.uri.contains(' ')
+                && (text.contains(&format!("{} {} ", source.uri, source.suite))
+                    || text.contains(&format!("{}/", source.uri)))
+        };
+        (0..self.sources.len()).filter(|&at| is_named(&self.sources[at])).collect()
     }
 
     /// `/var/lib/apt/lists/partial/h_dists_stable_main_binary-amd64_Packages`
@@ -255,6 +277,11 @@ impl<'a> Reader<'a> {
         // Only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
             self.summed_up = Some(failure);
+            return;
+        }
+        if text.starts_with("The list of sources could not be read") && !self.strays.is_empty() {
+            let whys = self.strays.iter_mut().filter(|why| why.class == Class::Other);
+            whys.for_each(|why| why.class = failure.class);
             return;
         }
         if text.starts_with(HOOK_FAILED) {
@@ -313,10 +340,16 @@ impl<'a> Reader<'a> {
     fn conclude(self, finished: &Finished, changed: bool) -> Refreshed {
         let mut results = Vec::new();
         let mut more = Vec::new();
+        let stray = self.strays.into_iter().reduce(Failure::more_decisive);
         for (source, told) in self.sources.iter().zip(self.told) {
-            let (result, files) = result(source, told);
+            let (result, files) = result(source, told, stray.as_ref());
             results.push(result);
             more.extend(files);
+        }
+        // Without room for its temporary files apt cannot check a signature.
+        if let Some(full) = stray.as_ref().filter(|failure| failure.class == Class::Space) {
+            let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
+            errors.filter(|error| error.class == Class::Auth).for_each(|error| *error = full.clone());
         }
         if let Some(reason) = &self.read_only {
             let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
@@ -324,8 +357,10 @@ impl<'a> Reader<'a> {
         }
         let all = results.len();
         let failed = results.iter().filter(|source| source.error.is_some()).count();
+        // Some took it for theirs, as nothing else was said of them.
+        let is_theirs = |why: &Failure| results.iter().any(|source| source.error.as_ref() == Some(why));
+        let is_taken = stray.as_ref().is_some_and(is_theirs);
         results.extend(more);
-        let stray = self.strays.into_iter().reduce(Failure::more_decisive);
         let lost = self.lost.into_iter().reduce(Failure::more_decisive).or(self.summed_up);
         let decisive =
             results.iter().filter_map(named).chain(stray.clone()).reduce(Failure::more_decisive).or(lost);
@@ -340,7 +375,9 @@ impl<'a> Reader<'a> {
         let decisive = decisive.or(hook).or_else(|| (code != 0 && !only_a_hook).then(silent));
         // Another process's lock, a source list that cannot be read and a cache without room stop the whole run,
         // whatever was printed before; and what is nobody's error is everybody's.
-        let stops = |failure: &Failure| matches!(failure.class, Class::Lock | Class::Config) || failed == 0;
+        let stops = |failure: &Failure| {
+            !is_taken && (failed == 0 || matches!(failure.class, Class::Lock | Class::Config))
+        };
         let stopped = stray.as_ref().is_some_and(|failure| stops(failure) || is_unusable(&failure.message));
         let outcome = match (&decisive, all) {
             (None, 0) => {
@@ -355,10 +392,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn failure_of(item: &Item) -> Failure {
-    Failure::new(fetch_class(&item.reason), &item.reason)
-}
-
 /// Whether two URIs end in the same directory.
 fn ends_alike(one: &str, other: &str) -> bool {
     let last = |uri: &str| {
@@ -369,15 +402,19 @@ fn ends_alike(one: &str, other: &str) -> bool {
 }
 
 /// The result of a source, and those of single files that it lacks: what else came of it is used.
-fn result(source: &Source, told: Told) -> (SourceResult, Vec<SourceResult>) {
+/// Of one of which apt says nothing it is what it says without naming a source.
+fn result(source: &Source, told: Told, stray: Option<&Failure>) -> (SourceResult, Vec<SourceResult>) {
     let id = source.id();
     let skips = |key: &str| told.skipped.iter().any(|(skipped, _)| skipped == key);
     let needed: Vec<_> = source.targets.iter().filter(|target| target.is_needed()).collect();
     let lacks =
         |group: (&str, &str)| needed.iter().any(|target| target.group() == group && skips(&target.key));
     let has_others = needed.iter().any(|target| !lacks(target.group()));
+    let silent = || match stray {
+        Some(failure) => failure.clone(),
+        None => Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason"),
+    };
     if !has_others || told.error.is_some() {
-        let silent = || Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason");
         let skipped = told.skipped.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
         let error = told.error.or(skipped).or_else(|| (!told.arrived).then(silent));
         return (SourceResult { id, error }, Vec::new());
@@ -388,7 +425,6 @@ fn result(source: &Source, told: Told) -> (SourceResult, Vec<SourceResult>) {
         files.map(|(key, failure)| SourceResult { id: format!("{id} {key}"), error: Some(failure.clone()) });
     let mut files: Vec<_> = files.collect();
     files.dedup();
-    let silent = || Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason");
     (SourceResult { id, error: (!told.arrived).then(silent) }, files)
 }
 

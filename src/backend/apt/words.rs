@@ -155,7 +155,11 @@ fn dpkg_errors(output: &str) -> Vec<(String, String)> {
     let mut errors = Vec::new();
     let mut lines = output.split(['\n', '\r']).filter(|line| !line.is_empty());
     while let Some(line) = lines.next() {
-        if let Some(rest) = line.strip_prefix("dpkg: error processing ") {
+        if let Some(reason) = line.strip_prefix("dpkg-query: error: ") {
+            let more = if reason.ends_with(':') { lines.next().unwrap_or_default() } else { "" };
+            let reason = format!("{reason}{more}");
+            errors.push((reason.clone(), reason));
+        } else if let Some(rest) = line.strip_prefix("dpkg: error processing ") {
             let (what, reason) = (rest.trim_end_matches(':'), lines.next().unwrap_or_default().trim());
             errors.push((format!("{what}: {reason}"), reason.to_string()));
         } else if let Some(reason) = line.strip_prefix("dpkg: unrecoverable fatal error, aborting:") {
@@ -215,6 +219,7 @@ fn dpkg_class(reason: &str) -> Class {
         "maintainer script",
         " script subprocess",
         " script returned",
+        "there is no script in the new version",
         " script was killed",
         "conffile prompt",
         "triggers ",
@@ -298,6 +303,7 @@ pub fn class_of(text: &str) -> Class {
         "method driver ",
         "did not start correctly",
         "explicitly disabled via configuration",
+        "Snapshots not supported",
         "Syntax error ",
         "Opening configuration file ",
         "configured compressor",
@@ -381,6 +387,13 @@ pub fn class_of(text: &str) -> Class {
 
 /// The class of the reason that apt gives for one file it could not fetch.
 pub fn fetch_class(reason: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "apt-cdrom",
+        "method driver",
+        "explicitly disabled via configuration",
+        "Unsupported proxy configured",
+        "Downloading mirror file failed",
+    ];
     const FETCH: &[&str] = &[
         "Hash Sum mismatch",
         "Size mismatch",
@@ -390,17 +403,20 @@ pub fn fetch_class(reason: &str) -> Class {
         "No such file or directory",
         "Invalid file format",
         "can't be valid archives",
+        "Redirection loop",
+        "Redirection from ",
+        "Failed to stat",
     ];
     // What a server writes behind the number is no reason.
     if is_status(reason) {
         Class::Fetch
-    } else if is_space(reason) {
+    } else if is_space(reason) || reason.starts_with("Couldn't create temporary file ") {
         Class::Space
     } else if is_validity(reason) {
         Class::Clock
     } else if is_signature(reason) {
         Class::Auth
-    } else if has(reason, &["apt-cdrom", "method driver", "explicitly disabled via configuration"]) {
+    } else if has(reason, CONFIG) {
         Class::Config
     } else if has(reason, FETCH) {
         Class::Fetch
@@ -441,6 +457,7 @@ fn is_signature(text: &str) -> bool {
         "weak security information",
         "strong enough for security",
         "download securely",
+        "No good signature",
         "unauthenticated packages",
         "could not be authenticated",
     ];
@@ -741,10 +758,28 @@ mod tests {
             ("404x", Class::Network),
             ("Not a reason that is known", Class::Network),
             ("Please use apt-cdrom to make this CD-ROM recognized by APT", Class::Config),
+            ("Unsupported proxy configured: foo://bar", Class::Config),
+            ("Downloading mirror file failed", Class::Config),
+            ("No good signature from required signer: 0123", Class::Auth),
+            ("Couldn't create temporary file /tmp/apt.conf.x for passing config to apt-key", Class::Space),
+            ("Redirection loop encountered", Class::Fetch),
             ("The method driver /usr/lib/apt/methods/x could not be found.", Class::Config),
         ] {
             assert_eq!(fetch_class(reason), class, "{reason}");
         }
+    }
+
+    #[test]
+    fn what_dpkg_says_of_its_database_names_the_file() {
+        let text = "dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 15 package 'x':\n field name 'Status' must be followed by colon\n";
+        let failure = classify(&finished("", text, ""));
+        assert!(
+            failure.message.starts_with("parsing file '/var/lib/dpkg/status' near line 15"),
+            "{failure:?}"
+        );
+        assert!(failure.message.ends_with("must be followed by colon"), "{failure:?}");
+        let class = dpkg_class("there is no script in the new version of the package - giving up");
+        assert_eq!(class, Class::Script);
     }
 
     #[test]
