@@ -110,6 +110,12 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
                 ran.stdout,
                 ran.stderr
             );
+            // The address itself is told.
+            assert!(
+                ran.stderr.contains("mirror.example") || !run.contains("--verbose"),
+                "{run}: {}",
+                ran.stderr
+            );
             count += 1;
         }
     }
@@ -124,7 +130,7 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
     }
     for entry in std::fs::read_dir(world.state_dir().join("log")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        assert!(!text.contains(secret), "{text}");
+        assert!(!text.contains(secret) && text.contains("mirror.example"), "{text}");
     }
     tried(count, "runs with a password in the address of a source");
 }
