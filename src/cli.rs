@@ -1,7 +1,7 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
-use crate::backend::MANAGERS;
-use crate::status::alert::Alert;
+use crate::managers::MANAGERS;
+use crate::report::alert::Alert;
 use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};

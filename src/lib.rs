@@ -4,34 +4,19 @@
 //! printed, an outcome, the state, a report, an exit code. ARCHITECTURE.md draws it.
 #![forbid(unsafe_code)]
 
-pub mod apply;
-pub mod backend;
 pub mod cli;
-pub mod display;
-pub mod exit_code;
-pub mod fs;
-pub mod history;
-pub mod holder;
-pub mod lock;
-pub mod outcome;
-pub mod output;
-pub mod process;
-pub mod reboot;
-pub mod refresh;
+pub mod commands;
+pub mod driver;
+pub mod managers;
+pub mod model;
 pub mod report;
-pub mod runlog;
-pub mod scope;
-pub mod session;
-pub mod signals;
-pub mod state;
-pub mod status;
-pub mod terminal;
-pub mod time;
+pub mod store;
+pub mod system;
 
 use clap::error::ErrorKind;
 use cli::{Cli, Format, StatusArgs, Verb};
-use exit_code::ExitCode;
-use outcome::is_printable;
+use model::exit_code::ExitCode;
+use model::outcome::is_printable;
 use report::Report;
 use std::ffi::OsString;
 
@@ -45,7 +30,7 @@ const STACK: usize = 1 << 20;
 
 /// Runs the program with its arguments, its own name first, and prints the result.
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    signals::outlast_limits();
+    system::signals::outlast_limits();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
     if limit.is_none_or(|limit| limit >= STACK as u64) {
         return run_here(args);
@@ -90,21 +75,21 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
             );
             Report::refused(cli.verb.name(), text)
         }
-        (Verb::Status(args), _) if !args.refresh => status::run(global, args),
+        (Verb::Status(args), _) if !args.refresh => commands::status::run(global, args),
         (verb, _) => {
             // Before anything else: a signal must find its handler, whose exit code is ours.
-            if let Err(error) = signals::install() {
+            if let Err(error) = system::signals::install() {
                 return Report::refused(verb.name(), format!("{error:#}"))
                     .finish(global.format, global.quiet);
             }
-            display::init(global.is_silent());
+            driver::display::init(global.is_silent());
             // What we and the manager create is for everybody to read, whatever the caller's
             // umask: a status that only root can read is no status.
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
             match verb {
-                Verb::Refresh(args) => refresh::run(global, args),
-                Verb::Status(args) => status::run(global, args),
-                Verb::Apply(args) => apply::run(global, args),
+                Verb::Refresh(args) => commands::refresh::run(global, args),
+                Verb::Status(args) => commands::status::run(global, args),
+                Verb::Apply(args) => commands::apply::run(global, args),
             }
         }
     };

@@ -5,8 +5,8 @@
 #[allow(unsafe_code)]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = linux_patch::output::open_closed_streams;
+static BEFORE_MAIN: extern "C" fn() = linux_patch::system::streams::open_closed_streams;
 
-fn main() -> linux_patch::exit_code::ExitCode {
+fn main() -> linux_patch::model::exit_code::ExitCode {
     linux_patch::run(std::env::args_os().collect())
 }

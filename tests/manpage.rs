@@ -3,13 +3,14 @@
 //! and every command line shown is parsed.
 
 use clap::{Arg, Command, CommandFactory, Parser};
-use linux_patch::backend::{Plan, by_name};
 use linux_patch::cli::{Cli, Reboot, Verb};
-use linux_patch::exit_code::ExitCode;
-use linux_patch::outcome::Class;
-use linux_patch::process::Finished;
+use linux_patch::managers::{Plan, by_name};
+use linux_patch::model::exit_code::ExitCode;
+use linux_patch::model::outcome::Class;
 use linux_patch::report::{Applied, Detail, Report};
-use linux_patch::{history, state};
+use linux_patch::store::history;
+use linux_patch::store::state;
+use linux_patch::system::process::Finished;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

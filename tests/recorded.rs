@@ -11,9 +11,9 @@
 #[path = "recorded/lines.rs"]
 mod lines;
 
-use linux_patch::backend::{Backend, Completion, MANAGERS, Plan};
-use linux_patch::outcome::{Class, Failure, Listing};
-use linux_patch::process::{End, Finished};
+use linux_patch::managers::{Backend, Completion, MANAGERS, Plan};
+use linux_patch::model::outcome::{Class, Failure, Listing};
+use linux_patch::system::process::{End, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

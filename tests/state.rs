@@ -10,13 +10,15 @@ mod readers;
 #[path = "faults/rendered.rs"]
 mod rendered;
 
-use linux_patch::backend::{Backend, MANAGERS, by_name};
-use linux_patch::exit_code::ExitCode;
-use linux_patch::lock::Lock;
-use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
-use linux_patch::process::{End, Finished};
-use linux_patch::state::{Attempt, FILE, Loaded, State, judge, load, load_for_writer, note_joined, parse};
-use linux_patch::time::Time;
+use linux_patch::managers::{Backend, MANAGERS, by_name};
+use linux_patch::model::exit_code::ExitCode;
+use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::store::lock::Lock;
+use linux_patch::store::state::{
+    Attempt, FILE, Loaded, State, judge, load, load_for_writer, note_joined, parse,
+};
+use linux_patch::system::process::{End, Finished};
+use linux_patch::system::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -423,7 +425,7 @@ fn a_state_that_knows_sources_blames_a_run_that_named_none() {
     let before = state.sources.clone();
     state.record_refresh(&refreshed, attempt(RefreshOutcome::Failed, NOW));
     assert!(state.sources.iter().all(|source| source.error.as_ref() == Some(&why)), "{:?}", state.sources);
-    let times = |sources: &[linux_patch::state::Source]| -> Vec<_> {
+    let times = |sources: &[linux_patch::store::state::Source]| -> Vec<_> {
         sources.iter().map(|source| (source.id.clone(), source.last_success)).collect()
     };
     assert_eq!(times(&state.sources), times(&before));

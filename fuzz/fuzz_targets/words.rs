@@ -11,8 +11,8 @@ mod plain;
 mod readers;
 
 use libfuzzer_sys::fuzz_target;
-use linux_patch::backend::MANAGERS;
-use linux_patch::process::{End, Finished};
+use linux_patch::managers::MANAGERS;
+use linux_patch::system::process::{End, Finished};
 use std::time::Duration;
 
 fuzz_target!(|input: &[u8]| {

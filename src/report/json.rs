@@ -1,8 +1,8 @@
 //! One JSON document, for every command and every exit code.
 
 use super::{Detail, Report};
-use crate::exit_code::ExitCode;
-use crate::outcome::printable_json;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::printable_json;
 use serde_json::{Map, Value, json};
 
 pub(super) fn render(report: &Report) -> String {

@@ -2,9 +2,9 @@
 //! asked for one more for each pending package.
 
 use super::Report;
-use crate::exit_code::ExitCode;
-use crate::outcome::{cut, one_line};
-use crate::status::alert::Condition;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::{cut, one_line};
+use crate::report::alert::Condition;
 
 /// Nagios and older NRPEs keep about 8 kB in all; the first line is no longer than 3 kB.
 const LIST_BYTES: usize = 4000;

@@ -1,9 +1,9 @@
 //! Metrics for a textfile collector: valid as OpenMetrics and in Prometheus' own text format.
 
 use super::Report;
-use crate::exit_code::ExitCode;
-use crate::outcome::one_line;
-use crate::status;
+use crate::commands::status;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::one_line;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

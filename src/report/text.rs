@@ -1,9 +1,9 @@
 //! For people: the verdict on the first line, details below.
 
 use super::{Applied, Detail, Report};
-use crate::exit_code::ExitCode;
-use crate::outcome::{HeldBack, counted, one_line};
-use crate::time::span;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::{HeldBack, counted, one_line};
+use crate::system::time::span;
 
 /// How many packages are listed before the rest is only counted.
 const LISTED: usize = 20;

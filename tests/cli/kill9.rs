@@ -2,7 +2,7 @@
 
 use crate::machine::{fresh_state, signal};
 use crate::world::{World, in_parallel, until};
-use linux_patch::state::{Loaded, parse};
+use linux_patch::store::state::{Loaded, parse};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -68,7 +68,7 @@ fn a_refresh_killed_at_any_moment_leaves_a_true_state() {
         let world = killed("refresh", *part, REFRESH, prepare);
         let finished = world.path("refreshed").exists();
         let state = assert_sound(&world, &format!("moment {part}"));
-        let age = linux_patch::time::Time::now().unix() - unix(&state["last_cache_update"]);
+        let age = linux_patch::system::time::Time::now().unix() - unix(&state["last_cache_update"]);
         match age {
             0..60 => {
                 assert!(finished, "moment {part}: an unfinished refresh counts as one");
@@ -89,7 +89,7 @@ fn a_refresh_killed_at_any_moment_leaves_a_true_state() {
 }
 
 fn unix(time: &Value) -> i64 {
-    let time: linux_patch::time::Time = serde_json::from_value(time.clone()).unwrap();
+    let time: linux_patch::system::time::Time = serde_json::from_value(time.clone()).unwrap();
     time.unix()
 }
 
@@ -108,7 +108,7 @@ fn an_apply_killed_at_any_moment_is_told_and_repaired_by_the_next() {
         let moment = format!("moment {part}");
         let refreshed = world.path("refreshed").exists();
         let state = assert_sound(&world, &moment);
-        let age = linux_patch::time::Time::now().unix() - unix(&state["last_cache_update"]);
+        let age = linux_patch::system::time::Time::now().unix() - unix(&state["last_cache_update"]);
         assert!(refreshed || age >= BEFORE, "{moment}: an unfinished refresh counts as one");
         let was_cut = !state["apply"]["in_progress"].is_null();
         assert_eq!(world.json("status")["apply_interrupted"], was_cut, "{moment}");

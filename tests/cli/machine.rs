@@ -1,9 +1,9 @@
 //! Processes and states that tests make or look at.
 
 use crate::world::World;
-use linux_patch::backend::{Backend, by_name};
-use linux_patch::fs::fingerprint;
-use linux_patch::time::Time;
+use linux_patch::managers::{Backend, by_name};
+use linux_patch::system::files::fingerprint;
+use linux_patch::system::time::Time;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::process::Child;
@@ -59,14 +59,15 @@ pub fn cut_off(phase: &str) -> Value {
 }
 
 pub fn boot_id() -> String {
-    linux_patch::reboot::boot_id()
+    linux_patch::system::boot::boot_id()
 }
 
 /// The lock, held by this process in the name of a command. One that it had before may be held for a
 /// moment by what another test's thread is just starting.
-pub fn hold_lock(world: &World, command: &str) -> linux_patch::lock::Lock {
+pub fn hold_lock(world: &World, command: &str) -> linux_patch::store::lock::Lock {
     for _ in 0..1000 {
-        if let Some(lock) = linux_patch::lock::Lock::try_acquire(&world.state_dir(), command).unwrap() {
+        if let Some(lock) = linux_patch::store::lock::Lock::try_acquire(&world.state_dir(), command).unwrap()
+        {
             return lock;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

@@ -2,8 +2,8 @@
 
 use crate::machine::{ago, boot_id, cut_off, fail, fresh_state, hold_lock};
 use crate::world::{Ran, World};
-use linux_patch::fs::newest_change;
-use linux_patch::time::Time;
+use linux_patch::system::files::newest_change;
+use linux_patch::system::time::Time;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -205,9 +205,9 @@ fn an_apply_that_failed_makes_a_fresh_index_no_healthy_machine_and_is_named_firs
 
 #[test]
 fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_pending() {
-    let changed = linux_patch::fs::newest_change(crate::machine::apt().package_databases);
+    let changed = linux_patch::system::files::newest_change(crate::machine::apt().package_databases);
     let changed = changed.expect("this machine has dpkg's database");
-    let age = linux_patch::time::Time::now().unix() - changed;
+    let age = linux_patch::system::time::Time::now().unix() - changed;
     let code = |class: &str, failed_ago: i64, count: i64| {
         let mut state = fresh_state(10);
         failed_apply(&mut state, failed_ago);
@@ -249,7 +249,7 @@ fn a_count_from_before_packages_changed_is_marked_as_outdated() {
 
 #[test]
 fn without_fingerprints_the_times_of_files_decide_to_the_second() {
-    let manager = linux_patch::backend::MANAGERS
+    let manager = linux_patch::managers::MANAGERS
         .iter()
         .find(|backend| {
             [backend.package_databases, backend.source_config].iter().all(|of| newest_change(of).is_some())

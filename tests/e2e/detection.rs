@@ -1,7 +1,7 @@
 //! Which manager is driven, where one, several or none are there. Each is a fake that writes down
 //! its name; what it is asked does not matter here.
 
-use linux_patch::backend::MANAGERS;
+use linux_patch::managers::MANAGERS;
 
 use crate::sandbox::Sandbox;
 

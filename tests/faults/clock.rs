@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use linux_patch::time::Time;
+use linux_patch::system::time::Time;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

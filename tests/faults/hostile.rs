@@ -6,8 +6,8 @@ use crate::plain::is_plain;
 use crate::rendered;
 use crate::tally::{share, tried};
 use crate::world::{BINARY, Ran, World, in_parallel};
-use linux_patch::backend::MANAGERS;
-use linux_patch::process::Finished;
+use linux_patch::managers::MANAGERS;
+use linux_patch::system::process::Finished;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -601,7 +601,7 @@ fn spent() -> Duration {
 }
 
 /// What reading a text with every reader of a backend costs.
-fn cost(backend: &linux_patch::backend::Backend, text: &str, code: i32) -> Duration {
+fn cost(backend: &linux_patch::managers::Backend, text: &str, code: i32) -> Duration {
     let finished = Finished::ended(code, text, text);
     let before = spent();
     crate::readers::read_all(backend, &finished);

@@ -1,9 +1,9 @@
 //! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
 
 use crate::plain::is_plain;
-use linux_patch::backend::Backend;
-use linux_patch::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
-use linux_patch::process::Finished;
+use linux_patch::managers::Backend;
+use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
+use linux_patch::system::process::Finished;
 use std::path::Path;
 
 /// Words of a manager in what we say: one printable line that is not too long.

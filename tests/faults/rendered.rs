@@ -3,11 +3,11 @@
 use crate::metrics;
 use crate::plain::is_plain;
 use linux_patch::cli::Format;
-use linux_patch::exit_code::ExitCode;
-use linux_patch::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::model::exit_code::ExitCode;
+use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::report::{Detail, Report};
-use linux_patch::state::{Attempt, Loaded, judge, parse};
-use linux_patch::time::Time;
+use linux_patch::store::state::{Attempt, Loaded, judge, parse};
+use linux_patch::system::time::Time;
 use std::time::Duration;
 
 const MAX_AGE: Duration = Duration::from_secs(86400);
@@ -56,8 +56,8 @@ pub fn check(bytes: &[u8]) -> Option<(String, Vec<metrics::Sample>)> {
 }
 
 /// What is written can be read again and is the same; another refresh can be remembered in it.
-fn check_memory(state: &linux_patch::state::State) {
-    let again = |state: &linux_patch::state::State| match parse(&serde_json::to_vec(state).unwrap()) {
+fn check_memory(state: &linux_patch::store::state::State) {
+    let again = |state: &linux_patch::store::state::State| match parse(&serde_json::to_vec(state).unwrap()) {
         Loaded::Good(state) => *state,
         other => panic!("what was written cannot be read: {other:?}"),
     };

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use linux_patch::refresh::share_of;
-use linux_patch::time::Time;
+use linux_patch::commands::refresh::share_of;
+use linux_patch::system::time::Time;
 use serde_json::{Value, json};
 
 use crate::tally::tried;

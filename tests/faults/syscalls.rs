@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use linux_patch::state::{Loaded, parse};
+use linux_patch::store::state::{Loaded, parse};
 use serde_json::{Value, json};
 
 use crate::dice::Dice;
@@ -148,8 +148,9 @@ fn assert_sound(world: &World, moment: &str) -> Option<Value> {
 }
 
 fn age_of(state: &Value) -> i64 {
-    let time: linux_patch::time::Time = serde_json::from_value(state["last_cache_update"].clone()).unwrap();
-    linux_patch::time::Time::now().unix() - time.unix()
+    let time: linux_patch::system::time::Time =
+        serde_json::from_value(state["last_cache_update"].clone()).unwrap();
+    linux_patch::system::time::Time::now().unix() - time.unix()
 }
 
 /// The next run works and leaves nothing of the accident.

@@ -1,18 +1,18 @@
 //! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
 //! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
 
-use linux_patch::backend::{Damage, HistoryPlace, MANAGERS, Plan};
 use linux_patch::cli::Format;
-use linux_patch::exit_code::ExitCode;
-use linux_patch::history::Entry;
-use linux_patch::holder::Life;
-use linux_patch::outcome::{Class, Failure, Listing};
-use linux_patch::process::{Finished, Invocation};
+use linux_patch::commands::status::{Unfinished, apply_trouble};
+use linux_patch::managers::{Damage, HistoryPlace, MANAGERS, Plan};
+use linux_patch::model::exit_code::ExitCode;
+use linux_patch::model::outcome::{Class, Failure, Listing};
+use linux_patch::report::alert::Alert;
 use linux_patch::report::{Applied, Detail, Report};
-use linux_patch::state::{Loaded, State, Verdict, judge, parse};
-use linux_patch::status::alert::Alert;
-use linux_patch::status::{Unfinished, apply_trouble};
-use linux_patch::time::Time;
+use linux_patch::store::history::Entry;
+use linux_patch::store::state::{Loaded, State, Verdict, judge, parse};
+use linux_patch::system::lock_holders::Life;
+use linux_patch::system::process::{Finished, Invocation};
+use linux_patch::system::time::Time;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -299,8 +299,10 @@ fn an_apply_with_everything_that_it_can_say() {
 
     report.exit = ExitCode::Fresh;
     report.reason = "2 packages would change".into();
-    let many = (0..25)
-        .map(|at| linux_patch::outcome::Change { name: format!("tb-{at}"), ..applied.packages[0].clone() });
+    let many = (0..25).map(|at| linux_patch::model::outcome::Change {
+        name: format!("tb-{at}"),
+        ..applied.packages[0].clone()
+    });
     report.detail = Detail::Apply(Applied { dry_run: true, packages: many.collect(), ..Applied::default() });
     compare("apply-dry-run", &report);
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use linux_patch::time::Time;
+use linux_patch::system::time::Time;
 use serde_json::{Value, json};
 
 use crate::daemons::{free_address, get, listens, log_of, need, ours, start};

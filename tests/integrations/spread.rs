@@ -7,7 +7,7 @@
 use std::hash::{Hasher, SipHasher};
 use std::time::Duration;
 
-use linux_patch::refresh::share_of;
+use linux_patch::commands::refresh::share_of;
 
 fn contrib(name: &str) -> String {
     let path = format!("{}/contrib/{name}", env!("CARGO_MANIFEST_DIR"));

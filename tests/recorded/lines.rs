@@ -1,9 +1,9 @@
 //! Lines that no recording has, one row each: what decides about a class is often one word of several.
 
 use super::class;
-use linux_patch::backend::by_name;
-use linux_patch::outcome::{Class, Failure, RefreshOutcome};
-use linux_patch::process::{End, Finished};
+use linux_patch::managers::by_name;
+use linux_patch::model::outcome::{Class, Failure, RefreshOutcome};
+use linux_patch::system::process::{End, Finished};
 use std::time::Duration;
 
 fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {

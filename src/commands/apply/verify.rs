@@ -1,0 +1,162 @@
+//! What an apply really did: the package database before and after it, and the files.
+
+use super::Run;
+use crate::managers::{Installed, cut_short};
+use crate::model::outcome::{Change, Class, Extra, Failure, Update, counted};
+use crate::system::files::remove_if_there;
+use crate::system::process::{End, Finished, Invocation, Limits};
+use log::warn;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// Reading every installed file may take so long.
+const AUDIT_BUDGET: Duration = Duration::from_secs(15 * 60);
+
+impl Run<'_> {
+    /// What the manager's exit code 0 does not say: a package that was selected and is not
+    /// there, or one that was left half installed.
+    pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
+        let others_at_work = !self.install_began && self.session.lock_holder().is_some();
+        if !self.damage.is_none() && !others_at_work {
+            let class = if self.damage.unmet.is_some() { Class::Dependency } else { Class::Script };
+            return Some(Failure::new(class, self.damage_words()));
+        }
+        let is_there =
+            |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
+        let planned = &self.planned.updates;
+        let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
+        let done = self.done.iter().filter(|done| !is_newer(done));
+        let updates = planned.iter().chain(done).filter(|_| self.install_began);
+        // Another package may have taken over all its files.
+        let is_gone = |name: &String| self.disappeared.contains(name) && !after.contains_key(name);
+        let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);
+        let missing: Vec<_> = updates.filter(is_missing).filter(|update| !is_gone(&update.name)).collect();
+        let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
+        (!names.is_empty())
+            .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
+    }
+
+    /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
+    /// the next download fetches them.
+    pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
+        let Some(cached) = self.backend.quirks.cached else { return Ok(()) };
+        let Some(ask) = (cached.ask)(&self.planned, downloaded) else { return Ok(()) };
+        let Ok(answer) = self.session.ask(&ask) else { return Ok(()) };
+        let mut files = (cached.files)(&answer.stdout, self.session.places());
+        // What the manager takes from other places it has compared itself.
+        files.retain(|(path, _)| path.is_absolute() && path.is_file());
+        if files.is_empty() {
+            return Ok(());
+        }
+        let paths = files.iter().map(|(path, _)| path.display().to_string());
+        let args = std::iter::once("--".to_string()).chain(paths).collect();
+        let invocation = Invocation { program: "sha256sum", args, ..Invocation::default() };
+        let limits = Limits { budget: Some(AUDIT_BUDGET), interruptible: true, ..Limits::default() };
+        let hashed = match self.session.run("checking what was downloaded before", &invocation, &limits) {
+            Err(failure) if failure.class == Class::Other => {
+                warn!("could not check what was downloaded before: {}", failure.message);
+                return Ok(());
+            }
+            hashed => hashed?,
+        };
+        if let Some(failure) = cut_short(&invocation, &hashed) {
+            return Err(failure);
+        }
+        let is_whole = |path: &Path| {
+            let mut known = files.iter().filter(|(known, _)| known == path).map(|(_, hash)| hash);
+            known.any(|hash| hashed.stdout.lines().any(|line| line == format!("{hash}  {}", path.display())))
+        };
+        let damaged: BTreeSet<_> =
+            files.iter().map(|(path, _)| path.as_path()).filter(|path| !is_whole(path)).collect();
+        for path in &damaged {
+            remove_if_there(path).map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+        }
+        match damaged.first() {
+            None => Ok(()),
+            Some(first) => {
+                let (first, number) = (first.display(), counted(damaged.len(), "file"));
+                let text = format!("{first} was not what the index says and was removed ({number} in all)");
+                Err(Failure::new(Class::Fetch, text))
+            }
+        }
+    }
+
+    /// What neither exit code nor database say: files that are not as they were to be installed.
+    pub(super) fn damage(&mut self) -> Option<Failure> {
+        let (ask, parse) = self.backend.quirks.audit?;
+        let changed: Vec<_> = self.applied.packages.iter().filter_map(Change::new_version).collect();
+        if changed.is_empty() {
+            return None;
+        }
+        let limits = Limits { budget: Some(AUDIT_BUDGET), ..Limits::default() };
+        let audit = self.session.run("checking what was installed", &ask(), &limits);
+        let why = match audit {
+            Ok(finished) if finished.end == End::Code(0) => return parse(&finished.stdout, &changed),
+            Ok(finished) => finished.stderr.trim().to_string(),
+            Err(failure) => failure.message,
+        };
+        warn!("could not check the installed files: {why}");
+        None
+    }
+}
+
+/// What differs between two looks at the package database. Of a version that stood beside another, that
+/// it is gone.
+pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
+    let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
+    let change = |name: &String, from, to| Change { name: name.clone(), from, to, extra: Extra::new() };
+    let changes = names.into_iter().flat_map(|name| {
+        let (from, to) = (version(before, name), version(after, name));
+        let is_there = |version: &String| {
+            let package = after.get(name);
+            package.is_some_and(|package| {
+                package.version == *version || package.others.iter().any(|other| other.version == *version)
+            })
+        };
+        let others = before.get(name).into_iter().flat_map(|package| &package.others);
+        let gone = others.map(|other| &other.version).filter(|version| !is_there(version));
+        let gone: Vec<_> = gone.map(|version| change(name, Some(version.clone()), None)).collect();
+        (from != to).then(|| change(name, from, to)).into_iter().chain(gone)
+    });
+    changes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managers::InstalledPackage;
+
+    fn installed(packages: &[(&str, &str)]) -> Installed {
+        let package = |version: &str| InstalledPackage {
+            version: version.to_string(),
+            architecture: "all".to_string(),
+            is_broken: false,
+            others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
+            is_held: false,
+            installed_at: None,
+        };
+        packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()
+    }
+
+    #[test]
+    fn changes_are_what_differs_in_the_package_database() {
+        let before = installed(&[("a", "1"), ("b", "1"), ("gone", "1")]);
+        let after = installed(&[("a", "2"), ("b", "1"), ("new", "3")]);
+        let change = |name: &str, from: Option<&str>, to: Option<&str>| Change {
+            name: name.into(),
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+            extra: Extra::new(),
+        };
+        let expected = [
+            change("a", Some("1"), Some("2")),
+            change("gone", Some("1"), None),
+            change("new", None, Some("3")),
+        ];
+        assert_eq!(changes(&before, &after), expected);
+    }
+}

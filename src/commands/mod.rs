@@ -1,0 +1,5 @@
+//! The three verbs.
+
+pub mod apply;
+pub mod refresh;
+pub mod status;

@@ -1,0 +1,270 @@
+//! `linux-patch refresh`.
+
+use crate::cli::{Freshness, Global, RefreshArgs};
+use crate::commands::status;
+use crate::driver::{Session, permitted};
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
+use crate::report::{Detail, Report};
+use crate::store::history;
+use crate::store::lock::{self, Lock};
+use crate::store::state::{FILE, Loaded, State, load, load_for_writer, note_joined};
+use crate::system::files::fingerprint;
+use crate::system::signals;
+use crate::system::time::{Time, span};
+use log::{error, info, warn};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Refreshes the index, or shares the result of somebody else's refresh.
+pub fn run(global: &Global, args: &RefreshArgs) -> Report {
+    let backend = match permitted(global) {
+        Ok(backend) => backend,
+        Err(reason) => return Report::refused("refresh", reason),
+    };
+    let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
+    if is_fresh() {
+        State::count_skipped(&global.state_dir);
+        return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
+    }
+    if let Some(splay) = args.splay {
+        let share = share_of(splay, &this_host());
+        info!("waiting {} of a splay of {}", span(share.as_secs() as i64), span(splay.as_secs() as i64));
+        if let Err(signal) = signals::sleep_until(Instant::now() + share) {
+            return stopped(global, args.freshness, format!("{signal} received while waiting"));
+        }
+        if is_fresh() {
+            return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
+        }
+    }
+    let deadline = Instant::now() + args.freshness.timeout;
+    let asked = attempt_seen(&global.state_dir);
+    // A refresh that began before the sources were changed has not read them all.
+    let config = |state: &State| fingerprint(&backend.source_places(&state.source_places));
+    let is_shared =
+        |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state));
+    let joined = |code| {
+        note_joined(&global.state_dir);
+        let text = "shared the result of another refresh";
+        let mut report = report(global, args.freshness, code, text.into(), true);
+        if let Detail::Refresh { error: Some(failure), .. } = &report.detail {
+            report.reason = format!("{text}: {}", failure.message);
+        }
+        report
+    };
+    let lock = match take_lock(global, args.freshness, &is_shared, deadline) {
+        Taken::Ours(lock) => lock,
+        Taken::Joined(code) => return joined(code),
+        Taken::Not(report) => return *report,
+    };
+    let (mut state, note) = match State::load_for_update(&lock) {
+        Ok(loaded) => loaded,
+        Err(error) => return Report::refused("refresh", format!("{error:#}")),
+    };
+    if let Some(note) = note {
+        warn!("{note}");
+    }
+    // Somebody's refresh ended between our question and our lock: its result is ours too.
+    if let Some(outcome) = state.last_outcome().filter(|_| is_shared(&state)) {
+        drop(lock);
+        return joined(code_of(outcome, &state));
+    }
+    state.count_joined(&lock);
+    let started = Instant::now();
+    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout, &lock, &state);
+    let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
+    let mut code = code_of(refreshed.outcome, &state);
+    if let Err(lost) = save(&state, &lock) {
+        code = ExitCode::Failed;
+        refreshed.error = Some(lost);
+    }
+    let reason = match &refreshed.error {
+        None => format!("{} refreshed", counted(refreshed.sources.len(), "source")),
+        Some(failure) => failure.message.clone(),
+    };
+    let error = refreshed.error.or_else(|| not_counted(&state));
+    let entry = history::Entry {
+        time: Time::now(),
+        command: "refresh".into(),
+        exit_code: code.code(),
+        class: error.as_ref().map(|failure| failure.class),
+        message: reason.clone(),
+        duration_ms: started.elapsed().as_millis() as u64,
+        packages: 0,
+    };
+    history::append(&lock, &entry);
+    drop(lock);
+    let mut report =
+        Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), args.freshness.max_age);
+    report.detail = Detail::Refresh { joined: false, error };
+    report
+}
+
+/// Why what is pending is not known.
+fn not_counted(state: &State) -> Option<Failure> {
+    state.pending.as_ref().and_then(|pending| pending.error.clone())
+}
+
+/// The exit code of a refresh that ended so and left this state behind.
+fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
+    match outcome {
+        RefreshOutcome::Fresh if not_counted(state).is_none() => ExitCode::Fresh,
+        RefreshOutcome::Fresh | RefreshOutcome::Partial => ExitCode::Stale,
+        RefreshOutcome::Failed => ExitCode::Failed,
+    }
+}
+
+/// Saves the state; a failure is reported, but the result of the run itself stands. What is on the
+/// disk must then not go on saying "fresh" when that is no longer so: it is put aside. Where the lock
+/// was lost nothing there is ours any more, and the run has failed.
+pub fn save(state: &State, lock: &Lock) -> Result<(), Failure> {
+    let Err(error) = state.save(lock) else { return Ok(()) };
+    error!("{error:#}; the result of this run is not remembered");
+    lock.watch().check()?;
+    if state.last_outcome() != Some(RefreshOutcome::Fresh) {
+        State::put_aside(lock);
+    }
+    Ok(())
+}
+
+/// What tells one refresh attempt from the next; `None` where the state is not readable.
+type Seen = Option<(u64, Option<Time>)>;
+
+fn seen_in(state: &State) -> Seen {
+    let attempt = state.last_attempt.as_ref();
+    Some((state.counters.refresh_total, attempt.map(|attempt| attempt.finished_at)))
+}
+
+fn attempt_seen(dir: &Path) -> Seen {
+    match load_for_writer(dir) {
+        Loaded::Good(state) => seen_in(&state),
+        // The first state ever written holds the first attempt.
+        Loaded::Missing => Some((0, None)),
+        _ => None,
+    }
+}
+
+/// What tells one state file from the one that replaces it.
+fn stamp(dir: &Path) -> Option<(u64, i64, i64)> {
+    let meta = std::fs::metadata(dir.join(FILE)).ok()?;
+    Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+enum Taken {
+    /// We have the lock.
+    Ours(Lock),
+    /// A refresh ended while we waited, with this result.
+    Joined(ExitCode),
+    /// Neither, in all the time there was.
+    Not(Box<Report>),
+}
+
+/// Waits for the lock, or for the result of the refresh that holds it, where that is ours too.
+fn take_lock(
+    global: &Global,
+    freshness: Freshness,
+    is_shared: &dyn Fn(&State) -> bool,
+    deadline: Instant,
+) -> Taken {
+    let dir = &global.state_dir;
+    let started = Instant::now();
+    let mut told = false;
+    let mut looked_at = None;
+    loop {
+        match Lock::try_acquire(dir, "refresh") {
+            Ok(Some(lock)) => return Taken::Ours(lock),
+            Err(error) => return Taken::Not(Box::new(Report::refused("refresh", format!("{error:#}")))),
+            Ok(None) => {}
+        }
+        // Read only where it was replaced: hundreds may wait, and the state may be long.
+        let written = stamp(dir);
+        if looked_at != written {
+            looked_at = written;
+            if let Loaded::Good(state) = load(dir) {
+                let outcome = state.last_outcome().filter(|_| is_shared(&state));
+                if let Some(outcome) = outcome {
+                    return Taken::Joined(code_of(outcome, &state));
+                }
+            }
+        }
+        let to_tell = || lock::holder_to_tell(dir, started.elapsed());
+        if let Some(holder) = (!told).then(to_tell).flatten() {
+            info!("waiting for {holder}");
+            told = true;
+        }
+        if Instant::now() >= deadline {
+            let who = lock::holder_words(dir);
+            let timeout = span(freshness.timeout.as_secs() as i64);
+            let text = format!("{who} holds the lock for longer than {timeout}");
+            let is_apply = lock::holder(dir).is_some_and(|holder| holder.command == "apply");
+            let code = if is_apply { verdict(global, freshness) } else { ExitCode::Failed };
+            let mut report = report(global, freshness, code, text.clone(), false);
+            if !is_apply {
+                report.set_error(Failure::new(Class::Lock, text));
+            }
+            return Taken::Not(Box::new(report));
+        }
+        let pause = Instant::now() + Duration::from_millis(20);
+        if let Err(signal) = signals::sleep_until(pause.min(deadline)) {
+            let text = format!("{signal} received while waiting for the lock");
+            return Taken::Not(Box::new(stopped(global, freshness, text)));
+        }
+    }
+}
+
+/// The report of a run that a signal ended before anything ran.
+fn stopped(global: &Global, freshness: Freshness, text: String) -> Report {
+    let mut report = report(global, freshness, ExitCode::Failed, text.clone(), false);
+    report.set_error(Failure::new(Class::Interrupted, text));
+    report
+}
+
+fn verdict(global: &Global, freshness: Freshness) -> ExitCode {
+    status::verdict(&load(&global.state_dir), freshness.max_age).code
+}
+
+fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String, joined: bool) -> Report {
+    let loaded = load(&global.state_dir);
+    let error = match &loaded {
+        Loaded::Good(state) if code != ExitCode::Fresh => {
+            state.last_update_error.clone().or_else(|| not_counted(state))
+        }
+        _ => None,
+    };
+    let mut report = Report::new("refresh", code, one_line(&reason), loaded, freshness.max_age);
+    report.detail = Detail::Refresh { joined, error };
+    report
+}
+
+/// What tells this host from others at every run: its machine-id, else its name.
+fn this_host() -> String {
+    match std::fs::read_to_string("/etc/machine-id") {
+        Ok(id) if !id.trim().is_empty() => id.trim().to_string(),
+        _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    }
+}
+
+/// A host's share of a splay, the same at every run.
+pub fn share_of(splay: Duration, host: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    let millis = splay.as_millis() as u64;
+    Duration::from_millis(if millis == 0 { 0 } else { hasher.finish() % millis })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_constant_and_within_the_splay() {
+        let splay = Duration::from_secs(300);
+        let host = this_host();
+        assert_eq!(share_of(splay, &host), share_of(splay, &this_host()));
+        assert!(share_of(splay, &host) < splay);
+        assert_ne!(share_of(splay, &host), share_of(splay, "another"));
+        assert_eq!(share_of(Duration::ZERO, &host), Duration::ZERO);
+    }
+}

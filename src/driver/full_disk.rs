@@ -1,0 +1,118 @@
+//! Full disks: a manager may take the file that had no room for one that was damaged on its way.
+
+use super::Session;
+use crate::model::outcome::{Class, Failure, Refreshed};
+use rustix::fs::{StatVfs, StatVfsMountFlags};
+use std::path::Path;
+
+/// In bytes. With less than this free, no index can be relied on to be whole.
+const ROOM: u64 = 64 << 10;
+
+impl Session {
+    /// Tells the fetch errors of a refresh that are none: there was no room for what was fetched.
+    pub(super) fn tell_full_disks(&self, refreshed: &mut Refreshed) {
+        let of_sources = refreshed.sources.iter_mut().filter_map(|source| source.error.as_mut());
+        of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.tell_full_disk(failure));
+    }
+
+    /// Stops before an install that could only leave packages half unpacked.
+    ///
+    /// # Errors
+    /// When the system is mounted read-only, and nothing that the manager runs first may change that.
+    pub fn is_writable(&self) -> Result<(), Failure> {
+        let Some((ask, has_hooks)) = self.backend.quirks.before_install else { return Ok(()) };
+        let is_usual = self.places().database == self.backend.usual_places().database;
+        if !is_usual || !is_read_only(Path::new(SYSTEM)) || has_hooks(&self.ask(&ask())?.stdout) {
+            return Ok(());
+        }
+        let text = format!(
+            "could not install anything: {SYSTEM} is mounted read-only; mount it writable (mount -o remount,rw {SYSTEM}), \
+             or let {} do so before each install",
+            self.backend.name
+        );
+        Err(Failure::new(Class::Space, text))
+    }
+
+    fn tell_full_disk(&self, failure: &mut Failure) {
+        if failure.class != Class::Fetch {
+            return;
+        }
+        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let private = private.map(|(private, dir)| dir.join(private.index));
+        let cache = private.unwrap_or_else(|| self.places().cache.clone());
+        if cache.ancestors().find(|dir| dir.exists()).is_some_and(is_full) {
+            let text = format!("no room left in {}: {}", cache.display(), failure.message);
+            *failure = Failure::new(Class::Space, text);
+        }
+    }
+}
+
+/// Where packages put most of their files.
+const SYSTEM: &str = "/usr";
+
+/// Whether a file system is mounted read-only. One that cannot be looked at is not.
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether the file system of a directory is full. One that cannot be looked at is not.
+fn is_full(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| has_no_room(&disk, rustix::process::geteuid().is_root()))
+}
+
+/// Whether a file system has no room, or can take no more files.
+fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
+    // Root may use what is kept back from others.
+    let free = if is_root { disk.f_bfree } else { disk.f_bavail };
+    // Some file systems count no files, and some no blocks either.
+    let is_short = disk.f_blocks > 0 && free.saturating_mul(disk.f_frsize) < ROOM;
+    is_short || (disk.f_files > 0 && disk.f_ffree == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of blocks of 4 KiB: how many there are, are free and may be used; how many files may be and are free.
+    fn disk(blocks: [u64; 3], files: [u64; 2]) -> StatVfs {
+        StatVfs {
+            f_bsize: 1 << 20,
+            f_frsize: 4096,
+            f_blocks: blocks[0],
+            f_bfree: blocks[1],
+            f_bavail: blocks[2],
+            f_files: files[0],
+            f_ffree: files[1],
+            f_favail: files[1],
+            f_fsid: 0,
+            f_flag: StatVfsMountFlags::empty(),
+            f_namemax: 255,
+        }
+    }
+
+    #[test]
+    fn a_file_system_is_full_without_blocks_or_without_files() {
+        for (blocks, files, full) in [
+            ([100, 16, 16], [9, 9], false),
+            ([100, 15, 15], [9, 9], true),
+            ([100, 0, 0], [9, 9], true),
+            ([100, u64::MAX, u64::MAX], [9, 1], false),
+            ([100, 50, 50], [9, 0], true),
+            // As btrfs counts files, and as something that counts nothing.
+            ([100, 50, 50], [0, 0], false),
+            ([100, 15, 15], [0, 0], true),
+            ([0, 0, 0], [0, 0], false),
+        ] {
+            let disk = disk(blocks, files);
+            assert_eq!(has_no_room(&disk, true), full, "{blocks:?} {files:?}");
+            assert_eq!(has_no_room(&disk, false), full, "{blocks:?} {files:?}");
+        }
+        let kept_back = disk([100, 50, 0], [9, 9]);
+        assert!(!has_no_room(&kept_back, true) && has_no_room(&kept_back, false));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_full() {
+        assert!(!is_full(Path::new("/nothing/is/here")));
+    }
+}

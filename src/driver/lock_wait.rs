@@ -1,0 +1,164 @@
+//! Waiting for locks of the manager that other processes hold.
+
+use super::Session;
+use crate::managers::cut_short;
+use crate::model::outcome::{Class, Failure};
+use crate::system::lock_holders;
+use crate::system::process::{End, Finished, Invocation};
+use crate::system::signals;
+use log::info;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+impl Session {
+    /// The failure of a command that another process's lock stopped before it changed anything. Where
+    /// no reason was given, and somebody holds a lock, that was it.
+    pub(super) fn stopped_by_lock(&self, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
+        if finished.end == End::Waiting {
+            return cut_short(invocation, finished);
+        }
+        let by_itself = matches!(finished.end, End::Code(_)) && !(self.backend.install_began)(finished);
+        let failure = if by_itself { (self.backend.classify)(finished) } else { None };
+        failure.filter(|failure| match failure.class {
+            Class::Lock => true,
+            Class::Other => self.lock_holder().is_some(),
+            _ => false,
+        })
+    }
+
+    /// Names the process that holds one of the manager's locks.
+    pub fn lock_holder(&self) -> Option<String> {
+        self.backend.lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
+    }
+
+    /// Likewise where the administrator has moved the directory of the index, and with it the locks there.
+    fn moved_lock_holder(&self) -> Option<String> {
+        let below = self.backend.pid_files.iter().filter_map(|file| file.strip_prefix(self.backend.cache));
+        let below: Vec<_> = below.collect();
+        if below.is_empty() || self.places().cache == Path::new(self.backend.cache) {
+            return None;
+        }
+        let cache = self.places().cache.display();
+        let files: Vec<_> = below.into_iter().map(|rest| format!("{cache}{rest}")).collect();
+        lock_holders::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The locks that are there while they are held: the system's and that of the private index.
+    fn lock_files(&self) -> Vec<PathBuf> {
+        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let private = private.map(|(private, dir)| dir.join(private.lock));
+        // Asked only where there is such a lock: it may need another process.
+        let system =
+            self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        system.into_iter().chain(private).collect()
+    }
+
+    /// That a lock which is there while it is held was not left by a process that was killed: it
+    /// would be waited for in vain.
+    ///
+    /// # Errors
+    /// When it was, saying what is to be done. It is not ours to remove.
+    pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
+        self.no_number_is_reused()?;
+        let name = self.backend.name;
+        let lock = self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        // Only root sees what the processes of others have open.
+        let Some(lock) = lock.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+        // Whoever lets go of it closes it before it is removed.
+        for _ in 0..3 {
+            if !lock.exists() || lock_holders::of_open_files(std::slice::from_ref(&lock)).is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let file = lock.display();
+        let text = format!(
+            "{file} was left behind by a {name} that was killed, no process has it open: if no {name} runs, \
+             remove it (rm {file}) and run apply again"
+        );
+        Err(Failure::new(Class::Lock, text))
+    }
+
+    /// That no file with the number of its holder was left by a process that is gone, whose number is
+    /// another's now: it would be waited for in vain too.
+    ///
+    /// # Errors
+    /// When one was, saying what is to be done.
+    pub(super) fn no_number_is_reused(&self) -> Result<(), Failure> {
+        let Some((file, process)) = lock_holders::of_reused_number(self.backend.pid_files) else {
+            return Ok(());
+        };
+        let name = self.backend.name;
+        let text = format!(
+            "{file} was left behind by a {name} that is gone, and {name} takes {process}, which has its number \
+             now, for that: if no {name} runs, remove it (rm {file}) and run this again"
+        );
+        Err(Failure::new(Class::Lock, text))
+    }
+
+    /// Waits until what a manager that was killed has started is done: an installer that works on
+    /// holds a lock. Like the install itself it is not ended, and not left alone after some time.
+    pub fn outlast_installer(&self) {
+        // What was only just started has not taken it yet.
+        let until = Instant::now() + Duration::from_millis(500);
+        let holder = loop {
+            match self.lock_holder() {
+                Some(holder) => break holder,
+                None if Instant::now() >= until => return,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        info!("{} was killed; waiting for {holder}, which goes on", self.backend.name);
+        // Whoever takes the lock after it is somebody else.
+        while self.lock_holder().as_ref() == Some(&holder) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until nobody holds the manager's locks.
+    ///
+    /// # Errors
+    /// When they are not free in time, naming the holder, or a signal comes.
+    pub fn wait_until_free(&self, holder: &str) -> Result<(), Failure> {
+        info!("waiting for the lock of {}: {holder}", self.backend.name);
+        let busy = Failure::new(Class::Lock, format!("{} is busy", self.backend.name));
+        self.wait_for_lock(Some(holder.to_string()), &busy, None)
+    }
+
+    /// Waits until nobody holds the manager's locks, while patience lasts and the deadline is not
+    /// reached; what was waited is taken from the patience.
+    ///
+    /// # Errors
+    /// When it is still held then, naming the holder, or a signal comes.
+    pub(super) fn wait_for_lock(
+        &self,
+        mut holder: Option<String>,
+        stopped_at: &Failure,
+        deadline: Option<Instant>,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
+        let patient_until = started + self.patience.get();
+        let until = deadline.map_or(patient_until, |deadline| deadline.min(patient_until));
+        // A holder that cannot be seen may be gone at any time: only trying again tells.
+        let pause = Duration::from_millis(if holder.is_some() { 100 } else { 1000 });
+        let result = loop {
+            let now = Instant::now();
+            if now >= until {
+                let who = holder.map(|who| format!(", held by {who}")).unwrap_or_default();
+                let text = format!("{}{who}; no more time to wait", stopped_at.message);
+                break Err(Failure::new(Class::Lock, text));
+            }
+            if let Err(signal) = signals::sleep_until(until.min(now + pause)) {
+                let text = format!("{signal} received while waiting for a lock");
+                break Err(Failure::new(Class::Interrupted, text));
+            }
+            match self.lock_holder() {
+                // Trying again with no time left would only look like a manager that is too slow.
+                None if Instant::now() < until => break Ok(()),
+                still => holder = still.or(holder),
+            }
+        };
+        self.patience.set(self.patience.get().saturating_sub(started.elapsed()));
+        result
+    }
+}

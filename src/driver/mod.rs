@@ -1,0 +1,636 @@
+//! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
+
+mod cut_off;
+pub mod display;
+mod full_disk;
+mod index;
+mod lock_wait;
+mod pending;
+mod private;
+mod reboot;
+pub mod run_log;
+mod settings;
+mod unrefreshed;
+
+pub use settings::{administrators, theirs};
+
+use crate::cli::Global;
+use crate::driver::display::Display;
+use crate::driver::run_log::RunLog;
+use crate::managers;
+use crate::managers::{Backend, Elsewhere, IndexDir, Installed, InstalledPackage, Origin, Places, Plan};
+use crate::model::outcome::{
+    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line,
+};
+use crate::store::lock::{Lock, Watch};
+use crate::store::state::{Attempt, BootMoment, Configuration, State};
+use crate::system::boot;
+use crate::system::files::fingerprint;
+use crate::system::login_session;
+use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
+use crate::system::signals;
+use crate::system::time::{Time, seconds_since_boot};
+use log::{info, warn};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// So many updates may be in the way of the others.
+const MOST_LEFT_OUT: usize = 100;
+
+/// A try that had to end so soon, after others that a lock has stopped, was none.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
+/// One run that drives the package manager.
+#[derive(Debug)]
+pub struct Session {
+    /// The manager.
+    pub backend: &'static Backend,
+    /// Our own lock.
+    watch: Watch,
+    display: RefCell<Display>,
+    log: RunLog,
+    /// How long this run may still wait for locks that others hold.
+    patience: Cell<Duration>,
+    /// When even questions to the manager must have been answered.
+    deadline: Option<Instant>,
+    /// Set when packages were changed: from then on no signal stops the looking at the result.
+    pub committed: bool,
+    /// Set where what is pending is to be installed: then it is counted anew after every refresh.
+    /// What others did to an index in an unusual place cannot be seen.
+    pub counts_anew: bool,
+    configuration: OnceCell<Option<String>>,
+    places: OnceCell<Places>,
+    /// What the last list of installed packages said of those that require a restart.
+    restart_seen: RefCell<Option<reboot::Seen>>,
+    /// Where the manager's private index is, for one that has it.
+    private_dir: Option<PathBuf>,
+    /// The files of that index before the refresh.
+    index_before: RefCell<private::Stored>,
+    state_dir: PathBuf,
+    elsewhere: OnceCell<Elsewhere>,
+    /// What the manager said of the sources that are configured.
+    configured: RefCell<Option<String>>,
+    /// The manager's configuration as it said it before.
+    kept: RefCell<Option<Configuration>>,
+    /// The directory of the index at the start of a refresh, and just before it was ended early.
+    index_dirs: RefCell<[IndexDir; 2]>,
+}
+
+/// Everything that must hold before a run that drives the manager may start.
+///
+/// # Errors
+/// One line saying what is missing: the run then ends with exit code 3.
+pub fn permitted(global: &Global) -> Result<&'static Backend, String> {
+    let is_default = global.state_dir == std::path::Path::new(crate::DEFAULT_STATE_DIR);
+    if is_default && !rustix::process::geteuid().is_root() {
+        return Err(
+            "root is needed to drive the package manager; use sudo, or --state-dir for a private root".into(),
+        );
+    }
+    match &global.manager {
+        Some(name) => managers::installed(name),
+        None => managers::detect(),
+    }
+}
+
+impl Session {
+    /// Starts the log and the display of a run; `patience` is how long it may wait, in all, for
+    /// locks of the manager.
+    pub fn start(
+        backend: &'static Backend,
+        global: &Global,
+        command: &str,
+        patience: Duration,
+        lock: &Lock,
+        state: &State,
+    ) -> Session {
+        let (log, problem) = RunLog::create(&log_dir(global), command);
+        if let Some(problem) = problem {
+            warn!("{problem:#}; going on without it");
+        }
+        Session {
+            backend,
+            watch: lock.watch().clone(),
+            display: RefCell::new(Display::new(global.is_silent(), global.verbose && !global.is_silent())),
+            log,
+            patience: Cell::new(patience),
+            deadline: None,
+            committed: false,
+            counts_anew: false,
+            configuration: OnceCell::new(),
+            places: OnceCell::new(),
+            restart_seen: RefCell::new(None),
+            private_dir: private::dir(backend, global),
+            index_before: RefCell::default(),
+            state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
+            elsewhere: OnceCell::new(),
+            configured: RefCell::default(),
+            kept: RefCell::new(state.index.as_ref().and_then(|index| index.configuration.clone())),
+            index_dirs: RefCell::default(),
+        }
+    }
+
+    /// Where the manager's configuration puts things; the usual places when it does not say.
+    pub fn places(&self) -> &Places {
+        self.places.get_or_init(|| {
+            let mut usual = self.backend.usual_places();
+            let in_its_place = self.backend.quirks.caches.iter().map(PathBuf::from).find(|dir| dir.is_dir());
+            if let Some(cache) = self.elsewhere().cache.as_ref().or(in_its_place.as_ref()) {
+                usual.cache = cache.clone();
+            }
+            match self.configuration() {
+                Some(text) => (self.backend.quirks.parse_places)(usual, text),
+                None => usual,
+            }
+        })
+    }
+
+    /// The manager's configuration, as far as it is asked for or read; none where it does not say.
+    pub(super) fn configuration(&self) -> Option<&str> {
+        let ask = || {
+            let locate = self.backend.quirks.locate?;
+            self.kept_configuration(locate).or_else(|| self.ask_and_keep_configuration(locate))
+        };
+        let read = || match self.backend.quirks.settings_in {
+            [] => None,
+            places => Some(settings::text_of(places, self.backend.quirks.elsewhere)),
+        };
+        self.configuration.get_or_init(|| ask().or_else(read)).as_deref()
+    }
+
+    /// A refresh or a download with the limits that the administrator has set.
+    pub fn with_limits(&self, invocation: Invocation) -> Invocation {
+        match self.configuration() {
+            Some(text) => (self.backend.quirks.with_limits)(invocation, text),
+            None => invocation,
+        }
+    }
+
+    /// How long the manager may be silent in such a command by those limits.
+    pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
+        (self.backend.quirks.longest_silence)(invocation, self.configuration().unwrap_or_default())
+    }
+
+    /// A failure with the updates that the configuration shows to be in the way.
+    pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
+        if failure.culprits.is_empty() {
+            let whole = match self.backend.quirks.locate {
+                Some(locate) => self.ask_configuration(locate),
+                None => self.configuration().map(str::to_owned),
+            };
+            let whole = whole.unwrap_or_default();
+            failure.culprits = (self.backend.quirks.culprits_of_sources)(&failure, finished, &whole);
+        }
+        failure
+    }
+
+    /// Runs a command of the manager, shown and logged; when another process holds the manager's
+    /// lock, waits for it and tries again while its patience lasts.
+    ///
+    /// # Errors
+    /// When the command cannot be started, the lock was not free in time, or a signal came.
+    pub fn run(
+        &mut self,
+        label: &'static str,
+        invocation: &Invocation,
+        limits: &Limits,
+    ) -> Result<Finished, Failure> {
+        self.watch.check()?;
+        let limits = &Limits { waits: Some(self.backend.quirks.waits_for_lock), ..*limits };
+        // What nothing of ours may end, the end of a login session must not end either.
+        if !limits.may_end() {
+            login_session::leave_session();
+        }
+        let mut told = false;
+        let mut waited_for: Option<Failure> = None;
+        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
+        let mut display = self.display.borrow_mut();
+        let mut phase = display.phase(label);
+        loop {
+            let could_not_run =
+                |error| Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program));
+            let at_once = !limits.may_end();
+            let capture = self.log.begin(invocation, at_once).map_err(could_not_run)?;
+            let progress = self.backend.quirks.progress;
+            let watch = &mut |glimpse: &Glimpse| {
+                if glimpse.is_ending {
+                    self.note_before_end();
+                }
+                phase.show(glimpse, progress);
+            };
+            let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
+            self.log.end(&finished);
+            self.drop_unreadable(&finished);
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+                let had_no_time = finished.end == End::TimedOut && finished.elapsed < LAST_TRY;
+                // It says nothing but that the time was spent on waiting.
+                return match waited_for.filter(|_| had_no_time) {
+                    Some(lock) => {
+                        Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message)))
+                    }
+                    None => Ok(finished),
+                };
+            };
+            self.nobody_left_its_lock()?;
+            let holder = self.lock_holder();
+            if !told {
+                let who = holder.as_deref().unwrap_or(&stopped_at.message);
+                phase.suspend(|| info!("waiting for the lock of {}: {who}", self.backend.name));
+                told = true;
+            }
+            self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
+            waited_for = Some(stopped_at);
+        }
+    }
+
+    /// Where the manager's output of this run is kept.
+    pub fn log_path(&self) -> Option<String> {
+        self.log.path().map(|path| path.display().to_string())
+    }
+
+    /// Lists what a plan would install.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
+        let finished = self.ask(&(self.backend.list)(plan))?;
+        self.with_installed((self.backend.parse_list)(&finished.stdout))
+    }
+
+    /// Every newer version as an update, for managers that list nothing where one cannot be had.
+    ///
+    /// # Errors
+    /// When the manager cannot list them, or there is no such list.
+    pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
+        let (ask, parse) = self.backend.quirks.newer?;
+        Some(self.ask(&ask()).and_then(|finished| {
+            let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
+            Listing { updates, ..Listing::default() }.checked()
+        }))
+    }
+
+    /// Lists what is pending, of the sources that were refreshed.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    fn pending(&self, state: &State) -> Result<Listing, Failure> {
+        self.has_database()?;
+        let mut plan = self.choice(state)?;
+        let mut left_out: Vec<HeldBack> = Vec::new();
+        let mut is_each_tried = false;
+        // Where one update is in the way of all, the others are pending all the same.
+        let finished = loop {
+            let failure = match self.ask(&(self.backend.pending)(&plan)) {
+                Ok(finished) => break finished,
+                Err(failure) => failure,
+            };
+            if self.lacks_index(&plan.without) {
+                return self.newer_than_installed();
+            }
+            let is_known = |held: &HeldBack| plan.left_out.contains(&held.name);
+            let mut new: Vec<_> = failure.culprits.iter().filter(|held| !is_known(held)).cloned().collect();
+            if new.is_empty() && failure.class == Class::Dependency && !is_each_tried {
+                is_each_tried = true;
+                new = self.impossible_by_themselves(&plan)?;
+            }
+            if new.is_empty() || left_out.len() >= MOST_LEFT_OUT {
+                return Err(failure);
+            }
+            left_out.extend(new);
+            plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
+        };
+        let mut listing = (self.backend.parse_pending)(&finished.stdout).checked()?;
+        listing.held_back.extend(left_out);
+        // A package database that is gone looks like one with nothing to do.
+        if self.backend.quirks.entry.is_some() && listing.is_empty() {
+            self.installed()?;
+        }
+        let listing = self.told_more(listing, &plan)?;
+        self.without_owned(listing, state, &plan)
+    }
+
+    /// The updates that cannot even be installed alone, for a manager that does not name the one which
+    /// is in the way of all.
+    ///
+    /// # Errors
+    /// When the manager cannot list what is newer.
+    fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
+        let is_asked = self.backend.quirks.only_whole.is_none();
+        let Some((ask, parse)) = self.backend.quirks.newer.filter(|_| is_asked) else {
+            return Ok(Vec::new());
+        };
+        let newer = parse(&self.ask(&ask())?.stdout);
+        let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
+        let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
+        let impossible = tried.filter_map(|held| {
+            let failure = self.ask(&(self.backend.list_needs)(plan, &names(&held))).err()?;
+            let is_it = failure.class == Class::Dependency;
+            is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
+        });
+        Ok(impossible.collect())
+    }
+
+    /// Adds to a list of what is pending what the manager says only when it is asked for it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn told_more(&self, mut listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
+        let mut answer = String::new();
+        for (ask, add) in self.backend.quirks.completions {
+            if let Some(question) = ask(plan, &listing, &answer) {
+                answer = self.ask(&question)?.stdout;
+                listing = add(&answer, listing);
+            }
+        }
+        listing.checked()
+    }
+
+    /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
+    ///
+    /// # Errors
+    /// When the list cannot be one, or the manager cannot say what is installed.
+    pub fn with_installed(&self, listing: Listing) -> Result<Listing, Failure> {
+        let mut listing = listing.checked()?;
+        let lacks = listing.updates.iter().any(|update| update.installed.is_none())
+            || listing.held_back.iter().any(|held| held.installed.is_none());
+        if self.backend.quirks.lists_installed || !lacks {
+            return Ok(listing);
+        }
+        let installed = self.installed()?;
+        let version = |name: &str| installed.get(name).map(|package| package.version.clone());
+        for update in &mut listing.updates {
+            update.installed = version(&update.name);
+        }
+        for held in &mut listing.held_back {
+            held.installed = version(&held.name);
+        }
+        Ok(listing)
+    }
+
+    /// Where the newer versions of these packages can be had; no package, or no answer to be had, no
+    /// question.
+    ///
+    /// # Errors
+    /// When the manager cannot say it.
+    pub fn origins(&self, names: &[&str]) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        let Some(ask) = self.backend.ask_origins.filter(|_| !names.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let finished = self.ask(&ask(names))?;
+        Ok((self.backend.parse_origins)(&finished.stdout))
+    }
+
+    /// The packages that are installed.
+    ///
+    /// # Errors
+    /// When the manager cannot list them.
+    pub fn installed(&self) -> Result<Installed, Failure> {
+        self.has_database()?;
+        let places = self.places();
+        let basis = self.restart_basis();
+        let invocation = (self.backend.list_installed)(places);
+        let finished = self.ask(&invocation)?;
+        let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
+        if self.backend.quirks.entry.is_some() && installed.is_empty() {
+            let text = format!("{} lists no package, not even itself", invocation.line());
+            let place = places.database.display();
+            return Err(Failure::new(
+                Class::Other,
+                format!("{text}; look whether {place} is what it should be"),
+            ));
+        }
+        // Where the database is not where we look for it nothing can be told.
+        if let Some(entry) = self.backend.quirks.entry.filter(|_| places.database.is_dir()) {
+            for (name, package) in &mut installed {
+                let file = places.database.join(entry(name, &package.version));
+                package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
+            }
+        }
+        let is_fit = |text: &str| text.chars().all(is_printable);
+        if !installed.iter().all(|(name, package)| is_fit(name) && is_fit(&package.version)) {
+            let tidy = |(name, package): (String, InstalledPackage)| {
+                (one_line(&name), InstalledPackage { version: one_line(&package.version), ..package })
+            };
+            installed = installed.into_iter().map(tidy).collect();
+        }
+        self.note_for_restart(basis, &installed);
+        Ok(installed)
+    }
+
+    /// # Errors
+    /// When the package database was lost: to the manager nothing would be pending.
+    fn has_database(&self) -> Result<(), Failure> {
+        let lost = (self.backend.quirks.lost_database)(self.places());
+        lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
+    }
+
+    /// A question to the manager that changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked or gave no answer.
+    pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let finished = self.question(invocation)?;
+        match self.backend.failure(invocation, &finished) {
+            Some(failure) => Err(failure),
+            None => Ok(finished),
+        }
+    }
+
+    /// Asks it. Where even that needs a lock that another process holds, it is asked again while
+    /// patience lasts.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        loop {
+            let finished = self.answer(invocation)?;
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+                return Ok(finished);
+            };
+            self.no_number_is_reused()?;
+            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
+        }
+    }
+
+    /// Asks it once; a minute for the answer, whatever that is worth.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
+        let limits = Limits {
+            deadline: self.deadline,
+            budget: Some(Duration::from_secs(60)),
+            interruptible: !self.committed,
+            waits: Some(self.backend.quirks.waits_for_lock),
+            ..Limits::default()
+        };
+        let mut hits = 0;
+        loop {
+            let finished = process::ask(invocation, &limits).map_err(|error| {
+                Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
+            })?;
+            // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
+            // left it yet. After an install the answer is needed all the same.
+            let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
+            if !is_hit || !self.committed || hits == 3 {
+                return Ok(finished);
+            }
+            hits += 1;
+        }
+    }
+
+    /// Refreshes the index and remembers the truth of it, then counts what is pending and looks
+    /// whether a reboot is required. `deadline` and `budget` bound the run.
+    pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
+        let started_at = Time::now();
+        let started = Instant::now();
+        self.deadline = deadline;
+        // Taken before: what is changed while the manager reads it counts as changed since.
+        let source_places = self.elsewhere().sources.clone();
+        let config = fingerprint(&self.backend.source_places(&source_places));
+        let config_changed = state.source_config.as_ref() != Some(&config);
+        let database = fingerprint(&self.backend.database_places(&self.database_elsewhere()));
+        let mut invocation = self.with_limits((self.backend.refresh)(budget));
+        let label = "refreshing the package index";
+        let gently = self.backend.quirks.ended_early.is_some();
+        let share = if self.sources_alone().is_empty() { budget } else { budget * 3 / 5 };
+        let until = started + budget;
+        let mut limits =
+            Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };
+        // One source alone has all the time.
+        let of_left = if state.sources.len() == 1 { |left| left } else { self.backend.quirks.share };
+        limits.budget = Some(share.min(of_left(budget)));
+        self.note_start();
+        let ready = self.prepare_private(config_changed);
+        let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
+        let mut stopped = Vec::new();
+        if run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
+            let until = deadline.map_or(until, |deadline| deadline.min(until));
+            if let Some((others, failed)) = self.find_the_slow(&invocation, until) {
+                (invocation, stopped) = (others, failed);
+                limits.deadline = Some(until);
+                run = self.run(label, &invocation, &limits);
+            }
+        }
+        while let Ok(finished) = &run {
+            let end = deadline.map_or(until, |deadline| deadline.min(until));
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() && !matches!(finished.end, End::Code(_)) {
+                break;
+            }
+            let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
+            limits.deadline = deadline.or(Some(until));
+            limits.budget = Some(of_left(left));
+            let before = finished.clone();
+            run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
+            invocation = next;
+        }
+        let (mut refreshed, exit_code, mut listed) = match run {
+            Err(failure) => (Refreshed::failed(Vec::new(), failure), None, None),
+            Ok(finished) => {
+                let code = match finished.end {
+                    End::Code(code) => Some(code),
+                    _ => None,
+                };
+                let cut = self.judge_cut(&invocation, &finished, state).map(|refreshed| (refreshed, None));
+                let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
+                (refreshed, code, (self.backend.quirks.pending_of_refresh)(&finished).or(listed))
+            }
+        };
+        if !stopped.is_empty() {
+            refreshed.sources.retain(|source| !stopped.iter().any(|slow| slow.id == source.id));
+            refreshed.sources.extend(stopped);
+            refreshed.judge_again();
+            listed = None;
+        }
+        if refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
+            && signals::received().is_some()
+        {
+            state.manager.get_or_insert_with(|| self.backend.name.to_string());
+            state.record_stopped(&refreshed, Time::now());
+            return refreshed;
+        }
+        self.add_sources_of_configuration(&mut refreshed);
+        let attempt = Attempt {
+            started_at,
+            finished_at: Time::now(),
+            outcome: refreshed.outcome,
+            exit_code,
+            duration_ms: started.elapsed().as_millis() as u64,
+            extra: Default::default(),
+        };
+        let failed_before = not_refreshed(state);
+        self.note_index(&refreshed, state);
+        state.manager = Some(self.backend.name.to_string());
+        state.source_config = Some(config);
+        state.source_places = source_places;
+        state.record_refresh(&refreshed, attempt);
+        if state.last_update_success {
+            let (boot_id, seconds) = (boot::boot_id(), seconds_since_boot());
+            state.last_cache_boot = Some(BootMoment { boot_id, seconds });
+        }
+        if refreshed.outcome != RefreshOutcome::Failed {
+            // Updates of other sources count now, though their index is as it was.
+            let others = failed_before != not_refreshed(state);
+            self.count_listed(
+                state,
+                refreshed.changed || self.counts_anew || others,
+                listed.map(|listing| (listing, database)),
+            );
+        }
+        self.look_for_restart(state);
+        refreshed
+    }
+
+    /// The sources that a refresh which failed says nothing of were not refreshed either.
+    fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
+        let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        if let Some(answer) = answer {
+            add_sources((self.backend.quirks.parse_sources)(&answer.stdout), refreshed);
+        }
+    }
+
+    /// Nor those that only the configuration names, where the manager could not even begin.
+    fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
+        if refreshed.outcome == RefreshOutcome::Failed {
+            let configuration = self.configuration();
+            let ids = configuration.map(self.backend.quirks.sources_in).unwrap_or_default();
+            add_sources(ids, refreshed);
+        }
+    }
+}
+
+fn add_sources(ids: Vec<String>, refreshed: &mut Refreshed) {
+    if let Some(error) = refreshed.error.clone() {
+        for id in ids {
+            if !refreshed.sources.iter().any(|source| source.id == id) {
+                let text = format!("{id}: not refreshed after this failure: {}", error.message);
+                refreshed.sources.push(SourceResult { id, error: Some(Failure::new(error.class, text)) });
+            }
+        }
+    }
+}
+
+/// The sources that the last refresh did not reach.
+pub fn not_refreshed(state: &State) -> Vec<String> {
+    let failed = state.sources.iter().filter(|source| source.error.is_some());
+    failed.map(|source| source.id.clone()).collect()
+}
+
+/// The sources that it did reach, where there are others; else none.
+pub fn refreshed_of(state: &State) -> Vec<String> {
+    let some_failed = state.sources.iter().any(|source| source.error.is_some());
+    let fine = state.sources.iter().filter(|source| some_failed && source.error.is_none());
+    fine.map(|source| source.id.clone()).collect()
+}
+
+/// Beside a state directory of its own, a run keeps its logs there too.
+fn log_dir(global: &Global) -> PathBuf {
+    match global.state_dir.as_path() {
+        dir if dir == std::path::Path::new(crate::DEFAULT_STATE_DIR) => PathBuf::from(crate::DEFAULT_LOG_DIR),
+        dir => dir.join("log"),
+    }
+}

@@ -1,0 +1,248 @@
+//! Counting what is pending.
+
+use super::Session;
+use crate::managers::{Advisories, Backend, Installed, Origin};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::store::state::{Pending, State};
+use crate::system::files::fingerprint;
+use crate::system::time::Time;
+use log::warn;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+
+impl Session {
+    /// Counts what is pending, unless nothing that decides about it has changed since the last
+    /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
+    /// known" and the reason behind, never an old number.
+    pub fn count(&self, state: &mut State, changed: bool) {
+        self.count_listed(state, changed, None);
+    }
+
+    /// Likewise, with the list that the refresh printed, if it did, and the fingerprint that the
+    /// package database had then.
+    pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
+        let as_of = Time::now();
+        // What an apply found impossible stays so until the next apply tries it again. What could not
+        // be fetched may be there now.
+        let mut impossible = match &state.pending {
+            Some(pending) if !self.counts_anew => pending.left_out_by_us(),
+            _ => Vec::new(),
+        };
+        impossible.retain(|held| !held.class.is_some_and(Class::is_retried));
+        let listed = listed.map(|(mut listing, database)| {
+            listing.leave_out(&impossible);
+            (listing, database)
+        });
+        let basis = self.pending_basis();
+        let database_places = self.database_elsewhere();
+        let still = |pending: &&mut Pending| {
+            let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(pending.packages(), listing));
+            same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
+        };
+        if let Some(pending) = state.pending.as_mut().filter(still) {
+            pending.as_of = as_of;
+            return;
+        }
+        let (listing, database) = match listed {
+            Some((listing, database)) => (Ok(listing), database),
+            None => {
+                let database = fingerprint(&self.backend.database_places(&database_places));
+                (self.pending(state), database)
+            }
+        };
+        let listing = listing.and_then(|listing| self.with_installed(listing));
+        let listing = listing.and_then(|listing| self.complete(listing)).map(|mut listing| {
+            listing.leave_out(&impossible);
+            listing
+        });
+        if let Err(failure) = &listing {
+            warn!("could not list the pending updates: {}", failure.message);
+        }
+        let extra = state.pending.take().map(|pending| pending.extra).unwrap_or_default();
+        let pending = Pending {
+            as_of,
+            count: None,
+            security: None,
+            error: None,
+            packages: None,
+            held_back: None,
+            database_places,
+            basis: None,
+            database: None,
+            extra,
+        };
+        state.pending = Some(match listing {
+            Err(failure) => Pending { error: Some(failure), ..pending },
+            Ok(listing) => Pending {
+                count: Some(listing.updates.len()),
+                security: security_count(self.backend, &listing),
+                packages: Some(listing.updates),
+                held_back: Some(listing.held_back),
+                basis: Some(basis),
+                database: Some(database),
+                ..pending
+            },
+        });
+    }
+
+    /// Fills in what the list itself does not say: what is held back and who holds it, and security
+    /// updates that are not the candidate itself but below it.
+    pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
+        if let Some((ask, parse)) = self.backend.quirks.newer {
+            let newer = parse(&self.ask(&ask())?.stdout);
+            let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
+            for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
+                match listing.held_back.iter_mut().find(|known| known.name == held.name) {
+                    Some(known) => {
+                        known.installed = known.installed.take().or(held.installed);
+                        known.candidate = known.candidate.take().or(held.candidate);
+                    }
+                    None => listing.held_back.push(held),
+                }
+            }
+            // Such a list names each installed version: what has none would be new, and holds back another.
+            let is_update = |held: &HeldBack| held.class.is_none() || held.installed.is_some();
+            listing.held_back.retain(|held| !self.backend.quirks.lists_installed || is_update(held));
+            listing = listing.checked()?;
+        }
+        let open = listing
+            .updates
+            .iter()
+            .filter(|update| update.security != Some(true) && update.installed.is_some());
+        let held = listing.held_back.iter().map(|held| &held.name);
+        let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
+        if let Some(advisories) = self.backend.quirks.advisories {
+            self.tell_security(&mut listing, advisories)?;
+            return self.tell_holders(listing);
+        }
+        let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
+        // What stands above the candidate is not what would be installed.
+        let secure = |name: &str, candidate: Option<&str>| {
+            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
+            let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;
+            let first = of.iter().position(is_it).unwrap_or(0);
+            of[first..].iter().any(|origin| origin.is_security)
+        };
+        for update in &mut listing.updates {
+            let told = origins.contains_key(&update.name).then_some(false);
+            update.security =
+                update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
+        }
+        for held in &mut listing.held_back {
+            let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
+            let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
+            held.security = held.security.or_else(told);
+        }
+        self.tell_holders(listing)
+    }
+
+    /// What is held back by the administrator.
+    fn tell_holders(&self, mut listing: Listing) -> Result<Listing, Failure> {
+        if !listing.held_back.is_empty() {
+            let installed = self.installed()?;
+            for held in &mut listing.held_back {
+                if installed.get(&held.name).is_some_and(|package| package.is_held) {
+                    held.reason = "held".to_string();
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Which updates are security updates, by advisories and their versions; and the fixes that are
+    /// announced and cannot be had.
+    fn tell_security(&self, listing: &mut Listing, advisories: Advisories) -> Result<(), Failure> {
+        let Some(ask) = self.backend.ask_origins else { return Ok(()) };
+        let origins = (self.backend.parse_origins)(&self.ask(&ask(&[]))?.stdout);
+        let Advisories { compare, ask_settled, list_security } = advisories;
+        let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
+        if !told && !listing.updates.is_empty() {
+            let settled = self.ask(&ask_settled()).map(|answer| answer.stdout).unwrap_or_default();
+            told = !(self.backend.parse_origins)(&settled).is_empty();
+        }
+        if !origins.is_empty() {
+            missing_fixes(listing, &origins, &self.installed()?, compare);
+        }
+        if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
+            // Where that cannot be told, what stands in the list of advisories still is.
+            let answer = self.ask(&list_security()).map(|answer| answer.stdout).unwrap_or_default();
+            let mut security = (self.backend.parse_list)(&answer).updates;
+            // The others are what these need.
+            security.retain(|one| !one.replaces.is_empty());
+            for update in &mut listing.updates {
+                let same = |one: &&Update| one.name == update.name && one.candidate == update.candidate;
+                if security.iter().any(|one| same(&one)) {
+                    update.security = Some(true);
+                }
+            }
+        }
+        let settles = |name: &str, installed: Option<&str>, candidate: Option<&str>| {
+            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
+            of.iter().filter(|origin| origin.is_security).any(|origin| {
+                let Some(version) = origin.version.as_deref() else { return true };
+                let is_below = installed.is_none_or(|old| compare(old, version) == Ordering::Less);
+                is_below && candidate.is_some_and(|new| compare(version, new) != Ordering::Greater)
+            })
+        };
+        told |= listing.updates.iter().any(|update| update.security.is_some());
+        for update in listing.updates.iter_mut().filter(|update| update.security.is_none()) {
+            let (installed, candidate) = (update.installed.as_deref(), Some(update.candidate.as_str()));
+            update.security = told.then(|| settles(&update.name, installed, candidate));
+        }
+        for held in listing.held_back.iter_mut().filter(|held| held.security.is_none()) {
+            held.security = Some(settles(&held.name, held.installed.as_deref(), held.candidate.as_deref()));
+        }
+        Ok(())
+    }
+}
+
+/// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
+/// each package.
+fn missing_fixes(
+    listing: &mut Listing,
+    origins: &HashMap<String, Vec<Origin>>,
+    installed: &Installed,
+    compare: fn(&str, &str) -> Ordering,
+) {
+    for (name, of) in origins {
+        let Some(package) = installed.get(name) else { continue };
+        let is_offered = |version: &str| {
+            let updates = listing.updates.iter().filter(|update| update.name == *name);
+            let held = listing.held_back.iter().filter(|held| held.name == *name);
+            let held = held.filter_map(|held| held.candidate.as_deref());
+            let mut all = updates.map(|update| update.candidate.as_str()).chain(held);
+            all.any(|candidate| compare(version, candidate) != Ordering::Greater)
+        };
+        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
+        let fixes = of.iter().filter(|origin| origin.is_security && !is_replaced);
+        let fixes = fixes.filter_map(|origin| Some((origin, origin.version.as_deref()?)));
+        let missing = fixes.filter(|(_, version)| {
+            compare(&package.version, version) == Ordering::Less && !is_offered(version)
+        });
+        let Some((fix, version)) = missing.max_by(|one, other| compare(one.1, other.1)) else { continue };
+        listing.held_back.push(HeldBack {
+            name: name.clone(),
+            installed: Some(package.version.clone()),
+            candidate: Some(version.to_string()),
+            reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
+            class: None,
+            security: Some(true),
+            extra: Default::default(),
+        });
+    }
+    listing.held_back.sort_by(|one, other| one.name.cmp(&other.name));
+}
+
+/// How many of the updates are security updates; `None` where that is told of none of them. Of no update
+/// at all it is known.
+fn security_count(backend: &Backend, listing: &Listing) -> Option<usize> {
+    let told = backend.knows_security && listing.updates.iter().any(|update| update.security.is_some());
+    let secure = || listing.updates.iter().filter(|update| update.security == Some(true)).count();
+    (told || listing.updates.is_empty()).then(secure)
+}
+
+/// Whether a list holds what was pending at the last count.
+fn same_updates(before: &[Update], listing: &Listing) -> bool {
+    let key = |update: &Update| (update.name.clone(), update.candidate.clone(), update.source.clone());
+    before.iter().map(key).eq(listing.updates.iter().map(key))
+}

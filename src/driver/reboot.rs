@@ -1,0 +1,92 @@
+//! Whether a reboot is required.
+
+use super::Session;
+use crate::managers::{Backend, Installed};
+use crate::model::outcome::one_line;
+use crate::store::state::{RebootPackages, State};
+use crate::system::boot::{self, Start};
+use crate::system::files::fingerprint;
+use crate::system::time::Time;
+
+/// What a list of installed packages says of those that require a restart.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Of the package database and the configuration, before the list was read.
+    basis: String,
+    /// Their names, and when they were installed.
+    packages: Vec<(String, i64)>,
+}
+
+impl Session {
+    /// Remembers whether a reboot is required, and in which boot that was so.
+    pub fn look_for_restart(&self, state: &mut State) {
+        let Backend { reboot_flags, kernels, .. } = self.backend;
+        let kernel_modules = self.backend.quirks.kernel_modules;
+        let start = boot::start();
+        state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
+        state.reboot_required = boot::is_required(reboot_flags, kernels, kernel_modules, start.at)
+            || state
+                .reboot_packages
+                .as_ref()
+                .is_some_and(|packages| !packages.names.is_empty() || !packages.by_advisory.is_empty());
+        state.reboot_boot_id = Some(boot::boot_id());
+    }
+
+    /// The same after an install, of which the manager may know more than the names of packages.
+    pub fn look_for_restart_after_install(&self, state: &mut State) {
+        self.look_for_restart(state);
+        let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
+        let (Some((ask, read)), Some(known)) = (self.backend.quirks.reboot_hint, known) else { return };
+        if let Ok(answer) = self.question(&ask()) {
+            known.by_advisory = read(&answer.stdout).iter().map(|name| one_line(name)).collect();
+            state.reboot_required = !known.by_advisory.is_empty();
+        }
+    }
+
+    /// Which of the packages that require a restart were installed since the start. The list is read
+    /// for that only where the package database has changed, and this run has not read it anyway.
+    fn packages_since(&self, start: &Start, known: Option<RebootPackages>) -> Option<RebootPackages> {
+        let basis = self.restart_basis()?;
+        let known = known.filter(|known| known.start == start.id);
+        let is_seen = self.restart_seen.borrow().as_ref().is_some_and(|seen| seen.basis == basis);
+        if !is_seen {
+            if known.as_ref().is_some_and(|known| known.basis == basis) {
+                return known;
+            }
+            // Where it cannot be read now, the next run tries again.
+            let _ = self.installed();
+        }
+        let seen = self.restart_seen.borrow();
+        let Some(seen) = seen.as_ref() else { return known };
+        // A finding stays until the restart that it asks for, whatever becomes of the clock.
+        let before = known.as_ref().map(|known| known.names.as_slice()).unwrap_or_default();
+        let now = Time::now().unix();
+        let new =
+            seen.packages.iter().filter(|(name, at)| start.is_before(*at, now) || before.contains(name));
+        Some(RebootPackages {
+            names: new.map(|(name, _)| name.clone()).collect(),
+            by_advisory: known.as_ref().map(|known| known.by_advisory.clone()).unwrap_or_default(),
+            start: start.id.clone(),
+            basis: seen.basis.clone(),
+            extra: known.map(|known| known.extra).unwrap_or_default(),
+        })
+    }
+
+    /// A fingerprint of what decides about that; `None` where the manager names no such packages.
+    pub(super) fn restart_basis(&self) -> Option<String> {
+        let Backend { package_databases, reboot_packages, .. } = self.backend;
+        let is_any = !reboot_packages.names.is_empty();
+        is_any.then(|| fingerprint(&[package_databases, reboot_packages.directories].concat()))
+    }
+
+    pub(super) fn note_for_restart(&self, basis: Option<String>, installed: &Installed) {
+        let Some(basis) = basis else { return };
+        let more = boot::named_in(self.backend.reboot_packages.directories);
+        let is_one = |name: &&str| self.backend.reboot_packages.names.contains(name) || more.contains(*name);
+        let packages = installed.iter().filter_map(|(name, package)| {
+            let name = Some((self.backend.plain_name)(name)).filter(is_one)?;
+            Some((name.to_string(), package.installed_at?))
+        });
+        self.restart_seen.replace(Some(Seen { basis, packages: packages.collect() }));
+    }
+}

@@ -1,0 +1,222 @@
+//! The administrator's settings for the manager, and ours that take their place.
+
+use super::Session;
+use crate::managers::{Elsewhere, Locate, Settings};
+use crate::model::outcome::{Class, Failure};
+use crate::store::state::Configuration;
+use crate::system::files::{exact_fingerprint, files_of, write_atomic};
+use crate::system::process::{Invocation, find};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The file, in the state directory, with the settings of one command.
+const FILE: &str = "settings.conf";
+
+impl Session {
+    /// The command with its own settings behind the administrator's, if it has any.
+    ///
+    /// # Errors
+    /// When the administrator's cannot be read, or ours cannot be written.
+    pub(super) fn with_settings(&self, mut invocation: Invocation) -> Result<Invocation, Failure> {
+        let has_own = !invocation.settings.is_empty();
+        let settings = self.backend.quirks.settings.filter(|settings| has_own || settings.kept.is_some());
+        let Some(settings) = settings else { return Ok(invocation) };
+        let theirs = administrators(&settings)?;
+        let kept = settings.kept.map_or_else(|| theirs.clone(), |kept| kept(&theirs));
+        if !has_own && kept == theirs {
+            return Ok(invocation);
+        }
+        let text = format!("{kept}\n{}", invocation.settings);
+        write_atomic(&self.state_dir, FILE, text.as_bytes())
+            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+        invocation.vars.push((settings.variable, self.state_dir.join(FILE)));
+        Ok(invocation)
+    }
+
+    /// Where the administrator's settings put what is usually elsewhere.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere.get_or_init(|| {
+            let settings = self.backend.quirks.settings;
+            let text = settings.and_then(|settings| administrators(&settings).ok());
+            let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
+            let asked = || self.configuration().map(self.backend.quirks.elsewhere);
+            let mut found = found.or_else(asked).unwrap_or_default();
+            let named = settings.and_then(|settings| std::env::var(settings.variable).ok());
+            found.sources.extend(named);
+            if let Some(includes) = self.backend.quirks.includes {
+                let main = self.backend.source_config.first().copied().unwrap_or_default();
+                found.sources.extend(included(main, includes));
+            }
+            found
+        })
+    }
+
+    /// The manager's configuration as it said it before, if nothing has changed since.
+    pub(super) fn kept_configuration(&self, locate: &Locate) -> Option<String> {
+        let kept = self.kept.borrow().clone().filter(|_| !is_set(locate.variables))?;
+        (kept.basis == self.basis_of_configuration(locate, &kept.text)).then_some(kept.text)
+    }
+
+    /// Asks for it, and keeps it where all is known that it depends on, and that did not change meanwhile.
+    pub(super) fn ask_and_keep_configuration(&self, locate: &Locate) -> Option<String> {
+        let before = self.basis_of_configuration(locate, "");
+        let text = (locate.of_use)(&self.ask_configuration(locate)?);
+        let depends_on_more = || {
+            let files = self.files_of_configuration(locate, "");
+            files_of(&strs(&files)).iter().any(|(path, _)| {
+                let text = std::fs::read(path);
+                text.map_or(true, |text| (locate.depends_on_more)(&String::from_utf8_lossy(&text)))
+            })
+        };
+        let is_all_known = !is_set(locate.variables)
+            && !(locate.is_elsewhere)(&text)
+            && before == self.basis_of_configuration(locate, "")
+            && !depends_on_more();
+        let basis = || self.basis_of_configuration(locate, &text);
+        let kept = is_all_known.then(|| Configuration { basis: basis(), text: text.clone() });
+        self.kept.replace(kept);
+        Some(text)
+    }
+
+    /// All that the manager says of its configuration.
+    pub(super) fn ask_configuration(&self, locate: &Locate) -> Option<String> {
+        let invocation = (locate.ask)();
+        // Waiting for a lock begins with this question: no lock may be waited for here.
+        let answer = self.answer(&invocation).ok()?;
+        self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
+    }
+
+    /// What tells whether the manager's configuration is still the one with this text. A manager that was
+    /// replaced shows in the package database.
+    fn basis_of_configuration(&self, locate: &Locate, text: &str) -> String {
+        let question = (locate.ask)();
+        let mut files = self.files_of_configuration(locate, text);
+        files.extend(find(question.program).map(|path| path.display().to_string()));
+        files.extend(self.backend.package_databases.iter().map(|path| path.to_string()));
+        format!("{} {}", exact_fingerprint(&strs(&files)), question.line())
+    }
+
+    fn files_of_configuration(&self, locate: &Locate, text: &str) -> Vec<String> {
+        let usual = locate.files.iter().chain(self.backend.source_config).map(|path| path.to_string());
+        let main = self.backend.source_config.first().copied().unwrap_or_default();
+        let included = self.backend.quirks.includes.map(|includes| included(main, includes));
+        let elsewhere = (self.backend.quirks.elsewhere)(text).sources;
+        usual.chain(included.unwrap_or_default()).chain(elsewhere).collect()
+    }
+
+    /// Where the package database is, where that is not one of the usual places.
+    pub(super) fn database_elsewhere(&self) -> Vec<String> {
+        let database = &self.places().database;
+        let is_usual = self.backend.package_databases.iter().any(|usual| Path::new(usual) == database);
+        let end = if database.is_dir() { "/" } else { "" };
+        if is_usual { Vec::new() } else { vec![format!("{}{end}", database.display())] }
+    }
+}
+
+/// Whether a variable is set whose name begins so.
+fn is_set(beginnings: &[&str]) -> bool {
+    let mut names = std::env::vars_os().map(|(name, _)| name);
+    names.any(|name| beginnings.iter().any(|start| name.as_bytes().starts_with(start.as_bytes())))
+}
+
+fn strs(paths: &[String]) -> Vec<&str> {
+    paths.iter().map(String::as_str).collect()
+}
+
+/// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
+/// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
+pub(super) fn text_of(places: &[&str], elsewhere: fn(&str) -> Elsewhere) -> String {
+    let text = text_in(places);
+    let others = elsewhere(&text).sources;
+    text + &text_in(&strs(&others))
+}
+
+fn text_in(places: &[&str]) -> String {
+    let in_order = |place: &&str| {
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|end| end == "repo")).collect();
+        files.sort();
+        if Path::new(place).is_dir() { files } else { vec![PathBuf::from(place)] }
+    };
+    let files = places.iter().flat_map(in_order).filter(|path| path.is_file());
+    let texts = files.filter_map(|path| std::fs::read(path).ok());
+    texts.map(|text| String::from_utf8_lossy(&text).into_owned() + "\n").collect()
+}
+
+/// The files that a configuration includes, as it names them, and those that they include in turn.
+fn included(main: &str, includes: fn(&str) -> Vec<String>) -> Vec<String> {
+    let mut named: Vec<String> = Vec::new();
+    let mut files = vec![PathBuf::from(main)];
+    // No configuration has more; some include themselves.
+    while let Some(file) = files.pop().filter(|_| named.len() < 100) {
+        let text = theirs(&file).ok().flatten().unwrap_or_default();
+        for path in includes(&String::from_utf8_lossy(&text)) {
+            if !named.contains(&path) {
+                files.extend(glob::glob(&path).into_iter().flatten().flatten());
+                named.push(path);
+            }
+        }
+    }
+    named
+}
+
+/// A file of the administrator's, if it is there.
+pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let text = format!("could not read {}: {error}", path.display());
+            Err(Failure::new(Class::Config, text))
+        }
+    }
+}
+
+/// All the settings that the manager would read without ours, in the order in which it does.
+pub fn administrators(settings: &Settings) -> Result<String, Failure> {
+    let named = std::env::var_os(settings.variable).map(PathBuf::from);
+    let files: Vec<PathBuf> = match named {
+        Some(file) => vec![file],
+        None => {
+            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
+            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
+            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+            let by_name: BTreeMap<_, _> =
+                more.map(|path| (path.file_name().map(OsString::from), path)).collect();
+            main.into_iter().chain(by_name.into_values()).collect()
+        }
+    };
+    let mut all = String::new();
+    for file in files {
+        all.push_str(&String::from_utf8_lossy(&theirs(&file)?.unwrap_or_default()));
+        all.push('\n');
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_files_and_directories_is_read_in_order_and_what_is_missing_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::create_dir(path("repos")).unwrap();
+        for (name, text) in [
+            ("main", "[main]"),
+            ("repos/b.repo", "[b]\n"),
+            ("repos/a.repo", "[a]"),
+            ("repos/a.repo.save", "[x]"),
+        ] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        let places = [path("none"), path("main"), path("repos")];
+        assert_eq!(text_in(&places.each_ref().map(String::as_str)), "[main]\n[a]\n[b]\n\n");
+    }
+}

@@ -1,0 +1,560 @@
+//! Reading what apk says of changes and errors.
+
+use super::refresh;
+use crate::model::outcome::{Class, Failure, HeldBack, one_line};
+use crate::system::process::{End, Finished};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How apk exits when it catches SIGINT.
+const ENDED_BY_SIGINT: i32 = 130;
+
+/// One package that apk is about to change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    pub name: &'a str,
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
+}
+
+/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
+pub fn change(line: &str) -> Option<Change<'_>> {
+    let (count, rest) = line.strip_prefix('(')?.split_once(") ")?;
+    let (number, all) = count.split_once('/')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(number.trim_start()) || !is_number(all) {
+        return None;
+    }
+    let rest = rest.strip_prefix("[APK unavailable, skipped] ").unwrap_or(rest);
+    let (verb, rest) = rest.split_once(' ')?;
+    let (name, versions) = rest.strip_suffix(')')?.split_once(" (")?;
+    let name = name.split('@').next().filter(|name| !name.is_empty() && !name.contains(' '))?;
+    let (from, to) = match (verb, versions.split_once(" -> ")) {
+        ("Upgrading" | "Downgrading" | "Replacing", Some((from, to))) => (Some(from), Some(to)),
+        ("Installing", None) => (None, Some(versions)),
+        ("Purging", None) => (Some(versions), None),
+        ("Reinstalling", None) => (Some(versions), Some(versions)),
+        _ => return None,
+    };
+    Some(Change { name, from, to })
+}
+
+/// Whether apk has come to the first package.
+pub fn began(stdout: &str) -> bool {
+    stdout.lines().any(|line| change(line).is_some())
+}
+
+/// The line that ends every change, real or simulated.
+struct Verdict<'a> {
+    line: &'a str,
+    errors: usize,
+    is_simulation: bool,
+}
+
+/// `OK: 0 MiB in 3 packages` or `2 errors; 58 KiB in 3 packages`. Our simulations have `-v`, and
+/// with it this is `OK: 3 packages, 4 dirs, 3 files, 0 MiB`. Hooks can print lines below it.
+fn verdict(stdout: &str) -> Option<Verdict<'_>> {
+    stdout.lines().rev().find_map(|line| {
+        let (head, rest) = line.split_once([':', ';'])?;
+        let is_simulation = rest.contains(" packages, ") && rest.contains(" dirs, ");
+        if !is_simulation && !rest.contains(" in ") {
+            return None;
+        }
+        let errors = match head {
+            "OK" => 0,
+            _ => head.strip_suffix(" errors").or_else(|| head.strip_suffix(" error"))?.parse().ok()?,
+        };
+        Some(Verdict { line, errors, is_simulation })
+    })
+}
+
+/// Why a command failed. The exit code is a count, 99 for everything that is no count, and 0
+/// where a trigger of apk 2 failed.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    if let Some(failure) = errors(finished) {
+        return Some(failure);
+    }
+    match verdict(&finished.stdout) {
+        // It also counts packages whose script failed long ago.
+        Some(verdict) if verdict.is_simulation => None,
+        Some(verdict) if verdict.errors > 0 => Some(of_packages(finished, &verdict)),
+        // Neither triggers nor hooks are counted by apk 2.
+        _ => {
+            let script = own_errors(finished).find_map(script).map(|(_, failure)| failure);
+            script.or_else(|| (finished.end != End::Code(0)).then(|| problem(finished)))
+        }
+    }
+}
+
+/// What apk itself reports, without the word in front. A script of apk 2 can print such lines
+/// too; what apk 3 passes on from a script is indented.
+fn own_errors(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stderr.lines().filter_map(|line| line.strip_prefix("ERROR: "))
+}
+
+/// The failure of a run as a whole, which is over before any package is touched.
+pub fn errors(finished: &Finished) -> Option<Failure> {
+    let began = began(&finished.stdout);
+    // apk 2.12 has no such option; now it prints its usage, now it goes on without.
+    let is_unknown = finished.stderr.contains("unrecognized option '--force-missing-repositories'");
+    if is_unknown && !began && verdict(&finished.stdout).is_none() {
+        let text = "this apk is too old to go on without a repository that was not refreshed";
+        return Some(Failure::new(Class::Config, text));
+    }
+    own_errors(finished).find_map(|text| {
+        if text.starts_with("System state may be inconsistent: ") {
+            return Some(Failure::new(last_reason(text), text));
+        }
+        if began {
+            return None;
+        }
+        if text.starts_with("Unable to lock database: ") {
+            let busy = ["temporary error (try again later)", "Resource temporarily unavailable"];
+            // It waited for the lock, and no longer.
+            let is_busy = busy.iter().chain(&["Interrupted system call"]).any(|word| text.ends_with(word));
+            return Some(Failure::new(if is_busy { Class::Lock } else { last_reason(text) }, text));
+        }
+        if text.starts_with("Not continuing due to stale/unavailable repositories") {
+            let reasons = finished.stderr.lines().filter_map(refresh::failure).map(|(_, failure)| failure);
+            let failure = reasons.reduce(Failure::more_decisive);
+            return Some(match failure {
+                Some(failure) => Failure::new(failure.class, format!("{text} {}", failure.message)),
+                None => Failure::new(Class::Fetch, text),
+            });
+        }
+        if text.contains("due to missing repository tags") {
+            let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("WARNING: "));
+            let tag = warnings.filter(|line| line.contains("repository tag")).collect::<Vec<_>>().join("; ");
+            return Some(Failure::new(Class::Config, format!("{text} {tag}")));
+        }
+        if text.starts_with("unable to select packages:") {
+            let lines =
+                finished.stderr.lines().skip_while(|line| !line.contains("unable to select packages:"));
+            return Some(Failure::new(
+                Class::Dependency,
+                lines.collect::<Vec<_>>().join(" ").replace("ERROR: ", ""),
+            ));
+        }
+        let is_unknown = text.starts_with("Package '") && text.ends_with("' not found");
+        if is_unknown
+            || text.starts_with("No such package: ")
+            || text.starts_with("Unable to select packages.")
+        {
+            return Some(Failure::new(Class::Dependency, text));
+        }
+        if text.starts_with("failed to read repositories: ")
+            || text.contains("' is not a valid world dependency")
+        {
+            return Some(Failure::new(Class::Config, text));
+        }
+        if text == "Unable to remount cache read/write" {
+            return Some(Failure::new(Class::Space, text));
+        }
+        const AT_THE_START: &[&str] =
+            &["Unable to ", "Failed to open apk database: ", "Failed to fix directory "];
+        AT_THE_START
+            .iter()
+            .any(|words| text.starts_with(words))
+            .then(|| Failure::new(last_reason(text), text))
+    })
+}
+
+/// The updates that need what is nowhere: apk does nothing while there is one.
+///
+/// ```text
+/// ERROR: unable to select packages:
+///   tb-none (no such package):
+///     required by: tb-dep-2.0-r0[tb-none] world[tb-none]
+///                  tb-other-2.0-r0[tb-none]
+/// ```
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    let lines = finished.stderr.lines().skip_while(|line| !line.contains("unable to select packages:"));
+    let mut found: BTreeMap<String, HeldBack> = BTreeMap::new();
+    let mut missing = None;
+    for line in lines.skip(1).take_while(|line| line.starts_with(' ')) {
+        let text = line.trim();
+        if !line.starts_with("   ") {
+            missing = text.strip_suffix(':').filter(|text| text.ends_with(')'));
+        }
+        let Some(missing) = missing else { continue };
+        for word in text.strip_prefix("required by: ").unwrap_or(text).split(' ') {
+            let package = word.strip_suffix(']').and_then(|word| word.split_once('['));
+            let package = package.and_then(|(package, _)| super::lists::name_and_version(package));
+            let Some((name, version)) = package.filter(|(name, _)| super::is_package_name(name)) else {
+                continue;
+            };
+            let held = HeldBack {
+                name: name.to_string(),
+                installed: None,
+                candidate: Some(version.to_string()),
+                reason: one_line(&format!("{missing}, required by {word}")),
+                class: Some(Class::Dependency),
+                security: None,
+                extra: Default::default(),
+            };
+            found.entry(name.to_string()).or_insert(held);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What went wrong with single packages, the others being done. A line counts only where it names
+/// a package of this run, and only as many packages as apk itself counts: what a script of
+/// apk 2 prints must not pass for an error of a fetch.
+fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
+    let changes = finished.stdout.lines().filter_map(change);
+    let packages: BTreeSet<_> =
+        changes.filter_map(|change| Some(format!("{}-{}", change.name, change.to?))).collect();
+    let mut found: BTreeMap<&str, Failure> = BTreeMap::new();
+    for text in own_errors(finished) {
+        let of_package = || {
+            let (package, reason) = text.split_once(": ")?;
+            packages.contains(package).then(|| (package, Failure::new(package_class(reason), text)))
+        };
+        let Some((package, failure)) = script(text).or_else(of_package) else { continue };
+        let failure = match found.remove(package) {
+            Some(before) => failure.more_decisive(before),
+            None => failure,
+        };
+        found.insert(package, failure);
+    }
+    let is_believable = found.len() <= verdict.errors;
+    let is_script = |failure: &&Failure| failure.class == Class::Script;
+    if let Some(failure) = found.values().find(is_script).filter(|_| !is_believable) {
+        return failure.clone();
+    }
+    match found.into_values().reduce(Failure::more_decisive) {
+        Some(failure) if is_believable => failure,
+        Some(failure) => Failure::new(Class::Other, format!("{}: {}", verdict.line, failure.message)),
+        None if own_errors(finished).next().is_none() => Failure::new(
+            Class::Script,
+            format!("{}: a package whose script failed earlier; apk fix installs it again", verdict.line),
+        ),
+        None => problem(finished),
+    }
+}
+
+/// `tb-brk-2.0-r0.post-upgrade: script exited with error 1`, of apk 3
+/// `lib/apk/exec/tb-brk-2.0-r0.post-upgrade: exited with error 1`; of a commit hook its file.
+fn script(text: &str) -> Option<(&str, Failure)> {
+    let (what, how) = text.split_once(": ")?;
+    let is_end =
+        ["script exited ", "script terminated ", "exited ", "terminated ", "killed ", "failed to execute"]
+            .iter()
+            .any(|word| how.starts_with(word));
+    if !is_end || what.contains(' ') {
+        return None;
+    }
+    let what = what.rsplit('/').next().unwrap_or(what);
+    let package = what.rsplit_once('.').map_or(what, |(package, _)| package);
+    let again = match super::lists::name_and_version(package) {
+        Some((name, _)) => format!("; apk fix {name} runs it again"),
+        None => String::new(),
+    };
+    Some((package, Failure::new(Class::Script, format!("{text}{again}"))))
+}
+
+/// `other`, with apk's last words.
+pub fn problem(finished: &Finished) -> Failure {
+    if finished.end == End::Code(ENDED_BY_SIGINT) {
+        return Failure::new(Class::Interrupted, "apk was interrupted by a signal");
+    }
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    let last = own_errors(finished).last().or_else(|| lines.rev().find(|line| !line.trim().is_empty()));
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+/// `failed to extract usr/share/tb/tb-hello: No space left on device`, or a reason alone.
+fn package_class(reason: &str) -> Class {
+    if reason.starts_with("trying to overwrite ") {
+        return Class::Dependency;
+    }
+    // Packages are not signed one by one: it is not the file that the index speaks of.
+    if reason == "BAD signature" {
+        return Class::Fetch;
+    }
+    match last_reason(reason) {
+        // The file on the server ended too early.
+        Class::Network if reason.starts_with("failed to extract ") => Class::Fetch,
+        class => class,
+    }
+}
+
+/// The class of what stands behind the last colon, or of all.
+fn last_reason(text: &str) -> Class {
+    match reason_class(text) {
+        Class::Other => reason_class(text.rsplit(": ").next().unwrap_or(text)),
+        class => class,
+    }
+}
+
+/// The class of the reason that apk gives for a repository or a package: its own words, and those
+/// of the C library, which are others in musl and in glibc.
+pub fn reason_class(reason: &str) -> Class {
+    // apk 2 says the last one of a file of its cache that it could not write, on a full disk.
+    const SPACE: &[&str] = &[
+        "No space left on device",
+        "Read-only file system",
+        "Quota exceeded",
+        "quota exceeded",
+        "Operation not permitted",
+    ];
+    const AUTH: &[&str] =
+        &["UNTRUSTED signature", "BAD signature", "cryptographic ", "cryptocraphic ", "crypto error"];
+    const CONFIG: &[&str] = &[
+        "invalid URL",
+        "repositories file syntax error",
+        "unsupported repositories file keyword",
+        "undefined repositories file variable",
+    ];
+    const NETWORK: &[&str] = &[
+        "DNS",
+        "TLS: ",
+        "temporary error (try again later)",
+        "network ",
+        "could not connect to server",
+        "operation timed out",
+        "Operation timed out",
+        "Connection ",
+        "connection abort",
+        "No route to host",
+        "Host is ",
+        "Network ",
+        "Broken pipe",
+    ];
+    const FETCH: &[&str] = &[
+        "HTTP",
+        "package mentioned in index not found",
+        "could not find a repo which provides this package",
+        "remote server returned error",
+        "No such file or directory",
+        "BAD archive",
+        "archive does not contain expected data",
+        "unexpected end of file",
+        "file format is invalid or inconsistent",
+        "file integrity error",
+        "package file format error",
+        "v2 package ",
+        "v2 index ",
+        "ADB ",
+        "IO ERROR",
+        "I/O error",
+        "Input/output error",
+        "Protocol error",
+    ];
+    // `HTTP 404: Not Found`: a server may put any words behind its number.
+    if reason.starts_with("HTTP ") {
+        return Class::Fetch;
+    }
+    let has = |words: &[&str]| words.iter().any(|word| reason.starts_with(word) || reason.ends_with(word));
+    if has(SPACE) {
+        Class::Space
+    } else if has(AUTH) {
+        Class::Auth
+    } else if has(CONFIG) {
+        Class::Config
+    } else if has(NETWORK) {
+        Class::Network
+    } else if has(FETCH) {
+        Class::Fetch
+    } else {
+        Class::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(code: i32, stdout: &str, stderr: &str) -> Option<Class> {
+        let finished = Finished::ended(code, stdout, stderr);
+        classify(&finished).map(|failure| failure.class)
+    }
+
+    const TWO: &str = "(1/2) Upgrading a (1-r0 -> 2-r0)\n(2/2) Upgrading b (1-r0 -> 2-r0)\n";
+
+    #[test]
+    fn what_a_script_prints_is_no_error_of_a_fetch() {
+        let gone = "ERROR: a-2-r0: package mentioned in index not found (try 'apk update')\n";
+        let failed = "ERROR: b-2-r0.post-upgrade: script exited with error 1\n";
+        let count = |errors: &str| format!("{TWO}{errors}; 0 MiB in 2 packages\n");
+        assert_eq!(class(1, &count("1 error"), gone), Some(Class::Fetch));
+        // Both at once: the fetch can be mended.
+        assert_eq!(class(2, &count("2 errors"), &format!("{gone}{failed}")), Some(Class::Fetch));
+        // One error, two packages: one of the lines is not apk's.
+        assert_eq!(class(1, &count("1 error"), &format!("{gone}{failed}")), Some(Class::Script));
+        let two = format!("{gone}ERROR: b-2-r0: HTTP 404: Not Found\n");
+        assert_eq!(class(1, &count("1 error"), &two), Some(Class::Other));
+        assert_eq!(class(0, &format!("{TWO}OK: 0 MiB in 2 packages\n"), gone), None);
+        let foreign = "ERROR: c-2-r0: HTTP 404: Not Found\nE: Failed to fetch http://h 404 Not Found\n";
+        assert_eq!(class(1, &count("1 error"), &format!("{foreign}{failed}")), Some(Class::Script));
+        assert_eq!(class(1, &count("1 error"), foreign), Some(Class::Other));
+    }
+
+    #[test]
+    fn a_failed_trigger_counts_although_apk_says_ok() {
+        let text = "ERROR: busybox-1.36-r0.trigger: script exited with error 1\n";
+        assert_eq!(class(0, &format!("{TWO}OK: 0 MiB in 2 packages\n"), text), Some(Class::Script));
+    }
+
+    #[test]
+    fn a_simulation_counts_old_failures_which_are_none_of_its_own() {
+        assert_eq!(class(1, "1 error; 4 packages, 7 dirs, 4 files, 0 MiB\n", ""), None);
+        assert_eq!(class(1, "1 error; 0 MiB in 4 packages\n", ""), Some(Class::Script));
+    }
+
+    #[test]
+    fn a_line_of_a_hook_below_the_last_one_is_not_the_last_one() {
+        let gone = "ERROR: a-2-r0: package mentioned in index not found (try 'apk update')\n";
+        for hook in ["OK: 2 packages, all well", "OK: 2 dirs, all well", "1 error: packages, dirs"] {
+            let text = format!("{TWO}1 error; 0 MiB in 2 packages\n{hook}\n");
+            assert_eq!(class(1, &text, gone), Some(Class::Fetch), "{hook}");
+        }
+    }
+
+    #[test]
+    fn an_apk_that_goes_on_without_an_option_is_not_too_old() {
+        let unknown = "apk: unrecognized option '--force-missing-repositories'\n";
+        assert_eq!(class(0, "OK: 6 MiB in 14 packages\n", unknown), None);
+        assert_eq!(class(1, "apk-tools 2.12.0\n", unknown), Some(Class::Config));
+    }
+
+    #[test]
+    fn a_package_that_ends_too_early_is_a_failed_fetch() {
+        let count = format!("{TWO}1 error; 0 MiB in 2 packages\n");
+        // glibc's words and musl's, for the same number.
+        for reason in ["Software caused connection abort", "Connection aborted"] {
+            let extract = format!("ERROR: a-2-r0: failed to extract usr/a: {reason}\n");
+            assert_eq!(class(1, &count, &extract), Some(Class::Fetch), "{reason}");
+            let other = format!("ERROR: a-2-r0: {reason}\n");
+            assert_eq!(class(1, &count, &other), Some(Class::Network), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_lock_stops_only_what_has_not_begun() {
+        let held = "ERROR: Unable to lock database: Resource temporarily unavailable\n\
+            ERROR: Failed to open apk database: Resource temporarily unavailable\n";
+        assert_eq!(class(99, "", held), Some(Class::Lock));
+        assert_eq!(class(99, TWO, held), Some(Class::Other));
+        let denied = "ERROR: Unable to lock database: Permission denied\n";
+        assert_eq!(class(99, "", denied), Some(Class::Other));
+        let read_only = "ERROR: Unable to lock database: Read-only file system\n";
+        assert_eq!(class(99, "", read_only), Some(Class::Space));
+    }
+
+    #[test]
+    fn the_updates_that_need_what_is_nowhere_are_named() {
+        let text = "ERROR: unable to select packages:\n  tb-none (no such package):\n    \
+                    required by: tb-dep-2.0-r0[tb-none] world[tb-none]\n                 gtk-4-4.1-r2[tb-none>=1]\n  \
+                    cmd:x (virtual):\n    provided by: tb-p1-1-r0 tb-p2\n    required by: tb-v-2-r0[cmd:x]\n  \
+                    d-2.0:\n    breaks: b-1[d<2.0]\n    satisfies: a-3[d>1.5]\n1 error\n  e (x):\n   f-1[x]\n";
+        let found = culprits(&Finished::ended(2, "", text));
+        let rows: Vec<_> =
+            found.iter().map(|held| (held.name.as_str(), held.candidate.as_deref().unwrap())).collect();
+        assert_eq!(rows, [("gtk-4", "4.1-r2"), ("tb-dep", "2.0-r0"), ("tb-v", "2-r0")]);
+        assert_eq!(found[1].reason, "tb-none (no such package), required by tb-dep-2.0-r0[tb-none]");
+        assert_eq!(culprits(&Finished::ended(2, "", "ERROR: unable to select packages:\n")), []);
+    }
+
+    #[test]
+    fn both_c_libraries_are_understood() {
+        for reason in [
+            "Connection timed out",
+            "Operation timed out",
+            "Network is unreachable",
+            "Network unreachable",
+            "Host is unreachable",
+            "No route to host",
+            "Connection aborted",
+            "Software caused connection abort",
+            "DNS: transient error (try again later)",
+            "TLS: handshake failed (client cert needed?)",
+        ] {
+            assert_eq!(reason_class(reason), Class::Network, "{reason}");
+        }
+        for reason in ["Disk quota exceeded", "Quota exceeded", "No space left on device"] {
+            assert_eq!(reason_class(reason), Class::Space, "{reason}");
+        }
+        for reason in [
+            "HTTP 404: No space left on device",
+            "HTTP 503: UNTRUSTED signature",
+            "HTTP 403: Connection refused",
+        ] {
+            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
+            assert_eq!(package_class(reason), Class::Fetch, "{reason}");
+        }
+        for reason in ["HTTP 503: Service Unavailable", "I/O error", "Input/output error"] {
+            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
+        }
+        assert_eq!(reason_class("Permission denied"), Class::Other);
+    }
+
+    #[test]
+    fn each_reason_that_apk_knows_has_its_class() {
+        let table = [
+            (Class::Network, "DNS: name does not exist"),
+            (Class::Network, "DNS lookup error"),
+            (Class::Network, "TLS: server certificate not trusted"),
+            (Class::Network, "network connection aborted"),
+            (Class::Network, "network error (check Internet connection and firewall)"),
+            (Class::Network, "could not connect to server (check repositories file)"),
+            (Class::Network, "temporary error (try again later)"),
+            (Class::Network, "Connection reset by peer"),
+            (Class::Network, "Network unreachable"),
+            (Class::Fetch, "HTTP 404: Not Found"),
+            (Class::Fetch, "HTTP: unrecognized server error"),
+            (Class::Fetch, "remote server returned error (try 'apk update')"),
+            (Class::Fetch, "package mentioned in index not found (try 'apk update')"),
+            (Class::Fetch, "BAD archive"),
+            (Class::Fetch, "archive does not contain expected data"),
+            (Class::Fetch, "package file format error"),
+            (Class::Fetch, "unexpected end of file"),
+            (Class::Fetch, "ADB integrity error"),
+            (Class::Other, "incompatible ADB version"),
+            (Class::Other, "file format is obsolete (e.g. missing embedded checksum)"),
+            (Class::Other, "file format not supported (in this applet)"),
+            (Class::Fetch, "v2 package integrity error"),
+            (Class::Auth, "UNTRUSTED signature"),
+            (Class::Auth, "BAD signature"),
+            (Class::Auth, "cryptographic key format not recognized"),
+            (Class::Config, "invalid URL (check your repositories file)"),
+            (Class::Config, "repositories file syntax error"),
+            (Class::Space, "No space left on device"),
+            (Class::Space, "Read-only file system"),
+            (Class::Other, "database file format error"),
+            (Class::Other, "v2 database format error"),
+        ];
+        let wrong = table.iter().filter(|(class, reason)| reason_class(reason) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, reason)| (reason, reason_class(reason))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn each_error_of_a_whole_run_has_its_class() {
+        let table = [
+            (Class::Lock, "Unable to lock database: Resource temporarily unavailable"),
+            (Class::Space, "Unable to lock database: Read-only file system"),
+            (Class::Space, "Unable to remount cache read/write"),
+            (Class::Space, "Unable to setup the cache: Read-only file system"),
+            (
+                Class::Space,
+                "System state may be inconsistent: failed to write database: No space left on device",
+            ),
+            (Class::Config, "failed to read repositories: /srv/x: No such file or directory"),
+            (
+                Class::Config,
+                "Not committing changes due to missing repository tags. Use --force-broken-world to override.",
+            ),
+            (Class::Dependency, "unable to select packages:"),
+            (Class::Dependency, "Package 'tb-x' not found"),
+            (Class::Dependency, "No such package: tb-x"),
+            (Class::Dependency, "Unable to select packages. Run apk fix."),
+            (Class::Config, "'a@@b' is not a valid world dependency, format is name(@tag)([<>~=]version)"),
+        ];
+        let class =
+            |line: &str| classify(&Finished::ended(1, "", &format!("ERROR: {line}\n"))).unwrap().class;
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

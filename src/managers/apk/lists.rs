@@ -1,0 +1,259 @@
+//! Reading what apk lists: changes, newer versions, sources, what is installed.
+
+use super::errors::{Change, change};
+use crate::managers::{Installed, InstalledPackage, Origin, Places};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::system::process::Invocation;
+use std::collections::{BTreeSet, HashMap};
+
+/// What `apk upgrade -s` would do.
+///
+/// ```text
+/// (1/3) Upgrading tb-hello (1.0-r0 -> 2.0-r0)
+/// (2/3) Installing tb-new (1.0-r0)
+/// (3/3) Purging tb-old (1.0-r0)
+/// OK: 3 packages, 4 dirs, 3 files, 0 MiB
+/// ```
+pub fn changes(stdout: &str) -> Listing {
+    let mut listing = Listing::default();
+    for Change { name, from, to } in stdout.lines().filter_map(change) {
+        match to {
+            // Only its source or its files would change.
+            Some(_) if from == to => {}
+            Some(to) => listing.updates.push(Update {
+                name: name.to_string(),
+                installed: from.map(str::to_owned),
+                candidate: to.to_string(),
+                security: None,
+                source: None,
+                replaces: Vec::new(),
+                extra: Default::default(),
+            }),
+            None => listing.removals.push((name.to_string(), from.map(str::to_owned))),
+        }
+    }
+    listing
+}
+
+/// `tb-hello-1.0-r0` in its parts. A name may end in a number, and a version need not have a
+/// revision; what begins the version is a digit.
+pub fn name_and_version(text: &str) -> Option<(&str, &str)> {
+    let (rest, last) = text.rsplit_once('-')?;
+    let is_revision = last.strip_prefix('r').is_some_and(|number| number.parse::<u64>().is_ok());
+    let (name, version) = match rest.rsplit_once('-') {
+        Some((name, _)) if is_revision => (name, &text[name.len() + 1..]),
+        _ => (rest, last),
+    };
+    (!name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit())).then_some((name, version))
+}
+
+/// What `apk version -l '<'` lists: also what a version in world holds back.
+///
+/// ```text
+/// Installed:                                Available:
+/// tb-hello-1.0-r0                         < 2.0-r0 @edge
+/// ```
+pub fn newer(stdout: &str) -> Vec<HeldBack> {
+    let rows = stdout.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, version) = name_and_version(words.next()?)?;
+        let candidate = words.next().filter(|word| *word == "<").and(words.next())?;
+        Some(HeldBack {
+            name: name.to_string(),
+            installed: Some(version.to_string()),
+            candidate: Some(candidate.to_string()),
+            reason: "kept back".to_string(),
+            class: None,
+            security: None,
+            extra: Default::default(),
+        })
+    });
+    rows.collect()
+}
+
+/// What `apk policy` says of versions that are not installed. Which of them would come is not
+/// said; where a good source offers any of them, none counts as offered by failed ones alone.
+///
+/// ```text
+/// tb-hello policy:
+///   1.0-r0:
+///     lib/apk/db/installed
+///   2.0-r0:
+///     @edge http://127.0.0.1:8080
+/// ```
+pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+    let mut name = "";
+    let mut of_version: Vec<&str> = Vec::new();
+    for line in stdout.lines().chain([""]) {
+        if let Some(source) = line.strip_prefix("    ") {
+            of_version.push(source.split(' ').next_back().unwrap_or(source));
+            continue;
+        }
+        // The version above is complete.
+        let is_installed = of_version.iter().any(|source| source.ends_with("/installed"));
+        let sources = of_version.drain(..).filter(|_| !is_installed && !name.is_empty());
+        let origins = sources.map(|source| Origin {
+            source: super::refresh::source_id(source),
+            is_security: false,
+            is_candidate: true,
+            version: None,
+            priority: 0,
+        });
+        let origins: Vec<_> = origins.collect();
+        if !origins.is_empty() {
+            found.entry(name.to_string()).or_default().extend(origins);
+        }
+        if let Some(next) = line.strip_suffix(" policy:") {
+            name = next;
+        }
+    }
+    found
+}
+
+/// Names those of the changed packages whose files are not what was to be installed. What a script
+/// of theirs rewrote shows in the same way.
+///
+/// ```text
+/// tb-hello-2.0-r0
+/// ```
+pub fn audited(stdout: &str, changed: &[(&str, &str)]) -> Option<Failure> {
+    let rows: BTreeSet<_> = stdout.lines().filter_map(name_and_version).collect();
+    let names: Vec<_> = changed.iter().filter(|row| rows.contains(row)).map(|(name, _)| *name).collect();
+    let text = || {
+        format!(
+            "files of {} are not as they came, as when the disk is full; apk fix {} installs them again",
+            names.join(", "),
+            names.join(" ")
+        )
+    };
+    (!names.is_empty()).then(|| Failure::new(Class::Other, text()))
+}
+
+/// The database itself is the only place that tells of packages whose script failed. Read with
+/// it are the constraints in world: in no line of the database is there any of those characters
+/// before the first colon.
+pub fn list_installed(places: &Places) -> Invocation {
+    let database = places.database.to_string_lossy().into_owned();
+    let args = ["-h", "-e", "^[PVAf]:", "-e", "^[^:]*[=<>~]", &database, "/etc/apk/world"];
+    Invocation { program: "grep", args: args.map(str::to_owned).to_vec(), ..Invocation::default() }
+}
+
+/// Reads that.
+///
+/// ```text
+/// P:tb-hello
+/// V:1.0-r0
+/// A:x86_64
+/// f:s
+/// tb-hello=1.0-r0
+/// ```
+pub fn parse_installed(text: &str) -> Installed {
+    let mut installed = Installed::new();
+    let mut name = "";
+    for line in text.lines() {
+        match line.split_once(':') {
+            Some(("P", value)) => {
+                name = value;
+                let package = InstalledPackage {
+                    version: String::new(),
+                    architecture: String::new(),
+                    is_broken: false,
+                    others: Vec::new(),
+                    is_unpacked: false,
+                    needs_reinstall: false,
+                    is_held: false,
+                    installed_at: None,
+                };
+                installed.insert(name.to_string(), package);
+            }
+            Some((field @ ("V" | "A" | "f"), value)) => {
+                let Some(package) = installed.get_mut(name) else { continue };
+                match field {
+                    "V" => package.version = value.to_string(),
+                    "A" => package.architecture = value.to_string(),
+                    // `x` is an attribute that the file system cannot hold.
+                    _ => package.is_broken = value.contains(['f', 's']),
+                }
+            }
+            // `tb-hello=1.0-r0`, `tb-hello@edge<2`
+            _ => {
+                let Some((held, _)) = line.split_once(['=', '<', '>', '~']) else { continue };
+                let held = held.split('@').next().unwrap_or(held);
+                if let Some(package) = installed.get_mut(held) {
+                    package.is_held = true;
+                }
+            }
+        }
+    }
+    installed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_versions_are_told_apart() {
+        for (text, name, version) in [
+            ("tb-hello-1.0-r0", "tb-hello", "1.0-r0"),
+            ("gtk-4-4.10.3-r2", "gtk-4", "4.10.3-r2"),
+            (".build-deps-20260101.120000", ".build-deps", "20260101.120000"),
+            ("a-1.2_git20260101-r12", "a", "1.2_git20260101-r12"),
+        ] {
+            assert_eq!(name_and_version(text), Some((name, version)));
+        }
+        for text in ["", "-", "a", "a-b", "Installed:", "-1.0-r0", "r0", "-r0", "a-r1"] {
+            assert_eq!(name_and_version(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn new_removed_and_tagged_packages_are_listed_and_reinstalled_ones_are_not() {
+        let text = "(1/6) Purging tb-old (1.0-r0)\n(2/6) Installing tb-new (1.0-r0)\n\
+            ( 3/16) Upgrading tb-e@edge (1.0-r0 -> 2.0-r0)\n(4/6) Downgrading tb-d (3-r0 -> 2-r0)\n\
+            (5/6) Replacing tb-r (1-r0 -> 1-r0)\n(6/6) [APK unavailable, skipped] Reinstalling tb-b (2-r0)\n\
+            (x) Upgrading a (1 -> 2)\n(1/1) Upgrading a\nOK: 1 packages, 2 dirs, 3 files, 0 MiB\n";
+        let listing = changes(text);
+        let updates: Vec<_> =
+            listing.updates.iter().map(|u| (u.name.as_str(), u.candidate.as_str())).collect();
+        assert_eq!(updates, [("tb-new", "1.0-r0"), ("tb-e", "2.0-r0"), ("tb-d", "2-r0")]);
+        assert_eq!(listing.removals, [("tb-old".to_string(), Some("1.0-r0".to_string()))]);
+    }
+
+    #[test]
+    fn broken_and_held_packages_are_seen() {
+        let text = "P:a\nV:1-r0\nA:x86_64\nf:s\nP:b\nV:2-r0\nA:noarch\nf:x\nP:c\nV:3-r0\nP:d\nV:4\nb=2-r0\n\
+            c@edge<4\nnone~1\nd\nV\n";
+        let installed = parse_installed(text);
+        let flags = |name: &str| (installed[name].is_broken, installed[name].is_held);
+        assert_eq!(
+            [flags("a"), flags("b"), flags("c"), flags("d")],
+            [(true, false), (false, true), (false, true), (false, false)]
+        );
+        assert_eq!(
+            (installed["a"].version.as_str(), installed["b"].architecture.as_str()),
+            ("1-r0", "noarch")
+        );
+        assert!(!installed.contains_key("none"));
+    }
+
+    #[test]
+    fn a_version_that_is_installed_is_no_candidate() {
+        let text = "a policy:\n  1-r0:\n    lib/apk/db/installed\n    http://h/main\n  2-r0:\n    http://u:p@h/main\n    \
+            @edge http://h/edge\nb policy:\n  1-r0:\n    lib/apk/db/installed\n";
+        let found = origins(text);
+        let sources: Vec<_> = found["a"].iter().map(|origin| origin.source.as_str()).collect();
+        assert_eq!(sources, ["http://h/main", "http://h/edge"]);
+        assert!(!found.contains_key("b"));
+    }
+
+    #[test]
+    fn an_audit_speaks_only_of_what_was_changed() {
+        let text = "tb-hello-2.0-r0\ntb-other-1.0-r0\ntb-sec-1.0-r0\n";
+        let changed = [("tb-hello", "2.0-r0"), ("tb-sec", "2.0-r0")];
+        let failure = audited(text, &changed).unwrap();
+        assert!(failure.message.ends_with("apk fix tb-hello installs them again"), "{}", failure.message);
+        assert_eq!(audited(text, &changed[1..]), None);
+    }
+}

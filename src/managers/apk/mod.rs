@@ -1,0 +1,296 @@
+//! apk: Alpine Linux and its relatives. Behaviour measured with apk 2.12.14, 2.14.6, 2.14.10 and
+//! 3.0.6.
+
+mod errors;
+mod lists;
+mod refresh;
+
+use super::{Backend, Damage, Elsewhere, Kernels, Plan, Quirks, RebootPackages, Settings};
+use crate::system::process::Invocation;
+use std::path::{Path, PathBuf};
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "apk",
+    programs: &["apk"],
+    systems: &["alpine", "chimera", "wolfi"],
+    package_databases: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
+    source_config: &[
+        "/etc/apk/repositories",
+        "/etc/apk/repositories.d/*.list",
+        "/lib/apk/repositories.d/*.list",
+        "/etc/apk/arch",
+        "/etc/apk/config",
+        "/lib/apk/config",
+    ],
+    index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
+    cache: "/var/cache/apk",
+    locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
+    pid_files: &[],
+    reboot_flags: &[],
+    reboot_packages: RebootPackages::NONE,
+    // The files in /boot have no version in their names.
+    kernels: Kernels { dir: "/lib/modules", prefix: "" },
+    repair: |_, damage| repair(damage),
+    knows_security: false,
+    is_package_name,
+    plain_name: |name| name,
+    refresh: |_| refresh(),
+    judge: refresh::judge,
+    pending: list,
+    parse_pending: lists::changes,
+    list,
+    parse_list: lists::changes,
+    ask_origins: Some(ask_origins),
+    parse_origins: lists::origins,
+    list_needs,
+    download: None,
+    install: |plan, _| install(plan),
+    install_began: |finished| errors::began(&finished.stdout),
+    classify: errors::classify,
+    list_installed: lists::list_installed,
+    parse_installed: |text, _| lists::parse_installed(text),
+    quirks: Quirks {
+        // None: the database is written last, so that what was cut off is pending still.
+        journal: ("", |_| false),
+        repair_fetches: true,
+        lists_installed: true,
+        lists_refreshed_only: false,
+        newer: Some((|| apk(&["version", "-l", "<"]), lists::newer)),
+        // apk 2 says OK where a full disk cut files off.
+        audit: Some((|| apk(&["audit", "--system", "--packages"]), lists::audited)),
+        settings: Some(SETTINGS),
+        caches: &["/etc/apk/cache"],
+        progress,
+        culprits: errors::culprits,
+        read_cut: refresh::read_cut,
+        is_index: |path| path.contains("APKINDEX") && path.ends_with(".tar.gz"),
+        ..Quirks::NONE
+    },
+};
+
+/// The settings of apk 3. apk 2 knows none, nor the variable.
+const SETTINGS: Settings = Settings {
+    variable: "APK_CONFIG",
+    files: &["/etc/apk/config", "/lib/apk/config"],
+    directories: &[],
+    path: |selection| selection.with_extension("conf"),
+    text: |_| String::new(),
+    base: |_| None,
+    elsewhere,
+    kept: Some(kept),
+};
+
+/// An option of a line of the settings, without the `no-` of those that are yes or no; and its value.
+fn option(line: &str) -> (&str, &str) {
+    let text = line.split('#').next().unwrap_or_default().trim();
+    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+    (name.strip_prefix("no-").unwrap_or(name), value.trim())
+}
+
+/// The settings without those that change what apk prints, keep it from asking a mirror, let it only pretend,
+/// or turn the meaning of a command of ours around.
+fn kept(settings: &str) -> String {
+    const DROPPED: &[&str] = &[
+        // Of all commands.
+        "force-binary-stdout",
+        "help",
+        "interactive",
+        "legacy-info",
+        "network",
+        "pretty-print",
+        "print-arch",
+        "progress",
+        "progress-fd",
+        "quiet",
+        "update-cache",
+        "verbose",
+        "version",
+        // Of all that change something.
+        "simulate",
+        // Of upgrade.
+        "ignore",
+        "self-upgrade-only",
+        // Of version.
+        "all",
+        "check",
+        "indexes",
+        "limit",
+        "test",
+        // Of audit.
+        "backup",
+        "check-permissions",
+        "details",
+        "full",
+        "ignore-busybox-symlinks",
+        "packages",
+        "protected-paths",
+        "recursive",
+        "system",
+        // Of fix.
+        "depends",
+        "reinstall",
+    ];
+    let lines = settings.lines().filter(|line| !DROPPED.contains(&option(line).0));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Where the settings put the index, and the file with the repositories.
+fn elsewhere(settings: &str) -> Elsewhere {
+    let value_of = |name: &str| settings.lines().rev().map(option).find(|(found, _)| *found == name);
+    let path = |name: &str| {
+        let (_, value) = value_of(name).filter(|(_, value)| !value.is_empty())?;
+        Some(Path::new("/").join(value))
+    };
+    let words = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).into_iter().collect();
+    let cache = path("cache-dir");
+    let index = words(cache.clone());
+    Elsewhere { sources: words(path("repositories-file")), index, cache, ..Elsewhere::default() }
+}
+
+fn apk(words: &[&str]) -> Invocation {
+    Invocation {
+        program: "apk",
+        args: words.iter().copied().map(str::to_owned).collect(),
+        ..Invocation::default()
+    }
+}
+
+/// Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says
+/// OK. No option for silent mirrors: apk 2.12 has none. All versions give up after a minute.
+fn refresh() -> Invocation {
+    apk(&["-U", "update"])
+}
+
+/// Only a package whose script failed, or whose files are not all there, is marked. What was cut off
+/// is not, and is pending still.
+fn repair(damage: &Damage) -> Vec<Invocation> {
+    if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
+}
+
+/// The part of the command line that is the same for a simulation and for the real thing. apk does
+/// nothing while any index cannot be had, unless told otherwise.
+fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
+    let missing: &[&str] = if plan.without.is_empty() { &[] } else { &["--force-missing-repositories"] };
+    apk(&[options, missing, &["upgrade"]].concat())
+}
+
+/// `--ignore` turns the meaning of the names around. `apk add -u NAME` would write them into world.
+fn choose(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    if !plan.left_out.is_empty() {
+        invocation.args.push("--ignore".to_string());
+        invocation.args.extend_from_slice(&plan.left_out);
+    }
+    invocation
+}
+
+/// A simulation. [`errors::classify`] knows it by its last line, which `-v` makes another.
+fn simulate(plan: &Plan) -> Invocation {
+    let mut invocation = upgrade(plan, &["-v"]);
+    invocation.args.push("-s".to_string());
+    invocation
+}
+
+fn list(plan: &Plan) -> Invocation {
+    choose(simulate(plan), plan)
+}
+
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let mut invocation = simulate(plan);
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+/// With an index of any age taken as it is: this uses just what the refresh before it got.
+fn install(plan: &Plan) -> Invocation {
+    let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
+    Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
+}
+
+fn ask_origins(names: &[&str]) -> Invocation {
+    apk(&[&["policy"], names].concat())
+}
+
+/// A line of the progress descriptor: `21076/259826`, and apk 3 adds what it does, `install`.
+fn progress(line: &str) -> Option<(f64, &str)> {
+    let (numbers, words) = line.split_once(' ').unwrap_or((line, ""));
+    let (done, all) = numbers.split_once('/')?;
+    let (done, all): (u64, u64) = (done.parse().ok()?, all.parse().ok()?);
+    (all > 0 && done <= all).then(|| (100.0 * done as f64 / all as f64, words))
+}
+
+/// What apk takes as the name of a package. No version (`a=1`), no repository (`a@edge`), no
+/// conflict (`!a`), nothing that is provided (`so:libc.so`), no pattern.
+fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_apk_takes_as_names_are_accepted() {
+        for name in ["tb-hello", "libstdc++", "py3-yaml", "font-noto_x", "gtk4.0", "7zip", "R"] {
+            assert!(is_package_name(name), "{name}");
+        }
+        let refused = [
+            "",
+            "-U",
+            "--root=/",
+            ".virtual",
+            "a=1",
+            "a<2",
+            "a~1",
+            "a@edge",
+            "!a",
+            "so:libc.so",
+            "a*",
+            "a b",
+        ];
+        for name in refused.iter().chain(&["/tmp/a.apk", "a\n", "ä"]) {
+            assert!(!is_package_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_never_trusts_the_age_of_the_index() {
+        assert_eq!(refresh().line(), "apk -U update");
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_and_no_plan_writes_to_world() {
+        let plan = Plan { left_out: vec!["a".into(), "b".into()], ..Plan::default() };
+        assert_eq!(install(&plan).line(), "apk --cache-max-age 525600 upgrade --ignore a b");
+        assert_eq!(list(&plan).line(), "apk -v upgrade -s --ignore a b");
+        assert_eq!(list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
+        let plan = Plan { without: vec!["http://h".into()], full: true, ..Plan::default() };
+        assert_eq!(list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
+    }
+
+    #[test]
+    fn settings_that_change_what_is_read_are_dropped_and_the_others_kept() {
+        let theirs = "quiet\n # a note\ntimeout 180\nno-network\nnetwork no # offline\nno-cache\nsimulate\nverbose\ncache-dir srv/cache\n\
+                      repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\n";
+        let ours = " # a note\ntimeout 180\nno-cache\ncache-dir srv/cache\nrepositories-file /srv/repos\nallow-untrusted\n";
+        assert_eq!(kept(theirs), ours);
+        assert_eq!(kept(ours), ours);
+        let found = elsewhere(theirs);
+        assert_eq!(found.cache, Some(PathBuf::from("/srv/cache")));
+        assert_eq!(
+            (found.sources, found.index),
+            (vec!["/srv/repos".to_string()], vec!["/srv/cache".to_string()])
+        );
+        assert_eq!(elsewhere("timeout 5\n"), Elsewhere::default());
+    }
+
+    #[test]
+    fn progress_is_read_in_both_forms() {
+        assert_eq!(progress("20011/60033"), Some((100.0 * 20011.0 / 60033.0, "")));
+        assert_eq!(progress("50/100 install"), Some((50.0, "install")));
+        for line in ["", "x", "1/", "/1", "0/0", "2/1", "-1/5", "1/2/3"] {
+            assert_eq!(progress(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Judging `apk -U update` repository by repository. Its exit code is a count, in 2.x of two for
+//! each repository that is not available and one for each whose old index is still there.
+
+use super::errors::{classify, errors, problem, reason_class};
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::system::process::{End, Finished};
+use std::collections::BTreeMap;
+
+/// What a refresh that ended by itself did.
+///
+/// ```text
+/// fetch http://127.0.0.1:8080/x86_64/APKINDEX.tar.gz          (2.x only)
+/// tb [http://127.0.0.1:8080]
+/// 2 unavailable, 0 stale; 5 distinct packages available
+/// WARNING: updating and opening http://127.0.0.2:8080: temporary error (try again later)
+/// ```
+pub fn judge(finished: &Finished) -> Refreshed {
+    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
+    for url in finished.stdout.lines().filter_map(named) {
+        sources.insert(source_id(url), None);
+    }
+    let failures: Vec<_> = finished.stderr.lines().filter_map(failure).collect();
+    for (id, failure) in &failures {
+        sources.insert(id.clone(), Some(failure.clone()));
+    }
+    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let failed = sources.iter().filter(|source| source.error.is_some()).count();
+    let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+    // A line that apk prints last, when it has looked at every repository.
+    let last = finished.stdout.lines().rev().find(|line| line.ends_with(" distinct packages available"));
+    let stopped = errors(finished).or_else(|| match last {
+        None => Some(problem(finished)),
+        Some(last) if failed == 0 && (finished.end != End::Code(0) || !last.starts_with("OK: ")) => {
+            Some(Failure::new(Class::Other, format!("not all repositories were refreshed: {last}")))
+        }
+        Some(_) if failed == 0 => classify(finished),
+        Some(_) => None,
+    });
+    if let Some(stopped) = stopped {
+        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
+        return Refreshed::failed(sources, error);
+    }
+    match of_sources {
+        None if sources.is_empty() => {
+            let error = Failure::new(Class::Config, "no repository is configured in /etc/apk/repositories");
+            Refreshed::failed(sources, error)
+        }
+        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
+        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// What a refresh did that was ended before its time: apk 2 says which index it begins with, one after the
+/// other, and is done with all but the last. apk 3 says nothing before the end.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    let mut begun: Vec<_> =
+        finished.stdout.lines().filter_map(|line| line.strip_prefix("fetch ")).map(source_id).collect();
+    let last = begun.pop();
+    let mut results: BTreeMap<String, Option<Failure>> = begun.into_iter().map(|id| (id, None)).collect();
+    if let Some(id) = last {
+        let text = format!("{id}: it had not answered when apk was ended");
+        results.insert(id, Some(Failure::new(Class::Timeout, text)));
+    }
+    results.extend(finished.stderr.lines().filter_map(failure).map(|(id, failure)| (id, Some(failure))));
+    results.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
+}
+
+/// `fetch URL`, or `DESCRIPTION [URL]` of an index that could be read; the description may be
+/// empty.
+fn named(line: &str) -> Option<&str> {
+    if let Some(url) = line.strip_prefix("fetch ") {
+        return Some(url);
+    }
+    let (_, url) = line.strip_suffix(']')?.rsplit_once(" [")?;
+    (!url.is_empty()).then_some(url)
+}
+
+/// A repository as its administrator wrote it, without the path of its index, which apk adds in
+/// some lines: `http://127.0.0.1:8080`.
+pub fn source_id(url: &str) -> String {
+    let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
+    one_line(base.map_or(url, |(base, _)| base))
+}
+
+/// A repository that was not refreshed, and why. That an old index of it was read is no excuse.
+pub fn failure(line: &str) -> Option<(String, Failure)> {
+    const ACTIONS: &[&str] = &[
+        "updating and opening ",
+        "updating ",
+        "opening from cache ",
+        "opening ",
+        "fetching ",
+        "constructing url ",
+    ];
+    let warning = line.strip_prefix("WARNING: ")?;
+    if let Some(rest) = ACTIONS.iter().find_map(|action| warning.strip_prefix(action)) {
+        let (url, reason) = rest.split_once(": ")?;
+        let id = source_id(url);
+        let (class, hint) = match reason_class(reason) {
+            // A word or a path that is not there.
+            _ if !url.contains("://") => (Class::Config, ""),
+            // It says this of an index that ends too early, and of one signed with an unknown key.
+            Class::Auth => (Class::Auth, " (unknown key, or an index that was cut off)"),
+            Class::Space if reason == "Operation not permitted" => {
+                (Class::Space, " (apk could not write its cache; it says this where the disk is full)")
+            }
+            class => (class, ""),
+        };
+        return Some((id.clone(), Failure::new(class, format!("{id}: {reason}{hint}"))));
+    }
+    // `etc/apk/repositories:2: unrecogized keyword: nonsense`, of apk 3.
+    let (place, rest) = warning.split_once(": ")?;
+    let (file, line) = place.rsplit_once(':')?;
+    let is_place = file.contains("repositories") && line.bytes().all(|byte| byte.is_ascii_digit());
+    (is_place && !rest.is_empty()).then(|| (one_line(place), Failure::new(Class::Config, warning)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
+        judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn an_apk_that_counts_errors_below_its_last_line_is_not_believed() {
+        let good = "tb [http://127.0.0.1:8080]\nOK: 6 distinct packages available\n";
+        assert_eq!(judged(0, good, "").outcome, RefreshOutcome::Fresh);
+        let counted = format!("{good}2 errors; 0 MiB in 2 packages\n");
+        assert_eq!(judged(0, &counted, "").outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn what_was_fetched_before_the_end_was_refreshed() {
+        let begun = |host: &str| format!("fetch http://{host}/x86_64/APKINDEX.tar.gz\n");
+        let text = [begun("a"), begun("b"), begun("c")].concat();
+        let failed = "WARNING: updating and opening http://a: temporary error (try again later)\n";
+        let results = read_cut(&Finished::ended(1, &text, failed));
+        let class = |result: &SourceResult| result.error.as_ref().map(|error| error.class);
+        let told: Vec<_> = results.iter().map(|result| (result.id.as_str(), class(result))).collect();
+        let expected =
+            [("http://a", Some(Class::Network)), ("http://b", None), ("http://c", Some(Class::Timeout))];
+        assert_eq!(told, expected);
+        assert_eq!(read_cut(&Finished::ended(1, "", "")), []);
+    }
+
+    #[test]
+    fn a_repository_without_description_is_one_too() {
+        let two = judged(0, " [http://h/a]\ntb [x] [http://h/b]\nOK: 6 distinct packages available\n", "");
+        let ids: Vec<_> = two.sources.iter().map(|source| source.id.as_str()).collect();
+        assert_eq!((ids, two.outcome), (vec!["http://h/a", "http://h/b"], RefreshOutcome::Fresh));
+    }
+
+    #[test]
+    fn no_repository_is_no_success() {
+        let none = judged(0, "OK: 3 distinct packages available\n", "");
+        assert_eq!(none.error.unwrap().class, Class::Config);
+        assert_eq!(none.outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn counts_without_a_reason_are_no_success() {
+        for (code, last) in [(2, "2 unavailable, 0 stale;"), (1, "OK:"), (0, "0 unavailable, 1 stale;")] {
+            let text = format!("tb [http://h]\n{last} 5 distinct packages available\n");
+            assert_eq!(judged(code, &text, "").outcome, RefreshOutcome::Failed, "{last}");
+        }
+        assert_eq!(judged(0, "tb [http://h]\n", "").outcome, RefreshOutcome::Failed, "no last line");
+    }
+
+    #[test]
+    fn a_local_repository_that_is_gone_fails_although_apk_says_ok() {
+        let text =
+            "fetch http://h/x86_64/APKINDEX.tar.gz\ntb [http://h]\nOK: 5 distinct packages available\n";
+        let partial = judged(0, text, "WARNING: opening /mnt/none: No such file or directory\n");
+        assert_eq!((partial.outcome, partial.error.unwrap().class), (RefreshOutcome::Partial, Class::Config));
+    }
+
+    #[test]
+    fn other_warnings_are_no_sources() {
+        for line in [
+            "WARNING: Permanently redirected to http://h/x: y",
+            "WARNING: This apk-tools is OLD! Some packages are not installable.",
+            "WARNING: tb-hello-1.0-r0: ignoring malicious file a",
+            "WARNING: : ",
+            "WARNING: /etc/apk/repositories:x: y",
+            "WARNING: tb-hello:2: y",
+            "opening http://h: x",
+        ] {
+            assert_eq!(failure(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A server that redirects to the index of another suite: on a first fetch apt takes that with a warning, and
+//! prints the same warning where a suite only has another name. Where the file came from tells the one from the
+//! other, and that apt says only when it is asked to.
+
+use super::errors::messages;
+use super::sources::source_id;
+use super::{ENV, FIXED};
+use crate::model::outcome::{Class, Failure};
+use crate::system::process::{Finished, Invocation};
+
+/// More are not looked at again.
+const MOST: usize = 20;
+
+/// Reads warnings like this one; flat repositories have no suite:
+///
+/// ```text
+/// W: Conflicting distribution: http://127.0.0.1 stable InRelease (expected stable but got stable-security)
+/// ```
+pub fn doubts(finished: &Finished) -> Vec<(String, Invocation)> {
+    let messages = messages(&finished.stderr);
+    let doubts = messages.iter().filter(|message| message.is_warning).filter_map(|message| {
+        let rest = message.text.strip_prefix("Conflicting distribution: ")?.split_once(" (expected ")?.0;
+        let mut words = rest.rsplitn(3, ' ');
+        let (file, suite, uri) = (words.next()?, words.next()?, words.next()?);
+        let uri = uri.trim_end_matches('/');
+        let url = format!("{uri}/dists/{suite}/{file}");
+        (!suite.ends_with('/')).then(|| (source_id(uri, suite), fetch(url)))
+    });
+    doubts.take(MOST).collect()
+}
+
+fn fetch(url: String) -> Invocation {
+    let options = FIXED.iter().chain(&["Debug::pkgAcquire::Worker=true", "Acquire::Retries=0"]);
+    let options = options.flat_map(|option| ["-o", option]).map(str::to_owned);
+    Invocation {
+        program: "/usr/lib/apt/apt-helper",
+        args: options.chain(["download-file".to_string(), url]).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// Reads the talk with the program that fetches, in which the answer to a redirect names the next address:
+///
+/// ```text
+///  <- http:103%20Redirect%0aURI:%20http://a/dists/s/InRelease%0aNew-URI:%20http://b/dists/t/InRelease%0a
+/// ```
+pub fn is_others(args: &[String], finished: &Finished) -> Option<Failure> {
+    let url = args.iter().find(|arg| arg.contains(":/") && arg.contains("/dists/"))?;
+    let place = &url[url.rfind("/dists/")?..];
+    let talk = finished.stderr.lines().chain(finished.stdout.lines());
+    let targets = talk.filter_map(|line| line.split_once("New-URI:%20")?.1.split("%0a").next());
+    let other = targets.into_iter().find(|target| !target.ends_with(place))?;
+    let text = format!("what came is another's: the server redirects {url} to {other}");
+    Some(Failure::new(Class::Fetch, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_redirect_to_another_suite_shows_that_an_index_is_anothers() {
+        let warning = |suite: &str| {
+            format!("W: Conflicting distribution: http://a {suite} InRelease (expected x but got y)\n")
+        };
+        assert!(doubts(&Finished::ended(0, "", &warning("./"))).is_empty());
+        let doubts = doubts(&Finished::ended(0, "", &warning("s")));
+        let (id, invocation) = &doubts[0];
+        assert_eq!(id, "http://a s");
+        let answer = |to: &str| {
+            let line = format!(
+                " <- http:103%20Redirect%0aURI:%20http://a/dists/s/InRelease%0aNew-URI:%20{to}%0aX:%20y%0a%0a\n"
+            );
+            is_others(&invocation.args, &Finished::ended(0, "", &line)).map(|failure| failure.class)
+        };
+        assert_eq!(answer("http://b/dists/t/InRelease"), Some(Class::Fetch));
+        assert_eq!(answer("http://b/mirror/dists/s/InRelease"), None);
+        assert_eq!(is_others(&invocation.args, &Finished::ended(0, "", "")), None);
+    }
+}

@@ -1,0 +1,621 @@
+//! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
+
+use super::errors::{HOOK_FAILED, Message, class_of, fetch_class, messages};
+use super::progress::{Item, Kind, MIRRORS, items};
+use super::sources::Source;
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::system::process::{End, Finished};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// So many complaints nobody needs.
+const MOST_MESSAGES: usize = 10_000;
+
+/// What was said of one source.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Whether any of its files arrived or was found unchanged.
+    arrived: bool,
+    error: Option<Failure>,
+    /// Its items, as places in the list of all.
+    items: Vec<usize>,
+    /// The keys of files that its Release file does not name, or that apt will not use, and apt's words.
+    skipped: Vec<(String, Failure)>,
+}
+
+impl Told {
+    fn blame(&mut self, failure: Failure) {
+        self.error = Some(match self.error.take() {
+            Some(first) => first.more_decisive(failure),
+            None => failure,
+        });
+    }
+}
+
+/// What an `apt-get update` that ended by itself did, where it cannot be asked for its sources: they are those
+/// that it names.
+pub fn judge(finished: &Finished) -> Refreshed {
+    judge_sources(finished, Vec::new())
+}
+
+/// Likewise, where it said what they are.
+pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
+    judge_sources(finished, super::sources::parse(answer))
+}
+
+fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
+    let items = items(&finished.stdout);
+    let changed = items.iter().any(|item| item.arrived && item.last != Kind::Hit);
+    let sources = if configured.is_empty() { named_by(&items) } else { configured };
+    let mut report = Reader::new(&sources, &items);
+    report.read_items();
+    let mut messages = messages(&finished.stderr);
+    messages.truncate(MOST_MESSAGES);
+    for message in &messages {
+        report.read_message(message);
+    }
+    report.conclude(finished, changed)
+}
+
+/// The sources that progress lines name.
+fn named_by(items: &[Item]) -> Vec<Source> {
+    let mut sources: Vec<Source> = Vec::new();
+    let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
+    for item in items {
+        // The last one: a mirror list's next mirror.
+        let Some(&(uri, place)) = item.names.last().filter(|_| item.what != MIRRORS) else { continue };
+        let of_uri = by_uri.entry(uri).or_default();
+        let known = of_uri.iter().any(|&at| is_of_suite(&sources[at].suite, place, item.is_release()));
+        if !known {
+            let suite = match place {
+                "" => "/",
+                place if item.is_release() || place.ends_with('/') => place,
+                place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
+            };
+            of_uri.push(sources.len());
+            sources.push(Source { uri: uri.to_string(), suite: suite.to_string(), targets: Vec::new() });
+        }
+    }
+    sources
+}
+
+/// Whether a place such as `stable/main` is of this suite.
+fn is_of_suite(suite: &str, place: &str, is_release: bool) -> bool {
+    if suite == "/" || place.is_empty() {
+        return suite == "/" && place.is_empty();
+    }
+    let rest = place.strip_prefix(suite);
+    rest.is_some_and(|rest| {
+        rest.is_empty() || (!is_release && (rest.starts_with('/') || suite.ends_with('/')))
+    })
+}
+
+/// The items of each source.
+pub fn items_of<'a>(sources: &'a [Source], items: &'a [Item<'a>]) -> Vec<Vec<&'a Item<'a>>> {
+    let mut reader = Reader::new(sources, items);
+    reader.read_items();
+    reader.told.into_iter().map(|told| told.items.into_iter().map(|at| &items[at]).collect()).collect()
+}
+
+struct Reader<'a> {
+    sources: &'a [Source],
+    items: &'a [Item<'a>],
+    by_uri: HashMap<&'a str, Vec<usize>>,
+    told: Vec<Told>,
+    /// Other names that items of a source bear: mirrors, and targets of redirects.
+    aliases: HashMap<&'a str, BTreeSet<usize>>,
+    /// Errors that belong to no source.
+    strays: Vec<Failure>,
+    /// Warnings that something was not refreshed, of no source.
+    lost: Vec<Failure>,
+    summed_up: Option<Failure>,
+    hook: Option<Failure>,
+    /// That the directory of the index cannot be written to.
+    read_only: Option<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(sources: &'a [Source], items: &'a [Item<'a>]) -> Reader<'a> {
+        let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, source) in sources.iter().enumerate() {
+            by_uri.entry(&source.uri).or_default().push(at);
+        }
+        Reader {
+            sources,
+            items,
+            by_uri,
+            told: vec![Told::default(); sources.len()],
+            aliases: HashMap::new(),
+            strays: Vec::new(),
+            lost: Vec::new(),
+            summed_up: None,
+            hook: None,
+            read_only: None,
+        }
+    }
+
+    /// The source of this name, the one with the longest suite that fits.
+    fn source_at(&self, (uri, place): (&str, &str), is_release: bool) -> Option<usize> {
+        let of_uri = self.by_uri.get(uri)?.iter().copied();
+        let fitting = of_uri.filter(|&at| is_of_suite(&self.sources[at].suite, place, is_release));
+        fitting.max_by_key(|&at| self.sources[at].suite.len())
+    }
+
+    /// Gives each item to its source. One that bears the name of none comes from a mirror or from the target
+    /// of a redirect: it can only be of a source of that suite which no item bears the name of.
+    fn read_items(&mut self) {
+        let mut seen = HashSet::new();
+        let mut spoken_of = HashSet::new();
+        let mut others = Vec::new();
+        for (number, item) in self.items.iter().enumerate().filter(|(_, item)| item.what != MIRRORS) {
+            let names = item.names.iter().rev();
+            let found = names.filter_map(|name| self.source_at(*name, item.is_release())).next();
+            // A source has one InRelease file: another of that name is a redirect's.
+            match found.filter(|&at| !item.is_release() || seen.insert((at, item.what))) {
+                Some(at) => {
+                    spoken_of.insert(at);
+                    self.note(number, &[at]);
+                }
+                None => others.push(number),
+            }
+        }
+        let silent: Vec<_> = (0..self.sources.len()).filter(|at| !spoken_of.contains(at)).collect();
+        for number in others {
+            let item = &self.items[number];
+            let candidates = self.candidates(item, &silent);
+            if candidates.is_empty() && item.last == Kind::Failed {
+                self.strays.push(self.failure_of(item));
+            }
+            for &(uri, _) in &item.names {
+                self.aliases.entry(uri).or_default().extend(&candidates);
+            }
+            self.note(number, &candidates);
+        }
+    }
+
+    /// The silent sources that an item can be of; all of them where it cannot be told.
+    fn candidates(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
+        let is_named = |at: &usize| {
+            let suite = &self.sources[*at].suite;
+            item.names.iter().any(|(_, place)| is_of_suite(suite, place, item.is_release()))
+        };
+        let all: Vec<_> = silent.iter().copied().filter(is_named).collect();
+        let by_path = |at: &usize| item.names.iter().any(|(uri, _)| ends_alike(uri, &self.sources[*at].uri));
+        let alike: Vec<_> = all.iter().copied().filter(by_path).collect();
+        if alike.is_empty() { all } else { alike }
+    }
+
+    fn note(&mut self, number: usize, sources: &[usize]) {
+        let item = &self.items[number];
+        for &at in sources {
+            self.told[at].items.push(number);
+            self.told[at].arrived |= item.arrived;
+            if item.last == Kind::Failed && item.is_needed() {
+                let failure = self.failure_of(item);
+                self.told[at].blame(failure);
+            }
+        }
+    }
+
+    /// Why an item failed; of one whose list of mirrors did not come, why that did not.
+    fn failure_of(&self, item: &Item) -> Failure {
+        let is_its_list = |list: &&Item| {
+            let is_failed = list.what == MIRRORS && list.last == Kind::Failed;
+            is_failed
+                && list.names.iter().any(|(list, _)| {
+                    item.names.iter().any(|(uri, _)| uri.strip_prefix("mirror+") == Some(*list))
+                })
+        };
+        let list = self.items.iter().find(is_its_list).filter(|_| item.reason.contains("mirror file"));
+        match list {
+            Some(list) => {
+                Failure::new(fetch_class(&list.reason), format!("{}: {}", item.reason, list.reason))
+            }
+            None => Failure::new(fetch_class(&item.reason), &item.reason),
+        }
+    }
+
+    /// Whether a failed item has said this already. It knows better whose it is: the URL in apt's message
+    /// can be the target of a redirect, and so another source's.
+    fn is_said(&self, reason: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let reason = plain(reason);
+        let failed = self.items.iter().filter(|item| item.last == Kind::Failed && item.is_needed());
+        !reason.is_empty() && failed.into_iter().any(|item| plain(&item.reason).contains(&reason))
+    }
+
+    /// The sources that a message speaks of: apt names one as `'URI SUITE InRelease'`, as
+    /// `URI SUITE InRelease:`, by a URL of it or by the name of a file in the directory of the index.
+    fn spoken_of(&self, text: &str) -> Vec<usize> {
+        let mut words = text.split(' ').map(|word| word.trim_matches(['\'', ','])).peekable();
+        while let Some(word) = words.next() {
+            if !word.contains(":/") && !word.starts_with('/') {
+                continue;
+            }
+            let uri = word.trim_end_matches('/');
+            let suite = words.peek().copied().unwrap_or_default();
+            if let Some(at) = self.source_at((uri, suite), true) {
+                return vec![at];
+            }
+            // `Failed to fetch URL`: the source with the longest URI that has this file.
+            for (end, _) in word.rmatch_indices('/') {
+                let of_uri = self.by_uri.get(&word[..end]).into_iter().flatten().copied();
+                let owners = of_uri.filter(|&at| self.sources[at].owns(word));
+                if let Some(at) = owners.max_by_key(|&at| self.sources[at].suite.len()) {
+                    return vec![at];
+                }
+            }
+            if let Some(at) = self.owner_of_file(word) {
+                return vec![at];
+            }
+            if let Some(sources) = self.aliases.get(uri) {
+                let of_suite =
+                    sources.iter().copied().filter(|&at| is_of_suite(&self.sources[at].suite, suite, true));
+                return of_suite.collect();
+            }
+        }
+        // A cdrom's name holds spaces, and so may others.
+        let is_named = |source: &Source| {
+            source.uri.contains(' ')
+                && (text.contains(&format!("{} {} ", source.uri, source.suite))
+                    || text.contains(&format!("{}/", source.uri)))
+        };
+        (0..self.sources.len()).filter(|&at| is_named(&self.sources[at])).collect()
+    }
+
+    /// `/var/lib/apt/lists/partial/h_dists_stable_main_binary-amd64_Packages`
+    fn owner_of_file(&self, word: &str) -> Option<usize> {
+        let path = word.split_once(":/").map_or(word, |(_, path)| path);
+        let name = path.rsplit('/').next().filter(|name| name.contains('_'))?;
+        let prefix = |at: &usize| self.sources[*at].prefix().filter(|prefix| name.starts_with(prefix));
+        let owners = (0..self.sources.len()).filter(|at| prefix(at).is_some());
+        owners.max_by_key(|at| prefix(at).map(str::len))
+    }
+
+    fn read_message(&mut self, message: &Message) {
+        let text = message.text.as_str();
+        let failure = Failure::new(class_of(text), text);
+        // Only sums up the lines before it.
+        if text.starts_with("Some index files failed to download") {
+            self.summed_up = Some(failure);
+            return;
+        }
+        if text.starts_with("The list of sources could not be read") && !self.strays.is_empty() {
+            let whys = self.strays.iter_mut().filter(|why| why.class == Class::Other);
+            whys.for_each(|why| why.class = failure.class);
+            return;
+        }
+        if text.starts_with(HOOK_FAILED) {
+            self.hook = Some(failure);
+            return;
+        }
+        // What cannot be stored looks to apt like something that did not come.
+        if message.is_warning && text.contains("Read-only file system") {
+            self.read_only.get_or_insert_with(|| text.to_string());
+        }
+        if self.hook.is_some() && text.starts_with("Sub-process returned an error code") {
+            return;
+        }
+        let is_loss = message.is_warning && is_loss(text);
+        if !message.is_error && !is_loss {
+            return;
+        }
+        let fetch =
+            text.strip_prefix("Failed to fetch ").map(|rest| rest.split_once("  ").unwrap_or((rest, "")));
+        if fetch.is_some_and(|(_, reason)| self.is_said(reason)) {
+            return;
+        }
+        let sources = match method_of(text) {
+            Some(method) => self.sources_by(method),
+            None => self.spoken_of(text),
+        };
+        if let Some(key) = skipped_file(text) {
+            for &at in &sources {
+                self.told[at].skipped.push((key.to_string(), failure.clone()));
+            }
+        }
+        // A file that could not be fetched bears no signature either.
+        let unsigned = text.ends_with("is not signed.") || text.ends_with("is no longer signed.");
+        for &at in &sources {
+            let follows = unsigned && self.told[at].error.is_some();
+            // Without a reason: that stands in a line of its own.
+            let says_nothing = fetch.is_some_and(|(_, reason)| reason.trim().is_empty());
+            if skipped_file(text).is_none() && !follows && !(says_nothing && self.told[at].error.is_some()) {
+                self.told[at].blame(failure.clone());
+            }
+        }
+        match sources.is_empty() {
+            true if message.is_error => self.strays.push(failure),
+            true => self.lost.push(failure),
+            false => {}
+        }
+    }
+
+    /// The sources that are fetched by a method, such as `tor+http`.
+    fn sources_by(&self, method: &str) -> Vec<usize> {
+        let is_by =
+            |at: &usize| self.sources[*at].uri.split_once(':').is_some_and(|(scheme, _)| scheme == method);
+        (0..self.sources.len()).filter(is_by).collect()
+    }
+
+    fn conclude(self, finished: &Finished, changed: bool) -> Refreshed {
+        let mut results = Vec::new();
+        let mut more = Vec::new();
+        let stray = self.strays.into_iter().reduce(Failure::more_decisive);
+        for (source, told) in self.sources.iter().zip(self.told) {
+            let (result, files) = result(source, told, stray.as_ref());
+            results.push(result);
+            more.extend(files);
+        }
+        // Without room for its temporary files apt cannot check a signature.
+        if let Some(full) = stray.as_ref().filter(|failure| failure.class == Class::Space) {
+            let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
+            errors.filter(|error| error.class == Class::Auth).for_each(|error| *error = full.clone());
+        }
+        if let Some(reason) = &self.read_only {
+            let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
+            errors.for_each(|error| *error = Failure::new(Class::Space, reason));
+        }
+        let all = results.len();
+        let failed = results.iter().filter(|source| source.error.is_some()).count();
+        // Some took it for theirs, as nothing else was said of them.
+        let is_theirs = |why: &Failure| results.iter().any(|source| source.error.as_ref() == Some(why));
+        let is_taken = stray.as_ref().is_some_and(is_theirs);
+        results.extend(more);
+        let lost = self.lost.into_iter().reduce(Failure::more_decisive).or(self.summed_up);
+        let decisive =
+            results.iter().filter_map(named).chain(stray.clone()).reduce(Failure::more_decisive).or(lost);
+        let code = match finished.end {
+            End::Code(code) => code,
+            _ => 1,
+        };
+        // A hook that fails after every source was refreshed takes nothing from the index.
+        let only_a_hook = self.hook.is_some() && all > 0;
+        let silent = || Failure::new(Class::Other, format!("apt-get update exited {code} without a word"));
+        let hook = self.hook.filter(|_| !only_a_hook);
+        let decisive = decisive.or(hook).or_else(|| (code != 0 && !only_a_hook).then(silent));
+        // Another process's lock, a source list that cannot be read and a cache without room stop the whole run,
+        // whatever was printed before; and what is nobody's error is everybody's.
+        let stops = |failure: &Failure| {
+            !is_taken && (failed == 0 || matches!(failure.class, Class::Lock | Class::Config))
+        };
+        let stopped = stray.as_ref().is_some_and(|failure| stops(failure) || is_unusable(&failure.message));
+        let outcome = match (&decisive, all) {
+            (None, 0) => {
+                let error = Failure::new(Class::Config, "no package source is configured");
+                return Refreshed::failed(results, error);
+            }
+            (None, _) => RefreshOutcome::Fresh,
+            (Some(_), all) if stopped || failed == all => RefreshOutcome::Failed,
+            (Some(_), _) => RefreshOutcome::Partial,
+        };
+        Refreshed { sources: results, outcome, error: decisive, changed }
+    }
+}
+
+/// Whether two URIs end in the same directory.
+fn ends_alike(one: &str, other: &str) -> bool {
+    let last = |uri: &str| {
+        let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+        path.rsplit_once('/').map(|(_, last)| last.to_string())
+    };
+    last(one).is_some_and(|one| last(other).is_some_and(|other| one == other))
+}
+
+/// The result of a source, and those of single files that it lacks: what else came of it is used.
+/// Of one of which apt says nothing it is what it says without naming a source.
+fn result(source: &Source, told: Told, stray: Option<&Failure>) -> (SourceResult, Vec<SourceResult>) {
+    let id = source.id();
+    let skips = |key: &str| told.skipped.iter().any(|(skipped, _)| skipped == key);
+    let needed: Vec<_> = source.targets.iter().filter(|target| target.is_needed()).collect();
+    let lacks =
+        |group: (&str, &str)| needed.iter().any(|target| target.group() == group && skips(&target.key));
+    let has_others = needed.iter().any(|target| !lacks(target.group()));
+    let silent = || match stray {
+        Some(failure) => failure.clone(),
+        None => Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason"),
+    };
+    if !has_others || told.error.is_some() {
+        let skipped = told.skipped.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+        let error = told.error.or(skipped).or_else(|| (!told.arrived).then(silent));
+        return (SourceResult { id, error }, Vec::new());
+    }
+    let is_needed = |key: &str| needed.iter().any(|target| target.key == key);
+    let files = told.skipped.iter().filter(|(key, _)| is_needed(key));
+    let files =
+        files.map(|(key, failure)| SourceResult { id: format!("{id} {key}"), error: Some(failure.clone()) });
+    let mut files: Vec<_> = files.collect();
+    files.dedup();
+    (SourceResult { id, error: (!told.arrived).then(silent) }, files)
+}
+
+/// Its error with its name: without its source a reason like "404  Not Found" helps nobody.
+fn named(source: &SourceResult) -> Option<Failure> {
+    let failure = source.error.as_ref()?;
+    let uri = source.id.split(' ').next().unwrap_or_default();
+    let is_named = failure.message.contains(uri);
+    let text = format!("{}: {}", source.id, failure.message);
+    Some(if is_named { failure.clone() } else { Failure::new(failure.class, text) })
+}
+
+/// Whether a warning means that something of the source was not refreshed.
+fn is_loss(text: &str) -> bool {
+    text.starts_with("Failed to fetch ")
+        || skipped_file(text).is_some()
+        || text.contains("previous index files will be used")
+}
+
+/// `Skipping acquire of configured file 'main/source/Sources' as repository 'URI SUITE InRelease' ...`
+fn skipped_file(text: &str) -> Option<&str> {
+    text.strip_prefix("Skipping acquire of configured file '")?.split_once('\'').map(|(key, _)| key)
+}
+
+/// `The method driver /usr/lib/apt/methods/tor+http could not be found.`
+fn method_of(text: &str) -> Option<&str> {
+    let path = text.strip_prefix("The method driver ")?.split(' ').next()?;
+    path.rsplit('/').next()
+}
+
+/// Whether an error says that nothing of the index can be read, whatever of it is new.
+fn is_unusable(text: &str) -> bool {
+    ["MergeList", "could not be parsed or opened", "MMap", "mmap", "package cache"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(code: i32, stdout: &str, stderr: &str) -> Refreshed {
+        judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn no_source_is_never_fresh() {
+        let judged = update(0, "Reading package lists...\n", "");
+        assert_eq!(judged.outcome, RefreshOutcome::Failed);
+        assert_eq!(judged.error.unwrap().class, Class::Config);
+    }
+
+    #[test]
+    fn an_exit_code_without_a_word_is_never_fresh() {
+        let judged = update(100, "Hit:1 http://h stable InRelease\n", "");
+        assert_eq!(judged.outcome, RefreshOutcome::Partial);
+    }
+
+    #[test]
+    fn a_suite_with_slashes_and_a_flat_source_are_one_source_each() {
+        let lines = "Hit:1 http://h/d buster/updates InRelease\nGet:2 http://h/d buster/updates/main amd64 Packages [1 B]\n\
+                     Ign:3 file:/srv ./ InRelease\nGet:4 file:/srv ./ Packages\nIgn:4 file:/srv ./ Packages\n\
+                     Get:4 file:/srv ./ Packages [9 B]\n";
+        let judged = update(0, lines, "");
+        let ids: Vec<_> = judged.sources.iter().map(|source| &*source.id).collect();
+        assert_eq!(ids, ["http://h/d buster/updates", "file:/srv ./"]);
+        assert_eq!(judged.outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn a_warning_of_a_loss_is_never_fresh_though_no_line_names_the_source() {
+        let summary =
+            "W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
+        let fetch = "W: Failed to fetch http://b/dists/s/InRelease  Could not connect to b:80 (1.2.3.4). - connect (111: Connection refused)\n";
+        let old = "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://b s InRelease: The following signatures were invalid: BADSIG 1\n";
+        for (warnings, class) in [
+            (format!("{fetch}{summary}"), Class::Network),
+            (fetch.to_string(), Class::Network),
+            (old.to_string(), Class::Auth),
+            (summary.to_string(), Class::Fetch),
+        ] {
+            let judged = update(0, "Hit:1 http://a s InRelease\n", &warnings);
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{warnings}");
+            assert_eq!(judged.error.unwrap().class, class, "{warnings}");
+            assert_eq!(update(0, "", &warnings).outcome, RefreshOutcome::Failed, "{warnings}");
+        }
+        let harmless = "W: http://a/dists/s/InRelease: Key is stored in legacy trusted.gpg keyring\n";
+        assert_eq!(update(0, "Hit:1 http://a s InRelease\n", harmless).outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn a_source_that_was_only_ignored_was_not_refreshed() {
+        let judged = update(0, "Hit:1 http://a s InRelease\nIgn:2 http://b s InRelease\n", "");
+        assert_eq!(judged.outcome, RefreshOutcome::Partial);
+        assert!(judged.sources[1].error.is_some());
+    }
+
+    #[test]
+    fn a_missing_component_is_a_source_that_is_not_complete() {
+        let warning = "W: Skipping acquire of configured file 'x/binary-amd64/Packages' as repository 'http://a s InRelease' doesn't have the component 'x' (component misspelt in sources.list?)\n";
+        let judged = update(0, "Hit:1 http://a s InRelease\nHit:2 http://b s InRelease\n", warning);
+        assert_eq!(judged.outcome, RefreshOutcome::Partial);
+        assert_eq!(judged.sources[0].error.as_ref().unwrap().class, Class::Config);
+        let notice = "N: Skipping acquire of configured file 'main/binary-i386/Packages' as repository 'http://a s InRelease' doesn't support architecture 'i386'\n";
+        assert_eq!(update(0, "Hit:1 http://a s InRelease\n", notice).outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn one_suite_whose_name_begins_like_another_is_not_blamed_for_it() {
+        let lines = "Hit:1 http://a s InRelease\nErr:2 http://a s-security InRelease\n  503  X\n";
+        let error = "E: Failed to fetch http://a/dists/s-security/InRelease  503  X\n";
+        let judged = update(100, lines, error);
+        assert!(judged.sources[0].error.is_none());
+        assert_eq!(judged.sources[1].error.as_ref().unwrap().class, Class::Fetch);
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_fetched_is_not_one_with_a_bad_signature() {
+        let error = "E: Failed to fetch http://a/dists/s/InRelease  503  X\nE: The repository 'http://a s InRelease' is not signed.\n";
+        let judged = update(100, "Err:1 http://a s InRelease\n  503  X\n", error);
+        assert_eq!(judged.error.unwrap().class, Class::Fetch);
+        let unsigned = "E: The repository 'http://a s InRelease' is not signed.\n";
+        let judged = update(100, "Get:1 http://a s InRelease [1 B]\n", unsigned);
+        assert_eq!(judged.error.unwrap().class, Class::Auth);
+    }
+
+    #[test]
+    fn the_next_mirror_of_a_list_is_the_same_source() {
+        let lines = "Get:1 file:/etc/apt/mirrors.txt Mirrorlist [40 B]\nIgn:2 http://m1 s InRelease\nGet:2 http://m2 s InRelease [9 B]\n";
+        let judged = update(0, lines, "");
+        assert_eq!(judged.outcome, RefreshOutcome::Fresh);
+        let ids: Vec<_> = judged.sources.iter().map(|source| &*source.id).collect();
+        assert_eq!(ids, ["http://m2 s"], "the one that had it");
+        let down =
+            "Get:1 file:/etc/apt/mirrors.txt Mirrorlist [40 B]\nErr:2 http://m1 s InRelease\n  503  X\n";
+        assert_eq!(update(100, down, "").outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn the_flat_repository_at_the_root_is_a_source() {
+        let judged = update(0, "Hit:1 http://h/deb  InRelease\nGet:2 http://h/deb  Packages [9 B]\n", "");
+        let ids: Vec<_> = judged.sources.iter().map(|source| &*source.id).collect();
+        assert_eq!((judged.outcome, ids.as_slice()), (RefreshOutcome::Fresh, ["http://h/deb /"].as_slice()));
+        let error = "E: Failed to fetch http://h/deb/InRelease  503  X\n";
+        let judged = update(100, "Err:1 http://h/deb  InRelease\n  503  X\n", error);
+        assert_eq!(judged.sources.len(), 1);
+    }
+
+    #[test]
+    fn a_trusted_source_with_an_unknown_signature_arrived() {
+        let judged = update(0, "Get:1 http://h s InRelease [9 B]\nIgn:1 http://h s InRelease\n", "");
+        assert_eq!(judged.outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn an_index_that_apt_will_not_use_was_not_refreshed() {
+        let warning = "W: Skipping acquire of configured file 'main/binary-amd64/Packages' as repository 'http://a s InRelease' provides only weak security information for it\n";
+        let judged = update(0, "Hit:1 http://a s InRelease\n", warning);
+        assert_eq!(judged.outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn a_warning_that_costs_nothing_of_the_index_is_none_of_a_source() {
+        let hit = "Hit:1 http://a s InRelease\n";
+        for warning in [
+            "http://a/dists/s/InRelease: Key is stored in legacy trusted.gpg keyring (/etc/apt/trusted.gpg), see the DEPRECATION section in apt-key(8) for details.",
+            "http://a/dists/s/InRelease: Signature by key 0123 uses weak digest algorithm (SHA1)",
+            "Conflicting distribution: http://a s InRelease (expected s but got t)",
+        ] {
+            let judged = update(0, hit, &format!("W: {warning}\n"));
+            assert_eq!((judged.outcome, judged.error), (RefreshOutcome::Fresh, None), "{warning}");
+        }
+        let old = "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://a s InRelease: x\n";
+        assert_eq!(update(0, hit, old).outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn a_hook_that_fails_takes_nothing_from_the_index() {
+        let error = "E: Problem executing scripts APT::Update::Post-Invoke 'false'\nE: Sub-process returned an error code\n";
+        let judged = update(
+            100,
+            "Hit:1 http://a s InRelease\n",
+            "E: Problem executing scripts APT::Update::Post-Invoke 'false'\n",
+        );
+        assert_eq!(judged.outcome, RefreshOutcome::Fresh);
+        assert_eq!(update(100, "", error).outcome, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn credentials_do_not_reach_the_ledger() {
+        let judged = update(0, "Hit:1 http://me:secret@h s InRelease\n", "");
+        assert_eq!(judged.sources[0].id, "http://h s");
+    }
+}

@@ -1,0 +1,170 @@
+//! Which package manager owns this system.
+
+use super::{Backend, MANAGERS};
+use std::path::{Path, PathBuf};
+
+/// The backend of a named manager.
+///
+/// # Errors
+/// One line naming those that there are.
+pub fn by_name(name: &str) -> Result<&'static Backend, String> {
+    let known = || MANAGERS.iter().map(|backend| backend.name).collect::<Vec<_>>().join(", ");
+    let found = MANAGERS.iter().find(|backend| backend.name == name);
+    found.copied().ok_or_else(|| format!("{name} is no supported package manager; there are {}", known()))
+}
+
+/// The backend of a named manager, which must be installed. Where its program is a link to another
+/// manager, as `dnf` and `yum` are on newer systems, it is that one.
+///
+/// # Errors
+/// One line saying that it is not installed.
+pub fn installed(name: &str) -> Result<&'static Backend, String> {
+    let named = by_name(name)?;
+    let Some(path) = find(named) else {
+        return Err(format!("{} is not on PATH, so {name} cannot be driven", named.programs[0]));
+    };
+    let real = what_it_is(named, &path);
+    match find(real) {
+        Some(_) => Ok(real),
+        None => {
+            Err(format!("{} is {} here, but {} is not on PATH", path.display(), real.name, real.programs[0]))
+        }
+    }
+}
+
+/// The backend of the manager that owns this system.
+///
+/// # Errors
+/// One line naming what was looked for.
+pub fn detect() -> Result<&'static Backend, String> {
+    let found: Vec<_> = MANAGERS.iter().copied().filter(|backend| is_itself(backend)).collect();
+    let os_release = ["/etc/os-release", "/usr/lib/os-release"];
+    let text = os_release.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let has_database =
+        |backend: &Backend| backend.package_databases.iter().any(|file| Path::new(file).exists());
+    owner(&found, &text, &has_database).ok_or_else(|| {
+        let programs: Vec<_> = MANAGERS.iter().map(|backend| backend.programs[0]).collect();
+        format!("no supported package manager found on PATH (looked for {})", programs.join(", "))
+    })
+}
+
+fn find(backend: &Backend) -> Option<PathBuf> {
+    crate::system::process::find(backend.programs[0])
+}
+
+fn is_itself(backend: &'static Backend) -> bool {
+    find(backend).is_some_and(|path| what_it_is(backend, &path).name == backend.name)
+}
+
+/// The manager that a program found under the name of `named` really is: the file that a link
+/// leads to tells. Fedora has had `dnf` lead to `dnf5` since release 41, RHEL `yum` to `dnf-3`
+/// since release 8.
+fn what_it_is(named: &'static Backend, path: &Path) -> &'static Backend {
+    let real = path.canonicalize().ok();
+    let name = real.as_deref().and_then(Path::file_name);
+    let is_called_so =
+        |backend: &&&Backend| backend.programs.iter().any(|program| name == Some(program.as_ref()));
+    match MANAGERS.iter().find(is_called_so) {
+        Some(real) if name != path.file_name() => real,
+        _ => named,
+    }
+}
+
+/// apt-get can be installed on a Fedora, dnf on a Debian, and zypper beside dnf share one package
+/// database: the one that os-release names and whose database is there owns the system, or else
+/// one whose database is there, or one that os-release names, or the first.
+fn owner(
+    found: &[&'static Backend],
+    os_release: &str,
+    has_database: &dyn Fn(&Backend) -> bool,
+) -> Option<&'static Backend> {
+    let (own, like) = (words_of(os_release, "ID="), words_of(os_release, "ID_LIKE="));
+    let is_of = |backend: &Backend, ids: &[&str]| ids.iter().any(|id| backend.systems.contains(id));
+    let rank = |backend: &Backend| {
+        let named = if is_of(backend, &own) { 2 } else { u8::from(is_of(backend, &like)) };
+        let there = has_database(backend);
+        (if there { named } else { 0 }, there, named)
+    };
+    // The last of equals is what max_by_key gives.
+    found.iter().rev().copied().max_by_key(|backend| rank(backend))
+}
+
+/// The words of a variable in os-release(5), which may be quoted.
+fn words_of<'a>(os_release: &'a str, name: &str) -> Vec<&'a str> {
+    let line = os_release.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_default();
+    line.trim_matches(['"', '\'']).split_whitespace().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<&'static Backend> {
+        MANAGERS.to_vec()
+    }
+
+    fn owner_of(os_release: &str, databases: &[&str]) -> &'static str {
+        let has = |backend: &Backend| databases.contains(&backend.name);
+        owner(&all(), os_release, &has).unwrap().name
+    }
+
+    const RPM: &[&str] = &["dnf", "dnf5", "yum", "zypper"];
+
+    #[test]
+    fn os_release_decides_between_managers_with_a_database() {
+        for (os_release, databases, expected) in [
+            ("ID=debian\n", &["apt", "dnf", "dnf5", "yum", "zypper"][..], "apt"),
+            ("NAME=x\nID=ubuntu\nID_LIKE=debian\n", &["apt", "dnf"], "apt"),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", &["apt", "dnf"], "apt"),
+            ("ID=fedora\n", &["apt", "dnf"], "dnf"),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", &["apt", "dnf"], "dnf"),
+            ("ID='rhel'\n", &["apt", "dnf"], "dnf"),
+        ] {
+            assert_eq!(owner_of(os_release, databases), expected, "{os_release}");
+        }
+    }
+
+    #[test]
+    fn without_help_from_os_release_the_database_decides_and_then_the_order() {
+        assert_eq!(owner_of("", &["dnf"]), "dnf");
+        assert_eq!(owner_of("ID=debian\n", RPM), "dnf");
+        assert_eq!(owner_of("ID=fedora\n", &[]), "dnf");
+        assert_eq!(owner_of("ID=something\n", &[]), "apt");
+        assert!(owner(&[], "ID=debian\n", &|_| true).is_none());
+    }
+
+    #[test]
+    fn a_link_is_what_it_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |name: &str, target: &str| {
+            std::fs::write(dir.path().join(target), "").unwrap();
+            let _ = std::fs::remove_file(dir.path().join(name));
+            std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+            dir.path().join(name)
+        };
+        for backend in all() {
+            for program in backend.programs {
+                let found = what_it_is(MANAGERS[0], &link("apt-get-link", program));
+                assert_eq!(found.name, backend.name, "{program}");
+            }
+            let itself = what_it_is(backend, &dir.path().join(backend.programs[0]));
+            assert_eq!(itself.name, backend.name);
+        }
+        assert_eq!(what_it_is(MANAGERS[1], &link("dnf-link", "whatever")).name, MANAGERS[1].name);
+    }
+
+    #[test]
+    fn no_two_managers_share_a_name_or_a_program() {
+        let names = all().into_iter().flat_map(|backend| backend.programs.iter());
+        let mut programs: Vec<_> = names.collect();
+        programs.sort();
+        let count = programs.len();
+        programs.dedup();
+        assert_eq!(programs.len(), count);
+        for backend in MANAGERS {
+            assert_eq!(by_name(backend.name).unwrap().name, backend.name);
+            assert!(!backend.systems.is_empty(), "{}", backend.name);
+        }
+        assert!(by_name("pkg").unwrap_err().contains("there are apt, "));
+    }
+}

@@ -1,0 +1,366 @@
+//! Reading dnf's and rpm's error lines.
+
+use super::lists::{contradiction, transaction};
+use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
+use crate::managers::rpm::listed_name;
+use crate::managers::rpm::tables::settings;
+use crate::model::outcome::{Class, Failure, HeldBack, Update, cut};
+use crate::system::process::{End, Finished};
+
+/// A message that is longer is cut.
+const MOST_TEXT: usize = 4096;
+/// dnf check-update: updates are pending.
+const UPDATES_PENDING: i32 = 100;
+/// The first of many lines that explain why nothing can be installed.
+const NO_KEY: &str = "You have enabled checking of packages via GPG keys.";
+/// `exit_on_lock`: another dnf is at work.
+const LOCKED: i32 = 200;
+
+/// Why a command of dnf or rpm failed. An exit code of 0 does not mean that every scriptlet went
+/// well, and 1 is also said where a simulation ended as it should.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
+    if let Some(line) = finished.stderr.lines().find(|line| is_database(line)) {
+        return Some(Failure::new(Class::Other, line));
+    }
+    match finished.end {
+        End::Code(0 | UPDATES_PENDING) if !super::install_began(finished) => contradiction(finished),
+        End::Code(0) | End::Signal(_) => scriptlet(),
+        End::Code(LOCKED) => Some(locked(finished)),
+        End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
+        _ => match failure(finished) {
+            Some(known) if known.class != Class::Other => Some(known),
+            // With rpm 6 dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
+            other => Some(scriptlet().or(other).unwrap_or_else(|| undecided(finished))),
+        },
+    }
+}
+
+/// The updates that cannot be installed, where a test of the transaction says which: a signature that is
+/// not as asked for, a key that cannot be had, a file that two packages have, something that is missing.
+///
+/// ```text
+/// Package tb-a-2.0-1.noarch.rpm is not signed
+/// Public key for tb-a-2.0-1.noarch.rpm is not installed. Failing package is: tb-a-2.0-1.noarch
+///   file /usr/share/x conflicts between attempted installs of tb-a-2.0-1.noarch and tb-b-2.0-1.noarch
+///   file /usr/share/x from install of tb-a-2.0-1.noarch conflicts with file from package tb-c-1.0-1.noarch
+///   tb-c = 1.0 is needed by tb-a-2.0-1.noarch
+/// ```
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    if !matches!(finished.end, End::Code(1)) || super::install_began(finished) {
+        return Vec::new();
+    }
+    let updates = transaction(&finished.stdout).updates;
+    let mut found: Vec<HeldBack> = Vec::new();
+    for line in finished.stderr.lines() {
+        let words = line.trim_start().trim_start_matches("- ");
+        let is_detail = words.len() < line.len();
+        let word = |(_, rest): (&str, &str)| rest.split([' ', ',']).next().unwrap_or_default().to_string();
+        let (package, class) = if let Some(parts) = line.split_once("Failing package is: ") {
+            (word(parts), Class::Auth)
+        } else if let Some(package) = of_signature(line) {
+            (package.to_string(), Class::Auth)
+        } else if words.starts_with("file ") && is_detail {
+            let parts = [" attempted installs of ", " from install of "];
+            let parts = parts.iter().find_map(|of| words.split_once(of));
+            (parts.map(word).unwrap_or_default(), Class::Dependency)
+        } else if let Some(parts) = words.split_once(" is needed by ").filter(|_| is_detail) {
+            (word(parts), Class::Dependency)
+        } else {
+            continue;
+        };
+        let Some((name, arch)) = name_of_package(package.trim_end_matches(".rpm")) else { continue };
+        let name = listed_name(name, arch);
+        let Some(update) = updates.iter().find(|update| update.name == name) else { continue };
+        if found.iter().any(|held| held.name == name) {
+            continue;
+        }
+        let source = update.source.as_deref().unwrap_or_default();
+        let reason = match class {
+            Class::Auth => format!("{words} (repository {source})"),
+            _ => words.to_string(),
+        };
+        found.push(HeldBack { class: Some(class), ..update.clone().held_back(&reason) });
+    }
+    found
+}
+
+/// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
+///
+/// ```text
+/// retrieving repo key for test unencrypted from http://127.0.0.1/KEY
+/// Status code: 404 for http://127.0.0.1/KEY (IP: 127.0.0.1)
+/// ```
+pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &str) -> Vec<HeldBack> {
+    let Some(line) = lost_key(finished).filter(|_| !super::install_began(finished)) else {
+        return Vec::new();
+    };
+    let names_it = |key: &str| {
+        // What stands before the name of the file may hold variables.
+        let name = key.rsplit('/').next().unwrap_or_default();
+        !name.is_empty() && line.split([' ', '/', '[', ']', '\'']).any(|word| word == name)
+    };
+    let settings = settings(configuration).into_iter().filter(|setting| setting.name == "gpgkey");
+    let ids = settings.filter(|setting| setting.value.split([',', ' ']).any(names_it));
+    let mut ids: Vec<_> = ids.map(|setting| setting.section).collect();
+    let told = finished.stderr.lines().rev().find_map(|line| line.strip_prefix("retrieving repo key for "));
+    if let Some((id, _)) = told.and_then(|rest| rest.split_once(" unencrypted from ")) {
+        ids = vec![id.to_string()];
+    }
+    let of_them = |update: &Update| update.source.as_ref().is_some_and(|source| ids.contains(source));
+    let updates = transaction(&finished.stdout).updates.into_iter().filter(of_them);
+    updates
+        .map(|update| {
+            let source = update.source.clone().unwrap_or_default();
+            let reason = format!("the key of its repository {source} could not be had: {line}");
+            HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
+        })
+        .collect()
+}
+
+/// Of a package that cannot be had dnf says more; what else it fetches then is a key.
+fn lost_key(finished: &Finished) -> Option<&str> {
+    let is_download = finished.stdout.lines().any(|line| line == "Downloading Packages:");
+    let starts = ["Status code: ", "Curl error (", "Error: Status code: ", "Error: Curl error ("];
+    let mut lines = finished.stderr.lines().filter(|_| is_download);
+    let line = lines.find(|line| starts.iter().any(|start| line.starts_with(start)))?;
+    Some(line.trim_start_matches("Error: "))
+}
+
+fn of_signature(line: &str) -> Option<&str> {
+    let starts = ["Package ", "Public key for ", "Problem opening package "];
+    let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;
+    let (package, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let ends = ["", "is not signed", "is not installed", "is not trusted"];
+    (package.ends_with(".rpm") && ends.iter().any(|end| rest.trim_end_matches('.') == *end))
+        .then_some(package)
+}
+
+/// Name and architecture of `tb-a-2.0-1.noarch`.
+fn name_of_package(package: &str) -> Option<(&str, &str)> {
+    let (rest, arch) = package.rsplit_once('.')?;
+    Some((rest.rsplitn(3, '-').nth(2)?, arch))
+}
+
+/// dnf does nothing where there is no key at all, and a repository asks for one and names none. It prints
+/// all settings of that repository then.
+///
+/// ```text
+/// You have enabled checking of packages via GPG keys. This is a good thing.
+/// Problem repository: [test]
+/// bandwidth: 0
+/// ```
+pub fn keyless(finished: &Finished) -> Option<String> {
+    finished.stderr.lines().find(|line| line.starts_with(NO_KEY))?;
+    let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
+    Some(line.trim_matches(['[', ']']).to_string())
+}
+
+/// `--assumeno` answers every question with no; `remove --duplicates` found none.
+fn ended_as_asked(stderr: &str) -> bool {
+    let mut lines = stderr.lines();
+    lines.any(|line| {
+        line == "Operation aborted." || line == "Error: No duplicated packages found for removal."
+    })
+}
+
+/// `error: cannot open Packages database in /var/lib/rpm`: with nothing to compare with, dnf goes on as if
+/// nothing were installed.
+fn is_database(line: &str) -> bool {
+    line.starts_with("error: cannot open Packages ") || line.ends_with("rpmdb open failed")
+}
+
+/// `metadata already locked by 3432`
+fn locked(finished: &Finished) -> Failure {
+    let line = finished.stderr.lines().find(|line| line.contains("already locked by"));
+    Failure::new(Class::Lock, line.unwrap_or("dnf is locked by another process"))
+}
+
+/// rpm's own line, which names version and exit status, or dnf's. rpm writes
+/// `warning: %post(tb-brk-2.0-1.noarch) scriptlet failed, exit status 1` where it goes on, `error:`
+/// where it does not; what a script prints itself begins otherwise.
+fn scriptlet(finished: &Finished) -> Option<&str> {
+    let lines = || finished.stdout.lines().chain(finished.stderr.lines());
+    let of_rpm = |line: &&str| {
+        let rest = line.strip_prefix("warning: %").or_else(|| line.strip_prefix("error: %"));
+        rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
+    };
+    let of_dnf = |line: &&str| {
+        let rest = line.strip_prefix("Error in ");
+        rest.is_some_and(|rest| rest.contains(" scriptlet in rpm package "))
+    };
+    lines().find(of_rpm).or_else(|| lines().find(of_dnf))
+}
+
+/// The failure that dnf's own words tell of.
+fn failure(finished: &Finished) -> Option<Failure> {
+    let stderr = &finished.stderr;
+    let began = super::install_began(finished);
+    if let Some(line) = stderr.lines().find(|line| line.contains("can't create transaction lock")) {
+        return Some(Failure::new(Class::Lock, line));
+    }
+    if let Some(line) = stderr.lines().find(|line| is_space(line)) {
+        return Some(Failure::new(Class::Space, line));
+    }
+    if let Some(id) = keyless(finished) {
+        let text = format!(
+            "repository {id}: its packages or its index are to be verified, but it names no key (gpgkey), and none is installed"
+        );
+        return Some(Failure::new(Class::Auth, text));
+    }
+    if let Some(line) = lost_key(finished).filter(|_| !began) {
+        let class = match reason_class(line) {
+            class @ (Class::Network | Class::Space) => class,
+            _ => Class::Auth,
+        };
+        return Some(Failure::new(class, format!("a key could not be had: {line}")));
+    }
+    let mut lines = stderr.lines().chain(finished.stdout.lines()).skip_while(|line| !is_error(line));
+    let first = lines.next()?;
+    // The lines below belong to it: `Error: Transaction test error:`, `Error: ` and ` Problem: ...`.
+    let more: Vec<_> = lines.by_ref().take_while(|line| line.starts_with(' ')).collect();
+    let text = std::iter::once(first).chain(more).collect::<Vec<_>>().join(" ");
+    // What decides stands at the beginning.
+    let text = &cut(text.trim_start_matches("Error: ").trim_start_matches("RPM: error: ").into(), MOST_TEXT);
+    if text.starts_with("Error downloading packages") && !began {
+        return Some(download(text, finished));
+    }
+    let metadata = text.starts_with("Failed to download metadata for repo");
+    if metadata {
+        let reasons = stderr.lines().filter_map(|line| line.strip_prefix("  - "));
+        let of_line = Failure::new(reason_class(text), text);
+        return Some(match decisive(text, reasons) {
+            Some(failure) => known(of_line, failure),
+            None => of_line,
+        });
+    }
+    let class = match class_of(text, began) {
+        Class::Other if !began => reason_class(text),
+        class => class,
+    };
+    Some(Failure::new(class, text))
+}
+
+fn is_error(line: &str) -> bool {
+    let words =
+        ["Error: ", "Error:", "RPM: error: ", "error: ", "[Errno ", "Config error: ", "GPG key ", NO_KEY];
+    words.iter().any(|word| line.starts_with(word))
+}
+
+/// On standard error all downloads fail alike; why stands on standard output.
+///
+/// ```text
+/// [MIRROR] tb-hello-2.0-1.noarch.rpm: Status code: 404 for http://...
+/// [FAILED] tb-hello-2.0-1.noarch.rpm: No more mirrors to try - All mirrors were already tried without success
+/// ```
+fn download(text: &str, finished: &Finished) -> Failure {
+    let reasons = finished.stdout.lines().filter_map(|line| {
+        let rest = line.strip_prefix("[MIRROR] ").or_else(|| line.strip_prefix("[FAILED] "))?;
+        Some(rest.split_once(": ")?.1)
+    });
+    let failure = decisive(text, reasons).unwrap_or_else(|| Failure::new(reason_class(text), text));
+    match failure.class {
+        Class::Other => Failure { class: Class::Fetch, ..failure },
+        _ => failure,
+    }
+}
+
+/// The class of one of dnf's error messages.
+fn class_of(text: &str, began: bool) -> Class {
+    const CONFIG: &[&str] = &[
+        "There are no enabled repositories",
+        "Unknown repo",
+        "Config error",
+        "Invalid config",
+        "Parsing file",
+        "Config file ",
+        "Invalid tsflag",
+        "Cannot find a valid baseurl",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "Problem",
+        "conflict",
+        "Unable to find a match",
+        "No match for argument",
+        "No packages marked for",
+        "is needed by",
+        "nothing provides",
+        "protected packages",
+        "ependency problem",
+    ];
+    const SIGNATURES: &[&str] = &[
+        "Public key for ",
+        "Import of key(s)",
+        "Key import failed",
+        "automatically import keys",
+        "rpmkeys executable",
+    ];
+    // The cache was emptied by another dnf that ended in between; a new download fills it again.
+    let cache_gone =
+        (text.starts_with("[Errno 2] ") && text.contains(".rpm")) || text.contains("\"--cacheonly\"");
+    if is_space(text) || text.starts_with("[Errno 28]") || text.starts_with("[Errno 30]") {
+        Class::Space
+    } else if (cache_gone || text.contains("incorrect checksum")) && !began {
+        Class::Fetch
+    } else if has(text, CONFIG) {
+        Class::Config
+    } else if has(text, &["terrupted", "Terminated"]) {
+        Class::Interrupted
+    } else if has(text, DEPENDENCY) {
+        Class::Dependency
+    } else if has(text, KEYS) || has(text, SIGNATURES) {
+        Class::Auth
+    } else if has(text, &["scriptlet"]) {
+        Class::Script
+    } else {
+        Class::Other
+    }
+}
+
+/// `other`, with the last line that was printed.
+fn undecided(finished: &Finished) -> Failure {
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    let last = lines.rev().find(|line| !line.trim().is_empty());
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "Error: Public key for tb-a-2.0-1.noarch.rpm is not installed"),
+            (Class::Auth, "Error: Public key for tb-a-2.0-1.noarch.rpm is not trusted"),
+            (Class::Auth, "Error: Package tb-a-2.0-1.noarch.rpm is not signed"),
+            (Class::Auth, "Error: Import of key(s) didn't help, wrong key(s)?"),
+            (Class::Auth, "Error: Key import failed (code 2)"),
+            (Class::Auth, "Error: Refusing to automatically import keys when running unattended."),
+            (Class::Auth, "Error: Cannot find rpmkeys executable to verify signatures."),
+            (Class::Config, "Config error: Parsing file \"/etc/dnf/dnf.conf\" failed: error"),
+            (Class::Config, "Error: Config file \"/etc/x\" does not exist"),
+            (Class::Config, "Error: Invalid tsflag in config file: x"),
+            (Class::Config, "Error: Unknown repo: 'x'"),
+            (Class::Config, "Error: There are no enabled repositories in \"/etc/yum.repos.d\"."),
+            (Class::Dependency, "Error: Modular dependency problems:"),
+            (Class::Dependency, "Error: Unable to find a match: tb-x"),
+            (
+                Class::Dependency,
+                "Error: The operation would result in removing the following protected packages: dnf",
+            ),
+            (Class::Fetch, "Error: Some packages from local repository have incorrect checksum"),
+            (
+                Class::Space,
+                "Error: Transaction test error:\n  installing package tb-a-2.0-1.noarch needs 20MB more space on the / filesystem",
+            ),
+        ];
+        let class = |line: &str| {
+            classify(&Finished::ended(1, "", &format!("{line}\n")))
+                .map_or(Class::Other, |failure| failure.class)
+        };
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

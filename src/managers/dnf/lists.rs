@@ -1,0 +1,129 @@
+//! Reading what dnf lists: the table of a transaction, repositories, advisories.
+
+use super::errors::classify;
+use super::refresh::failures;
+use crate::managers::rpm::owned;
+use crate::managers::rpm::tables::{self, Section, Table};
+use crate::managers::{Completion, Plan};
+use crate::model::outcome::{Class, Failure, Listing, counted, one_line};
+use crate::system::process::{Finished, Invocation};
+
+/// The headlines of a table. Groups, module streams and profiles have some of their own, and rows of
+/// another form.
+fn section(headline: &str) -> Section {
+    const COMES: &[&str] = &[
+        "Installing:",
+        "Upgrading:",
+        "Downgrading:",
+        "Installing group/module packages:",
+        "Installing group packages:",
+        "Installing dependencies:",
+        "Installing weak dependencies:",
+    ];
+    const GOES: &[&str] = &["Removing:", "Removing dependent packages:", "Removing unused dependencies:"];
+    if headline.starts_with("Skipping packages with conflicts") {
+        Section::Stays("it conflicts with another package")
+    } else if headline.starts_with("Skipping packages") {
+        Section::Stays("its dependencies cannot be met")
+    } else if COMES.contains(&headline) {
+        Section::Comes
+    } else if GOES.contains(&headline) {
+        Section::Goes
+    } else {
+        Section::Unread
+    }
+}
+
+/// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is
+/// asked once more, and says why. Nothing either where a repository failed: then the list is that of
+/// the others alone.
+pub fn of_refresh(finished: &Finished) -> Option<Listing> {
+    let is_whole = classify(finished).is_none() && failures(finished).is_empty();
+    is_whole.then(|| transaction(&finished.stdout))
+}
+
+/// Where a repository was not refreshed: what others would do in its absence, and then what is left
+/// where nothing of its own is installed.
+pub const COMPLETIONS: &[Completion] =
+    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
+
+fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
+    owned::ask_without(plan, super::list, "--disablerepo=")
+}
+
+fn add_owned(answer: &str, listing: Listing) -> Listing {
+    owned::add_owned(transaction(answer), listing)
+}
+
+fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+    owned::left_out(plan, listing).map(|plan| super::list(&plan))
+}
+
+fn add_left_out(answer: &str, listing: Listing) -> Listing {
+    owned::add_left_out(transaction(answer), listing)
+}
+
+/// Why the list of a run that was to change nothing is none, if it is none: an empty or a short list
+/// would look like nothing to do.
+///
+/// ```text
+/// Transaction Summary
+/// ================================================================================
+/// Install  1 Package
+/// Upgrade  5 Packages
+/// Skip     1 Package
+/// ```
+pub fn contradiction(finished: &Finished) -> Option<Failure> {
+    let stdout = &finished.stdout;
+    let table = table(stdout);
+    let lines = stdout.lines().skip_while(|line| *line != "Transaction Summary").skip(2);
+    let counts = lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().nth(1));
+    let told: usize = counts.filter_map(|count| count.parse::<usize>().ok()).sum();
+    let asked = stdout.lines().chain(finished.stderr.lines()).any(|line| line == "Operation aborted.");
+    let text = if told != table.rows {
+        format!("dnf counts {}, but {} can be read from its list", counted(told, "package"), table.rows)
+    } else if asked && table.rows == 0 && !table.has_more {
+        "dnf has something to do, but did not say what".to_string()
+    } else {
+        return None;
+    };
+    Some(Failure::new(Class::Other, text))
+}
+
+fn table(stdout: &str) -> Table {
+    tables::table(stdout, "Dependencies resolved.", section)
+}
+
+/// The identifiers in the table of `repolist`: `fedora    Fedora 40 - x86_64`.
+pub fn repositories(stdout: &str) -> Vec<String> {
+    let rows = stdout.lines().skip_while(|line| !line.starts_with("repo id "));
+    rows.skip(1).filter_map(|row| row.split(' ').next()).filter(|id| !id.is_empty()).map(one_line).collect()
+}
+
+/// Reads the table of a transaction.
+pub fn transaction(stdout: &str) -> Listing {
+    table(stdout).listing
+}
+
+/// The advisories of every kind for versions of installed packages: above these, also those that no
+/// repository offers (`--available`), or up to them (`--installed`).
+pub fn ask_advisories(which: &str) -> Invocation {
+    super::dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", which])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_wrapped_is_one_row() {
+        let table = "Dependencies resolved.\n====\n Package Arch Version Repo Size\n====\nUpgrading:\n tb-very-long\n               noarch 1:2.0-1 base 26 k\n tb-a noarch 2.0-1 base 0  \nSkipping packages with conflicts:\n(add '--best --allowerasing' to command line to force their upgrade):\n tb-c noarch 3-1 f 5 k\nRemoving dependent packages:\n tb-old noarch 1.0-1 @System 0  \n tb-a noarch 0.1-1 @System 0  \n\nTransaction Summary\n tb-x noarch 1 base 1\n";
+        let listing = transaction(table);
+        let updates: Vec<_> =
+            listing.updates.iter().map(|u| (u.name.as_str(), u.candidate.as_str())).collect();
+        assert_eq!(updates, [("tb-very-long", "1:2.0-1"), ("tb-a", "2.0-1")]);
+        assert_eq!(listing.removals, [("tb-old".to_string(), Some("1.0-1".to_string()))]);
+        assert_eq!(listing.held_back[0].name, "tb-c");
+        assert_eq!(listing.held_back[0].reason, "it conflicts with another package");
+    }
+}

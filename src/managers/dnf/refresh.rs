@@ -1,0 +1,98 @@
+//! Judging `dnf --refresh --assumeno upgrade` repository by repository: its exit code is 1 where
+//! updates are pending, and 0 where no repository answered.
+
+use super::errors::classify;
+use crate::managers::rpm::errors::{known, reason_class};
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::system::process::Finished;
+use std::collections::{BTreeMap, HashSet};
+
+/// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
+/// of was refreshed.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let failures = failures(finished);
+    let sources = seen(finished, &failures);
+    let failed = sources.iter().filter(|source| source.error.is_some()).count();
+    let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+    // dnf stopped before it had looked at every repository: nothing is known of the others.
+    if let Some(stopped) = classify(finished) {
+        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
+        return Refreshed::failed(sources, error);
+    }
+    match of_sources {
+        None if sources.is_empty() => {
+            let error = Failure::new(Class::Config, "dnf named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
+        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// What it did until it was ended: dnf takes one repository after the other.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    seen(finished, &failures(finished))
+}
+
+fn seen(finished: &Finished, failures: &[(String, Failure)]) -> Vec<SourceResult> {
+    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
+    for id in finished.stdout.lines().filter_map(refreshed) {
+        sources.insert(one_line(id), None);
+    }
+    for (id, failure) in failures {
+        sources.insert(one_line(id), Some(failure.clone()));
+    }
+    sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
+}
+
+/// `base: using metadata from Sun Nov 22 02:20:45 2026.`
+fn refreshed(line: &str) -> Option<&str> {
+    let (id, _) = line.split_once(": using metadata from ")?;
+    (!id.is_empty() && !id.contains(' ')).then_some(id)
+}
+
+/// The repositories that failed. A reason stands above the line that names the repository:
+///
+/// ```text
+/// Errors during downloading metadata for repository 'extra':
+///   - Status code: 404 for http://127.0.0.2:8080/repodata/repomd.xml (IP: 127.0.0.2)
+/// Error: Failed to download metadata for repo 'extra': Cannot download repomd.xml: ...
+/// Ignoring repositories: extra
+/// Warning: failed loading '/etc/yum.repos.d/third.repo', skipping.
+/// ```
+pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
+    let mut found: Vec<(String, Failure)> = Vec::new();
+    let mut ignored: Vec<&str> = Vec::new();
+    let mut reasons: Vec<&str> = Vec::new();
+    for line in finished.stderr.lines().chain(finished.stdout.lines()) {
+        if let Some(reason) = line.strip_prefix("  - ") {
+            reasons.push(reason);
+        } else if let Some(rest) = line.strip_prefix("Error: Failed to download metadata for repo '") {
+            let (id, words) = rest.split_once('\'').unwrap_or((rest, ""));
+            let words = words.trim_start_matches(": ");
+            let causes = reasons.drain(..).chain([words]);
+            let cause = causes.map(|text| Failure::new(reason_class(text), text)).reduce(known);
+            let cause = cause.unwrap_or_else(|| Failure::new(Class::Fetch, line));
+            found.push((id.to_string(), Failure::new(cause.class, format!("{id}: {}", cause.message))));
+        } else if let Some(id) = line.strip_prefix("Error: Cannot find a valid baseurl for repo: ") {
+            found.push((id.to_string(), Failure::new(Class::Config, line.trim_start_matches("Error: "))));
+        } else if let Some(rest) = line.strip_prefix("Warning: failed loading '") {
+            // Nobody knows which repositories that file was to name.
+            let file = rest.split('\'').next().unwrap_or(rest);
+            found.push((file.to_string(), Failure::new(Class::Config, line.trim_start_matches("Warning: "))));
+        } else if let Some(ids) = line.strip_prefix("Ignoring repositories: ") {
+            ignored.extend(ids.split(", ").map(str::trim));
+        } else if line.starts_with("Errors during downloading metadata for repository ") {
+            reasons.clear();
+        }
+    }
+    let mut known: HashSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
+    for id in ignored {
+        if known.insert(id.to_string()) {
+            let text = format!("{id}: dnf ignored it and gave no reason");
+            found.push((id.to_string(), Failure::new(Class::Fetch, text)));
+        }
+    }
+    found
+}

@@ -1,0 +1,243 @@
+//! Reading what dnf5 lists: the table of a transaction, advisories.
+
+use crate::managers::rpm::owned;
+use crate::managers::rpm::tables::{Section, stays};
+use crate::managers::rpm::{listed_name, update};
+use crate::managers::{Completion, Origin, Plan};
+use crate::model::outcome::{Listing, one_line};
+use crate::system::process::Invocation;
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+
+fn section(headline: &str) -> Section {
+    match headline {
+        "Skipping packages with conflicts:" => Section::Stays("it conflicts with another package"),
+        _ if headline.starts_with("Skipping packages") => Section::Stays("its dependencies cannot be met"),
+        _ if headline.contains("groups:") => Section::Unread,
+        _ => match headline.split([' ', ':']).next() {
+            Some("Installing" | "Upgrading" | "Downgrading" | "Reinstalling") => Section::Comes,
+            Some("Removing") => Section::Goes,
+            _ => Section::Unread,
+        },
+    }
+}
+
+/// A row of the table that dnf5 prints before every transaction, and what its part of the table is.
+struct Row<'a> {
+    part: Section,
+    /// What the package above it replaces.
+    is_replaced: bool,
+    name: &'a str,
+    arch: &'a str,
+    version: &'a str,
+    source: &'a str,
+}
+
+/// Reads that table.
+///
+/// ```text
+/// Package               Arch   Version Repository      Size
+/// Installing:
+///  tb-obs               noarch 0:1.0-1 extra       19.5 KiB
+///    replacing tb-world noarch 0:1.0-1 <unknown>   19.5 KiB
+/// Skipping packages with broken dependencies:
+///  tb-dep               noarch 2.0-1   base        19.5 KiB
+///
+/// Transaction Summary:
+/// ```
+fn rows(stdout: &str) -> impl Iterator<Item = Row<'_>> {
+    let mut part = Section::Unread;
+    let table = stdout.lines().skip_while(|line| !line.starts_with("Package "));
+    table.skip(1).take_while(|line| !line.is_empty()).filter_map(move |line| {
+        if !line.starts_with(' ') {
+            part = section(line);
+            return None;
+        }
+        let replaced = line.strip_prefix("   replacing ");
+        let words: Vec<_> = replaced.unwrap_or(line).split_whitespace().collect();
+        let [name, arch, version, source, ..] = words[..] else { return None };
+        // As rpm and the lists of dnf write it.
+        let version = version.strip_prefix("0:").unwrap_or(version);
+        Some(Row { part, is_replaced: replaced.is_some(), name, arch, version, source })
+    })
+}
+
+/// How many packages its rows say would come or go.
+pub fn rows_to_change(stdout: &str) -> usize {
+    rows(stdout).filter(|row| !row.is_replaced && matches!(row.part, Section::Comes | Section::Goes)).count()
+}
+
+/// How many the summary below the table says.
+///
+/// ```text
+/// Transaction Summary:
+///  Installing:         3 packages
+///  Replacing:          1 package
+/// ```
+pub fn said_to_change(stdout: &str) -> usize {
+    let summary = stdout.lines().skip_while(|line| *line != "Transaction Summary:").skip(1);
+    let changes = summary.take_while(|line| line.starts_with(' ')).filter_map(|line| {
+        let (what, number) = line.trim().strip_suffix("s").unwrap_or(line.trim()).split_once(':')?;
+        let is_change =
+            matches!(what, "Installing" | "Upgrading" | "Downgrading" | "Reinstalling" | "Removing");
+        let number = number.strip_suffix(" package").filter(|_| is_change)?;
+        number.trim().parse::<usize>().ok()
+    });
+    changes.sum()
+}
+
+/// What a transaction would do. What is replaced is an older version of the package above, or
+/// obsoleted by it.
+pub fn transaction(stdout: &str) -> Listing {
+    let mut listing = Listing::default();
+    let mut seen = HashSet::new();
+    for Row { part, is_replaced, name, arch, version, source } in rows(stdout) {
+        match part {
+            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
+            Section::Comes if is_replaced => {
+                let old = listed_name(name, arch);
+                if let Some(new) = listing.updates.last_mut().filter(|new| new.name != old) {
+                    new.replaces.push(old.clone());
+                }
+                listing.removals.push((old, Some(version.to_string())));
+            }
+            Section::Comes => {
+                let update = update(name, arch, version, source);
+                seen.insert(update.name.clone());
+                listing.updates.push(update);
+            }
+            Section::Stays(reason) => listing.held_back.push(stays(name, arch, version, reason)),
+            Section::Unread => {}
+        }
+    }
+    // An older version goes where a new one comes; so does the oldest of several kernels.
+    listing.removals.retain(|(name, _)| !seen.contains(name));
+    listing
+}
+
+/// Where a repository was not refreshed: what others would do in its absence, and then what is left
+/// where nothing of its own is installed. What that lets come in its place in turn stays out too.
+pub const COMPLETIONS: &[Completion] =
+    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
+
+fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
+    owned::ask_without(plan, super::list, super::WITHOUT)
+}
+
+fn add_owned(answer: &str, listing: Listing) -> Listing {
+    owned::add_owned(transaction(answer), listing)
+}
+
+fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+    owned::left_out(plan, listing).map(|plan| super::list(&plan))
+}
+
+fn add_left_out(answer: &str, listing: Listing) -> Listing {
+    owned::add_left_out(transaction(answer), listing)
+}
+
+/// The advisories of every kind for versions of installed packages: above these, also those that no
+/// repository offers (`--available`), or up to them (`--installed`).
+pub fn ask_advisories(which: &str) -> Invocation {
+    // A repository that was never reached has no cache, and must not keep the others silent.
+    super::dnf5(&["-C", super::SKIP], &["advisory", "list", which, "--json"])
+}
+
+#[derive(Deserialize)]
+struct Hint {
+    #[serde(default)]
+    packages: Vec<String>,
+}
+
+/// Reads `[{"type": "reboot", "reboot_required": true, "packages": ["tb-a"]}]`.
+pub fn reboot_hint(stdout: &str) -> Vec<String> {
+    let hints = serde_json::from_str::<Vec<Hint>>(stdout).unwrap_or_default();
+    hints.into_iter().flat_map(|hint| hint.packages).collect()
+}
+
+#[derive(Deserialize)]
+struct Advisory {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    nevra: String,
+}
+
+/// Reads them. A package of which none speaks comes from a repository that keeps no advisories, or
+/// none for it: nothing is told of it.
+pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+    for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {
+        let Some((rest, arch)) = advisory.nevra.rsplit_once('.') else { continue };
+        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
+        let version = rest[name.len()..].trim_start_matches('-');
+        found.entry(listed_name(name, arch)).or_default().push(Origin {
+            source: one_line(&advisory.name),
+            is_security: advisory.kind == "security",
+            is_candidate: false,
+            version: Some(version.to_string()),
+            priority: 0,
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+Package Arch Version Repository Size
+Removing dependent packages:
+ tb-gone                noarch 0:1.0-1 <unknown>  0.0   B
+Upgrading:
+ tb-hello               noarch 1:2.0-1 base      19.5 KiB
+   replacing tb-hello   noarch 0:1.0-1 <unknown> 19.5 KiB
+Installing:
+ kernel                 x86_64 0:6.2-1 base      19.5 KiB
+ tb-obs                 noarch 0:1.0-1 base      19.5 KiB
+   replacing tb-obsd    noarch 0:1.0-1 <unknown> 19.5 KiB
+Installing dependencies:
+ tb-new                 i686   0:1.0-1 base      19.5 KiB
+Removing:
+ kernel                 x86_64 0:6.0-1 base      19.5 KiB
+Installing groups:
+ core
+Skipping packages with conflicts:
+ tb-c                   noarch 2.0-1   base       0.0   B
+Skipping packages with broken dependencies:
+ tb-dep                 noarch 2.0-1   base       0.0   B
+
+Transaction Summary:
+ Installing:         3 packages
+";
+
+    #[test]
+    fn a_table_says_what_comes_goes_and_stays() {
+        let listing = transaction(TABLE);
+        let updates: Vec<_> =
+            listing.updates.iter().map(|u| (u.name.as_str(), u.candidate.as_str())).collect();
+        let foreign = if cfg!(target_arch = "x86_64") { "tb-new.i686" } else { "tb-new" };
+        assert_eq!(
+            updates,
+            [("tb-hello", "1:2.0-1"), ("kernel", "6.2-1"), ("tb-obs", "1.0-1"), (foreign, "1.0-1")]
+        );
+        let removals: Vec<_> = listing.removals.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(removals, ["tb-gone", "tb-obsd"]);
+        let stays: Vec<_> = listing.held_back.iter().map(|h| (h.name.as_str(), h.reason.as_str())).collect();
+        assert_eq!(
+            stays,
+            [("tb-c", "it conflicts with another package"), ("tb-dep", "its dependencies cannot be met")]
+        );
+        assert!(transaction("Nothing to do.\n").is_empty());
+    }
+
+    #[test]
+    fn advisories_tell_of_packages_by_name() {
+        let text = r#"[{"name":"TB-1","type":"security","severity":"Important","nevra":"tb-sec-2.0-1.noarch","buildtime":1},
+            {"name":"TB-2","type":"bugfix","severity":"None","nevra":"tb-a-b-1:2.0-1.noarch","buildtime":1}]"#;
+        let found = advisories(text);
+        assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
+        assert!(advisories("no list").is_empty());
+    }
+}

@@ -1,0 +1,126 @@
+//! The updates that keep the others from being installed: pacman installs all or nothing, and names
+//! them when it stops.
+
+use super::errors::{is_about_signature, reason_class, retrieving};
+use crate::model::outcome::{Class, HeldBack, one_line};
+use crate::system::process::Finished;
+use std::collections::BTreeMap;
+
+/// Reads them from what a list, a download or an install printed that changed nothing.
+pub fn read(finished: &Finished) -> Vec<HeldBack> {
+    if super::install_began(finished) {
+        return Vec::new();
+    }
+    let mut found: BTreeMap<&str, (Class, String)> = BTreeMap::new();
+    let lines = finished.stdout.lines().chain(finished.stderr.lines()).map(str::trim_end);
+    for line in lines {
+        let line = line.strip_prefix(":: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
+        if let Some((name, class)) = culprit(line).filter(|(name, _)| super::is_package_name(name)) {
+            found.entry(name).or_insert_with(|| (class, one_line(line)));
+        }
+    }
+    let held = found.into_iter().map(|(name, (class, reason))| HeldBack {
+        name: name.to_string(),
+        installed: None,
+        candidate: None,
+        reason,
+        class: Some(class),
+        security: None,
+        extra: Default::default(),
+    });
+    held.collect()
+}
+
+/// The update that a line blames.
+///
+/// ```text
+/// :: unable to satisfy dependency 'tb-none' required by tb-dep
+/// :: installing tb-lib (2.0-1) breaks dependency 'tb-lib=1.0' required by tb-app
+/// :: tb-hello-2.0-1 and tb-foe-1.0-1 are in conflict          (pacman 6: without the versions)
+/// tb-f: /usr/share/tb/taken exists in filesystem (owned by tb-x)
+/// /usr/share/tb/both exists in both 'tb-f' and 'tb-g'
+/// error: tb-hello: signature from "Somebody <x@example.org>" is unknown trust
+/// error: failed retrieving file 'tb-hello-2.0-1-any.pkg.tar.zst.sig' from h : The requested URL returned error: 404
+/// ```
+fn culprit(line: &str) -> Option<(&str, Class)> {
+    let dependency = |name| Some((name, Class::Dependency));
+    if let Some(rest) = line.strip_prefix("unable to satisfy dependency '") {
+        return dependency(rest.split_once("' required by ")?.1);
+    }
+    if let Some(rest) = line.strip_prefix("installing ").filter(|rest| rest.contains(" breaks dependency '"))
+    {
+        return dependency(rest.split_once(" (")?.0);
+    }
+    if let Some((pair, "")) = line.split_once(" are in conflict") {
+        return dependency(without_version(pair.split_once(" and ")?.0));
+    }
+    if let Some((_, both)) = line.split_once(" exists in both '") {
+        return dependency(both.split_once("' and '")?.1.strip_suffix('\'')?);
+    }
+    if let Some((file, reason)) = retrieving(line) {
+        let class = Some(reason_class(file, reason)).filter(|class| *class == Class::Auth)?;
+        return Some((without_version(super::package_of(file)?), class));
+    }
+    let (name, rest) = line.split_once(": ")?;
+    if rest.starts_with('/') && rest.contains(" exists in filesystem") {
+        return dependency(name);
+    }
+    is_about_signature(rest).then_some((name, Class::Auth))
+}
+
+/// `tb-hello` of `tb-hello-2.0-1`, and of `tb-hello`.
+fn without_version(text: &str) -> &str {
+    let mut parts = text.rsplitn(3, '-');
+    let digit = |part: Option<&str>| part.is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+    match (digit(parts.next()), digit(parts.next()), parts.next()) {
+        (true, true, Some(name)) => name,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_update_that_a_line_blames_is_found() {
+        for (line, name, class) in [
+            (":: unable to satisfy dependency 'tb-none>=3' required by tb-dep", "tb-dep", Class::Dependency),
+            (
+                ":: installing tb-lib (2.0-1) breaks dependency 'tb-lib=1.0' required by tb-app",
+                "tb-lib",
+                Class::Dependency,
+            ),
+            (":: tb-hello-1:2.0-1 and tb-foe-1.0-1 are in conflict", "tb-hello", Class::Dependency),
+            (":: tb-hello and tb-foe are in conflict", "tb-hello", Class::Dependency),
+            ("tb-f: /usr/x exists in filesystem (owned by tb-x)", "tb-f", Class::Dependency),
+            ("/usr/x exists in both 'tb-f' and 'tb-g'", "tb-g", Class::Dependency),
+            ("error: tb-s: signature from \"X <x@y.z>\" is unknown trust", "tb-s", Class::Auth),
+            ("error: tb-s: missing required signature", "tb-s", Class::Auth),
+            (
+                "error: failed retrieving file 'a-b-1:2.0-1-any.pkg.tar.zst.sig' from h : The requested URL returned error: 404",
+                "a-b",
+                Class::Auth,
+            ),
+        ] {
+            let found = read(&Finished::ended(1, "", &format!("{line}\n")));
+            let found: Vec<_> = found.iter().map(|held| (held.name.as_str(), held.class)).collect();
+            assert_eq!(found, [(name, Some(class))], "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_anything_else() {
+        for line in [
+            "tb-hello",
+            ":: tb-a and tb-b are in conflict. Remove tb-b? [y/N] ",
+            "error: failed retrieving file 'tb-x.pkg.tar.gz' from h : The requested URL returned error: 404",
+            "error: -x: missing required signature",
+            "error: could not open file /x: No space left on device",
+        ] {
+            assert_eq!(read(&Finished::ended(1, "", line)), [], "{line}");
+        }
+        let began = ":: Processing package changes...\n:: tb-a and tb-b are in conflict\n";
+        assert_eq!(read(&Finished::ended(1, began, "")), []);
+    }
+}

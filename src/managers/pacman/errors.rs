@@ -1,0 +1,652 @@
+//! Reading pacman's error lines. They are on standard error, where nothing else is: what scripts and
+//! hooks print pacman passes on to standard output.
+
+use crate::model::outcome::{Class, Failure};
+use crate::system::process::{End, Finished};
+
+/// Its error lines, without the word in front.
+pub fn errors(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stderr.lines().filter_map(|line| line.strip_prefix("error: "))
+}
+
+/// Why a command of pacman failed. An exit code of 0 does not mean that every script went well, nor
+/// that a signal did not cut it short.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    if let Some(line) = signal(finished) {
+        return Some(Failure::new(Class::Interrupted, line));
+    }
+    match finished.end {
+        End::Code(0) => exited_well(finished),
+        // Nothing is pending, or installed.
+        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).all(is_named_twice) => None,
+        End::Signal(_) => exited_well(finished),
+        _ => Some(failure(finished)),
+    }
+}
+
+/// pacman ends a transaction between two packages on INT and HUP, runs no more hooks, and exits with 0.
+fn signal(finished: &Finished) -> Option<&str> {
+    let lines = finished.stderr.lines().map(|line| line.trim_end_matches('\r'));
+    let mut signals =
+        lines.filter(|line| *line == "Interrupt signal received" || *line == "Hangup signal received");
+    signals.next()
+}
+
+/// What is wrong although the exit code is 0. A mirror that another one stood in for is not.
+fn exited_well(finished: &Finished) -> Option<Failure> {
+    // Neither is a repository that the configuration has twice, nor a signature: pacman first says
+    // what is wrong with the one it has, and then fetches another, without which it would not exit so.
+    let is_harmless = |line: &str| {
+        retrieving(line).is_some() || is_named_twice(line) || line.starts_with("key \"") || is_signature(line)
+    };
+    let serious = errors(finished).filter(|line| !is_harmless(line));
+    let failures = serious.map(|line| match class_of(line) {
+        Class::Script => script(finished, line),
+        Class::Interrupted => Failure::new(Class::Interrupted, cut_off(line)),
+        class => Failure::new(class, line),
+    });
+    // Without its databases an upgrade finds that there is nothing to do.
+    let upgrades = finished.stdout.lines().any(|line| line.starts_with(":: Starting full system "));
+    let missing = unreadable(finished).filter(|_| upgrades).map(|(_, line)| Failure::new(Class::Fetch, line));
+    let failures = failures.chain(missing);
+    // One that could be told before one that could not.
+    failures.reduce(|first, next| match (first.class, next.class) {
+        (Class::Other, class) if class != Class::Other => next,
+        _ => first.more_decisive(next),
+    })
+}
+
+/// `could not register 'core' database (database already registered)`: pacman takes the first.
+fn is_named_twice(line: &str) -> bool {
+    line.starts_with("could not register '") && line.ends_with("(database already registered)")
+}
+
+/// pacman does not mend an entry without content: it can neither upgrade nor install that package.
+fn cut_off(line: &str) -> String {
+    let path = line.strip_prefix("could not open file ").and_then(|rest| rest.split_once("/desc: "));
+    match path.and_then(|(entry, _)| Some((entry, entry.rsplit_once('/')?.1))) {
+        Some((entry, package)) => format!(
+            "{line}: an install of {package} was cut off; remove {entry} and install the package again \
+             with pacman -S --overwrite '*'"
+        ),
+        None => line.to_string(),
+    }
+}
+
+/// What pacman says of a script it does not say of which package.
+const SCRIPT: &[&str] = &[
+    "command failed to execute correctly",
+    "command terminated by signal ",
+    "scriptlet failed to execute correctly",
+    "unable to run hook",
+    "could not run hook",
+    "call to execv failed",
+    "call to waitpid failed",
+    "could not fork a new process",
+    "could not change the root directory",
+];
+
+fn script(finished: &Finished, line: &str) -> Failure {
+    let talkative = talkative(&finished.stdout);
+    let text = match talkative.len() {
+        0 => line.to_string(),
+        _ => format!("{line}; a script or hook printed something at: {}", talkative.join(", ")),
+    };
+    Failure::new(Class::Script, text)
+}
+
+/// The packages and hooks whose scripts printed something: it follows the line that names them.
+fn talkative(stdout: &str) -> Vec<&str> {
+    const STEPS: &[&str] = &["upgrading ", "installing ", "reinstalling ", "downgrading ", "removing "];
+    let mut found: Vec<&str> = Vec::new();
+    let mut current = None;
+    for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
+        let step = STEPS.iter().find_map(|step| line.strip_prefix(step)?.strip_suffix("..."));
+        let hook = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+        let hook = hook.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/'));
+        if let Some(name) = step.or(hook.map(|(_, name)| name)) {
+            current = Some(name);
+        } else if line.starts_with(":: ") {
+            current = None;
+        } else if let Some(name) = current.take() {
+            found.push(name);
+        }
+    }
+    found.truncate(10);
+    found
+}
+
+/// Why pacman ended with another code.
+fn failure(finished: &Finished) -> Failure {
+    if let Some(line) = errors(finished).find(|line| class_of(line) == Class::Space) {
+        return Failure::new(Class::Space, line);
+    }
+    let ends = errors(finished).filter(|line| line.starts_with("failed to ") && line.ends_with(')'));
+    let Some(end) = ends.last() else {
+        let lines = || errors(finished).filter(|line| retrieving(line).is_none());
+        let told = lines().find(|line| class_of(line) != Class::Other);
+        let line = told.or_else(|| lines().next()).or_else(|| errors(finished).next());
+        return line
+            .map_or_else(|| undecided(finished), |line| Failure::new(class_of(line), whole(finished, line)));
+    };
+    let class = end_class(end);
+    match class {
+        Class::Fetch if end.ends_with(DOWNLOADER) => downloader(finished, end),
+        Class::Fetch => fetch(finished, end),
+        Class::Lock => locked(finished, end),
+        Class::Script => script(finished, end),
+        Class::Dependency => Failure::new(class, with_details(end, details(finished))),
+        Class::Other => {
+            let mut lines = errors(finished).filter(|line| *line != end);
+            let told = lines.find(|line| {
+                !matches!(class_of(line), Class::Other | Class::Script) && retrieving(line).is_none()
+            });
+            let first = errors(finished).find(|line| *line != end && retrieving(line).is_none());
+            match told {
+                Some(line) => Failure::new(class_of(line), with_details(end, vec![line])),
+                None => Failure::new(class, with_details(end, first.into_iter().collect())),
+            }
+        }
+        _ => Failure::new(class, end),
+    }
+}
+
+/// A line that ends with a colon has its reason on the lines below.
+///
+/// ```text
+/// error: failed to initialize alpm library:
+/// (root: /, dbpath: /var/lib/pacman)
+/// could not find or read directory
+/// ```
+fn whole(finished: &Finished, line: &str) -> String {
+    let below = finished.stderr.lines().skip_while(|other| !other.ends_with(line)).skip(1);
+    let below: Vec<_> = below.take(2).filter(|_| line.ends_with(':')).collect();
+    std::iter::once(line).chain(below).collect::<Vec<_>>().join(" ")
+}
+
+fn with_details(end: &str, details: Vec<&str>) -> String {
+    if details.is_empty() { end.to_string() } else { format!("{end}: {}", details.join("; ")) }
+}
+
+/// The class of a line such as `failed to commit transaction (conflicting files)`.
+fn end_class(end: &str) -> Class {
+    let reason = end.split_once('(').map_or("", |(_, reason)| reason);
+    let reason = reason.strip_suffix(')').unwrap_or(reason);
+    const FETCH: &[&str] = &[
+        "failed to retrieve some files",
+        "download library error",
+        "invalid url for server",
+        "error invoking external downloader",
+        "invalid or corrupted package",
+        "invalid or corrupted package (checksum)",
+        "invalid or corrupted database",
+        "could not find database",
+        "package missing required signature",
+        "invalid or corrupted package (PGP signature)",
+        "invalid or corrupted database (PGP signature)",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "could not satisfy dependencies",
+        "conflicting dependencies",
+        "conflicting files",
+        "duplicate target",
+        "package architecture is not valid",
+        "could not find or read package",
+        "operation cancelled due to ignorepkg",
+    ];
+    const AUTH: &[&str] =
+        &["missing PGP signature", "invalid PGP signature", "required key missing from keyring"];
+    match reason {
+        "unable to lock database" => Class::Lock,
+        "failed to run transaction hooks" => Class::Script,
+        "not enough space" => Class::Space,
+        "no servers configured for repository" | "database has no configured servers" => Class::Config,
+        _ if FETCH.contains(&reason) => Class::Fetch,
+        _ if AUTH.contains(&reason) => Class::Auth,
+        _ if DEPENDENCY.contains(&reason) => Class::Dependency,
+        _ => Class::Other,
+    }
+}
+
+/// pacman asks for a lock by making a file, and says why it cannot.
+///
+/// ```text
+/// error: failed to init transaction (unable to lock database)
+/// error: could not lock database: File exists
+/// ```
+fn locked(finished: &Finished, end: &str) -> Failure {
+    let reason = errors(finished).find(|line| line.starts_with("could not lock database: "));
+    match reason {
+        Some(line) if line.ends_with(": File exists") => Failure::new(Class::Lock, line),
+        Some(line) => Failure::new(class_of(line), line),
+        None => Failure::new(Class::Lock, end),
+    }
+}
+
+/// The keys that pacman would like to import.
+///
+/// ```text
+/// :: Import PGP key FA915EA03E2F5395, "Somebody <x@example.org>"? [Y/n]
+/// ```
+pub fn missing_keys(finished: &Finished) -> Vec<String> {
+    let lines = finished.stdout.lines().filter_map(|line| line.strip_prefix(":: Import PGP key "));
+    let numbers = lines.filter_map(|rest| {
+        let number = rest.split([',', '?', ' ']).next()?;
+        let number = number.rsplit('/').next()?;
+        let is_long = number.len() >= 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_long.then(|| number[number.len() - 16..].to_string())
+    });
+    numbers.collect()
+}
+
+/// What went wrong with the files: a signature is told from a checksum on standard output.
+///
+/// ```text
+/// :: File /var/cache/pacman/pkg/x.pkg.tar.zst is corrupted (invalid or corrupted package (checksum)).
+/// ```
+fn fetch(finished: &Finished, end: &str) -> Failure {
+    let of_file = |line: &&str| line.starts_with(":: File ") && line.contains(" is corrupted (");
+    let began = |line: &&str| *line == ":: Processing package changes...";
+    let corrupted = finished.stdout.lines().take_while(|line| !began(line)).filter(of_file);
+    let corrupted = corrupted.map(|line| {
+        let line = line.trim_start_matches(":: ");
+        let class = if line.contains("PGP signature") { Class::Auth } else { Class::Fetch };
+        Failure::new(class, line)
+    });
+    let retrieving = errors(finished).filter_map(|line| {
+        let (file, reason) = retrieving(line)?;
+        Some(Failure::new(reason_class(file, reason), line))
+    });
+    let others = errors(finished).filter(|line| matches!(class_of(line), Class::Auth | Class::Config));
+    let others = others.map(|line| Failure::new(class_of(line), line));
+    let named = corrupted.chain(others).chain(retrieving).reduce(Failure::more_decisive);
+    let class = if is_about_key(end) { Class::Auth } else { Class::Fetch };
+    let of_end = Failure::new(class, end);
+    named.map_or(of_end.clone(), |named| named.more_decisive(of_end))
+}
+
+/// What pacman says where another program fetches for it.
+const DOWNLOADER: &str = "(error invoking external downloader)";
+
+/// Why another program (`XferCommand`) could not fetch: its own last words, where it has any.
+///
+/// ```text
+/// curl: (22) The requested URL returned error: 404
+/// error: failed to synchronize all databases (error invoking external downloader)
+/// ```
+fn downloader(finished: &Finished, end: &str) -> Failure {
+    const OURS: &[&str] = &["error: ", "warning: "];
+    let is_foreign = |line: &&str| !line.trim().is_empty() && !OURS.iter().any(|word| line.starts_with(word));
+    let words = finished.stderr.lines().rfind(is_foreign);
+    if finished.stderr.lines().any(|line| line == "warning: running XferCommand: fork failed!") {
+        let text = format!("{end}: the program that XferCommand names could not be started");
+        return Failure::new(Class::Config, text);
+    }
+    // `could not rename /.../core.db.part to /.../core.db (No such file or directory)`
+    let is_nothing =
+        |line: &str| line.starts_with("could not rename ") && line.ends_with("(No such file or directory)");
+    if words.is_none() && errors(finished).any(is_nothing) {
+        let text =
+            format!("{end}: the program that XferCommand names stored nothing, and says that all is well");
+        return Failure::new(Class::Fetch, text);
+    }
+    let Some(words) = words else { return Failure::new(Class::Fetch, end) };
+    // It was asked for a file of its own choice: where it is not there, it says so itself.
+    let class = if words.contains("not found") && words.starts_with("sh") {
+        Class::Config
+    } else {
+        reason_class("", words)
+    };
+    Failure::new(class, format!("{end}: {words}"))
+}
+
+/// The lines that say which packages are in each other's way; some are on standard output.
+fn details(finished: &Finished) -> Vec<&str> {
+    let is_detail = |line: &&str| {
+        (line.starts_with(":: ") && !line.ends_with(['.', ']', ' ']))
+            || line.ends_with(" exists in filesystem")
+            || line.contains(" exists in both ")
+            || line.contains(" exists in filesystem (owned by ")
+    };
+    let mut lines: Vec<_> =
+        finished.stdout.lines().chain(finished.stderr.lines()).filter(is_detail).collect();
+    lines.truncate(5);
+    lines.into_iter().map(|line| line.trim_start_matches(":: ")).collect()
+}
+
+/// `failed retrieving file 'core.db' from 127.0.0.1:8080 : The requested URL returned error: 404`
+pub fn retrieving(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("failed retrieving file '")?;
+    let (file, rest) = rest.split_once("' from ")?;
+    Some((file, rest.split_once(" : ").map_or(rest, |(_, reason)| reason)))
+}
+
+/// The class of the reason that a file could not be had.
+pub fn reason_class(file: &str, reason: &str) -> Class {
+    const NETWORK: &[&str] = &[
+        "Could not resolve",
+        "unable to resolve",
+        "Name or service not known",
+        "Temporary failure in name resolution",
+        "ould not connect",
+        "ouldn't connect",
+        "Failed to connect",
+        "Connection",
+        "Recv failure",
+        "Send failure",
+        "Operation too slow",
+        "timed out",
+        "Timeout",
+        "Empty reply",
+        "SSL",
+        "TLS",
+        "unreachable",
+    ];
+    // A server may put any words behind its number.
+    let is_answer = has_status(reason);
+    if is_space(reason) && !is_answer {
+        Class::Space
+    } else if NETWORK.iter().any(|word| reason.contains(word)) && !is_answer {
+        Class::Network
+    } else if file.ends_with(".sig") {
+        // A signature that is not there: no refresh mends that.
+        Class::Auth
+    } else {
+        Class::Fetch
+    }
+}
+
+/// Whether a server has answered with a number that is an error: `The requested URL returned error:
+/// 404` of curl, `ERROR 404: Not Found.` of wget.
+fn has_status(reason: &str) -> bool {
+    let numbers = ["returned error: ", "ERROR "].iter().filter_map(|before| reason.split_once(before));
+    let mut numbers = numbers.filter_map(|(_, rest)| rest.get(..3));
+    numbers.any(|number| number.parse::<u16>().is_ok_and(|number| (300..600).contains(&number)))
+}
+
+/// The class of what stands behind the name of a database that is not valid.
+pub fn database_class(words: &str) -> Class {
+    if is_about_key(words) { Class::Auth } else { Class::Fetch }
+}
+
+fn is_about_key(words: &str) -> bool {
+    words.contains("PGP signature") || words.contains("missing required signature")
+}
+
+/// What pacman says of a file's signature behind its name.
+pub fn is_about_signature(words: &str) -> bool {
+    words.starts_with("signature from ")
+        || words.starts_with("missing required signature")
+        || words.starts_with("signature format error")
+        || words.starts_with("unsupported signature format")
+        || (words.starts_with("key \"") && !words.contains("could not be looked up locally"))
+}
+
+/// `core: signature from "Somebody <x@example.org>" is unknown trust`
+fn is_signature(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, words)| is_about_signature(words))
+}
+
+fn is_space(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "No space left on device",
+        "not enough free disk space",
+        "Disk quota exceeded",
+        "Read-only file system",
+        "Failed writing",
+        "Failure writing output",
+        "(Write failed)",
+    ];
+    let full = text.starts_with("Partition ")
+        && (text.contains(" too full") || text.ends_with(" mounted read only"));
+    full || WORDS.iter().any(|word| text.contains(word))
+}
+
+/// The repositories whose files could not be read, and the lines that say so.
+pub fn unreadable(finished: &Finished) -> impl Iterator<Item = (&str, &str)> {
+    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    let missing = warnings.filter_map(|line| {
+        let (id, rest) = line.strip_prefix("database file for '")?.split_once('\'')?;
+        rest.starts_with(" does not exist").then_some((id, line))
+    });
+    errors(finished).filter_map(|line| Some((unreadable_database(line)?, line))).chain(missing)
+}
+
+/// The repository of a line that says that its file could not be read.
+fn unreadable_database(line: &str) -> Option<&str> {
+    if let Some(rest) = line.strip_prefix("could not read db '") {
+        return rest.split_once('\'').map(|(id, _)| id);
+    }
+    let (path, _) = line.strip_prefix("could not open file ")?.split_once(".db: ")?;
+    path.rsplit_once("/sync/").map(|(_, id)| id).filter(|id| !id.contains('/'))
+}
+
+/// `url 'nonsense/core.db' is invalid`
+fn is_bad_url(line: &str) -> bool {
+    line.starts_with("url '") && line.ends_with("' is invalid")
+}
+
+/// The class of one error line by itself.
+fn class_of(line: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "no usable package repositories configured",
+        "config file ",
+        "'failed to resolve path ",
+        "no servers configured for repository",
+        "config parsing ",
+        // pacman 7 downloads as another user, in a sandbox that not every kernel has.
+        "restricting filesystem access failed",
+        "restricting syscall access failed",
+        "switching to sandbox user ",
+        "'sandboxuser' ",
+        "download user '",
+        "failed to get download user '",
+        "hook ",
+        "parsing hook file ",
+        "error while reading hook ",
+    ];
+    // pacman 7 begins it with another letter.
+    let lacks_keyring = line.to_lowercase().starts_with("public keyring not found");
+    let is_bad_hook = line.starts_with("Missing ") && line.contains(" in hook: ");
+    if let Some((file, reason)) = retrieving(line) {
+        reason_class(file, reason)
+    } else if is_space(line) {
+        Class::Space
+    } else if unreadable_database(line).is_some() || line.contains(" appears to be truncated: ") {
+        Class::Fetch
+    } else if SCRIPT.iter().any(|words| line.starts_with(words)) {
+        Class::Script
+    } else if CONFIG.iter().any(|words| line.starts_with(words)) || is_bad_url(line) || is_bad_hook {
+        Class::Config
+    } else if is_signature(line)
+        || line.starts_with("keyring is not writable")
+        || line.starts_with("required key missing")
+        || line.starts_with("GPGME error: ")
+        || line.starts_with("key \"")
+        || lacks_keyring
+    {
+        Class::Auth
+    } else if line.starts_with("database '") {
+        database_class(line)
+    } else if ["target not found: ", "unresolvable package conflicts", "cannot resolve \""]
+        .iter()
+        .any(|words| line.starts_with(words))
+    {
+        Class::Dependency
+    } else if (line.starts_with("could not open file ") && line.contains("/local/"))
+        || line.starts_with("duplicated database entry ")
+    {
+        // A package of which an install was cut off.
+        Class::Interrupted
+    } else {
+        Class::Other
+    }
+}
+
+/// What an administrator must look at: `warning: /etc/tb.conf installed as /etc/tb.conf.pacnew`.
+pub fn notes(finished: &Finished) -> Vec<String> {
+    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    let of_config = warnings.filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
+    of_config.map(crate::model::outcome::one_line).collect()
+}
+
+/// `other`, with the last line that was printed.
+fn undecided(finished: &Finished) -> Failure {
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    let last = lines.rev().find(|line| !line.trim().is_empty());
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_that_would_be_imported_are_read() {
+        let text = ":: Import PGP key FA915EA03E2F5395, \"none\"? [Y/n] \n:: Import PGP key 4096R/00112233445566778899AABBCCDDEEFF00112233? [Y/n] \n\
+                    :: Import PGP key -x, \"y\"? [Y/n]\n";
+        let keys = missing_keys(&Finished::ended(1, text, ""));
+        assert_eq!(keys, ["FA915EA03E2F5395", "CCDDEEFF00112233"]);
+    }
+
+    #[test]
+    fn a_sandbox_that_cannot_be_and_a_keyring_that_is_not_there_are_no_fetch_errors() {
+        for (line, class) in [
+            (
+                "restricting filesystem access failed because landlock is not supported by the kernel!",
+                Class::Config,
+            ),
+            ("switching to sandbox user 'alpm' failed!", Class::Config),
+            ("public keyring not found; have you run 'pacman-key --init'?", Class::Auth),
+        ] {
+            let text =
+                format!("error: {line}\nerror: failed to synchronize all databases (unexpected error)\n");
+            let failure = classify(&Finished::ended(1, "", &text)).unwrap();
+            assert_eq!(failure.class, class, "{line}");
+            assert!(failure.message.contains(line), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn the_number_that_a_server_answers_with_decides() {
+        for (reason, class) in [
+            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
+            ("The requested URL returned error: 503 Connection refused", Class::Fetch),
+            ("http://h/x: ERROR 404: SSL timed out.", Class::Fetch),
+            ("Failed to connect to h port 80: Connection refused", Class::Network),
+            ("Failed writing body (0 != 16384)", Class::Space),
+        ] {
+            assert_eq!(reason_class("core.db", reason), class, "{reason}");
+        }
+    }
+
+    #[test]
+    fn each_error_of_pacman_by_itself_has_its_class() {
+        let table = [
+            (Class::Space, "Partition / too full: 100 blocks needed, 5 blocks free"),
+            (Class::Space, "Partition /usr is mounted read only"),
+            (Class::Space, "not enough free disk space"),
+            (Class::Space, "could not extract usr/share/x (Write failed)"),
+            (
+                Class::Space,
+                "failed to create temporary download directory /x/download-a: No space left on device",
+            ),
+            (Class::Space, "could not create directory /x: Read-only file system"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is invalid"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is expired"),
+            (Class::Auth, "tb-a: signature from \"A <a@b.c>\" should never be trusted"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is disabled"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is unknown"),
+            (Class::Auth, "tb-a: missing required signature"),
+            (Class::Auth, "tb-a: signature format error"),
+            (Class::Auth, "tb-a: unsupported signature format"),
+            (Class::Auth, "required key missing from keyring"),
+            (Class::Auth, "keyring is not writable"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be imported"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be looked up remotely"),
+            (Class::Auth, "Public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "GPGME error: Invalid crypto engine"),
+            (Class::Auth, "database 'core' is not valid (invalid or corrupted database (PGP signature))"),
+            (Class::Fetch, "database 'core' is not valid (invalid or corrupted database)"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : expected download size exceeded"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : The requested URL returned error: 503"),
+            (Class::Network, "failed retrieving file 'core.db' from h : Could not resolve host: h"),
+            (
+                Class::Network,
+                "failed retrieving file 'core.db' from h : SSL certificate problem: certificate has expired",
+            ),
+            (Class::Fetch, "core.db appears to be truncated: 100/200 bytes"),
+            (Class::Config, "config file /etc/pacman.conf could not be read: No such file or directory"),
+            (Class::Config, "config file /etc/pacman.conf, line 3: invalid value for 'SigLevel' : 'Maybe'"),
+            (Class::Config, "config parsing exceeded max recursion depth of 10"),
+            (Class::Config, "no usable package repositories configured."),
+            (Class::Config, "no servers configured for repository: core"),
+            (Class::Config, "url 'nonsense/core.db' is invalid"),
+            (Class::Config, "'sandboxuser' (alpm) does not exist"),
+            (Class::Config, "download user 'alpm' does not exist"),
+            (Class::Config, "failed to get download user 'alpm': No such file or directory"),
+            (
+                Class::Config,
+                "restricting filesystem access failed because Landlock is not supported by the kernel!",
+            ),
+            (Class::Config, "hook /etc/pacman.d/hooks/x.hook line 3: invalid option Foo"),
+            (Class::Config, "parsing hook file /etc/pacman.d/hooks/x.hook failed"),
+            (Class::Config, "Missing Exec option in hook: /etc/pacman.d/hooks/x.hook"),
+            (Class::Config, "error while reading hook /etc/pacman.d/hooks/x.hook: Is a directory"),
+            (Class::Script, "command failed to execute correctly"),
+            (Class::Script, "command terminated by signal 9: Killed"),
+            (Class::Script, "scriptlet failed to execute correctly"),
+            (
+                Class::Script,
+                "unable to run hook /usr/share/libalpm/hooks/x.hook: could not satisfy dependencies",
+            ),
+            (Class::Script, "call to execv failed (No such file or directory)"),
+            (Class::Script, "could not fork a new process (Cannot allocate memory)"),
+            (Class::Script, "could not change the root directory (Operation not permitted)"),
+            (Class::Dependency, "target not found: tb-x"),
+            (Class::Dependency, "unresolvable package conflicts detected"),
+            (Class::Dependency, "cannot resolve \"tb-x\", a dependency of \"tb-y\""),
+            (
+                Class::Interrupted,
+                "could not open file /var/lib/pacman/local/tb-a-1.0-1/desc: No such file or directory",
+            ),
+            (Class::Interrupted, "duplicated database entry 'tb-a'"),
+        ];
+        let wrong = table.iter().filter(|(class, line)| class_of(line) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class_of(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn each_reason_behind_a_closing_line_has_its_class() {
+        let table = [
+            (Class::Lock, "init", "unable to lock database"),
+            (Class::Space, "commit", "not enough free disk space"),
+            (Class::Fetch, "commit", "failed to retrieve some files"),
+            (Class::Fetch, "commit", "download library error"),
+            (Class::Fetch, "commit", "invalid or corrupted package (checksum)"),
+            (Class::Auth, "commit", "invalid or corrupted package (PGP signature)"),
+            (Class::Auth, "commit", "package missing required signature"),
+            (Class::Auth, "commit", "missing PGP signature"),
+            (Class::Auth, "commit", "invalid PGP signature"),
+            (Class::Auth, "commit", "required key missing from keyring"),
+            (Class::Auth, "synchronize all", "invalid or corrupted database (PGP signature)"),
+            (Class::Dependency, "prepare", "could not satisfy dependencies"),
+            (Class::Dependency, "prepare", "conflicting dependencies"),
+            (Class::Dependency, "prepare", "package architecture is not valid"),
+            (Class::Dependency, "commit", "conflicting files"),
+            (Class::Dependency, "prepare", "operation cancelled due to ignorepkg"),
+            (Class::Config, "synchronize all", "no servers configured for repository"),
+            (Class::Script, "commit", "failed to run transaction hooks"),
+            (Class::Other, "commit", "out of memory!"),
+        ];
+        let class = |phase: &str, reason: &str| {
+            let text = format!("error: failed to {phase} transaction ({reason})\n");
+            classify(&Finished::ended(1, "", &text)).unwrap().class
+        };
+        let wrong = table.iter().filter(|(expected, phase, reason)| class(phase, reason) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, phase, reason)| (reason, class(phase, reason))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

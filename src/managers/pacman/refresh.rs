@@ -1,0 +1,197 @@
+//! Judging `pacman -Sy` repository by repository.
+
+use super::errors::{self, reason_class};
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::system::process::{End, Finished};
+use std::collections::BTreeMap;
+
+/// What a refresh that ended by itself did. pacman names a repository when it begins with it, and
+/// prints an error for every mirror that fails; which of the repositories has found another mirror
+/// it only says for all of them together, by its exit code. Where that is not 0 a repository with an
+/// error counts as failed. Where another program fetches (`XferCommand`), pacman names none: then the
+/// configuration and the files tell.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
+    let lines = finished.stdout.lines().take_while(|line| !line.starts_with(":: Starting full system "));
+    for id in lines.filter_map(begun) {
+        sources.insert(one_line(id), None);
+    }
+    let decisive = errors::classify(finished);
+    let ok = finished.end == End::Code(0) && decisive.is_none();
+    let mut error: Option<Failure> = None;
+    for (id, failure) in failures(finished).into_iter().filter(|_| !ok) {
+        let known = sources.remove(&id).flatten();
+        let failure = known.map_or(failure.clone(), |known| known.more_decisive(failure));
+        error = Some(error.map_or(failure.clone(), |error| error.more_decisive(failure.clone())));
+        sources.insert(id, Some(failure));
+    }
+    let mut sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let failed = sources.iter().filter(|source| source.error.is_some()).count();
+    match (ok, error) {
+        (true, _) if sources.is_empty() => {
+            let error = Failure::new(Class::Config, "pacman named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        (true, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        // Some other failure: nothing is known of any of them.
+        (false, None) => {
+            let error =
+                decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed without a word"));
+            sources.iter_mut().for_each(|source| source.error = Some(error.clone()));
+            Refreshed::failed(sources, error)
+        }
+        (false, Some(error)) => {
+            // A full disk, for example, is the reason of all.
+            let error = decisive.map_or(error.clone(), |decisive| error.more_decisive(decisive));
+            if failed == sources.len() {
+                return Refreshed::failed(sources, error);
+            }
+            Refreshed { sources, outcome: RefreshOutcome::Partial, error: Some(error), changed: false }
+        }
+    }
+}
+
+/// ` core downloading...`, and on a terminal ` core is up to date`.
+fn begun(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix(' ')?;
+    let id = rest.strip_suffix(" downloading...").or_else(|| rest.strip_suffix(" is up to date"))?;
+    (!id.is_empty() && !id.contains([' ', '/'])).then_some(id)
+}
+
+/// The repositories that errors name.
+///
+/// ```text
+/// error: failed retrieving file 'extra.db' from 127.0.0.2:8080 : The requested URL returned error: 404
+/// error: extra: signature from "Somebody <x@example.org>" is unknown trust
+/// error: database 'extra' is not valid (invalid or corrupted database (PGP signature))
+/// error: no servers configured for repository: extra
+/// ```
+fn failures(finished: &Finished) -> Vec<(String, Failure)> {
+    let mut found = Vec::new();
+    for line in errors::errors(finished) {
+        let named = if let Some((file, reason)) = errors::retrieving(line) {
+            let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
+            id.map(|id| (id, reason_class(file, reason)))
+        } else if let Some(rest) = line.strip_prefix("database '") {
+            rest.split_once("' is not valid").map(|(id, words)| (id, errors::database_class(words)))
+        } else if let Some(id) = line.strip_prefix("no servers configured for repository: ") {
+            Some((id, Class::Config))
+        } else {
+            line.split_once(": ")
+                .filter(|(_, words)| errors::is_about_signature(words))
+                .map(|(id, _)| (id, Class::Auth))
+        };
+        if let Some((id, class)) = named.filter(|(id, _)| !id.contains([' ', '/'])) {
+            let text =
+                if line.starts_with(&format!("{id}: ")) { line.to_string() } else { format!("{id}: {line}") };
+            found.push((one_line(id), Failure::new(class, text)));
+        }
+    }
+    // It is said before pacman asks for the signature, too: what came of that says more.
+    found.sort_by_key(|(_, failure)| failure.message.ends_with("missing required signature"));
+    found
+}
+
+/// The repositories whose files could not be read. pacman goes on with the others, and exits with 0.
+///
+/// ```text
+/// error: could not open file /var/lib/pacman/sync/core.db: Unrecognized archive format
+/// error: could not read db 'core' (Damaged tar archive)
+/// warning: database file for 'core' does not exist (use '-Sy' to download)
+/// ```
+pub fn unreadable(finished: &Finished) -> Vec<SourceResult> {
+    let mut found: BTreeMap<String, SourceResult> = BTreeMap::new();
+    for (id, line) in errors::unreadable(finished) {
+        let id = one_line(id);
+        let error = Some(Failure::new(Class::Fetch, format!("{id}: {line}")));
+        found.entry(id.clone()).or_insert(SourceResult { id, error });
+    }
+    found.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
+        judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    const BOTH: &str = ":: Synchronizing package databases...\n core downloading...\n extra downloading...\n";
+
+    fn outcome(refreshed: &Refreshed) -> (RefreshOutcome, Vec<(&str, Option<Class>)>) {
+        let class = |source: &SourceResult| source.error.as_ref().map(|error| error.class);
+        let sources = refreshed.sources.iter().map(|source| (source.id.as_str(), class(source)));
+        (refreshed.outcome, sources.collect())
+    }
+
+    #[test]
+    fn a_mirror_that_another_stood_in_for_is_no_failure() {
+        let error =
+            "error: failed retrieving file 'core.db' from a : The requested URL returned error: 404\n";
+        let good = judged(0, BOTH, error);
+        assert_eq!(outcome(&good), (RefreshOutcome::Fresh, vec![("core", None), ("extra", None)]));
+        let whole =
+            format!("{error}error: failed to synchronize all databases (failed to retrieve some files)\n");
+        let bad = judged(1, BOTH, &whole);
+        assert_eq!(
+            outcome(&bad),
+            (RefreshOutcome::Partial, vec![("core", Some(Class::Fetch)), ("extra", None)])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_the_name_of_a_repository_is_none() {
+        for line in ["  downloading...", " a b downloading...", " a/b is up to date", "core downloading..."] {
+            assert_eq!(begun(line), None, "{line}");
+        }
+        assert_eq!(begun(" core downloading..."), Some("core"));
+        assert_eq!(begun(" core is up to date"), Some("core"));
+    }
+
+    #[test]
+    fn a_failure_that_names_no_repository_is_one_of_all() {
+        let refreshed = judged(
+            1,
+            BOTH,
+            "error: could not open file /x/sync/core.db.part: No space left on device\nerror: failed to synchronize all databases (unexpected error)\n",
+        );
+        let space = Some(Class::Space);
+        assert_eq!(outcome(&refreshed), (RefreshOutcome::Failed, vec![("core", space), ("extra", space)]));
+        assert_eq!(outcome(&judged(1, "", "")).0, RefreshOutcome::Failed);
+        assert_eq!(outcome(&judged(0, "", "")).0, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn a_bad_signature_belongs_to_its_repository_and_is_no_fetch_error() {
+        for error in [
+            "error: extra: signature from \"X <x@y.z>\" is unknown trust\n",
+            "error: extra: key \"0123456789ABCDEF\" is unknown\n",
+            "error: extra: missing required signature\n",
+            "error: failed retrieving file 'extra.db.sig' from a : The requested URL returned error: 404\n",
+            "error: database 'extra' is not valid (invalid or corrupted database (PGP signature))\n",
+        ] {
+            let whole = format!(
+                "{error}error: failed to synchronize all databases (invalid or corrupted database (PGP signature))\n"
+            );
+            let refreshed = judged(1, BOTH, &whole);
+            let expected = vec![("core", None), ("extra", Some(Class::Auth))];
+            assert_eq!(outcome(&refreshed), (RefreshOutcome::Partial, expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_signature_that_was_replaced_is_no_failure() {
+        let error = "error: extra: key \"0123456789ABCDEF\" is unknown\nerror: key \"0123456789ABCDEF\" could not be looked up remotely\n";
+        assert_eq!(outcome(&judged(0, BOTH, error)).0, RefreshOutcome::Fresh);
+        assert_eq!(outcome(&judged(0, BOTH, "error: something new\n")).0, RefreshOutcome::Failed);
+    }
+
+    #[test]
+    fn files_that_could_not_be_read_are_found_by_repository() {
+        let text = "error: could not open file /x/pacman/sync/core.db: Unrecognized archive format\nerror: could not read db 'extra' (Damaged tar archive)\nerror: could not read db 'extra' (Damaged tar archive)\nerror: could not open file /x/local/a/desc: No such file\nwarning: database file for 'more' does not exist (use '-Sy' to download)\n";
+        let finished = Finished::ended(0, "", text);
+        let ids: Vec<_> = unreadable(&finished).into_iter().map(|source| source.id).collect();
+        assert_eq!(ids, ["core", "extra", "more"]);
+    }
+}

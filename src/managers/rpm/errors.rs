@@ -1,0 +1,105 @@
+//! The words of librepo, which downloads for dnf 4 and dnf 5, and of rpm about full disks and keys.
+
+use crate::model::outcome::{Class, Failure};
+
+/// A reason that says something, before one that only says that every mirror was tried.
+pub fn known(first: Failure, other: Failure) -> Failure {
+    if first.class == Class::Other { other } else { first.more_decisive(other) }
+}
+
+/// The failure that the most telling of some reasons stands for.
+pub fn decisive<'a>(text: &str, reasons: impl Iterator<Item = &'a str>) -> Option<Failure> {
+    let failure = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known)?;
+    Some(Failure::new(failure.class, format!("{text}: {}", failure.message)))
+}
+
+/// Whether a text holds one of these.
+pub fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+/// Whether a text tells of a file system that takes no more.
+pub fn is_space(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "No space left on device",
+        "more space needed on",
+        "more space on the",
+        "more inodes",
+        "enough free space",
+        "Read-only file system",
+        "Disk quota exceeded",
+    ];
+    // librepo words a full disk as a failed transfer: "Failed writing received data to disk".
+    has(text, WORDS) || text.contains("Curl error (23)")
+}
+
+/// What is said of keys and signatures, and the names of their files.
+pub const KEYS: &[&str] = &[
+    "repomd.xml.asc",
+    "repomd.xml.key",
+    "RPM-GPG-KEY",
+    "GPG signature",
+    "GPG verification",
+    "ignature verification",
+    "GPG check FAILED",
+    "GPG key",
+    "is not signed",
+    "Failing package is",
+    "Failed to read key",
+    "Failed to download key",
+    "bad signature",
+];
+
+/// What is said of a file that is not there, or not as it was announced. A page of a login portal
+/// is a `parser error` too.
+const DAMAGED: &[&str] = &[
+    "Status code: ",
+    "checksum doesn't match",
+    "Inconsistent server data",
+    "parser error: ",
+    "Parse error at line",
+];
+
+/// The class of the reason that librepo gives for one file it could not fetch.
+pub fn reason_class(text: &str) -> Class {
+    let curl = text.split_once("Curl error (").and_then(|(_, rest)| rest.split_once(')'));
+    if is_space(text) {
+        Class::Space
+    } else if text.contains("interrupted by a signal") {
+        Class::Interrupted
+    } else if has(text, KEYS) {
+        // A 404 on a key or a signature too: no refresh mends that.
+        Class::Auth
+    } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
+        // There is no list, which is not one without mirrors.
+        Class::Fetch
+    } else if has(text, &["Cannot find a valid baseurl", "No URLs in mirrorlist", "Bad option"]) {
+        Class::Config
+    } else if let Some((code, _)) = curl {
+        // A protocol error, a partial file, a range, a local file that is not there.
+        if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
+    } else if has(text, DAMAGED) {
+        Class::Fetch
+    } else {
+        Class::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_mirrors_that_is_not_there_is_told_from_an_empty_one() {
+        for (text, class) in [
+            ("Cannot prepare internal mirrorlist: No URLs in mirrorlist", Class::Config),
+            (
+                "Status code: 404 for http://h/list,Cannot prepare internal mirrorlist: No URLs in mirrorlist",
+                Class::Fetch,
+            ),
+            ("Status code: 404 for http://h/x", Class::Fetch),
+        ] {
+            assert_eq!(reason_class(text), class, "{text}");
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! What all managers of rpm packages have in common: names, the package database, what is
+//! installed.
+
+pub mod errors;
+pub mod history;
+pub mod owned;
+pub mod tables;
+
+use super::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
+use crate::model::outcome::{Extra, Listing, Update, one_line};
+use crate::system::process::Invocation;
+use glob::Pattern;
+use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+/// The package database, where Fedora and its relatives have had it.
+pub const DATABASES: &[&str] = &[
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/Packages.db",
+    "/var/lib/rpm/Packages",
+];
+
+/// Its lock.
+pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
+
+/// A pending update of a list that does not say what is installed.
+pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
+    Update {
+        name: listed_name(name, arch),
+        installed: None,
+        candidate: candidate.to_string(),
+        security: None,
+        source: Some(source.to_string()),
+        replaces: Vec::new(),
+        extra: Extra::new(),
+    }
+}
+
+/// A list of updates with the packages that come in the place of others.
+pub fn with_obsoleting(updates: Vec<Update>, obsoleting: Vec<Update>, obsoleted: Vec<String>) -> Vec<Update> {
+    let mut obsoleted: HashSet<String> = obsoleted.into_iter().collect();
+    // A package can obsolete an older one of its own name: that is an update like any other.
+    for new in &obsoleting {
+        obsoleted.remove(&new.name);
+    }
+    let mut updates = updates;
+    updates.retain(|update| !obsoleted.contains(&update.name));
+    let mut listed: HashSet<_> = updates.iter().map(|update| update.name.clone()).collect();
+    updates.extend(obsoleting.into_iter().filter(|new| listed.insert(new.name.clone())));
+    updates
+}
+
+/// The oldest of several kernels goes where a new one comes: that is an update.
+pub fn without_replaced(mut listing: Listing) -> Listing {
+    let comes: HashSet<_> = listing.updates.iter().map(|update| &update.name).collect();
+    listing.removals.retain(|(name, _)| !comes.contains(name));
+    listing
+}
+
+/// The 32-bit packages of a 64-bit PC stand beside those of the same name; every other
+/// architecture is the native one, or none.
+fn is_foreign(arch: &str) -> bool {
+    cfg!(target_arch = "x86_64") && (arch == "athlon" || (arch.starts_with('i') && arch.ends_with("86")))
+}
+
+/// A name as our lists have it, with the architecture only where it is not the native one.
+pub fn listed_name(name: &str, arch: &str) -> String {
+    if is_foreign(arch) { format!("{name}.{arch}") } else { name.to_string() }
+}
+
+/// `glibc.i686` without its architecture.
+pub fn plain_name(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((plain, arch)) if is_foreign(arch) => plain,
+        _ => name,
+    }
+}
+
+/// What rpm takes as a name, with an architecture or without. No group (`@core`), no path, no
+/// pattern.
+pub fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+/// `EPOCHNUM` is 0 where a package has none.
+pub fn list_installed() -> Invocation {
+    let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n";
+    Invocation {
+        program: "rpm",
+        args: ["-qa", "--qf", format].map(str::to_owned).to_vec(),
+        ..Invocation::default()
+    }
+}
+
+/// Compares two `EPOCH:VERSION-RELEASE` as rpm does; an epoch that is not there is 0.
+pub fn compare_versions(one: &str, other: &str) -> Ordering {
+    fn parts(text: &str) -> (u64, &str, &str) {
+        let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
+        let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
+        (epoch.parse().unwrap_or(0), version, release)
+    }
+    let (one, other) = (parts(one), parts(other));
+    let by_epoch = one.0.cmp(&other.0);
+    by_epoch.then_with(|| compare_parts(one.1, other.1)).then_with(|| compare_parts(one.2, other.2))
+}
+
+/// Compares two versions or two releases run by run of digits or letters (rpmvercmp): digits are newer
+/// than letters, `~` is older than the end, `^` newer than the end and older than anything else.
+fn compare_parts(mut one: &str, mut other: &str) -> Ordering {
+    let is_separator = |c: char| !c.is_ascii_alphanumeric() && c != '~' && c != '^';
+    loop {
+        (one, other) = (one.trim_start_matches(is_separator), other.trim_start_matches(is_separator));
+        let rank = |text: &str| match text.bytes().next() {
+            Some(b'~') => 0,
+            None => 1,
+            Some(b'^') => 2,
+            Some(byte) if byte.is_ascii_digit() => 4,
+            Some(_) => 3,
+        };
+        match (rank(one), rank(other)) {
+            (1, 1) => return Ordering::Equal,
+            (0, 0) | (2, 2) => (one, other) = (&one[1..], &other[1..]),
+            (3, 3) | (4, 4) => {
+                let is_digit = rank(one) == 4;
+                let run = |text: &str| {
+                    let same = |c: char| c.is_ascii_alphanumeric() && c.is_ascii_digit() == is_digit;
+                    text.find(|c| !same(c)).unwrap_or(text.len())
+                };
+                let (of_one, of_other) = (&one[..run(one)], &other[..run(other)]);
+                (one, other) = (&one[of_one.len()..], &other[of_other.len()..]);
+                let order = if is_digit {
+                    let (a, b) = (of_one.trim_start_matches('0'), of_other.trim_start_matches('0'));
+                    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+                } else {
+                    of_one.cmp(of_other)
+                };
+                if order != Ordering::Equal {
+                    return order;
+                }
+            }
+            (a, b) => return a.cmp(&b),
+        }
+    }
+}
+
+/// Reads that list. Of several versions of a package the newest counts; the others stand beside it.
+pub fn parse_installed(stdout: &str) -> Installed {
+    let mut installed = Installed::new();
+    for line in stdout.lines() {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [name, arch, version, time] = fields[..] else { continue };
+        if name == "gpg-pubkey" {
+            continue;
+        }
+        let version = version.strip_prefix("0:").unwrap_or(version);
+        let mut package = InstalledPackage {
+            version: version.to_string(),
+            architecture: arch.to_string(),
+            is_broken: false,
+            others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
+            is_held: false,
+            installed_at: time.trim().parse().ok(),
+        };
+        let other = |package: &InstalledPackage| OtherVersion {
+            version: package.version.clone(),
+            installed_at: package.installed_at,
+        };
+        match installed.entry(listed_name(name, arch)) {
+            Entry::Vacant(entry) => {
+                entry.insert(package);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                if compare_versions(&known.version, version).is_lt() {
+                    std::mem::swap(known, &mut package);
+                    known.others = std::mem::take(&mut package.others);
+                }
+                known.others.push(other(&package));
+            }
+        }
+    }
+    installed
+}
+
+/// Where dnf, yum and libzypp are told of which packages they keep several versions.
+pub const RULES: &[&str] = &[
+    "/etc/dnf/dnf.conf",
+    "/etc/dnf/libdnf5.conf.d",
+    "/usr/share/dnf5/libdnf.conf.d",
+    "/etc/yum.conf",
+    "/usr/etc/zypp/zypp.conf",
+    "/usr/etc/zypp/zypp.conf.d",
+    "/etc/zypp/zypp.conf",
+    "/etc/zypp/zypp.conf.d",
+    "/etc/zypp/multiversion.d",
+];
+
+/// A word that a package provides on each line, behind the name of the package.
+pub fn ask_provides(names: &[&str]) -> Invocation {
+    let format = ["-q", "--qf", r"[%{=NAME}\t%{PROVIDENAME}\n]", "--"];
+    let args = format.iter().chain(names).map(|word| word.to_string());
+    Invocation { program: "rpm", args: args.collect(), ..Invocation::default() }
+}
+
+/// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
+/// configuration names in its place, by name or by what they provide.
+pub fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
+    let plain = plain_name(name);
+    let of_kernel = plain.contains("-kmod") || plain.contains("-kmp-");
+    let by_default = |word: &str| word.starts_with("installonlypkg(") || word.starts_with("multiversion(");
+    if of_kernel || plain.starts_with("kernel") || plain.starts_with("kmod-") {
+        return true;
+    }
+    let is_named = |word: &str| {
+        let word = word.strip_prefix("provides:").unwrap_or(word);
+        let is_it = |text: &str| Pattern::new(word).map_or(word == text, |glob| glob.matches(text));
+        is_it(plain) || provides.iter().any(|provided| is_it(provided))
+    };
+    provides.iter().any(|word| by_default(word)) || rules_words(rules).any(is_named)
+}
+
+/// The values of these settings, also on lines that go on with a blank, and in files that hold nothing
+/// else, a name on each line.
+fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
+    let mut is_ours = true;
+    let lines = rules.lines().filter_map(move |line| {
+        if line.starts_with('#') || line.trim().is_empty() {
+            return None;
+        }
+        match line.split_once('=') {
+            Some((key, value)) if !line.starts_with(' ') => {
+                is_ours = matches!(key.trim(), "installonlypkgs" | "multiversion");
+                is_ours.then_some(value)
+            }
+            _ if line.starts_with('[') => {
+                is_ours = false;
+                None
+            }
+            _ => is_ours.then_some(line),
+        }
+    });
+    lines.flat_map(|line| line.split([' ', ',', '\t'])).filter(|word| !word.is_empty())
+}
+
+/// A package as rpm takes it for an argument, and as managers write it in their histories.
+pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
+    format!("{}-{version}.{architecture}", plain_name(name))
+}
+
+/// Installs the newer versions again with this command of the manager, if it has one, and takes away
+/// what is left of the older ones then. Without dependencies: what needs the older one lost its files
+/// when the newer one came.
+pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
+    // Never an option, whatever the database says.
+    let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
+    let named = |version: fn(&Leftover) -> &String| {
+        let mut names: Vec<_> = leftovers
+            .clone()
+            .map(|left| {
+                let version = version(left).rsplit(':').next().unwrap_or_default();
+                nevra(&left.name, version, &left.architecture)
+            })
+            .collect();
+        names.dedup();
+        names
+    };
+    let olds = named(|left| &left.version);
+    if olds.is_empty() {
+        return Vec::new();
+    }
+    let again = reinstall.map(|mut invocation| {
+        invocation.args.extend(named(|left| &left.newer));
+        invocation
+    });
+    let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
+    let erase = Invocation { program: "rpm", args: args.collect(), ..Invocation::default() };
+    again.into_iter().chain([erase]).collect()
+}
+
+/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
+/// from a repository that keeps no advisories, or none for it: nothing is told of it.
+pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+    for line in stdout.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [advisory, kind, package] = words[..] else { continue };
+        let Some((rest, arch)) = package.rsplit_once('.') else { continue };
+        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
+        let version = rest[name.len()..].trim_start_matches('-');
+        found.entry(listed_name(name, arch)).or_default().push(Origin {
+            source: one_line(advisory),
+            is_security: kind.ends_with("/Sec.") || kind == "security",
+            is_candidate: false,
+            version: Some(version.to_string()),
+            priority: 0,
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs as in rpm's own manual, rpm-version(7), and of real packages.
+    #[test]
+    fn versions_are_compared_as_rpm_compares_them() {
+        use Ordering::{Equal, Greater, Less};
+        for (one, other, order) in [
+            ("1.0-1", "1.0-1", Equal),
+            ("1.0-1", "1.0-2", Less),
+            ("1.10-1", "1.9-1", Greater),
+            ("1:1.0-1", "2.0-1", Greater),
+            ("0:2.0-1", "2.0-1", Equal),
+            ("1.0~rc1-1", "1.0-1", Less),
+            ("1.0^git1-1", "1.0-1", Greater),
+            ("1.0^git1-1", "1.0.1-1", Less),
+            ("1.0~rc1^g1-1", "1.0~rc1-1", Greater),
+            ("1.a-1", "1.1-1", Less),
+            ("1.0a-1", "1.0-1", Greater),
+            ("1.05-1", "1.5-1", Equal),
+            ("1_0-1", "1.0-1", Equal),
+            ("2.50-1", "2.5-1", Greater),
+            ("5.14.0-362.8.1.el9_3", "5.14.0-362.13.1.el9_3", Less),
+            ("6.0.rc1-1", "6.0-1", Greater),
+            ("1.0-1.el9", "1.0-1.el9_2", Less),
+            ("20230101-99999999999999999999", "20230101-100000000000000000000", Less),
+        ] {
+            assert_eq!(compare_versions(one, other), order, "{one} {other}");
+            assert_eq!(compare_versions(other, one), order.reverse(), "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_rpm_takes_as_names_are_accepted() {
+        for name in ["tb-hello", "libstdc++", "glibc.i686", "python3.11", "NetworkManager", "compat_x"] {
+            assert!(is_package_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "-y",
+            "--allowerasing",
+            "@core",
+            "a b",
+            "/usr/bin/sh",
+            "*",
+            "foo*",
+            "foo\n",
+            "fóo",
+            "a=1",
+            "a>1",
+        ] {
+            assert!(!is_package_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_versions_the_newest_counts_and_the_others_stand_beside_it() {
+        let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:10-1\t6\na\tnoarch\t0:9-1\t7\nb\tnoarch\t1:1-1\t5\n";
+        let installed = parse_installed(text);
+        let a = &installed["a"];
+        assert_eq!((&*a.version, a.installed_at, a.is_broken), ("10-1", Some(6), false));
+        let others: Vec<_> = a.others.iter().map(|other| (&*other.version, other.installed_at)).collect();
+        assert_eq!(others, [("1-1", Some(5)), ("9-1", Some(7))]);
+        assert_eq!(installed["b"].version, "1:1-1");
+    }
+
+    #[test]
+    fn what_is_kept_in_several_versions_is_known_by_name_by_what_it_provides_and_by_configuration() {
+        for name in ["kernel-core", "kmod-x", "nvidia-kmp-default", "x-kmod-6.1", "kernel.i686"] {
+            assert!(keeps_several(name, &[], ""), "{name}");
+        }
+        assert!(!keeps_several("tb-a", &["tb-a"], "[main]\nbest=1\n"));
+        assert!(
+            keeps_several("tb-a", &["installonlypkg(vm)"], "")
+                && keeps_several("tb-a", &["multiversion(kernel)"], "")
+        );
+        let rules = "[main]\ngpgcheck=tb-a\ninstallonlypkgs=tb-x,\n tb-a tb-y*\nbest=1\n";
+        assert!(keeps_several("tb-a", &[], rules) && keeps_several("tb-yes", &[], rules));
+        assert!(!keeps_several("tb-b", &["tb-b"], rules));
+        let zypp = "[main]\nmultiversion = provides:multiversion(kernel), tb-c\n##\n";
+        assert!(keeps_several("tb-c", &[], zypp) && !keeps_several("main", &[], zypp));
+        assert!(keeps_several("tb-d", &[], "# of multiversion.d\ntb-d\nprovides:x\n"));
+        assert!(keeps_several("tb-e", &["x"], "tb-d\nprovides:x\n"));
+    }
+
+    #[test]
+    fn a_repair_takes_away_what_was_to_go_and_nothing_else() {
+        let left = |name: &str| Leftover {
+            name: name.into(),
+            architecture: "noarch".into(),
+            version: "1:1-1".into(),
+            newer: "2-1".into(),
+        };
+        let damage = Damage { leftovers: vec![left("a"), left("--root=.")], ..Damage::default() };
+        let lines = |damage: &Damage, again| {
+            let commands = repair(damage, again);
+            commands.iter().map(Invocation::line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&damage, None), ["rpm -e --nodeps a-1-1.noarch"]);
+        let again = Invocation { program: "dnf", args: vec!["reinstall".into()], ..Invocation::default() };
+        assert_eq!(
+            lines(&damage, Some(again)),
+            ["dnf reinstall a-2-1.noarch", "rpm -e --nodeps a-1-1.noarch"]
+        );
+        assert!(lines(&Damage::default(), None).is_empty());
+    }
+
+    #[test]
+    fn advisories_tell_of_packages_by_name() {
+        let found = advisories("X-1 Important/Sec. tb-sec-2.0-1.noarch\nX-2 bugfix tb-a-b-1:2.0-1.noarch\n");
+        assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
+    }
+}

@@ -1,0 +1,172 @@
+//! What yum has in common with dnf, which came after it: options, and the table of a transaction.
+
+use super::{listed_name, update, without_replaced};
+use crate::managers::Plan;
+use crate::model::outcome::{Extra, HeldBack, Listing};
+use crate::system::process::Invocation;
+use std::time::Duration;
+
+/// How long to listen to a mirror that says nothing. With `retries=1` it is asked four times, which
+/// makes a third of the budget.
+pub fn silence(budget: Duration) -> String {
+    format!("--setopt=*.timeout={}", (budget.as_secs() / 12).clamp(1, 30))
+}
+
+/// What a plan adds to a command line.
+pub fn choice(plan: &Plan) -> Vec<String> {
+    // A file that could not be read is a source that failed, but no repository.
+    let repositories = plan.without.iter().filter(|source| !source.contains('/'));
+    let without = repositories.map(|source| format!("--disablerepo={source}"));
+    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
+    without.chain(left_out).collect()
+}
+
+/// A setting of a file such as dnf.conf or a .repo file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `main`, or the identifier of a repository.
+    pub section: String,
+    /// Its name.
+    pub name: String,
+    /// Its value, on one line.
+    pub value: String,
+}
+
+/// Reads such files, one after the other.
+pub fn settings(text: &str) -> Vec<Setting> {
+    let mut found: Vec<Setting> = Vec::new();
+    let mut section = String::new();
+    for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
+        if let Some(id) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            section = id.trim().to_string();
+        } else if line.starts_with([' ', '\t']) && !line.trim().is_empty() {
+            if let Some(last) = found.last_mut() {
+                last.value = format!("{} {}", last.value, line.trim());
+            }
+        } else if let Some((name, value)) = line.split_once('=') {
+            let (name, value) = (name.trim().to_string(), value.trim().to_string());
+            found.push(Setting { section: section.clone(), name, value });
+        }
+    }
+    found
+}
+
+/// Puts the limits that the administrator has set into a refresh, where they are not below ours: a proxy may
+/// need minutes.
+pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
+    let ours = |name: &str| {
+        let start = format!("--setopt=*.{name}=");
+        let value = invocation.args.iter().find_map(|arg| arg.strip_prefix(start.as_str()));
+        value.and_then(|value| value.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let (timeout, retries) = (ours("timeout"), ours("retries"));
+    let is_limit = |setting: &Setting| match setting.name.as_str() {
+        // Not a number of seconds alone: `3m`. Without an end: `0`.
+        "timeout" => setting.value.parse().map_or(true, |value: u32| value == 0 || value > timeout),
+        "retries" => setting.value.parse().is_ok_and(|value: u32| value == 0 || value > retries),
+        _ => false,
+    };
+    let is_id = |id: &str| {
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    let limits = settings(text).into_iter().filter(|setting| is_limit(setting) && is_id(&setting.section));
+    // Those of a repository go before those of all.
+    let (of_all, of_one): (Vec<_>, Vec<_>) = limits.partition(|setting| setting.section == "main");
+    let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
+        let id = if section == "main" { "*" } else { section.as_str() };
+        format!("--setopt={id}.{name}={value}")
+    });
+    let command = invocation.args.len() - 1;
+    invocation.args.splice(command..command, options.collect::<Vec<_>>());
+    invocation
+}
+
+/// What the rows below a headline of a transaction's table are.
+#[derive(Clone, Copy)]
+pub enum Section {
+    /// Packages that are installed.
+    Comes,
+    /// Packages that are removed.
+    Goes,
+    /// Packages that are left as they are, and why.
+    Stays(&'static str),
+    /// Nothing of that.
+    Unread,
+}
+
+/// A row of such a package.
+pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
+    HeldBack {
+        name: listed_name(name, arch),
+        installed: None,
+        candidate: Some(version.to_string()),
+        reason: reason.to_string(),
+        class: None,
+        security: None,
+        extra: Extra::new(),
+    }
+}
+
+/// The table of a transaction.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What it lists.
+    pub listing: Listing,
+    /// How many rows there are of packages that come, go or stay.
+    pub rows: usize,
+    /// Whether it has rows of something else, such as groups.
+    pub has_more: bool,
+}
+
+/// Reads the table that is printed before every transaction, below a line that says that all is
+/// resolved. A name that is too long for its column moves the rest of the row to the next line.
+///
+/// ```text
+/// Installing:
+///  tb-obs              noarch            1.0-1             extra             26 k
+///      replacing  tb-world.noarch 1.0-1
+/// Transaction Summary
+/// ```
+pub fn table(stdout: &str, resolved: &str, section: fn(&str) -> Section) -> Table {
+    let mut table = Table::default();
+    let listing = &mut table.listing;
+    let mut part = Section::Unread;
+    let mut row: Vec<&str> = Vec::new();
+    let lines = stdout.lines().skip_while(|line| *line != resolved);
+    for line in lines.take_while(|line| *line != "Transaction Summary") {
+        if !line.starts_with(' ') {
+            // A headline, or the remark in brackets below one.
+            if line.ends_with(':') && !line.starts_with('(') {
+                part = section(line);
+                table.has_more |= matches!(part, Section::Unread);
+            }
+            row.clear();
+            continue;
+        }
+        if let Some(replaced) = line.trim_start().strip_prefix("replacing  ") {
+            let mut words = replaced.split_whitespace();
+            if let Some((name, arch)) = words.next().and_then(|package| package.rsplit_once('.')) {
+                let old = listed_name(name, arch);
+                if let Some(new) = listing.updates.last_mut().filter(|new| new.name != old) {
+                    new.replaces.push(old.clone());
+                }
+                listing.removals.push((old, words.next().map(str::to_owned)));
+            }
+            continue;
+        }
+        if !line.starts_with("  ") {
+            row.clear();
+        }
+        row.extend(line.split_whitespace());
+        let [name, arch, version, source, ..] = row[..] else { continue };
+        match part {
+            Section::Comes => listing.updates.push(update(name, arch, version, source)),
+            Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
+            Section::Stays(reason) => listing.held_back.push(stays(name, arch, version, reason)),
+            Section::Unread => {}
+        }
+        table.rows += usize::from(!matches!(part, Section::Unread));
+        row.clear();
+    }
+    Table { listing: without_replaced(table.listing), ..table }
+}

@@ -1,0 +1,387 @@
+//! Reading yum's and rpm's error lines. What scripts print goes to standard output, so that on
+//! standard error every line is yum's.
+
+use crate::model::outcome::{Class, Failure};
+use crate::system::process::{End, Finished};
+
+/// yum check-update: updates are pending.
+const UPDATES_PENDING: i32 = 100;
+/// What yum exits with after a signal that rpm had held back: 128 and its number.
+const SIGNALLED: [i32; 3] = [129, 130, 143];
+
+/// Why a command of yum or rpm failed. An exit code of 0 does not mean that every scriptlet went
+/// well, and in its shell yum exits with 0 after almost everything.
+pub fn classify(finished: &Finished) -> Option<Failure> {
+    let stderr = &finished.stderr;
+    if let Some(line) = stderr.lines().find(|line| line.starts_with("There are no enabled repos")) {
+        return Some(Failure::new(Class::Config, line));
+    }
+    let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
+    let began = super::install_began(finished);
+    match finished.end {
+        End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
+        End::Code(_) if !began && ended_as_asked(finished) => None,
+        // rpm ends yum when it is done, without a word.
+        End::Code(_) if began && stderr.lines().all(is_remark) && cut_by_signal(finished) => {
+            (!super::all_steps_done(finished)).then(|| {
+                Failure::new(
+                    Class::Interrupted,
+                    "yum was ended by a signal before it had done all it was to do",
+                )
+            })
+        }
+        _ => Some(
+            scriptlet()
+                .filter(|_| began)
+                .or_else(|| failure(finished))
+                .unwrap_or_else(|| undecided(finished)),
+        ),
+    }
+}
+
+/// `--assumeno` answers every question with no; before 2013 a download ended with 1.
+fn ended_as_asked(finished: &Finished) -> bool {
+    let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
+    lines.any(|line| {
+        line == "Exiting on user command" || line == "exiting because \"Download Only\" specified"
+    })
+}
+
+/// Whether an install ended as it does after a signal: by rpm, which exits with 1 in older versions,
+/// and not by yum, which has a last word.
+fn cut_by_signal(finished: &Finished) -> bool {
+    let by_rpm = matches!(finished.end, End::Code(code) if code == 1 || SIGNALLED.contains(&code));
+    by_rpm && !finished.stdout.lines().any(|line| line == "Complete!" || line == "Failed:")
+}
+
+/// Lines that say nothing about this run.
+fn is_remark(line: &str) -> bool {
+    line.trim().is_empty() || line.starts_with("warning: ") || line.contains("yum-complete-transaction")
+}
+
+/// yum names the package; rpm's own line, where there is one, also the exit status. The line of rpm
+/// alone would not do: a script may print it.
+fn scriptlet(finished: &Finished) -> Option<&str> {
+    let of_yum = |line: &&str| {
+        let rest = line.strip_prefix("Error in ").or_else(|| line.strip_prefix("Non-fatal "));
+        rest.is_some_and(|rest| {
+            rest.contains(" scriptlet in rpm package ") || rest.contains(" scriptlet failure in rpm package ")
+        })
+    };
+    let line = finished.stderr.lines().find(of_yum)?;
+    let package = line.rsplit(' ').next().unwrap_or_default();
+    let mark = format!("({package}) scriptlet failed, ");
+    let of_rpm = |line: &&str| {
+        (line.starts_with("warning: %") || line.starts_with("error: %")) && line.contains(&mark)
+    };
+    finished.stdout.lines().chain(finished.stderr.lines()).find(of_rpm).or(Some(line))
+}
+
+/// `http://127.0.0.2/tb-a-2.0-1.noarch.rpm: [Errno 14] HTTP Error 404 - Not Found`: the address and why
+/// it failed.
+pub fn address(line: &str) -> Option<(&str, &str)> {
+    let at = line.find(": [Errno ")?;
+    let url = &line[..at];
+    (url.contains("://") && !url.contains(' ')).then(|| (url, &line[at + 2..]))
+}
+
+/// The failure that yum's own words tell of.
+fn failure(finished: &Finished) -> Option<Failure> {
+    let stderr = &finished.stderr;
+    let find = |words: &[&str]| stderr.lines().find(|line| words.iter().any(|word| line.starts_with(word)));
+    if let Some(line) = stderr.lines().find(|line| is_lock(line)) {
+        return Some(Failure::new(Class::Lock, line));
+    }
+    if let Some(line) = stderr.lines().find(|line| is_space(line)) {
+        return Some(Failure::new(Class::Space, line.trim()));
+    }
+    if let Some(line) =
+        find(&["Error downloading packages:", "failure: repodata/", "Error downloading file "])
+    {
+        return Some(fetch(paragraph(stderr, line), finished));
+    }
+    if let Some(line) = find(&["Cannot find a valid baseurl for repo", "Cannot retrieve repository metadata"])
+    {
+        let text = paragraph(stderr, line);
+        let list = stderr.lines().skip_while(|line| !line.starts_with("Could not retrieve mirrorlist "));
+        let reasons =
+            list.take(2).skip(1).chain(stderr.lines().filter_map(address).map(|(_, reason)| reason));
+        let reason = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known);
+        return Some(match reason {
+            Some(reason) => Failure::new(reason.class, format!("{text}: {}", reason.message)),
+            None => Failure::new(Class::Config, text),
+        });
+    }
+    if let Some(line) = finished.stdout.lines().find(|line| line.starts_with("ERROR with transaction check"))
+    {
+        return Some(Failure::new(Class::Dependency, paragraph(&finished.stdout, line)));
+    }
+    // What it says of that before and after is advice.
+    if let Some(line) = find(&["However, you do not have any GPG public keys"]) {
+        let line = line.split(". ").next().unwrap_or(line).trim_start_matches("However, ");
+        let repository = find(&["Problem repository: "]).unwrap_or_default();
+        return Some(Failure::new(Class::Auth, format!("{line}. {repository}")));
+    }
+    let line = stderr.lines().find(|line| class_of(line) != Class::Other)?;
+    Some(Failure::new(class_of(line), paragraph(stderr, line).trim_start_matches("Error: ")))
+}
+
+/// A line with the indented ones below it, as one.
+fn paragraph(text: &str, first: &str) -> String {
+    let mut lines = text.lines().skip_while(|line| *line != first);
+    let head = lines.next().unwrap_or(first);
+    let more = lines.take_while(|line| line.starts_with("  "));
+    std::iter::once(head).chain(more).collect::<Vec<_>>().join(" ")
+}
+
+/// Why a file could not be had stands in the lines above, one for each mirror that was tried.
+fn fetch(text: String, finished: &Finished) -> Failure {
+    // The packages of which there is no more to say than that, and they can be many.
+    let head = text.split(':').next().unwrap_or(&text);
+    let failures = finished.stderr.lines().filter_map(address).map(|(url, reason)| {
+        let reason = format!("{url}: {reason}");
+        Failure::new(reason_class(&reason), reason)
+    });
+    let failure = match failures.reduce(known) {
+        Some(reason) => Failure::new(reason.class, format!("{head}: {}", reason.message)),
+        None => Failure::new(reason_class(&text), &text),
+    };
+    match failure.class {
+        Class::Other => Failure { class: Class::Fetch, ..failure },
+        _ => failure,
+    }
+}
+
+/// A reason that says something, before one that only says that every mirror was tried.
+pub fn known(first: Failure, other: Failure) -> Failure {
+    if first.class == Class::Other { other } else { first.more_decisive(other) }
+}
+
+fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+fn is_lock(line: &str) -> bool {
+    line.starts_with("Another app is currently holding the yum lock")
+        // rpm's own; as a part of yum it says nothing of it.
+        || line.contains("can't create transaction lock")
+        || (line.starts_with("Existing lock ") && line.contains("another copy is running as pid"))
+}
+
+fn is_space(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "No space left on device",
+        "Insufficient space in download directory",
+        "more space needed on the",
+        "Read-only file system",
+        "Disk quota exceeded",
+        "[Errno 28]",
+        "[Errno 30]",
+        "curl#23 ",
+    ];
+    let text = without_phrase(text);
+    let needs = text.starts_with("  installing package ") && text.contains(" needs ");
+    needs || has(text, WORDS)
+}
+
+/// `[Errno 14] HTTP Error 404 - Not Found` without the words that a server puts behind the number.
+fn without_phrase(text: &str) -> &str {
+    let at = text.find("HTTP Error ").or_else(|| text.find("HTTPS Error "));
+    let phrase = at.and_then(|at| Some(at + text[at..].find(" - ")?));
+    phrase.map_or(text, |end| &text[..end])
+}
+
+/// What is said of keys and signatures, and the names of their files.
+const KEYS: &[&str] = &[
+    "repomd.xml.asc",
+    "RPM-GPG-KEY",
+    "signature could not be verified",
+    "GPG key",
+    "GPG public key",
+    "via GPG keys",
+    "Public key for ",
+    "is not signed",
+    "Invalid GPG",
+    "Import of key(s)",
+    "Key import failed",
+    "automatically import keys",
+];
+
+/// The class of the reason that yum gives for one file it could not fetch.
+pub fn reason_class(text: &str) -> Class {
+    let text = without_phrase(text);
+    let curl = text.split_once("curl#").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+    if is_space(text) {
+        Class::Space
+    } else if has(text, KEYS) {
+        // A 404 on a key or a signature too: no refresh mends that.
+        Class::Auth
+    } else if let Some(code) = curl {
+        // A protocol error, a partial file, a range, a local file that is not there.
+        if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
+    } else if has(text, &["[Errno 12]", "Timeout on "]) {
+        Class::Network
+    } else if has(text, &["[Errno 15]", "User abort"]) {
+        Class::Interrupted
+    } else if has(
+        text,
+        &[
+            "HTTP Error ",
+            "HTTPS Error ",
+            "FTP Error",
+            "[Errno -1]",
+            "[Errno -3]",
+            "[Errno 2] ",
+            "no local cache of",
+        ],
+    ) {
+        Class::Fetch
+    } else {
+        Class::Other
+    }
+}
+
+/// The class of one of yum's error lines.
+fn class_of(line: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "Config error: ",
+        "Config Error: ",
+        "Configuration file ",
+        "Invalid tsflag",
+        "Options error: ",
+        "File contains no section headers",
+        "File contains parsing errors",
+        "Error getting repository data for ",
+        "Error parsing config",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "Error: Package: ",
+        " conflicts with ",
+        " conflicts between ",
+        "Protected multilib versions",
+        "which is protected",
+        "No Match for argument",
+        "Error: Nothing to do",
+        " is needed by ",
+    ];
+    if has(line, CONFIG) {
+        Class::Config
+    } else if has(line, KEYS) {
+        Class::Auth
+    } else if has(line, DEPENDENCY) {
+        Class::Dependency
+    } else if has(line, &["Exiting on user cancel", "Exiting on Broken Pipe", "Keyboard Interrupt"]) {
+        Class::Interrupted
+    } else if has(
+        line,
+        &["no local cache of ", "requested datatype ", "does not match intended", "does not match checksum"],
+    ) {
+        Class::Fetch
+    } else {
+        Class::Other
+    }
+}
+
+/// `other`, with the last line that says something.
+fn undecided(finished: &Finished) -> Failure {
+    let last = finished.stderr.lines().rev().find(|line| !is_remark(line));
+    let last = last.or_else(|| finished.stdout.lines().rev().find(|line| !line.trim().is_empty()));
+    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_has_its_class() {
+        let table = [
+            (Class::Auth, "Public key for tb-a-2.0-1.noarch.rpm is not installed"),
+            (Class::Auth, "Package tb-a-2.0-1.noarch.rpm is not signed"),
+            (Class::Auth, "Import of key(s) didn't help, wrong key(s)?"),
+            (Class::Auth, "Key import failed (code 2)"),
+            (Class::Auth, "GPG key retrieval failed: [Errno 14] curl#37 - \"Couldn't open file /x\""),
+            (Class::Auth, "Refusing to automatically import keys when running unattended."),
+            (Class::Config, "Config Error: Error accessing file for config file:///etc/x"),
+            (Class::Config, "Configuration file /etc/x not found"),
+            (Class::Config, "Invalid tsflag in config file: x"),
+            (Class::Dependency, "Error: Package: tb-b-2.0-1.noarch (x)\n           Requires: tb-none"),
+            (Class::Dependency, "Error: Protected multilib versions: a != b"),
+            (
+                Class::Fetch,
+                "Package does not match intended download. Suggestion: run yum --enablerepo=x clean metadata",
+            ),
+            (
+                Class::Space,
+                "Error: Disk Requirements:\n  At least 20MB more space needed on the / filesystem.",
+            ),
+        ];
+        let class = |line: &str| {
+            classify(&Finished::ended(1, "", &format!("{line}\n")))
+                .map_or(Class::Other, |failure| failure.class)
+        };
+        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    fn ended(code: i32, stdout: &str, stderr: &str) -> Option<Failure> {
+        classify(&Finished::ended(code, stdout, stderr))
+    }
+
+    const BEGAN: &str = "Running transaction\n";
+
+    #[test]
+    fn older_ways_of_saying_that_all_was_downloaded_or_done() {
+        assert_eq!(ended(1, "", "\n\nexiting because \"Download Only\" specified\n"), None);
+        assert_eq!(ended(1, "Exiting on user command\n", ""), None);
+        // rpm 4.11 exits with 1 where 4.14 does with 143.
+        let all =
+            format!("{BEGAN}  Updating   : a-2-1.noarch     1/2 \n  Cleanup    : a-1-1.noarch     2/2 \n");
+        assert_eq!(ended(1, &all, ""), None);
+        let half = format!("{BEGAN}  Updating   : a-2-1.noarch     1/2 \n");
+        assert_eq!(ended(1, &half, "").unwrap().class, Class::Interrupted);
+        assert_eq!(ended(1, &all, "Error: something\n").unwrap().class, Class::Other);
+    }
+
+    #[test]
+    fn what_a_script_prints_is_no_word_of_yums() {
+        let printed = format!(
+            "{BEGAN}Error in PREIN scriptlet in rpm package a-2-1.noarch\nerror: %pre(a-2-1.noarch) scriptlet failed, exit status 1\nhttp://x/a.rpm: [Errno 14] HTTP Error 404\nComplete!\n"
+        );
+        assert_eq!(ended(0, &printed, ""), None);
+        assert_eq!(ended(1, &printed, "").unwrap().class, Class::Other);
+        let told =
+            ended(0, &printed, "Non-fatal POSTIN scriptlet failure in rpm package a-2-1.noarch\n").unwrap();
+        assert_eq!(told.message, "error: %pre(a-2-1.noarch) scriptlet failed, exit status 1");
+    }
+
+    #[test]
+    fn a_message_has_the_reason_and_not_all_packages() {
+        let stderr = "http://h/a.rpm: [Errno 14] HTTP Error 404 - Not Found\nTrying other mirror.\n\n\nError downloading packages:\n  a-2-1.noarch: [Errno 256] No more mirrors to try.\n  b-2-1.noarch: [Errno 256] No more mirrors to try.\n";
+        let failure = ended(1, "", stderr).unwrap();
+        assert_eq!(
+            failure.message,
+            "Error downloading packages: http://h/a.rpm: [Errno 14] HTTP Error 404 - Not Found"
+        );
+    }
+
+    #[test]
+    fn reasons_have_their_class() {
+        for (text, class) in [
+            ("[Errno 14] curl#7 - \"Failed connect\"", Class::Network),
+            ("[Errno 14] curl#60 - \"Peer's certificate\"", Class::Network),
+            ("[Errno 14] curl#18 - \"transfer closed\"", Class::Fetch),
+            ("[Errno 14] curl#23 - \"Failed writing body\"", Class::Space),
+            ("[Errno 14] HTTPS Error 403 - Forbidden", Class::Fetch),
+            ("[Errno 14] HTTP Error 404 - No space left on device", Class::Fetch),
+            ("[Errno 14] HTTP Error 404 - GPG key curl#7 ", Class::Fetch),
+            ("http://h/RPM-GPG-KEY-x: [Errno 14] HTTP Error 404 - Not Found", Class::Auth),
+            ("[Errno 12] Timeout on http://h/", Class::Network),
+            ("[Errno -1] repomd.xml signature could not be verified for x", Class::Auth),
+            ("[Errno 256] No more mirrors to try.", Class::Other),
+        ] {
+            assert_eq!(reason_class(text), class, "{text}");
+        }
+    }
+}

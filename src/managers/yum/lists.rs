@@ -1,0 +1,215 @@
+//! Reading what yum lists: pending updates, the table of a transaction, repositories.
+
+use crate::managers::rpm::tables::{self, Section};
+use crate::managers::rpm::{listed_name, update, with_obsoleting};
+use crate::model::outcome::{Extra, HeldBack, Listing, Update};
+
+/// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the
+/// columns goes on in the next line. A package that obsoletes another comes in its place; the last
+/// section says which.
+///
+/// ```text
+/// kernel.x86_64                                                   3.11-1 base
+/// tb-a-package-with-a-very-long-name-that-no-column-can-hold-at-all.noarch
+///                                                                 2.0-1  base
+/// Obsoleting Packages
+/// tb-new.noarch                                                   1.0-1  base
+///     tb-old.noarch                                               1.0-1  installed
+/// ```
+pub fn pending(stdout: &str) -> Listing {
+    let mut updates: Vec<Update> = Vec::new();
+    let mut obsoleting: Vec<Update> = Vec::new();
+    let mut obsoleted: Vec<String> = Vec::new();
+    let mut in_obsoletes = false;
+    let mut is_old = false;
+    let mut row: Vec<&str> = Vec::new();
+    for line in stdout.lines().skip_while(|line| !line.is_empty()) {
+        in_obsoletes |= line == "Obsoleting Packages";
+        if row.is_empty() || !line.starts_with(' ') {
+            is_old = in_obsoletes && line.starts_with(' ');
+            row.clear();
+        }
+        row.extend(line.split_whitespace());
+        let [package, version, source] = row[..] else {
+            // Only the name of a package stands alone in the line in which its row begins.
+            if row.len() > 2 || row.first().is_none_or(|package| !package.contains('.')) {
+                row.clear();
+            }
+            continue;
+        };
+        row.clear();
+        // The answers of `repolist` begin so too.
+        let Some((name, arch)) = package.rsplit_once('.').filter(|(name, _)| is_name(name)) else { continue };
+        if is_old {
+            let old = listed_name(name, arch);
+            if let Some(new) = obsoleting.last_mut().filter(|new: &&mut Update| new.name != old) {
+                new.replaces.push(old.clone());
+            }
+            obsoleted.push(old);
+        } else if in_obsoletes {
+            obsoleting.push(update(name, arch, version, source));
+        } else {
+            updates.push(update(name, arch, version, source));
+        }
+    }
+    Listing { updates: with_obsoleting(updates, obsoleting, obsoleted), ..Listing::default() }
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+fn section(headline: &str) -> Section {
+    let starts = |words: &[&str]| words.iter().any(|word| headline.starts_with(word));
+    if starts(&["Installing", "Updating", "Downgrading"]) {
+        Section::Comes
+    } else if starts(&["Removing"]) {
+        Section::Goes
+    } else {
+        // What is skipped stands above the table too, where there is one.
+        Section::Unread
+    }
+}
+
+/// Reads the table of a transaction, and what yum says above it of packages that it skips.
+///
+/// ```text
+/// Packages skipped because of dependency problems:
+///     tb-world-2.0-1.noarch from base
+///
+/// Dependencies Resolved
+/// ```
+pub fn transaction(stdout: &str) -> Listing {
+    let table = tables::table(stdout, "Dependencies Resolved", section).listing;
+    Listing { held_back: skipped(stdout), ..table }
+}
+
+/// `    1:tb-world-2.0-1.noarch from base`, the epoch only where there is one.
+fn skipped(stdout: &str) -> Vec<HeldBack> {
+    let lines = stdout.lines().skip_while(|line| *line != "Packages skipped because of dependency problems:");
+    let rows = lines.skip(1).take_while(|line| line.starts_with("    "));
+    let read = rows.filter_map(|line| {
+        let package = line.split_whitespace().next()?;
+        let (rest, arch) = package.rsplit_once('.')?;
+        let mut parts = rest.rsplitn(3, '-');
+        let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let (epoch, name) = name.split_once(':').map_or(("", name), |(epoch, name)| (epoch, name));
+        let colon = if epoch.is_empty() { "" } else { ":" };
+        Some(HeldBack {
+            name: listed_name(name, arch),
+            installed: None,
+            candidate: Some(format!("{epoch}{colon}{version}-{release}")),
+            reason: "its dependencies cannot be met".to_string(),
+            class: None,
+            security: None,
+            extra: Extra::new(),
+        })
+    });
+    read.collect()
+}
+
+/// A repository as `repolist` describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repository {
+    /// Its identifier, without what yum adds to tell releases and architectures apart.
+    pub id: String,
+    /// Whether it is on; `repolist disabled` does not say it of those that are off.
+    pub is_on: Option<bool>,
+    /// Its addresses, as far as they are named.
+    pub urls: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+    /// Where the list of its addresses comes from.
+    pub mirrors: Option<String>,
+    /// Whether yum has had an index of it.
+    pub has_index: bool,
+}
+
+/// Reads the answers of `repolist`. What is too long for a line goes on behind a colon.
+///
+/// ```text
+/// Repo-id      : base/7/x86_64
+/// Repo-name    : base packages
+/// Repo-status  : enabled
+/// Repo-baseurl : http://127.0.7.11:8080/7/x86_64/
+/// Repo-expire  : Instant (last: Sun Nov 22 03:45:42 2026)
+/// ```
+pub fn repositories(stdout: &str) -> Vec<Repository> {
+    let mut found: Vec<Repository> = Vec::new();
+    let mut key = "";
+    for line in stdout.lines() {
+        let Some((word, value)) = line.split_once(": ") else {
+            key = "";
+            continue;
+        };
+        if !word.trim().is_empty() {
+            key = word.trim();
+        }
+        if key == "Repo-id" {
+            let id = value.split('/').next().unwrap_or(value).trim();
+            found.push(Repository { id: id.to_string(), ..Repository::default() });
+            key = "";
+            continue;
+        }
+        let Some(repository) = found.last_mut() else { continue };
+        match key {
+            "Repo-status" => repository.is_on = Some(value.trim() == "enabled"),
+            "Repo-baseurl" => {
+                let (urls, more) = value.rsplit_once(" (").unwrap_or((value, ""));
+                let named = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
+                repository.urls.extend(named.map(str::to_owned));
+                let more = more.split(' ').next().and_then(|more| more.parse().ok()).unwrap_or(0);
+                repository.more = repository.more.saturating_add(more);
+            }
+            "Repo-mirrors" | "Repo-metalink" => {
+                repository.mirrors.get_or_insert_with(String::new).push_str(value.trim());
+            }
+            "Repo-expire" => repository.has_index |= value.contains("(last: ") && !value.contains("Unknown"),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_wrapped_are_rows() {
+        let text = "updates time: 0.1\n\nkernel.x86_64    3.11-1 base\ntb-long.noarch\n      1:2.0-1.with.a.very.long.release\n      base\nObsoleting Packages\ntb-new.noarch 1.0-1 base\n    tb-old.noarch 1.0-1 installed\n    tb-long-old.noarch\n         1.0-1  installed\nupdateinfo time: 0.001\nRepo-id      : base.x/7\nRepo-baseurl : http://x/\n";
+        let updates = pending(text).updates;
+        let read: Vec<_> = updates.iter().map(|u| (u.name.as_str(), u.candidate.as_str())).collect();
+        let long = "1:2.0-1.with.a.very.long.release";
+        assert_eq!(read, [("kernel", "3.11-1"), ("tb-long", long), ("tb-new", "1.0-1")]);
+    }
+
+    #[test]
+    fn an_obsoleted_package_is_no_update() {
+        let text = "\na.noarch 2-1 base\nb.noarch 2-1 base\nObsoleting Packages\nc.noarch 1-1 extra\n    b.noarch 1-1 installed\n";
+        let names: Vec<_> = pending(text).updates.into_iter().map(|update| update.name).collect();
+        assert_eq!(names, ["a", "c"]);
+    }
+
+    #[test]
+    fn what_is_skipped_has_its_reason() {
+        let text = "Packages skipped because of dependency problems:\n    1:tb-a-b-2.0-1.noarch from base\n    tb-c-3-1.i686 from base\n\nDependencies Resolved\nUpdating:\n tb-d noarch 2-1 base 5 k\nSkipped (dependency problems):\n tb-a-b noarch 1:2.0-1 base 5 k\n\nTransaction Summary\n";
+        let listing = transaction(text);
+        let held: Vec<_> =
+            listing.held_back.iter().map(|h| (h.name.as_str(), h.candidate.as_deref().unwrap())).collect();
+        assert_eq!(held, [("tb-a-b", "1:2.0-1"), ("tb-c.i686", "3-1")]);
+        assert_eq!(listing.updates.len(), 1);
+    }
+
+    #[test]
+    fn addresses_of_a_repository_may_take_several_lines() {
+        let text = "Repo-id      : m/7\nRepo-name    : a name\n             : Repo-status\nRepo-status  : enabled\nRepo-baseurl : http://a/,\n             : http://b/\nRepo-expire  : Instant (last: Unknown)\n\nRepo-id      : n\nRepo-mirrors : http://l\nRepo-baseurl : http://c/ (9 more)\nRepo-expire  : Instant (last: Sun Nov 22 03:45:42 2026)\n";
+        let found = repositories(text);
+        assert_eq!(found[0].id, "m");
+        assert_eq!((found[0].is_on, found[0].has_index), (Some(true), false));
+        assert_eq!(found[0].urls, ["http://a/", "http://b/"]);
+        assert_eq!((found[1].is_on, found[1].has_index, found[1].more), (None, true, 9));
+        let line = format!("Repo-baseurl : http://c/ ({} more)\n", usize::MAX);
+        assert_eq!(repositories(&format!("Repo-id      : m\n{line}{line}"))[0].more, usize::MAX);
+    }
+}

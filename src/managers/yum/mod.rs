@@ -1,0 +1,253 @@
+//! yum 3.4: Red Hat Enterprise Linux 7, CentOS 7, Amazon Linux 2. Behaviour measured with yum
+//! 3.4.3 as it was last published, and rpm 4.14.
+
+mod errors;
+mod lists;
+mod refresh;
+
+use super::rpm::tables::{choice, silence};
+use super::{Advisories, Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, rpm};
+use crate::system::process::{End, Finished, Invocation};
+use std::time::Duration;
+
+/// The row of the table.
+pub const BACKEND: Backend = Backend {
+    name: "yum",
+    programs: &["yum"],
+    systems: &["rhel", "centos", "amzn", "ol", "scientific"],
+    package_databases: &["/var/lib/rpm/Packages"],
+    source_config: &["/etc/yum.repos.d/*.repo", "/etc/yum/repos.d/*.repo", "/etc/yum.conf", "/etc/yum/vars"],
+    index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
+    cache: "/var/cache/yum",
+    locks: rpm::LOCKS,
+    pid_files: &["/var/run/yum.pid"],
+    // yum knows none: a newer kernel counts.
+    reboot_flags: &[],
+    // Those of needs-restarting in yum-utils.
+    reboot_packages: RebootPackages {
+        names: &[
+            "kernel",
+            "kernel-rt",
+            "glibc",
+            "linux-firmware",
+            "systemd",
+            "udev",
+            "openssl-libs",
+            "gnutls",
+            "dbus",
+        ],
+        directories: &[],
+    },
+    kernels: Kernels::IN_BOOT,
+    // The next update does not see the older one of two versions that were left.
+    // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
+    repair: |_, damage| rpm::repair(damage, None),
+    knows_security: true,
+    is_package_name: rpm::is_package_name,
+    plain_name: rpm::plain_name,
+    refresh,
+    judge: refresh::judge,
+    pending,
+    parse_pending: lists::pending,
+    list,
+    parse_list: lists::transaction,
+    ask_origins: Some(|_| ask_advisories("updates")),
+    parse_origins: rpm::advisories,
+    list_needs,
+    download: Some(download),
+    install,
+    install_began,
+    classify: errors::classify,
+    list_installed: |_| rpm::list_installed(),
+    parse_installed: |text, _| rpm::parse_installed(text),
+    quirks: Quirks {
+        history: Some(&HISTORY),
+        keeps_several: rpm::keeps_several,
+        ask_provides: Some(rpm::ask_provides),
+        rules: rpm::RULES,
+        pending_of_refresh: |finished| Some(refresh::pending(finished)),
+        advisories: Some(Advisories {
+            compare: rpm::compare_versions,
+            ask_settled: || ask_advisories("installed"),
+            list_security,
+        }),
+        plan_of_download: |finished| Some(lists::transaction(&finished.stdout)),
+        ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
+        is_index: |path| path.ends_with("/repomd.xml"),
+        ..Quirks::NONE
+    },
+};
+
+/// What it was to do, and of that what is done. It leaves both files behind also where all went well
+/// and a signal came.
+const HISTORY: History =
+    History { place: HistoryPlace::Files("/var/lib/yum", "transaction-"), parse: rpm::history::not_done };
+
+/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
+const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
+
+/// No colour, and no less or more words than it says by default, whatever yum.conf asks for. With the
+/// last yum gives up at once where another one is at work. Left alone it waits for
+/// ever; we wait ourselves, inside a budget.
+const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
+
+/// A repository that is down must not keep the others from being refreshed. Without it yum takes
+/// the index that it has, and exits as if it were the new one.
+const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
+
+/// What follows a refresh uses just what was refreshed.
+const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
+
+/// What one start of yum is asked in a refresh: which repositories are off, what is pending, which
+/// repositories are still on after that.
+const QUESTIONS: &str = "repolist disabled\ncheck-update\nrepolist all\n";
+
+fn yum(options: &[&str], words: &[&str]) -> Invocation {
+    let args = ALWAYS.iter().chain(options).chain(words);
+    Invocation {
+        program: "yum",
+        args: args.map(|arg| arg.to_string()).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// yum names nowhere the repositories that it refreshed, and says nothing when it leaves one out
+/// for which the disk is too full. It turns off what it leaves out, which its shell can be asked
+/// for in the same run. `-v` would say as much, but also hide all warnings; `-d 6 -e 2` does not.
+/// No filter of the administrator's may make `check-update` be content with an old index.
+fn refresh(budget: Duration) -> Invocation {
+    let timeout = silence(budget);
+    let mut options = vec!["-d", "6", "-e", "2", SKIP, "--setopt=*.metadata_expire=0"];
+    options.extend(["--setopt=*.metadata_expire_filter=never", "--setopt=*.retries=1", &timeout]);
+    Invocation { input: QUESTIONS, ..yum(&options, &["shell", "/proc/self/fd/0"]) }
+}
+
+/// One package whose dependencies cannot be met stops yum from updating any, unless it may skip
+/// it. `upgrade` also replaces what is obsolete where yum.conf turns that off.
+fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
+    let mut invocation = yum(&["--skip-broken"], options);
+    invocation.args.extend(choice(plan));
+    invocation.args.push(if plan.full { "upgrade" } else { "update" }.to_string());
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+fn pending(plan: &Plan) -> Invocation {
+    let mut invocation = yum(&["-C", SKIP], &[]);
+    invocation.args.extend(choice(plan));
+    invocation.args.push("check-update".to_string());
+    invocation
+}
+
+/// `--assumeno` comes before an `assumeyes` in yum.conf; should it not, nothing but a test runs.
+fn list(plan: &Plan) -> Invocation {
+    list_needs(plan, &[])
+}
+
+/// Without `-C`: to see that a dependency cannot be met, yum looks at the lists of files, which a
+/// refresh does not fetch.
+fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let options = [
+        "--assumeno",
+        "--setopt=tsflags=test",
+        AS_REFRESHED,
+        "--setopt=*.timeout=10",
+        "--setopt=*.retries=1",
+    ];
+    update(plan, &options, names)
+}
+
+/// What would be done for security updates alone.
+fn list_security() -> Invocation {
+    let mut invocation = list(&Plan::default());
+    invocation.args.insert(0, "--security".to_string());
+    invocation
+}
+
+/// The advisories of every kind that what is pending would settle (`updates`), or that what is installed
+/// has (`installed`).
+fn ask_advisories(which: &str) -> Invocation {
+    yum(&["-q", "-C", SKIP], &["updateinfo", "list", which])
+}
+
+fn download(plan: &Plan) -> Invocation {
+    let options = ["-y", "--downloadonly", AS_REFRESHED, "--setopt=*.timeout=30", "--setopt=*.retries=1"];
+    update(plan, &options, &[])
+}
+
+/// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
+fn install(plan: &Plan, _: &Finished) -> Invocation {
+    update(plan, &["-y", "-C"], &[])
+}
+
+/// Followed by a remark where systemd holds back a shutdown meanwhile. `Running transaction
+/// check` and `Running transaction test` come before it.
+fn install_began(finished: &Finished) -> bool {
+    finished.stdout.lines().any(is_begin)
+}
+
+fn is_begin(line: &str) -> bool {
+    matches!(line, "Running transaction" | "Running transaction (shutdown inhibited)")
+}
+
+/// `  Updating   : tb-hello-2.0-1.noarch                 1/2 `. rpm holds a signal back until the last
+/// step is done; yum then ends before it says more.
+fn all_steps_done(finished: &Finished) -> bool {
+    const STEPS: [&str; 5] = ["  Updating ", "  Installing ", "  Cleanup ", "  Erasing ", "  Verifying "];
+    let lines = finished.stdout.lines().skip_while(|line| !is_begin(line));
+    let steps = lines.filter(|line| STEPS.iter().any(|step| line.starts_with(step)) && line.contains(" : "));
+    let Some(last) = steps.last() else { return false };
+    let count = last.split_whitespace().last().and_then(|count| count.split_once('/'));
+    last.starts_with("  Verifying ") || count.is_some_and(|(step, of)| step == of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(stdout: &str) -> Finished {
+        Finished::ended(143, stdout, "")
+    }
+
+    #[test]
+    fn only_a_transaction_whose_last_step_is_printed_is_done() {
+        let head = "Running transaction check\nRunning transaction test\n";
+        assert!(!install_began(&printed(head)));
+        let steps = |steps: &str| printed(&format!("{head}Running transaction\n{steps}"));
+        assert!(install_began(&steps("")) && !all_steps_done(&steps("")));
+        assert!(!all_steps_done(&steps("  Updating   : a-2-1.noarch      1/2 \n")));
+        assert!(!all_steps_done(&steps("  Updating   : a-2-1.noarch      1/2 \nfrom a script: 2/2\n")));
+        assert!(all_steps_done(&steps("  Cleanup    : a-1-1.noarch      2/2 \nfrom a script\n")));
+        assert!(all_steps_done(&steps("  Verifying  : a-2-1.noarch      1/2 \n")));
+    }
+
+    #[test]
+    fn a_refresh_hides_no_warning_and_is_content_with_no_old_index() {
+        let line = refresh(Duration::from_secs(120)).line();
+        for word in [
+            " -d 6 -e 2 ",
+            " --setopt=*.skip_if_unavailable=1 ",
+            " --setopt=*.metadata_expire=0 ",
+            " --setopt=*.metadata_expire_filter=never ",
+            " --setopt=*.timeout=10 ",
+        ] {
+            assert!(line.contains(word), "{word:?} is not in {line}");
+        }
+        assert!(!line.contains(" -v "), "{line}");
+        assert!(download(&Plan::default()).line().contains(" --skip-broken "));
+    }
+
+    #[test]
+    fn what_is_left_out_stands_on_the_command_line_and_a_file_is_no_repository() {
+        let plan = Plan {
+            without: vec!["extra".into(), "/etc/yum.repos.d/x.repo".into()],
+            left_out: vec!["kernel".into()],
+            ..Plan::default()
+        };
+        let line = list_needs(&plan, &["tb-a".into()]).line();
+        assert!(line.ends_with(" --disablerepo=extra --exclude=kernel update tb-a"), "{line}");
+        let full = Plan { full: true, ..Plan::default() };
+        assert!(install(&full, &printed("")).line().ends_with(" -y -C upgrade"));
+    }
+}

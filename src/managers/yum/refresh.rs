@@ -1,0 +1,202 @@
+//! Judging a refresh repository by repository. yum says nowhere what it refreshed: it turns off,
+//! with a word or without, what it could not get, and keeps the old index where it could get the
+//! newest only in part.
+
+use super::errors::{classify, known, reason_class};
+use super::lists::{self, Repository, repositories};
+use crate::model::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::system::process::Finished;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a refresh that ended by itself did. Only a repository that is still on after it was
+/// refreshed, if no line says that its old index was kept.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
+    let all = repositories(&finished.stdout);
+    let off: BTreeSet<_> = all.iter().filter(|one| one.is_on.is_none()).map(|one| one.id.as_str()).collect();
+    let errors = errors(&finished.stderr);
+    let addresses: usize = all.iter().map(|one| one.urls.len() + 1).sum();
+    if addresses.saturating_mul(errors.len()) > MOST_WORK {
+        let text = "yum named more repositories and errors than there can be";
+        return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
+    }
+    let parts = parts(&errors);
+    let nobodys = errors.iter().filter(|(url, _)| !all.iter().any(|other| is_of(other, url)));
+    let nobodys = nobodys.map(told).reduce(known);
+    for one in all.iter().filter(|one| one.is_on.is_some()) {
+        if one.is_on == Some(false) && off.contains(one.id.as_str()) {
+            continue;
+        }
+        let is_fresh = one.is_on == Some(true) && one.has_index && !kept_old(one, &parts);
+        let failure = (!is_fresh).then(|| failure_of(one, &errors, &nobodys));
+        sources.insert(one_line(&one.id), failure);
+    }
+    for (id, failure) in finished.stderr.lines().filter_map(named) {
+        sources.insert(one_line(&id), Some(failure));
+    }
+    let of_sources = sources.values().flatten().cloned().reduce(Failure::more_decisive);
+    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let failed = sources.iter().filter(|source| source.error.is_some()).count();
+    // yum stopped before it had looked at every repository: nothing is known of the others.
+    let is_whole = finished.stdout.lines().any(|line| line == "Leaving Shell");
+    let unfinished = || Failure::new(Class::Other, "yum did not answer all that it was asked");
+    if let Some(stopped) = classify(finished).or_else(|| (!is_whole).then(unfinished)) {
+        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
+        return Refreshed::failed(sources, error);
+    }
+    match of_sources {
+        None if sources.is_empty() => {
+            let error = Failure::new(Class::Config, "yum named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
+        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// What is pending in the repositories that were refreshed. Where yum keeps an old index it also
+/// lists what that one offers.
+pub fn pending(finished: &Finished) -> Listing {
+    let mut listing = lists::pending(&finished.stdout);
+    let sources = judge(finished).sources;
+    let failed = sources.into_iter().filter(|source| source.error.is_some()).map(|source| source.id);
+    let failed: BTreeSet<_> = failed.collect();
+    listing.updates.retain(|update| !update.source.as_ref().is_some_and(|id| failed.contains(id)));
+    listing
+}
+
+/// Each repository is compared with each error: more of that would take minutes, and is nothing that
+/// yum says of a machine.
+const MOST_WORK: usize = 4_000_000;
+
+fn told((url, text): &(&str, &str)) -> Failure {
+    let text = format!("{url}: {text}");
+    Failure::new(reason_class(&text), text)
+}
+
+/// Why a repository was not refreshed, by the errors of its own addresses, or by `nobodys`.
+fn failure_of(one: &Repository, errors: &[(&str, &str)], nobodys: &Option<Failure>) -> Failure {
+    let reasons = errors.iter().filter(|(url, _)| is_of(one, url)).map(told).reduce(known);
+    // The mirrors of a repository that is off are not named: what is nobody else's may be its own.
+    let others = || nobodys.clone().filter(|_| one.mirrors.is_some());
+    match (reasons.or_else(others), &one.urls[..], &one.mirrors) {
+        (Some(failure), ..) => Failure::new(failure.class, format!("{}: {}", one.id, failure.message)),
+        (None, [], None) => {
+            Failure::new(Class::Config, format!("Cannot find a valid baseurl for repo: {}", one.id))
+        }
+        _ => Failure::new(
+            Class::Other,
+            format!("{}: yum left it out without a word, as it does where a disk is full", one.id),
+        ),
+    }
+}
+
+/// The addresses of which a part of an index could not be had, by that part.
+fn parts<'a>(errors: &[(&'a str, &str)]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut failed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (url, _) in errors {
+        if let Some((_, file)) = url.rsplit_once("/repodata/") {
+            failed.entry(file).or_default().insert(url);
+        }
+    }
+    failed.remove("repomd.xml");
+    failed
+}
+
+/// Whether a file of the new index could be had from no mirror: yum then keeps the old index. Each
+/// mirror that has failed has a line.
+fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
+    let all_failed = |urls: &BTreeSet<&str>| {
+        let own = one.urls.iter().filter(|own| urls.iter().any(|url| is_below(own, url))).count();
+        own > 0 && own == one.urls.len() && urls.len() >= own.saturating_add(one.more)
+    };
+    parts.values().any(all_failed)
+}
+
+/// Whether a file of an index is that of the repository at this address, and not of one further down.
+fn is_below(own: &str, url: &str) -> bool {
+    url.rsplit_once("/repodata/").is_some_and(|(base, _)| base == own.trim_end_matches('/'))
+}
+
+fn is_of(one: &Repository, url: &str) -> bool {
+    one.urls.iter().any(|own| is_below(own, url)) || one.mirrors.as_deref() == Some(url)
+}
+
+/// The addresses that failed, and why.
+///
+/// ```text
+/// http://127.0.0.2:8080/repodata/repomd.xml: [Errno 14] HTTP Error 404 - Not Found
+/// Trying other mirror.
+/// Could not retrieve mirrorlist http://127.0.0.2:8080/list error was
+/// 14: HTTP Error 404 - Not Found
+/// ```
+fn errors(stderr: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut list = None;
+    for line in stderr.lines() {
+        if let Some(list) = list.take() {
+            found.push((list, line));
+        } else if let Some(rest) = line.strip_prefix("Could not retrieve mirrorlist ") {
+            list = rest.strip_suffix(" error was");
+        } else if let Some(error) = super::errors::address(line) {
+            found.push(error);
+        }
+    }
+    found
+}
+
+/// Lines that name a repository themselves.
+///
+/// ```text
+/// Not using downloaded extra/repomd.xml because it is older than what we have:
+/// Repository 'x': Error parsing config: Error parsing "baseurl = 'htp://x/'": ...
+/// ```
+fn named(line: &str) -> Option<(String, Failure)> {
+    if let Some((id, _)) = line
+        .strip_prefix("Not using downloaded ")
+        .and_then(|rest| rest.split_once("/repomd.xml because it is older "))
+    {
+        return Some((id.to_string(), Failure::new(Class::Fetch, line.trim_end_matches(':'))));
+    }
+    let rest = line.strip_prefix("Repository '")?;
+    let (id, _) = rest.split_once("': Error parsing config: ")?;
+    Some((id.to_string(), Failure::new(Class::Config, line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(urls: &[&str], more: usize) -> Repository {
+        Repository {
+            id: "m".into(),
+            is_on: Some(true),
+            urls: urls.iter().map(|url| url.to_string()).collect(),
+            more,
+            mirrors: Some("http://list".into()),
+            has_index: true,
+        }
+    }
+
+    #[test]
+    fn an_index_is_old_only_when_every_mirror_failed_to_give_a_part_of_it() {
+        let part = |host: &str| format!("http://{host}/repodata/abc-primary.sqlite.bz2");
+        let (a, b, c) = (part("a"), part("b"), part("c"));
+        let errors =
+            |urls: &[&'static str]| parts(&urls.iter().map(|url| (*url, "[Errno 14]")).collect::<Vec<_>>());
+        let leak = |text: &String| -> &'static str { Box::leak(text.clone().into_boxed_str()) };
+        let (a, b, c) = (leak(&a), leak(&b), leak(&c));
+        assert!(!kept_old(&repository(&["http://a/"], 2), &errors(&[a, b])));
+        assert!(!kept_old(&repository(&["http://a/"], 2), &errors(&[a, a, a])));
+        assert!(kept_old(&repository(&["http://a/"], 2), &errors(&[a, b, c])));
+        assert!(kept_old(&repository(&["http://a/"], 0), &errors(&[a])));
+        assert!(!kept_old(&repository(&["http://a/", "http://b/"], 0), &errors(&[a])));
+        assert!(!kept_old(&repository(&["http://d/"], 0), &errors(&[a])));
+        assert!(!kept_old(&repository(&[], 0), &errors(&[a])), "nothing says that it is its own");
+        let below = errors(&["http://a/updates/repodata/abc-primary.sqlite.bz2"]);
+        assert!(!kept_old(&repository(&["http://a/"], 0), &below), "it is another repository's");
+        let repomd = errors(&["http://a/repodata/repomd.xml"]);
+        assert!(!kept_old(&repository(&["http://a/"], 0), &repomd), "then yum turns it off");
+    }
+}

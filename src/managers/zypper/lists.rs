@@ -1,0 +1,505 @@
+//! Reading what zypper lists: what an update would do, what stays, locks, patches.
+
+use super::refresh::id_of;
+use super::xml::{Element, elements};
+use crate::managers::Configured;
+use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
+use crate::model::outcome::{Extra, HeldBack, Listing, Update, one_line};
+use glob::Pattern;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+fn name_of(element: &Element) -> Option<String> {
+    let arch = element.get("arch").unwrap_or_default();
+    Some(listed_name(&one_line(&element.get("name")?), &arch))
+}
+
+fn value(element: &Element, key: &str) -> Option<String> {
+    element.get(key).map(|value| one_line(&value)).filter(|value| !value.is_empty())
+}
+
+/// Reads the summary of an update. Patches, patterns and products come by themselves with their
+/// packages; old versions do not name the repository.
+///
+/// ```text
+/// <to-upgrade>
+/// <solvable type="package" name="tb-a" edition="2-1" arch="noarch" repository="base" edition-old="1-1" .../>
+/// </to-upgrade>
+/// <to-remove>
+/// ```
+pub fn plan(report: &str) -> Listing {
+    let mut listing = Listing::default();
+    let mut coming = BTreeSet::new();
+    let mut section = String::new();
+    for element in elements(report) {
+        match element.name {
+            "/install-summary" => section.clear(),
+            name if name.starts_with("to-") || name.starts_with('_') => section = name.to_string(),
+            name if name.starts_with("/to-") => section.clear(),
+            "solvable" if element.get("type").as_deref() == Some("package") => {
+                let (Some(name), Some(version)) = (name_of(&element), value(&element, "edition")) else {
+                    continue;
+                };
+                match section.as_str() {
+                    "to-remove" => listing.removals.push((name, Some(version))),
+                    // Installed again as it is.
+                    "to-reinstall" => {}
+                    of if of.starts_with("to-") && coming.insert(name.clone()) => {
+                        listing.updates.push(Update {
+                            name,
+                            installed: value(&element, "edition-old"),
+                            candidate: version,
+                            security: None,
+                            source: value(&element, "repository"),
+                            replaces: Vec::new(),
+                            extra: Extra::new(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    listing.removals.retain(|(name, _)| !coming.contains(name));
+    listing
+}
+
+/// Reads `list-updates --all` into the plan: the newer versions that it leaves out, and where those
+/// come from that it holds.
+pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
+    let mut source = String::new();
+    let mut update: Option<(String, Option<String>, Option<String>)> = None;
+    let mut sources = HashMap::new();
+    let mut stays = Vec::new();
+    for element in elements(report) {
+        match element.name {
+            "update" if element.get("kind").as_deref() == Some("package") => {
+                let versions = (value(&element, "edition-old"), value(&element, "edition"));
+                update = name_of(&element).map(|name| (name, versions.0, versions.1));
+            }
+            "source" => source = value(&element, "alias").unwrap_or_default(),
+            "/update" => {
+                if let Some((name, installed, candidate)) = update.take() {
+                    sources.insert((name.clone(), candidate.clone()), std::mem::take(&mut source));
+                    stays.push((name, installed, candidate));
+                }
+            }
+            _ => {}
+        }
+    }
+    // What is listed here need not be what would be installed.
+    for update in listing.updates.iter_mut().filter(|update| update.source.is_none()) {
+        let of_candidate = sources.get(&(update.name.clone(), Some(update.candidate.clone())));
+        update.source = of_candidate.filter(|source| !source.is_empty()).cloned();
+    }
+    let comes: BTreeSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
+    let goes: BTreeSet<_> = listing.removals.iter().map(|(name, _)| name.clone()).collect();
+    stays.retain(|(name, ..)| !comes.contains(name) && !goes.contains(name));
+    listing.held_back.extend(stays.into_iter().map(|(name, installed, candidate)| HeldBack {
+        name,
+        installed,
+        candidate,
+        reason: "kept back".to_string(),
+        class: None,
+        security: None,
+        extra: Extra::new(),
+    }));
+    listing
+}
+
+/// Reads `locks`: names, and patterns of names.
+///
+/// ```text
+/// <lock number="1"><name>tb-wor*</name><type>package</type></lock>
+/// ```
+pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
+    let names = elements(report).filter(|element| element.name == "name");
+    let locks: Vec<_> = names.filter_map(|element| Pattern::new(&element.text()).ok()).collect();
+    for held in &mut listing.held_back {
+        if locks.iter().any(|lock| lock.matches(plain_name(&held.name))) {
+            held.reason = "held".to_string();
+        }
+    }
+    listing
+}
+
+/// Reads `repos`. `--repo` takes an alias, a name or a place in this list, and the first repository
+/// that one of them fits: what fits several is named by its place, as `+2`, which fits no other.
+///
+/// ```text
+/// <repo alias="base" name="Main Repository" type="rpm-md" priority="99" enabled="1" .../>
+/// ```
+pub fn repositories(report: &str) -> Vec<Configured> {
+    let listed: Vec<_> = elements(report).filter(|element| element.name == "repo").collect();
+    let fits = |alias: &str| {
+        let is = |element: &&Element, key| element.get(key).as_deref() == Some(alias);
+        listed.iter().filter(|element| is(element, "alias") || is(element, "name")).count()
+    };
+    let read = |(nth, element): (usize, &Element)| {
+        let alias = element.get("alias")?.into_owned();
+        let is_clear = fits(&alias) == 1 && alias.trim().parse::<i64>().is_err();
+        let priority = element.get("priority").and_then(|number| number.parse().ok());
+        Some(Configured {
+            id: id_of(&alias),
+            argument: if is_clear { alias } else { format!("+{}", nth + 1) },
+            priority: priority.unwrap_or(99),
+            is_enabled: element.get("enabled").as_deref() == Some("1"),
+        })
+    };
+    listed.iter().enumerate().filter_map(read).collect()
+}
+
+/// Which of the updates a search found.
+///
+/// ```text
+/// <solvable status="not-installed" name="tb-new" kind="package" edition="2.0-1" arch="noarch" repository="test"/>
+/// ```
+pub fn found_updates(report: &str, listing: &Listing) -> Vec<String> {
+    let found: BTreeSet<_> = elements(report)
+        .filter(|element| element.name == "solvable")
+        .filter_map(|element| Some((name_of(&element)?, value(&element, "edition")?)))
+        .collect();
+    let is_found = |update: &&Update| found.contains(&(update.name.clone(), update.candidate.clone()));
+    listing.updates.iter().filter(is_found).map(|update| update.name.clone()).collect()
+}
+
+/// Reads what the descriptions of packages say that they obsolete into the list: which of the packages that
+/// would be removed make room for which update.
+///
+/// ```text
+/// Name           : tb-many
+/// Obsoletes      : [2]
+///     tb-x
+///     tb-y < 1:2.0-1
+/// ```
+pub fn add_replaced(text: &str, mut listing: Listing) -> Listing {
+    for Line { of, key, value } in described(text) {
+        let mut words = value.split_whitespace();
+        let Some(old) = words.next().filter(|_| key == "Obsoletes") else { continue };
+        let bound = words.next().zip(words.next());
+        let goes = listing.removals.iter().filter(|(name, version)| {
+            let installed = version.as_deref().unwrap_or_default();
+            plain_name(name) == old && bound.is_none_or(|(sign, bound)| is_within(installed, sign, bound))
+        });
+        let goes: Vec<_> = goes.map(|(name, _)| name.clone()).collect();
+        for update in listing.updates.iter_mut().filter(|update| plain_name(&update.name) == of) {
+            let new: Vec<_> = goes.iter().filter(|name| !update.replaces.contains(name)).cloned().collect();
+            update.replaces.extend(new);
+        }
+    }
+    listing
+}
+
+/// Whether a version is `< 2.0-1`, `= 3`. A bound without a release holds for all.
+fn is_within(version: &str, sign: &str, bound: &str) -> bool {
+    let version = match (bound.rsplit_once('-'), version.rsplit_once('-')) {
+        (None, Some((version, _))) => version,
+        _ => version,
+    };
+    let order = compare_versions(version, bound);
+    (sign.contains('<') && order.is_lt())
+        || (sign.contains('>') && order.is_gt())
+        || (sign.contains('=') && order.is_eq())
+}
+
+/// The names of the patches that `list-patches` says are needed.
+pub fn needed_patches(report: &str) -> Vec<String> {
+    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
+    patches_among(report, |element| {
+        element.name == "update" && is(element, "kind", "patch") && is(element, "status", "needed")
+    })
+}
+
+/// The names of the patches that a search found.
+pub fn found_patches(report: &str) -> Vec<String> {
+    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
+    patches_among(report, |element| element.name == "solvable" && is(element, "kind", "patch"))
+}
+
+fn patches_among(report: &str, is_one: impl Fn(&Element) -> bool) -> Vec<String> {
+    let names = elements(report).filter(is_one).filter_map(|element| Some(element.get("name")?.into_owned()));
+    // What comes from a repository must not become an option.
+    names.filter(|name| is_patch_name(name)).collect()
+}
+
+fn is_patch_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:".contains(&byte))
+}
+
+/// Reads the descriptions of patches into the list: whether what is pending is about security, and which
+/// fixes nothing that is pending brings. A package of which none speaks comes from a repository that keeps no
+/// patches, or none for it: nothing is told of it.
+pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
+    let about = patches(text);
+    for update in &mut listing.updates {
+        // What comes in the place of a package is as good as a version of that.
+        let names = std::iter::once(&update.name).chain(&update.replaces);
+        let mut fixes = names.filter_map(|name| about.get(name)).flatten().peekable();
+        if fixes.peek().is_none() {
+            continue;
+        }
+        let is_fix = |fix: &Fix| {
+            let old = update.installed.as_deref();
+            let is_open = old.is_none_or(|old| compare_versions(old, &fix.version).is_lt());
+            fix.is_security && is_open && compare_versions(&fix.version, &update.candidate).is_le()
+        };
+        update.security = Some(update.security == Some(true) || fixes.any(is_fix));
+    }
+    for held in &mut listing.held_back {
+        let Some(fixes) = about.get(&held.name) else { continue };
+        let comes = |fix: &&Fix| {
+            let candidate = held.candidate.as_deref();
+            candidate.is_none_or(|new| compare_versions(&fix.version, new).is_le())
+        };
+        held.security =
+            Some(held.security == Some(true) || fixes.iter().filter(comes).any(|fix| fix.is_security));
+    }
+    let missing = missing_fixes(&about, &listing);
+    listing.held_back.extend(missing);
+    listing
+}
+
+/// What is said of a fix that no update brings.
+const NOT_OFFERED: &str = " announces this fix, but it is not offered here";
+
+/// The newest fix of each package, where no repository offers it. Patches speak of packages too that are not
+/// installed.
+fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<HeldBack> {
+    let newest = |(name, fixes): (&String, &Vec<Fix>)| {
+        let updates = listing.updates.iter().filter(|update| update.name == *name);
+        let held = listing.held_back.iter().filter(|held| held.name == *name);
+        let installed = updates.clone().find_map(|update| update.installed.clone());
+        let held = held.filter_map(|held| held.candidate.as_deref());
+        let mut offered = updates.map(|update| update.candidate.as_str()).chain(held);
+        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
+        let secure = fixes.iter().filter(|fix| fix.is_security && !is_replaced);
+        let fix = secure.max_by(|one, other| compare_versions(&one.version, &other.version))?;
+        let is_missing = offered.all(|version| compare_versions(version, &fix.version).is_lt());
+        is_missing.then(|| HeldBack {
+            name: name.clone(),
+            installed,
+            candidate: Some(fix.version.clone()),
+            reason: format!("{}{NOT_OFFERED}", fix.patch),
+            class: None,
+            security: Some(true),
+            extra: Extra::new(),
+        })
+    };
+    about.iter().filter_map(newest).collect()
+}
+
+/// Whether this stands for a fix that no repository offers.
+pub fn is_missing_fix(held: &HeldBack) -> bool {
+    held.reason.ends_with(NOT_OFFERED)
+}
+
+/// Of the fixes that no repository offers, leaves those of what is installed.
+pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
+    let installed = parse_installed(answer);
+    listing.held_back.retain_mut(|held| {
+        if !is_missing_fix(held) {
+            return true;
+        }
+        held.installed = installed.get(&held.name).map(|package| package.version.clone());
+        let fix = held.candidate.as_deref().unwrap_or_default();
+        held.installed.as_deref().is_some_and(|version| compare_versions(version, fix).is_lt())
+    });
+    listing
+}
+
+/// Reads `list-patches --all`: where there are patches of any kind, sources tell security updates from
+/// others, and what none speaks of is none.
+pub fn add_told(report: &str, mut listing: Listing) -> Listing {
+    let is_patch =
+        |element: &Element| element.name == "update" && element.get("kind").as_deref() == Some("patch");
+    if elements(report).any(|element| is_patch(&element)) {
+        listing.updates.iter_mut().for_each(|update| update.security = update.security.or(Some(false)));
+    }
+    listing
+}
+
+/// A version of a package that a patch requires.
+#[derive(Debug)]
+struct Fix {
+    patch: String,
+    version: String,
+    is_security: bool,
+}
+
+/// Which packages each patch is about, and whether one of theirs is for security.
+///
+/// ```text
+/// Name        : TB-2026:0001
+/// Category    : security
+/// Conflicts   : [2]
+///     tb-sec.noarch < 2.0-1
+///     tb-sec-devel.noarch < 2.0-1
+/// Conflicts   : tb-sec < 2.0-1
+/// ```
+fn patches(text: &str) -> BTreeMap<String, Vec<Fix>> {
+    let mut found: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
+    let mut is_security = false;
+    for Line { of, key, value } in described(text) {
+        match key {
+            "Category" => is_security = value == "security",
+            "Conflicts" => {
+                let Some((package, version)) = value.split_once(" < ") else { continue };
+                let fix = Fix { patch: one_line(of), version: one_line(version), is_security };
+                found.entry(package_of(package)).or_default().push(fix);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A line of the descriptions that `info` prints.
+struct Line<'a> {
+    /// The name of what is described.
+    of: &'a str,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// Reads those lines. What stands indented is prose, or one of several values.
+fn described(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let (mut of, mut key) = ("", "");
+    text.lines().filter_map(move |line| {
+        if line.starts_with(' ') {
+            return Some(Line { of, key, value: line.trim() });
+        }
+        let (found, value) = line.split_once(':')?;
+        key = found.trim_end();
+        if key == "Name" {
+            of = value.trim();
+        }
+        Some(Line { of, key, value: value.trim() })
+    })
+}
+
+/// `tb-sec.noarch`, and `tb-sec` where the patch does not say for which architecture.
+fn package_of(package: &str) -> String {
+    const ARCHES: &[&str] = &["noarch", "x86_64", "aarch64", "ppc64le", "s390x", "armv7hl", "riscv64"];
+    match package.rsplit_once('.') {
+        Some((name, arch)) if ARCHES.contains(&arch) => name.to_string(),
+        Some((name, arch)) if listed_name(name, arch) != name => listed_name(name, arch),
+        _ => package.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_what_goes_and_what_stays() {
+        let report = "<install-summary><to-upgrade><solvable type=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\" edition-old=\"1-1\"/><solvable type=\"patch\" name=\"P\" edition=\"1\" arch=\"noarch\"/></to-upgrade><to-install><solvable type=\"package\" name=\"n\" edition=\"1-1\" arch=\"i586\" repository=\"r\"/></to-install><to-reinstall><solvable type=\"package\" name=\"x\" edition=\"1\" arch=\"noarch\"/></to-reinstall><to-remove><solvable type=\"package\" name=\"o\" edition=\"1-1\" arch=\"noarch\"/></to-remove><to-change-vendor><solvable type=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\"/></to-change-vendor></install-summary><solvable type=\"package\" name=\"z\" edition=\"1\"/>";
+        let listing = plan(report);
+        let names: Vec<_> = listing.updates.iter().map(|update| update.name.as_str()).collect();
+        assert_eq!(names[0], "a");
+        assert_eq!(names.len(), 2);
+        assert_eq!(listing.removals, [("o".to_string(), Some("1-1".to_string()))]);
+
+        let all = "<update kind=\"package\" name=\"a\" edition=\"2-1\" arch=\"noarch\"><summary>s</summary><source alias=\"base\"/></update><update kind=\"package\" name=\"o\" edition=\"2\" arch=\"noarch\"><source alias=\"base\"/></update><update kind=\"package\" name=\"k\" edition=\"2-1\" edition-old=\"1-1\" arch=\"noarch\"><source alias=\"base\"/></update>";
+        let listing = add_held_back(all, listing);
+        assert_eq!(listing.updates[0].source.as_deref(), Some("base"));
+        assert_eq!(listing.updates[1].source.as_deref(), Some("r"));
+        assert_eq!(listing.held_back.len(), 1);
+        assert_eq!((&*listing.held_back[0].name, &*listing.held_back[0].reason), ("k", "kept back"));
+        let locks = "<lock number=\"1\"><name>k*</name><type>package</type></lock>";
+        assert_eq!(add_locks(locks, listing).held_back[0].reason, "held");
+    }
+
+    fn update(name: &str, installed: Option<&str>, candidate: &str) -> Update {
+        Update {
+            name: name.into(),
+            installed: installed.map(str::to_string),
+            candidate: candidate.into(),
+            security: None,
+            source: None,
+            replaces: Vec::new(),
+            extra: Extra::new(),
+        }
+    }
+
+    #[test]
+    fn what_makes_room_for_an_update_is_told_with_it() {
+        let updates = vec![update("new", None, "2-1"), update("many", Some("1-1"), "2-1")];
+        let removals = ["a", "x", "y", "z", "w"].map(|name| (name.to_string(), Some("1.0-1".to_string())));
+        let listing = Listing { updates, removals: removals.into(), ..Listing::default() };
+        let found = "<solvable name=\"new\" edition=\"2-1\" arch=\"noarch\"/><solvable name=\"new\" edition=\"3-1\" arch=\"noarch\"/><solvable name=\"many\" edition=\"1-1\" arch=\"noarch\"/>";
+        assert_eq!(found_updates(found, &listing), ["new"]);
+        let text = "Name           : new\nDescription    : \n    Obsoletes      : z\nObsoletes      : a < 3\n\nName           : many\nConflicts      : w\nObsoletes      : [4]\n    x\n    y < 1:0.5-1\n    z < 1.0\n    none\n";
+        let listing = add_replaced(text, listing);
+        let replaced = listing.updates.iter().map(|update| update.replaces.join(" "));
+        assert_eq!(replaced.collect::<Vec<_>>(), ["a", "x y"]);
+    }
+
+    #[test]
+    fn a_bound_without_a_release_holds_for_all() {
+        for (sign, bound, expected) in [
+            ("<", "1.0", false),
+            ("<=", "1.0", true),
+            ("=", "1.0", true),
+            ("=", "1.0-2", false),
+            ("<", "1.0-2", true),
+            (">", "1.0-0", true),
+            (">=", "1.1", false),
+            ("<", "1:0.1", true),
+            ("==", "1.0-1", true),
+        ] {
+            assert_eq!(is_within("1.0-1", sign, bound), expected, "{sign} {bound}");
+        }
+    }
+
+    #[test]
+    fn a_patch_tells_of_its_packages_and_its_prose_of_none() {
+        let text = "Name        : P-1\nCategory    : security\nDescription : \n    Conflicts   : [1]\n        x.noarch < 2\nProvides    : patch:P-1 = 1\nConflicts   : [2]\n    a.x86_64 < 2.0-1\n    python3.11 < 3\nName        : P-2\nCategory    : recommended\nConflicts   : b < 2\n";
+        let found = patches(text);
+        let names: Vec<_> = found.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a", "b", "python3.11"]);
+        let is_security = |name: &str| found[name].iter().any(|fix| fix.is_security);
+        assert!(is_security("a") && is_security("python3.11") && !is_security("b"));
+        assert_eq!((&*found["a"][0].version, &*found["a"][0].patch), ("2.0-1", "P-1"));
+    }
+
+    #[test]
+    fn security_is_a_matter_of_versions() {
+        let mut updates = vec![
+            update("a", Some("1-1"), "2-1"),
+            update("b", Some("1-1"), "2-1"),
+            update("c", Some("2-1"), "3-1"),
+            update("d", Some("1"), "2"),
+            update("new", None, "2-1"),
+        ];
+        updates[4].replaces = vec!["old".into()];
+        let listing = Listing { updates, ..Listing::default() };
+        let text = "Name        : P-1\nCategory    : security\nConflicts   : [7]\n    a.noarch < 2-1\n    b.noarch < 3-1\n    b.noarch < 2.5-1\n    c.noarch < 2-1\n    old < 2\n    gone < 2-1\n    none < 2-1\nName        : P-2\nCategory    : recommended\nConflicts   : a < 1.5-1\n";
+        let listing = add_patches(text, listing);
+        let told: Vec<_> = listing.updates.iter().map(|update| update.security).collect();
+        assert_eq!(told, [Some(true), Some(false), Some(false), None, Some(true)]);
+        let more = "Name        : P-3\nCategory    : recommended\nConflicts   : a < 2-1\n";
+        let listing = add_patches(more, listing);
+        assert_eq!(listing.updates[0].security, Some(true));
+        let installed = "gone\tnoarch\t0:1-1\t0\nb\tnoarch\t0:1-1\t0\n";
+        let listing = without_fixes_of_others(installed, listing);
+        let held: Vec<_> =
+            listing.held_back.iter().map(|held| (&*held.name, held.candidate.as_deref())).collect();
+        assert_eq!(held, [("b", Some("3-1")), ("gone", Some("2-1"))]);
+        assert!(
+            listing.held_back.iter().all(|held| held.security == Some(true) && held.reason.contains("P-1"))
+        );
+        assert_eq!(listing.held_back[1].installed.as_deref(), Some("1-1"));
+        let fixed = without_fixes_of_others(&installed.replace("1-1", "3-1"), listing.clone());
+        assert!(fixed.held_back.is_empty());
+        let listing = add_told("<update kind=\"patch\" name=\"P-1\" status=\"applied\"/>", listing);
+        assert_eq!(listing.updates[3].security, Some(false));
+    }
+
+    #[test]
+    fn no_patch_becomes_an_option() {
+        let report = "<update kind=\"patch\" name=\"--help\" status=\"needed\"/><update kind=\"patch\" name=\"A:1\" status=\"needed\"/><update kind=\"patch\" name=\"B\" status=\"applied\"/>";
+        assert_eq!(needed_patches(report), ["A:1"]);
+    }
+}

@@ -1,0 +1,275 @@
+//! Judging `zypper refresh` repository by repository.
+
+use super::errors::{cause, classify, has_no_repository, has_skipped};
+use super::lists::repositories;
+use super::xml::elements;
+use crate::managers::Configured;
+use crate::model::outcome::{
+    Class, Failure, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line, without_passwords,
+};
+use crate::system::process::{End, Finished, Invocation};
+use std::collections::BTreeMap;
+
+/// Some repositories, or all, could not be refreshed.
+const SOME_FAILED: i32 = 4;
+
+/// The repositories by alias, which zypper shows where `showAlias` is set.
+type Sources = BTreeMap<String, Option<Failure>>;
+
+/// With this zypper names repositories by their aliases, which are unique.
+pub const SHOW_ALIAS: &str = "[main]\nshowAlias = yes\n";
+
+/// What goes on after a refresh that zypper ended early: the list of the repositories, then a
+/// refresh of those that it had not come to. New versions stop at a service that fails.
+pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
+    let is_list = last.args.iter().any(|arg| arg == "repos");
+    match finished.end {
+        End::Code(0) if !is_list => None,
+        End::Code(_) if has_no_repository(finished) => None,
+        End::Code(_) | End::TimedOut if !is_list && configured(&finished.stdout).is_empty() => {
+            Some(super::list_repositories())
+        }
+        End::Code(_) | End::TimedOut => {
+            let sources = of_report(&finished.stdout);
+            let left = configured(&finished.stdout).into_iter();
+            let left = left.filter(|repository| !sources.contains_key(&repository.id));
+            let left: Vec<_> = left.map(|repository| repository.argument).collect();
+            // Each run comes to one of them at least, or there is no use in another.
+            let asked = last.args.iter().rev().take_while(|arg| *arg != "--").count();
+            let is_first = !last.args.iter().any(|arg| arg == "--");
+            (!left.is_empty() && (is_first || left.len() < asked)).then(|| super::refresh(&left))
+        }
+        _ => None,
+    }
+}
+
+/// The repositories that are enabled, where they were listed.
+fn configured(report: &str) -> Vec<Configured> {
+    let mut repositories: Vec<_> = report.split("<?xml ").flat_map(repositories).collect();
+    repositories.retain(|repository| repository.is_enabled);
+    repositories
+}
+
+/// An alias as the state has it, and as `--repo` takes it: as it is, blanks and all.
+pub fn id_of(alias: &str) -> String {
+    let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
+    if is_plain { alias.to_string() } else { one_line(alias) }
+}
+
+/// What a refresh did that was ended before its time.
+pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
+    of_report(&finished.stdout).into_iter().map(|(id, error)| SourceResult { id, error }).collect()
+}
+
+/// What a refresh that ended by itself did.
+pub fn judge(finished: &Finished) -> Refreshed {
+    let mut sources = match finished.stdout.starts_with("<?xml ") {
+        true => of_report(&finished.stdout),
+        false => of_text(finished),
+    };
+    let stopped = classify(finished);
+    let configured = configured(&finished.stdout);
+    let first = sources.values().flatten().cloned().reduce(Failure::more_decisive);
+    let why = first.or(stopped.clone());
+    for Configured { id, .. } in &configured {
+        let not_reached = || {
+            let unknown = Failure::new(Class::Other, "zypper did not come to it");
+            let why = why.clone().unwrap_or(unknown);
+            Some(Failure::new(why.class, format!("{id}: not refreshed after this failure: {}", why.message)))
+        };
+        sources.entry(id.clone()).or_insert_with(not_reached);
+    }
+    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+    let failures: Vec<_> = sources.iter().filter_map(|source| source.error.clone()).collect();
+    let (all, failed) = (sources.len(), failures.len());
+    let error = failures.into_iter().reduce(Failure::more_decisive);
+    // With this code zypper has come to every repository; otherwise the list says which there are.
+    let is_told = (finished.end == End::Code(SOME_FAILED) || !configured.is_empty()) && error.is_some();
+    match (error, stopped) {
+        (error, Some(stopped)) if !is_told => {
+            let error = error.filter(|_| !has_no_repository(finished));
+            let error = error.map_or(stopped.clone(), |error| error.more_decisive(stopped));
+            Refreshed::failed(sources, error)
+        }
+        (None, _) if all == 0 => {
+            let error = Failure::new(Class::Config, "zypper named no repository that it refreshed");
+            Refreshed::failed(sources, error)
+        }
+        (None, _) if has_skipped(finished) => {
+            let error = Some(Failure::new(
+                Class::Other,
+                "zypper skipped a repository and did not say which: see zypper refresh",
+            ));
+            Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false }
+        }
+        (None, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        (Some(error), _) if failed == all => Refreshed::failed(sources, error),
+        (error, _) => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    }
+}
+
+/// Reads the report of `--xmlout`:
+///
+/// ```text
+/// <message type="info">Repository &apos;base&apos; is up to date.</message>
+/// <progress id="raw-refresh" name="Retrieving repository &apos;more&apos; metadata" done="1"/>
+/// <message type="error">Repository &apos;extra&apos; is invalid.
+/// [extra|http://127.0.0.2:8080/] Valid metadata not found at specified URL
+/// </message>
+/// <message type="error">Skipping repository &apos;extra&apos; because of the above error.</message>
+/// ```
+fn of_report(report: &str) -> Sources {
+    let mut sources = Sources::new();
+    let configured = configured(report);
+    // One that was cut off ends anywhere.
+    for report in report.split("<?xml ").filter(|report| !report.is_empty()) {
+        let begun = add_report(&mut sources, report);
+        // zypper asks in the order of the list, and whether there is anything new without a word.
+        let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
+        let is_cut = !report.contains("</stream>");
+        if let Some(id) = begun.or_else(next).filter(|_| is_cut) {
+            let text = format!("{id}: zypper waited for it until its time was over");
+            sources.insert(id, Some(Failure::new(Class::Timeout, text)));
+        }
+    }
+    sources
+}
+
+/// Takes a report in. What it returns is the repository that it waited for at its end.
+fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
+    let mut said = Vec::new();
+    let mut begun = None;
+    for element in elements(report) {
+        let done = element.get("done");
+        match (element.name, done.as_deref()) {
+            ("progress", None) => {
+                let name = element.get("name").unwrap_or_default();
+                begun = progress_of(&name).map(id_of);
+            }
+            ("progress", Some(done)) => {
+                let name = element.get("name").unwrap_or_default();
+                begun = None;
+                let Some(alias) = progress_of(&name) else { continue };
+                if done == "1" {
+                    sources.entry(id_of(alias)).or_insert(None);
+                } else {
+                    fail(sources, alias, &[]);
+                }
+            }
+            // What zypper tells and explains is no reason.
+            ("message", _) if element.get("type").as_deref() == Some("info") => {
+                if let Some(alias) = up_to_date(&element.text()) {
+                    sources.entry(id_of(alias)).or_insert(None);
+                }
+            }
+            ("message", _) => hear(sources, &mut said, &element.text()),
+            _ => {}
+        }
+    }
+    begun
+}
+
+/// `Retrieving repository 'extra' metadata`, `Building repository 'extra' cache`.
+fn progress_of(label: &str) -> Option<&str> {
+    let rest = label.strip_prefix("Retrieving repository '");
+    match rest {
+        Some(rest) => rest.strip_suffix("' metadata"),
+        None => label.strip_prefix("Building repository '")?.strip_suffix("' cache"),
+    }
+}
+
+/// Reads what zypper says to people. Which of them failed stands on standard error.
+fn of_text(finished: &Finished) -> Sources {
+    let mut sources = Sources::new();
+    for line in finished.stdout.lines() {
+        let (begun, end) = line.split_once(" [").unwrap_or((line, ""));
+        let Some(id) = progress_of(begun).or_else(|| up_to_date(line)) else { continue };
+        if end.ends_with("error]") {
+            fail(&mut sources, id, &[]);
+        } else {
+            sources.entry(id_of(id)).or_insert(None);
+        }
+    }
+    let mut said = Vec::new();
+    finished.stderr.lines().for_each(|line| hear(&mut sources, &mut said, line));
+    sources
+}
+
+fn up_to_date(line: &str) -> Option<&str> {
+    line.strip_prefix("Repository '")?.strip_suffix("' is up to date.")
+}
+
+/// Takes one message in. The reason stands above the words that a repository is skipped.
+fn hear(sources: &mut Sources, said: &mut Vec<String>, message: &str) {
+    let skipped = |what: &str| {
+        let rest = message.trim().strip_prefix("Skipping ")?.strip_prefix(what)?;
+        rest.strip_suffix("' because of the above error.").map(str::to_owned)
+    };
+    if let Some(id) = skipped("repository '") {
+        fail(sources, &id, said);
+        said.clear();
+    } else if let Some(service) = skipped("service '") {
+        fail(sources, &format!("service {service}"), said);
+        said.clear();
+    } else {
+        let lines = message.lines().map(|line| line.trim().trim_start_matches("- ").to_string());
+        said.extend(lines.filter(|line| !line.is_empty() && !line.starts_with("History:")));
+    }
+}
+
+/// Remembers that a repository failed; with a reason, when it becomes known.
+fn fail(sources: &mut Sources, id: &str, said: &[String]) {
+    let mine = said.iter().rposition(|line| line.contains(&format!("'{id}'")));
+    let said = &said[mine.unwrap_or(0)..];
+    let no_reason = || Failure::new(Class::Other, "zypper skipped it and gave no reason");
+    let reason = cause(said).unwrap_or_else(no_reason);
+    let failure = Failure::new(reason.class, format!("{id}: {}", reason.message));
+    sources.insert(id_of(id), Some(failure));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
+        judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn a_repository_that_zypper_waited_for_is_told_from_those_behind_it() {
+        let list = "<?xml version='1.0'?><stream><repo alias=\"a\" name=\"a\" enabled=\"1\"/><repo alias=\"b\" name=\"b\" enabled=\"1\"/><repo alias=\"c\" name=\"c\" enabled=\"1\"/></stream>";
+        let done = |alias: &str| {
+            format!("<message type=\"info\">Repository &apos;{alias}&apos; is up to date.</message>")
+        };
+        let begun = "<progress id=\"raw-refresh\" name=\"Retrieving repository &apos;b&apos; metadata\" value=\"0\"/>";
+        for cut in ["", begun, "<progress id=\"raw-ref"] {
+            let report = format!(
+                "<?xml version='1.0'?><stream>{}{cut}{list}<?xml version='1.0'?><stream>{}</stream>",
+                done("a"),
+                done("c")
+            );
+            let judged = judged(0, &report, "");
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{cut}");
+            let failed: Vec<_> = judged.sources.iter().filter(|source| source.error.is_some()).collect();
+            assert_eq!((failed.len(), &*failed[0].id), (1, "b"), "{cut}");
+            assert_eq!(failed[0].error.as_ref().unwrap().class, Class::Timeout, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_repository_that_was_skipped_is_never_fresh() {
+        let good = "Repository 'base' is up to date.\n";
+        assert_eq!(judged(0, good, "").outcome, RefreshOutcome::Fresh);
+        assert_eq!(judged(106, good, "").outcome, RefreshOutcome::Partial);
+        let report = "<?xml version='1.0'?>\n<stream>\n<message type=\"info\">Repository &apos;base&apos; is up to date.</message>\n</stream>\n";
+        assert_eq!(judged(0, report, "").outcome, RefreshOutcome::Fresh);
+        assert_eq!(judged(106, report, "").outcome, RefreshOutcome::Partial);
+        for code in [0, 4, 106] {
+            let failed = format!("{good}Retrieving repository 'extra' metadata [.error]\n");
+            let judged = judged(code, &failed, "Repository 'extra' is invalid.\n");
+            assert_eq!(judged.outcome, RefreshOutcome::Partial, "{code}");
+            let failed: Vec<_> = judged.sources.iter().map(|source| source.error.is_some()).collect();
+            assert_eq!(failed, [false, true], "{code}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Plain values, which know nothing of where they come from.
+
+pub mod exit_code;
+pub mod outcome;

@@ -1,0 +1,164 @@
+//! What else than the freshness of the index is to change the exit code of a status.
+
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::counted;
+use crate::report::Report;
+use crate::system::lock_holders::Life;
+
+/// A condition that the administrator wants to hear of, and how loud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Of what.
+    pub condition: Condition,
+    /// From how many on; 1 where that is not said.
+    pub count: usize,
+    /// `Stale` (WARNING) or `Failed` (CRITICAL).
+    pub level: ExitCode,
+}
+
+/// What can be alerted of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Updates are pending.
+    Updates,
+    /// Security updates are pending.
+    Security,
+    /// Newer versions are held back.
+    HeldBack,
+    /// A reboot is required.
+    Reboot,
+    /// The last apply failed or was cut off.
+    Apply,
+}
+
+/// The words of the command line.
+const CONDITIONS: [(&str, Condition); 5] = [
+    ("updates", Condition::Updates),
+    ("security", Condition::Security),
+    ("held-back", Condition::HeldBack),
+    ("reboot", Condition::Reboot),
+    ("apply", Condition::Apply),
+];
+
+impl Alert {
+    /// Reads `security`, `security=critical` or `updates:20=critical`.
+    ///
+    /// # Errors
+    /// One line that says what is accepted.
+    pub fn parse(text: &str) -> Result<Alert, String> {
+        let (what, level) = text.split_once('=').unwrap_or((text, "warning"));
+        let (word, count) = what.split_once(':').unwrap_or((what, "1"));
+        let condition = CONDITIONS.iter().find(|row| row.0 == word).map(|row| row.1);
+        let is_counted = !matches!(condition, Some(Condition::Reboot | Condition::Apply));
+        // A whole number: parse would take a sign too.
+        let count = Some(count).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let count = count.and_then(|text| text.parse().ok());
+        let count = count.filter(|count| *count > 0 && (is_counted || what == word));
+        let level = match level {
+            "warning" => Some(ExitCode::Stale),
+            "critical" => Some(ExitCode::Failed),
+            _ => None,
+        };
+        match (condition, count, level) {
+            (Some(condition), Some(count), Some(level)) => Ok(Alert { condition, count, level }),
+            _ => {
+                Err("write it like security, security=critical or updates:20; updates, security, held-back, \
+                      reboot and apply can be warning or critical, the first three from a number on"
+                    .to_string())
+            }
+        }
+    }
+
+    /// What it has to say of this report, and the exit code that it calls for.
+    pub fn of(self, report: &Report) -> Option<(ExitCode, String)> {
+        let state = report.state.as_deref()?;
+        let number = |count: Option<usize>, noun: &str, verb: &str| match count {
+            Some(count) if count < self.count => None,
+            Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
+            // What nobody knows must not look like none.
+            None => Some((ExitCode::Unknown, format!("not known whether {noun}s are {verb}"))),
+        };
+        let pending = state.pending.as_ref();
+        match self.condition {
+            Condition::Updates => number(pending.and_then(|pending| pending.count), "update", "pending"),
+            Condition::Security => {
+                number(pending.and_then(|pending| pending.security), "security update", "pending")
+            }
+            Condition::HeldBack => {
+                let held_back = pending.and_then(|pending| pending.held_back.as_ref());
+                number(held_back.map(Vec::len), "update", "held back")
+            }
+            Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
+            Condition::Apply => match &report.apply_trouble {
+                Some(words) => Some((self.level, words.clone())),
+                None if report.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
+                    Some((ExitCode::Unknown, "not known whether an apply still runs".to_string()))
+                }
+                None => None,
+            },
+        }
+    }
+}
+
+/// The graver of two exit codes: what is critical stays so, and what is unknown is more than a
+/// warning.
+pub fn graver(one: ExitCode, other: ExitCode) -> ExitCode {
+    let rank = |code| match code {
+        ExitCode::Fresh => 0,
+        ExitCode::Stale => 1,
+        ExitCode::Unknown => 2,
+        ExitCode::Failed => 3,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_are_read_with_and_without_a_level() {
+        let alert = |condition, level| Ok(Alert { condition, count: 1, level });
+        assert_eq!(Alert::parse("security"), alert(Condition::Security, ExitCode::Stale));
+        assert_eq!(Alert::parse("apply=critical"), alert(Condition::Apply, ExitCode::Failed));
+        assert_eq!(Alert::parse("updates=warning"), alert(Condition::Updates, ExitCode::Stale));
+        let many = |condition, level| Ok(Alert { condition, count: 20, level });
+        assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
+        assert_eq!(Alert::parse("held-back:20=critical"), many(Condition::HeldBack, ExitCode::Failed));
+        for text in [
+            "",
+            "securty",
+            "reboot=",
+            "reboot=fatal",
+            "=critical",
+            "reboot=critical=x",
+            "updates:",
+            "updates:0",
+            "updates:-1",
+            "updates:+1",
+            "updates:2:3",
+            "updates:x",
+            "reboot:1",
+            "apply:2=critical",
+            ":3",
+            "updates=warning:3",
+            "updates:99999999999999999999999",
+        ] {
+            assert!(Alert::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn critical_outranks_unknown_and_unknown_a_warning() {
+        use ExitCode::{Failed, Fresh, Stale, Unknown};
+        for (one, other, expected) in [
+            (Fresh, Stale, Stale),
+            (Stale, Fresh, Stale),
+            (Stale, Unknown, Unknown),
+            (Unknown, Failed, Failed),
+            (Failed, Unknown, Failed),
+        ] {
+            assert_eq!(graver(one, other), expected, "{one:?} {other:?}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The result of a run as one value; every form on standard output is rendered from it.
+
+pub mod alert;
+mod json;
+mod nagios;
+mod openmetrics;
+mod text;
+
+use crate::cli::Format;
+use crate::commands::status::{self, Unfinished};
+use crate::driver::display::error_mark;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
+use crate::report::alert::{Alert, graver};
+use crate::store::history::Entry;
+use crate::store::state::{Loaded, State, Verdict};
+use crate::system::files::replace_shared;
+use crate::system::lock_holders::Life;
+use crate::system::streams::write_patiently;
+use crate::system::time::Time;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the reader of a result may take none of it before the rest is dropped.
+const RESULT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
+/// data included.
+const MOST_WORDS: usize = 2000;
+
+/// The result of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// `refresh`, `status` or `apply`; empty for a usage error.
+    pub command: &'static str,
+    /// The exit code of this run.
+    pub exit: ExitCode,
+    /// Why, in one line.
+    pub reason: String,
+    /// The verdict on the index, which is not always that of the run.
+    pub verdict: Verdict,
+    /// When the report was made.
+    pub now: Time,
+    /// Age in seconds up to which the index counts as fresh.
+    pub max_age: i64,
+    /// Age in seconds from which the exit code is 2, where there is one.
+    pub critical_age: Option<i64>,
+    /// What was to be alerted of and holds, beside the verdict.
+    pub alerts: Vec<String>,
+    /// What was to be alerted of.
+    pub asked: Vec<Alert>,
+    /// Whether a plugin's line is followed by the pending packages.
+    pub lists_packages: bool,
+    /// The state, where it could be read.
+    pub state: Option<Box<State>>,
+    /// Whether packages changed since the pending updates were counted.
+    pub pending_outdated: bool,
+    /// Whether a reboot is required.
+    pub reboot_required: bool,
+    /// An apply that has begun and not ended.
+    pub unfinished: Option<Unfinished>,
+    /// What is wrong with the last apply.
+    pub apply_trouble: Option<String>,
+    /// What only one command has to say.
+    pub detail: Detail,
+}
+
+/// What only one command has to say.
+#[derive(Clone, Debug, Default)]
+pub enum Detail {
+    /// The run was refused before it began.
+    #[default]
+    Refused,
+    /// Of `status`.
+    Status {
+        /// The last runs, where asked for.
+        history: Option<Vec<Entry>>,
+    },
+    /// Of `refresh`.
+    Refresh {
+        /// Whether the result is another process's.
+        joined: bool,
+        /// Why not every source was refreshed.
+        error: Option<Failure>,
+    },
+    /// Of `apply`.
+    Apply(Applied),
+}
+
+impl Detail {
+    /// What a command that was refused would have had to say: nothing happened.
+    fn of_refused(command: &str) -> Detail {
+        match command {
+            "status" => Detail::Status { history: None },
+            "refresh" => Detail::Refresh { joined: false, error: None },
+            "apply" => Detail::Apply(Applied::default()),
+            _ => Detail::Refused,
+        }
+    }
+}
+
+/// What an apply did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// Whether it refreshed and downloaded a second time.
+    pub retried: bool,
+    /// Whether it repaired an install that had been cut off.
+    pub repaired: bool,
+    /// What really changed; with `dry_run`, what would.
+    pub packages: Vec<Change>,
+    /// What linux-patch left out so that the rest could be installed.
+    pub held_back: Vec<HeldBack>,
+    /// Whether nothing was to be installed.
+    pub dry_run: bool,
+    /// Why it did not succeed.
+    pub error: Option<Failure>,
+    /// Whether a restart was asked for.
+    pub reboot_scheduled: bool,
+    /// The manager's own output, where it is worth a look.
+    pub log: Option<String>,
+}
+
+impl Report {
+    /// A report of what is remembered and can be seen of the system now; the exit code is that of
+    /// the verdict on the index.
+    pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
+        let verdict = status::verdict(&loaded, max_age);
+        let state = match loaded {
+            Loaded::Good(state) => Some(state),
+            _ => None,
+        };
+        let seen = state.as_deref();
+        let unfinished = seen.and_then(status::unfinished);
+        Report {
+            command,
+            exit: verdict.code,
+            reason: cut(one_line(&verdict.reason), MOST_WORDS),
+            verdict,
+            now: Time::now(),
+            max_age: max_age.as_secs() as i64,
+            critical_age: None,
+            alerts: Vec::new(),
+            asked: Vec::new(),
+            lists_packages: false,
+            pending_outdated: seen.is_some_and(status::pending_is_outdated),
+            reboot_required: seen.is_some_and(status::restart_required),
+            apply_trouble: seen.and_then(|state| status::apply_trouble(state, unfinished.as_ref())),
+            unfinished,
+            state,
+            detail: Detail::default(),
+        }
+    }
+
+    /// A report of a run that took place, with an exit code and a reason of its own.
+    pub fn new(
+        command: &'static str,
+        exit: ExitCode,
+        reason: String,
+        loaded: Loaded,
+        max_age: Duration,
+    ) -> Self {
+        let reason = cut(one_line(&reason), MOST_WORDS);
+        Report { exit, reason, ..Report::of_state(command, loaded, max_age) }
+    }
+
+    /// A report of a run that could not start: exit code 3.
+    pub fn refused(command: &'static str, reason: String) -> Self {
+        Report {
+            command,
+            exit: ExitCode::Unknown,
+            reason: cut(one_line(&reason), MOST_WORDS),
+            verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
+            now: Time::now(),
+            max_age: 0,
+            critical_age: None,
+            alerts: Vec::new(),
+            asked: Vec::new(),
+            lists_packages: false,
+            state: None,
+            pending_outdated: false,
+            reboot_required: false,
+            unfinished: None,
+            apply_trouble: None,
+            detail: Detail::Refused,
+        }
+    }
+
+    /// Whether the run could not start.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.detail, Detail::Refused)
+    }
+
+    /// Whether it is of the command that has the formats of monitoring systems, or of none.
+    fn is_of_status(&self) -> bool {
+        matches!(self.command, "status" | "")
+    }
+
+    /// Adds an alert, which can only make the exit code graver.
+    pub fn raise(&mut self, level: ExitCode, words: String) {
+        self.exit = graver(self.exit, level);
+        self.alerts.push(one_line(&words));
+    }
+
+    /// Says what is wrong with the last apply, before all else unless the index is worse: a machine that
+    /// knows what it lacks and cannot get it is not healthy.
+    pub fn tell_apply_trouble(&mut self) {
+        let Some(words) = &self.apply_trouble else { return };
+        let last = self.state.as_ref().and_then(|state| state.apply.last.as_ref());
+        let log = last.filter(|last| last.error.is_some()).and_then(|last| last.log.as_ref());
+        let log = log.map(|log| format!(", its output: {log}")).unwrap_or_default();
+        let reason = match self.exit {
+            ExitCode::Fresh => format!("{words}{log}; the index is fresh, {}", self.reason),
+            ExitCode::Stale => format!("{words}{log}; {}", self.reason),
+            _ => format!("{}; {words}{log}", self.reason),
+        };
+        self.reason = cut(one_line(&reason), MOST_WORDS);
+        self.exit = graver(self.exit, ExitCode::Stale);
+    }
+
+    /// Whether the index is fresh and the reason is the last apply.
+    fn reason_is_apply(&self) -> bool {
+        self.verdict.code == ExitCode::Fresh && self.apply_trouble.is_some()
+    }
+
+    /// The alerts that the reason does not name already.
+    fn more_alerts(&self) -> impl Iterator<Item = &String> {
+        self.alerts.iter().filter(|alert| self.apply_trouble.as_ref() != Some(alert))
+    }
+
+    /// Sets the error of a refresh or an apply.
+    pub fn set_error(&mut self, failure: Failure) {
+        match &mut self.detail {
+            Detail::Refresh { error, .. } => *error = Some(failure),
+            Detail::Apply(applied) => applied.error = Some(failure),
+            Detail::Refused | Detail::Status { .. } => {}
+        }
+    }
+
+    /// The result in one form, line end included; `None` where there is nothing to say.
+    pub fn render(&self, format: Format, quiet: bool) -> Option<String> {
+        let is_status = self.is_of_status();
+        match format {
+            Format::Json => Some(json::render(self)),
+            Format::Nagios if is_status => Some(nagios::render(self)),
+            Format::Openmetrics if is_status => Some(openmetrics::render(self)),
+            Format::Nagios | Format::Openmetrics => None,
+            // A refusal is an error message, told on standard error.
+            Format::Text if self.is_refusal() || (quiet && self.exit == ExitCode::Fresh) => None,
+            Format::Text => Some(text::render(self, quiet)),
+        }
+    }
+
+    /// Writes the result to a file in one step and gives the exit code; one that cannot be written
+    /// is told, and nothing can then be said: 3.
+    pub fn finish_in(&self, path: &Path, format: Format) -> ExitCode {
+        let here = |dir: &Path| dir.as_os_str().is_empty();
+        let dir = path.parent().map(|dir| if here(dir) { Path::new(".") } else { dir });
+        // What root names here would be replaced too: /dev/null, and the link /dev/stdout.
+        let is_in_the_way = std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file());
+        let written = match (self.render(format, false), dir.zip(path.file_name().and_then(OsStr::to_str))) {
+            _ if is_in_the_way => Err(anyhow::anyhow!(
+                "{} is no regular file, and not replaced; name another for --output",
+                path.display()
+            )),
+            (Some(text), Some((dir, name))) => replace_shared(dir, name, text.as_bytes()),
+            // A refusal in text is told on standard error alone.
+            (None, _) => Ok(()),
+            (_, None) => Err(anyhow::anyhow!("{} is no file", path.display())),
+        };
+        match written {
+            Ok(()) if !self.is_refusal() => self.exit,
+            Ok(()) => self.finish(Format::Text, false),
+            // Who reads JSON or a plugin's line then gets it where it would have been without a file.
+            Err(error) => {
+                let here = if format == Format::Openmetrics { Format::Text } else { format };
+                Report::refused(self.command, format!("{error:#}")).finish(here, false)
+            }
+        }
+    }
+
+    /// Prints the result and gives the exit code. A standard output that is closed, or that
+    /// nobody reads, changes neither.
+    pub fn finish(&self, format: Format, quiet: bool) -> ExitCode {
+        // A plugin says all that it has to say on standard output.
+        if self.is_refusal() && !(format == Format::Nagios && self.is_of_status()) {
+            let line = format!("{}linux-patch: {}\n", error_mark(), self.reason);
+            write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
+        }
+        if let Some(text) = self.render(format, quiet) {
+            write_patiently(std::io::stdout(), text.as_bytes(), RESULT_PATIENCE);
+        }
+        self.exit
+    }
+
+    /// `3 updates pending, 1 of them security`; with a mark where the number is not current.
+    fn pending_words(&self) -> Option<String> {
+        let pending = self.state.as_deref()?.pending.as_ref()?;
+        if let Some(failure) = &pending.error {
+            let class = failure.class.word();
+            return Some(format!("what is pending is not known ({class}: {})", failure.message));
+        }
+        let count = pending.count?;
+        let mut words = match count {
+            0 => "nothing pending".to_string(),
+            count => format!("{} pending", counted(count, "update")),
+        };
+        if let Some(security) = pending.security.filter(|_| count > 0) {
+            words += &format!(" ({security} security)");
+        }
+        if !pending.held_back().is_empty() {
+            words += &format!(", {} held back", pending.held_back().len());
+        }
+        if self.pending_outdated {
+            words += " (outdated: packages have changed since they were counted)";
+        }
+        Some(words)
+    }
+
+    /// Whether an apply was cut off; `None` where it has begun, and may still run.
+    fn is_interrupted(&self) -> Option<bool> {
+        let Some(unfinished) = &self.unfinished else { return Some(false) };
+        (unfinished.life != Life::NotKnown).then(|| unfinished.is_cut_off())
+    }
+
+    /// The state of the last apply that matters to an operator, in one line.
+    fn unfinished_words(&self) -> Option<String> {
+        let unfinished = self.unfinished.as_ref()?;
+        let Unfinished { since, phase, repair, .. } = unfinished;
+        match unfinished.life {
+            Life::Running => return Some(format!("an apply is running since {since} (phase {phase})")),
+            Life::NotKnown => {
+                return Some(format!(
+                    "an apply of {since} has not ended (phase {phase}); not known whether it still runs: its \
+                     process cannot be seen from here"
+                ));
+            }
+            Life::Gone => {}
+        }
+        let by_hand = repair.as_ref().map(|line| format!(" (by hand: {line})")).unwrap_or_default();
+        Some(format!(
+            "an apply of {since} was interrupted in phase {phase}; repair it with: linux-patch apply{by_hand}"
+        ))
+    }
+
+    /// How many sources the last attempt did not refresh.
+    fn failed_sources(&self) -> usize {
+        let sources = self.state.as_deref().map(|state| state.sources.as_slice()).unwrap_or_default();
+        sources.iter().filter(|source| source.error.is_some()).count()
+    }
+}

@@ -1,0 +1,642 @@
+//! The state file: what is remembered between runs, and its pure transitions.
+
+pub use crate::store::verdict::{Verdict, judge};
+
+use crate::model::outcome::{
+    Change, Class, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
+};
+use crate::store::lock::{Lock, Moment};
+use crate::system::files::{distrust, write_atomic};
+use crate::system::time::Time;
+use anyhow::{Context, Result};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The version this program writes.
+pub const VERSION: u64 = 1;
+/// Its name in the state directory.
+pub const FILE: &str = "state.json";
+/// Where it is put when it no longer holds and cannot be replaced.
+const UNSAVED: &str = "state.json.unsaved";
+/// One byte for each call that shared another's refresh, until the next writer counts them: were
+/// they counted in the state, each call of a wave would wait for all that were before it.
+const JOINED: &str = "refresh.joined";
+/// A real state is some kilobytes; more than this is not one.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Everything that is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Always [`VERSION`] in what this program writes.
+    pub version: u64,
+    /// The package manager that was driven.
+    pub manager: Option<String>,
+    /// End of the last refresh in which every source succeeded.
+    pub last_cache_update: Option<Time>,
+    /// The same moment by a clock that nobody can set.
+    pub last_cache_boot: Option<BootMoment>,
+    /// Whether the last attempt refreshed every source.
+    pub last_update_success: bool,
+    /// Why not.
+    pub last_update_error: Option<Failure>,
+    /// The last attempt.
+    pub last_attempt: Option<Attempt>,
+    /// The ledger of sources.
+    pub sources: Vec<Source>,
+    /// What waits to be installed; `None` when that was never counted.
+    pub pending: Option<Pending>,
+    /// Whether a restart was required after the last run.
+    pub reboot_required: bool,
+    /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found.
+    pub reboot_boot_id: Option<String>,
+    /// The packages that required it; `None` where the manager names none that could.
+    pub reboot_packages: Option<RebootPackages>,
+    /// Fingerprint of the source configuration that the last attempt used.
+    pub source_config: Option<String>,
+    /// Where that is, beside the usual places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_places: Vec<String>,
+    /// Where the index was after the last refresh that did not fail.
+    pub index: Option<Index>,
+    /// The applies.
+    pub apply: Apply,
+    /// What happened how often.
+    pub counters: Counters,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A moment by the clock that began with the boot and that nobody can set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootMoment {
+    /// The boot (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+    /// Seconds since its start, those of a suspended machine included.
+    pub seconds: i64,
+}
+
+/// Where the index is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Index {
+    /// The files that hold it: where one is gone, so is what the refresh brought.
+    pub files: Vec<String>,
+    /// Fingerprint of the settings of the manager that decide about them.
+    pub settings: Option<String>,
+    /// What the manager said of its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// An answer of the manager that holds as long as nothing changes that it depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Configuration {
+    /// Fingerprint of all that, and the question.
+    pub basis: String,
+    /// What of the answer is of use.
+    pub text: String,
+}
+
+impl Index {
+    /// The first of its files that is not there any more.
+    pub fn missing(&self) -> Option<&str> {
+        self.files.iter().map(String::as_str).find(|file| !Path::new(file).exists())
+    }
+}
+
+/// Packages that require a restart, because they were installed since the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RebootPackages {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Others, of which the manager says that their advisories want a reboot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_advisory: Vec<String>,
+    /// The start of the machine or the container since which that is so.
+    pub start: String,
+    /// Fingerprint of what decides about it.
+    pub basis: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// One refresh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its start.
+    pub started_at: Time,
+    /// Its end.
+    pub finished_at: Time,
+    /// How it ended.
+    pub outcome: RefreshOutcome,
+    /// Exit code of the manager; `None` when it was killed.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// How long it took, in milliseconds; a suspend of the machine does not count.
+    #[serde(default)]
+    pub duration_ms: u64,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// One source in the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The manager's name for it.
+    pub id: String,
+    /// When it was refreshed last.
+    #[serde(default)]
+    pub last_success: Option<Time>,
+    /// Why the last attempt did not refresh it.
+    #[serde(default)]
+    pub error: Option<Failure>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What waits to be installed. Where it could not be listed only `as_of` and `error` say something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// When it was counted.
+    pub as_of: Time,
+    /// How many updates `apply` would install.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// How many of them are security updates; `None` where the manager cannot tell.
+    #[serde(default)]
+    pub security: Option<usize>,
+    /// Why what is pending is not known.
+    #[serde(default)]
+    pub error: Option<Failure>,
+    /// Those updates.
+    #[serde(default)]
+    pub packages: Option<Vec<Update>>,
+    /// Newer versions that `apply` does not install.
+    #[serde(default)]
+    pub held_back: Option<Vec<HeldBack>>,
+    /// Where the package database is, beside the usual places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_places: Vec<String>,
+    /// Fingerprint of everything that decides about the count.
+    #[serde(default)]
+    pub basis: Option<String>,
+    /// Fingerprint of the package database at the count.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Pending {
+    /// The updates; none where they are not known.
+    pub fn packages(&self) -> &[Update] {
+        self.packages.as_deref().unwrap_or_default()
+    }
+
+    /// What is held back; nothing where that is not known.
+    pub fn held_back(&self) -> &[HeldBack] {
+        self.held_back.as_deref().unwrap_or_default()
+    }
+
+    /// What linux-patch itself leaves out, so that the other updates can be installed.
+    pub fn left_out_by_us(&self) -> Vec<HeldBack> {
+        self.held_back().iter().filter(|held| held.class.is_some()).cloned().collect()
+    }
+
+    /// Moves these from what is pending to what is held back, and counts anew.
+    pub fn leave_out(&mut self, impossible: &[HeldBack]) {
+        let (Some(updates), Some(held_back)) = (self.packages.take(), self.held_back.take()) else { return };
+        let mut listing = Listing { updates, held_back, ..Listing::default() };
+        listing.leave_out(impossible);
+        self.set_packages(listing.updates);
+        self.held_back = Some(listing.held_back);
+    }
+
+    /// Sets what is pending, and counts it.
+    pub fn set_packages(&mut self, packages: Vec<Update>) {
+        let secure = packages.iter().filter(|update| update.security == Some(true)).count();
+        self.security = self.security.map(|_| secure);
+        self.count = Some(packages.len());
+        self.packages = Some(packages);
+    }
+}
+
+/// The apply under way, and the last one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Apply {
+    /// Set while one runs; left over when it was cut off.
+    pub in_progress: Option<InProgress>,
+    /// The last one that ended.
+    pub last: Option<LastApply>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// An apply under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InProgress {
+    /// Its process.
+    pub pid: u32,
+    /// The boot in which it runs.
+    pub boot_id: String,
+    /// Its start.
+    pub started_at: Time,
+    /// `repair`, `refresh`, `download` or `install`.
+    pub phase: String,
+    /// When its process started, in ticks since the start of the machine: its number may be another
+    /// process's later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_start: Option<u64>,
+    /// The PID namespace in which it has that number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace: Option<String>,
+    /// The packages that it was installing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// The apply before it that was cut off, as long as what that left is not repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Box<InProgress>>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl InProgress {
+    /// What was cut off, where this is what a run left: one that came no further than its refresh or
+    /// its repair has begun nothing, and the one before it is what there is to repair.
+    pub fn cut_off(mut self) -> InProgress {
+        // Every run that fails in its install adds one.
+        const MOST: usize = 5;
+        if let Some(earlier) = self.earlier.take_if(|_| self.phase != "install") {
+            return *earlier;
+        }
+        let mut last = &mut self;
+        for _ in 1..MOST {
+            let Some(earlier) = last.earlier.as_mut() else { return self };
+            last = earlier;
+        }
+        last.earlier = None;
+        self
+    }
+
+    /// It, and those before it of which something is left.
+    pub fn all(&self) -> impl Iterator<Item = &InProgress> {
+        std::iter::successors(Some(self), |apply| apply.earlier.as_deref())
+    }
+}
+
+/// An apply that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastApply {
+    /// Its start.
+    pub started_at: Time,
+    /// Its end.
+    pub finished_at: Time,
+    /// How it ended.
+    pub outcome: ApplyOutcome,
+    /// Whether it refreshed and downloaded a second time.
+    #[serde(default)]
+    pub retried: bool,
+    /// What really changed.
+    #[serde(default)]
+    pub packages: Vec<Change>,
+    /// Why it did not succeed.
+    #[serde(default)]
+    pub error: Option<Failure>,
+    /// Where the manager's output of it is kept.
+    #[serde(default)]
+    pub log: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// How an apply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplyOutcome {
+    /// Everything selected is installed.
+    Success,
+    /// What could be is installed; part of the index is stale, or an update could not be installed.
+    Partial,
+    /// Something failed.
+    Failed,
+    /// A signal stopped it before the install.
+    Interrupted,
+}
+
+/// How often things happened since the state was first written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Refreshes run, those of applies included.
+    pub refresh_total: u64,
+    /// Of those: in which no source was refreshed.
+    pub refresh_failed_total: u64,
+    /// Calls that shared the result of another's refresh.
+    pub refresh_joined_total: u64,
+    /// Calls with `--if-stale` that found the index fresh.
+    pub refresh_skipped_fresh_total: u64,
+    /// Applies run.
+    pub apply_total: u64,
+    /// Of those: that failed.
+    pub apply_failed_total: u64,
+    /// Of those: that refreshed and downloaded a second time.
+    pub apply_retried_total: u64,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Notes a call that shared another's refresh. Best effort: it costs no lock and no waiting.
+pub fn note_joined(dir: &Path) {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file =
+        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
+    let _ = file.and_then(|mut file| file.write_all(b"."));
+}
+
+/// Counts one more where it happened. A state that somebody wrote by hand may hold any number.
+pub fn count(counter: &mut u64, happened: bool) {
+    *counter = counter.saturating_add(u64::from(happened));
+}
+
+impl Counters {
+    /// Numbers that no machine reaches, and that counting on from would overflow, become the largest
+    /// that every reader of JSON and of metrics can hold.
+    fn bound(&mut self) {
+        const MOST: u64 = 1 << 53;
+        for counter in [
+            &mut self.refresh_total,
+            &mut self.refresh_failed_total,
+            &mut self.refresh_joined_total,
+            &mut self.refresh_skipped_fresh_total,
+            &mut self.apply_total,
+            &mut self.apply_failed_total,
+            &mut self.apply_retried_total,
+        ] {
+            *counter = (*counter).min(MOST);
+        }
+    }
+}
+
+/// What reading the state gave.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// There is none: never refreshed.
+    Missing,
+    /// It could be read.
+    Good(Box<State>),
+    /// It is not a state; the reason.
+    Corrupt(String),
+    /// A newer program wrote it: its version.
+    Newer(u64),
+    /// It could not be opened or read; the reason.
+    Unreadable(String),
+}
+
+/// Reads the state of a directory. Any bytes give an answer, never a panic.
+pub fn load(dir: &Path) -> Loaded {
+    read(&dir.join(FILE))
+}
+
+/// Reads the state that the next writer would go on from.
+pub fn load_for_writer(dir: &Path) -> Loaded {
+    match load(dir) {
+        Loaded::Missing => read(&dir.join(UNSAVED)),
+        found => found,
+    }
+}
+
+fn read(path: &Path) -> Loaded {
+    let mut bytes = Vec::new();
+    // Should it be a named pipe, it must not keep us waiting for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+    let read = file.and_then(|file| {
+        // In one read, where it is a file.
+        bytes.reserve(file.metadata()?.len().min(MOST_BYTES) as usize + 1);
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
+    });
+    match read {
+        // Where anybody can write, anybody can say that all is well.
+        Ok(_) => match path.parent().and_then(distrust) {
+            Some(reason) => Loaded::Unreadable(reason),
+            None => parse(&bytes),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
+        Err(error) => Loaded::Unreadable(error.to_string()),
+    }
+}
+
+/// Reads a state from its bytes.
+pub fn parse(bytes: &[u8]) -> Loaded {
+    if bytes.len() as u64 > MOST_BYTES {
+        return Loaded::Corrupt(format!("larger than {} MiB", MOST_BYTES >> 20));
+    }
+    let value: Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => return Loaded::Corrupt(error.to_string()),
+    };
+    match value.get("version").map(Value::as_u64) {
+        Some(Some(VERSION)) => {}
+        Some(Some(newer)) if newer > VERSION => return Loaded::Newer(newer),
+        _ => return Loaded::Corrupt("it has no valid version".to_string()),
+    }
+    match serde_json::from_value::<Box<State>>(value) {
+        Ok(mut state) => {
+            state.counters.bound();
+            Loaded::Good(state)
+        }
+        Err(error) => Loaded::Corrupt(error.to_string()),
+    }
+}
+
+impl State {
+    /// The state to go on from, for the holder of the lock. A corrupt file is kept aside as
+    /// `state.json.corrupt`; the second value says so.
+    ///
+    /// # Errors
+    /// When a newer program wrote the state, or it cannot be read: nothing may then be written.
+    pub fn load_for_update(lock: &Lock) -> Result<(State, Option<String>)> {
+        let path = lock.dir().join(FILE);
+        // Put aside by a run that could not save what came after it.
+        let aside = lock.dir().join(UNSAVED);
+        if aside.exists() && !path.exists() {
+            std::fs::rename(&aside, &path)
+                .with_context(|| format!("could not take back {}", aside.display()))?;
+        }
+        let empty = State { version: VERSION, ..State::default() };
+        match load(lock.dir()) {
+            Loaded::Good(state) => Ok((*state, None)),
+            Loaded::Missing => Ok((empty, None)),
+            Loaded::Corrupt(reason) => {
+                let aside = path.with_extension("json.corrupt");
+                std::fs::rename(&path, &aside)
+                    .with_context(|| format!("could not keep {} aside", path.display()))?;
+                let note = format!("{} is corrupt ({reason}); kept as {}", path.display(), aside.display());
+                Ok((empty, Some(note)))
+            }
+            Loaded::Newer(version) => anyhow::bail!(
+                "{} has version {version}, written by a newer linux-patch; this one reads version {VERSION}",
+                path.display()
+            ),
+            Loaded::Unreadable(reason) => anyhow::bail!("could not read {}: {reason}", path.display()),
+        }
+    }
+
+    /// Counts the calls that were noted since the last writer; the holder of the lock saves that.
+    pub fn count_joined(&mut self, lock: &Lock) {
+        let path = lock.dir().join(JOINED);
+        let is_file = |meta: &std::fs::Metadata| meta.is_file();
+        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+        if noted > 0 && std::fs::remove_file(&path).is_ok() {
+            let joined = &mut self.counters.refresh_joined_total;
+            *joined = joined.saturating_add(noted);
+        }
+    }
+
+    /// Puts the state aside where only the next writer finds it: for readers there is none.
+    pub fn put_aside(lock: &Lock) {
+        // A file system that does not even take this leaves nothing that could be done.
+        let _ = std::fs::rename(lock.dir().join(FILE), lock.dir().join(UNSAVED));
+    }
+
+    /// Writes the state; only the holder of the lock can.
+    ///
+    /// # Errors
+    /// The step that failed; the old state is then still there.
+    pub fn save(&self, lock: &Lock) -> Result<()> {
+        if let Err(failure) = lock.watch().check() {
+            anyhow::bail!(failure.message);
+        }
+        // What was counted without the lock since this state was read.
+        let _moment = Moment::take(lock.dir());
+        let mut kept = self.clone();
+        if let Loaded::Good(found) = load(lock.dir()) {
+            let counter = &mut kept.counters.refresh_skipped_fresh_total;
+            *counter = found.counters.refresh_skipped_fresh_total.max(*counter);
+        }
+        let mut bytes = kept.encode()?;
+        if bytes.len() as u64 > MOST_BYTES {
+            // Lists that long are no lists of packages, and nobody would read them back.
+            if let Some(pending) = &mut kept.pending {
+                (pending.count, pending.security, pending.packages, pending.held_back) =
+                    (None, None, None, None);
+                let text = format!("more is pending than a state of {} MiB can hold", MOST_BYTES >> 20);
+                pending.error = Some(Failure::new(Class::Other, text));
+            }
+            kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
+            bytes = kept.encode()?;
+        }
+        anyhow::ensure!(
+            bytes.len() as u64 <= MOST_BYTES,
+            "the state is larger than {} MiB",
+            MOST_BYTES >> 20
+        );
+        write_atomic(lock.dir(), FILE, &bytes)
+    }
+
+    /// Counts a refresh that was not needed. That is no run: others may hold the lock, and find it free.
+    pub fn count_skipped(dir: &Path) {
+        let Some(_moment) = Moment::take(dir) else { return };
+        let Loaded::Good(mut state) = load(dir) else { return };
+        count(&mut state.counters.refresh_skipped_fresh_total, true);
+        // Best effort, as all counting is.
+        let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        let text = serde_json::to_string_pretty(self).context("could not encode the state")?;
+        Ok((printable_json(text) + "\n").into_bytes())
+    }
+
+    /// Remembers a refresh. A failed or partial one never moves `last_cache_update`.
+    pub fn record_refresh(&mut self, refreshed: &Refreshed, attempt: Attempt) {
+        let now = attempt.finished_at;
+        self.last_update_success = refreshed.outcome == RefreshOutcome::Fresh;
+        self.last_update_error = refreshed.error.clone();
+        if self.last_update_success {
+            self.last_cache_update = Some(now);
+        }
+        count(&mut self.counters.refresh_total, true);
+        count(&mut self.counters.refresh_failed_total, refreshed.outcome == RefreshOutcome::Failed);
+        self.last_attempt = Some(attempt);
+        let before = std::mem::take(&mut self.sources);
+        // From the end, so that of several with one name the first is found.
+        let by_id: HashMap<_, _> = before.iter().rev().map(|source| (source.id.as_str(), source)).collect();
+        let previous = |id: &str| by_id.get(id);
+        self.sources = refreshed
+            .sources
+            .iter()
+            .map(|result| Source {
+                id: result.id.clone(),
+                last_success: match result.error {
+                    None => Some(now),
+                    Some(_) => previous(&result.id).and_then(|source| source.last_success),
+                },
+                error: result.error.clone(),
+                extra: previous(&result.id).map(|source| source.extra.clone()).unwrap_or_default(),
+            })
+            .collect();
+        // A run that ended before the manager spoke of any source says nothing about them; one
+        // that spoke of some spoke of all that are configured.
+        if refreshed.sources.is_empty() {
+            let failed = |source| Source { error: refreshed.error.clone(), ..source };
+            self.sources = before.into_iter().map(failed).collect();
+        }
+    }
+
+    /// Remembers the sources that a refresh was done with which somebody stopped. That is no verdict on the
+    /// others, nor on the index.
+    pub fn record_stopped(&mut self, refreshed: &Refreshed, now: Time) {
+        for result in refreshed.sources.iter().filter(|result| result.error.is_none()) {
+            let last_success = Some(now);
+            match self.sources.iter_mut().find(|source| source.id == result.id) {
+                Some(source) => (source.last_success, source.error) = (last_success, None),
+                None => {
+                    let id = result.id.clone();
+                    self.sources.push(Source { id, last_success, error: None, extra: Extra::new() });
+                }
+            }
+        }
+    }
+
+    /// How the last attempt ended; `None` before the first. A state that lacks the attempt
+    /// itself is judged by its flag, and so is one whose attempt is called fresh against it.
+    pub fn last_outcome(&self) -> Option<RefreshOutcome> {
+        let by_flag = || match self.last_update_success {
+            true => Some(RefreshOutcome::Fresh),
+            false => {
+                let tried = self.last_cache_update.is_some() || self.last_update_error.is_some();
+                tried.then_some(RefreshOutcome::Failed)
+            }
+        };
+        let outcome = self.last_attempt.as_ref().map(|attempt| attempt.outcome);
+        outcome.filter(|outcome| *outcome != RefreshOutcome::Fresh).or_else(by_flag)
+    }
+
+    /// The latest of the times that freshness is judged by.
+    pub(super) fn latest_time(&self) -> Option<Time> {
+        let attempt = self.last_attempt.as_ref().map(|attempt| attempt.finished_at);
+        self.last_cache_update.max(attempt)
+    }
+}

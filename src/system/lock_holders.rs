@@ -1,0 +1,368 @@
+//! Who holds a lock file, from /proc/locks or from the file itself, and whether a process that wrote
+//! down who it is still runs.
+
+use crate::store::state::InProgress;
+use crate::system::boot;
+use crate::system::time::{Time, since_boot};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Whether a process still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It does.
+    Running,
+    /// It does not.
+    Gone,
+    /// It cannot be seen from here: by this user, or in this namespace.
+    NotKnown,
+}
+
+/// Whether the process of an apply still runs. Its number may be another process's by now.
+pub fn life(apply: &InProgress) -> Life {
+    let boot_id = boot::boot_id();
+    if !boot_id.is_empty() && boot_id != apply.boot_id {
+        return Life::Gone;
+    }
+    let namespace = pid_namespace();
+    if apply.pid_namespace.is_some() && apply.pid_namespace != namespace {
+        return Life::NotKnown;
+    }
+    if let Some(start) = started(apply.pid) {
+        let is_it = match apply.process_start {
+            Some(recorded) => recorded == start,
+            // Written by a version that did not say so. One that runs holds its lock.
+            None => started_before(start, apply.started_at.unix()) && holds_a_lock(apply.pid),
+        };
+        return if is_it { Life::Running } else { Life::Gone };
+    }
+    // Also processes that cannot be seen can be asked for; a zombie is no longer one.
+    let pid = i32::try_from(apply.pid).ok().and_then(Pid::from_raw);
+    let is_nowhere = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
+    let is_zombie = Path::new(&format!("/proc/{}/stat", apply.pid)).exists();
+    // Without /proc it is not known what the number means here.
+    if (is_nowhere || is_zombie) && namespace.is_some() { Life::Gone } else { Life::NotKnown }
+}
+
+/// When a process started, in ticks since the start of the machine; `None` where there is none with
+/// that number, it has ended, or it cannot be seen.
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let has_ended = fields.starts_with(['Z', 'X']);
+    boot::ticks_at_start(&stat).filter(|_| !has_ended)
+}
+
+/// Whether what started then was there at a time, in seconds since 1970. The wall clock may have been
+/// set right by some seconds since.
+fn started_before(ticks: u64, time: i64) -> bool {
+    let ago = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(boot::TICK)));
+    Time::now().unix().saturating_sub(ago.as_secs() as i64) <= time.saturating_add(3)
+}
+
+/// The name of the PID namespace in which we are; `None` where /proc does not say.
+pub fn pid_namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// Names the process that holds one of `locks`: `process 3473 (apt-get update)`. `None` when
+/// none is held, or the holder cannot be seen (another PID namespace).
+///
+/// /proc/locks (proc(5)) gives device and inode too, but on an overlay file system not those that
+/// stat(2) gives; so the holder is recognized by the files it has open.
+pub fn of(locks: &[&str]) -> Option<String> {
+    let table = table().ok()?;
+    let locks: Vec<_> = locks.iter().filter_map(|lock| identity(Path::new(lock))).collect();
+    let own = std::process::id();
+    let pids = table.lines().filter_map(pid);
+    let mut holders = pids.filter(|pid| *pid != own && has_open(*pid, &locks));
+    holders.next().map(describe)
+}
+
+/// Whether a process is there and holds any lock. The table alone may name one that was killed: a
+/// child that it was just starting keeps the lock until it becomes another program.
+pub fn holds_a_lock(of: u32) -> bool {
+    let table = table().unwrap_or_default();
+    Path::new(&format!("/proc/{of}")).exists() && table.lines().filter_map(pid).any(|pid| pid == of)
+}
+
+/// Whether a process holds the lock on a file, as far as can be seen: it has the file open. Of a
+/// process of another user only that it holds a lock can be seen.
+pub fn has_lock(of: u32, path: &Path) -> bool {
+    let can_be_seen = std::fs::read_dir(format!("/proc/{of}/fd")).is_ok();
+    let file: Vec<_> = identity(path).into_iter().collect();
+    started(of).is_some() && if can_be_seen { has_open(of, &file) } else { holds_a_lock(of) }
+}
+
+/// What tells one state directory from all others: the directory itself, whatever it is called or mounted on, and
+/// its place, whatever is there now. An unnamed file in memory that was made with this name shows that a process works on it.
+#[derive(Debug)]
+pub struct Mark {
+    name: String,
+}
+
+/// What a process that has such a mark is called, whatever the program is: so the others need not be looked at.
+const CALLED: &str = "linux-patch";
+
+impl Mark {
+    /// That of a directory that is there.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn of(dir: &Path) -> std::io::Result<Mark> {
+        let dir = dir.canonicalize()?;
+        let (own, above) = (dir.metadata()?, dir.parent().unwrap_or(&dir).metadata()?);
+        let mut hasher = DefaultHasher::new();
+        dir.file_name().hash(&mut hasher);
+        let place = format!("{}:{}:{:x}", above.dev(), above.ino(), hasher.finish());
+        // Of a thread's name only that of the first counts for others.
+        let _ = std::fs::write("/proc/self/comm", CALLED);
+        Ok(Mark { name: format!("linux-patch {}:{} {place}", own.dev(), own.ino()) })
+    }
+
+    /// The name of the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether another process of ours or of root's has one for the same directory, or one in its place. All
+    /// processes are looked at, some microseconds each: to read `/proc/locks` takes the kernel 8 to 20
+    /// milliseconds, and this is done in each run.
+    pub fn is_anothers(&self) -> bool {
+        let (own, us) = (std::process::id(), rustix::process::geteuid().as_raw());
+        let is_called_so = |pid: u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == CALLED)
+        };
+        let has_it = |pid: u32| {
+            // Nobody else can be in our way.
+            let of = std::fs::metadata(format!("/proc/{pid}"));
+            of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && is_called_so(pid) && {
+                let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+                let mut files = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+                files.any(|file| self.is_like(&file.to_string_lossy()))
+            }
+        };
+        processes().any(|pid| pid != own && has_it(pid))
+    }
+
+    /// Whether a file that is called so in /proc marks the same directory, or one in the same place.
+    fn is_like(&self, file: &str) -> bool {
+        let other = file.strip_prefix("/memfd:").and_then(|file| file.strip_suffix(" (deleted)"));
+        let mut pairs = other.into_iter().flat_map(|other| other.split(' ').zip(self.name.split(' ')));
+        pairs.next().is_some_and(|(theirs, ours)| theirs == ours)
+            && pairs.any(|(theirs, ours)| theirs == ours)
+    }
+}
+
+/// The numbers of all processes that can be seen.
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Whether a process surely holds no lock that the kernel knows of.
+pub fn holds_no_lock(of: u32) -> bool {
+    let table = table();
+    table.is_ok_and(|table| !table.lines().filter_map(pid).any(|pid| pid == of))
+}
+
+/// Names the live process whose number stands in one of `files`. A file that a dead process left
+/// behind names nobody, also where its number is another process's by now.
+pub fn of_pid_files(files: &[&str]) -> Option<String> {
+    in_pid_files(files).find(|(file, pid)| has_written(*pid, file)).map(|(_, pid)| describe(pid))
+}
+
+/// One of `files` with the number of a live process that started after it was written, and that
+/// process. Managers take such a process for the holder of their lock.
+pub fn of_reused_number(files: &[&str]) -> Option<(String, String)> {
+    let mut named = in_pid_files(files).filter(|(file, pid)| !has_written(*pid, file));
+    named.next().map(|(file, pid)| (file.to_string(), describe(pid)))
+}
+
+/// The live processes whose numbers stand in these files.
+fn in_pid_files<'a>(files: &'a [&'a str]) -> impl Iterator<Item = (&'a str, u32)> {
+    let named = files.iter().filter_map(|file| {
+        let pid = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+        Some((*file, pid))
+    });
+    named.filter(|(_, pid)| *pid != std::process::id() && is_alive(*pid))
+}
+
+/// Whether a process was there when the file was written. The wall clock may have been set since; so
+/// what has the file open, or is called like a manager, is always taken for its writer.
+fn has_written(pid: u32, file: &str) -> bool {
+    const MANAGERS: [&str; 5] = ["dnf", "yum", "zypp", "packagekit", "YaST"];
+    let path = Path::new(file);
+    let written = std::fs::metadata(path).map(|meta| meta.mtime());
+    started(pid).zip(written.ok()).is_some_and(|(start, written)| started_before(start, written))
+        || MANAGERS.iter().any(|name| describe(pid).contains(name))
+        || identity(path).is_some_and(|file| has_open(pid, &[file]))
+}
+
+/// Names a process that has one of `files` open; for locks that the kernel does not know of.
+pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
+    let files: Vec<_> = files.iter().filter_map(|file| identity(file)).collect();
+    if files.is_empty() {
+        return None;
+    }
+    let own = std::process::id();
+    processes().filter(|pid| *pid != own).find(|pid| has_open(*pid, &files)).map(describe)
+}
+
+/// A zombie has no command line any more, and holds nothing.
+fn is_alive(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// All locks that the kernel knows of. In pieces as large as it gives: where the table changes between two,
+/// a lock that is held all the time can be missing from both.
+fn table() -> std::io::Result<String> {
+    let mut file = std::fs::File::open("/proc/locks")?;
+    let (mut table, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(String::from_utf8_lossy(&table).into_owned()),
+            read => table.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+/// `1: POSIX  ADVISORY  WRITE 3473 fe:00:12345 0 EOF`; a line with `->` waits for a lock.
+fn pid(line: &str) -> Option<u32> {
+    let mut words = line.split_whitespace().skip(1);
+    if words.next()? == "->" {
+        return None;
+    }
+    words.nth(2)?.parse().ok()
+}
+
+/// By the file itself and not by its name: a process in a container has a file of the same name.
+fn has_open(pid: u32, locks: &[(u64, u64)]) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let files = open.into_iter().flatten().flatten().filter_map(|entry| identity(&entry.path()));
+    files.into_iter().any(|file| locks.contains(&file))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// A process for people: its number and its command line, 80 characters of it at most.
+fn describe(pid: u32) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+    let mut words = line.trim().to_string();
+    if let Some((at, _)) = words.char_indices().nth(80) {
+        words.truncate(at);
+        words.push_str("...");
+    }
+    format!("process {pid} ({words})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_live_process_holds_a_pid_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: String| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_string()
+        };
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let live_pid = child.id();
+        // It has none for a moment.
+        while !is_alive(live_pid) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (live, dead, own) = (
+            file("a", format!("{live_pid}\n")),
+            file("b", "4194305".into()),
+            file("c", std::process::id().to_string()),
+        );
+        let none = dir.path().join("none").display().to_string();
+        assert_eq!(of_pid_files(&[&dead, &own, &none]), None);
+        let holder = of_pid_files(&[&dead, &live]).unwrap();
+        assert_eq!(holder, format!("process {live_pid} (sleep 60)"));
+        assert_eq!(of_reused_number(&[&dead, &live]), None);
+        // Written before there was a process with this number: by one that had it before.
+        let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+        std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
+        assert_eq!(of_pid_files(&[&dead, &live]), None);
+        assert_eq!(of_reused_number(&[&dead, &live]), Some((live.clone(), holder)));
+        let opened = std::fs::File::open(&live).unwrap();
+        // It has no child that would outlive it.
+        let mut manager = std::process::Command::new("sh")
+            .args(["-c", "read line; : dnf"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = std::process::Command::new("sleep").arg("60").stdin(opened).spawn().unwrap();
+        for process in [&mut manager, &mut reader] {
+            std::fs::write(&live, process.id().to_string()).unwrap();
+            std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
+            while !is_alive(process.id()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(of_reused_number(&[&live]), None, "the clock was set, or it started anew");
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_known_by_itself_and_by_its_place() {
+        let mark = |name: &str| Mark { name: name.to_string() };
+        let ours = mark("linux-patch 1:2 1:1:a");
+        let is_like = |name: &str| ours.is_like(&format!("/memfd:{name} (deleted)"));
+        for name in ["linux-patch 1:2 1:1:a", "linux-patch 1:2 8:8:a", "linux-patch 1:3 1:1:a"] {
+            assert!(is_like(name), "{name}");
+        }
+        for name in ["linux-patch 1:3 1:1:b", "other 1:2 1:1:a", "linux-patch", "linux-patch 1:1:a 1:2"] {
+            assert!(!is_like(name), "{name}");
+        }
+        assert!(!ours.is_like("/memfd:linux-patch 1:2 1:1:a") && !ours.is_like("/tmp/linux-patch 1:2 1:1:a"));
+    }
+
+    #[test]
+    fn who_has_a_file_open_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.lck");
+        let paths = [path.clone(), dir.path().join("none")];
+        // Children of other tests have it open too until they become another program.
+        let becomes = |expected: Option<String>| {
+            for _ in 0..500 {
+                if of_open_files(&paths) == expected {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            panic!("{:?}, not {expected:?}", of_open_files(&paths));
+        };
+        let file = std::fs::File::create(&path).unwrap();
+        becomes(None);
+        let mut child = std::process::Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
+        becomes(Some(format!("process {} (sleep 60)", child.id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        becomes(None);
+    }
+
+    #[test]
+    fn waiting_lines_name_no_holder() {
+        assert_eq!(pid("1: POSIX  ADVISORY  WRITE 3473 fe:00:12345 0 EOF"), Some(3473));
+        assert_eq!(pid("1: -> POSIX  ADVISORY  WRITE 3474 fe:00:12345 0 EOF"), None);
+        assert_eq!(pid("12: FLOCK  ADVISORY  WRITE 12 00:2a:7 0 EOF"), Some(12));
+        assert_eq!(pid(""), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Out of the login session before an install: where logind.conf(5) says KillUserProcesses=yes, the
+//! end of a session ends every process in it, and a logout from a desktop does so anywhere.
+
+use crate::system::process::{End, Finished, Invocation, Limits, ask, find};
+use crate::system::time::Time;
+use log::warn;
+use std::time::{Duration, Instant};
+
+/// Where there is such a directory, systemd is running: sd_booted(3).
+const BOOTED: &str = "/run/systemd/system";
+/// How long systemd may take to move us.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Moves this process, and so all that it starts from now on, from a login session into a scope of
+/// its own, where systemd is running. Whoever was not started from a session stays where it is, and
+/// so does a run for which this fails: it goes on all the same.
+///
+/// This is what `systemd-run --scope` does, but to a process that is there already: started anew
+/// behind it, a run that it fails for would not take place.
+pub fn leave_session() {
+    let can = std::path::Path::new(BOOTED).is_dir() && rustix::process::geteuid().is_root();
+    if !can || !is_in_session(&cgroups()) || find("busctl").is_none() {
+        return;
+    }
+    if let Err(cause) = ask_for_scope() {
+        warn!("still in the login session, whose end may end the install: {cause}");
+    }
+}
+
+fn ask_for_scope() -> Result<(), String> {
+    // A stop of the scope, also that of a shutdown, does nothing but wait: SIGCONT instead of the SIGTERM
+    // that would reach the package manager, and no SIGKILL later.
+    let signal = rustix::process::Signal::CONT.as_raw();
+    let waits = format!("KillSignal i {signal} TimeoutStopUSec t {}", u64::MAX);
+    let mut done = start_scope(&format!("4 {waits}"))?;
+    if matches!(done.end, End::Code(code) if code != 0) {
+        // A systemd that cannot do that for a scope makes one without.
+        done = start_scope("2")?;
+    }
+    if done.end != End::Code(0) {
+        return Err(format!("busctl said: {}{}", done.stderr, done.stdout));
+    }
+    // The answer only says that systemd will do it.
+    let until = Instant::now() + PATIENCE;
+    while is_in_session(&cgroups()) {
+        if Instant::now() >= until {
+            return Err("systemd did not move this process".to_string());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// The number of properties and the first of them are the caller's.
+fn start_scope(properties: &str) -> Result<Finished, String> {
+    let pid = std::process::id().to_string();
+    let name = format!("linux-patch-{pid}-{}.scope", Time::now().unix());
+    let manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager";
+    // Name, mode, properties, no further units.
+    let call =
+        format!("{manager} StartTransientUnit ssa(sv)a(sa(sv)) {name} fail {properties} PIDs au 1 {pid}");
+    let mut args = vec!["--system".to_string(), "call".to_string()];
+    args.extend(call.split(' ').map(str::to_owned));
+    args.extend(["Description", "s", "linux-patch apply", "0"].map(str::to_owned));
+    // Not ended by a signal: that may be the connection that drops, when it is needed most.
+    let invocation = Invocation { program: "busctl", args, ..Invocation::default() };
+    let limits = Limits { budget: Some(PATIENCE), ..Limits::default() };
+    ask(&invocation, &limits).map_err(|error| format!("could not run busctl: {error}"))
+}
+
+fn cgroups() -> String {
+    std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
+}
+
+/// Whether one of the lines of /proc/self/cgroup that are systemd's lies below its slice of users.
+/// In a container the path can begin with that of the machine: the last slice counts.
+fn is_in_session(cgroups: &str) -> bool {
+    let of_systemd = |line: &str| {
+        let (_, rest) = line.split_once(':')?;
+        rest.strip_prefix("name=systemd:").or_else(|| rest.strip_prefix(':')).map(str::to_owned)
+    };
+    let top = |name: &&str| ["user.slice", "system.slice", "machine.slice"].contains(name);
+    let paths = cgroups.lines().filter_map(of_systemd);
+    paths.into_iter().any(|path| path.rsplit('/').find(top) == Some("user.slice"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_below_the_slice_of_users_is_in_a_session() {
+        for (cgroups, expected) in [
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", true),
+            ("4:memory:/x\n1:name=systemd:/user.slice/user-0.slice/session-c1.scope\n0::/\n", true),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-7.scope\n", true),
+            ("0::/system.slice/linux-patch-apply.service\n", false),
+            ("0::/system.slice/linux-patch-7-1700000000.scope\n", false),
+            ("0::/system.slice/cron.service\n", false),
+            // A unit in a container that a user runs.
+            ("0::/user.slice/user-1000.slice/user@1000.service/c.scope/system.slice/x.service\n", false),
+            ("0::/\n", false),
+            ("4:memory:/user.slice\n", false),
+            ("", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_in_session(cgroups), expected, "{cgroups}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The ground: processes, files, streams, signals, time, the start of the system.
+
+pub mod boot;
+pub mod files;
+pub mod lock_holders;
+pub mod login_session;
+pub mod process;
+pub mod signals;
+pub mod streams;
+pub mod time;

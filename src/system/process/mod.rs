@@ -1,0 +1,522 @@
+//! Running one command: its own process group, output to files, a deadline, signals. Knows
+//! nothing about packages.
+
+mod capture;
+mod no_tty;
+mod stop;
+
+pub use capture::Capture;
+
+use crate::system::signals;
+use capture::{MOST_OUTPUT, Tail, read_from};
+use rustix::process::Pid;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use stop::{children, end_helpers, still_waits, terminate};
+use wait_timeout::ChildExt;
+
+/// How often the loop looks at deadline, signals and progress; the end of the child is noticed
+/// at once.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A command as data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// Found on PATH.
+    pub program: &'static str,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables it gets beside the inherited ones.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Likewise, except those that the caller has set.
+    pub env_defaults: &'static [(&'static str, &'static str)],
+    /// Variables that it does not get.
+    pub withheld: &'static [&'static str],
+    /// Variables that name a file of this run.
+    pub vars: Vec<(&'static str, PathBuf)>,
+    /// Where set, the child inherits a descriptor for machine-readable progress, and this
+    /// argument, with `{}` replaced by its number, goes first.
+    pub status_arg: Option<&'static str>,
+    /// What it reads from its standard input; `/dev/null` where that is nothing.
+    pub input: &'static str,
+    /// Settings that are put behind the administrator's for this command alone.
+    pub settings: &'static str,
+    /// Where set, this argument, with `{}` replaced by the manager's private directory, goes first.
+    pub private_arg: Option<&'static str>,
+}
+
+impl Invocation {
+    /// The command line for logs.
+    pub fn line(&self) -> String {
+        let mut line = self.program.to_string();
+        for arg in &self.args {
+            line.push(' ');
+            line.push_str(arg);
+        }
+        if !self.input.is_empty() {
+            line.push_str(&format!(" <<<{:?}", self.input));
+        }
+        line
+    }
+}
+
+/// What may end a command before it ends by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// The whole process group is ended at this moment.
+    pub deadline: Option<Instant>,
+    /// Likewise when it has run for so long.
+    pub budget: Option<Duration>,
+    /// Likewise when its progress has not moved for so long; only for commands that report it.
+    pub stall: Option<Duration>,
+    /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
+    /// signal is only noted.
+    pub interruptible: bool,
+    /// Likewise when it prints a line that says that it waits for a lock of others, and holds none
+    /// itself: for that we wait, inside a budget. An install too: it has not begun then.
+    pub waits: Option<fn(&str) -> bool>,
+    /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
+    /// away what they had done.
+    pub gently: bool,
+}
+
+impl Limits {
+    /// Whether anything of ours may end the command at all.
+    pub fn may_end(&self) -> bool {
+        self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal that was not ours killed it.
+    Signal(i32),
+    /// We ended it because its deadline passed.
+    TimedOut,
+    /// We ended it because it made no progress.
+    Stalled,
+    /// We ended it because it printed more than a report can be.
+    Flooded,
+    /// We ended it because it waited for a lock that another process holds.
+    Waiting,
+    /// We ended it because we received this signal.
+    Interrupted(&'static str),
+}
+
+/// A finished command with all it printed.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub end: End,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// What it wrote to the progress descriptor.
+    pub status: String,
+    /// Wall time from start to end, or until we decided to end it.
+    pub elapsed: Duration,
+}
+
+impl Finished {
+    /// A command that ended by itself and printed this.
+    pub fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
+        Finished {
+            end: End::Code(code),
+            stdout: stdout.to_string(),
+            stderr: stderr.to_string(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// This command and the one that was run after it, as one that printed what both did.
+    pub fn followed_by(self, next: Finished) -> Finished {
+        Finished {
+            end: next.end,
+            stdout: self.stdout + &next.stdout,
+            stderr: self.stderr + &next.stderr,
+            status: self.status + &next.status,
+            elapsed: self.elapsed + next.elapsed,
+        }
+    }
+}
+
+/// What can be seen of a running command.
+#[derive(Debug)]
+pub struct Glimpse<'a> {
+    /// Output since the last glimpse, both streams, whole lines only.
+    pub output: &'a str,
+    /// The newest line of the progress descriptor.
+    pub status: &'a str,
+    /// Time since its start.
+    pub elapsed: Duration,
+    /// Whether it is about to be ended before its time.
+    pub is_ending: bool,
+    /// A signal that was received and that does not end this command.
+    pub ignored_signal: Option<&'static str>,
+}
+
+/// Runs a command to its end. Its standard input is the one given, never ours, and it speaks English: LC_ALL is
+/// C, and LANGUAGE, which overrules even that for some managers, is not there.
+///
+/// # Errors
+/// Only when it cannot be started.
+pub fn run(
+    invocation: &Invocation,
+    limits: &Limits,
+    capture: &Capture,
+    watch: &mut dyn FnMut(&Glimpse),
+) -> io::Result<Finished> {
+    let started = Instant::now();
+    let mut out = Tail::at_end(&capture.out)?;
+    let mut err = Tail::at_end(&capture.err)?;
+    let (out_start, err_start) = (out.start, err.start);
+    let status_file = match invocation.status_arg {
+        Some(_) => Some(inherited_file()?),
+        None => None,
+    };
+    let mut status = status_file.as_ref().map(Tail::at_end).transpose()?;
+
+    // By our PATH, not by the longer one that the child gets: what is not on it is not there.
+    let program = find(invocation.program).ok_or_else(|| io::Error::other("it is not on PATH"))?;
+    let input = input_file(invocation.input)?;
+    let shielded = if limits.may_end() { None } else { no_tty::shielded(&program) };
+    let is_shielded = shielded.is_some();
+    let plain = || {
+        let mut command = Command::new(&program);
+        command.arg0(invocation.program);
+        command
+    };
+    let mut command = command(shielded.unwrap_or_else(plain), invocation, status_file.as_ref(), input);
+    command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
+    // A group member that makes a session of its own must not escape the deadline: it becomes
+    // our child when its parent dies, and is found again.
+    let adopt = |on: bool| {
+        let _ = rustix::process::set_child_subreaper(on.then(rustix::process::getpid));
+    };
+    adopt(limits.may_end());
+    // A shell that becomes us by exec leaves us its children: they are none of our business.
+    let strangers = children();
+    let mut child = command.spawn()?;
+    let group = Pid::from_child(&child);
+
+    let mut status_line = String::new();
+    let mut moved = (String::new(), Instant::now());
+    let mut took = None;
+    let mut waits = false;
+    let end = loop {
+        let ended = child.wait_timeout(TICK)?;
+        let output = out.lines() + &err.lines();
+        if let Some(line) = status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned)) {
+            status_line = line;
+        }
+        waits |= limits.waits.is_some_and(|waits| output.lines().any(waits));
+        let signal = signals::received();
+        watch(&Glimpse {
+            output: &output,
+            status: &status_line,
+            elapsed: started.elapsed(),
+            is_ending: false,
+            ignored_signal: signal.filter(|_| !limits.interruptible),
+        });
+        if let Some(exit) = ended {
+            break natural_end(exit);
+        }
+        if moved.0 != progress_mark(&status_line) {
+            moved = (progress_mark(&status_line).to_string(), Instant::now());
+        }
+        let cause = if let Some(signal) = signal.filter(|_| limits.interruptible) {
+            End::Interrupted(signal)
+        } else if limits.deadline.is_some_and(|at| Instant::now() >= at)
+            || limits.budget.is_some_and(|most| started.elapsed() >= most)
+        {
+            End::TimedOut
+        } else if status.is_some() && limits.stall.is_some_and(|most| moved.1.elapsed() >= most) {
+            End::Stalled
+        } else if limits.may_end()
+            && tails(&mut out, &mut err, &mut status).map(|tail| tail.size()).sum::<u64>() > MOST_OUTPUT
+        {
+            End::Flooded
+        } else if std::mem::take(&mut waits) && still_waits(group) {
+            End::Waiting
+        } else {
+            tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
+            continue;
+        };
+        took = Some(started.elapsed());
+        watch(&Glimpse {
+            output: "",
+            status: &status_line,
+            elapsed: started.elapsed(),
+            is_ending: true,
+            ignored_signal: None,
+        });
+        if limits.gently && !matches!(cause, End::Flooded | End::Waiting) {
+            end_helpers(&mut child);
+        }
+        let meanwhile = &mut || tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
+        terminate(&mut child, group, &strangers, meanwhile);
+        break cause;
+    };
+    adopt(false);
+    let (stdout, out_whole) = read_from(&capture.out, out_start)?;
+    let (stderr, err_whole) = read_from(&capture.err, err_start)?;
+    let (status, status_whole) = status_file.map_or(Ok((String::new(), true)), |file| read_from(&file, 0))?;
+    let is_whole = out_whole && err_whole && status_whole;
+    if let Some(error) = no_tty::start_error(end, &stderr).filter(|_| is_shielded) {
+        return Err(error);
+    }
+    Ok(Finished {
+        // Nothing good may be concluded from a part of what it said.
+        end: if is_whole || !limits.may_end() { end } else { End::Flooded },
+        stdout,
+        stderr,
+        status,
+        elapsed: took.unwrap_or_else(|| started.elapsed()),
+    })
+}
+
+/// Everything that a running command can write to.
+fn tails<'a, 'f>(
+    out: &'a mut Tail<'f>,
+    err: &'a mut Tail<'f>,
+    status: &'a mut Option<Tail<'f>>,
+) -> impl Iterator<Item = &'a mut Tail<'f>> {
+    [out, err].into_iter().chain(status)
+}
+
+/// A short question whose output goes nowhere but to us.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn ask(invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
+    run(invocation, limits, &Capture::in_memory()?, &mut |_| {})
+}
+
+fn command(
+    mut command: Command,
+    invocation: &Invocation,
+    status_file: Option<&File>,
+    input: Option<File>,
+) -> Command {
+    if let (Some(arg), Some(file)) = (invocation.status_arg, status_file) {
+        let number = file.as_raw_fd().to_string();
+        command.arg(arg.replace("{}", &number));
+    }
+    command.args(&invocation.args).stdin(Stdio::null());
+    if let Some(input) = input {
+        command.stdin(input);
+    }
+    command.process_group(0);
+    for (name, value) in std::env::vars_os() {
+        let (text, value) = (name.to_string_lossy(), value.to_string_lossy());
+        if is_withheld(&text, &value) || invocation.withheld.contains(&&*text) {
+            command.env_remove(&name);
+        }
+    }
+    command.env("LC_ALL", "C");
+    command.env("PATH", path_with_sbin());
+    command.envs(invocation.env.iter().copied());
+    command.envs(invocation.vars.iter().map(|(name, path)| (name, path)));
+    let defaults = invocation.env_defaults.iter().copied();
+    command.envs(defaults.filter(|(name, _)| std::env::var_os(name).is_none()));
+    command
+}
+
+/// Variables that would change the words of a manager, or make it or one of its scripts load or run
+/// what the caller likes: sudo takes the same away (`env_delete` in sudoers(5)). Proxies, APT_CONFIG
+/// and what an administrator's own hooks read stay.
+fn is_withheld(name: &str, value: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
+        "GCONV_",
+    ];
+    const NAMES: &[&str] = &[
+        "CDPATH",
+        "ENV",
+        "FPATH",
+        "GETCONF_DIR",
+        "GLOBIGNORE",
+        "HOSTALIASES",
+        "IFS",
+        "JAVA_TOOL_OPTIONS",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NLSPATH",
+        "NODE_OPTIONS",
+        "NULLCMD",
+        "PATH_LOCALE",
+        "PS4",
+        "READNULLCMD",
+        "RES_OPTIONS",
+        "SHELLOPTS",
+        "TERMCAP",
+        "TERMINFO",
+        "TERMINFO_DIRS",
+        "TERMPATH",
+        "TMPPREFIX",
+        "TZDIR",
+        "ZDOTDIR",
+    ];
+    // A shell takes such a value for a function of its own.
+    let is_function = value.starts_with("() {");
+    is_function || NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program
+/// off PATH, a `shutdown` for example, means it.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
+}
+
+/// A file that may not be executed stands in nobody's way, as in a shell.
+fn is_program(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// PATH with the directories behind it that cron and some shells leave out, and without which
+/// dpkg refuses to work.
+fn path_with_sbin() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
+    for dir in ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    std::env::join_paths(dirs).unwrap_or(path)
+}
+
+/// A file with this text, to be read from its beginning.
+fn input_file(text: &str) -> io::Result<Option<File>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut file = File::from(rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(Some(file))
+}
+
+/// A file in memory that, unlike all our others, stays open in the child under its number.
+fn inherited_file() -> io::Result<File> {
+    let file = File::from(rustix::fs::memfd_create("status", rustix::fs::MemfdFlags::empty())?);
+    Ok(file)
+}
+
+fn natural_end(exit: ExitStatus) -> End {
+    match (exit.code(), exit.signal()) {
+        (Some(code), _) => End::Code(code),
+        (None, signal) => End::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// The part of a progress line that moves only when the work does: apt repeats its lines, and
+/// counts down an estimate, while a mirror hangs.
+fn progress_mark(status: &str) -> &str {
+    status.split(':').nth(2).unwrap_or(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn shell(script: &str) -> Invocation {
+        Invocation { program: "sh", args: vec!["-c".into(), script.into()], ..Invocation::default() }
+    }
+
+    pub fn run_for(script: &str, budget: Duration) -> Finished {
+        let limits = Limits { budget: Some(budget), ..Limits::default() };
+        let capture = Capture::in_memory().unwrap();
+        run(&shell(script), &limits, &capture, &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn both_streams_and_the_exit_code_come_back() {
+        let done = run_for("echo out; echo err >&2; exit 7", Duration::from_secs(5));
+        assert_eq!(done.end, End::Code(7));
+        assert_eq!((&*done.stdout, &*done.stderr), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn what_a_command_is_to_read_it_reads_also_by_name() {
+        for script in ["cat", "cat /proc/self/fd/0"] {
+            let invocation = Invocation { input: "one\ntwo\n", ..shell(script) };
+            let capture = Capture::in_memory().unwrap();
+            let done = run(&invocation, &Limits::default(), &capture, &mut |_| {}).unwrap();
+            assert_eq!(done.stdout, "one\ntwo\n", "{script}");
+        }
+        assert_eq!(run_for("cat", Duration::from_secs(5)).stdout, "");
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_output_open_is_not_waited_for() {
+        let done = run_for("sleep 5 & echo done", Duration::from_secs(4));
+        assert_eq!((done.end, &*done.stdout), (End::Code(0), "done\n"));
+        assert!(done.elapsed < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_flood_is_ended_and_never_taken_for_a_report() {
+        let done = run_for("yes", Duration::from_secs(20));
+        assert_eq!(done.end, End::Flooded);
+        let quick = run_for("head -c 40000000 /dev/zero; exit 0", Duration::from_secs(20));
+        assert_eq!(quick.end, End::Flooded);
+    }
+
+    #[test]
+    fn a_killed_command_is_told_from_one_that_exits() {
+        let done = run_for("kill -9 $$", Duration::from_secs(5));
+        assert_eq!(done.end, End::Signal(9));
+    }
+
+    #[test]
+    fn the_child_speaks_english_and_reads_nothing() {
+        let done = run_for("echo $LC_ALL-$LANGUAGE; cat", Duration::from_secs(5));
+        assert_eq!(done.stdout, "C-\n");
+    }
+
+    #[test]
+    fn a_command_is_ended_when_its_progress_stands_still() {
+        let run_with = |script: &str, stall| {
+            let invocation = Invocation {
+                program: "env",
+                status_arg: Some("FD={}"),
+                args: ["sh", "-c", script].map(str::to_owned).into(),
+                ..Invocation::default()
+            };
+            let limits = Limits { stall: Some(stall), ..Limits::default() };
+            run(&invocation, &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap()
+        };
+        let say = "say() { echo dlstatus:1:$1:x >>/proc/self/fd/$FD; };";
+        let short = Duration::from_millis(300);
+        for script in ["say 1; exec sleep 30", "exec sleep 30", "while :; do say 1; sleep 0.1; done"] {
+            assert_eq!(run_with(&format!("{say} {script}"), short).end, End::Stalled, "{script}");
+        }
+        let moving = format!("{say} for n in 1 2 3 4 5 6 7 8; do say $n; sleep 0.3; done");
+        assert_eq!(run_with(&moving, Duration::from_secs(2)).end, End::Code(0));
+    }
+
+    #[test]
+    fn progress_is_read_from_the_inherited_descriptor() {
+        let mut invocation = shell("");
+        invocation.status_arg = Some("{}");
+        let file = inherited_file().unwrap();
+        let command = command(Command::new("sh"), &invocation, Some(&file), None);
+        let args: Vec<_> = command.get_args().collect();
+        assert_eq!(args[0], &*file.as_raw_fd().to_string());
+        assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");
+    }
+}

@@ -1,0 +1,42 @@
+//! An install asks nobody. A maintainer script that reads from /dev/tty or changes its settings is no
+//! foreground job there: the kernel would stop it, and with it an install that is waited for without
+//! end.
+
+use crate::system::process::{End, find};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// Both signals are ignored, which a program inherits, and reading fails instead. Not setsid(1):
+/// before it has its session, signals to our own group reach it.
+const LINES: &str = r#"trap '' TTIN TTOU; exec "$@""#;
+/// What the shell calls itself in its messages.
+const NAME: &str = "linux-patch";
+
+/// A program that a terminal cannot stop; nothing where we have none.
+pub fn shielded(program: &Path) -> Option<Command> {
+    File::open("/dev/tty").ok()?;
+    let mut command = Command::new(find("sh")?);
+    command.args(["-c", LINES, NAME]).arg(program);
+    Some(command)
+}
+
+/// The error of a program that could not be started so; it has said nothing itself.
+pub fn start_error(end: End, stderr: &str) -> Option<io::Error> {
+    let is_ours = matches!(end, End::Code(126 | 127)) && stderr.starts_with(&format!("{NAME}: "));
+    is_ours.then(|| io::Error::other(stderr.trim().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_could_not_be_started_is_told_from_one_that_failed() {
+        let dash = "linux-patch: 1: exec: /usr/bin/apt-get: Permission denied\n";
+        assert!(start_error(End::Code(126), dash).unwrap().to_string().ends_with("Permission denied"));
+        assert!(start_error(End::Code(127), "E: not found\n").is_none());
+        assert!(start_error(End::Code(100), dash).is_none());
+    }
+}
