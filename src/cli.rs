@@ -1,6 +1,7 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
 use crate::managers::MANAGERS;
+use crate::report::Format;
 use crate::report::alert::Alert;
 use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
@@ -103,19 +104,6 @@ impl Cli {
             _ => Ok(self),
         }
     }
-}
-
-/// The form of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON document.
-    Json,
-    /// One line of a monitoring plugin (status only).
-    Nagios,
-    /// Metrics for a textfile collector (status only).
-    Openmetrics,
 }
 
 /// The three commands.

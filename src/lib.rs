@@ -14,10 +14,10 @@ pub mod store;
 pub mod system;
 
 use clap::error::ErrorKind;
-use cli::{Cli, Format, StatusArgs, Verb};
+use cli::{Cli, StatusArgs, Verb};
 use model::exit_code::ExitCode;
 use model::outcome::is_printable;
-use report::Report;
+use report::{Format, Report};
 use std::ffi::OsString;
 
 /// Where the state is kept by default.

@@ -13,10 +13,9 @@ mod rendered;
 use linux_patch::managers::{Backend, MANAGERS, by_name};
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::store::health::judge;
 use linux_patch::store::lock::Lock;
-use linux_patch::store::state::{
-    Attempt, FILE, Loaded, State, judge, load, load_for_writer, note_joined, parse,
-};
+use linux_patch::store::state::{Attempt, FILE, Loaded, State, load, load_for_writer, note_joined, parse};
 use linux_patch::system::process::{End, Finished};
 use linux_patch::system::time::Time;
 use proptest::collection::vec;

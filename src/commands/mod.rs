@@ -2,4 +2,5 @@
 
 pub mod apply;
 pub mod refresh;
+mod start;
 pub mod status;

@@ -1,11 +1,12 @@
 //! `linux-patch refresh`.
 
 use crate::cli::{Freshness, Global, RefreshArgs};
-use crate::commands::status;
-use crate::driver::{Session, permitted};
+use crate::commands::start::{permitted, setup};
+use crate::driver::Session;
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, counted, one_line};
 use crate::report::{Detail, Report};
+use crate::store::health;
 use crate::store::history;
 use crate::store::lock::{self, Lock};
 use crate::store::state::{FILE, Loaded, State, load, load_for_writer, note_joined};
@@ -73,7 +74,8 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     state.count_joined(&lock);
     let started = Instant::now();
-    let mut session = Session::start(backend, global, "refresh", args.freshness.timeout, &lock, &state);
+    let mut session =
+        Session::start(backend, &setup(global), "refresh", args.freshness.timeout, &lock, &state);
     let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
     let mut code = code_of(refreshed.outcome, &state);
     if let Err(lost) = save(&state, &lock) {
@@ -222,7 +224,7 @@ fn stopped(global: &Global, freshness: Freshness, text: String) -> Report {
 }
 
 fn verdict(global: &Global, freshness: Freshness) -> ExitCode {
-    status::verdict(&load(&global.state_dir), freshness.max_age).code
+    health::verdict(&load(&global.state_dir), freshness.max_age).code
 }
 
 fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String, joined: bool) -> Report {

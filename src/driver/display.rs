@@ -3,11 +3,11 @@
 use crate::model::outcome::{cut, one_line, without_passwords};
 use crate::system::process::Glimpse;
 use crate::system::streams::Stderr;
+use crate::system::streams::stderr_is_the_journal;
 use crate::system::time::span;
 use log::{Level, LevelFilter, info, warn};
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// A message is cut behind so many characters: it may name all packages that there are.
@@ -31,11 +31,6 @@ pub fn init(quiet: bool) {
         .try_init();
 }
 
-/// What goes before an error line that is not logged: its journald priority, under systemd.
-pub fn error_mark() -> &'static str {
-    if stderr_is_the_journal() { "<3>" } else { "" }
-}
-
 /// syslog(3) priorities, as journald reads them at the start of a line.
 fn priority(level: Level) -> u8 {
     match level {
@@ -44,15 +39,6 @@ fn priority(level: Level) -> u8 {
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
     }
-}
-
-/// `$JOURNAL_STREAM` names the device and inode of the journal's socket (systemd.exec(5)); it is
-/// inherited, so only a standard error that is this very socket counts.
-fn stderr_is_the_journal() -> bool {
-    let Ok(named) = std::env::var("JOURNAL_STREAM") else {
-        return false;
-    };
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(|meta| named == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 /// How a phase is shown.

@@ -4,20 +4,20 @@ mod cut_off;
 pub mod display;
 mod full_disk;
 mod index;
+mod kernels;
 mod lock_wait;
 mod pending;
 mod private;
 mod reboot;
 pub mod run_log;
 mod settings;
+pub mod shutdown;
 mod unrefreshed;
 
 pub use settings::{administrators, theirs};
 
-use crate::cli::Global;
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
-use crate::managers;
 use crate::managers::{Backend, Elsewhere, IndexDir, Installed, InstalledPackage, Origin, Places, Plan};
 use crate::model::outcome::{
     Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line,
@@ -41,6 +41,19 @@ const MOST_LEFT_OUT: usize = 100;
 
 /// A try that had to end so soon, after others that a lock has stopped, was none.
 const LAST_TRY: Duration = Duration::from_secs(1);
+
+/// Where a run keeps what it remembers, and what it shows.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Directory of the state.
+    pub state_dir: PathBuf,
+    /// Directory of the manager's output.
+    pub log_dir: PathBuf,
+    /// Whether nothing is shown but warnings.
+    pub is_silent: bool,
+    /// Whether all that the manager prints is shown.
+    pub is_verbose: bool,
+}
 
 /// One run that drives the package manager.
 #[derive(Debug)]
@@ -78,42 +91,25 @@ pub struct Session {
     index_dirs: RefCell<[IndexDir; 2]>,
 }
 
-/// Everything that must hold before a run that drives the manager may start.
-///
-/// # Errors
-/// One line saying what is missing: the run then ends with exit code 3.
-pub fn permitted(global: &Global) -> Result<&'static Backend, String> {
-    let is_default = global.state_dir == std::path::Path::new(crate::DEFAULT_STATE_DIR);
-    if is_default && !rustix::process::geteuid().is_root() {
-        return Err(
-            "root is needed to drive the package manager; use sudo, or --state-dir for a private root".into(),
-        );
-    }
-    match &global.manager {
-        Some(name) => managers::installed(name),
-        None => managers::detect(),
-    }
-}
-
 impl Session {
     /// Starts the log and the display of a run; `patience` is how long it may wait, in all, for
     /// locks of the manager.
     pub fn start(
         backend: &'static Backend,
-        global: &Global,
+        setup: &Setup,
         command: &str,
         patience: Duration,
         lock: &Lock,
         state: &State,
     ) -> Session {
-        let (log, problem) = RunLog::create(&log_dir(global), command);
+        let (log, problem) = RunLog::create(&setup.log_dir, command);
         if let Some(problem) = problem {
             warn!("{problem:#}; going on without it");
         }
         Session {
             backend,
             watch: lock.watch().clone(),
-            display: RefCell::new(Display::new(global.is_silent(), global.verbose && !global.is_silent())),
+            display: RefCell::new(Display::new(setup.is_silent, setup.is_verbose && !setup.is_silent)),
             log,
             patience: Cell::new(patience),
             deadline: None,
@@ -122,9 +118,9 @@ impl Session {
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
-            private_dir: private::dir(backend, global),
+            private_dir: private::dir(backend, &setup.state_dir),
             index_before: RefCell::default(),
-            state_dir: global.state_dir.canonicalize().unwrap_or_else(|_| global.state_dir.clone()),
+            state_dir: setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone()),
             elsewhere: OnceCell::new(),
             configured: RefCell::default(),
             kept: RefCell::new(state.index.as_ref().and_then(|index| index.configuration.clone())),
@@ -625,12 +621,4 @@ pub fn refreshed_of(state: &State) -> Vec<String> {
     let some_failed = state.sources.iter().any(|source| source.error.is_some());
     let fine = state.sources.iter().filter(|source| some_failed && source.error.is_none());
     fine.map(|source| source.id.clone()).collect()
-}
-
-/// Beside a state directory of its own, a run keeps its logs there too.
-fn log_dir(global: &Global) -> PathBuf {
-    match global.state_dir.as_path() {
-        dir if dir == std::path::Path::new(crate::DEFAULT_STATE_DIR) => PathBuf::from(crate::DEFAULT_LOG_DIR),
-        dir => dir.join("log"),
-    }
 }

@@ -1,7 +1,6 @@
 //! The private index of a manager whose own must not become newer than the packages.
 
 use super::Session;
-use crate::cli::Global;
 use crate::managers::{Backend, Elsewhere, Plan, Private};
 use crate::model::outcome::{
     Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
@@ -22,10 +21,9 @@ pub(super) type Stored = BTreeMap<String, (u64, i64, i64)>;
 
 /// Where it is. The state directory is there: our lock is in it. The manager may change its working
 /// directory, and needs a path that holds wherever it is.
-pub fn dir(backend: &Backend, global: &Global) -> Option<PathBuf> {
+pub fn dir(backend: &Backend, state_dir: &Path) -> Option<PathBuf> {
     let private = backend.quirks.private?;
-    let state_dir = global.state_dir.canonicalize();
-    Some(state_dir.unwrap_or_else(|_| global.state_dir.clone()).join(private.dir))
+    Some(state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_path_buf()).join(private.dir))
 }
 
 fn failed(error: anyhow::Error) -> Failure {

@@ -1,6 +1,7 @@
 //! Whether a reboot is required.
 
 use super::Session;
+use super::kernels;
 use crate::managers::{Backend, Installed};
 use crate::model::outcome::one_line;
 use crate::store::state::{RebootPackages, State};
@@ -24,7 +25,7 @@ impl Session {
         let kernel_modules = self.backend.quirks.kernel_modules;
         let start = boot::start();
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
-        state.reboot_required = boot::is_required(reboot_flags, kernels, kernel_modules, start.at)
+        state.reboot_required = kernels::is_required(reboot_flags, kernels, kernel_modules, start.at)
             || state
                 .reboot_packages
                 .as_ref()
@@ -81,7 +82,7 @@ impl Session {
 
     pub(super) fn note_for_restart(&self, basis: Option<String>, installed: &Installed) {
         let Some(basis) = basis else { return };
-        let more = boot::named_in(self.backend.reboot_packages.directories);
+        let more = kernels::named_in(self.backend.reboot_packages.directories);
         let is_one = |name: &&str| self.backend.reboot_packages.names.contains(name) || more.contains(*name);
         let packages = installed.iter().filter_map(|(name, package)| {
             let name = Some((self.backend.plain_name)(name)).filter(is_one)?;

@@ -3,7 +3,7 @@
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::counted;
 use crate::report::Report;
-use crate::system::lock_holders::Life;
+use crate::store::health::Life;
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

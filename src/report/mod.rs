@@ -6,18 +6,16 @@ mod nagios;
 mod openmetrics;
 mod text;
 
-use crate::cli::Format;
-use crate::commands::status::{self, Unfinished};
-use crate::driver::display::error_mark;
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
 use crate::report::alert::{Alert, graver};
+use crate::store::health::{self, Life, Unfinished, Verdict};
 use crate::store::history::Entry;
-use crate::store::state::{Loaded, State, Verdict};
+use crate::store::state::{Loaded, State};
 use crate::system::files::replace_shared;
-use crate::system::lock_holders::Life;
-use crate::system::streams::write_patiently;
+use crate::system::streams::{error_mark, write_patiently};
 use crate::system::time::Time;
+use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +26,19 @@ const RESULT_PATIENCE: Duration = Duration::from_secs(30);
 /// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
 /// data included.
 const MOST_WORDS: usize = 2000;
+
+/// The form of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// One line of a monitoring plugin (status only).
+    Nagios,
+    /// Metrics for a textfile collector (status only).
+    Openmetrics,
+}
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -125,13 +136,13 @@ impl Report {
     /// A report of what is remembered and can be seen of the system now; the exit code is that of
     /// the verdict on the index.
     pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
-        let verdict = status::verdict(&loaded, max_age);
+        let verdict = health::verdict(&loaded, max_age);
         let state = match loaded {
             Loaded::Good(state) => Some(state),
             _ => None,
         };
         let seen = state.as_deref();
-        let unfinished = seen.and_then(status::unfinished);
+        let unfinished = seen.and_then(health::unfinished);
         Report {
             command,
             exit: verdict.code,
@@ -143,9 +154,9 @@ impl Report {
             alerts: Vec::new(),
             asked: Vec::new(),
             lists_packages: false,
-            pending_outdated: seen.is_some_and(status::pending_is_outdated),
-            reboot_required: seen.is_some_and(status::restart_required),
-            apply_trouble: seen.and_then(|state| status::apply_trouble(state, unfinished.as_ref())),
+            pending_outdated: seen.is_some_and(health::pending_is_outdated),
+            reboot_required: seen.is_some_and(health::reboot_required),
+            apply_trouble: seen.and_then(|state| health::apply_trouble(state, unfinished.as_ref())),
             unfinished,
             state,
             detail: Detail::default(),

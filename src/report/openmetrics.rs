@@ -1,9 +1,9 @@
 //! Metrics for a textfile collector: valid as OpenMetrics and in Prometheus' own text format.
 
 use super::Report;
-use crate::commands::status;
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::one_line;
+use crate::store::health;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -61,7 +61,7 @@ pub(super) fn render(report: &Report) -> String {
     page.optional(
         "last_apply_success",
         "Whether the last apply installed everything selected.",
-        state.filter(|_| last.is_some()).map(|state| i64::from(status::apply_failure(state).is_none())),
+        state.filter(|_| last.is_some()).map(|state| i64::from(health::apply_failure(state).is_none())),
     );
     if let Some(state) = state {
         page.family("source_up", "Whether the last attempt refreshed the source.");

@@ -1,6 +1,6 @@
-//! What is remembered: the state, the lock, the history.
+//! What is remembered: the state, the lock, the history, and what follows from them.
 
+pub mod health;
 pub mod history;
 pub mod lock;
 pub mod state;
-pub mod verdict;

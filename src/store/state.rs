@@ -1,7 +1,5 @@
 //! The state file: what is remembered between runs, and its pure transitions.
 
-pub use crate::store::verdict::{Verdict, judge};
-
 use crate::model::outcome::{
     Change, Class, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
 };

@@ -1,53 +1,13 @@
 //! Who holds a lock file, from /proc/locks or from the file itself, and whether a process that wrote
 //! down who it is still runs.
 
-use crate::store::state::InProgress;
 use crate::system::boot;
 use crate::system::time::{Time, since_boot};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Whether a process still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// It does.
-    Running,
-    /// It does not.
-    Gone,
-    /// It cannot be seen from here: by this user, or in this namespace.
-    NotKnown,
-}
-
-/// Whether the process of an apply still runs. Its number may be another process's by now.
-pub fn life(apply: &InProgress) -> Life {
-    let boot_id = boot::boot_id();
-    if !boot_id.is_empty() && boot_id != apply.boot_id {
-        return Life::Gone;
-    }
-    let namespace = pid_namespace();
-    if apply.pid_namespace.is_some() && apply.pid_namespace != namespace {
-        return Life::NotKnown;
-    }
-    if let Some(start) = started(apply.pid) {
-        let is_it = match apply.process_start {
-            Some(recorded) => recorded == start,
-            // Written by a version that did not say so. One that runs holds its lock.
-            None => started_before(start, apply.started_at.unix()) && holds_a_lock(apply.pid),
-        };
-        return if is_it { Life::Running } else { Life::Gone };
-    }
-    // Also processes that cannot be seen can be asked for; a zombie is no longer one.
-    let pid = i32::try_from(apply.pid).ok().and_then(Pid::from_raw);
-    let is_nowhere = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
-    let is_zombie = Path::new(&format!("/proc/{}/stat", apply.pid)).exists();
-    // Without /proc it is not known what the number means here.
-    if (is_nowhere || is_zombie) && namespace.is_some() { Life::Gone } else { Life::NotKnown }
-}
 
 /// When a process started, in ticks since the start of the machine; `None` where there is none with
 /// that number, it has ended, or it cannot be seen.
@@ -60,7 +20,7 @@ pub fn started(pid: u32) -> Option<u64> {
 
 /// Whether what started then was there at a time, in seconds since 1970. The wall clock may have been
 /// set right by some seconds since.
-fn started_before(ticks: u64, time: i64) -> bool {
+pub fn started_before(ticks: u64, time: i64) -> bool {
     let ago = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(boot::TICK)));
     Time::now().unix().saturating_sub(ago.as_secs() as i64) <= time.saturating_add(3)
 }

@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// A pipe that says it takes more takes this much at once (pipe(7), PIPE_BUF).
@@ -79,6 +80,20 @@ impl Write for Stderr {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What goes before an error line that is not logged: its journald priority, under systemd.
+pub fn error_mark() -> &'static str {
+    if stderr_is_the_journal() { "<3>" } else { "" }
+}
+
+/// `$JOURNAL_STREAM` names the device and inode of the journal's socket (systemd.exec(5)); it is
+/// inherited, so only a standard error that is this very socket counts.
+pub fn stderr_is_the_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(|meta| named == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use crate::metrics;
 use crate::plain::is_plain;
-use linux_patch::cli::Format;
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::report::Format;
 use linux_patch::report::{Detail, Report};
-use linux_patch::store::state::{Attempt, Loaded, judge, parse};
+use linux_patch::store::health::judge;
+use linux_patch::store::state::{Attempt, Loaded, parse};
 use linux_patch::system::time::Time;
 use std::time::Duration;
 

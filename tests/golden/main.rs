@@ -1,16 +1,17 @@
 //! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
 //! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
 
-use linux_patch::cli::Format;
-use linux_patch::commands::status::{Unfinished, apply_trouble};
 use linux_patch::managers::{Damage, HistoryPlace, MANAGERS, Plan};
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, Listing};
+use linux_patch::report::Format;
 use linux_patch::report::alert::Alert;
 use linux_patch::report::{Applied, Detail, Report};
+use linux_patch::store::health::Verdict;
+use linux_patch::store::health::judge;
+use linux_patch::store::health::{Life, Unfinished, apply_trouble};
 use linux_patch::store::history::Entry;
-use linux_patch::store::state::{Loaded, State, Verdict, judge, parse};
-use linux_patch::system::lock_holders::Life;
+use linux_patch::store::state::{Loaded, State, parse};
 use linux_patch::system::process::{Finished, Invocation};
 use linux_patch::system::time::Time;
 use serde_json::Value;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use linux_patch::cli::{Cli, Format, Verb};
+use linux_patch::cli::{Cli, Verb};
+use linux_patch::report::Format;
 use serde_json::Value;
 
 use crate::booted::blocks;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use linux_patch::cli::{Cli, Format, Verb};
+use linux_patch::cli::{Cli, Verb};
+use linux_patch::report::Format;
 
 use crate::bench;
 use crate::booted::blocks;

@@ -6,7 +6,9 @@ mod verify;
 
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
-use crate::driver::{Session, not_refreshed, permitted};
+use crate::commands::start::{permitted, setup};
+use crate::driver::shutdown;
+use crate::driver::{Session, not_refreshed};
 use crate::managers::{Backend, Damage, Installed};
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, counted};
@@ -58,7 +60,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     }
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
-    let mut session = Session::start(backend, global, "apply", patience, &lock, &state);
+    let mut session = Session::start(backend, &setup(global), "apply", patience, &lock, &state);
     session.counts_anew = true;
     let mut run = Run {
         backend,
@@ -472,7 +474,7 @@ impl Run<'_> {
         };
         let installs = !self.args.dry_run && !self.args.download_only;
         if wanted && installs && code != ExitCode::Failed {
-            boot::schedule(self.args.reboot_delay)?;
+            shutdown::schedule(self.args.reboot_delay)?;
             self.applied.reboot_scheduled = true;
         }
         Ok(())

@@ -1,15 +1,12 @@
 use super::*;
-use crate::managers::{Backend, MANAGERS, by_name};
 use crate::model::outcome::RefreshOutcome;
 use crate::store::lock::Lock;
-use crate::store::state::{Attempt, BootMoment, InProgress, Pending};
+use crate::store::state::Attempt;
+use crate::system::time::Time;
 
-const DAY: i64 = 86400;
-const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a";
-
-/// A state of a refresh so many seconds ago by the wall clock, and, by that of this boot, so many.
-fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
-    let time = Time::from_unix(Time::now().unix() - by_wall).unwrap();
+/// A state of a refresh so many seconds ago.
+fn refreshed(ago: i64) -> State {
+    let time = Time::from_unix(Time::now().unix() - ago).unwrap();
     let attempt = Attempt {
         started_at: time,
         finished_at: time,
@@ -18,186 +15,13 @@ fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
         duration_ms: 1,
         extra: Default::default(),
     };
-    let boot = |passed| BootMoment { boot_id: boot::boot_id(), seconds: time::seconds_since_boot() - passed };
     State {
         version: crate::store::state::VERSION,
         last_cache_update: Some(time),
-        last_cache_boot: by_boot.map(boot),
         last_update_success: true,
         last_attempt: Some(attempt),
         ..State::default()
     }
-}
-
-fn judged(state: &State) -> Verdict {
-    verdict(&Loaded::Good(Box::new(state.clone())), Duration::from_secs(DAY as u64))
-}
-
-#[track_caller]
-fn assert_age(state: &State, expected: i64) {
-    let age = judged(state).age.unwrap();
-    assert!((expected..expected + 30).contains(&age), "{age}, not {expected}");
-}
-
-#[test]
-fn an_age_is_by_the_clock_of_the_boot_where_that_says_much_more() {
-    assert_age(&refreshed(100, None), 100);
-    assert_age(&refreshed(100, Some(100)), 100);
-    // Kept right by some seconds, or set back.
-    assert_age(&refreshed(100, Some(155)), 100);
-    assert_age(&refreshed(100, Some(165)), 165);
-    for by_wall in [0, 5] {
-        let state = refreshed(by_wall, Some(10 * DAY));
-        assert_age(&state, 10 * DAY);
-        assert_eq!(judged(&state).code, ExitCode::Stale);
-        // Set back and forward again, or in another boot: it says nothing.
-        let mut other = state.clone();
-        other.last_cache_boot.as_mut().unwrap().boot_id = "another".into();
-        assert_age(&other, by_wall);
-        assert_eq!(judged(&other).code, ExitCode::Fresh);
-    }
-    assert_age(&refreshed(10 * DAY, Some(5)), 10 * DAY);
-    // What nobody but a person can have written.
-    let mut state = refreshed(10 * DAY, Some(5));
-    for seconds in [i64::MIN, i64::MAX] {
-        state.last_cache_boot.as_mut().unwrap().seconds = seconds;
-        assert_age(&state, 10 * DAY);
-    }
-    // Before its own refresh no clock is right.
-    let future = judged(&refreshed(-1000, Some(10 * DAY)));
-    assert_eq!((future.code, future.age), (ExitCode::Unknown, None));
-}
-
-/// A manager that this machine has, by files for which `of` names the places, and when they changed.
-fn at_home(of: fn(&Backend) -> &'static [&'static str]) -> (&'static Backend, i64) {
-    let mut found = MANAGERS.iter().filter_map(|backend| Some((*backend, newest_change(of(backend))?)));
-    found.next().expect("the machine has a package manager")
-}
-
-#[test]
-fn sources_that_were_configured_anew_make_an_index_stale() {
-    let (backend, changed) = at_home(|backend| backend.source_config);
-    let mut state = refreshed(5, None);
-    state.source_config = Some("another".into());
-    assert_eq!(judged(&state).code, ExitCode::Fresh, "of an unknown manager nothing is known");
-    state.manager = Some(backend.name.into());
-    assert_eq!(judged(&state).code, ExitCode::Stale);
-    state.source_config = Some(fingerprint(backend.source_config));
-    assert_eq!(judged(&state).code, ExitCode::Fresh);
-    // Without a fingerprint the times count.
-    state.source_config = None;
-    for (later, code) in [(-1, ExitCode::Stale), (0, ExitCode::Fresh), (1, ExitCode::Fresh)] {
-        let time = Time::from_unix(changed + later).unwrap();
-        let attempt = state.last_attempt.as_mut().unwrap();
-        (attempt.started_at, attempt.finished_at, state.last_cache_update) = (time, time, Some(time));
-        let found = verdict(&Loaded::Good(Box::new(state.clone())), Duration::from_secs(1 << 40));
-        assert_eq!(found.code, code, "{later} s after the change");
-    }
-}
-
-#[test]
-fn a_count_is_outdated_where_packages_changed_since() {
-    let (backend, changed) = at_home(|backend| backend.package_databases);
-    let pending = |as_of, database: Option<String>| Pending {
-        as_of: Time::from_unix(as_of).unwrap(),
-        count: Some(1),
-        security: None,
-        error: None,
-        packages: Some(Vec::new()),
-        held_back: Some(Vec::new()),
-        database_places: Vec::new(),
-        basis: None,
-        database,
-        extra: Default::default(),
-    };
-    let mut state = State { manager: Some(backend.name.into()), ..State::default() };
-    assert!(!pending_is_outdated(&state), "there is no count");
-    let mut outdated = |as_of, database| {
-        state.pending = Some(pending(as_of, database));
-        pending_is_outdated(&state)
-    };
-    assert!(!outdated(0, Some(fingerprint(backend.package_databases))));
-    assert!(outdated(i64::from(i32::MAX), Some("another".into())));
-    assert_eq!([-1, 0, 1].map(|later| outdated(changed + later, None)), [true, false, false]);
-    state.manager = None;
-    assert!(!pending_is_outdated(&state));
-}
-
-#[test]
-fn a_restart_was_found_required_in_this_boot_or_nobody_knows_in_which() {
-    let found = |required, boot: Option<&str>| {
-        let boot = boot.map(str::to_owned);
-        restart_required(&State { reboot_required: required, reboot_boot_id: boot, ..State::default() })
-    };
-    let this = boot::boot_id();
-    assert!(found(true, None) && found(true, Some(&this)));
-    assert!(!found(true, Some("another")) && !found(false, None) && !found(false, Some(&this)));
-}
-
-/// What a status says of an apply that a process with this number began in this boot, changed so.
-fn seen(pid: u32, change: impl FnOnce(&mut InProgress)) -> Unfinished {
-    let mut apply = InProgress {
-        pid,
-        boot_id: boot::boot_id(),
-        started_at: Time::now(),
-        phase: "install\x1b[m".into(),
-        process_start: lock_holders::started(pid),
-        pid_namespace: lock_holders::pid_namespace(),
-        packages: Vec::new(),
-        earlier: None,
-        extra: Default::default(),
-    };
-    change(&mut apply);
-    let mut state = State { manager: Some("apt".into()), ..State::default() };
-    assert_eq!(unfinished(&state), None);
-    state.apply.in_progress = Some(apply);
-    unfinished(&state).unwrap()
-}
-
-#[test]
-fn an_apply_is_known_by_its_number_its_start_and_the_boot() {
-    let own = std::process::id();
-    let ours = seen(own, |_| {});
-    assert_eq!((ours.life, ours.repair.as_deref()), (Life::Running, None));
-    assert_eq!(ours.phase, "install [m");
-    let other_boot = seen(own, |apply| apply.boot_id = "another".into());
-    assert_eq!((other_boot.life, other_boot.repair.as_deref()), (Life::Gone, Some(REPAIR)));
-    assert_eq!(seen(own, |apply| apply.process_start = Some(1)).life, Life::Gone, "its number is another's");
-    for pid in [u32::MAX, i32::MAX as u32, 0] {
-        assert_eq!(seen(pid, |_| {}).life, Life::Gone);
-    }
-    let other_namespace = seen(own, |apply| apply.pid_namespace = Some("pid:[1]".into()));
-    assert_eq!((other_namespace.life, other_namespace.repair), (Life::NotKnown, None));
-    let mut child = std::process::Command::new("true").spawn().unwrap();
-    while lock_holders::started(child.id()).is_some() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    assert_eq!(seen(child.id(), |_| {}).life, Life::Gone, "a zombie does not run");
-    child.wait().unwrap();
-}
-
-#[test]
-fn an_apply_of_an_older_version_is_known_by_the_lock_that_it_holds() {
-    let dir = tempfile::tempdir().unwrap();
-    let _lock = Lock::try_acquire(dir.path(), "apply").unwrap().unwrap();
-    let own = std::process::id();
-    assert_eq!(seen(own, |apply| apply.process_start = None).life, Life::Running);
-    let before_us = |apply: &mut InProgress| {
-        apply.process_start = None;
-        apply.started_at = Time::from_unix(1_500_000_000).unwrap();
-    };
-    assert_eq!(seen(own, before_us).life, Life::Gone, "it began before the process with its number");
-}
-
-#[test]
-fn a_repair_by_hand_is_a_command_or_nothing() {
-    for backend in MANAGERS {
-        let mut state = State { manager: Some(backend.name.into()), ..State::default() };
-        assert!(driven(&state).is_some_and(|found| found.name == backend.name));
-        state.manager = Some("another".into());
-        assert!(driven(&state).is_none());
-    }
-    assert_eq!(by_hand(by_name("apt").unwrap()).as_deref(), Some(REPAIR));
 }
 
 /// The command with these words, on a state directory of its own, and with a manager that the machine
@@ -215,11 +39,11 @@ fn ran(dir: &std::path::Path, words: &[&str]) -> Report {
 fn exactly_as_old_as_critical_is_not_critical() {
     let dir = tempfile::tempdir().unwrap();
     let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
-    refreshed(1000, None).save(&lock).unwrap();
+    refreshed(1000).save(&lock).unwrap();
     assert_eq!(ran(dir.path(), &["--critical", "500s"]).exit, ExitCode::Failed);
     assert_eq!(ran(dir.path(), &["--critical", "5000s"]).exit, ExitCode::Fresh);
     let exact = || {
-        refreshed(1000, None).save(&lock).unwrap();
+        refreshed(1000).save(&lock).unwrap();
         ran(dir.path(), &["--critical", "1000s"])
     };
     // Until no second begins in between.

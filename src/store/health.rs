@@ -1,0 +1,285 @@
+//! What follows from what is remembered, and from what can be seen for the price of a stat: the verdict on the
+//! index, an apply that was cut off, whether a reboot is required.
+
+use crate::managers;
+use crate::model::exit_code::ExitCode;
+use crate::model::outcome::{Class, Failure, RefreshOutcome, short_line};
+use crate::store::state::{InProgress, Index, LastApply, Loaded, State};
+use crate::system::boot;
+use crate::system::files::{fingerprint, newest_change};
+use crate::system::lock_holders;
+use crate::system::time::{self, Time};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use std::path::Path;
+use std::time::Duration;
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;
+
+/// The verdict on the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Fresh, stale, failed or unknown.
+    pub code: ExitCode,
+    /// Why, in one line without the verdict itself.
+    pub reason: String,
+    /// Age of the index in seconds; `None` when there was no complete refresh, or its time lies
+    /// in the future.
+    pub age: Option<i64>,
+}
+
+/// Judges the index by what is remembered (the contract's section 7, in its order).
+pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> Verdict {
+    let unknown = |reason: String| Verdict { code: ExitCode::Unknown, reason, age: None };
+    let state = match loaded {
+        Loaded::Good(state) => state,
+        Loaded::Missing => return unknown("the index was never refreshed by linux-patch".into()),
+        Loaded::Corrupt(reason) => {
+            return unknown(format!("the state is corrupt: {reason}; run linux-patch refresh"));
+        }
+        Loaded::Unreadable(reason) => return unknown(format!("the state cannot be read: {reason}")),
+        Loaded::Newer(version) => {
+            return unknown(format!(
+                "the state has version {version}, written by a newer linux-patch; upgrade this one"
+            ));
+        }
+    };
+    if state.latest_time().is_some_and(|time| time > now) {
+        return unknown("the last refresh lies in the future: the clock was set back".into());
+    }
+    let age = state.last_cache_update.map(|time| now.seconds_since(time));
+    let verdict = |code, reason| Verdict { code, reason, age };
+    let ago = age.map_or("never".to_string(), |age| format!("{} ago", crate::system::time::span(age)));
+    let error = |fallback: &str| match &state.last_update_error {
+        Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
+        None => fallback.to_string(),
+    };
+    match state.last_outcome() {
+        None => unknown("the index was never refreshed by linux-patch".into()),
+        Some(RefreshOutcome::Failed) => verdict(
+            ExitCode::Failed,
+            format!("the last refresh failed ({}); last complete refresh {ago}", error("no reason recorded")),
+        ),
+        Some(RefreshOutcome::Partial) => {
+            let failed = state.sources.iter().filter(|source| source.error.is_some()).count();
+            let of = match failed {
+                // Something behind them, such as a hook, did not end.
+                0 => "every source was refreshed, but the refresh did not end well".to_string(),
+                _ => format!("{failed} of {} sources not refreshed", state.sources.len()),
+            };
+            verdict(
+                ExitCode::Stale,
+                format!("{of} ({}); last complete refresh {ago}", error("no reason recorded")),
+            )
+        }
+        Some(RefreshOutcome::Fresh) => match age {
+            None => unknown("the state has no time of its last refresh; run linux-patch refresh".into()),
+            Some(age) if age > max_age => verdict(
+                ExitCode::Stale,
+                format!("refreshed {ago}, more than {} allowed", crate::system::time::span(max_age)),
+            ),
+            Some(_) if config_changed => verdict(
+                ExitCode::Stale,
+                format!("the source configuration is newer than the last refresh, {ago}"),
+            ),
+            // Why not follows in the words on what is pending.
+            Some(_) if state.pending.as_ref().is_some_and(|pending| pending.error.is_some()) => {
+                verdict(ExitCode::Stale, format!("refreshed {ago}"))
+            }
+            Some(_) => verdict(ExitCode::Fresh, format!("refreshed {ago}")),
+        },
+    }
+}
+
+/// The verdict on the index, now.
+pub fn verdict(loaded: &Loaded, max_age: Duration) -> Verdict {
+    let config_changed = matches!(loaded, Loaded::Good(state) if config_changed(state));
+    let verdict = judge(loaded, now(loaded), max_age.as_secs() as i64, config_changed);
+    let Loaded::Good(state) = loaded else { return verdict };
+    match state.index.as_ref().and_then(Index::missing).filter(|_| verdict.code == ExitCode::Fresh) {
+        Some(file) => {
+            let reason =
+                format!("the index is gone since the last refresh: {} is not there", short_line(file));
+            Verdict { code: ExitCode::Stale, reason, ..verdict }
+        }
+        None => verdict,
+    }
+}
+
+/// The present moment, for judging an age: by the wall clock, unless that was set back since the
+/// last complete refresh, as the clock shows that began with the boot.
+fn now(loaded: &Loaded) -> Time {
+    let now = Time::now();
+    let Loaded::Good(state) = loaded else { return now };
+    let (Some(updated), Some(then)) = (state.last_cache_update, &state.last_cache_boot) else { return now };
+    let passed = time::seconds_since_boot().saturating_sub(then.seconds);
+    let by_wall = now.seconds_since(updated);
+    // A clock that is kept right moves by some seconds.
+    if by_wall < 0 || passed.saturating_sub(by_wall) <= 60 || then.boot_id != boot::boot_id() {
+        return now;
+    }
+    Time::from_unix(updated.unix().saturating_add(passed)).unwrap_or(now)
+}
+
+/// Whether the sources were configured anew since the last attempt. By fingerprint where the
+/// attempt left one, which also sees an older file put back; else by time.
+fn config_changed(state: &State) -> bool {
+    let Some(backend) = driven(state) else {
+        return false;
+    };
+    if let Some(before) = &state.source_config {
+        return *before != fingerprint(&backend.source_places(&state.source_places));
+    }
+    let refreshed = state.last_attempt.as_ref().map(|attempt| attempt.started_at).or(state.last_cache_update);
+    let changed = newest_change(backend.source_config);
+    matches!((changed, refreshed), (Some(changed), Some(refreshed)) if changed > refreshed.unix())
+}
+
+/// Whether packages were installed or removed since the pending updates were counted.
+pub fn pending_is_outdated(state: &State) -> bool {
+    let (Some(backend), Some(pending)) = (driven(state), &state.pending) else {
+        return false;
+    };
+    match &pending.database {
+        Some(before) => *before != fingerprint(&backend.database_places(&pending.database_places)),
+        None => {
+            newest_change(backend.package_databases).is_some_and(|changed| changed > pending.as_of.unix())
+        }
+    }
+}
+
+/// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
+pub fn reboot_required(state: &State) -> bool {
+    let flagged = driven(state).is_some_and(|backend| boot::is_flagged(backend.reboot_flags));
+    let in_this_boot = |boot: &String| *boot == boot::boot_id();
+    flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
+}
+
+/// The manager of the last run, if it is one of ours.
+pub fn driven(state: &State) -> Option<&'static managers::Backend> {
+    managers::by_name(state.manager.as_deref()?).ok()
+}
+
+/// An apply that has begun and not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Whether it still runs; where it does not, it was cut off.
+    pub life: Life,
+    /// When it began.
+    pub since: Time,
+    /// How far it had come.
+    pub phase: String,
+    /// What repairs it by hand, or is to be done first.
+    pub repair: Option<String>,
+}
+
+impl Unfinished {
+    /// Whether it was surely cut off.
+    pub fn is_cut_off(&self) -> bool {
+        self.life == Life::Gone
+    }
+}
+
+/// What a person would do about an install that was cut off, where it is more than an apply.
+fn by_hand(backend: &managers::Backend) -> Option<String> {
+    let places = backend.usual_places();
+    if let Some(repair) = (backend.repair)(&places, &Default::default()).first() {
+        return Some(repair.line());
+    }
+    let lock = backend.lock_file(&places).filter(|lock| lock.exists())?;
+    Some(format!("if no {} runs, rm {} first", backend.name, lock.display()))
+}
+
+/// The apply that has begun and not ended, if there is one.
+pub fn unfinished(state: &State) -> Option<Unfinished> {
+    let apply = state.apply.in_progress.as_ref()?;
+    let life = life(apply);
+    Some(Unfinished {
+        life,
+        since: apply.started_at,
+        phase: short_line(&apply.phase),
+        // Not into an install that may be under way.
+        repair: driven(state).filter(|_| life == Life::Gone).and_then(by_hand),
+    })
+}
+
+/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended
+/// that since.
+pub fn apply_trouble(state: &State, unfinished: Option<&Unfinished>) -> Option<String> {
+    if unfinished.is_some_and(Unfinished::is_cut_off) {
+        return Some("an apply was interrupted".to_string());
+    }
+    let failure = apply_failure(state)?;
+    Some(format!("the last apply failed ({}: {})", failure.class.word(), failure.message))
+}
+
+/// Why the last apply failed, unless that was mended since.
+pub fn apply_failure(state: &State) -> Option<&Failure> {
+    let last = state.apply.last.as_ref()?;
+    last.error.as_ref().filter(|_| !is_mended(state, last))
+}
+
+/// Whether packages were changed by others since an apply, and a count after that found nothing pending.
+/// Of a failure that can leave a package half installed only another apply knows whether it is whole.
+fn is_mended(state: &State, last: &LastApply) -> bool {
+    let (Some(backend), Some(pending), Some(failure)) = (driven(state), &state.pending, &last.error) else {
+        return false;
+    };
+    let before_the_install = matches!(
+        failure.class,
+        Class::Fetch
+            | Class::Network
+            | Class::Lock
+            | Class::Auth
+            | Class::Clock
+            | Class::Dependency
+            | Class::Config
+    );
+    let changed = newest_change(backend.package_databases);
+    before_the_install
+        && pending.count == Some(0)
+        && !pending_is_outdated(state)
+        && changed.is_some_and(|changed| changed > last.finished_at.unix())
+}
+
+/// Whether a process still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It does.
+    Running,
+    /// It does not.
+    Gone,
+    /// It cannot be seen from here: by this user, or in this namespace.
+    NotKnown,
+}
+
+/// Whether the process of an apply still runs. Its number may be another process's by now.
+fn life(apply: &InProgress) -> Life {
+    let boot_id = boot::boot_id();
+    if !boot_id.is_empty() && boot_id != apply.boot_id {
+        return Life::Gone;
+    }
+    let namespace = lock_holders::pid_namespace();
+    if apply.pid_namespace.is_some() && apply.pid_namespace != namespace {
+        return Life::NotKnown;
+    }
+    if let Some(start) = lock_holders::started(apply.pid) {
+        let is_it = match apply.process_start {
+            Some(recorded) => recorded == start,
+            // Written by a version that did not say so. One that runs holds its lock.
+            None => {
+                lock_holders::started_before(start, apply.started_at.unix())
+                    && lock_holders::holds_a_lock(apply.pid)
+            }
+        };
+        return if is_it { Life::Running } else { Life::Gone };
+    }
+    // Also processes that cannot be seen can be asked for; a zombie is no longer one.
+    let pid = i32::try_from(apply.pid).ok().and_then(Pid::from_raw);
+    let is_nowhere = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
+    let is_zombie = Path::new(&format!("/proc/{}/stat", apply.pid)).exists();
+    // Without /proc it is not known what the number means here.
+    if (is_nowhere || is_zombie) && namespace.is_some() { Life::Gone } else { Life::NotKnown }
+}
