@@ -1,8 +1,8 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
 use crate::managers::MANAGERS;
-use crate::report::Format;
 use crate::report::alert::Alert;
+use crate::report::print::Format;
 use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -17,7 +17,8 @@ use clap::error::ErrorKind;
 use cli::{Cli, StatusArgs, Verb};
 use model::exit_code::ExitCode;
 use model::outcome::is_printable;
-use report::{Format, Report};
+use report::Report;
+use report::print::Format;
 use std::ffi::OsString;
 
 /// Where the state is kept by default.

@@ -386,7 +386,7 @@ fn full_state() -> state::Loaded {
 fn report(command: &'static str, detail: Detail) -> Report {
     let hour = Duration::from_secs(3600);
     let mut report = Report::new(command, ExitCode::Stale, "r".into(), full_state(), hour);
-    report.pending_outdated = false;
+    report.health.pending_outdated = false;
     report.detail = detail;
     report
 }
@@ -422,7 +422,7 @@ fn the_json_keys_are_those_of_the_program() {
     let mut everything = Words::new();
     let mut tops = Vec::new();
     for report in &reports {
-        let text = report.render(linux_patch::report::Format::Json, false).unwrap();
+        let text = report.render(linux_patch::report::print::Format::Json, false).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
         all_keys(&document, &mut everything);
         tops.push((report.command, words(document.as_object().unwrap().keys())));
@@ -475,7 +475,7 @@ fn variables(lines: &[&str]) -> Words {
 #[test]
 fn the_metrics_are_those_of_the_program() {
     let page = page();
-    let text = status_report().render(linux_patch::report::Format::Openmetrics, false).unwrap();
+    let text = status_report().render(linux_patch::report::print::Format::Openmetrics, false).unwrap();
     let names = text.lines().filter_map(|line| line.strip_prefix("linux_patch_"));
     let real = names.map(|line| line.split(['{', ' ']).next().unwrap());
     let lines = section(&page, ".Sh METRICS");

@@ -2,8 +2,8 @@
 
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::counted;
-use crate::report::Report;
-use crate::store::health::Life;
+use crate::store::health::{Health, Life};
+use crate::store::state::State;
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +69,8 @@ impl Alert {
         }
     }
 
-    /// What it has to say of this report, and the exit code that it calls for.
-    pub fn of(self, report: &Report) -> Option<(ExitCode, String)> {
-        let state = report.state.as_deref()?;
+    /// What it has to say of what is remembered and follows from that, and the exit code that it calls for.
+    pub fn of(self, state: &State, health: &Health) -> Option<(ExitCode, String)> {
         let number = |count: Option<usize>, noun: &str, verb: &str| match count {
             Some(count) if count < self.count => None,
             Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
@@ -88,10 +87,10 @@ impl Alert {
                 let held_back = pending.and_then(|pending| pending.held_back.as_ref());
                 number(held_back.map(Vec::len), "update", "held back")
             }
-            Condition::Reboot => report.reboot_required.then(|| (self.level, "reboot required".to_string())),
-            Condition::Apply => match &report.apply_trouble {
+            Condition::Reboot => health.reboot_required.then(|| (self.level, "reboot required".to_string())),
+            Condition::Apply => match &health.apply_trouble {
                 Some(words) => Some((self.level, words.clone())),
-                None if report.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
+                None if health.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
                     Some((ExitCode::Unknown, "not known whether an apply still runs".to_string()))
                 }
                 None => None,

@@ -12,14 +12,14 @@ pub(super) fn render(report: &Report) -> String {
     let mut put = |key: &str, value: Value| doc.insert(key.to_string(), value);
     put("command", json!(report.command));
     put("status", json!(if healthy { "healthy" } else { "degraded" }));
-    put("cache_status", json!(report.verdict.code.word()));
+    put("cache_status", json!(report.health.verdict.code.word()));
     put("exit_code", json!(report.exit.code()));
     put("reason", json!(report.reason));
     put("last_cache_update", json!(state.and_then(|state| state.last_cache_update)));
-    put("age_seconds", json!(report.verdict.age));
+    put("age_seconds", json!(report.health.verdict.age));
     put("version", json!(env!("CARGO_PKG_VERSION")));
     put("manager", json!(state.and_then(|state| state.manager.as_deref())));
-    put("reboot_required", json!(report.reboot_required));
+    put("reboot_required", json!(report.health.reboot_required));
     put("sources", json!(state.map(|state| &state.sources).unwrap_or(&Vec::new())));
     put("pending", pending(report));
     put("error", json!(state.and_then(|state| state.last_update_error.as_ref())));
@@ -64,7 +64,7 @@ fn pending(report: &Report) -> Value {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
     let mut value = json!(pending);
     if let Some(object) = value.as_object_mut() {
-        object.insert("outdated".to_string(), json!(report.pending_outdated));
+        object.insert("outdated".to_string(), json!(report.health.pending_outdated));
         // Of use to this program only.
         object.remove("basis");
         object.remove("database");

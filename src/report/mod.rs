@@ -4,41 +4,21 @@ pub mod alert;
 mod json;
 mod nagios;
 mod openmetrics;
+pub mod print;
 mod text;
 
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
 use crate::report::alert::{Alert, graver};
-use crate::store::health::{self, Life, Unfinished, Verdict};
+use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;
 use crate::store::state::{Loaded, State};
-use crate::system::files::replace_shared;
-use crate::system::streams::{error_mark, write_patiently};
 use crate::system::time::Time;
-use clap::ValueEnum;
-use std::ffi::OsStr;
-use std::path::Path;
 use std::time::Duration;
-
-/// How long the reader of a result may take none of it before the rest is dropped.
-const RESULT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
 /// data included.
 const MOST_WORDS: usize = 2000;
-
-/// The form of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON document.
-    Json,
-    /// One line of a monitoring plugin (status only).
-    Nagios,
-    /// Metrics for a textfile collector (status only).
-    Openmetrics,
-}
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -49,8 +29,8 @@ pub struct Report {
     pub exit: ExitCode,
     /// Why, in one line.
     pub reason: String,
-    /// The verdict on the index, which is not always that of the run.
-    pub verdict: Verdict,
+    /// What follows from the state; the verdict is not always that of the run.
+    pub health: Health,
     /// When the report was made.
     pub now: Time,
     /// Age in seconds up to which the index counts as fresh.
@@ -65,14 +45,6 @@ pub struct Report {
     pub lists_packages: bool,
     /// The state, where it could be read.
     pub state: Option<Box<State>>,
-    /// Whether packages changed since the pending updates were counted.
-    pub pending_outdated: bool,
-    /// Whether a reboot is required.
-    pub reboot_required: bool,
-    /// An apply that has begun and not ended.
-    pub unfinished: Option<Unfinished>,
-    /// What is wrong with the last apply.
-    pub apply_trouble: Option<String>,
     /// What only one command has to say.
     pub detail: Detail,
 }
@@ -136,28 +108,22 @@ impl Report {
     /// A report of what is remembered and can be seen of the system now; the exit code is that of
     /// the verdict on the index.
     pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
-        let verdict = health::verdict(&loaded, max_age);
+        let health = Health::of(&loaded, max_age);
         let state = match loaded {
             Loaded::Good(state) => Some(state),
             _ => None,
         };
-        let seen = state.as_deref();
-        let unfinished = seen.and_then(health::unfinished);
         Report {
             command,
-            exit: verdict.code,
-            reason: cut(one_line(&verdict.reason), MOST_WORDS),
-            verdict,
+            exit: health.verdict.code,
+            reason: cut(one_line(&health.verdict.reason), MOST_WORDS),
+            health,
             now: Time::now(),
             max_age: max_age.as_secs() as i64,
             critical_age: None,
             alerts: Vec::new(),
             asked: Vec::new(),
             lists_packages: false,
-            pending_outdated: seen.is_some_and(health::pending_is_outdated),
-            reboot_required: seen.is_some_and(health::reboot_required),
-            apply_trouble: seen.and_then(|state| health::apply_trouble(state, unfinished.as_ref())),
-            unfinished,
             state,
             detail: Detail::default(),
         }
@@ -181,7 +147,7 @@ impl Report {
             command,
             exit: ExitCode::Unknown,
             reason: cut(one_line(&reason), MOST_WORDS),
-            verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
+            health: Health::not_known(),
             now: Time::now(),
             max_age: 0,
             critical_age: None,
@@ -189,10 +155,6 @@ impl Report {
             asked: Vec::new(),
             lists_packages: false,
             state: None,
-            pending_outdated: false,
-            reboot_required: false,
-            unfinished: None,
-            apply_trouble: None,
             detail: Detail::Refused,
         }
     }
@@ -216,7 +178,7 @@ impl Report {
     /// Says what is wrong with the last apply, before all else unless the index is worse: a machine that
     /// knows what it lacks and cannot get it is not healthy.
     pub fn tell_apply_trouble(&mut self) {
-        let Some(words) = &self.apply_trouble else { return };
+        let Some(words) = &self.health.apply_trouble else { return };
         let last = self.state.as_ref().and_then(|state| state.apply.last.as_ref());
         let log = last.filter(|last| last.error.is_some()).and_then(|last| last.log.as_ref());
         let log = log.map(|log| format!(", its output: {log}")).unwrap_or_default();
@@ -231,12 +193,12 @@ impl Report {
 
     /// Whether the index is fresh and the reason is the last apply.
     fn reason_is_apply(&self) -> bool {
-        self.verdict.code == ExitCode::Fresh && self.apply_trouble.is_some()
+        self.health.verdict.code == ExitCode::Fresh && self.health.apply_trouble.is_some()
     }
 
     /// The alerts that the reason does not name already.
     fn more_alerts(&self) -> impl Iterator<Item = &String> {
-        self.alerts.iter().filter(|alert| self.apply_trouble.as_ref() != Some(alert))
+        self.alerts.iter().filter(|alert| self.health.apply_trouble.as_ref() != Some(alert))
     }
 
     /// Sets the error of a refresh or an apply.
@@ -246,62 +208,6 @@ impl Report {
             Detail::Apply(applied) => applied.error = Some(failure),
             Detail::Refused | Detail::Status { .. } => {}
         }
-    }
-
-    /// The result in one form, line end included; `None` where there is nothing to say.
-    pub fn render(&self, format: Format, quiet: bool) -> Option<String> {
-        let is_status = self.is_of_status();
-        match format {
-            Format::Json => Some(json::render(self)),
-            Format::Nagios if is_status => Some(nagios::render(self)),
-            Format::Openmetrics if is_status => Some(openmetrics::render(self)),
-            Format::Nagios | Format::Openmetrics => None,
-            // A refusal is an error message, told on standard error.
-            Format::Text if self.is_refusal() || (quiet && self.exit == ExitCode::Fresh) => None,
-            Format::Text => Some(text::render(self, quiet)),
-        }
-    }
-
-    /// Writes the result to a file in one step and gives the exit code; one that cannot be written
-    /// is told, and nothing can then be said: 3.
-    pub fn finish_in(&self, path: &Path, format: Format) -> ExitCode {
-        let here = |dir: &Path| dir.as_os_str().is_empty();
-        let dir = path.parent().map(|dir| if here(dir) { Path::new(".") } else { dir });
-        // What root names here would be replaced too: /dev/null, and the link /dev/stdout.
-        let is_in_the_way = std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file());
-        let written = match (self.render(format, false), dir.zip(path.file_name().and_then(OsStr::to_str))) {
-            _ if is_in_the_way => Err(anyhow::anyhow!(
-                "{} is no regular file, and not replaced; name another for --output",
-                path.display()
-            )),
-            (Some(text), Some((dir, name))) => replace_shared(dir, name, text.as_bytes()),
-            // A refusal in text is told on standard error alone.
-            (None, _) => Ok(()),
-            (_, None) => Err(anyhow::anyhow!("{} is no file", path.display())),
-        };
-        match written {
-            Ok(()) if !self.is_refusal() => self.exit,
-            Ok(()) => self.finish(Format::Text, false),
-            // Who reads JSON or a plugin's line then gets it where it would have been without a file.
-            Err(error) => {
-                let here = if format == Format::Openmetrics { Format::Text } else { format };
-                Report::refused(self.command, format!("{error:#}")).finish(here, false)
-            }
-        }
-    }
-
-    /// Prints the result and gives the exit code. A standard output that is closed, or that
-    /// nobody reads, changes neither.
-    pub fn finish(&self, format: Format, quiet: bool) -> ExitCode {
-        // A plugin says all that it has to say on standard output.
-        if self.is_refusal() && !(format == Format::Nagios && self.is_of_status()) {
-            let line = format!("{}linux-patch: {}\n", error_mark(), self.reason);
-            write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
-        }
-        if let Some(text) = self.render(format, quiet) {
-            write_patiently(std::io::stdout(), text.as_bytes(), RESULT_PATIENCE);
-        }
-        self.exit
     }
 
     /// `3 updates pending, 1 of them security`; with a mark where the number is not current.
@@ -322,7 +228,7 @@ impl Report {
         if !pending.held_back().is_empty() {
             words += &format!(", {} held back", pending.held_back().len());
         }
-        if self.pending_outdated {
+        if self.health.pending_outdated {
             words += " (outdated: packages have changed since they were counted)";
         }
         Some(words)
@@ -330,13 +236,13 @@ impl Report {
 
     /// Whether an apply was cut off; `None` where it has begun, and may still run.
     fn is_interrupted(&self) -> Option<bool> {
-        let Some(unfinished) = &self.unfinished else { return Some(false) };
+        let Some(unfinished) = &self.health.unfinished else { return Some(false) };
         (unfinished.life != Life::NotKnown).then(|| unfinished.is_cut_off())
     }
 
     /// The state of the last apply that matters to an operator, in one line.
     fn unfinished_words(&self) -> Option<String> {
-        let unfinished = self.unfinished.as_ref()?;
+        let unfinished = self.health.unfinished.as_ref()?;
         let Unfinished { since, phase, repair, .. } = unfinished;
         match unfinished.life {
             Life::Running => return Some(format!("an apply is running since {since} (phase {phase})")),

@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report) -> String {
     words.splice(0..0, report.more_alerts().cloned());
     words.extend(report.pending_words());
     words.extend(report.unfinished_words());
-    if report.reboot_required && !report.alerts.iter().any(|alert| alert == "reboot required") {
+    if report.health.reboot_required && !report.alerts.iter().any(|alert| alert == "reboot required") {
         words.push("reboot required".to_string());
     }
     let first = format!("PATCH {}: {}", report.exit.plugin_word(), safe(&words.join("; ")));
@@ -30,11 +30,11 @@ pub(super) fn render(report: &Report) -> String {
     let value = |known: Option<String>| known.unwrap_or_else(|| "U".to_string());
     let number = |known: Option<usize>| value(known.map(|number| number.to_string()));
     // An outdated count is never shown as current.
-    let counted = pending.filter(|_| !report.pending_outdated);
+    let counted = pending.filter(|_| !report.health.pending_outdated);
     let perfdata = [
         format!(
             "age={};{};{};0",
-            value(report.verdict.age.map(|age| format!("{age}s"))),
+            value(report.health.verdict.age.map(|age| format!("{age}s"))),
             report.max_age,
             report.critical_age.map(|age| age.to_string()).unwrap_or_default()
         ),
@@ -56,7 +56,7 @@ pub(super) fn render(report: &Report) -> String {
         format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),
         format!(
             "reboot_required={};{};0;1",
-            u8::from(report.reboot_required),
+            u8::from(report.health.reboot_required),
             thresholds(report, Condition::Reboot)
         ),
     ];

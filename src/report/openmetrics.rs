@@ -12,7 +12,11 @@ pub(super) fn render(report: &Report) -> String {
     let state = report.state.as_deref();
     page.family("cache_status", "Verdict on the package index; the one that holds has the value 1.");
     for code in [ExitCode::Fresh, ExitCode::Stale, ExitCode::Failed, ExitCode::Unknown] {
-        page.sample("cache_status", &[("status", code.word())], i64::from(code == report.verdict.code));
+        page.sample(
+            "cache_status",
+            &[("status", code.word())],
+            i64::from(code == report.health.verdict.code),
+        );
     }
     page.gauge(
         "exit_code",
@@ -32,7 +36,7 @@ pub(super) fn render(report: &Report) -> String {
         "End of the last refresh.",
         attempt.map(|attempt| attempt.finished_at.unix()),
     );
-    let pending = state.and_then(|state| state.pending.as_ref()).filter(|_| !report.pending_outdated);
+    let pending = state.and_then(|state| state.pending.as_ref()).filter(|_| !report.health.pending_outdated);
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     page.optional(
         "pending_updates",
@@ -46,7 +50,7 @@ pub(super) fn render(report: &Report) -> String {
         "Newer versions that apply does not install.",
         pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),
     );
-    page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.reboot_required));
+    page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.health.reboot_required));
     page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",

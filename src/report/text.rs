@@ -43,7 +43,7 @@ fn headline(report: &Report) -> &'static str {
         (Detail::Apply(_), ExitCode::Stale) => "done in part",
         (Detail::Status { .. }, _) if report.reason_is_apply() => "degraded",
         // Alerts change the exit code, not the verdict on the index.
-        (Detail::Status { .. }, _) => report.verdict.code.word(),
+        (Detail::Status { .. }, _) => report.health.verdict.code.word(),
         _ => report.exit.word(),
     }
 }
@@ -72,7 +72,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         };
         lines.push(format!("last apply: {ago}, {how}"));
     }
-    if report.reboot_required {
+    if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }
     if let Detail::Status { history: Some(history) } = &report.detail {
@@ -127,7 +127,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
     if applied.reboot_scheduled {
         lines.push("restart requested".to_string());
-    } else if report.reboot_required {
+    } else if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }
     if let Some(log) = applied.log.as_ref().filter(|_| applied.error.is_some()) {

@@ -18,6 +18,49 @@ use std::time::Duration;
 #[path = "health_tests.rs"]
 mod tests;
 
+/// What follows from what is remembered, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The verdict on the index.
+    pub verdict: Verdict,
+    /// Whether packages changed since the pending updates were counted.
+    pub pending_outdated: bool,
+    /// Whether a reboot is required.
+    pub reboot_required: bool,
+    /// An apply that has begun and not ended.
+    pub unfinished: Option<Unfinished>,
+    /// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended that
+    /// since.
+    pub apply_trouble: Option<String>,
+}
+
+impl Health {
+    /// Looks at a state, and at what can be seen for the price of a stat.
+    pub fn of(loaded: &Loaded, max_age: Duration) -> Health {
+        let verdict = verdict(loaded, max_age);
+        let Loaded::Good(state) = loaded else { return Health { verdict, ..Health::not_known() } };
+        let unfinished = unfinished(state);
+        Health {
+            verdict,
+            pending_outdated: pending_is_outdated(state),
+            reboot_required: reboot_required(state),
+            apply_trouble: apply_trouble(state, unfinished.as_ref()),
+            unfinished,
+        }
+    }
+
+    /// Without a state.
+    pub fn not_known() -> Health {
+        Health {
+            verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
+            pending_outdated: false,
+            reboot_required: false,
+            unfinished: None,
+            apply_trouble: None,
+        }
+    }
+}
+
 /// The verdict on the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -138,7 +181,7 @@ fn config_changed(state: &State) -> bool {
 }
 
 /// Whether packages were installed or removed since the pending updates were counted.
-pub fn pending_is_outdated(state: &State) -> bool {
+fn pending_is_outdated(state: &State) -> bool {
     let (Some(backend), Some(pending)) = (driven(state), &state.pending) else {
         return false;
     };
@@ -151,7 +194,7 @@ pub fn pending_is_outdated(state: &State) -> bool {
 }
 
 /// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
-pub fn reboot_required(state: &State) -> bool {
+fn reboot_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|backend| boot::is_flagged(backend.reboot_flags));
     let in_this_boot = |boot: &String| *boot == boot::boot_id();
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
@@ -193,7 +236,7 @@ fn by_hand(backend: &managers::Backend) -> Option<String> {
 }
 
 /// The apply that has begun and not ended, if there is one.
-pub fn unfinished(state: &State) -> Option<Unfinished> {
+fn unfinished(state: &State) -> Option<Unfinished> {
     let apply = state.apply.in_progress.as_ref()?;
     let life = life(apply);
     Some(Unfinished {
@@ -205,8 +248,7 @@ pub fn unfinished(state: &State) -> Option<Unfinished> {
     })
 }
 
-/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended
-/// that since.
+/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended that since.
 pub fn apply_trouble(state: &State, unfinished: Option<&Unfinished>) -> Option<String> {
     if unfinished.is_some_and(Unfinished::is_cut_off) {
         return Some("an apply was interrupted".to_string());

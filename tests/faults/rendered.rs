@@ -4,7 +4,7 @@ use crate::metrics;
 use crate::plain::is_plain;
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
-use linux_patch::report::Format;
+use linux_patch::report::print::Format;
 use linux_patch::report::{Detail, Report};
 use linux_patch::store::health::judge;
 use linux_patch::store::state::{Attempt, Loaded, parse};

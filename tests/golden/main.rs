@@ -4,8 +4,8 @@
 use linux_patch::managers::{Damage, HistoryPlace, MANAGERS, Plan};
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, Listing};
-use linux_patch::report::Format;
 use linux_patch::report::alert::Alert;
+use linux_patch::report::print::Format;
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::store::health::Verdict;
 use linux_patch::store::health::judge;
@@ -41,10 +41,10 @@ fn status(state: Box<State>) -> Report {
     let (exit, reason) = (verdict.code, verdict.reason.clone());
     let mut report = Report::new("status", exit, reason, loaded, MAX_AGE);
     report.now = now;
-    report.verdict = verdict;
-    report.pending_outdated = false;
-    report.reboot_required = false;
-    report.unfinished = None;
+    report.health.verdict = verdict;
+    report.health.pending_outdated = false;
+    report.health.reboot_required = false;
+    report.health.unfinished = None;
     report.detail = Detail::Status { history: None };
     report
 }
@@ -101,7 +101,7 @@ fn compare_text(name: &str, shown: &str) {
 #[test]
 fn a_state_in_which_every_field_says_something() {
     let mut report = status(state("full", |_| {}));
-    report.reboot_required = true;
+    report.health.reboot_required = true;
     report.critical_age = Some(7 * 86400);
     let entry = |command: &str, exit_code, class, message: &str, duration_ms, packages| Entry {
         time: Time::from_unix(NOW - 5000).unwrap(),
@@ -123,12 +123,14 @@ fn a_state_in_which_every_field_says_something() {
 #[test]
 fn alerts_make_a_fresh_index_worse() {
     let mut report = status(state("full", well));
-    report.reboot_required = true;
+    report.health.reboot_required = true;
     report.asked = ["updates:2", "updates:3=critical", "security=critical", "held-back:2", "reboot", "apply"]
         .map(|text| Alert::parse(text).unwrap())
         .to_vec();
     for alert in report.asked.clone() {
-        if let Some((level, words)) = alert.of(&report) {
+        if let Some((level, words)) =
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+        {
             report.raise(level, words);
         }
     }
@@ -150,7 +152,9 @@ fn what_is_not_known_is_never_a_number() {
     report.asked =
         ["updates", "security", "held-back=critical"].map(|text| Alert::parse(text).unwrap()).to_vec();
     for alert in report.asked.clone() {
-        if let Some((level, words)) = alert.of(&report) {
+        if let Some((level, words)) =
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+        {
             report.raise(level, words);
         }
     }
@@ -193,14 +197,14 @@ fn an_apply_that_has_begun_and_not_ended() {
             well(state);
             state["apply"]["last"]["error"] = Value::Null;
         }));
-        report.unfinished = Some(Unfinished {
+        report.health.unfinished = Some(Unfinished {
             life,
             since: Time::from_unix(NOW - 300).unwrap(),
             phase: "install".into(),
             repair: repair.map(str::to_string),
         });
         let state = report.state.as_deref().unwrap();
-        report.apply_trouble = apply_trouble(state, report.unfinished.as_ref());
+        report.health.apply_trouble = apply_trouble(state, report.health.unfinished.as_ref());
         report.tell_apply_trouble();
         report
     };
@@ -215,7 +219,7 @@ fn a_failed_apply_on_a_fresh_index_is_told_first() {
         well(state);
         state["apply"]["last"]["log"] = "/var/log/linux-patch/y.log".into();
     }));
-    report.apply_trouble = apply_trouble(report.state.as_deref().unwrap(), None);
+    report.health.apply_trouble = apply_trouble(report.state.as_deref().unwrap(), None);
     report.tell_apply_trouble();
     compare("trouble", &report);
 }
@@ -223,7 +227,7 @@ fn a_failed_apply_on_a_fresh_index_is_told_first() {
 #[test]
 fn an_outdated_count_is_marked_in_every_form() {
     let mut report = status(state("full", |_| {}));
-    report.pending_outdated = true;
+    report.health.pending_outdated = true;
     compare("outdated", &report);
 }
 
@@ -294,7 +298,7 @@ fn an_apply_with_everything_that_it_can_say() {
     report.exit = ExitCode::Failed;
     report.reason = "script: tb-c: the script failed".into();
     let error = Some(Failure::new(Class::Script, "tb-c: the script failed"));
-    report.reboot_required = true;
+    report.health.reboot_required = true;
     report.detail = Detail::Apply(Applied { error, reboot_scheduled: false, ..applied.clone() });
     compare("apply-failed", &report);
 
@@ -315,7 +319,7 @@ fn an_index_that_is_too_old() {
         well(state);
         state["last_cache_update"] = "2026-05-27T08:59:59Z".into();
     }));
-    let Verdict { code, .. } = report.verdict;
+    let Verdict { code, .. } = report.health.verdict;
     assert_eq!(code, ExitCode::Stale);
     report.critical_age = Some(14_000);
     report.raise(ExitCode::Failed, "older than 3 h 53 min".into());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use linux_patch::cli::{Cli, Verb};
-use linux_patch::report::Format;
+use linux_patch::report::print::Format;
 use serde_json::Value;
 
 use crate::booted::blocks;

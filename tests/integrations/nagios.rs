@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use linux_patch::cli::{Cli, Verb};
-use linux_patch::report::Format;
+use linux_patch::report::print::Format;
 
 use crate::bench;
 use crate::booted::blocks;

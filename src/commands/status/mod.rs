@@ -8,7 +8,8 @@ use crate::commands::apply::selection::{matches, patterns};
 use crate::commands::refresh;
 use crate::managers;
 use crate::model::exit_code::ExitCode;
-use crate::report::{Detail, Format, Report};
+use crate::report::print::Format;
+use crate::report::{Detail, Report};
 use crate::store::health::{driven, verdict};
 use crate::store::history;
 use crate::store::state::{Loaded, State, load};
@@ -44,14 +45,16 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     }
     let mut report = Report::of_state("status", loaded, max_age);
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
-    if report.critical_age.is_some_and(|most| report.verdict.age.is_some_and(|age| age > most)) {
+    if report.critical_age.is_some_and(|most| report.health.verdict.age.is_some_and(|age| age > most)) {
         report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
     }
     report.tell_apply_trouble();
     report.lists_packages = global.verbose;
     report.asked = args.alert.clone();
     for alert in &args.alert {
-        if let Some((level, words)) = alert.of(&report) {
+        if let Some((level, words)) =
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+        {
             report.raise(level, words);
         }
     }

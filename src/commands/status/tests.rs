@@ -47,7 +47,7 @@ fn exactly_as_old_as_critical_is_not_critical() {
         ran(dir.path(), &["--critical", "1000s"])
     };
     // Until no second begins in between.
-    let found = (0..1000).map(|_| exact()).find(|report| report.verdict.age == Some(1000));
+    let found = (0..1000).map(|_| exact()).find(|report| report.health.verdict.age == Some(1000));
     assert_eq!(found.unwrap().exit, ExitCode::Fresh);
 }
 
