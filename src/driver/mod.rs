@@ -11,10 +11,9 @@ mod private;
 mod reboot;
 pub mod run_log;
 mod settings;
+pub mod settings_files;
 pub mod shutdown;
 mod unrefreshed;
-
-pub use settings::{administrators, theirs};
 
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
@@ -32,8 +31,8 @@ use crate::system::signals;
 use crate::system::time::{Time, seconds_since_boot};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// So many updates may be in the way of the others.
@@ -41,6 +40,18 @@ const MOST_LEFT_OUT: usize = 100;
 
 /// A try that had to end so soon, after others that a lock has stopped, was none.
 const LAST_TRY: Duration = Duration::from_secs(1);
+
+/// What a list of installed packages says of those that require a reboot.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Of the package database and the configuration, before the list was read.
+    basis: String,
+    /// Their names, and when they were installed.
+    packages: Vec<(String, i64)>,
+}
+
+/// Which file of the index is which, before a refresh: one that the manager stores is another file.
+type Stored = BTreeMap<String, (u64, i64, i64)>;
 
 /// Where a run keeps what it remembers, and what it shows.
 #[derive(Clone, Debug)]
@@ -76,11 +87,11 @@ pub struct Session {
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a restart.
-    restart_seen: RefCell<Option<reboot::Seen>>,
+    restart_seen: RefCell<Option<Seen>>,
     /// Where the manager's private index is, for one that has it.
     private_dir: Option<PathBuf>,
     /// The files of that index before the refresh.
-    index_before: RefCell<private::Stored>,
+    index_before: RefCell<Stored>,
     state_dir: PathBuf,
     elsewhere: OnceCell<Elsewhere>,
     /// What the manager said of the sources that are configured.
@@ -89,6 +100,13 @@ pub struct Session {
     kept: RefCell<Option<Configuration>>,
     /// The directory of the index at the start of a refresh, and just before it was ended early.
     index_dirs: RefCell<[IndexDir; 2]>,
+}
+
+/// Where the private index is. The state directory is there: our lock is in it. The manager may change its working
+/// directory, and needs a path that holds wherever it is.
+fn private_dir(backend: &Backend, state_dir: &Path) -> Option<PathBuf> {
+    let private = backend.quirks.private?;
+    Some(state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_path_buf()).join(private.dir))
 }
 
 impl Session {
@@ -118,7 +136,7 @@ impl Session {
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
-            private_dir: private::dir(backend, &setup.state_dir),
+            private_dir: private_dir(backend, &setup.state_dir),
             index_before: RefCell::default(),
             state_dir: setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone()),
             elsewhere: OnceCell::new(),
@@ -151,7 +169,7 @@ impl Session {
         };
         let read = || match self.backend.quirks.settings_in {
             [] => None,
-            places => Some(settings::text_of(places, self.backend.quirks.elsewhere)),
+            places => Some(settings_files::text_of(places, self.backend.quirks.elsewhere)),
         };
         self.configuration.get_or_init(|| ask().or_else(read)).as_deref()
     }

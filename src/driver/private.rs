@@ -1,7 +1,7 @@
 //! The private index of a manager whose own must not become newer than the packages.
 
-use super::Session;
-use crate::managers::{Backend, Elsewhere, Plan, Private};
+use super::{Session, Stored};
+use crate::managers::{Elsewhere, Plan, Private};
 use crate::model::outcome::{
     Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
 };
@@ -10,21 +10,10 @@ use crate::system::files::{fingerprint, own_directory, own_link, remove_if_there
 use crate::system::lock_holders;
 use crate::system::process::{End, Finished, Invocation};
 use log::warn;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-
-/// Which file of the index is which, before a refresh: one that the manager stores is another file.
-pub(super) type Stored = BTreeMap<String, (u64, i64, i64)>;
-
-/// Where it is. The state directory is there: our lock is in it. The manager may change its working
-/// directory, and needs a path that holds wherever it is.
-pub fn dir(backend: &Backend, state_dir: &Path) -> Option<PathBuf> {
-    let private = backend.quirks.private?;
-    Some(state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_path_buf()).join(private.dir))
-}
 
 fn failed(error: anyhow::Error) -> Failure {
     Failure::new(Class::Config, format!("{error:#}"))

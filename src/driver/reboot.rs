@@ -1,22 +1,13 @@
 //! Whether a reboot is required.
 
-use super::Session;
 use super::kernels;
+use super::{Seen, Session};
 use crate::managers::{Backend, Installed};
 use crate::model::outcome::one_line;
 use crate::store::state::{RebootPackages, State};
 use crate::system::boot::{self, Start};
 use crate::system::files::fingerprint;
 use crate::system::time::Time;
-
-/// What a list of installed packages says of those that require a restart.
-#[derive(Debug)]
-pub(super) struct Seen {
-    /// Of the package database and the configuration, before the list was read.
-    basis: String,
-    /// Their names, and when they were installed.
-    packages: Vec<(String, i64)>,
-}
 
 impl Session {
     /// Remembers whether a reboot is required, and in which boot that was so.

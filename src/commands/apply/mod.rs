@@ -1,5 +1,6 @@
 //! `linux-patch apply`: the numbered steps of the contract's section 6.
 
+mod changes;
 mod repair;
 pub mod selection;
 mod verify;
@@ -21,12 +22,11 @@ use crate::system::lock_holders;
 use crate::system::process::{End, Finished, Limits};
 use crate::system::signals;
 use crate::system::time::{Time, span};
+use changes::changes;
 use clap::ValueEnum;
 use log::{info, warn};
-use repair::Ending;
 use selection::Selection;
 use std::time::{Duration, Instant};
-use verify::changes;
 
 /// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
 const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
@@ -106,6 +106,15 @@ fn no_blank_after_reboot(args: &ApplyArgs) -> Result<(), String> {
         Some(value) => Err(format!("{value:?} is no package: write --reboot={value}, with an equals sign")),
         None => Ok(()),
     }
+}
+
+/// How an install came to its end that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It gave up.
+    ByItself,
+    /// It was cut off.
+    CutOff,
 }
 
 /// One apply, from its lock to its report.

@@ -1,8 +1,8 @@
 //! Step 2: what a run that was cut off has left, by evidence, and its repair.
 
-use super::Run;
-use super::verify::changes;
-use crate::driver::administrators;
+use super::changes::changes;
+use super::{Ending, Run};
+use crate::driver::settings_files::administrators;
 use crate::managers::{
     CutOff, Damage, HistoryPlace, Installed, InstalledPackage, Leftover, OtherVersion, rpm,
 };
@@ -13,15 +13,6 @@ use log::{info, warn};
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// How an install came to its end that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It gave up.
-    ByItself,
-    /// It was cut off.
-    CutOff,
-}
 
 impl Run<'_> {
     /// Step 2 where the repair fetches packages: one that it could not get would be missing then.

@@ -1,7 +1,8 @@
 //! Which of the pending updates an apply is to install.
 
 use crate::cli::ApplyArgs;
-use crate::driver::{Session, administrators, not_refreshed, theirs};
+use crate::driver::settings_files::{administrators, theirs};
+use crate::driver::{Session, not_refreshed};
 use crate::managers::{Backend, Installed, Origin, Plan, Settings};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};

@@ -2,29 +2,26 @@
 //! nothing about packages.
 
 mod capture;
+mod environment;
 mod no_tty;
 mod stop;
 
 pub use capture::Capture;
+pub use environment::find;
 
 use crate::system::signals;
 use capture::{MOST_OUTPUT, Tail, read_from};
+use environment::{is_withheld, path_with_sbin};
 use rustix::process::Pid;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use stop::{children, end_helpers, still_waits, terminate};
+use stop::{TICK, children, end_helpers, still_waits, terminate};
 use wait_timeout::ChildExt;
-
-/// How often the loop looks at deadline, signals and progress; the end of the child is noticed
-/// at once.
-const TICK: Duration = Duration::from_millis(100);
 
 /// A command as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,6 +108,16 @@ pub enum End {
     Waiting,
     /// We ended it because we received this signal.
     Interrupted(&'static str),
+}
+
+impl End {
+    /// The code that it exited with by itself.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            End::Code(code) => Some(code),
+            _ => None,
+        }
+    }
 }
 
 /// A finished command with all it printed.
@@ -274,7 +281,7 @@ pub fn run(
     let (stderr, err_whole) = read_from(&capture.err, err_start)?;
     let (status, status_whole) = status_file.map_or(Ok((String::new(), true)), |file| read_from(&file, 0))?;
     let is_whole = out_whole && err_whole && status_whole;
-    if let Some(error) = no_tty::start_error(end, &stderr).filter(|_| is_shielded) {
+    if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
         return Err(error);
     }
     Ok(Finished {
@@ -332,71 +339,6 @@ fn command(
     let defaults = invocation.env_defaults.iter().copied();
     command.envs(defaults.filter(|(name, _)| std::env::var_os(name).is_none()));
     command
-}
-
-/// Variables that would change the words of a manager, or make it or one of its scripts load or run
-/// what the caller likes: sudo takes the same away (`env_delete` in sudoers(5)). Proxies, APT_CONFIG
-/// and what an administrator's own hooks read stay.
-fn is_withheld(name: &str, value: &str) -> bool {
-    const BEGINNINGS: &[&str] = &[
-        "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
-        "GCONV_",
-    ];
-    const NAMES: &[&str] = &[
-        "CDPATH",
-        "ENV",
-        "FPATH",
-        "GETCONF_DIR",
-        "GLOBIGNORE",
-        "HOSTALIASES",
-        "IFS",
-        "JAVA_TOOL_OPTIONS",
-        "LOCALDOMAIN",
-        "LOCPATH",
-        "NLSPATH",
-        "NODE_OPTIONS",
-        "NULLCMD",
-        "PATH_LOCALE",
-        "PS4",
-        "READNULLCMD",
-        "RES_OPTIONS",
-        "SHELLOPTS",
-        "TERMCAP",
-        "TERMINFO",
-        "TERMINFO_DIRS",
-        "TERMPATH",
-        "TMPPREFIX",
-        "TZDIR",
-        "ZDOTDIR",
-    ];
-    // A shell takes such a value for a function of its own.
-    let is_function = value.starts_with("() {");
-    is_function || NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
-}
-
-/// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program
-/// off PATH, a `shutdown` for example, means it.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
-}
-
-/// A file that may not be executed stands in nobody's way, as in a shell.
-fn is_program(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
-}
-
-/// PATH with the directories behind it that cron and some shells leave out, and without which
-/// dpkg refuses to work.
-fn path_with_sbin() -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
-    for dir in ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
-        if !dirs.contains(&dir) {
-            dirs.push(dir);
-        }
-    }
-    std::env::join_paths(dirs).unwrap_or(path)
 }
 
 /// A file with this text, to be read from its beginning.

@@ -2,7 +2,7 @@
 //! foreground job there: the kernel would stop it, and with it an install that is waited for without
 //! end.
 
-use crate::system::process::{End, find};
+use super::environment::find;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -23,8 +23,8 @@ pub fn shielded(program: &Path) -> Option<Command> {
 }
 
 /// The error of a program that could not be started so; it has said nothing itself.
-pub fn start_error(end: End, stderr: &str) -> Option<io::Error> {
-    let is_ours = matches!(end, End::Code(126 | 127)) && stderr.starts_with(&format!("{NAME}: "));
+pub fn start_error(code: Option<i32>, stderr: &str) -> Option<io::Error> {
+    let is_ours = matches!(code, Some(126 | 127)) && stderr.starts_with(&format!("{NAME}: "));
     is_ours.then(|| io::Error::other(stderr.trim().to_string()))
 }
 
@@ -35,8 +35,8 @@ mod tests {
     #[test]
     fn a_program_that_could_not_be_started_is_told_from_one_that_failed() {
         let dash = "linux-patch: 1: exec: /usr/bin/apt-get: Permission denied\n";
-        assert!(start_error(End::Code(126), dash).unwrap().to_string().ends_with("Permission denied"));
-        assert!(start_error(End::Code(127), "E: not found\n").is_none());
-        assert!(start_error(End::Code(100), dash).is_none());
+        assert!(start_error(Some(126), dash).unwrap().to_string().ends_with("Permission denied"));
+        assert!(start_error(Some(127), "E: not found\n").is_none());
+        assert!(start_error(Some(100), dash).is_none());
     }
 }

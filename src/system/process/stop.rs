@@ -1,12 +1,15 @@
 //! Ending a command before it ends by itself, with all it has started.
 
-use super::TICK;
 use crate::system::lock_holders;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid, waitpid,
 };
 use std::process::Child;
 use std::time::{Duration, Instant};
+
+/// How often the loop looks at deadline, signals and progress; the end of the child is noticed
+/// at once.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Time between the polite and the final signal.
 pub const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,107 @@
+//! The files of the administrator's settings.
+
+use crate::managers::{Elsewhere, Settings};
+use crate::model::outcome::{Class, Failure};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
+/// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
+pub(super) fn text_of(places: &[&str], elsewhere: fn(&str) -> Elsewhere) -> String {
+    let text = text_in(places);
+    let others = elsewhere(&text).sources;
+    text + &text_in(&strs(&others))
+}
+
+/// The files that a configuration includes, as it names them, and those that they include in turn.
+pub(super) fn included(main: &str, includes: fn(&str) -> Vec<String>) -> Vec<String> {
+    let mut named: Vec<String> = Vec::new();
+    let mut files = vec![PathBuf::from(main)];
+    // No configuration has more; some include themselves.
+    while let Some(file) = files.pop().filter(|_| named.len() < 100) {
+        let text = theirs(&file).ok().flatten().unwrap_or_default();
+        for path in includes(&String::from_utf8_lossy(&text)) {
+            if !named.contains(&path) {
+                files.extend(glob::glob(&path).into_iter().flatten().flatten());
+                named.push(path);
+            }
+        }
+    }
+    named
+}
+
+/// A file of the administrator's, if it is there.
+pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let text = format!("could not read {}: {error}", path.display());
+            Err(Failure::new(Class::Config, text))
+        }
+    }
+}
+
+/// All the settings that the manager would read without ours, in the order in which it does.
+pub fn administrators(settings: &Settings) -> Result<String, Failure> {
+    let named = std::env::var_os(settings.variable).map(PathBuf::from);
+    let files: Vec<PathBuf> = match named {
+        Some(file) => vec![file],
+        None => {
+            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
+            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
+            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+            let by_name: BTreeMap<_, _> =
+                more.map(|path| (path.file_name().map(OsString::from), path)).collect();
+            main.into_iter().chain(by_name.into_values()).collect()
+        }
+    };
+    let mut all = String::new();
+    for file in files {
+        all.push_str(&String::from_utf8_lossy(&theirs(&file)?.unwrap_or_default()));
+        all.push('\n');
+    }
+    Ok(all)
+}
+
+fn text_in(places: &[&str]) -> String {
+    let in_order = |place: &&str| {
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|end| end == "repo")).collect();
+        files.sort();
+        if Path::new(place).is_dir() { files } else { vec![PathBuf::from(place)] }
+    };
+    let files = places.iter().flat_map(in_order).filter(|path| path.is_file());
+    let texts = files.filter_map(|path| std::fs::read(path).ok());
+    texts.map(|text| String::from_utf8_lossy(&text).into_owned() + "\n").collect()
+}
+
+pub(super) fn strs(paths: &[String]) -> Vec<&str> {
+    paths.iter().map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_files_and_directories_is_read_in_order_and_what_is_missing_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::create_dir(path("repos")).unwrap();
+        for (name, text) in [
+            ("main", "[main]"),
+            ("repos/b.repo", "[b]\n"),
+            ("repos/a.repo", "[a]"),
+            ("repos/a.repo.save", "[x]"),
+        ] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        let places = [path("none"), path("main"), path("repos")];
+        assert_eq!(text_in(&places.each_ref().map(String::as_str)), "[main]\n[a]\n[b]\n\n");
+    }
+}

@@ -1,0 +1,70 @@
+//! Where programs are found, and what of our environment they get.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program
+/// off PATH, a `shutdown` for example, means it.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
+}
+
+/// A file that may not be executed stands in nobody's way, as in a shell.
+fn is_program(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// PATH with the directories behind it that cron and some shells leave out, and without which
+/// dpkg refuses to work.
+pub(super) fn path_with_sbin() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
+    for dir in ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    std::env::join_paths(dirs).unwrap_or(path)
+}
+
+/// Variables that would change the words of a manager, or make it or one of its scripts load or run
+/// what the caller likes: sudo takes the same away (`env_delete` in sudoers(5)). Proxies, APT_CONFIG
+/// and what an administrator's own hooks read stay.
+pub(super) fn is_withheld(name: &str, value: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
+        "GCONV_",
+    ];
+    const NAMES: &[&str] = &[
+        "CDPATH",
+        "ENV",
+        "FPATH",
+        "GETCONF_DIR",
+        "GLOBIGNORE",
+        "HOSTALIASES",
+        "IFS",
+        "JAVA_TOOL_OPTIONS",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NLSPATH",
+        "NODE_OPTIONS",
+        "NULLCMD",
+        "PATH_LOCALE",
+        "PS4",
+        "READNULLCMD",
+        "RES_OPTIONS",
+        "SHELLOPTS",
+        "TERMCAP",
+        "TERMINFO",
+        "TERMINFO_DIRS",
+        "TERMPATH",
+        "TMPPREFIX",
+        "TZDIR",
+        "ZDOTDIR",
+    ];
+    // A shell takes such a value for a function of its own.
+    let is_function = value.starts_with("() {");
+    is_function || NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
