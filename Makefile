@@ -131,7 +131,7 @@ fuzz:
 	done
 
 # Changes the code in one place at a time and looks whether a test fails; days for all of src. First what needs
-# no run of the program, then what is left with tests/cli. MUTATED names files: make mutants MUTATED="src/lock.rs
+# no run of the program, then what is left with tests/cli. MUTATED names files: make mutants MUTATED="src/store/lock.rs
 # 'src/report/*.rs'".
 MUTATED ?=
 mutants:

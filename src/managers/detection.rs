@@ -1,6 +1,7 @@
 //! Which package manager owns this system.
 
-use super::{Backend, MANAGERS};
+use super::backend::Backend;
+use super::table::MANAGERS;
 use std::path::{Path, PathBuf};
 
 /// The backend of a named manager.

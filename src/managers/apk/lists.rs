@@ -1,7 +1,7 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
 use super::errors::{Change, change};
-use crate::managers::{Installed, InstalledPackage, Origin, Places};
+use crate::managers::backend::{Installed, InstalledPackage, Origin, Places};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashMap};

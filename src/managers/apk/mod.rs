@@ -5,7 +5,7 @@ mod errors;
 mod lists;
 mod refresh;
 
-use super::{Backend, Damage, Elsewhere, Kernels, Plan, Quirks, RebootPackages, Settings};
+use crate::managers::backend::{Backend, Damage, Elsewhere, Kernels, Plan, Quirks, RebootPackages, Settings};
 use crate::system::process::Invocation;
 use std::path::{Path, PathBuf};
 

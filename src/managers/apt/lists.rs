@@ -3,7 +3,7 @@
 use super::errors::fetch_class;
 use super::sources::source_id;
 use super::{ENV, admin_dir};
-use crate::managers::{Installed, InstalledPackage, Origin, Places, Plan};
+use crate::managers::backend::{Installed, InstalledPackage, Origin, Places, Plan};
 use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
 use crate::system::process::{Finished, Invocation};
 use std::collections::{HashMap, HashSet};

@@ -8,7 +8,9 @@ mod redirect;
 mod refresh;
 mod sources;
 
-use super::{Backend, Cached, Elsewhere, Kernels, Locate, Places, Plan, Quirks, RebootPackages, SourceList};
+use crate::managers::backend::{
+    Backend, Cached, Elsewhere, Kernels, Locate, Places, Plan, Quirks, RebootPackages, SourceList,
+};
 use crate::system::process::{End, Finished, Invocation};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::errors::classify;
 use super::refresh::failures;
+use crate::managers::backend::{Completion, Plan};
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Section, Table};
-use crate::managers::{Completion, Plan};
 use crate::model::outcome::{Class, Failure, Listing, counted, one_line};
 use crate::system::process::{Finished, Invocation};
 

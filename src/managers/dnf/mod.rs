@@ -5,12 +5,13 @@ mod errors;
 mod lists;
 mod refresh;
 
-use super::rpm::tables::{Setting, settings, silence, with_limits};
-use super::{
+use crate::managers::backend::{
     Advisories, Backend, Damage, Elsewhere, History, HistoryPlace, Kernels, Places, Plan, Quirks,
-    RebootPackages, rpm,
+    RebootPackages,
 };
+use crate::managers::rpm;
 use crate::managers::rpm::owned;
+use crate::managers::rpm::tables::{Setting, settings, silence, with_limits};
 use crate::model::outcome::one_line;
 use crate::system::process::{End, Finished, Invocation};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
+use crate::managers::backend::{Completion, Origin, Plan};
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Section, stays};
 use crate::managers::rpm::{listed_name, update};
-use crate::managers::{Completion, Origin, Plan};
 use crate::model::outcome::{Listing, one_line};
 use crate::system::process::Invocation;
 use serde::Deserialize;

@@ -4,11 +4,12 @@ mod errors;
 mod lists;
 mod refresh;
 
-use super::rpm::tables::silence;
-use super::{
-    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Locate, Plan, Quirks, RebootPackages, rpm,
+use crate::managers::backend::{
+    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Locate, Plan, Quirks, RebootPackages,
 };
+use crate::managers::rpm;
 use crate::managers::rpm::owned;
+use crate::managers::rpm::tables::silence;
 use crate::system::process::{Finished, Invocation};
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 
 use super::WITHOUT;
 use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed};
+use crate::managers::backend::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::managers::{Elsewhere, Places};
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;

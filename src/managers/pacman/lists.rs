@@ -1,6 +1,6 @@
 //! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
 
-use crate::managers::{Installed, InstalledPackage};
+use crate::managers::backend::{Installed, InstalledPackage};
 use crate::model::outcome::{Extra, HeldBack, Listing, Update};
 
 /// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.

@@ -5,7 +5,7 @@ mod errors;
 mod lists;
 mod refresh;
 
-use super::{Backend, Kernels, Locate, Places, Plan, Private, Quirks, RebootPackages};
+use crate::managers::backend::{Backend, Kernels, Locate, Places, Plan, Private, Quirks, RebootPackages};
 use crate::model::outcome::one_line;
 use crate::system::process::{Finished, Invocation};
 use std::path::{Path, PathBuf};

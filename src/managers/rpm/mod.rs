@@ -6,7 +6,7 @@ pub mod history;
 pub mod owned;
 pub mod tables;
 
-use super::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
+use crate::managers::backend::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::model::outcome::{Extra, Listing, Update, one_line};
 use crate::system::process::Invocation;
 use glob::Pattern;

@@ -5,8 +5,11 @@ mod errors;
 mod lists;
 mod refresh;
 
-use super::rpm::tables::{choice, silence};
-use super::{Advisories, Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages, rpm};
+use crate::managers::backend::{
+    Advisories, Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
+};
+use crate::managers::rpm;
+use crate::managers::rpm::tables::{choice, silence};
 use crate::system::process::{End, Finished, Invocation};
 use std::time::Duration;
 

@@ -6,10 +6,11 @@ mod lists;
 mod refresh;
 mod xml;
 
-use super::{
+use crate::managers::backend::{
     Backend, Completion, Elsewhere, Expiry, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
-    Settings, Unrefreshed, rpm,
+    Settings, Unrefreshed,
 };
+use crate::managers::rpm;
 use crate::model::outcome::{Listing, Update};
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use super::errors::{cause, classify, has_no_repository, has_skipped};
 use super::lists::repositories;
 use super::xml::elements;
-use crate::managers::Configured;
+use crate::managers::backend::Configured;
 use crate::model::outcome::{
     Class, Failure, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line, without_passwords,
 };
