@@ -66,7 +66,11 @@ fn paths_in(text: &str, children: &[&str]) -> Vec<String> {
     let is_of_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     for words in text.split(|letter| !is_of_path(letter)) {
         let first = words.split("::").next().unwrap_or_default();
-        if words.contains("::") && (["crate", "super"].contains(&first) || children.contains(&first)) {
+        // What ends so is the beginning of a tree, which was read above.
+        if words.contains("::")
+            && !words.ends_with("::")
+            && (["crate", "super"].contains(&first) || children.contains(&first))
+        {
             found.push(words.to_string());
         }
     }

@@ -1,42 +1,12 @@
 //! Reading what apk says of changes and errors.
 
-use super::refresh;
+use super::lists::{change, name_and_version, source_id};
 use crate::model::outcome::{Class, Failure, HeldBack, one_line};
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How apk exits when it catches SIGINT.
 const ENDED_BY_SIGINT: i32 = 130;
-
-/// One package that apk is about to change.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Change<'a> {
-    pub name: &'a str,
-    pub from: Option<&'a str>,
-    pub to: Option<&'a str>,
-}
-
-/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
-pub fn change(line: &str) -> Option<Change<'_>> {
-    let (count, rest) = line.strip_prefix('(')?.split_once(") ")?;
-    let (number, all) = count.split_once('/')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(number.trim_start()) || !is_number(all) {
-        return None;
-    }
-    let rest = rest.strip_prefix("[APK unavailable, skipped] ").unwrap_or(rest);
-    let (verb, rest) = rest.split_once(' ')?;
-    let (name, versions) = rest.strip_suffix(')')?.split_once(" (")?;
-    let name = name.split('@').next().filter(|name| !name.is_empty() && !name.contains(' '))?;
-    let (from, to) = match (verb, versions.split_once(" -> ")) {
-        ("Upgrading" | "Downgrading" | "Replacing", Some((from, to))) => (Some(from), Some(to)),
-        ("Installing", None) => (None, Some(versions)),
-        ("Purging", None) => (Some(versions), None),
-        ("Reinstalling", None) => (Some(versions), Some(versions)),
-        _ => return None,
-    };
-    Some(Change { name, from, to })
-}
 
 /// Whether apk has come to the first package.
 pub fn began(stdout: &str) -> bool {
@@ -114,7 +84,7 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
             return Some(Failure::new(if is_busy { Class::Lock } else { last_reason(text) }, text));
         }
         if text.starts_with("Not continuing due to stale/unavailable repositories") {
-            let reasons = finished.stderr.lines().filter_map(refresh::failure).map(|(_, failure)| failure);
+            let reasons = finished.stderr.lines().filter_map(failure).map(|(_, failure)| failure);
             let failure = reasons.reduce(Failure::more_decisive);
             return Some(match failure {
                 Some(failure) => Failure::new(failure.class, format!("{text} {}", failure.message)),
@@ -178,8 +148,9 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         let Some(missing) = missing else { continue };
         for word in text.strip_prefix("required by: ").unwrap_or(text).split(' ') {
             let package = word.strip_suffix(']').and_then(|word| word.split_once('['));
-            let package = package.and_then(|(package, _)| super::lists::name_and_version(package));
-            let Some((name, version)) = package.filter(|(name, _)| super::is_package_name(name)) else {
+            let package = package.and_then(|(package, _)| name_and_version(package));
+            let Some((name, version)) = package.filter(|(name, _)| super::lists::is_package_name(name))
+            else {
                 continue;
             };
             let held = HeldBack {
@@ -246,7 +217,7 @@ fn script(text: &str) -> Option<(&str, Failure)> {
     }
     let what = what.rsplit('/').next().unwrap_or(what);
     let package = what.rsplit_once('.').map_or(what, |(package, _)| package);
-    let again = match super::lists::name_and_version(package) {
+    let again = match name_and_version(package) {
         Some((name, _)) => format!("; apk fix {name} runs it again"),
         None => String::new(),
     };
@@ -359,6 +330,39 @@ pub fn reason_class(reason: &str) -> Class {
     } else {
         Class::Other
     }
+}
+
+/// A repository that was not refreshed, and why. That an old index of it was read is no excuse.
+pub fn failure(line: &str) -> Option<(String, Failure)> {
+    const ACTIONS: &[&str] = &[
+        "updating and opening ",
+        "updating ",
+        "opening from cache ",
+        "opening ",
+        "fetching ",
+        "constructing url ",
+    ];
+    let warning = line.strip_prefix("WARNING: ")?;
+    if let Some(rest) = ACTIONS.iter().find_map(|action| warning.strip_prefix(action)) {
+        let (url, reason) = rest.split_once(": ")?;
+        let id = source_id(url);
+        let (class, hint) = match reason_class(reason) {
+            // A word or a path that is not there.
+            _ if !url.contains("://") => (Class::Config, ""),
+            // It says this of an index that ends too early, and of one signed with an unknown key.
+            Class::Auth => (Class::Auth, " (unknown key, or an index that was cut off)"),
+            Class::Space if reason == "Operation not permitted" => {
+                (Class::Space, " (apk could not write its cache; it says this where the disk is full)")
+            }
+            class => (class, ""),
+        };
+        return Some((id.clone(), Failure::new(class, format!("{id}: {reason}{hint}"))));
+    }
+    // `etc/apk/repositories:2: unrecogized keyword: nonsense`, of apk 3.
+    let (place, rest) = warning.split_once(": ")?;
+    let (file, line) = place.rsplit_once(':')?;
+    let is_place = file.contains("repositories") && line.bytes().all(|byte| byte.is_ascii_digit());
+    (is_place && !rest.is_empty()).then(|| (one_line(place), Failure::new(Class::Config, warning)))
 }
 
 #[cfg(test)]

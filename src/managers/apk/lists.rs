@@ -1,7 +1,7 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
-use super::errors::{Change, change};
 use crate::managers::backend::{Installed, InstalledPackage, Origin, Places};
+use crate::model::outcome::one_line;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashMap};
@@ -94,7 +94,7 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let is_installed = of_version.iter().any(|source| source.ends_with("/installed"));
         let sources = of_version.drain(..).filter(|_| !is_installed && !name.is_empty());
         let origins = sources.map(|source| Origin {
-            source: super::refresh::source_id(source),
+            source: source_id(source),
             is_security: false,
             is_candidate: true,
             version: None,
@@ -187,6 +187,50 @@ pub fn parse_installed(text: &str) -> Installed {
         }
     }
     installed
+}
+
+/// One package that apk is about to change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    pub name: &'a str,
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
+}
+
+/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
+pub fn change(line: &str) -> Option<Change<'_>> {
+    let (count, rest) = line.strip_prefix('(')?.split_once(") ")?;
+    let (number, all) = count.split_once('/')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(number.trim_start()) || !is_number(all) {
+        return None;
+    }
+    let rest = rest.strip_prefix("[APK unavailable, skipped] ").unwrap_or(rest);
+    let (verb, rest) = rest.split_once(' ')?;
+    let (name, versions) = rest.strip_suffix(')')?.split_once(" (")?;
+    let name = name.split('@').next().filter(|name| !name.is_empty() && !name.contains(' '))?;
+    let (from, to) = match (verb, versions.split_once(" -> ")) {
+        ("Upgrading" | "Downgrading" | "Replacing", Some((from, to))) => (Some(from), Some(to)),
+        ("Installing", None) => (None, Some(versions)),
+        ("Purging", None) => (Some(versions), None),
+        ("Reinstalling", None) => (Some(versions), Some(versions)),
+        _ => return None,
+    };
+    Some(Change { name, from, to })
+}
+
+/// What apk takes as the name of a package. No version (`a=1`), no repository (`a@edge`), no
+/// conflict (`!a`), nothing that is provided (`so:libc.so`), no pattern.
+pub(super) fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
+/// A repository as its administrator wrote it, without the path of its index, which apk adds in
+/// some lines: `http://127.0.0.1:8080`.
+pub fn source_id(url: &str) -> String {
+    let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
+    one_line(base.map_or(url, |(base, _)| base))
 }
 
 #[cfg(test)]

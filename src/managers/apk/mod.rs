@@ -33,7 +33,7 @@ pub const BACKEND: Backend = Backend {
     kernels: Kernels { dir: "/lib/modules", prefix: "" },
     repair: |_, damage| repair(damage),
     knows_security: false,
-    is_package_name,
+    is_package_name: lists::is_package_name,
     plain_name: |name| name,
     refresh: |_| refresh(),
     judge: refresh::judge,
@@ -219,13 +219,6 @@ fn progress(line: &str) -> Option<(f64, &str)> {
     (all > 0 && done <= all).then(|| (100.0 * done as f64 / all as f64, words))
 }
 
-/// What apk takes as the name of a package. No version (`a=1`), no repository (`a@edge`), no
-/// conflict (`!a`), nothing that is provided (`so:libc.so`), no pattern.
-fn is_package_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +226,7 @@ mod tests {
     #[test]
     fn only_names_that_apk_takes_as_names_are_accepted() {
         for name in ["tb-hello", "libstdc++", "py3-yaml", "font-noto_x", "gtk4.0", "7zip", "R"] {
-            assert!(is_package_name(name), "{name}");
+            assert!(lists::is_package_name(name), "{name}");
         }
         let refused = [
             "",
@@ -250,7 +243,7 @@ mod tests {
             "a b",
         ];
         for name in refused.iter().chain(&["/tmp/a.apk", "a\n", "ä"]) {
-            assert!(!is_package_name(name), "{name:?}");
+            assert!(!lists::is_package_name(name), "{name:?}");
         }
     }
 

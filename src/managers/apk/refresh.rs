@@ -1,8 +1,10 @@
 //! Judging `apk -U update` repository by repository. Its exit code is a count, in 2.x of two for
 //! each repository that is not available and one for each whose old index is still there.
 
-use super::errors::{classify, errors, problem, reason_class};
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use super::errors::failure;
+use super::errors::{classify, errors, problem};
+use super::lists::source_id;
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -74,46 +76,6 @@ fn named(line: &str) -> Option<&str> {
     }
     let (_, url) = line.strip_suffix(']')?.rsplit_once(" [")?;
     (!url.is_empty()).then_some(url)
-}
-
-/// A repository as its administrator wrote it, without the path of its index, which apk adds in
-/// some lines: `http://127.0.0.1:8080`.
-pub fn source_id(url: &str) -> String {
-    let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
-    one_line(base.map_or(url, |(base, _)| base))
-}
-
-/// A repository that was not refreshed, and why. That an old index of it was read is no excuse.
-pub fn failure(line: &str) -> Option<(String, Failure)> {
-    const ACTIONS: &[&str] = &[
-        "updating and opening ",
-        "updating ",
-        "opening from cache ",
-        "opening ",
-        "fetching ",
-        "constructing url ",
-    ];
-    let warning = line.strip_prefix("WARNING: ")?;
-    if let Some(rest) = ACTIONS.iter().find_map(|action| warning.strip_prefix(action)) {
-        let (url, reason) = rest.split_once(": ")?;
-        let id = source_id(url);
-        let (class, hint) = match reason_class(reason) {
-            // A word or a path that is not there.
-            _ if !url.contains("://") => (Class::Config, ""),
-            // It says this of an index that ends too early, and of one signed with an unknown key.
-            Class::Auth => (Class::Auth, " (unknown key, or an index that was cut off)"),
-            Class::Space if reason == "Operation not permitted" => {
-                (Class::Space, " (apk could not write its cache; it says this where the disk is full)")
-            }
-            class => (class, ""),
-        };
-        return Some((id.clone(), Failure::new(class, format!("{id}: {reason}{hint}"))));
-    }
-    // `etc/apk/repositories:2: unrecogized keyword: nonsense`, of apk 3.
-    let (place, rest) = warning.split_once(": ")?;
-    let (file, line) = place.rsplit_once(':')?;
-    let is_place = file.contains("repositories") && line.bytes().all(|byte| byte.is_ascii_digit());
-    (is_place && !rest.is_empty()).then(|| (one_line(place), Failure::new(Class::Config, warning)))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub fn classify(finished: &Finished) -> Failure {
     }
     // Once dpkg has begun, a maintainer script or a hook may print words like apt's. Apt's own come last,
     // and none of them is about a mirror.
-    let began = super::install_began(finished);
+    let began = install_began(finished);
     let own = if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
     let errors = messages(&own).into_iter().filter(|message| message.is_error);
     let errors = errors.filter(|message| !began || !message.text.starts_with("Failed to fetch "));
@@ -462,6 +462,11 @@ fn is_signature(text: &str) -> bool {
         "could not be authenticated",
     ];
     has(text, WORDS)
+}
+
+/// apt writes `pmstatus:dpkg-exec:...` just before it starts dpkg.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    finished.status.contains("pmstatus:")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Reading what apt and dpkg list: pending updates, their origin, installed packages.
 
+use super::commands::{ENV, admin_dir};
 use super::errors::fetch_class;
 use super::sources::source_id;
-use super::{ENV, admin_dir};
 use crate::managers::backend::{Installed, InstalledPackage, Origin, Places, Plan};
 use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
 use crate::system::process::{Finished, Invocation};

@@ -1,5 +1,6 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
+mod commands;
 mod cut_off;
 mod errors;
 mod lists;
@@ -12,7 +13,8 @@ use crate::managers::backend::{
     Backend, Cached, Elsewhere, Kernels, Locate, Places, Plan, Quirks, RebootPackages, SourceList,
 };
 use crate::system::process::{End, Finished, Invocation};
-use std::path::{Path, PathBuf};
+use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The row of the table.
@@ -59,7 +61,7 @@ pub const BACKEND: Backend = Backend {
     list_needs,
     download: Some(download),
     install,
-    install_began,
+    install_began: errors::install_began,
     classify: |finished| (finished.end != End::Code(0)).then(|| errors::classify(finished)),
     list_installed: lists::list_installed,
     parse_installed: lists::parse_installed,
@@ -122,51 +124,8 @@ const CONFIGURED: SourceList = SourceList {
     files_of: sources::files_of,
 };
 
-/// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges. dpkg's words are read.
-const ENV: &[(&str, &str)] = &[
-    ("DEBIAN_FRONTEND", "noninteractive"),
-    ("APT_LISTCHANGES_FRONTEND", "none"),
-    ("UCF_FORCE_CONFFOLD", "1"),
-    ("DPKG_COLORS", "never"),
-];
-
-/// needrestart lists what needs a restart; an administrator who exports `a` lets it restart.
-const ENV_DEFAULTS: &[(&str, &str)] = &[("NEEDRESTART_MODE", "l")];
-
 /// One retry after a second: apt's own default of three turns a hanging mirror into 247 s.
 const RETRIES: &str = "Acquire::Retries=1";
-
-/// What apt.conf may say that would change what a command does or how it prints. What it says about
-/// packages (pins, holds, recommendations, purging, what may be downgraded) is the administrator's
-/// to say, and holds.
-const FIXED: &[&str] = &[
-    "APT::Get::Simulate=false",
-    "APT::Get::Print-URIs=false",
-    "APT::Get::Download-Only=false",
-    "APT::Get::Download=true",
-    "APT::Get::Trivial-Only=false",
-    "APT::Get::Assume-No=false",
-    "APT::Get::Fix-Missing=false",
-    "quiet::NoProgress=false",
-    "quiet::NoUpdate=false",
-    "APT::Output-Version=0",
-    "APT::Color=no",
-];
-
-/// `-q=1` and not `-q`: that would add to a level set in apt.conf, and at level 2 apt no longer
-/// names its sources.
-fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
-    let options = FIXED.iter().chain(options).flat_map(|option| ["-o", option]);
-    let args = std::iter::once("-q=1").chain(options).chain(words.iter().copied());
-    Invocation {
-        program: "apt-get",
-        args: args.map(str::to_owned).collect(),
-        env: ENV,
-        env_defaults: ENV_DEFAULTS,
-        status_arg: Some("-oAPT::Status-Fd={}"),
-        ..Invocation::default()
-    }
-}
 
 /// apt waits for a silent mirror twice the timeout, for each try: with one retry a tenth of the
 /// budget leaves more than half of it to the other sources.
@@ -268,13 +227,6 @@ fn configure(places: &Places, names: &[&str]) -> Invocation {
     let words = ["--force-confdef", "--force-confold", "--configure"];
     args.extend(words.iter().chain(names).map(|word| word.to_string()));
     Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, ..Invocation::default() }
-}
-
-/// dpkg's option for a database that is not in its usual place.
-fn admin_dir(places: &Places) -> Vec<String> {
-    let usual = places.database == Path::new(BACKEND.package_databases[0]);
-    let dir = places.database.parent().filter(|_| !usual);
-    dir.map(|dir| format!("--admindir={}", dir.display())).into_iter().collect()
 }
 
 /// apt's idea of where things are: apt.conf and APT_CONFIG can put them anywhere.
@@ -392,11 +344,6 @@ fn parse_places(usual: Places, stdout: &str) -> Places {
         cache: value("LISTS").map_or(usual.cache, |dir| PathBuf::from(dir.trim_end_matches('/'))),
         archives: value("ARCHIVES").map_or(usual.archives, PathBuf::from),
     }
-}
-
-/// apt writes `pmstatus:dpkg-exec:...` just before it starts dpkg.
-fn install_began(finished: &Finished) -> bool {
-    finished.status.contains("pmstatus:")
 }
 
 /// `dlstatus:3:66.6709:Retrieving file 3 of 3`, `pmstatus:tb-hello:7.6923:Unpacking tb-hello`.
@@ -525,7 +472,7 @@ mod tests {
         assert_eq!(repair(&usual).args[0], "--force-confdef");
         let elsewhere = parse_places(usual, "DATABASE='/srv/root/dpkg/status'\nPREFERENCES='/srv/prefs'\n");
         assert_eq!(repair(&elsewhere).args[0], "--admindir=/srv/root/dpkg");
-        assert_eq!(elsewhere.selection_base, Path::new("/srv/prefs"));
+        assert_eq!(elsewhere.selection_base, std::path::Path::new("/srv/prefs"));
     }
 
     #[test]

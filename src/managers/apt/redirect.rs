@@ -2,9 +2,9 @@
 //! prints the same warning where a suite only has another name. Where the file came from tells the one from the
 //! other, and that apt says only when it is asked to.
 
+use super::commands::{ENV, FIXED};
 use super::errors::messages;
 use super::sources::source_id;
-use super::{ENV, FIXED};
 use crate::model::outcome::{Class, Failure};
 use crate::system::process::{Finished, Invocation};
 

@@ -1,6 +1,6 @@
 //! The sources as apt is configured, whatever its progress lines call them.
 
-use super::apt_get;
+use super::commands::apt_get;
 use crate::model::outcome::one_line;
 use crate::system::process::Invocation;
 use std::collections::HashMap;

@@ -24,7 +24,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         return Some(Failure::new(Class::Other, line));
     }
     match finished.end {
-        End::Code(0 | UPDATES_PENDING) if !super::install_began(finished) => contradiction(finished),
+        End::Code(0 | UPDATES_PENDING) if !install_began(finished) => contradiction(finished),
         End::Code(0) | End::Signal(_) => scriptlet(),
         End::Code(LOCKED) => Some(locked(finished)),
         End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
@@ -47,7 +47,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
 ///   tb-c = 1.0 is needed by tb-a-2.0-1.noarch
 /// ```
 pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
-    if !matches!(finished.end, End::Code(1)) || super::install_began(finished) {
+    if !matches!(finished.end, End::Code(1)) || install_began(finished) {
         return Vec::new();
     }
     let updates = transaction(&finished.stdout).updates;
@@ -92,7 +92,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
 /// Status code: 404 for http://127.0.0.1/KEY (IP: 127.0.0.1)
 /// ```
 pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &str) -> Vec<HeldBack> {
-    let Some(line) = lost_key(finished).filter(|_| !super::install_began(finished)) else {
+    let Some(line) = lost_key(finished).filter(|_| !install_began(finished)) else {
         return Vec::new();
     };
     let names_it = |key: &str| {
@@ -195,7 +195,7 @@ fn scriptlet(finished: &Finished) -> Option<&str> {
 /// The failure that dnf's own words tell of.
 fn failure(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
-    let began = super::install_began(finished);
+    let began = install_began(finished);
     if let Some(line) = stderr.lines().find(|line| line.contains("can't create transaction lock")) {
         return Some(Failure::new(Class::Lock, line));
     }
@@ -322,6 +322,12 @@ fn undecided(finished: &Finished) -> Failure {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = lines.rev().find(|line| !line.trim().is_empty());
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+/// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is also printed
+/// where rpm's lock then cannot be had.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    finished.stdout.lines().any(|line| line.starts_with("  Preparing  "))
 }
 
 #[cfg(test)]

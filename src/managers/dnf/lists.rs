@@ -1,7 +1,6 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
-use super::errors::classify;
-use super::refresh::failures;
+use super::commands::{dnf, list};
 use crate::managers::backend::{Completion, Plan};
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Section, Table};
@@ -34,21 +33,13 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is
-/// asked once more, and says why. Nothing either where a repository failed: then the list is that of
-/// the others alone.
-pub fn of_refresh(finished: &Finished) -> Option<Listing> {
-    let is_whole = classify(finished).is_none() && failures(finished).is_empty();
-    is_whole.then(|| transaction(&finished.stdout))
-}
-
 /// Where a repository was not refreshed: what others would do in its absence, and then what is left
 /// where nothing of its own is installed.
 pub const COMPLETIONS: &[Completion] =
     &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
 
 fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
-    owned::ask_without(plan, super::list, "--disablerepo=")
+    owned::ask_without(plan, list, "--disablerepo=")
 }
 
 fn add_owned(answer: &str, listing: Listing) -> Listing {
@@ -56,7 +47,7 @@ fn add_owned(answer: &str, listing: Listing) -> Listing {
 }
 
 fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
-    owned::left_out(plan, listing).map(|plan| super::list(&plan))
+    owned::left_out(plan, listing).map(|plan| list(&plan))
 }
 
 fn add_left_out(answer: &str, listing: Listing) -> Listing {
@@ -108,7 +99,7 @@ pub fn transaction(stdout: &str) -> Listing {
 /// The advisories of every kind for versions of installed packages: above these, also those that no
 /// repository offers (`--available`), or up to them (`--installed`).
 pub fn ask_advisories(which: &str) -> Invocation {
-    super::dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", which])
+    dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", which])
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! dnf 4: Fedora up to 40, Red Hat Enterprise Linux 8 and 9 and their relatives. Behaviour
 //! measured with dnf 4.14 and 4.24.
 
+mod commands;
 mod errors;
 mod lists;
 mod refresh;
@@ -14,6 +15,7 @@ use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Setting, settings, silence, with_limits};
 use crate::model::outcome::one_line;
 use crate::system::process::{End, Finished, Invocation};
+use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, list, list_needs, upgrade};
 use std::time::Duration;
 
 /// The row of the table.
@@ -72,7 +74,7 @@ pub const BACKEND: Backend = Backend {
     list_needs,
     download: Some(download),
     install,
-    install_began,
+    install_began: errors::install_began,
     classify: errors::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
@@ -84,7 +86,7 @@ pub const BACKEND: Backend = Backend {
         ask_sources: Some(ask_sources),
         parse_sources: lists::repositories,
         sources_in: switched_on,
-        pending_of_refresh: lists::of_refresh,
+        pending_of_refresh: refresh::of_refresh,
         read_cut: refresh::read_cut,
         completions: lists::COMPLETIONS,
         advisories: Some(Advisories {
@@ -125,43 +127,7 @@ fn in_utc(invocation: Invocation) -> Invocation {
     Invocation { env: IN_UTC, ..invocation }
 }
 
-/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
-const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC")];
-
-/// What every command is told, whatever dnf.conf says of it. With the first dnf gives up at once where
-/// another dnf is at work (exit code 200); left alone it waits for ever, and we wait ourselves, inside a
-/// budget. The others keep colours out of what we read, and errors and tables in it. A repository
-/// that is down, or of which there is no index yet, must not stop the others: dnf names it then.
-const ALWAYS: [&str; 5] = [
-    "--setopt=exit_on_lock=1",
-    "--setopt=color=never",
-    "--setopt=debuglevel=2",
-    "--setopt=errorlevel=3",
-    "--setopt=*.skip_if_unavailable=1",
-];
-
-/// What follows a refresh uses just what was refreshed, and what reads or fetches an index uses no
-/// old one because dnf.conf says so.
-const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
-const ONLINE: &str = "--setopt=cacheonly=0";
-
-/// Lists what an upgrade would do. `--assumeno` comes before an `assumeyes` in dnf.conf, and answers a
-/// question about a key with no; should it not, nothing but a test runs. That no package is checked
-/// here keeps a repository without a key from stopping the list as a whole: before packages are
-/// installed they are checked.
-const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
-
-const TEST: &str = "--setopt=tsflags=test";
-
-/// Installs what can be installed, instead of nothing where one update cannot be.
-const WHAT_CAN_BE: &str = "--setopt=best=0";
-
-fn dnf(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ALWAYS.iter().chain(options).chain(words);
-    let args = args.map(|word| word.to_string()).collect();
-    Invocation { program: "dnf", args, env: ENV, ..Invocation::default() }
-}
 
 /// Takes the place of the one above.
 const VERBOSE: &str = "--setopt=debuglevel=6";
@@ -173,34 +139,6 @@ fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
     let options = [VERBOSE, "--refresh", ONLINE, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
     dnf(&[&options, LOOK].concat(), &["upgrade"])
-}
-
-/// `upgrade` removes nothing but what is obsoleted, and leaves out what it cannot resolve; what
-/// lets it remove what is in the way is what dnf itself then proposes. A repository that was not
-/// refreshed takes part with the index that it had.
-fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
-    let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
-    let mut invocation = dnf(options, full);
-    // There is none, so that no package of such a repository can be right; without a word of one dnf
-    // would do nothing at all.
-    let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
-    invocation.args.extend(keys);
-    if !plan.left_out.is_empty() {
-        // It would also switch off what is excluded here.
-        invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
-    }
-    invocation.args.push("upgrade".to_string());
-    invocation.args.extend_from_slice(names);
-    invocation
-}
-
-fn list(plan: &Plan) -> Invocation {
-    list_needs(plan, &[])
-}
-
-fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    upgrade(plan, &[&["-C"], LOOK].concat(), names)
 }
 
 /// Also of packages that come in the place of others.
@@ -286,12 +224,6 @@ fn repair(damage: &Damage) -> Vec<Invocation> {
     rpm::repair(damage, Some(dnf(&options, &["reinstall"])))
 }
 
-/// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is also printed
-/// where rpm's lock then cannot be had.
-fn install_began(finished: &Finished) -> bool {
-    finished.stdout.lines().any(|line| line.starts_with("  Preparing  "))
-}
-
 /// rpm holds SIGTERM back until it is done, which the last step shows, as `8/8`; dnf then dies of
 /// it, while it verifies or before.
 fn ended_well(finished: &Finished) -> bool {
@@ -304,7 +236,7 @@ fn ended_well(finished: &Finished) -> bool {
     let mut counts =
         counts.filter(|(step, _)| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()));
     finished.end == End::Signal(SIGTERM)
-        && install_began(finished)
+        && errors::install_began(finished)
         && counts.next_back().is_some_and(|(step, of)| step == of)
 }
 

@@ -2,7 +2,9 @@
 //! updates are pending, and 0 where no repository answered.
 
 use super::errors::classify;
+use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
+use crate::model::outcome::Listing;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, HashSet};
@@ -95,4 +97,12 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
         }
     }
     found
+}
+
+/// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is
+/// asked once more, and says why. Nothing either where a repository failed: then the list is that of
+/// the others alone.
+pub fn of_refresh(finished: &Finished) -> Option<Listing> {
+    let is_whole = classify(finished).is_none() && failures(finished).is_empty();
+    is_whole.then(|| transaction(&finished.stdout))
 }

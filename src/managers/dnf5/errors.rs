@@ -1,6 +1,5 @@
 //! Reading dnf5's and rpm's error lines.
 
-use super::install_began;
 use super::lists::{rows_to_change, said_to_change, transaction};
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
@@ -378,6 +377,27 @@ fn class_of(text: &str) -> Class {
         Class::Other
     }
 }
+
+/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and
+/// keys fetched, each with a bar that has its address. `Running transaction` is also printed where rpm's
+/// lock or a key then cannot be had, which is said below.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    let mut lines = finished.stderr.lines().skip_while(|line| *line != "Running transaction");
+    let runs = lines.next().is_some();
+    let mut failed = false;
+    for line in lines {
+        let is_before = ["] Verify package files ", "] Total ", "://"].iter().any(|part| line.contains(part));
+        if is_bar(line) && !is_before {
+            return true;
+        }
+        failed |= NOT_BEGUN.iter().any(|start| line.starts_with(start));
+    }
+    runs && !failed
+}
+
+/// What is said of a transaction that was not begun.
+pub(super) const NOT_BEGUN: &[&str] =
+    &["Transaction failed: ", "Failed to download files", "Cannot download files", "cannot open file: "];
 
 #[cfg(test)]
 mod tests {

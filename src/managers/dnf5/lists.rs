@@ -1,5 +1,6 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
+use super::commands::{SKIP, WITHOUT, dnf5, list};
 use crate::managers::backend::{Completion, Origin, Plan};
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Section, stays};
@@ -121,7 +122,7 @@ pub const COMPLETIONS: &[Completion] =
     &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
 
 fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
-    owned::ask_without(plan, super::list, super::WITHOUT)
+    owned::ask_without(plan, list, WITHOUT)
 }
 
 fn add_owned(answer: &str, listing: Listing) -> Listing {
@@ -129,7 +130,7 @@ fn add_owned(answer: &str, listing: Listing) -> Listing {
 }
 
 fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
-    owned::left_out(plan, listing).map(|plan| super::list(&plan))
+    owned::left_out(plan, listing).map(|plan| list(&plan))
 }
 
 fn add_left_out(answer: &str, listing: Listing) -> Listing {
@@ -140,7 +141,7 @@ fn add_left_out(answer: &str, listing: Listing) -> Listing {
 /// repository offers (`--available`), or up to them (`--installed`).
 pub fn ask_advisories(which: &str) -> Invocation {
     // A repository that was never reached has no cache, and must not keep the others silent.
-    super::dnf5(&["-C", super::SKIP], &["advisory", "list", which, "--json"])
+    dnf5(&["-C", SKIP], &["advisory", "list", which, "--json"])
 }
 
 #[derive(Deserialize)]

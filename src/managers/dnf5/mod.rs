@@ -1,5 +1,6 @@
 //! dnf 5: Fedora since 41, and what follows it. Behaviour measured with dnf5 5.4.
 
+mod commands;
 mod errors;
 mod lists;
 mod refresh;
@@ -8,9 +9,9 @@ use crate::managers::backend::{
     Advisories, Backend, Damage, History, HistoryPlace, Kernels, Locate, Plan, Quirks, RebootPackages,
 };
 use crate::managers::rpm;
-use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::silence;
 use crate::system::process::{Finished, Invocation};
+use commands::*;
 use std::time::Duration;
 
 /// The row of the table.
@@ -19,23 +20,7 @@ pub const BACKEND: Backend = Backend {
     programs: &["dnf5"],
     systems: &["fedora"],
     package_databases: rpm::DATABASES,
-    // It reads hidden files too.
-    source_config: &[
-        "/etc/yum.repos.d/*.repo",
-        "/etc/yum.repos.d/.*.repo",
-        "/etc/distro.repos.d/*.repo",
-        "/etc/distro.repos.d/.*.repo",
-        "/usr/share/dnf5/repos.d/*.repo",
-        "/etc/dnf/repos.override.d/*.repo",
-        "/etc/dnf/repos.override.d/.*.repo",
-        "/usr/share/dnf5/repos.override.d/*.repo",
-        "/etc/dnf/dnf.conf",
-        "/etc/dnf/libdnf5.conf.d/*.conf",
-        "/etc/dnf/libdnf5.conf.d/.*.conf",
-        "/usr/share/dnf5/libdnf.conf.d/*.conf",
-        "/etc/dnf/vars",
-        "/usr/share/dnf5/vars.d",
-    ],
+    source_config: SOURCES,
     index: &[
         "/var/cache/libdnf5/*/solv",
         "/etc/dnf/versionlock.toml",
@@ -86,7 +71,7 @@ pub const BACKEND: Backend = Backend {
     list_needs,
     download: Some(download),
     install,
-    install_began,
+    install_began: errors::install_began,
     classify: errors::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
@@ -141,56 +126,6 @@ const HISTORY: History = History {
 /// With times that can be read without knowing the time zone, and names that are not cut short.
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
-/// The names of repositories stand in a column that is else cut short. The second name is that of
-/// versions before 5.4.
-const ENV: &[(&str, &str)] = &[("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
-
-/// Without a name a repository is called by its identifier.
-const BY_ID: &str = "--setopt=*.name=";
-
-/// dnf5 does not say of a repository that is skipped for a missing key that it was.
-const STRICT: &str = "--setopt=*.skip_if_unavailable=0";
-const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
-
-/// Asks every repository. `--refresh` alone expires nothing where dnf.conf moves `system_cachedir`, and
-/// does nothing where it says `cacheonly`.
-const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", ONLINE];
-
-const ONLINE: &str = "--setopt=cacheonly=none";
-
-/// An index of any age will do, and one that is not there is fetched.
-const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
-
-/// What follows a refresh uses just the indexes that it fetched.
-const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
-
-/// Installs what can be installed, instead of nothing where one update cannot be.
-const WHAT_CAN_BE: &str = "--setopt=best=0";
-
-/// Lists what an upgrade would do: `--assumeno` comes before an `assumeyes` in dnf.conf, and needs
-/// no more than a look at the package database. Should it not, nothing but a test runs.
-const LOOK: &[&str] = &["--assumeno", TEST];
-
-const TEST: &str = "--setopt=tsflags=test";
-
-/// Does it: an `assumeno` in dnf.conf would come before `-y` alone.
-const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
-
-/// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
-/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there. With a
-/// `destdir` dnf5 puts all packages there and installs none, and says that it is done.
-const PLAIN: &[&str] = &["--color=never"];
-
-fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
-    let args = PLAIN.iter().chain(options).chain(words);
-    Invocation {
-        program: "dnf5",
-        args: args.map(|word| word.to_string()).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
-}
-
 /// Its plugin `actions` can change settings.
 const LOCATE: Locate = Locate {
     ask: ask_configuration,
@@ -222,42 +157,6 @@ fn ask_reboot_hint() -> Invocation {
     dnf5(&options, &["needs-restarting", "--json"])
 }
 
-/// `upgrade` removes nothing but what is obsoleted. What lets it remove what is in the way is what
-/// dnf5 itself then proposes; that fails where one update cannot be installed at all.
-fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
-    let (best, full): (&str, &[&str]) =
-        if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
-    let mut invocation = dnf5(options, &[best]);
-    invocation.args.extend(kept_in_mind(plan));
-    if !plan.left_out.is_empty() {
-        // It would also switch off what is excluded here.
-        invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
-    }
-    // What only some commands know must stand behind the command.
-    let words = ["upgrade"].iter().chain(full).chain(more);
-    invocation.args.extend(words.map(|word| word.to_string()));
-    invocation.args.extend_from_slice(names);
-    invocation
-}
-
-/// A repository that could not be refreshed is not an absent one: what it had when it last could be
-/// decides, by its priority and its modules, about what others offer. Installed from it nothing is. One
-/// that was never reached has no cache, and is passed over.
-fn kept_in_mind(plan: &Plan) -> impl Iterator<Item = String> {
-    owned::repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
-}
-
-const WITHOUT: &str = "--disable-repo=";
-
-fn list(plan: &Plan) -> Invocation {
-    list_needs(plan, &[])
-}
-
-fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    upgrade(plan, &[&["-C"], LOOK].concat(), &[], names)
-}
-
 /// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
 /// the transaction: whatever can be wrong shows where nothing is changed yet.
 fn download(plan: &Plan) -> Invocation {
@@ -275,27 +174,6 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 fn repair(damage: &Damage) -> Vec<Invocation> {
     rpm::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
 }
-
-/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and
-/// keys fetched, each with a bar that has its address. `Running transaction` is also printed where rpm's
-/// lock or a key then cannot be had, which is said below.
-fn install_began(finished: &Finished) -> bool {
-    let mut lines = finished.stderr.lines().skip_while(|line| *line != "Running transaction");
-    let runs = lines.next().is_some();
-    let mut failed = false;
-    for line in lines {
-        let is_before = ["] Verify package files ", "] Total ", "://"].iter().any(|part| line.contains(part));
-        if errors::is_bar(line) && !is_before {
-            return true;
-        }
-        failed |= NOT_BEGUN.iter().any(|start| line.starts_with(start));
-    }
-    runs && !failed
-}
-
-/// What is said of a transaction that was not begun.
-const NOT_BEGUN: &[&str] =
-    &["Transaction failed: ", "Failed to download files", "Cannot download files", "cannot open file: "];
 
 #[cfg(test)]
 mod tests {
@@ -346,15 +224,18 @@ mod tests {
         let bar = |name: &str| format!("[1/4] {name}        100% |   0.0   B/s |   1.0   B |  00m00s\n");
         let failed = "Transaction failed: Rpm transaction failed.\n";
         let lock = format!("Running transaction\n{failed}");
-        assert!(!install_began(&printed(&lock)));
+        assert!(!errors::install_began(&printed(&lock)));
         let verified = format!("Running transaction\n{}{failed}", bar("Verify package files"));
-        assert!(!install_began(&printed(&verified)));
-        assert!(install_began(&printed("Running transaction\n")));
+        assert!(!errors::install_began(&printed(&verified)));
+        assert!(errors::install_began(&printed("Running transaction\n")));
         let prepared = format!("Running transaction\n{}{failed}", bar("Prepare transaction"));
-        assert!(install_began(&printed(&prepared)));
-        assert!(!install_began(&printed(&bar("tb-hello-0:2.0-1.noarch"))));
+        assert!(errors::install_began(&printed(&prepared)));
+        assert!(!errors::install_began(&printed(&bar("tb-hello-0:2.0-1.noarch"))));
         let keys = format!("Running transaction\n{}{}", bar("http://a/KEY"), bar("Total"));
-        assert!(!install_began(&printed(&format!("{keys}Failed to download files\n"))));
-        assert!(install_began(&printed(&format!("{keys}{}", bar("Upgrading tb-hello-0:2.0-1.noarch")))));
+        assert!(!errors::install_began(&printed(&format!("{keys}Failed to download files\n"))));
+        assert!(errors::install_began(&printed(&format!(
+            "{keys}{}",
+            bar("Upgrading tb-hello-0:2.0-1.noarch")
+        ))));
     }
 }

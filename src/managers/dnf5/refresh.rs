@@ -1,7 +1,7 @@
 //! Judging a refresh repository by repository. Run to stop at a repository that fails, dnf5 says
 //! which; run to skip it, it may say nothing. So it stops, and is run again without it.
 
-use super::WITHOUT;
+use super::commands::{SOURCES, WITHOUT};
 use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed};
 use crate::managers::backend::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
@@ -75,7 +75,7 @@ pub fn elsewhere(configuration: &str) -> Elsewhere {
         Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
         _ => Vec::new(),
     });
-    let unusual = places.filter(|place| !super::BACKEND.source_config.contains(&place.as_str()));
+    let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
     Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
 }
 

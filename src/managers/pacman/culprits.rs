@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 /// Reads them from what a list, a download or an install printed that changed nothing.
 pub fn read(finished: &Finished) -> Vec<HeldBack> {
-    if super::install_began(finished) {
+    if super::errors::install_began(finished) {
         return Vec::new();
     }
     let mut found: BTreeMap<&str, (Class, String)> = BTreeMap::new();
     let lines = finished.stdout.lines().chain(finished.stderr.lines()).map(str::trim_end);
     for line in lines {
         let line = line.strip_prefix(":: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
-        if let Some((name, class)) = culprit(line).filter(|(name, _)| super::is_package_name(name)) {
+        if let Some((name, class)) = culprit(line).filter(|(name, _)| super::lists::is_package_name(name)) {
             found.entry(name).or_insert_with(|| (class, one_line(line)));
         }
     }
@@ -59,7 +59,7 @@ fn culprit(line: &str) -> Option<(&str, Class)> {
     }
     if let Some((file, reason)) = retrieving(line) {
         let class = Some(reason_class(file, reason)).filter(|class| *class == Class::Auth)?;
-        return Some((without_version(super::package_of(file)?), class));
+        return Some((without_version(package_of(file)?), class));
     }
     let (name, rest) = line.split_once(": ")?;
     if rest.starts_with('/') && rest.contains(" exists in filesystem") {
@@ -76,6 +76,12 @@ fn without_version(text: &str) -> &str {
         (true, true, Some(name)) => name,
         _ => text,
     }
+}
+
+/// `tb-hello-2.0-1` of `tb-hello-2.0-1-any.pkg.tar.zst` and of its signature.
+pub(super) fn package_of(file: &str) -> Option<&str> {
+    let (stem, _) = file.split_once(".pkg.tar")?;
+    Some(stem.rsplit_once('-')?.0)
 }
 
 #[cfg(test)]

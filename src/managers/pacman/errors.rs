@@ -497,6 +497,11 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
 }
 
+/// What comes before this line changes no package.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    finished.stdout.lines().any(|line| line == ":: Processing package changes...")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

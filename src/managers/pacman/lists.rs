@@ -144,6 +144,12 @@ pub fn installed(stdout: &str) -> Installed {
     .collect()
 }
 
+/// PKGBUILD(5).
+pub(super) fn is_package_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| !b"-.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ pub const BACKEND: Backend = Backend {
     // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
     repair: |_, _| Vec::new(),
     knows_security: false,
-    is_package_name,
+    is_package_name: lists::is_package_name,
     plain_name: |name| name,
     refresh: |_| refresh(),
     judge: refresh::judge,
@@ -41,7 +41,7 @@ pub const BACKEND: Backend = Backend {
     list_needs: |plan, _| list(plan),
     download: Some(download),
     install,
-    install_began,
+    install_began: errors::install_began,
     classify: errors::classify,
     list_installed: |_| pacman(&["-Q"]),
     parse_installed: |text, _| lists::installed(text),
@@ -76,7 +76,7 @@ const PRIVATE: Private = Private {
     unreadable: refresh::unreadable,
     mirror: "mirror",
     downloads,
-    package_of,
+    package_of: culprits::package_of,
     missing_keys: errors::missing_keys,
     config: "install.conf",
     ask_config: || pacman_conf(&[]),
@@ -161,12 +161,6 @@ fn downloads(config: &str) -> Vec<PathBuf> {
     let values = config.lines().filter_map(|line| line.split_once('='));
     let dirs = values.filter(|(key, _)| key.trim() == "CacheDir");
     dirs.map(|(_, value)| PathBuf::from(value.trim())).collect()
-}
-
-/// `tb-hello-2.0-1` of `tb-hello-2.0-1-any.pkg.tar.zst` and of its signature.
-fn package_of(file: &str) -> Option<&str> {
-    let (stem, _) = file.split_once(".pkg.tar")?;
-    Some(stem.rsplit_once('-')?.0)
 }
 
 fn is_repository(line: &str) -> bool {
@@ -259,17 +253,6 @@ fn escaped(path: &Path) -> String {
         .collect()
 }
 
-/// What comes before this line changes no package.
-fn install_began(finished: &Finished) -> bool {
-    finished.stdout.lines().any(|line| line == ":: Processing package changes...")
-}
-
-/// PKGBUILD(5).
-fn is_package_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|byte| !b"-.".contains(&byte))
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,9 +281,11 @@ mod tests {
             ("tb-hello-2.0-1-any.pkg.tar.zst", "tb-hello-2.0-1"),
             ("a-b-1:2.0-1.1-x86_64.pkg.tar.xz.sig", "a-b-1:2.0-1.1"),
         ] {
-            assert_eq!(package_of(file), Some(package));
+            assert_eq!(culprits::package_of(file), Some(package));
         }
-        assert!(["", "x.db", "x.pkg.tar", "download-XyZ"].iter().all(|file| package_of(file).is_none()));
+        assert!(
+            ["", "x.db", "x.pkg.tar", "download-XyZ"].iter().all(|file| culprits::package_of(file).is_none())
+        );
         assert_eq!(
             downloads("CacheDir = /a/\nHookDir = /b/\nCacheDir = /c d/\n"),
             ["/a/", "/c d/"].map(PathBuf::from)

@@ -17,13 +17,13 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         return Some(Failure::new(Class::Config, line));
     }
     let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
-    let began = super::install_began(finished);
+    let began = install_began(finished);
     match finished.end {
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
         End::Code(_) if !began && ended_as_asked(finished) => None,
         // rpm ends yum when it is done, without a word.
         End::Code(_) if began && stderr.lines().all(is_remark) && cut_by_signal(finished) => {
-            (!super::all_steps_done(finished)).then(|| {
+            (!all_steps_done(finished)).then(|| {
                 Failure::new(
                     Class::Interrupted,
                     "yum was ended by a signal before it had done all it was to do",
@@ -287,6 +287,27 @@ fn undecided(finished: &Finished) -> Failure {
     let last = finished.stderr.lines().rev().find(|line| !is_remark(line));
     let last = last.or_else(|| finished.stdout.lines().rev().find(|line| !line.trim().is_empty()));
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+}
+
+/// Followed by a remark where systemd holds back a shutdown meanwhile. `Running transaction
+/// check` and `Running transaction test` come before it.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    finished.stdout.lines().any(is_begin)
+}
+
+pub(super) fn is_begin(line: &str) -> bool {
+    matches!(line, "Running transaction" | "Running transaction (shutdown inhibited)")
+}
+
+/// `  Updating   : tb-hello-2.0-1.noarch                 1/2 `. rpm holds a signal back until the last
+/// step is done; yum then ends before it says more.
+pub(super) fn all_steps_done(finished: &Finished) -> bool {
+    const STEPS: [&str; 5] = ["  Updating ", "  Installing ", "  Cleanup ", "  Erasing ", "  Verifying "];
+    let lines = finished.stdout.lines().skip_while(|line| !is_begin(line));
+    let steps = lines.filter(|line| STEPS.iter().any(|step| line.starts_with(step)) && line.contains(" : "));
+    let Some(last) = steps.last() else { return false };
+    let count = last.split_whitespace().last().and_then(|count| count.split_once('/'));
+    last.starts_with("  Verifying ") || count.is_some_and(|(step, of)| step == of)
 }
 
 #[cfg(test)]

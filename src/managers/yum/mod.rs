@@ -59,7 +59,7 @@ pub const BACKEND: Backend = Backend {
     list_needs,
     download: Some(download),
     install,
-    install_began,
+    install_began: errors::install_began,
     classify: errors::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
@@ -75,7 +75,7 @@ pub const BACKEND: Backend = Backend {
             list_security,
         }),
         plan_of_download: |finished| Some(lists::transaction(&finished.stdout)),
-        ended_well: |finished| matches!(finished.end, End::Signal(_)) && all_steps_done(finished),
+        ended_well: |finished| matches!(finished.end, End::Signal(_)) && errors::all_steps_done(finished),
         is_index: |path| path.ends_with("/repomd.xml"),
         ..Quirks::NONE
     },
@@ -184,27 +184,6 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
     update(plan, &["-y", "-C"], &[])
 }
 
-/// Followed by a remark where systemd holds back a shutdown meanwhile. `Running transaction
-/// check` and `Running transaction test` come before it.
-fn install_began(finished: &Finished) -> bool {
-    finished.stdout.lines().any(is_begin)
-}
-
-fn is_begin(line: &str) -> bool {
-    matches!(line, "Running transaction" | "Running transaction (shutdown inhibited)")
-}
-
-/// `  Updating   : tb-hello-2.0-1.noarch                 1/2 `. rpm holds a signal back until the last
-/// step is done; yum then ends before it says more.
-fn all_steps_done(finished: &Finished) -> bool {
-    const STEPS: [&str; 5] = ["  Updating ", "  Installing ", "  Cleanup ", "  Erasing ", "  Verifying "];
-    let lines = finished.stdout.lines().skip_while(|line| !is_begin(line));
-    let steps = lines.filter(|line| STEPS.iter().any(|step| line.starts_with(step)) && line.contains(" : "));
-    let Some(last) = steps.last() else { return false };
-    let count = last.split_whitespace().last().and_then(|count| count.split_once('/'));
-    last.starts_with("  Verifying ") || count.is_some_and(|(step, of)| step == of)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,13 +195,15 @@ mod tests {
     #[test]
     fn only_a_transaction_whose_last_step_is_printed_is_done() {
         let head = "Running transaction check\nRunning transaction test\n";
-        assert!(!install_began(&printed(head)));
+        assert!(!errors::install_began(&printed(head)));
         let steps = |steps: &str| printed(&format!("{head}Running transaction\n{steps}"));
-        assert!(install_began(&steps("")) && !all_steps_done(&steps("")));
-        assert!(!all_steps_done(&steps("  Updating   : a-2-1.noarch      1/2 \n")));
-        assert!(!all_steps_done(&steps("  Updating   : a-2-1.noarch      1/2 \nfrom a script: 2/2\n")));
-        assert!(all_steps_done(&steps("  Cleanup    : a-1-1.noarch      2/2 \nfrom a script\n")));
-        assert!(all_steps_done(&steps("  Verifying  : a-2-1.noarch      1/2 \n")));
+        assert!(errors::install_began(&steps("")) && !errors::all_steps_done(&steps("")));
+        assert!(!errors::all_steps_done(&steps("  Updating   : a-2-1.noarch      1/2 \n")));
+        assert!(!errors::all_steps_done(&steps(
+            "  Updating   : a-2-1.noarch      1/2 \nfrom a script: 2/2\n"
+        )));
+        assert!(errors::all_steps_done(&steps("  Cleanup    : a-1-1.noarch      2/2 \nfrom a script\n")));
+        assert!(errors::all_steps_done(&steps("  Verifying  : a-2-1.noarch      1/2 \n")));
     }
 
     #[test]

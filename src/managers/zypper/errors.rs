@@ -1,6 +1,6 @@
 //! Reading zypper's and rpm's error lines.
 
-use super::refresh::id_of;
+use super::xml::id_of;
 use super::xml::{Element, elements};
 use crate::managers::rpm::listed_name;
 use crate::model::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
@@ -66,7 +66,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         }
         // A download alone ends well in new versions whatever is missing. An install would not.
         let missing: Vec<_> = lines.fetched.into_values().collect();
-        return cause(&missing).filter(|_| !super::install_began(finished));
+        return cause(&missing).filter(|_| !install_began(finished));
     }
     let by_code = |class, text: &str| Failure::new(class, lines.errors.first().map_or(text, String::as_str));
     match code {
@@ -78,10 +78,10 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         }
         // What could be installed is installed, and which repositories failed the refresh has said.
         // Only a plan in which one is missing that was refreshed is not to be trusted.
-        code::REPOSITORIES_SKIPPED if super::install_began(finished) || !is_plan(&finished.stdout) => None,
+        code::REPOSITORIES_SKIPPED if install_began(finished) || !is_plan(&finished.stdout) => None,
         code::NOT_FOUND if has_found_nothing(&finished.stdout) => None,
         code::ON_SIGNAL => Some(Failure::new(Class::Interrupted, "zypper was stopped by a signal")),
-        _ => Some(decisive(&lines, super::install_began(finished)).unwrap_or_else(|| undecided(finished))),
+        _ => Some(decisive(&lines, install_began(finished)).unwrap_or_else(|| undecided(finished))),
     }
 }
 
@@ -586,6 +586,35 @@ fn undecided(finished: &Finished) -> Failure {
     let steps = elements(&finished.stdout).filter(|element| element.name == "progress");
     let step = steps.last().and_then(|step| step.get("name").map(|name| format!(" at {name:?}")));
     Failure::new(Class::Other, format!("zypper ended without a word{}", step.unwrap_or_default()))
+}
+
+/// Whether rpm has begun to change packages. Old versions start it once for each package, and
+/// where its lock is held already the first has done nothing.
+pub(super) fn install_began(finished: &Finished) -> bool {
+    const STEPS: &[&str] =
+        &["install-resolvable", "remove-resolvable", "cleanup-task", "execute-resolvable-script"];
+    let steps: Vec<bool> = if finished.stdout.starts_with("<?xml ") {
+        let steps = elements(&finished.stdout).filter(|element| {
+            element.name == "progress" && element.get("id").is_some_and(|id| STEPS.contains(&&*id))
+        });
+        steps.map(|step| step.get("done").as_deref() == Some("1")).collect()
+    } else {
+        let is_step = |line: &&str| {
+            let label = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+            label.is_some_and(|(count, label)| {
+                count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/')
+                    && ["Installing: ", "Removing: ", "Cleaning up: ", "Executing "]
+                        .iter()
+                        .any(|word| label.starts_with(word))
+            })
+        };
+        finished.stdout.lines().filter(is_step).map(|line| line.ends_with("done]")).collect()
+    };
+    let is_locked = || {
+        let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
+        lines.any(|line| line.starts_with("error: can") && line.contains(" create transaction lock on "))
+    };
+    steps.contains(&true) || (!steps.is_empty() && !is_locked())
 }
 
 #[cfg(test)]

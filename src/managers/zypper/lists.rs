@@ -1,6 +1,6 @@
 //! Reading what zypper lists: what an update would do, what stays, locks, patches.
 
-use super::refresh::id_of;
+use super::xml::id_of;
 use super::xml::{Element, elements};
 use crate::managers::backend::Configured;
 use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};

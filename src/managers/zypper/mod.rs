@@ -1,6 +1,7 @@
 //! zypper: SUSE Linux Enterprise, openSUSE Leap and Tumbleweed. Behaviour measured with zypper
 //! 1.14.42 and 1.14.101.
 
+mod commands;
 mod errors;
 mod lists;
 mod refresh;
@@ -12,7 +13,8 @@ use crate::managers::backend::{
 };
 use crate::managers::rpm;
 use crate::model::outcome::{Listing, Update};
-use crate::system::process::{Finished, Invocation};
+use crate::system::process::Invocation;
+use commands::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,7 +72,7 @@ pub const BACKEND: Backend = Backend {
     download: Some(|plan| upgrade(plan, &["--download-only"])),
     // All at once, whatever a setting says of downloads: it is there.
     install: |plan, _| upgrade(plan, &["--download", "in-advance"]),
-    install_began,
+    install_began: errors::install_began,
     classify: errors::classify,
     list_installed: |_| rpm::list_installed(),
     parse_installed: |text, _| rpm::parse_installed(text),
@@ -117,55 +119,6 @@ pub const BACKEND: Backend = Backend {
 const HISTORY: History =
     History { place: HistoryPlace::File("/var/log/zypp/history"), parse: rpm::history::came };
 
-/// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
-/// budget.
-const ENV: &[(&str, &str)] = &[
-    ("ZYPP_LOCK_TIMEOUT", "0"),
-    // Not to standard error, nor a lock where we do not look for it.
-    ("ZYPP_LOGFILE", "/var/log/zypper.log"),
-    ("ZYPP_LOCKFILE_ROOT", "/"),
-];
-
-/// With these it prints its own log or rpm's among what we read, looks for no lock, or keeps nothing that was
-/// downloaded; an old one crashes.
-const WITHHELD: &[&str] = &[
-    "ZYPP_FULLLOG",
-    "ZYPP_LIBSOLV_FULLLOG",
-    "ZYPP_LIBSAT_FULLLOG",
-    "ZYPP_RPM_DEBUG",
-    "ZYPP_READONLY_HACK",
-    "ZYPP_COMMIT_NO_PACKAGE_CACHE",
-    "ZYPP_PCK_PRELOAD",
-    "ZYPP_TESTSUITE_FAKE_ARCH",
-];
-
-/// Services that cannot be had keep new versions from refreshing anything: none, then.
-const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
-
-/// What follows a refresh uses just what was refreshed, and waits for no mirror.
-const OFFLINE: &[&str] = &["--no-refresh"];
-
-/// Also where colours are wanted always.
-const PLAIN: &[&str] = &["--no-color", "--no-refresh"];
-
-/// The report is XML, in which the words of a package's script cannot be taken for zypper's.
-/// Questions get the answers that zypper marks as the careful ones: an unknown key is rejected,
-/// what cannot be resolved is cancelled.
-fn zypper(options: &[&str], words: &[&str]) -> Invocation {
-    plain_zypper(&[&["--xmlout"], options].concat(), words)
-}
-
-fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ["--non-interactive"].iter().chain(options).chain(words);
-    Invocation {
-        program: "zypper",
-        args: args.map(|arg| arg.to_string()).collect(),
-        env: ENV,
-        withheld: WITHHELD,
-        ..Invocation::default()
-    }
-}
-
 /// It asks one repository after the other, and waits minutes for a silent one: some time is left for
 /// those behind it, and for the seconds until it is killed, as it hears no signal then.
 fn share(left: Duration) -> Duration {
@@ -184,10 +137,6 @@ fn refresh(aliases: &[String]) -> Invocation {
         invocation.args.extend_from_slice(aliases);
     }
     invocation
-}
-
-fn list_repositories() -> Invocation {
-    Invocation { settings: NO_SERVICES, ..zypper(OFFLINE, &["repos"]) }
 }
 
 /// What a plan adds to a command line. Where some repositories could not be refreshed, the others
@@ -389,35 +338,6 @@ fn lock(plan: &Plan) -> String {
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
     };
     plan.left_out.iter().chain(&plan.kept).map(stanza).collect()
-}
-
-/// Whether rpm has begun to change packages. Old versions start it once for each package, and
-/// where its lock is held already the first has done nothing.
-fn install_began(finished: &Finished) -> bool {
-    const STEPS: &[&str] =
-        &["install-resolvable", "remove-resolvable", "cleanup-task", "execute-resolvable-script"];
-    let steps: Vec<bool> = if finished.stdout.starts_with("<?xml ") {
-        let steps = xml::elements(&finished.stdout).filter(|element| {
-            element.name == "progress" && element.get("id").is_some_and(|id| STEPS.contains(&&*id))
-        });
-        steps.map(|step| step.get("done").as_deref() == Some("1")).collect()
-    } else {
-        let is_step = |line: &&str| {
-            let label = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
-            label.is_some_and(|(count, label)| {
-                count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/')
-                    && ["Installing: ", "Removing: ", "Cleaning up: ", "Executing "]
-                        .iter()
-                        .any(|word| label.starts_with(word))
-            })
-        };
-        finished.stdout.lines().filter(is_step).map(|line| line.ends_with("done]")).collect()
-    };
-    let is_locked = || {
-        let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
-        lines.any(|line| line.starts_with("error: can") && line.contains(" create transaction lock on "))
-    };
-    steps.contains(&true) || (!steps.is_empty() && !is_locked())
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use super::errors::{cause, classify, has_no_repository, has_skipped};
 use super::lists::repositories;
 use super::xml::elements;
+use super::xml::id_of;
 use crate::managers::backend::Configured;
-use crate::model::outcome::{
-    Class, Failure, RefreshOutcome, Refreshed, SourceResult, is_printable, one_line, without_passwords,
-};
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
@@ -27,7 +26,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
         End::Code(0) if !is_list => None,
         End::Code(_) if has_no_repository(finished) => None,
         End::Code(_) | End::TimedOut if !is_list && configured(&finished.stdout).is_empty() => {
-            Some(super::list_repositories())
+            Some(super::commands::list_repositories())
         }
         End::Code(_) | End::TimedOut => {
             let sources = of_report(&finished.stdout);
@@ -48,12 +47,6 @@ fn configured(report: &str) -> Vec<Configured> {
     let mut repositories: Vec<_> = report.split("<?xml ").flat_map(repositories).collect();
     repositories.retain(|repository| repository.is_enabled);
     repositories
-}
-
-/// An alias as the state has it, and as `--repo` takes it: as it is, blanks and all.
-pub fn id_of(alias: &str) -> String {
-    let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
-    if is_plain { alias.to_string() } else { one_line(alias) }
 }
 
 /// What a refresh did that was ended before its time.

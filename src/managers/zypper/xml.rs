@@ -1,6 +1,7 @@
 //! Reading what `zypper --xmlout` prints. Only so can zypper's own words be told from those of a
 //! package's script: what a script prints stands escaped inside a message.
 
+use crate::model::outcome::{is_printable, one_line, without_passwords};
 use std::borrow::Cow;
 
 /// An element: its tag as it stands there, and the text up to the next element.
@@ -103,6 +104,12 @@ fn character(name: &str) -> Option<char> {
             char::from_u32(code.ok()?)
         }
     }
+}
+
+/// An alias as the state has it, and as `--repo` takes it: as it is, blanks and all.
+pub fn id_of(alias: &str) -> String {
+    let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
+    if is_plain { alias.to_string() } else { one_line(alias) }
 }
 
 #[cfg(test)]

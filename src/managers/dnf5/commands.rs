@@ -1,0 +1,110 @@
+//! The command lines of dnf 5.
+
+use crate::managers::backend::Plan;
+use crate::managers::rpm::owned;
+use crate::system::process::Invocation;
+
+/// The names of repositories stand in a column that is else cut short. The second name is that of
+/// versions before 5.4.
+pub(super) const ENV: &[(&str, &str)] = &[("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
+
+/// Without a name a repository is called by its identifier.
+pub(super) const BY_ID: &str = "--setopt=*.name=";
+
+/// dnf5 does not say of a repository that is skipped for a missing key that it was.
+pub(super) const STRICT: &str = "--setopt=*.skip_if_unavailable=0";
+
+pub(super) const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
+
+/// Asks every repository. `--refresh` alone expires nothing where dnf.conf moves `system_cachedir`, and
+/// does nothing where it says `cacheonly`.
+pub(super) const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", ONLINE];
+
+pub(super) const ONLINE: &str = "--setopt=cacheonly=none";
+
+/// An index of any age will do, and one that is not there is fetched.
+pub(super) const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
+
+/// What follows a refresh uses just the indexes that it fetched.
+pub(super) const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
+
+/// Installs what can be installed, instead of nothing where one update cannot be.
+pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
+
+/// Lists what an upgrade would do: `--assumeno` comes before an `assumeyes` in dnf.conf, and needs
+/// no more than a look at the package database. Should it not, nothing but a test runs.
+pub(super) const LOOK: &[&str] = &["--assumeno", TEST];
+
+pub(super) const TEST: &str = "--setopt=tsflags=test";
+
+/// Does it: an `assumeno` in dnf.conf would come before `-y` alone.
+pub(super) const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
+
+/// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
+/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there. With a
+/// `destdir` dnf5 puts all packages there and installs none, and says that it is done.
+pub(super) const PLAIN: &[&str] = &["--color=never"];
+
+pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
+    let args = PLAIN.iter().chain(options).chain(words);
+    Invocation {
+        program: "dnf5",
+        args: args.map(|word| word.to_string()).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// `upgrade` removes nothing but what is obsoleted. What lets it remove what is in the way is what
+/// dnf5 itself then proposes; that fails where one update cannot be installed at all.
+pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
+    let (best, full): (&str, &[&str]) =
+        if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
+    let mut invocation = dnf5(options, &[best]);
+    invocation.args.extend(kept_in_mind(plan));
+    if !plan.left_out.is_empty() {
+        // It would also switch off what is excluded here.
+        invocation.args.push("--setopt=disable_excludes=".to_string());
+        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
+    }
+    // What only some commands know must stand behind the command.
+    let words = ["upgrade"].iter().chain(full).chain(more);
+    invocation.args.extend(words.map(|word| word.to_string()));
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+/// A repository that could not be refreshed is not an absent one: what it had when it last could be
+/// decides, by its priority and its modules, about what others offer. Installed from it nothing is. One
+/// that was never reached has no cache, and is passed over.
+pub(super) fn kept_in_mind(plan: &Plan) -> impl Iterator<Item = String> {
+    owned::repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
+}
+
+pub(super) const WITHOUT: &str = "--disable-repo=";
+
+pub(super) fn list(plan: &Plan) -> Invocation {
+    list_needs(plan, &[])
+}
+
+/// What configures its repositories. It reads hidden files too.
+pub(super) const SOURCES: &[&str] = &[
+    "/etc/yum.repos.d/*.repo",
+    "/etc/yum.repos.d/.*.repo",
+    "/etc/distro.repos.d/*.repo",
+    "/etc/distro.repos.d/.*.repo",
+    "/usr/share/dnf5/repos.d/*.repo",
+    "/etc/dnf/repos.override.d/*.repo",
+    "/etc/dnf/repos.override.d/.*.repo",
+    "/usr/share/dnf5/repos.override.d/*.repo",
+    "/etc/dnf/dnf.conf",
+    "/etc/dnf/libdnf5.conf.d/*.conf",
+    "/etc/dnf/libdnf5.conf.d/.*.conf",
+    "/usr/share/dnf5/libdnf.conf.d/*.conf",
+    "/etc/dnf/vars",
+    "/usr/share/dnf5/vars.d",
+];
+
+pub(super) fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    upgrade(plan, &[&["-C"], LOOK].concat(), &[], names)
+}

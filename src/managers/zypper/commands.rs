@@ -1,0 +1,56 @@
+//! The command lines of zypper.
+
+use crate::system::process::Invocation;
+
+/// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
+/// budget.
+pub(super) const ENV: &[(&str, &str)] = &[
+    ("ZYPP_LOCK_TIMEOUT", "0"),
+    // Not to standard error, nor a lock where we do not look for it.
+    ("ZYPP_LOGFILE", "/var/log/zypper.log"),
+    ("ZYPP_LOCKFILE_ROOT", "/"),
+];
+
+/// Also where colours are wanted always.
+pub(super) const PLAIN: &[&str] = &["--no-color", "--no-refresh"];
+
+/// The report is XML, in which the words of a package's script cannot be taken for zypper's.
+/// Questions get the answers that zypper marks as the careful ones: an unknown key is rejected,
+/// what cannot be resolved is cancelled.
+pub(super) fn zypper(options: &[&str], words: &[&str]) -> Invocation {
+    plain_zypper(&[&["--xmlout"], options].concat(), words)
+}
+
+pub(super) fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
+    let args = ["--non-interactive"].iter().chain(options).chain(words);
+    Invocation {
+        program: "zypper",
+        args: args.map(|arg| arg.to_string()).collect(),
+        env: ENV,
+        withheld: WITHHELD,
+        ..Invocation::default()
+    }
+}
+
+pub(super) fn list_repositories() -> Invocation {
+    Invocation { settings: NO_SERVICES, ..zypper(OFFLINE, &["repos"]) }
+}
+
+/// Services that cannot be had keep new versions from refreshing anything: none, then.
+pub(super) const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
+
+/// What follows a refresh uses just what was refreshed, and waits for no mirror.
+pub(super) const OFFLINE: &[&str] = &["--no-refresh"];
+
+/// With these it prints its own log or rpm's among what we read, looks for no lock, or keeps nothing that was
+/// downloaded; an old one crashes.
+pub(super) const WITHHELD: &[&str] = &[
+    "ZYPP_FULLLOG",
+    "ZYPP_LIBSOLV_FULLLOG",
+    "ZYPP_LIBSAT_FULLLOG",
+    "ZYPP_RPM_DEBUG",
+    "ZYPP_READONLY_HACK",
+    "ZYPP_COMMIT_NO_PACKAGE_CACHE",
+    "ZYPP_PCK_PRELOAD",
+    "ZYPP_TESTSUITE_FAKE_ARCH",
+];
