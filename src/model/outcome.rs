@@ -453,8 +453,8 @@ fn without_secret_values(word: &str) -> String {
         kept += before;
         rest = after;
         let name = before[..at].trim_end_matches(['"', '\'']);
-        let start = name.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
-        let name = name[start..].to_ascii_lowercase();
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = name.rsplit(|c| !is_of_name(c)).next().unwrap_or_default().to_ascii_lowercase();
         if SECRETS.iter().any(|secret| name.ends_with(secret)) {
             let is_end = |c: char| c.is_whitespace() || "&,;<'\"])".contains(c);
             let end = rest.find(is_end).unwrap_or(rest.len());
@@ -523,6 +523,7 @@ mod tests {
             "name: x\npassword: (not shown)\nproxy_password = (not shown)\npassword: \nWrong password: d\n";
         assert_eq!(without_passwords(settings), shown);
         for (text, shown) in [
+            ("[b] Größe→=x ü>y", "[b] Größe→=x ü>y"),
             (
                 "[x|http://h/?proxyuser=me&amp;proxypass=s] y",
                 "[x|http://h/?proxyuser=me&amp;proxypass=(not shown)] y",
