@@ -1,7 +1,8 @@
 //! Kernels that wait for a reboot, and packages that do.
 
 use crate::managers::Kernels;
-use crate::system::boot::is_flagged;
+use crate::system::boot::{Start, is_flagged};
+use crate::system::time::Time;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -20,24 +21,42 @@ pub fn named_in(directories: &[&str]) -> HashSet<String> {
 /// there before was not chosen at the start, and would not be by another: asking again would never end.
 /// Where `modules` names a directory, also when those of the running kernel had to make room, or were kept
 /// beside those of a newer one.
-pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, since: i64) -> bool {
+pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, start: &Start) -> bool {
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
     let dir = Path::new(kernels.dir);
+    // The start is known to the second.
+    let since = Since { from: start.at, now: Time::now().unix() };
     is_flagged(flags)
-        || newer_kernel(dir, kernels.prefix, running, since)
-        || is_replaced(&dir.join(format!("{}{running}", kernels.prefix)), since)
+        || kernels.prefixes.iter().any(|prefix| {
+            newer_kernel(dir, prefix, running, since)
+                || is_replaced(&dir.join(format!("{prefix}{running}")), since)
+        })
         || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
+/// From the start until now. What comes after that was written by a clock that was wrong, perhaps long before.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    from: i64,
+    now: i64,
+}
+
+impl Since {
+    fn has(self, meta: &std::fs::Metadata) -> bool {
+        (self.from..=self.now).contains(&meta.ctime())
+    }
+}
+
 /// Whether the running kernel, whose file this is, came since the start: what runs is another.
-fn is_replaced(kernel: &Path, since: i64) -> bool {
-    std::fs::metadata(kernel).is_ok_and(|meta| meta.is_file() && meta.ctime() > since)
+fn is_replaced(kernel: &Path, since: Since) -> bool {
+    std::fs::metadata(kernel)
+        .is_ok_and(|meta| meta.is_file() && meta.ctime() != since.from && since.has(&meta))
 }
 
 /// Whether another kernel was put there since the machine started, and the running one's modules are gone,
 /// or kept though it is older. A container has neither; a kernel from elsewhere never had its own.
-fn replaced_kernel(modules: &Path, running: &str, since: i64) -> bool {
+fn replaced_kernel(modules: &Path, running: &str, since: Since) -> bool {
     // Of two kinds that are installed side by side, each has a name of its own.
     let kind = |release: &Path| std::fs::read_to_string(release.join("pkgbase")).ok();
     let own = modules.join(running);
@@ -45,27 +64,71 @@ fn replaced_kernel(modules: &Path, running: &str, since: i64) -> bool {
     let is_newer = |release: &Path| {
         let name = release.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_other_kind = kind(&own).zip(kind(release)).is_some_and(|(own, other)| own != other);
-        numbers(name) > numbers(running) && !is_other_kind
+        is_newer_release(name, running) && !is_other_kind
     };
-    let entries = std::fs::read_dir(modules).into_iter().flatten().flatten();
-    let kernels = entries.filter(|entry| entry.path().join("vmlinuz").exists());
-    let mut new = kernels.filter(|entry| entry.metadata().is_ok_and(|meta| meta.ctime() >= since));
-    !running.is_empty() && new.any(|entry| !is_kept || is_newer(&entry.path()))
+    let entries = std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path());
+    // Not by the directory, which changes with each module that is built for it.
+    let is_new =
+        |release: &Path| std::fs::metadata(release.join("vmlinuz")).is_ok_and(|meta| since.has(&meta));
+    let mut new = entries.filter(|release| is_new(release));
+    !running.is_empty() && new.any(|release| !is_kept || is_newer(&release))
 }
 
-fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: i64) -> bool {
+fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: Since) -> bool {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries
-        .filter(|entry| entry.metadata().is_ok_and(|meta| !meta.is_symlink() && meta.ctime() >= since))
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter_map(|name| name.strip_prefix(prefix).map(numbers))
-        .any(|installed| installed > numbers(running))
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)))
+        .filter_map(|(name, entry)| Some((name.strip_prefix(prefix)?.to_string(), entry.path())))
+        .filter(|(release, _)| is_newer_release(release, running))
+        .any(|(release, path)| {
+            // Some distributions keep it beside its modules and have a link to it here. One to another
+            // release tells of none.
+            let target = path.canonicalize().unwrap_or_default();
+            let parts = || target.components().filter_map(|part| part.as_os_str().to_str());
+            let is_itself = parts().any(|part| part.strip_prefix(prefix).unwrap_or(part) == release);
+            is_itself && std::fs::metadata(&target).is_ok_and(|meta| since.has(&meta))
+        })
 }
 
-/// The numbers of a kernel release before its flavour: `6.1.0-13-amd64` gives 6, 1, 0, 13.
-fn numbers(release: &str) -> Vec<u64> {
-    let words = release.split(['.', '-', '+', '~', '_']);
-    words.map_while(|word| word.parse().ok()).collect()
+/// Whether the first of two kernel releases is newer, as far as their numbers tell: `6.1.0-14-amd64` than
+/// `6.1.0-13-cloud-amd64`, `6.12.43+deb13+1-amd64` than `6.12.43+deb13-amd64`, `6.6.2-arch1-2` than
+/// `6.6.2-arch1-1`. From where they have different words on they are of different kinds.
+fn is_newer_release(one: &str, other: &str) -> bool {
+    let mut pairs = [parts(one), parts(other)].map(Vec::into_iter);
+    loop {
+        match pairs.each_mut().map(Iterator::next) {
+            [Some(Part::Number(one)), Some(Part::Number(other))] if one != other => return one > other,
+            [Some(Part::Number(_)), Some(Part::Word(_)) | None] => return true,
+            [Some(one), Some(other)] if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Part<'a> {
+    Number(u64),
+    Word(&'a str),
+}
+
+/// The numbers and words of a kernel release.
+fn parts(release: &str) -> Vec<Part<'_>> {
+    let is_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let mut parts = Vec::new();
+    for mut word in release.split(['.', '-', '+', '~', '_']) {
+        while !word.is_empty() {
+            let is_number = is_digit(word);
+            let end = word.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(word.len());
+            let (part, rest) = word.split_at(end);
+            parts.push(if is_number {
+                Part::Number(part.parse().unwrap_or(u64::MAX))
+            } else {
+                Part::Word(part)
+            });
+            word = rest;
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -73,14 +136,67 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_release_is_newer_by_its_numbers_up_to_where_its_kind_begins() {
+        for (new, old) in [
+            ("6.1.0-14-amd64", "6.1.0-9-amd64"),
+            ("6.1.0-14-amd64", "6.1.0-13-cloud-amd64"),
+            ("6.1.0-14-rt-amd64", "6.1.0-13-rt-amd64"),
+            ("6.12.43+deb13+1-amd64", "6.12.43+deb13-amd64"),
+            ("6.5.0-15-generic", "5.15.0-91-generic"),
+            ("5.14.0-427.13.1.el9_4.x86_64", "5.14.0-427.el9.x86_64"),
+            ("6.17.7-200.fc43.x86_64", "6.17.7-200.fc42.x86_64"),
+            ("5.15.0-205.149.5.1.el8uek.x86_64", "5.15.0-204.147.6.2.el8uek.x86_64"),
+            ("6.4.0-150600.23.10-default", "6.4.0-150600.23.7-default"),
+            ("6.6.2-arch1-2", "6.6.2-arch1-1"),
+            ("6.6.2-zen2-1-zen", "6.6.2-zen1-1-zen"),
+            ("6.12.8-1-virt", "6.12.8-0-virt"),
+            ("6.6.31-x64v3-xanmod2", "6.6.31-x64v3-xanmod1"),
+        ] {
+            assert!(is_newer_release(new, old) && !is_newer_release(old, new), "{new} {old}");
+            assert!(!is_newer_release(new, new), "{new}");
+        }
+        for (one, other) in [
+            ("6.1.0-13-amd64", "6.1.0-13-cloud-amd64"),
+            ("6.1.0-13-686", "6.1.0-13-686-pae"),
+            ("6.8.0-31-generic", "6.8.0-31-lowlatency"),
+            ("0-rescue-0123456789abcdef", "5.14.0-427.el9.x86_64"),
+            ("linux", "6.6.2-arch1-1"),
+            ("", "6.6.2-arch1-1"),
+        ] {
+            assert!(!is_newer_release(one, other), "{one} {other}");
+        }
+    }
+
+    const EVER: Since = Since { from: 0, now: i64::MAX };
+    const LATER: Since = Since { from: i64::MAX, now: i64::MAX };
+
+    #[test]
+    fn a_kernel_beside_its_modules_counts_by_the_link_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        std::fs::create_dir(path("boot")).unwrap();
+        for release in ["6.4.0-150600.23.7-default", "6.4.0-150600.23.10-default"] {
+            std::fs::create_dir_all(path(&format!("modules/{release}"))).unwrap();
+            std::fs::write(path(&format!("modules/{release}/vmlinuz")), "").unwrap();
+            let link = path(&format!("boot/vmlinuz-{release}"));
+            std::os::unix::fs::symlink(format!("../modules/{release}/vmlinuz"), link).unwrap();
+        }
+        let boot = path("boot");
+        let is_newer = |running| newer_kernel(&boot, "vmlinuz-", running, EVER);
+        assert!(is_newer("6.4.0-150600.23.7-default") && !is_newer("6.4.0-150600.23.10-default"));
+        std::fs::remove_file(path("modules/6.4.0-150600.23.10-default/vmlinuz")).unwrap();
+        assert!(!is_newer("6.4.0-150600.23.7-default"), "it leads nowhere");
+    }
+
+    #[test]
     fn only_a_newer_kernel_installed_since_the_start_counts() {
         let boot = tempfile::tempdir().unwrap();
         std::fs::write(boot.path().join("vmlinuz-6.1.0-13-amd64"), "").unwrap();
-        assert!(newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", 0));
-        assert!(newer_kernel(boot.path(), "vmlinuz-", "5.10.0-30-amd64", 0));
-        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-13-cloud-amd64", 0));
-        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.2.0", 0));
-        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", i64::MAX));
+        assert!(newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", EVER));
+        assert!(newer_kernel(boot.path(), "vmlinuz-", "5.10.0-30-amd64", EVER));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-13-cloud-amd64", EVER));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.2.0", EVER));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", LATER));
     }
 
     #[test]
@@ -97,11 +213,11 @@ mod tests {
     fn a_kernel_whose_modules_alone_have_its_version_counts_too() {
         let modules = tempfile::tempdir().unwrap();
         std::fs::create_dir(modules.path().join("6.12.9-0-lts")).unwrap();
-        assert!(newer_kernel(modules.path(), "", "6.12.8-0-lts", 0));
-        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", 0));
-        assert!(!newer_kernel(modules.path(), "", "6.12.8-0-lts", i64::MAX));
+        assert!(newer_kernel(modules.path(), "", "6.12.8-0-lts", EVER));
+        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", EVER));
+        assert!(!newer_kernel(modules.path(), "", "6.12.8-0-lts", LATER));
         std::os::unix::fs::symlink("6.12.9-0-lts", modules.path().join("9.9.9-0-lts")).unwrap();
-        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", 0));
+        assert!(!newer_kernel(modules.path(), "", "6.12.9-0-lts", EVER));
     }
 
     #[test]
@@ -113,13 +229,13 @@ mod tests {
                 .iter()
                 .for_each(|file| std::fs::write(modules.path().join(release).join(file), "").unwrap());
         };
-        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", 0), "a container");
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", EVER), "a container");
         add("extramodules", &["x.ko"]);
-        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", 0));
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", EVER));
         add("6.6.2-arch1-1", &["vmlinuz"]);
-        assert!(replaced_kernel(modules.path(), "6.6.1-arch1-1", 0));
-        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", i64::MAX), "it was there at the start");
-        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", 0));
+        assert!(replaced_kernel(modules.path(), "6.6.1-arch1-1", EVER));
+        assert!(!replaced_kernel(modules.path(), "6.6.1-arch1-1", LATER), "it was there at the start");
+        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", EVER));
     }
 
     #[test]
@@ -132,22 +248,27 @@ mod tests {
         };
         add("6.6.2-arch1-1", "linux");
         add("6.1.9-1-lts", "linux-lts");
-        let required = |running: &str| replaced_kernel(modules.path(), running, 0);
+        let required = |running: &str| replaced_kernel(modules.path(), running, EVER);
         assert!(!required("6.6.2-arch1-1"), "the other one is older");
         assert!(!required("6.1.9-1-lts"), "the other one is of another kind");
         add("6.6.3-arch1-1", "linux");
         assert!(required("6.6.2-arch1-1") && !required("6.1.9-1-lts") && !required("6.6.3-arch1-1"));
-        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", i64::MAX), "it was there at the start");
+        assert!(!replaced_kernel(modules.path(), "6.6.2-arch1-1", LATER), "it was there at the start");
     }
 
     #[test]
     fn a_running_kernel_that_was_replaced_under_its_name_counts() {
         let boot = tempfile::tempdir().unwrap();
         let kernel = boot.path().join("vmlinuz-6.1.0-13-amd64");
+        let is_replaced = |kernel: &Path, from| super::is_replaced(kernel, Since { from, now: i64::MAX });
         assert!(!is_replaced(&kernel, 0), "there is none");
         std::fs::write(&kernel, "").unwrap();
         let at = std::fs::metadata(&kernel).unwrap().ctime();
         assert!(is_replaced(&kernel, at - 1) && !is_replaced(&kernel, at) && !is_replaced(&kernel, at + 1));
         assert!(!is_replaced(boot.path(), 0), "a directory changes with what is in it");
+        // Written by a clock that was wrong: it would be so after the next start too, and the one after that.
+        let earlier = Since { from: 0, now: at - 1 };
+        assert!(!super::is_replaced(&kernel, earlier));
+        assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", earlier));
     }
 }

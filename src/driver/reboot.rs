@@ -16,7 +16,7 @@ impl Session {
         let kernel_modules = self.backend.quirks.kernel_modules;
         let start = boot::start();
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
-        state.reboot_required = kernels::is_required(reboot_flags, kernels, kernel_modules, start.at)
+        state.reboot_required = kernels::is_required(reboot_flags, kernels, kernel_modules, &start)
             || state
                 .reboot_packages
                 .as_ref()

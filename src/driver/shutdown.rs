@@ -1,7 +1,9 @@
 //! Asking for a reboot.
 
-use crate::model::outcome::{Class, Failure};
+use crate::model::outcome::{Class, Failure, one_line};
 use crate::system::process::{Capture, find};
+use crate::system::time::Time;
+use log::info;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,19 +21,63 @@ const NOT_UNDERSTOOD: &[&str] = &["usage", "nrecognized", "nknown", "invalid opt
 /// dinit have the first.
 const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
 
+/// What systemd writes down of a shutdown that is to come.
+const SCHEDULED: &str = "/run/systemd/shutdown/scheduled";
+
+/// A shutdown that somebody has asked for already.
+#[derive(Debug, PartialEq, Eq)]
+struct Scheduled {
+    /// When, in seconds since 1970.
+    at: i64,
+    /// `reboot`, `poweroff`, ...
+    mode: String,
+}
+
+impl Scheduled {
+    /// Reads lines like `USEC=1795863600000000` and `MODE=reboot`.
+    fn read(text: &str) -> Option<Scheduled> {
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let at = value("USEC")?.trim().parse::<i64>().ok()? / 1_000_000;
+        Some(Scheduled { at, mode: value("MODE")?.trim().to_string() })
+    }
+
+    /// Whether it comes in the place of a restart at a time: one that comes no later, and whatever is to
+    /// switch the machine off. A new one would take its place: an apply each hour with a delay of two would put
+    /// its own restart off for ever.
+    fn is_instead(&self, now: i64, wanted: i64) -> bool {
+        let is_restart = matches!(&*self.mode, "reboot" | "kexec");
+        let is_end = matches!(&*self.mode, "poweroff" | "halt");
+        self.at > now && ((is_restart && self.at < wanted + 60) || is_end)
+    }
+}
+
 /// Asks for a restart after `delay`, rounded up to whole minutes: shutdown(8), or what else of that kind
-/// PATH has, after a wait that outlives us.
+/// PATH has, after a wait that outlives us. Whether one will come: a shutdown that is scheduled already stays.
 ///
 /// # Errors
 /// Why it could not be asked for.
-pub fn schedule(delay: Duration) -> Result<(), Failure> {
+pub fn schedule(delay: Duration) -> Result<bool, Failure> {
     let minutes = delay.as_secs().div_ceil(60);
+    let now = Time::now().unix();
+    let scheduled = std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text));
+    if let Some(Scheduled { at, mode }) =
+        scheduled.filter(|scheduled| scheduled.is_instead(now, now.saturating_add(minutes as i64 * 60)))
+    {
+        let at = Time::from_unix(at).map(|at| format!(" for {at}")).unwrap_or_default();
+        info!("a {} is scheduled{at} already and stays so (shutdown -c cancels it)", one_line(&mode));
+        return Ok(!matches!(&*mode, "poweroff" | "halt"));
+    }
     let failed =
         |cause: String| Err(Failure::new(Class::Other, format!("could not restart the machine: {cause}")));
     let mut said = "shutdown: it is not on PATH".to_string();
     if let Some(shutdown) = find("shutdown") {
         match ask_shutdown(&shutdown, minutes) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
+            // That of sysvinit.
+            Err(words) if words.contains("already running") => {
+                info!("shutdown said: {words}");
+                return Ok(true);
+            }
             Err(words) if NOT_UNDERSTOOD.iter().any(|word| words.to_lowercase().contains(word)) => {
                 said = format!("shutdown said: {words}");
             }
@@ -43,7 +89,7 @@ pub fn schedule(delay: Duration) -> Result<(), Failure> {
         return failed(format!("{said}; neither is reboot, systemctl or openrc-shutdown"));
     };
     match wait_and_run(minutes * 60, &program, args) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(error) => failed(format!("{}: {error}", program.display())),
     }
 }
@@ -76,4 +122,25 @@ fn wait_and_run(seconds: u64, program: &Path, args: &[&str]) -> std::io::Result<
     command.arg(seconds.to_string()).arg(program).args(args).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_scheduled_already_stays_unless_it_is_a_restart_that_comes_later() {
+        let read = |mode: &str| {
+            Scheduled::read(&format!("USEC=5000000000\nWARN_WALL=1\nMODE={mode}\nUID=0\n")).unwrap()
+        };
+        let is_instead = |mode: &str, now, wanted| read(mode).is_instead(now, wanted);
+        assert!(is_instead("reboot", 4000, 5000) && is_instead("kexec", 4000, 9000));
+        assert!(is_instead("poweroff", 4000, 4060) && is_instead("halt", 4000, 9000));
+        assert!(!is_instead("reboot", 4000, 4800), "it comes later");
+        assert!(!is_instead("poweroff", 6000, 6060), "it did not come");
+        assert!(!is_instead("dry-reboot", 4000, 6000) && !is_instead("soft-reboot", 4000, 6000));
+        for text in ["", "USEC=x\nMODE=reboot", "USEC=1"] {
+            assert_eq!(Scheduled::read(text), None, "{text}");
+        }
+    }
 }

@@ -409,13 +409,14 @@ pub struct Ended {
 pub struct Kernels {
     /// The directory.
     pub dir: &'static str,
-    /// What stands before the version.
-    pub prefix: &'static str,
+    /// What stands before the version: it depends on the architecture.
+    pub prefixes: &'static [&'static str],
 }
 
 impl Kernels {
     /// Where most distributions keep them.
-    pub const IN_BOOT: Kernels = Kernels { dir: "/boot", prefix: "vmlinuz-" };
+    pub const IN_BOOT: Kernels =
+        Kernels { dir: "/boot", prefixes: &["vmlinuz-", "vmlinux-", "Image-", "image-"] };
 }
 
 /// Packages that require a restart once they were installed since the last.

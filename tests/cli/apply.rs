@@ -322,6 +322,11 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
         .on("reboot", "exit 0");
     assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
     until("reboot", || world.count("reboot") == 1);
+    // That of sysvinit, while one of ours or another's waits for its time.
+    let world = World::new();
+    world.on("shutdown", "echo 'shutdown: already running (pid 4711).' >&2; exit 1");
+    let doc = world.json("apply --reboot=always");
+    assert_eq!((&doc["exit_code"], &doc["reboot_scheduled"]), (&json!(0), &json!(true)), "{doc}");
     // Where there is a delay nothing comes before it, and nothing waits for it.
     let world = without_shutdown();
     world.install_fake("reboot");

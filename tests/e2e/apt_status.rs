@@ -245,6 +245,25 @@ fn a_reboot_that_was_asked_for_is_made_although_none_is_needed() {
 }
 
 #[test]
+fn a_reboot_that_is_scheduled_already_is_not_put_off() {
+    let (sandbox, _repo) = kernel_pending();
+    let scheduled = |mode: &str, after: i64| {
+        let script = format!("echo USEC=$(($(date +%s) + {after}))000000; echo MODE={mode}");
+        sandbox.sh(&format!("mkdir -p /run/systemd/shutdown; ({script}) >/run/systemd/shutdown/scheduled"));
+    };
+    let apply = ["apply", "--reboot=always", "--reboot-delay", "2h"];
+    scheduled("reboot", 3600);
+    sandbox.patch(&apply).exits(0).says("/reboot_scheduled", true);
+    scheduled("poweroff", 86400);
+    sandbox.patch(&apply).exits(0).says("/reboot_scheduled", false);
+    assert_eq!(restarts(&sandbox), "");
+    // One that comes later is no answer to this.
+    scheduled("reboot", 86400);
+    sandbox.patch(&apply).exits(0).says("/reboot_scheduled", true);
+    assert!(restarts(&sandbox).starts_with("shutdown -r +120"), "{}", restarts(&sandbox));
+}
+
+#[test]
 fn a_dry_run_never_reboots() {
     let (sandbox, _repo) = kernel_pending();
     sandbox.write(FLAG, "");

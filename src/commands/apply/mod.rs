@@ -483,8 +483,7 @@ impl Run<'_> {
         };
         let installs = !self.args.dry_run && !self.args.download_only;
         if wanted && installs && code != ExitCode::Failed {
-            shutdown::schedule(self.args.reboot_delay)?;
-            self.applied.reboot_scheduled = true;
+            self.applied.reboot_scheduled = shutdown::schedule(self.args.reboot_delay)?;
         }
         Ok(())
     }

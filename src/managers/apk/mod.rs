@@ -30,7 +30,7 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &[],
     reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
-    kernels: Kernels { dir: "/lib/modules", prefix: "" },
+    kernels: Kernels { dir: "/lib/modules", prefixes: &[""] },
     repair: |_, damage| repair(damage),
     knows_security: false,
     is_package_name: lists::is_package_name,
