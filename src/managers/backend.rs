@@ -587,6 +587,13 @@ pub struct Plan {
     pub selection: Option<PathBuf>,
 }
 
+impl Plan {
+    /// The names of all packages that are to stay as they are.
+    pub fn staying(&self) -> impl Iterator<Item = &String> {
+        self.left_out.iter().chain(self.kept.iter().filter(|name| !self.left_out.contains(name)))
+    }
+}
+
 /// Where the manager's configuration puts what we look at ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {

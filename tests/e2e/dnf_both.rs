@@ -23,6 +23,7 @@ macro_rules! with_both {
 with_both! {
     named_and_excluded_packages_decide_what_is_installed,
     an_excluded_package_is_not_replaced_and_a_named_one_is,
+    what_is_not_named_is_neither_updated_nor_replaced,
     full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
@@ -51,7 +52,16 @@ fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root
     root.patch(&["apply", "@core"]).exits(3);
 }
 
-fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Root) {
+fn what_is_not_named_is_neither_updated_nor_replaced(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = contested(make);
+    root.patch(&["apply", "tb-b"]).applied(&["tb-b 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
+    root.patch(&["apply", "tb-c", "--full"]).applied(&["tb-c 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 2.0"]);
+}
+
+/// Two packages and a newer version of tb-a that want its place, and two other updates.
+fn contested(make: fn(&[Rpm]) -> Root) -> (Root, RpmRepo) {
     let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
     let new = [
         rpm("tb-new", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.5"),
@@ -60,7 +70,11 @@ fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Ro
         rpm("tb-b", "2.0"),
         rpm("tb-c", "2.0"),
     ];
-    let (root, _repo) = one_in(make(&old), &new);
+    one_in(make(&old), &new)
+}
+
+fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = contested(make);
     root.patch(&["apply", "--exclude", "tb-a", "--exclude", "tb-c"]).applied(&["tb-b 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
     let applied = root.patch(&["apply", "tb-a"]);

@@ -51,10 +51,10 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invoca
     // would do nothing at all.
     let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
     invocation.args.extend(keys);
-    if !plan.left_out.is_empty() {
+    if plan.staying().next().is_some() {
         // It would also switch off what is excluded here.
         invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
+        invocation.args.extend(plan.staying().map(|name| format!("--exclude={name}")));
     }
     invocation.args.push("upgrade".to_string());
     invocation.args.extend_from_slice(names);

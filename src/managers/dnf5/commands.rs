@@ -62,10 +62,10 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[Str
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
     invocation.args.extend(kept_in_mind(plan));
-    if !plan.left_out.is_empty() {
+    if plan.staying().next().is_some() {
         // It would also switch off what is excluded here.
         invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.left_out.iter().map(|name| format!("--exclude={name}")));
+        invocation.args.extend(plan.staying().map(|name| format!("--exclude={name}")));
     }
     // What only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);

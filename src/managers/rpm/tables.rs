@@ -17,7 +17,7 @@ pub fn choice(plan: &Plan) -> Vec<String> {
     // A file that could not be read is a source that failed, but no repository.
     let repositories = plan.without.iter().filter(|source| !source.contains('/'));
     let without = repositories.map(|source| format!("--disablerepo={source}"));
-    let left_out = plan.left_out.iter().map(|name| format!("--exclude={name}"));
+    let left_out = plan.staying().map(|name| format!("--exclude={name}"));
     without.chain(left_out).collect()
 }
 

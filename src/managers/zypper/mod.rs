@@ -337,7 +337,7 @@ fn lock(plan: &Plan) -> String {
         let name = rpm::plain_name(name);
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
     };
-    plan.left_out.iter().chain(&plan.kept).map(stanza).collect()
+    plan.staying().map(stanza).collect()
 }
 
 #[cfg(test)]
