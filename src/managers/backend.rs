@@ -103,6 +103,8 @@ pub struct Quirks {
     /// Ends the install of packages that are unpacked, for a manager that leaves those where another
     /// package of the same run fails.
     pub finish: Option<fn(&Places, &[&str]) -> Invocation>,
+    /// Makes an install go on past what fails in it, for a manager that stops there.
+    pub past_failures: Option<fn(Invocation) -> Invocation>,
     /// Asks whether all dependencies of what is installed are met, for a manager that else does nothing
     /// but mend them, given [`Plan::mends`].
     pub check: Option<fn() -> Invocation>,
@@ -242,6 +244,7 @@ impl Quirks {
         kernel_modules: None,
         journal: ("", |_| false),
         finish: None,
+        past_failures: None,
         check: None,
         reinstall: |name| format!("install {name} again"),
         history: None,

@@ -336,6 +336,19 @@ fn a_package_that_fails_before_it_is_unpacked_leaves_the_others_installed_whole(
 }
 
 #[test]
+fn what_has_to_be_configured_first_and_fails_keeps_back_nothing_but_what_needs_it() {
+    for (field, value) in [("Essential", "yes"), ("Provides", "nothing-of-use")] {
+        let first = |version: &str| deb("tb-first", version).field(field, value);
+        let old = [deb("tb-a", "1.0"), first("1.0"), deb("tb-needs", "1.0")];
+        let bad = first("2.0").script("postinst", "exit 1");
+        let needs = deb("tb-needs", "2.0").field("Pre-Depends", "tb-first (>= 2.0)");
+        let (sandbox, _repo) = bench::one(&old, &[deb("tb-a", "2.0"), bad, needs]);
+        sandbox.patch(&["apply"]).apply_failed("script").mentions("/error/message", "tb-first");
+        sandbox.has_exactly(&["tb-a 2.0", "tb-first 2.0 half-configured", "tb-needs 1.0"]);
+    }
+}
+
+#[test]
 fn a_script_that_fails_is_not_run_again_for_the_sake_of_the_others() {
     let old = ["tb-a", "tb-bad", "tb-z"].map(|name| deb(name, "1.0"));
     let bad = deb("tb-bad", "2.0").script("postinst", "echo >>/run/times; exit 1");

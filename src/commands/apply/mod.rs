@@ -335,6 +335,9 @@ impl Run<'_> {
         self.asked_to_run_again = failure.is_none() && (self.backend.quirks.asks_to_run_again)(&finished);
         if self.install_failed == Some(Ending::ByItself) && self.install_began {
             self.finish_others()?;
+            if let Some(failed) = &failure {
+                self.install_others(invocation, failed)?;
+            }
         }
         failure.map_or(Ok(()), Err)
     }

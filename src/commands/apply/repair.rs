@@ -6,9 +6,10 @@ use crate::driver::settings_files::administrators;
 use crate::managers::{
     CutOff, Damage, HistoryPlace, Installed, InstalledPackage, Leftover, OtherVersion, rpm,
 };
-use crate::model::outcome::{Class, Failure};
+use crate::model::outcome::{Class, Failure, Update};
 use crate::store::state::InProgress;
-use crate::system::process::{End, Limits};
+use crate::system::process::{End, Invocation, Limits};
+use crate::system::signals;
 use log::{info, warn};
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -168,6 +169,42 @@ impl Run<'_> {
             if let Some(failure) = self.backend.failure(&invocation, &finished) {
                 warn!("{}", failure.message);
             }
+        }
+        Ok(())
+    }
+
+    /// Installs the updates to which the manager did not come because another one failed, as it would stop there
+    /// in every run. Not where something is to be removed: it would go although what replaces it is not there.
+    pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
+        let Some(past_failures) = self.backend.quirks.past_failures else { return Ok(()) };
+        let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
+        let removes = self.selection.plan.full || !self.planned.removals.is_empty();
+        if !is_theirs || removes || signals::received().is_some() {
+            return Ok(());
+        }
+        let installed = self.session.installed()?;
+        let is_named = |name: &str| {
+            let plain = (self.backend.plain_name)(name);
+            [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
+                .iter()
+                .any(|words| failed.message.contains(words))
+        };
+        let is_untouched = |update: &&Update| {
+            let package = installed.get(&update.name);
+            package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
+        };
+        let others = self.planned.updates.iter().filter(is_untouched).count();
+        if others > 0 {
+            warn!(
+                "{}; going on with the {others} to which {} did not come",
+                failed.message, self.backend.name
+            );
+            let label = "installing the others";
+            let finished = self.session.run(label, &past_failures(install), &Limits::default())?;
+            if matches!(finished.end, End::Signal(_)) {
+                self.session.outlast_installer();
+            }
+            self.finish_others()?;
         }
         Ok(())
     }

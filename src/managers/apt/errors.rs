@@ -228,6 +228,9 @@ fn dpkg_class(reason: &str) -> Class {
     ];
     if is_space(reason) {
         Class::Space
+    } else if reason.contains("syntax ") {
+        // In a file of dpkg's own database.
+        Class::Other
     } else if reason.contains("was locked by ") {
         Class::Lock
     } else if has(reason, DEPENDENCY) {
@@ -785,6 +788,8 @@ mod tests {
         assert!(failure.message.ends_with("must be followed by colon"), "{failure:?}");
         let class = dpkg_class("there is no script in the new version of the package - giving up");
         assert_eq!(class, Class::Script);
+        let class = dpkg_class("syntax error in file triggers file '/var/lib/dpkg/triggers/File'");
+        assert_eq!(class, Class::Other);
     }
 
     #[test]

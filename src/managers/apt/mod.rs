@@ -74,6 +74,7 @@ pub const BACKEND: Backend = Backend {
         parse_places,
         elsewhere,
         finish: Some(configure),
+        past_failures: Some(past_failures),
         check: Some(|| apt_get(&[], &["check"])),
         reinstall: |name| format!("apt-get install --reinstall {name}"),
         with_limits,
@@ -215,6 +216,13 @@ fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
         "Dpkg::Options::=--force-confold",
     ];
     change(plan, &options, words)
+}
+
+/// apt runs dpkg several times where packages have to be configured before others are unpacked, and no more after
+/// one of these has failed.
+fn past_failures(mut invocation: Invocation) -> Invocation {
+    invocation.args.splice(0..0, ["-o", "Dpkg::StopOnError=false"].map(str::to_owned));
+    invocation
 }
 
 fn repair(places: &Places) -> Invocation {
