@@ -300,7 +300,9 @@ pub enum Life {
 /// Whether the process of an apply still runs. Its number may be another process's by now.
 fn life(apply: &InProgress) -> Life {
     let boot_id = boot::boot_id();
-    if !boot_id.is_empty() && boot_id != apply.boot_id {
+    // A run that could not tell its boot, in a chroot without /proc, is not one of another.
+    let is_told = !boot_id.is_empty() && !apply.boot_id.is_empty();
+    if is_told && boot_id != apply.boot_id {
         return Life::Gone;
     }
     let namespace = lock_holders::pid_namespace();

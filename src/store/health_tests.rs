@@ -187,6 +187,14 @@ fn an_apply_of_an_older_version_is_known_by_the_lock_that_it_holds() {
         apply.started_at = Time::from_unix(1_500_000_000).unwrap();
     };
     assert_eq!(seen(own, before_us).life, Life::Gone, "it began before the process with its number");
+    // In a chroot without /proc no run knows more of itself than its number.
+    let without_proc = |apply: &mut InProgress| {
+        apply.process_start = None;
+        apply.boot_id = String::new();
+        apply.pid_namespace = None;
+    };
+    assert_eq!(seen(own, without_proc).life, Life::Running, "no boot was written down: that is no other one");
+    assert_eq!(seen(4_194_305, without_proc).life, Life::Gone);
 }
 
 #[test]
