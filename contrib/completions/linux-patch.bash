@@ -7,6 +7,14 @@ _linux__patch() {
         cur="${COMP_WORDS[COMP_CWORD]}"
     fi
     prev="$3"
+    local joined=""
+    if [[ "${prev}" == "=" ]]; then
+        joined=1
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    elif [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
+        joined=1
+        cur=""
+    fi
     cmd=""
     opts=""
 
@@ -73,7 +81,7 @@ _linux__patch() {
                     return 0
                     ;;
                 --reboot)
-                    COMPREPLY=($(compgen -W "if-needed always" -- "${cur}"))
+                    [[ -z "${joined}" ]] || COMPREPLY=($(compgen -W "if-needed always" -- "${cur}"))
                     return 0
                     ;;
                 --reboot-delay)

@@ -22,6 +22,12 @@ fn the_completions_are_those_of_the_command_line() {
             // clap_complete 4.6 sets one name where a subcommand begins and looks for this other one, where
             // the program's own name has a hyphen: nothing would be completed after a subcommand.
             made = made.replace("linux__subcmd__patch__subcmd__", "linux__patch__subcmd__");
+            made = made.replacen("    prev=\"$3\"\n", BASH_VALUES, 1);
+            made = made.replacen(
+                "                --reboot)\n                    COMPREPLY=(",
+                "                --reboot)\n                    [[ -z \"${joined}\" ]] || COMPREPLY=(",
+                1,
+            );
         }
         if shell == Shell::Fish {
             // argparse fails where the value of an option is still to come: there is no command yet either.
@@ -36,6 +42,18 @@ fn the_completions_are_those_of_the_command_line() {
         assert!(kept == made, "contrib/completions/{name} is out of date: run make completions");
     }
 }
+
+/// bash takes `--reboot=always` for three words; and the value of --reboot is none after a blank.
+const BASH_VALUES: &str = r#"    prev="$3"
+    local joined=""
+    if [[ "${prev}" == "=" ]]; then
+        joined=1
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    elif [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
+        joined=1
+        cur=""
+    fi
+"#;
 
 /// What a shell offers for a line with the cursor at its end.
 fn offers(shell: &str, line: &str) -> Vec<String> {
@@ -61,7 +79,7 @@ const BASH: &str = r#"
 . ./linux-patch.bash
 COMP_LINE=$1
 COMP_POINT=${#1}
-read -ra COMP_WORDS <<<"$1"
+read -ra COMP_WORDS <<<"${1//=/ = }"
 [[ $1 != *' ' ]] || COMP_WORDS+=('')
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 [[ $(complete -p linux-patch) =~ -F\ ([^ ]+) ]]
@@ -81,8 +99,14 @@ fn bash_zsh_and_fish_complete_commands_options_and_values() {
             ("linux-patch -q apply --dow", "--download-only", "--dry-run"),
             ("linux-patch --manager ", "zypper", "refresh"),
             ("linux-patch status --format ", "nagios", "apply"),
+            ("linux-patch status --format=", "nagios", "--alert"),
+            ("linux-patch --format=json st", "status", "refresh"),
+            ("linux-patch apply --reboot=al", "always", "if-needed"),
+            ("linux-patch apply --reboot=", "if-needed", "--security"),
         ] {
-            let offers = offers(shell, line);
+            // fish and zsh offer the whole word.
+            let whole = |offer: String| offer.rsplit('=').next().unwrap_or_default().to_string();
+            let offers: Vec<_> = offers(shell, line).into_iter().map(whole).collect();
             assert!(offers.iter().any(|offer| offer == offered), "{shell}, {line:?}: {offers:?}");
             assert!(!offers.iter().any(|offer| offer == not_offered), "{shell}, {line:?}: {offers:?}");
         }
