@@ -692,6 +692,8 @@ pub struct Leftover {
     pub version: String,
     /// The version that came.
     pub newer: String,
+    /// The package that came in its place, where that is another one.
+    pub obsoleter: Option<String>,
 }
 
 /// What the manager's own history says of a run of it that was cut off.

@@ -243,6 +243,21 @@ fn what_the_managers_own_run_left_is_known_by_its_history() {
     }
 }
 
+/// What a run that was cut off had put another package in the place of.
+#[test]
+fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
+    for driven in [Driven::Dnf, Driven::Dnf5] {
+        let new = slow().tag("Obsoletes: tb-obs < 2");
+        let (root, _repo) = driven.root(&[rpm("tb-obs", "1.0"), rpm("tb-kept", "1.0")], &[new]);
+        cut_off(&root, root.start(&["apply"]));
+        assert_eq!(left(&root), "tb-kept 1.0, tb-obs 1.0, tb-slow 2.0");
+        let applied = root.patch(&["apply"]);
+        applied.repaired().changed(&["tb-obs 1.0-1 -"]).remembers("/apply/in_progress", None::<bool>);
+        assert_eq!(left(&root), "tb-kept 1.0, tb-slow 2.0", "{applied}");
+        root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+    }
+}
+
 #[test]
 fn what_the_manager_keeps_in_several_versions_is_no_rest_of_a_run_that_was_cut_off() {
     for driven in ALL {

@@ -260,7 +260,7 @@ impl Run<'_> {
         Damage {
             broken: broken.map(|(name, _)| name.clone()).collect(),
             needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
-            leftovers: self.leftovers(installed),
+            leftovers: [self.leftovers(installed), self.obsoleted(installed)].concat(),
             unmet: None,
         }
     }
@@ -279,8 +279,10 @@ impl Run<'_> {
             false => name.clone(),
         });
         let leftovers = self.damage.leftovers.iter();
-        let leftovers = leftovers
-            .map(|left| format!("{} ({} is still there beside {})", left.name, left.version, left.newer));
+        let leftovers = leftovers.map(|left| {
+            let new = left.obsoleter.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            format!("{} ({} is still there beside {new}{})", left.name, left.version, left.newer)
+        });
         let names: Vec<_> = broken.chain(leftovers).collect();
         match names.is_empty() {
             true => "the package manager says that it was interrupted".to_string(),
@@ -322,6 +324,7 @@ impl Run<'_> {
                         architecture: package.architecture.clone(),
                         version: older.version,
                         newer: newer.version.clone(),
+                        obsoleter: None,
                     });
                 } else {
                     kept.push(format!("{name} {} beside {}", older.version, newer.version));
@@ -335,6 +338,34 @@ impl Run<'_> {
             );
         }
         leftovers
+    }
+
+    /// What was to go for another package that a run which was cut off had installed. The manager itself
+    /// never looks at that again.
+    fn obsoleted(&self, installed: &Installed) -> Vec<Leftover> {
+        let history = if self.cut_off.is_some() { self.history() } else { Vec::new() };
+        let is_named = |name: &str, package: &InstalledPackage, run: &&CutOff| {
+            run.goes.contains(&rpm::nevra(name, &package.version, &package.architecture))
+        };
+        let named = installed.iter().filter(|(_, package)| package.others.is_empty()).filter_map(|one| {
+            let run = history.iter().find(|run| is_named(one.0, one.1, run))?;
+            (rpm::is_package_name(one.0) && one.1.installed_at <= run.began).then_some((one, run))
+        });
+        let left = named.filter_map(|((name, package), run)| {
+            let answer = self.session.ask(&rpm::ask_obsoleters(name)).ok()?;
+            let mut new = answer.stdout.lines().filter_map(|line| installed.get_key_value(line));
+            let (new, by) = new.find(|(_, by)| {
+                by.installed_at >= run.began && run.began.is_some() && by.architecture == package.architecture
+            })?;
+            Some(Leftover {
+                name: name.clone(),
+                architecture: by.architecture.clone(),
+                version: package.version.clone(),
+                newer: by.version.clone(),
+                obsoleter: Some(new.clone()),
+            })
+        });
+        left.filter(|left| !self.selection.is_excluded(&left.name, self.backend.plain_name)).collect()
     }
 
     /// Whether a run of ours that was cut off was installing this version of a package.

@@ -207,6 +207,12 @@ pub fn ask_provides(names: &[&str]) -> Invocation {
     Invocation { program: "rpm", args: args.collect(), ..Invocation::default() }
 }
 
+/// The names of the packages that obsolete this one.
+pub fn ask_obsoleters(name: &str) -> Invocation {
+    let args = ["-q", "--qf", r"%{NAME}\n", "--whatobsoletes", plain_name(name)];
+    Invocation { program: "rpm", args: args.map(str::to_owned).to_vec(), ..Invocation::default() }
+}
+
 /// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
 /// configuration names in its place, by name or by what they provide.
 pub fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
@@ -258,23 +264,24 @@ pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
 pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
     // Never an option, whatever the database says.
     let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
-    let named = |version: fn(&Leftover) -> &String| {
+    let named = |package: fn(&Leftover) -> (&String, &String)| {
         let mut names: Vec<_> = leftovers
             .clone()
             .map(|left| {
-                let version = version(left).rsplit(':').next().unwrap_or_default();
-                nevra(&left.name, version, &left.architecture)
+                let (name, version) = package(left);
+                let version = version.rsplit(':').next().unwrap_or_default();
+                nevra(name, version, &left.architecture)
             })
             .collect();
         names.dedup();
         names
     };
-    let olds = named(|left| &left.version);
+    let olds = named(|left| (&left.name, &left.version));
     if olds.is_empty() {
         return Vec::new();
     }
     let again = reinstall.map(|mut invocation| {
-        invocation.args.extend(named(|left| &left.newer));
+        invocation.args.extend(named(|left| (left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer)));
         invocation
     });
     let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
@@ -396,6 +403,7 @@ mod tests {
             architecture: "noarch".into(),
             version: "1:1-1".into(),
             newer: "2-1".into(),
+            obsoleter: None,
         };
         let damage = Damage { leftovers: vec![left("a"), left("--root=.")], ..Damage::default() };
         let lines = |damage: &Damage, again| {
