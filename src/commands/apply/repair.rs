@@ -194,7 +194,11 @@ impl Run<'_> {
             package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
         };
         let others = self.planned.updates.iter().filter(is_untouched).count();
-        if others > 0 {
+        // Without a word of which one failed it may be all of them.
+        let is_known = self.planned.updates.iter().any(|update| {
+            is_named(&update.name) || installed.get(&update.name).is_some_and(|package| package.is_broken)
+        });
+        if others > 0 && is_known {
             warn!(
                 "{}; going on with the {others} to which {} did not come",
                 failed.message, self.backend.name
