@@ -86,6 +86,9 @@ vm-root:
 	@$(call need,$(TEST_NEEDS))
 	@$(call root,$(VM_ROOT),$(VM_SUITE) $(VM_NEEDS),--variant=extract --include="$(VM_NEEDS)" $(VM_SUITE))
 
+# Most tests wait for something half of their time.
+THREADS = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(nproc)))))
+
 # All tests. The real package managers run in throw-away roots, which takes root.
 test: newer-root
 	@$(CARGO) fmt --version >/dev/null && $(CARGO) clippy --version >/dev/null || { \
@@ -93,11 +96,12 @@ test: newer-root
 	  exit 1; }
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked
+	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked
 
 # The tests of every package manager once more, in the newer versions of a newer Debian.
 test-newer: newer-root
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env PATCH_TEST_NEWER=1 $(CARGO) test --locked --test e2e
+	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) PATCH_TEST_NEWER=1 \
+	  $(CARGO) test --locked --test e2e
 
 # Every attack of tests/faults whole, on the program as it is shipped; `make test` runs a quick share.
 # Says how much was tried.
