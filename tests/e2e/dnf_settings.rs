@@ -23,7 +23,7 @@ const WRONG: &str = "[main]\ncolor=always\ndebuglevel=0\nerrorlevel=0\nrpmverbos
 
 impl Manager for Misconfigured {
     as_unturned!(Dnf);
-    const DOWNLOADS: &'static str = "/srv/moved";
+    const DOWNLOADS: &'static str = "/srv/dest";
     const INDEXES: &'static str = "/srv/moved";
 
     fn new() -> Misconfigured {
