@@ -8,12 +8,12 @@ use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
 /// Every setting that changes what is printed, what is asked, and where things are kept, turned the wrong
-/// way. Some are of other versions.
+/// way. Some are of other versions. What fewer downloads at a time than sources change has a test in pacman_refresh.rs.
 pub struct Misconfigured(Pacman);
 
 const WRONG: &str = "[options]\nDBPath = /srv/db/\nCacheDir = /srv/pkg/\nCacheDir = /srv/more/\nLogFile = /srv/log\n\
     HookDir = /srv/hooks/\nGPGDir = /srv/gpg/\nColor\nVerbosePkgLists\nILoveCandy\nTotalDownload\nNoProgressBar\nUseSyslog\n\
-    CheckSpace\nDisableDownloadTimeout\nParallelDownloads = 1\nCleanMethod = KeepCurrent\nSyncFirst = pacman\n\
+    CheckSpace\nDisableDownloadTimeout\nParallelDownloads = 4\nCleanMethod = KeepCurrent\nSyncFirst = pacman\n\
     HoldPkg = tb-hello tb-a\nIgnorePkg = nothing\nIgnoreGroup = none\nNoUpgrade = etc/none\nNoExtract = usr/none\n\
     DisableSandbox\nNonsense = 1\nSigLevel = Never\nLocalFileSigLevel = Optional\nInclude = /srv/repos/*.conf\n";
 
