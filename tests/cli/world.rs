@@ -348,7 +348,7 @@ impl Ran {
     #[track_caller]
     pub fn of(mut command: Command) -> Ran {
         let started = Instant::now();
-        let ran = Ran::end(command.spawn().unwrap());
+        let ran = Ran::end(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         Ran { took: started.elapsed(), ..ran }
     }
 
