@@ -128,7 +128,7 @@ fn under_systemd_every_line_begins_with_its_priority() {
         let meta = std::fs::metadata(world.path("messages")).unwrap();
         let inode = meta.ino() + u64::from(!is_journal);
         command.env("JOURNAL_STREAM", format!("{}:{inode}", meta.dev()));
-        Ran::of(command);
+        Ran::end(command.spawn().unwrap());
         world.read("messages")
     };
     let world = World::new();
