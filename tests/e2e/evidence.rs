@@ -260,6 +260,9 @@ fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
         let (root, _repo) = driven.root(&[rpm("tb-obs", "1.0"), rpm("tb-kept", "1.0")], &[new]);
         cut_off(&root, root.start(&["apply"]));
         assert_eq!(left(&root), "tb-kept 1.0, tb-obs 1.0, tb-slow 2.0");
+        // What is excluded stays, and on record.
+        root.patch(&["apply", "--exclude", "tb-obs"]).says("/repaired", false).changed(&[]);
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
         let applied = root.patch(&["apply"]);
         applied.repaired().changed(&["tb-obs 1.0-1 -"]).remembers("/apply/in_progress", None::<bool>);
         assert_eq!(left(&root), "tb-kept 1.0, tb-slow 2.0", "{applied}");

@@ -76,10 +76,11 @@ impl Run<'_> {
         }
         self.damage.unmet = self.unmet();
         let after = std::mem::replace(&mut self.before, before);
-        self.changed |=
+        let changed =
             self.before.as_ref().zip(after.as_ref()).is_some_and(|(a, b)| !changes(a, b).is_empty());
-        // What failed may also have lost what it was to repair.
-        self.applied.repaired = self.is_whole() && failed.is_none();
+        self.changed |= changed;
+        // What failed may also have lost what it was to repair; where all of it is excluded nothing was repaired.
+        self.applied.repaired = self.is_whole() && failed.is_none() && (changed || !self.excludes_damage);
         self.is_repair_open = !self.is_whole();
         if self.is_whole() {
             self.forget();
@@ -259,6 +260,7 @@ impl Run<'_> {
 
     /// What a package database holds of a run that was cut off.
     pub(super) fn damage_in(&mut self, installed: &Installed) -> Damage {
+        self.excludes_damage = false;
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
         Damage {
@@ -305,7 +307,6 @@ impl Run<'_> {
         let history = self.history();
         let mut leftovers = Vec::new();
         let mut kept = Vec::new();
-        self.excludes_damage = false;
         let provides = self.provides(&several);
         let rules = self.rules();
         let no_words = Vec::new();
@@ -346,7 +347,7 @@ impl Run<'_> {
 
     /// What was to go for another package that a run which was cut off had installed. The manager itself
     /// never looks at that again.
-    fn obsoleted(&self, installed: &Installed) -> Vec<Leftover> {
+    fn obsoleted(&mut self, installed: &Installed) -> Vec<Leftover> {
         let history = if self.cut_off.is_some() { self.history() } else { Vec::new() };
         let is_named = |name: &str, package: &InstalledPackage, run: &&CutOff| {
             run.goes.contains(&rpm::nevra(name, &package.version, &package.architecture))
@@ -369,7 +370,10 @@ impl Run<'_> {
                 obsoleter: Some(new.clone()),
             })
         });
-        left.filter(|left| !self.selection.is_excluded(&left.name, self.backend.plain_name)).collect()
+        let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.backend.plain_name);
+        let (excluded, left): (Vec<_>, Vec<_>) = left.partition(is_excluded);
+        self.excludes_damage |= !excluded.is_empty();
+        left
     }
 
     /// Whether a run of ours that was cut off was installing this version of a package.
