@@ -1,6 +1,6 @@
 //! A source that failed is not an absent one.
 
-use super::{Session, not_refreshed, refreshed_of};
+use super::Session;
 use crate::managers::{Configured, Plan};
 use crate::model::outcome::{Class, Extra, Failure, HeldBack, Listing, Refreshed, one_line};
 use crate::store::state::State;
@@ -12,7 +12,7 @@ impl Session {
     /// # Errors
     /// When the manager has to be asked how it names them, and does not say.
     pub fn choice(&self, state: &State) -> Result<Plan, Failure> {
-        let mut plan = Plan { without: not_refreshed(state), from: refreshed_of(state), ..Plan::default() };
+        let mut plan = Plan { without: state.not_refreshed(), from: state.refreshed(), ..Plan::default() };
         if !plan.from.is_empty() && self.backend.quirks.unrefreshed.is_some() {
             let configured = self.configured()?;
             plan.from.iter_mut().for_each(|id| *id = argument_of(&configured, id));

@@ -469,6 +469,19 @@ pub fn parse(bytes: &[u8]) -> Loaded {
 }
 
 impl State {
+    /// The sources that the last refresh did not reach.
+    pub fn not_refreshed(&self) -> Vec<String> {
+        let failed = self.sources.iter().filter(|source| source.error.is_some());
+        failed.map(|source| source.id.clone()).collect()
+    }
+
+    /// The sources that it did reach, where there are others; else none.
+    pub fn refreshed(&self) -> Vec<String> {
+        let some_failed = self.sources.iter().any(|source| source.error.is_some());
+        let fine = self.sources.iter().filter(|source| some_failed && source.error.is_none());
+        fine.map(|source| source.id.clone()).collect()
+    }
+
     /// The state to go on from, for the holder of the lock. A corrupt file is kept aside as
     /// `state.json.corrupt`; the second value says so.
     ///

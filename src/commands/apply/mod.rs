@@ -8,8 +8,8 @@ mod verify;
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
 use crate::commands::start::{permitted, setup};
+use crate::driver::Session;
 use crate::driver::shutdown;
-use crate::driver::{Session, not_refreshed};
 use crate::managers::{Backend, Damage, Installed};
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, counted};
@@ -504,7 +504,7 @@ impl Run<'_> {
             None => format!("{count} changed"),
         };
         let reason = match self.index_partial && self.applied.error.is_none() {
-            true if not_refreshed(&self.state).is_empty() => {
+            true if self.state.not_refreshed().is_empty() => {
                 format!("{reason}; the refresh did not end well")
             }
             true => format!("{reason}; part of the index is stale"),

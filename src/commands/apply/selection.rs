@@ -1,8 +1,8 @@
 //! Which of the pending updates an apply is to install.
 
 use crate::cli::ApplyArgs;
+use crate::driver::Session;
 use crate::driver::settings_files::{administrators, theirs};
-use crate::driver::{Session, not_refreshed};
 use crate::managers::{Backend, Installed, Origin, Plan, Settings};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
@@ -492,7 +492,7 @@ struct Stale {
 }
 
 fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
-    let failed = not_refreshed(state);
+    let failed = state.not_refreshed();
     let mut stale = Stale::default();
     if failed.is_empty() || session.backend.quirks.lists_refreshed_only {
         return Ok(stale);

@@ -41,8 +41,7 @@ pub(super) const TEST: &str = "--setopt=tsflags=test";
 pub(super) const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
 
 /// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
-/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there. With a
-/// `destdir` dnf5 puts all packages there and installs none, and says that it is done.
+/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there.
 pub(super) const PLAIN: &[&str] = &["--color=never"];
 
 pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {

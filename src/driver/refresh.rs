@@ -1,0 +1,144 @@
+//! The refresh: its runs within the budget, and what is remembered of it.
+
+use super::Session;
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::store::state::{Attempt, BootMoment, State};
+use crate::system::boot;
+use crate::system::files::fingerprint;
+use crate::system::process::{End, Limits};
+use crate::system::signals;
+use crate::system::time::{Time, seconds_since_boot};
+use std::time::{Duration, Instant};
+
+impl Session {
+    /// Refreshes the index and remembers the truth of it, then counts what is pending and looks
+    /// whether a reboot is required. `deadline` and `budget` bound the run.
+    pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
+        let started_at = Time::now();
+        let started = Instant::now();
+        self.deadline = deadline;
+        // Taken before: what is changed while the manager reads it counts as changed since.
+        let source_places = self.elsewhere().sources.clone();
+        let config = fingerprint(&self.backend.source_places(&source_places));
+        let config_changed = state.source_config.as_ref() != Some(&config);
+        let database = fingerprint(&self.backend.database_places(&self.database_elsewhere()));
+        let mut invocation = self.with_limits((self.backend.refresh)(budget));
+        let label = "refreshing the package index";
+        let gently = self.backend.quirks.ended_early.is_some();
+        let share = if self.sources_alone().is_empty() { budget } else { budget * 3 / 5 };
+        let until = started + budget;
+        let mut limits =
+            Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };
+        // One source alone has all the time.
+        let of_left = if state.sources.len() == 1 { |left| left } else { self.backend.quirks.share };
+        limits.budget = Some(share.min(of_left(budget)));
+        self.note_start();
+        let ready = self.prepare_private(config_changed);
+        let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
+        let mut stopped = Vec::new();
+        if run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
+            let until = deadline.map_or(until, |deadline| deadline.min(until));
+            if let Some((others, failed)) = self.find_the_slow(&invocation, until) {
+                (invocation, stopped) = (others, failed);
+                limits.deadline = Some(until);
+                run = self.run(label, &invocation, &limits);
+            }
+        }
+        while let Ok(finished) = &run {
+            let end = deadline.map_or(until, |deadline| deadline.min(until));
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() && !matches!(finished.end, End::Code(_)) {
+                break;
+            }
+            let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
+            limits.deadline = deadline.or(Some(until));
+            limits.budget = Some(of_left(left));
+            let before = finished.clone();
+            run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
+            invocation = next;
+        }
+        let (mut refreshed, exit_code, mut listed) = match run {
+            Err(failure) => (Refreshed::failed(Vec::new(), failure), None, None),
+            Ok(finished) => {
+                let cut = self.judge_cut(&invocation, &finished, state).map(|refreshed| (refreshed, None));
+                let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
+                (
+                    refreshed,
+                    finished.end.code(),
+                    (self.backend.quirks.pending_of_refresh)(&finished).or(listed),
+                )
+            }
+        };
+        if !stopped.is_empty() {
+            refreshed.sources.retain(|source| !stopped.iter().any(|slow| slow.id == source.id));
+            refreshed.sources.extend(stopped);
+            refreshed.judge_again();
+            listed = None;
+        }
+        if refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
+            && signals::received().is_some()
+        {
+            state.manager.get_or_insert_with(|| self.backend.name.to_string());
+            state.record_stopped(&refreshed, Time::now());
+            return refreshed;
+        }
+        self.add_sources_of_configuration(&mut refreshed);
+        let attempt = Attempt {
+            started_at,
+            finished_at: Time::now(),
+            outcome: refreshed.outcome,
+            exit_code,
+            duration_ms: started.elapsed().as_millis() as u64,
+            extra: Default::default(),
+        };
+        let failed_before = state.not_refreshed();
+        self.note_index(&refreshed, state);
+        state.manager = Some(self.backend.name.to_string());
+        state.source_config = Some(config);
+        state.source_places = source_places;
+        state.record_refresh(&refreshed, attempt);
+        if state.last_update_success {
+            let (boot_id, seconds) = (boot::boot_id(), seconds_since_boot());
+            state.last_cache_boot = Some(BootMoment { boot_id, seconds });
+        }
+        if refreshed.outcome != RefreshOutcome::Failed {
+            // Updates of other sources count now, though their index is as it was.
+            let others = failed_before != state.not_refreshed();
+            self.count_listed(
+                state,
+                refreshed.changed || self.counts_anew || others,
+                listed.map(|listing| (listing, database)),
+            );
+        }
+        self.look_for_restart(state);
+        refreshed
+    }
+
+    /// The sources that a refresh which failed says nothing of were not refreshed either.
+    pub(super) fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
+        let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        if let Some(answer) = answer {
+            add_sources((self.backend.quirks.parse_sources)(&answer.stdout), refreshed);
+        }
+    }
+
+    /// Nor those that only the configuration names, where the manager could not even begin.
+    fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
+        if refreshed.outcome == RefreshOutcome::Failed {
+            let configuration = self.configuration();
+            let ids = configuration.map(self.backend.quirks.sources_in).unwrap_or_default();
+            add_sources(ids, refreshed);
+        }
+    }
+}
+
+fn add_sources(ids: Vec<String>, refreshed: &mut Refreshed) {
+    if let Some(error) = refreshed.error.clone() {
+        for id in ids {
+            if !refreshed.sources.iter().any(|source| source.id == id) {
+                let text = format!("{id}: not refreshed after this failure: {}", error.message);
+                refreshed.sources.push(SourceResult { id, error: Some(Failure::new(error.class, text)) });
+            }
+        }
+    }
+}
