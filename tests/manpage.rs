@@ -363,7 +363,7 @@ fn full_state() -> state::Loaded {
     let loaded = state::parse(
         &serde_json::to_vec(&json!({
             "version": state::VERSION, "manager": "apt", "last_cache_update": time,
-            "last_update_error": error, "index": {"files": [], "settings": "x"},
+            "last_update_error": error, "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
             "last_attempt": {"started_at": time, "finished_at": time, "outcome": "partial"},
             "sources": [{"id": "s", "last_success": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
