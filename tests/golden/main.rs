@@ -336,6 +336,7 @@ fn every_command_line_of_every_manager() {
         without: names(&["base"]),
         from: names(&["extra"]),
         left_out: names(&["tb-held"]),
+        kept: names(&["tb-held", "tb-kept"]),
         passed_over: [("tb-old".to_string(), "3".to_string())].into(),
         selection: Some("/state/selection".into()),
         ..Plan::default()

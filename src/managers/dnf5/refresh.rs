@@ -304,6 +304,23 @@ mod tests {
     const GONE: &str = ">>> Status code: 404 for http://a/r.xml (IP: 127.0.0.2) - http://a/r.xml\n>>> Usable URL not found\n";
 
     #[test]
+    fn what_is_kept_of_the_configuration_is_enough_to_read_and_holds_no_secret() {
+        let text = "======== Main configuration: ========\nproxy_password = secret\nsystem_cachedir = /srv/cache/\n\
+                    reposdir = /etc/yum.repos.d,/srv/repos\n\
+                    ======== \"extra\" repository configuration: ========\nenabled = 1\ntimeout = 180\n\
+                    baseurl = http://me:secret@h/\npassword = secret\ngpgkey = http://me:secret@h/KEY\n";
+        let kept = of_use(text);
+        assert!(!kept.contains("secret") && kept.contains("/srv/cache/"), "{kept}");
+        assert_eq!((configured(&kept), elsewhere(&kept)), (configured(text), elsewhere(text)));
+        let usual = super::super::BACKEND.usual_places();
+        assert_eq!(parse_places(usual.clone(), &kept), parse_places(usual, text));
+        let limited =
+            |text: &str| with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args;
+        assert_eq!(limited(&kept), limited(text));
+        assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
+    }
+
+    #[test]
     fn the_others_are_refreshed_without_those_that_failed() {
         let first = format!(
             "{BEGINS}\n{}{GONE}{}Failed to download metadata (baseurl: \"http://a/\") for repository \"b\": x\n",
