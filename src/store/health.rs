@@ -16,7 +16,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 #[path = "health_tests.rs"]
-mod tests;
+pub(crate) mod tests;
 
 /// What follows from what is remembered, now.
 #[derive(Clone, Debug, PartialEq, Eq)]

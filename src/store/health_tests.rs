@@ -8,7 +8,7 @@ const DAY: i64 = 86400;
 const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a";
 
 /// A state of a refresh so many seconds ago by the wall clock, and, by that of this boot, so many.
-fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
+pub(crate) fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
     let time = Time::from_unix(Time::now().unix() - by_wall).unwrap();
     let attempt = Attempt {
         started_at: time,

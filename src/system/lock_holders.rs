@@ -1,5 +1,5 @@
-//! Who holds a lock file, from /proc/locks or from the file itself, and whether a process that wrote
-//! down who it is still runs.
+//! Who holds a lock file, from /proc/locks or from the file itself, whether a process that wrote down who it is
+//! was there then, and the mark of a process that works on a state directory.
 
 use crate::system::boot;
 use crate::system::time::{Time, since_boot};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::locks;
-use crate::rpm::{Root, Rpm, RpmRepo, one_in, rpm, three_in};
+use crate::rpm::{Root, Rpm, RpmRepo, contested, one_in, rpm, three_in};
 use crate::server::Fault;
 
 /// Each of these in a root of dnf 4 and in one of dnf 5.
@@ -53,28 +53,17 @@ fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root
 }
 
 fn what_is_not_named_is_neither_updated_nor_replaced(make: fn(&[Rpm]) -> Root) {
-    let (root, _repo) = contested(make);
+    let (old, new) = contested();
+    let (root, _repo) = one_in(make(&old), &new);
     root.patch(&["apply", "tb-b"]).applied(&["tb-b 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
     root.patch(&["apply", "tb-c", "--full"]).applied(&["tb-c 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 2.0"]);
 }
 
-/// Two packages and a newer version of tb-a that want its place, and two other updates.
-fn contested(make: fn(&[Rpm]) -> Root) -> (Root, RpmRepo) {
-    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
-    let new = [
-        rpm("tb-new", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.5"),
-        rpm("tb-another", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.4"),
-        rpm("tb-a", "2.0"),
-        rpm("tb-b", "2.0"),
-        rpm("tb-c", "2.0"),
-    ];
-    one_in(make(&old), &new)
-}
-
 fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Root) {
-    let (root, _repo) = contested(make);
+    let (old, new) = contested();
+    let (root, _repo) = one_in(make(&old), &new);
     root.patch(&["apply", "--exclude", "tb-a", "--exclude", "tb-c"]).applied(&["tb-b 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
     let applied = root.patch(&["apply", "tb-a"]);

@@ -407,3 +407,16 @@ pub fn three_in(root: Root, more: &str) -> (Root, [RpmRepo; 3]) {
     });
     (root, repos)
 }
+
+/// Two packages and a newer version of tb-a that want its place, and two other updates: what is there, and what
+/// is published.
+pub fn contested() -> ([Rpm; 3], [Rpm; 5]) {
+    let new = [
+        rpm("tb-new", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.5"),
+        rpm("tb-another", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.4"),
+        rpm("tb-a", "2.0"),
+        rpm("tb-b", "2.0"),
+        rpm("tb-c", "2.0"),
+    ];
+    (["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0")), new)
+}

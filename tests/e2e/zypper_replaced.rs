@@ -3,19 +3,11 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use crate::rpm::{RpmRepo, rpm};
+use crate::rpm::{self, RpmRepo, rpm};
 use crate::zypper::{Zypper, one};
 
-/// Two packages and a newer version of tb-a that want its place, and two other updates.
 fn contested() -> (Zypper, RpmRepo) {
-    let old = ["tb-a", "tb-b", "tb-c"].map(|name| rpm(name, "1.0"));
-    let new = [
-        rpm("tb-new", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.5"),
-        rpm("tb-another", "2.0").tag("Obsoletes: tb-a < 3").tag("Provides: tb-a = 2.4"),
-        rpm("tb-a", "2.0"),
-        rpm("tb-b", "2.0"),
-        rpm("tb-c", "2.0"),
-    ];
+    let (old, new) = rpm::contested();
     one(&old, &new)
 }
 

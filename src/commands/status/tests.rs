@@ -1,28 +1,6 @@
 use super::*;
-use crate::model::outcome::RefreshOutcome;
+use crate::store::health::tests::refreshed;
 use crate::store::lock::Lock;
-use crate::store::state::Attempt;
-use crate::system::time::Time;
-
-/// A state of a refresh so many seconds ago.
-fn refreshed(ago: i64) -> State {
-    let time = Time::from_unix(Time::now().unix() - ago).unwrap();
-    let attempt = Attempt {
-        started_at: time,
-        finished_at: time,
-        outcome: RefreshOutcome::Fresh,
-        exit_code: Some(0),
-        duration_ms: 1,
-        extra: Default::default(),
-    };
-    State {
-        version: crate::store::state::VERSION,
-        last_cache_update: Some(time),
-        last_update_success: true,
-        last_attempt: Some(attempt),
-        ..State::default()
-    }
-}
 
 /// The command with these words, on a state directory of its own, and with a manager that the machine
 /// does not have: should it ever refresh, nothing of the machine is touched.
@@ -39,11 +17,11 @@ fn ran(dir: &std::path::Path, words: &[&str]) -> Report {
 fn exactly_as_old_as_critical_is_not_critical() {
     let dir = tempfile::tempdir().unwrap();
     let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
-    refreshed(1000).save(&lock).unwrap();
+    refreshed(1000, None).save(&lock).unwrap();
     assert_eq!(ran(dir.path(), &["--critical", "500s"]).exit, ExitCode::Failed);
     assert_eq!(ran(dir.path(), &["--critical", "5000s"]).exit, ExitCode::Fresh);
     let exact = || {
-        refreshed(1000).save(&lock).unwrap();
+        refreshed(1000, None).save(&lock).unwrap();
         ran(dir.path(), &["--critical", "1000s"])
     };
     // Until no second begins in between.
