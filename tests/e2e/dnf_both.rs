@@ -24,6 +24,7 @@ with_both! {
     named_and_excluded_packages_decide_what_is_installed,
     an_excluded_package_is_not_replaced_and_a_named_one_is,
     what_is_not_named_is_neither_updated_nor_replaced,
+    an_old_version_whose_script_keeps_it_is_told_with_what_takes_it_away,
     full_removes_what_is_in_the_way_and_obsoletes_need_no_full,
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
@@ -59,6 +60,21 @@ fn what_is_not_named_is_neither_updated_nor_replaced(make: fn(&[Rpm]) -> Root) {
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
     root.patch(&["apply", "tb-c", "--full"]).applied(&["tb-c 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 2.0"]);
+}
+
+fn an_old_version_whose_script_keeps_it_is_told_with_what_takes_it_away(make: fn(&[Rpm]) -> Root) {
+    let old = [crate::dnf::shell(), rpm("tb-a", "1.0").tag("%preun\nexit 1")];
+    let (root, _repo) = one_in(make(&old), &[rpm("tb-a", "2.0")]);
+    root.patch(&["apply"]).exits(2);
+    let told = root.patch(&["apply"]);
+    told.exits(2);
+    let words = told.json["error"]["message"].as_str().unwrap_or_default().to_string();
+    let command = words.split('`').nth(1).unwrap_or_else(|| panic!("nothing to do is said: {told}"));
+    assert!(command.starts_with("rpm -e ") && command.contains("tb-a-1.0-1.noarch"), "{told}");
+    root.sandbox.sh(command);
+    assert_eq!(root.sandbox.sh("rpm -q tb-a").trim(), "tb-a-2.0-1.noarch");
+    root.patch(&["apply"]).applied(&[]);
+    root.patch(&["status"]).exits(0).says("/apply_interrupted", false);
 }
 
 fn an_excluded_package_is_not_replaced_and_a_named_one_is(make: fn(&[Rpm]) -> Root) {

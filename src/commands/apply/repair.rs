@@ -287,7 +287,11 @@ impl Run<'_> {
         let leftovers = self.damage.leftovers.iter();
         let leftovers = leftovers.map(|left| {
             let new = left.obsoleter.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            format!("{} ({} is still there beside {new}{})", left.name, left.version, left.newer)
+            let old = rpm::nevra(&left.name, &left.version, &left.architecture);
+            format!(
+                "{} ({} is still there beside {new}{}; where its own script fails: `rpm -e --nodeps --noscripts {old}`)",
+                left.name, left.version, left.newer
+            )
         });
         let names: Vec<_> = broken.chain(leftovers).collect();
         match names.is_empty() {
