@@ -187,8 +187,10 @@ fn switched_on(text: &str) -> Vec<String> {
     let off: Vec<_> =
         settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
     let ids = settings.iter().map(|setting| &setting.section);
-    let mut ids: Vec<_> =
-        ids.filter(|id| *id != "main" && !off.contains(id)).map(|id| one_line(id)).collect();
+    let mut ids: Vec<_> = ids
+        .filter(|id| !["main", ""].contains(&id.as_str()) && !off.contains(id))
+        .map(|id| one_line(id))
+        .collect();
     ids.sort();
     ids.dedup();
     ids
@@ -263,6 +265,7 @@ mod tests {
                     enabled = 1\n[b]\nreposdir=/no\nenabled=False\n[c]\nbaseurl=x\n";
         assert_eq!(elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
         assert_eq!(switched_on(text), ["a", "c"]);
+        assert_eq!(switched_on("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
         assert_eq!(elsewhere(""), Elsewhere::default());
     }
 
