@@ -61,7 +61,7 @@ impl Global {
 }
 
 fn managers() -> PossibleValuesParser {
-    MANAGERS.iter().map(|backend| backend.name).into()
+    MANAGERS.iter().map(|manager| manager.facts().name).into()
 }
 
 /// `linux-patch status` alone: building the options of the other commands too costs a tenth of the

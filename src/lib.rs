@@ -1,6 +1,6 @@
 //! linux-patch: refresh the package index, know whether it is fresh, install what is pending.
 //!
-//! Data goes one way: command line, backend and verb, lock, commands as data, what they
+//! Data goes one way: command line, manager and verb, lock, commands as data, what they
 //! printed, an outcome, the state, a report, an exit code. ARCHITECTURE.md draws it.
 #![forbid(unsafe_code)]
 

@@ -492,11 +492,8 @@ fn the_options_given_to_apt_are_those_of_the_program() {
     let apt = by_name("apt").unwrap();
     let nothing = Finished::ended(0, "", "");
     let plan = Plan::default();
-    let invocations = [
-        (apt.refresh)(Duration::from_secs(120)),
-        apt.download.unwrap()(&plan),
-        (apt.install)(&plan, &nothing),
-    ];
+    let invocations =
+        [apt.refresh(Duration::from_secs(120)), apt.download(&plan), apt.install(&plan, &nothing)];
     let args = invocations.iter().flat_map(|invocation| &invocation.args);
     let options: Words = args.filter(|arg| arg.contains("::")).cloned().collect();
     let page = page();
@@ -515,7 +512,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
         let is_real = options.iter().any(|option| option == word || option.starts_with(&format!("{word}=")));
         assert!(is_real, "apt is not given {word}");
     }
-    let repair = (apt.repair)(&apt.usual_places(), &Default::default())[0].line();
+    let repair = apt.repair(&apt.facts().usual_places(), &Default::default())[0].line();
     assert!(repair.starts_with("dpkg ") && repair.ends_with(" --configure -a"), "{repair}");
 }
 

@@ -3,7 +3,7 @@
 //! `tests/fixtures/MANAGER/VERSION-CASE.txt` holds a command, its exit code and what it printed;
 //! `tests/fixtures/MANAGER.expected` says what must be read from it. A row holds for the case of
 //! every version, or of one where it is written `VERSION-CASE`. A fixture without a row fails, a
-//! row without a fixture fails, and so does a backend without either.
+//! row without a fixture fails, and so does a manager without either.
 //!
 //! A recording of another command than the program's own is read as if it were that: a
 //! `check-update` without `-v`, for example, names no repository, so that none counts as refreshed.
@@ -11,7 +11,7 @@
 #[path = "recorded/lines.rs"]
 mod lines;
 
-use linux_patch::managers::{Backend, Completion, MANAGERS, Plan};
+use linux_patch::managers::{Completion, MANAGERS, Manager, Plan};
 use linux_patch::model::outcome::{Class, Failure, Listing};
 use linux_patch::system::process::{End, Finished};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,46 +55,46 @@ fn class(failure: &Option<Failure>) -> &'static str {
     failure.as_ref().map_or("-", |failure| failure.class.word())
 }
 
-/// What the backend reads from a recording, in the words of the table.
-fn verdict(backend: &Backend, recording: &Recording) -> String {
+/// What the manager reads from a recording, in the words of the table.
+fn verdict(manager: &dyn Manager, recording: &Recording) -> String {
     let Recording { command, finished } = recording;
     let words: Vec<_> = command.split(' ').collect();
-    let by_signal = matches!(finished.end, End::Signal(_)) && (backend.quirks.ended_well)(finished);
+    let by_signal = matches!(finished.end, End::Signal(_)) && manager.ended_well(finished);
     if !matches!(finished.end, End::Code(_)) && !by_signal {
         "killed".to_string()
     } else if is_refresh(&words) {
-        let listing = (backend.quirks.pending_of_refresh)(finished).unwrap_or_default();
-        format!("{} pending {}", refreshed(backend, finished), listing.updates.len())
-    } else if let Some(told) = told_by_apk(backend, recording) {
+        let listing = manager.pending_of_refresh(finished).unwrap_or_default();
+        format!("{} pending {}", refreshed(manager, finished), listing.updates.len())
+    } else if let Some(told) = told_by_apk(manager, recording) {
         told
     } else if words.contains(&"--print") {
-        let listing = (backend.parse_list)(&finished.stdout);
-        format!("{} comes {}", ended(backend, finished), listing.updates.len())
+        let listing = manager.parse_list(&finished.stdout);
+        format!("{} comes {}", ended(manager, finished), listing.updates.len())
     } else if (words.contains(&"-Sy") || words.contains(&"-Syy")) && !words.contains(&"-Su") {
-        refreshed(backend, finished)
+        refreshed(manager, finished)
     } else if words.contains(&"-Qu") && !words.contains(&"-Su") {
-        listed(backend, finished)
+        listed(manager, finished)
     } else if words.contains(&"-Q") {
-        let count = (backend.parse_installed)(&finished.stdout, &backend.usual_places()).len();
-        format!("{} installed {count}", ended(backend, finished))
+        let count = manager.parse_installed(&finished.stdout, &manager.facts().usual_places()).len();
+        format!("{} installed {count}", ended(manager, finished))
     } else if words.contains(&"updateinfo") || words.contains(&"advisory") {
-        let told = (backend.parse_origins)(&finished.stdout);
+        let told = manager.parse_origins(&finished.stdout);
         let secure = told.values().filter(|of| of.iter().any(|origin| origin.is_security)).count();
         format!("advisories {} security {secure}", told.len())
     } else if words.contains(&"refresh") {
-        refreshed(backend, finished)
-    } else if let Some(told) = told_more(backend, &words, finished) {
+        refreshed(manager, finished)
+    } else if let Some(told) = told_more(manager, &words, finished) {
         told
-    } else if let Some(plan) = planned(backend, &words, finished) {
+    } else if let Some(plan) = planned(manager, &words, finished) {
         plan
     } else if words.contains(&"update") {
-        refreshed(backend, finished)
+        refreshed(manager, finished)
     } else if words.contains(&"-s") && finished.end == End::Code(0) {
-        let listing = (backend.parse_list)(&finished.stdout);
+        let listing = manager.parse_list(&finished.stdout);
         let security = listing.updates.iter().filter(|update| update.security == Some(true)).count();
         format!("pending {} security {security} held {}", listing.updates.len(), listing.held_back.len())
     } else {
-        ended(backend, finished).to_string()
+        ended(manager, finished).to_string()
     }
 }
 
@@ -109,35 +109,35 @@ fn is_refresh(words: &[&str]) -> bool {
 }
 
 /// For a manager that downloads while it installs: its other lists, and how an install ended.
-fn told_by_apk(backend: &Backend, recording: &Recording) -> Option<String> {
-    if backend.download.is_some() {
+fn told_by_apk(manager: &dyn Manager, recording: &Recording) -> Option<String> {
+    if manager.facts().downloads_first {
         return None;
     }
     let Recording { command, finished } = recording;
     let words: Vec<_> = command.split(' ').collect();
     let stdout = &finished.stdout;
-    let ended = ended(backend, finished);
-    let listing = (backend.parse_list)(stdout);
+    let ended = ended(manager, finished);
+    let listing = manager.parse_list(stdout);
     let counts = format!("changes {} removes {}", listing.updates.len(), listing.removals.len());
     if words.contains(&"grep") {
-        let installed = (backend.parse_installed)(stdout, &backend.usual_places());
+        let installed = manager.parse_installed(stdout, &manager.facts().usual_places());
         let broken = installed.values().filter(|package| package.is_broken).count();
         let held = installed.values().filter(|package| package.is_held).count();
         Some(format!("{ended} installed {} broken {broken} held {held}", installed.len()))
     } else if words.contains(&"version") {
-        Some(format!("{ended} newer {}", (backend.quirks.newer?.1)(stdout).len()))
+        Some(format!("{ended} newer {}", (manager.newer()?.1)(stdout).len()))
     } else if words.contains(&"policy") {
-        let origins: Vec<_> = (backend.parse_origins)(stdout).into_values().flatten().collect();
+        let origins: Vec<_> = manager.parse_origins(stdout).into_values().flatten().collect();
         let sources: BTreeSet<_> = origins.iter().map(|origin| origin.source.as_str()).collect();
         Some(format!("{ended} from {}", sources.into_iter().collect::<Vec<_>>().join(" ")))
     } else if words.contains(&"audit") {
         let changed = [("tb-hello", "2.0-r0"), ("tb-sec", "2.0-r0"), ("tb-world", "2.0-r0")];
-        let damage = (backend.quirks.audit?.1)(stdout, &changed);
+        let damage = (manager.audit()?.1)(stdout, &changed);
         Some(damage.map_or("ok".to_string(), |failure| failure.message))
     } else if words.contains(&"-s") {
         Some(format!("{ended} would: {counts}"))
     } else if words.contains(&"upgrade") || words.contains(&"fix") {
-        let began = if (backend.install_began)(finished) { " began" } else { "" };
+        let began = if manager.install_began(finished) { " began" } else { "" };
         Some(format!("{ended}{began} {counts}"))
     } else {
         None
@@ -145,32 +145,32 @@ fn told_by_apk(backend: &Backend, recording: &Recording) -> Option<String> {
 }
 
 /// The class of a failure, or `ok`.
-fn ended(backend: &Backend, finished: &Finished) -> &'static str {
-    let failure = (backend.classify)(finished);
+fn ended(manager: &dyn Manager, finished: &Finished) -> &'static str {
+    let failure = manager.classify(finished);
     assert!(failure.as_ref().is_none_or(|failure| !failure.message.is_empty()), "failed without a message");
     failure.map_or("ok", |failure| failure.class.word())
 }
 
-fn refreshed(backend: &Backend, finished: &Finished) -> String {
-    let judged = (backend.judge)(finished);
+fn refreshed(manager: &dyn Manager, finished: &Finished) -> String {
+    let judged = manager.judge(finished);
     let failed = judged.sources.iter().filter(|source| source.error.is_some()).count();
     let outcome = format!("{:?}", judged.outcome).to_lowercase();
     format!("{outcome} {} {failed}/{}", class(&judged.error), judged.sources.len())
 }
 
 /// What a list of newer versions says, and how many sources it could not read.
-fn listed(backend: &Backend, finished: &Finished) -> String {
-    let (held_back, updates): (Vec<_>, Vec<_>) = match backend.quirks.newer {
+fn listed(manager: &dyn Manager, finished: &Finished) -> String {
+    let (held_back, updates): (Vec<_>, Vec<_>) = match manager.newer() {
         Some((_, newer)) => newer(&finished.stdout).into_iter().partition(|newer| newer.reason == "held"),
         None => Default::default(),
     };
-    let unreadable = backend.quirks.private.map_or(0, |private| (private.unreadable)(finished).len());
+    let unreadable = manager.private().map_or(0, |private| (private.unreadable)(finished).len());
     let counts = [updates.len(), held_back.len(), unreadable];
-    format!("{} pending {} held {} unreadable {}", ended(backend, finished), counts[0], counts[1], counts[2])
+    format!("{} pending {} held {} unreadable {}", ended(manager, finished), counts[0], counts[1], counts[2])
 }
 
 /// How a transaction ended, for a manager that prints what it is about to do.
-fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
+fn planned(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option<String> {
     const WORDS: [&str; 11] = [
         "upgrade",
         "update",
@@ -185,12 +185,12 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
         "-S",
     ];
     let is_transaction = WORDS.iter().any(|word| words.contains(word)) && !words.contains(&"info");
-    let plan = (backend.quirks.plan_of_download)(finished).filter(|_| is_transaction)?;
-    let began = if (backend.install_began)(finished) { " began" } else { "" };
+    let plan = manager.plan_of_download(finished).filter(|_| is_transaction)?;
+    let began = if manager.install_began(finished) { " began" } else { "" };
     let counts = [plan.updates.len(), plan.removals.len(), plan.held_back.len()];
     Some(format!(
         "{}{began} comes {} goes {} stays {}",
-        ended(backend, finished),
+        ended(manager, finished),
         counts[0],
         counts[1],
         counts[2]
@@ -198,16 +198,16 @@ fn planned(backend: &Backend, words: &[&str], finished: &Finished) -> Option<Str
 }
 
 /// What the answer to a question adds to a list, or to what further question it leads.
-fn told_more(backend: &Backend, words: &[&str], finished: &Finished) -> Option<String> {
+fn told_more(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option<String> {
     let is_list = words.contains(&"list-updates");
-    let completions = backend.quirks.completions;
+    let completions = manager.completions();
     if completions.is_empty() || !(is_list || words.contains(&"list-patches")) {
         return None;
     }
-    let how = ended(backend, finished);
+    let how = ended(manager, finished);
     if is_list {
         let add = |listing, (_, add): &Completion| add(&finished.stdout, listing);
-        let listing = backend.quirks.completions.iter().fold(Listing::default(), add);
+        let listing = manager.completions().iter().fold(Listing::default(), add);
         return Some(format!("{how} newer {}", listing.held_back.len()));
     }
     let ask = |(ask, _): &Completion| ask(&Plan::default(), &Listing::default(), &finished.stdout);
@@ -231,16 +231,16 @@ fn expected(manager: &str) -> BTreeMap<String, String> {
 #[test]
 fn every_recorded_output_is_read_as_the_table_says() {
     let mut wrong = Vec::new();
-    for backend in MANAGERS {
-        let expected = expected(backend.name);
+    for manager in MANAGERS {
+        let expected = expected(manager.facts().name);
         let mut used = BTreeSet::new();
-        let dir = format!("tests/fixtures/{}", backend.name);
+        let dir = format!("tests/fixtures/{}", manager.facts().name);
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_string();
             let (_, case) = name.split_once('-').expect("a fixture is named VERSION-CASE");
             let row = if expected.contains_key(&name) { name.as_str() } else { case };
-            let verdict = verdict(backend, &read(&path));
+            let verdict = verdict(*manager, &read(&path));
             used.insert(row.to_string());
             match expected.get(row) {
                 Some(expected) if *expected == verdict => {}
@@ -249,30 +249,30 @@ fn every_recorded_output_is_read_as_the_table_says() {
             }
         }
         let unused = expected.keys().filter(|row| !used.contains(*row));
-        wrong.extend(unused.map(|row| format!("{}.expected: no fixture for {row}", backend.name)));
-        assert!(used.len() > 50, "{} has only {} recorded cases", backend.name, used.len());
+        wrong.extend(unused.map(|row| format!("{}.expected: no fixture for {row}", manager.facts().name)));
+        assert!(used.len() > 50, "{} has only {} recorded cases", manager.facts().name, used.len());
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The words in which a recording is told to people: why it failed, source by source, and what else
 /// there is to say of it.
-fn told(backend: &Backend, recording: &Recording) -> String {
+fn told(manager: &dyn Manager, recording: &Recording) -> String {
     let finished = &recording.finished;
     let words = |failure: &Failure| format!("{}: {}", failure.class.word(), failure.message);
-    let mut lines: Vec<_> = (backend.classify)(finished).iter().map(words).collect();
-    let verdict = verdict(backend, recording);
+    let mut lines: Vec<_> = manager.classify(finished).iter().map(words).collect();
+    let verdict = verdict(manager, recording);
     if ["fresh ", "partial ", "failed "].iter().any(|outcome| verdict.starts_with(outcome)) {
-        let judged = (backend.judge)(finished);
+        let judged = manager.judge(finished);
         lines.extend(judged.error.iter().map(|failure| format!("refresh {}", words(failure))));
         lines.extend(judged.sources.iter().map(|source| {
             let error = source.error.as_ref().map_or("ok".to_string(), words);
             format!("source {} {error}", source.id)
         }));
     }
-    lines.extend((backend.quirks.notes)(finished).into_iter().map(|note| format!("note {note}")));
-    let began = (backend.install_began)(finished).then_some("changed packages");
-    let again = (backend.quirks.asks_to_run_again)(finished).then_some("asks to be run again");
+    lines.extend(manager.notes(finished).into_iter().map(|note| format!("note {note}")));
+    let began = manager.install_began(finished).then_some("changed packages");
+    let again = manager.asks_to_run_again(finished).then_some("asks to be run again");
     lines.extend(began.into_iter().chain(again).map(str::to_string));
     lines.into_iter().map(|line| format!("    {line}\n")).collect()
 }
@@ -282,12 +282,12 @@ fn told(backend: &Backend, recording: &Recording) -> String {
 #[test]
 fn what_is_told_of_every_recording_is_what_was_looked_at() {
     let update = std::env::var_os("UPDATE_TOLD").is_some_and(|value| value == "1");
-    for backend in MANAGERS {
+    for manager in MANAGERS {
         let mut names = BTreeMap::<String, Vec<String>>::new();
-        for entry in std::fs::read_dir(format!("tests/fixtures/{}", backend.name)).unwrap() {
+        for entry in std::fs::read_dir(format!("tests/fixtures/{}", manager.facts().name)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_string();
-            names.entry(told(backend, &read(&path))).or_default().push(name);
+            names.entry(told(*manager, &read(&path))).or_default().push(name);
         }
         let mut blocks: Vec<_> = names
             .into_iter()
@@ -298,7 +298,7 @@ fn what_is_told_of_every_recording_is_what_was_looked_at() {
             .collect();
         blocks.sort();
         let made = blocks.concat();
-        let path = format!("tests/fixtures/{}.told", backend.name);
+        let path = format!("tests/fixtures/{}.told", manager.facts().name);
         if update {
             std::fs::write(&path, &made).unwrap();
         }

@@ -10,7 +10,7 @@ mod readers;
 #[path = "faults/rendered.rs"]
 mod rendered;
 
-use linux_patch::managers::{Backend, MANAGERS, by_name};
+use linux_patch::managers::{MANAGERS, Manager, by_name};
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::store::health::judge;
@@ -127,7 +127,7 @@ fn attempt(outcome: RefreshOutcome, end: i64) -> Attempt {
     }
 }
 
-fn apt() -> &'static Backend {
+fn apt() -> &'static dyn Manager {
     by_name("apt").unwrap()
 }
 
@@ -293,12 +293,12 @@ proptest! {
             status,
             elapsed: Duration::ZERO,
         };
-        MANAGERS.iter().for_each(|backend| readers::read_all(backend, &finished));
+        MANAGERS.iter().for_each(|manager| readers::read_all(*manager, &finished));
     }
 
     #[test]
     fn a_package_name_that_is_accepted_is_never_an_option_a_path_or_an_order(name in "\\PC{0,12}|[-a-z0-9+.:=/*^~?]{1,8}") {
-        if (apt().is_package_name)(&name) {
+        if apt().is_package_name(&name) {
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte));
             prop_assert!(plain && !name.starts_with('-') && !name.ends_with('-'), "{}", name);
         }
@@ -310,11 +310,11 @@ proptest! {
     ) {
         let list: String =
             rows.iter().map(|(name, version)| format!("Inst {name} [0] ({version} L:stable [all])\n")).collect();
-        let listing = (apt().parse_list)(&list);
+        let listing = apt().parse_list(&list);
         let read: Vec<_> = listing.updates.iter().map(|update| (&update.name, &update.candidate)).collect();
         prop_assert_eq!(read, rows.iter().collect::<Vec<_>>());
         let table: String = rows.iter().map(|(name, version)| format!("{name}\tall\t{version}\tii \n")).collect();
-        let installed = (apt().parse_installed)(&table, &apt().usual_places());
+        let installed = apt().parse_installed(&table, &apt().facts().usual_places());
         let read: Vec<_> = installed.iter().map(|(name, package)| (name, &package.version)).collect();
         prop_assert_eq!(read, rows.iter().collect::<Vec<_>>());
     }

@@ -26,6 +26,6 @@ fuzz_target!(|input: &[u8]| {
     let finished =
         Finished { end, stdout: part(), stderr: part(), status: part(), elapsed: Duration::ZERO };
     let mut rows = MANAGERS.to_vec();
-    rows.sort_by_key(|backend| backend.name);
+    rows.sort_by_key(|manager| manager.facts().name);
     readers::read_all(rows[usize::from(*row) % rows.len()], &finished);
 });

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Refreshes the index, or shares the result of somebody else's refresh.
 pub fn run(global: &Global, args: &RefreshArgs) -> Report {
-    let backend = match permitted(global) {
-        Ok(backend) => backend,
+    let manager = match permitted(global) {
+        Ok(manager) => manager,
         Err(reason) => return Report::refused("refresh", reason),
     };
     let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
@@ -43,7 +43,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let deadline = Instant::now() + args.freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
     // A refresh that began before the sources were changed has not read them all.
-    let config = |state: &State| fingerprint(&backend.source_places(&state.source_places));
+    let config = |state: &State| fingerprint(&manager.facts().source_places(&state.source_places));
     let is_shared =
         |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state));
     let joined = |code| {
@@ -75,7 +75,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     state.count_joined(&lock);
     let started = Instant::now();
     let mut session =
-        Session::start(backend, &setup(global), "refresh", args.freshness.timeout, &lock, &state);
+        Session::start(manager, &setup(global), "refresh", args.freshness.timeout, &lock, &state);
     let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
     let mut code = code_of(refreshed.outcome, &state);
     if let Err(lost) = save(&state, &lock) {

@@ -2,14 +2,14 @@
 
 use crate::cli::Global;
 use crate::driver::Setup;
-use crate::managers::{self, Backend};
+use crate::managers::{self, Manager};
 use std::path::PathBuf;
 
 /// Everything that must hold before a run that drives the manager may start.
 ///
 /// # Errors
 /// One line saying what is missing: the run then ends with exit code 3.
-pub fn permitted(global: &Global) -> Result<&'static Backend, String> {
+pub fn permitted(global: &Global) -> Result<&'static dyn Manager, String> {
     let is_default = global.state_dir == std::path::Path::new(crate::DEFAULT_STATE_DIR);
     if is_default && !rustix::process::geteuid().is_root() {
         return Err(

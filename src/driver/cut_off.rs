@@ -2,7 +2,7 @@
 //! that it was done with count, the others are named.
 
 use super::Session;
-use crate::managers::{Ended, EndedEarly, IndexDir, IndexFile, Quirks, cut_short, how_it_was_cut};
+use crate::managers::{Ended, EndedEarly, IndexDir, IndexFile, cut_short, how_it_was_cut};
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::State;
 use crate::system::files::{remove_if_there, write_atomic};
@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 16 << 20;
 impl Session {
     /// Remembers the index before a refresh.
     pub(super) fn note_start(&self) {
-        if self.backend.quirks.ended_early.is_some() {
+        if self.manager.ended_early().is_some() {
             let dir = read_dir(&self.places().cache, |_| false);
             self.index_dirs.replace([dir, IndexDir::new()]);
         }
@@ -29,7 +29,7 @@ impl Session {
 
     /// Remembers it before that refresh is ended early.
     pub(super) fn note_before_end(&self) {
-        if let Some(early) = self.backend.quirks.ended_early {
+        if let Some(early) = self.manager.ended_early() {
             self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, early.is_list);
         }
     }
@@ -37,8 +37,8 @@ impl Session {
     /// The sources that can be refreshed one by one, where there are several and the manager keeps nothing
     /// of any before it is done with all.
     pub(super) fn sources_alone(&self) -> Vec<String> {
-        let Quirks { alone, parse_sources, .. } = &self.backend.quirks;
-        let ids = alone.and_then(|_| self.configuration()).map(parse_sources).unwrap_or_default();
+        let configuration = self.configuration().filter(|_| self.manager.facts().refreshes_alone);
+        let ids = configuration.map(|text| self.manager.parse_sources(text)).unwrap_or_default();
         if ids.len() > 1 { ids } else { Vec::new() }
     }
 
@@ -49,24 +49,23 @@ impl Session {
         all: &Invocation,
         until: Instant,
     ) -> Option<(Invocation, Vec<SourceResult>)> {
-        let alone = self.backend.quirks.alone?;
         let ids = self.sources_alone();
         let (mut others, mut slow) = (all.clone(), Vec::new());
         for (nth, id) in ids.iter().enumerate() {
             let left = until.saturating_duration_since(Instant::now());
             let share = left / (ids.len() - nth + 2) as u32;
             let limits = Limits { budget: Some(share), interruptible: true, ..Limits::default() };
-            let invocation = alone(all, id);
+            let invocation = self.manager.alone(all, id);
             let finished = self.run("refreshing the sources one by one", &invocation, &limits).ok()?;
             if matches!(finished.end, End::Interrupted(_)) {
                 return None;
             }
-            if let Some(failure) = self.backend.failure(&invocation, &finished) {
+            if let Some(failure) = self.manager.failure(&invocation, &finished) {
                 let text = match failure.class {
                     Class::Timeout => format!("{id}: not refreshed within {:.1} s", share.as_secs_f64()),
                     _ => failure.message,
                 };
-                others = (self.backend.quirks.leave_out_source)(others, id);
+                others = self.manager.leave_out_source(others, id);
                 slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(failure.class, text)) });
             }
         }
@@ -114,7 +113,7 @@ impl Session {
     /// What became of each source.
     fn results_of_cut(&self, finished: &Finished, cut: &Failure, state: &State) -> Vec<SourceResult> {
         let open = |id: String| SourceResult { id, error: Some(cut.clone()) };
-        if let Some(early) = self.backend.quirks.ended_early {
+        if let Some(early) = self.manager.ended_early() {
             let Some(answer) = self.ask_configured() else { return Vec::new() };
             let ended = self.read_early(early, finished, &answer);
             let result = |ended: Ended| match ended.is_done {
@@ -126,13 +125,13 @@ impl Session {
         if let Some(results) = self.stored_before(cut) {
             return results;
         }
-        let mut results = (self.backend.quirks.read_cut)(finished);
-        if results.is_empty() && self.backend.quirks.unrefreshed.is_none() {
+        let mut results = self.manager.read_cut(finished);
+        if results.is_empty() && self.manager.unrefreshed().is_none() {
             return results;
         }
-        let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        let answer = self.manager.ask_sources().and_then(|question| self.ask(&question).ok());
         let ids = match answer {
-            Some(answer) => (self.backend.quirks.parse_sources)(&answer.stdout),
+            Some(answer) => self.manager.parse_sources(&answer.stdout),
             None => state.sources.iter().map(|source| source.id.clone()).collect(),
         };
         for id in ids {

@@ -41,6 +41,9 @@ fn priority(level: Level) -> u8 {
     }
 }
 
+/// Reads percent and words out of a line of the progress descriptor.
+type Progress<'a> = dyn for<'b> Fn(&'b str) -> Option<(f64, &'b str)> + 'a;
+
 /// How a phase is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -145,7 +148,7 @@ impl Phase<'_> {
 
     /// Shows what can be seen of the running command; `progress` reads percent and words out of
     /// the newest line of its progress descriptor.
-    pub fn show(&mut self, glimpse: &Glimpse, progress: fn(&str) -> Option<(f64, &str)>) {
+    pub fn show(&mut self, glimpse: &Glimpse, progress: &Progress) {
         if self.display.mode == Mode::Verbose {
             for line in glimpse.output.lines() {
                 let _ = Stderr.write((one_line(&without_passwords(line)) + "\n").as_bytes());

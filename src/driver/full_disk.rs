@@ -20,15 +20,15 @@ impl Session {
     /// # Errors
     /// When the system is mounted read-only, and nothing that the manager runs first may change that.
     pub fn is_writable(&self) -> Result<(), Failure> {
-        let Some((ask, has_hooks)) = self.backend.quirks.before_install else { return Ok(()) };
-        let is_usual = self.places().database == self.backend.usual_places().database;
+        let Some((ask, has_hooks)) = self.manager.before_install() else { return Ok(()) };
+        let is_usual = self.places().database == self.manager.facts().usual_places().database;
         if !is_usual || !is_read_only(Path::new(SYSTEM)) || has_hooks(&self.ask(&ask())?.stdout) {
             return Ok(());
         }
         let text = format!(
             "could not install anything: {SYSTEM} is mounted read-only; mount it writable (mount -o remount,rw {SYSTEM}), \
              or let {} do so before each install",
-            self.backend.name
+            self.manager.facts().name
         );
         Err(Failure::new(Class::Space, text))
     }
@@ -37,7 +37,7 @@ impl Session {
         if failure.class != Class::Fetch {
             return;
         }
-        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let private = self.manager.private().zip(self.private_dir.as_ref());
         let private = private.map(|(private, dir)| dir.join(private.index));
         let cache = private.unwrap_or_else(|| self.places().cache.clone());
         if cache.ancestors().find(|dir| dir.exists()).is_some_and(is_full) {

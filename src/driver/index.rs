@@ -21,8 +21,8 @@ impl Session {
         finished: &Finished,
         state: &State,
     ) -> (Refreshed, Option<crate::model::outcome::Listing>) {
-        let mut refreshed = (self.backend.judge)(finished);
-        if let Some(configured) = self.backend.quirks.configured {
+        let mut refreshed = self.manager.judge(finished);
+        if let Some(configured) = self.manager.configured() {
             if !self.is_as_known(&refreshed, state) {
                 if let Some(answer) = self.ask_configured() {
                     refreshed = (configured.judge)(finished, &answer);
@@ -42,7 +42,7 @@ impl Session {
 
     /// Finds out whether what came was the source's own, where the refresh leaves that open.
     fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) {
-        let Some(configured) = self.backend.quirks.configured else { return };
+        let Some(configured) = self.manager.configured() else { return };
         let file = self.state_dir.join("second-look");
         let mut is_found = false;
         for (id, mut invocation) in (configured.doubts)(finished) {
@@ -68,7 +68,7 @@ impl Session {
     /// Finds the sources of which nothing is in the index though it came: a hook of the manager's may have
     /// removed it again.
     fn find_gone(&self, refreshed: &mut Refreshed, state: &State) {
-        let Some(configured) = self.backend.quirks.configured else { return };
+        let Some(configured) = self.manager.configured() else { return };
         let known = self.configured.borrow().clone();
         let is_missing = || state.index.as_ref().is_some_and(|index| index.missing().is_some());
         let Some(answer) = known.or_else(|| is_missing().then(|| self.ask_configured()).flatten()) else {
@@ -119,16 +119,16 @@ impl Session {
 
     /// What the manager says of the sources that are configured.
     pub(super) fn ask_configured(&self) -> Option<String> {
-        let answer = self.ask(&(self.backend.quirks.configured?.ask)()).ok()?.stdout;
+        let answer = self.ask(&(self.manager.configured()?.ask)()).ok()?.stdout;
         self.configured.replace(Some(answer.clone()));
         Some(answer)
     }
 
     /// A fingerprint of what decides about that answer.
     fn settings(&self) -> Option<String> {
-        let configured = self.backend.quirks.configured?;
+        let configured = self.manager.configured()?;
         let named = std::env::var(configured.variable).unwrap_or_default();
-        let paths = [self.backend.source_config, configured.settings, &[named.as_str()]].concat();
+        let paths = [self.manager.facts().source_config, configured.settings, &[named.as_str()]].concat();
         Some(format!("{} {named}", exact_fingerprint(&paths)).trim_end().to_string())
     }
 
@@ -137,7 +137,7 @@ impl Session {
         if refreshed.outcome != RefreshOutcome::Failed {
             let before = state.index.take().unwrap_or_default();
             let answer = self.configured.borrow();
-            let files = match (self.backend.quirks.configured, answer.as_ref()) {
+            let files = match (self.manager.configured(), answer.as_ref()) {
                 (Some(configured), Some(answer)) => paths((configured.files)(answer)),
                 (Some(_), None) => before.files,
                 (None, _) => paths(self.index_files()),
@@ -153,13 +153,13 @@ impl Session {
 
     /// The files of the index of a manager that is known to keep them under lasting names.
     fn index_files(&self) -> Vec<PathBuf> {
-        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let private = self.manager.private().zip(self.private_dir.as_ref());
         let root = match private {
             Some((private, dir)) => dir.join(private.index),
             None => self.places().cache.clone(),
         };
         let mut files = Vec::new();
-        collect(&root, "", DEPTH, self.backend.quirks.is_index, &mut files);
+        collect(&root, "", DEPTH, &|path| self.manager.is_index(path), &mut files);
         files.sort();
         files
     }
@@ -171,7 +171,7 @@ fn paths(files: Vec<PathBuf>) -> Vec<String> {
     there.filter_map(|file| file.into_os_string().into_string().ok()).collect()
 }
 
-fn collect(dir: &Path, above: &str, depth: usize, is_index: fn(&str) -> bool, found: &mut Vec<PathBuf>) {
+fn collect(dir: &Path, above: &str, depth: usize, is_index: &dyn Fn(&str) -> bool, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let below = format!("{above}{name}");
@@ -200,7 +200,7 @@ mod tests {
             .into_iter()
             .for_each(put);
         let mut found = Vec::new();
-        collect(dir.path(), "", DEPTH, |path| path.ends_with("repodata/repomd.xml"), &mut found);
+        collect(dir.path(), "", DEPTH, &|path| path.ends_with("repodata/repomd.xml"), &mut found);
         assert_eq!(found, [dir.path().join("a/repodata/repomd.xml")]);
         assert_eq!(paths(vec![dir.path().join("repomd.xml"), dir.path().join("gone")]).len(), 1);
     }

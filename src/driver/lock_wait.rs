@@ -17,8 +17,8 @@ impl Session {
         if finished.end == End::Waiting {
             return cut_short(invocation, finished);
         }
-        let by_itself = matches!(finished.end, End::Code(_)) && !(self.backend.install_began)(finished);
-        let failure = if by_itself { (self.backend.classify)(finished) } else { None };
+        let by_itself = matches!(finished.end, End::Code(_)) && !self.manager.install_began(finished);
+        let failure = if by_itself { self.manager.classify(finished) } else { None };
         failure.filter(|failure| match failure.class {
             Class::Lock => true,
             Class::Other => self.lock_holder().is_some(),
@@ -28,14 +28,19 @@ impl Session {
 
     /// Names the process that holds one of the manager's locks.
     pub fn lock_holder(&self) -> Option<String> {
-        self.backend.lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
+        self.manager.facts().lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
     }
 
     /// Likewise where the administrator has moved the directory of the index, and with it the locks there.
     fn moved_lock_holder(&self) -> Option<String> {
-        let below = self.backend.pid_files.iter().filter_map(|file| file.strip_prefix(self.backend.cache));
+        let below = self
+            .manager
+            .facts()
+            .pid_files
+            .iter()
+            .filter_map(|file| file.strip_prefix(self.manager.facts().cache));
         let below: Vec<_> = below.collect();
-        if below.is_empty() || self.places().cache == Path::new(self.backend.cache) {
+        if below.is_empty() || self.places().cache == Path::new(self.manager.facts().cache) {
             return None;
         }
         let cache = self.places().cache.display();
@@ -45,11 +50,14 @@ impl Session {
 
     /// The locks that are there while they are held: the system's and that of the private index.
     fn lock_files(&self) -> Vec<PathBuf> {
-        let private = self.backend.quirks.private.zip(self.private_dir.as_ref());
+        let private = self.manager.private().zip(self.private_dir.as_ref());
         let private = private.map(|(private, dir)| dir.join(private.lock));
         // Asked only where there is such a lock: it may need another process.
-        let system =
-            self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        let system = self
+            .manager
+            .facts()
+            .lock_by_existence
+            .and_then(|_| self.manager.facts().lock_file(self.places()));
         system.into_iter().chain(private).collect()
     }
 
@@ -60,8 +68,12 @@ impl Session {
     /// When it was, saying what is to be done. It is not ours to remove.
     pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
         self.no_number_is_reused()?;
-        let name = self.backend.name;
-        let lock = self.backend.quirks.lock_by_existence.and_then(|_| self.backend.lock_file(self.places()));
+        let name = self.manager.facts().name;
+        let lock = self
+            .manager
+            .facts()
+            .lock_by_existence
+            .and_then(|_| self.manager.facts().lock_file(self.places()));
         // Only root sees what the processes of others have open.
         let Some(lock) = lock.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
         // Whoever lets go of it closes it before it is removed.
@@ -85,10 +97,10 @@ impl Session {
     /// # Errors
     /// When one was, saying what is to be done.
     pub(super) fn no_number_is_reused(&self) -> Result<(), Failure> {
-        let Some((file, process)) = lock_holders::of_reused_number(self.backend.pid_files) else {
+        let Some((file, process)) = lock_holders::of_reused_number(self.manager.facts().pid_files) else {
             return Ok(());
         };
-        let name = self.backend.name;
+        let name = self.manager.facts().name;
         let text = format!(
             "{file} was left behind by a {name} that is gone, and {name} takes {process}, which has its number \
              now, for that: if no {name} runs, remove it (rm {file}) and run this again"
@@ -108,7 +120,7 @@ impl Session {
                 None => std::thread::sleep(Duration::from_millis(50)),
             }
         };
-        info!("{} was killed; waiting for {holder}, which goes on", self.backend.name);
+        info!("{} was killed; waiting for {holder}, which goes on", self.manager.facts().name);
         // Whoever takes the lock after it is somebody else.
         while self.lock_holder().as_ref() == Some(&holder) {
             std::thread::sleep(Duration::from_millis(100));
@@ -120,8 +132,8 @@ impl Session {
     /// # Errors
     /// When they are not free in time, naming the holder, or a signal comes.
     pub fn wait_until_free(&self, holder: &str) -> Result<(), Failure> {
-        info!("waiting for the lock of {}: {holder}", self.backend.name);
-        let busy = Failure::new(Class::Lock, format!("{} is busy", self.backend.name));
+        info!("waiting for the lock of {}: {holder}", self.manager.facts().name);
+        let busy = Failure::new(Class::Lock, format!("{} is busy", self.manager.facts().name));
         self.wait_for_lock(Some(holder.to_string()), &busy, None)
     }
 

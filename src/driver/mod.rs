@@ -18,7 +18,7 @@ mod unrefreshed;
 
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
-use crate::managers::{Backend, Elsewhere, IndexDir, Installed, InstalledPackage, Origin, Places, Plan};
+use crate::managers::{Elsewhere, IndexDir, Installed, InstalledPackage, Manager, Origin, Places, Plan};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, is_printable, one_line};
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
@@ -66,7 +66,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Session {
     /// The manager.
-    pub backend: &'static Backend,
+    pub manager: &'static dyn Manager,
     /// Our own lock.
     watch: Watch,
     display: RefCell<Display>,
@@ -100,8 +100,8 @@ pub struct Session {
 
 /// Where the private index is. The state directory is there: our lock is in it. The manager may change its working
 /// directory, and needs a path that holds wherever it is.
-fn private_dir(backend: &Backend, state_dir: &Path) -> Option<PathBuf> {
-    let private = backend.quirks.private?;
+fn private_dir(manager: &dyn Manager, state_dir: &Path) -> Option<PathBuf> {
+    let private = manager.private()?;
     Some(state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_path_buf()).join(private.dir))
 }
 
@@ -109,7 +109,7 @@ impl Session {
     /// Starts the log and the display of a run; `patience` is how long it may wait, in all, for
     /// locks of the manager.
     pub fn start(
-        backend: &'static Backend,
+        manager: &'static dyn Manager,
         setup: &Setup,
         command: &str,
         patience: Duration,
@@ -121,7 +121,7 @@ impl Session {
             warn!("{problem:#}; going on without it");
         }
         Session {
-            backend,
+            manager,
             watch: lock.watch().clone(),
             display: RefCell::new(Display::new(setup.is_silent, setup.is_verbose && !setup.is_silent)),
             log,
@@ -132,7 +132,7 @@ impl Session {
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
-            private_dir: private_dir(backend, &setup.state_dir),
+            private_dir: private_dir(manager, &setup.state_dir),
             index_before: RefCell::default(),
             state_dir: setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone()),
             elsewhere: OnceCell::new(),
@@ -145,13 +145,13 @@ impl Session {
     /// Where the manager's configuration puts things; the usual places when it does not say.
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
-            let mut usual = self.backend.usual_places();
-            let in_its_place = self.backend.quirks.caches.iter().map(PathBuf::from).find(|dir| dir.is_dir());
+            let mut usual = self.manager.facts().usual_places();
+            let in_its_place = self.manager.facts().caches.iter().map(PathBuf::from).find(|dir| dir.is_dir());
             if let Some(cache) = self.elsewhere().cache.as_ref().or(in_its_place.as_ref()) {
                 usual.cache = cache.clone();
             }
             match self.configuration() {
-                Some(text) => (self.backend.quirks.parse_places)(usual, text),
+                Some(text) => self.manager.parse_places(usual, text),
                 None => usual,
             }
         })
@@ -160,12 +160,12 @@ impl Session {
     /// The manager's configuration, as far as it is asked for or read; none where it does not say.
     pub(super) fn configuration(&self) -> Option<&str> {
         let ask = || {
-            let locate = self.backend.quirks.locate?;
+            let locate = self.manager.locate()?;
             self.kept_configuration(locate).or_else(|| self.ask_and_keep_configuration(locate))
         };
-        let read = || match self.backend.quirks.settings_in {
+        let read = || match self.manager.facts().settings_in {
             [] => None,
-            places => Some(settings_files::text_of(places, self.backend.quirks.elsewhere)),
+            places => Some(settings_files::text_of(places, &|text| self.manager.elsewhere(text))),
         };
         self.configuration.get_or_init(|| ask().or_else(read)).as_deref()
     }
@@ -173,25 +173,25 @@ impl Session {
     /// A refresh or a download with the limits that the administrator has set.
     pub fn with_limits(&self, invocation: Invocation) -> Invocation {
         match self.configuration() {
-            Some(text) => (self.backend.quirks.with_limits)(invocation, text),
+            Some(text) => self.manager.with_limits(invocation, text),
             None => invocation,
         }
     }
 
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
-        (self.backend.quirks.longest_silence)(invocation, self.configuration().unwrap_or_default())
+        self.manager.longest_silence(invocation, self.configuration().unwrap_or_default())
     }
 
     /// A failure with the updates that the configuration shows to be in the way.
     pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
         if failure.culprits.is_empty() {
-            let whole = match self.backend.quirks.locate {
+            let whole = match self.manager.locate() {
                 Some(locate) => self.ask_configuration(locate),
                 None => self.configuration().map(str::to_owned),
             };
             let whole = whole.unwrap_or_default();
-            failure.culprits = (self.backend.quirks.culprits_of_sources)(&failure, finished, &whole);
+            failure.culprits = self.manager.culprits_of_sources(&failure, finished, &whole);
         }
         failure
     }
@@ -208,7 +208,7 @@ impl Session {
         limits: &Limits,
     ) -> Result<Finished, Failure> {
         self.watch.check()?;
-        let limits = &Limits { waits: Some(self.backend.quirks.waits_for_lock), ..*limits };
+        let limits = &Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
         // What nothing of ours may end, the end of a login session must not end either.
         if !limits.may_end() {
             login_session::leave_session();
@@ -223,12 +223,12 @@ impl Session {
                 |error| Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program));
             let at_once = !limits.may_end();
             let capture = self.log.begin(invocation, at_once).map_err(could_not_run)?;
-            let progress = self.backend.quirks.progress;
+            let manager = self.manager;
             let watch = &mut |glimpse: &Glimpse| {
                 if glimpse.is_ending {
                     self.note_before_end();
                 }
-                phase.show(glimpse, progress);
+                phase.show(glimpse, &|line| manager.progress(line));
             };
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
@@ -247,7 +247,7 @@ impl Session {
             let holder = self.lock_holder();
             if !told {
                 let who = holder.as_deref().unwrap_or(&stopped_at.message);
-                phase.suspend(|| info!("waiting for the lock of {}: {who}", self.backend.name));
+                phase.suspend(|| info!("waiting for the lock of {}: {who}", self.manager.facts().name));
                 told = true;
             }
             self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
@@ -265,8 +265,8 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
-        let finished = self.ask(&(self.backend.list)(plan))?;
-        self.with_installed((self.backend.parse_list)(&finished.stdout))
+        let finished = self.ask(&self.manager.list(plan))?;
+        self.with_installed(self.manager.parse_list(&finished.stdout))
     }
 
     /// Every newer version as an update, for managers that list nothing where one cannot be had.
@@ -274,7 +274,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list them, or there is no such list.
     pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
-        let (ask, parse) = self.backend.quirks.newer?;
+        let (ask, parse) = self.manager.newer()?;
         Some(self.ask(&ask()).and_then(|finished| {
             let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
             Listing { updates, ..Listing::default() }.checked()
@@ -292,7 +292,7 @@ impl Session {
         let mut is_each_tried = false;
         // Where one update is in the way of all, the others are pending all the same.
         let finished = loop {
-            let failure = match self.ask(&(self.backend.pending)(&plan)) {
+            let failure = match self.ask(&self.manager.pending(&plan)) {
                 Ok(finished) => break finished,
                 Err(failure) => failure,
             };
@@ -311,10 +311,10 @@ impl Session {
             left_out.extend(new);
             plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
         };
-        let mut listing = (self.backend.parse_pending)(&finished.stdout).checked()?;
+        let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
         // A package database that is gone looks like one with nothing to do.
-        if self.backend.quirks.entry.is_some() && listing.is_empty() {
+        if self.manager.facts().has_entries && listing.is_empty() {
             self.installed()?;
         }
         let listing = self.told_more(listing, &plan)?;
@@ -327,15 +327,15 @@ impl Session {
     /// # Errors
     /// When the manager cannot list what is newer.
     fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
-        let is_asked = self.backend.quirks.only_whole.is_none();
-        let Some((ask, parse)) = self.backend.quirks.newer.filter(|_| is_asked) else {
+        let is_asked = self.manager.facts().only_whole.is_none();
+        let Some((ask, parse)) = self.manager.newer().filter(|_| is_asked) else {
             return Ok(Vec::new());
         };
         let newer = parse(&self.ask(&ask())?.stdout);
         let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
         let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
         let impossible = tried.filter_map(|held| {
-            let failure = self.ask(&(self.backend.list_needs)(plan, &names(&held))).err()?;
+            let failure = self.ask(&self.manager.list_needs(plan, &names(&held))).err()?;
             let is_it = failure.class == Class::Dependency;
             is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
         });
@@ -348,7 +348,7 @@ impl Session {
     /// When it cannot be asked.
     pub fn told_more(&self, mut listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
         let mut answer = String::new();
-        for (ask, add) in self.backend.quirks.completions {
+        for (ask, add) in self.manager.completions() {
             if let Some(question) = ask(plan, &listing, &answer) {
                 answer = self.ask(&question)?.stdout;
                 listing = add(&answer, listing);
@@ -365,7 +365,7 @@ impl Session {
         let mut listing = listing.checked()?;
         let lacks = listing.updates.iter().any(|update| update.installed.is_none())
             || listing.held_back.iter().any(|held| held.installed.is_none());
-        if self.backend.quirks.lists_installed || !lacks {
+        if self.manager.facts().lists_installed || !lacks {
             return Ok(listing);
         }
         let installed = self.installed()?;
@@ -385,11 +385,12 @@ impl Session {
     /// # Errors
     /// When the manager cannot say it.
     pub fn origins(&self, names: &[&str]) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        let Some(ask) = self.backend.ask_origins.filter(|_| !names.is_empty()) else {
+        if names.is_empty() {
             return Ok(HashMap::new());
-        };
-        let finished = self.ask(&ask(names))?;
-        Ok((self.backend.parse_origins)(&finished.stdout))
+        }
+        let Some(question) = self.manager.ask_origins(names) else { return Ok(HashMap::new()) };
+        let finished = self.ask(&question)?;
+        Ok(self.manager.parse_origins(&finished.stdout))
     }
 
     /// The packages that are installed.
@@ -400,10 +401,10 @@ impl Session {
         self.has_database()?;
         let places = self.places();
         let basis = self.restart_basis();
-        let invocation = (self.backend.list_installed)(places);
+        let invocation = self.manager.list_installed(places);
         let finished = self.ask(&invocation)?;
-        let mut installed = (self.backend.parse_installed)(&finished.stdout, places);
-        if self.backend.quirks.entry.is_some() && installed.is_empty() {
+        let mut installed = self.manager.parse_installed(&finished.stdout, places);
+        if self.manager.facts().has_entries && installed.is_empty() {
             let text = format!("{} lists no package, not even itself", invocation.line());
             let place = places.database.display();
             return Err(Failure::new(
@@ -412,9 +413,9 @@ impl Session {
             ));
         }
         // Where the database is not where we look for it nothing can be told.
-        if let Some(entry) = self.backend.quirks.entry.filter(|_| places.database.is_dir()) {
+        if self.manager.facts().has_entries && places.database.is_dir() {
             for (name, package) in &mut installed {
-                let file = places.database.join(entry(name, &package.version));
+                let file = places.database.join(self.manager.entry(name, &package.version));
                 package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
             }
         }
@@ -432,7 +433,7 @@ impl Session {
     /// # Errors
     /// When the package database was lost: to the manager nothing would be pending.
     fn has_database(&self) -> Result<(), Failure> {
-        let lost = (self.backend.quirks.lost_database)(self.places());
+        let lost = self.manager.lost_database(self.places());
         lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
     }
 
@@ -442,7 +443,7 @@ impl Session {
     /// When it cannot be asked or gave no answer.
     pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         let finished = self.question(invocation)?;
-        match self.backend.failure(invocation, &finished) {
+        match self.manager.failure(invocation, &finished) {
             Some(failure) => Err(failure),
             None => Ok(finished),
         }
@@ -474,7 +475,7 @@ impl Session {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
             interruptible: !self.committed,
-            waits: Some(self.backend.quirks.waits_for_lock),
+            waits: self.manager.facts().waiting_for_lock,
             ..Limits::default()
         };
         let mut hits = 0;

@@ -1,7 +1,7 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::managers::{Advisories, Backend, Installed, Origin};
+use crate::managers::{Advisories, Installed, Manager, Origin};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
@@ -46,7 +46,7 @@ impl Session {
         let (listing, database) = match listed {
             Some((listing, database)) => (Ok(listing), database),
             None => {
-                let database = fingerprint(&self.backend.database_places(&database_places));
+                let database = fingerprint(&self.manager.facts().database_places(&database_places));
                 (self.pending(state), database)
             }
         };
@@ -75,7 +75,7 @@ impl Session {
             Err(failure) => Pending { error: Some(failure), ..pending },
             Ok(listing) => Pending {
                 count: Some(listing.updates.len()),
-                security: security_count(self.backend, &listing),
+                security: security_count(self.manager, &listing),
                 packages: Some(listing.updates),
                 held_back: Some(listing.held_back),
                 basis: Some(basis),
@@ -88,7 +88,7 @@ impl Session {
     /// Fills in what the list itself does not say: what is held back and who holds it, and security
     /// updates that are not the candidate itself but below it.
     pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
-        if let Some((ask, parse)) = self.backend.quirks.newer {
+        if let Some((ask, parse)) = self.manager.newer() {
             let newer = parse(&self.ask(&ask())?.stdout);
             let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
             for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
@@ -102,7 +102,7 @@ impl Session {
             }
             // Such a list names each installed version: what has none would be new, and holds back another.
             let is_update = |held: &HeldBack| held.class.is_none() || held.installed.is_some();
-            listing.held_back.retain(|held| !self.backend.quirks.lists_installed || is_update(held));
+            listing.held_back.retain(|held| !self.manager.facts().lists_installed || is_update(held));
             listing = listing.checked()?;
         }
         let open = listing
@@ -111,11 +111,12 @@ impl Session {
             .filter(|update| update.security != Some(true) && update.installed.is_some());
         let held = listing.held_back.iter().map(|held| &held.name);
         let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
-        if let Some(advisories) = self.backend.quirks.advisories {
+        if let Some(advisories) = self.manager.advisories() {
             self.tell_security(&mut listing, advisories)?;
             return self.tell_holders(listing);
         }
-        let origins = if self.backend.knows_security { self.origins(&names)? } else { HashMap::new() };
+        let origins =
+            if self.manager.facts().knows_security { self.origins(&names)? } else { HashMap::new() };
         // What stands above the candidate is not what would be installed.
         let secure = |name: &str, candidate: Option<&str>| {
             let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -129,7 +130,7 @@ impl Session {
                 update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
         }
         for held in &mut listing.held_back {
-            let is_asked = self.backend.knows_security && self.backend.ask_origins.is_some();
+            let is_asked = self.manager.facts().knows_security && self.manager.ask_origins(&[]).is_some();
             let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
             held.security = held.security.or_else(told);
         }
@@ -152,13 +153,13 @@ impl Session {
     /// Which updates are security updates, by advisories and their versions; and the fixes that are
     /// announced and cannot be had.
     fn tell_security(&self, listing: &mut Listing, advisories: Advisories) -> Result<(), Failure> {
-        let Some(ask) = self.backend.ask_origins else { return Ok(()) };
-        let origins = (self.backend.parse_origins)(&self.ask(&ask(&[]))?.stdout);
+        let Some(question) = self.manager.ask_origins(&[]) else { return Ok(()) };
+        let origins = self.manager.parse_origins(&self.ask(&question)?.stdout);
         let Advisories { compare, ask_settled, list_security } = advisories;
         let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
         if !told && !listing.updates.is_empty() {
             let settled = self.ask(&ask_settled()).map(|answer| answer.stdout).unwrap_or_default();
-            told = !(self.backend.parse_origins)(&settled).is_empty();
+            told = !self.manager.parse_origins(&settled).is_empty();
         }
         if !origins.is_empty() {
             missing_fixes(listing, &origins, &self.installed()?, compare);
@@ -166,7 +167,7 @@ impl Session {
         if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
             // Where that cannot be told, what stands in the list of advisories still is.
             let answer = self.ask(&list_security()).map(|answer| answer.stdout).unwrap_or_default();
-            let mut security = (self.backend.parse_list)(&answer).updates;
+            let mut security = self.manager.parse_list(&answer).updates;
             // The others are what these need.
             security.retain(|one| !one.replaces.is_empty());
             for update in &mut listing.updates {
@@ -235,8 +236,9 @@ fn missing_fixes(
 
 /// How many of the updates are security updates; `None` where that is told of none of them. Of no update
 /// at all it is known.
-fn security_count(backend: &Backend, listing: &Listing) -> Option<usize> {
-    let told = backend.knows_security && listing.updates.iter().any(|update| update.security.is_some());
+fn security_count(manager: &dyn Manager, listing: &Listing) -> Option<usize> {
+    let told =
+        manager.facts().knows_security && listing.updates.iter().any(|update| update.security.is_some());
     let secure = || listing.updates.iter().filter(|update| update.security == Some(true)).count();
     (told || listing.updates.is_empty()).then(secure)
 }

@@ -45,7 +45,7 @@ fn make_old(index: &Path) {
 
 impl Session {
     fn private(&self) -> Option<(&'static Private, &Path)> {
-        self.backend.quirks.private.zip(self.private_dir.as_deref())
+        self.manager.private().zip(self.private_dir.as_deref())
     }
 
     /// The command with the directory in its arguments, if it takes it.
@@ -66,7 +66,7 @@ impl Session {
         let Some((private, dir)) = self.private() else { return Ok(()) };
         own_directory(dir).map_err(failed)?;
         let link = dir.join(private.link);
-        let usual = self.backend.usual_places().database;
+        let usual = self.manager.facts().usual_places().database;
         // The manager is asked only where there may be another answer than the last time: that is
         // another process.
         let is_usual = std::fs::read_link(&link).is_ok_and(|target| target == usual);
@@ -107,7 +107,7 @@ impl Session {
         let results = (private.sources)(&config.stdout).into_iter().map(|id| {
             let file = (private.file)(&id);
             let at_work = || {
-                let text = format!("{id}: not done when {} was ended", self.backend.name);
+                let text = format!("{id}: not done when {} was ended", self.manager.facts().name);
                 Failure::new(cut.class, text)
             };
             let error = match (is_new(&file), is_new(&format!("{file}.part"))) {
@@ -128,7 +128,7 @@ impl Session {
         if refreshed.outcome == RefreshOutcome::Fresh {
             return;
         }
-        let is_well = finished.end == End::Code(0) && (self.backend.classify)(finished).is_none();
+        let is_well = finished.end == End::Code(0) && self.manager.classify(finished).is_none();
         let config = match self.ask(&(private.ask_config)()) {
             Ok(config) => config,
             Err(failure) if is_well => {
@@ -172,11 +172,11 @@ impl Session {
     /// Everything whose change can change what is pending, as a fingerprint.
     pub(super) fn pending_basis(&self) -> String {
         let cache = self.places().cache.display().to_string();
-        let in_place = |path: &str| match path.strip_prefix(self.backend.cache) {
+        let in_place = |path: &str| match path.strip_prefix(self.manager.facts().cache) {
             Some(rest) => format!("{cache}{rest}"),
             None => path.to_string(),
         };
-        let mut paths: Vec<String> = self.backend.pending_basis().into_iter().map(in_place).collect();
+        let mut paths: Vec<String> = self.manager.facts().pending_basis().into_iter().map(in_place).collect();
         let Elsewhere { sources, index, .. } = self.elsewhere();
         paths.extend(sources.iter().chain(index).cloned());
         if let Some((private, dir)) = self.private() {
@@ -218,12 +218,12 @@ impl Session {
         let read = state.pending.as_ref().and_then(|pending| pending.basis.as_ref());
         let mut listing = None;
         if read != Some(&self.pending_basis()) {
-            let invocation = (self.backend.pending)(&Plan::default());
+            let invocation = self.manager.pending(&Plan::default());
             // Why it could not be asked is said where it is asked again.
             if let Ok(finished) = self.question(&invocation) {
                 bad.extend((private.unreadable)(&finished));
-                let is_whole = bad.is_empty() && self.backend.failure(&invocation, &finished).is_none();
-                listing = is_whole.then(|| (self.backend.parse_pending)(&finished.stdout));
+                let is_whole = bad.is_empty() && self.manager.failure(&invocation, &finished).is_none();
+                listing = is_whole.then(|| self.manager.parse_pending(&finished.stdout));
                 // A package database that is gone looks like one with nothing to do: that is said where
                 // it is asked again.
                 listing = listing.filter(|listing| !listing.is_empty() || self.installed().is_ok());
@@ -253,7 +253,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     pub(super) fn newer_than_installed(&self) -> Result<Listing, Failure> {
-        let Some((ask, parse)) = self.backend.quirks.newer else { return Ok(Listing::default()) };
+        let Some((ask, parse)) = self.manager.newer() else { return Ok(Listing::default()) };
         let (held_back, updates): (Vec<_>, Vec<_>) =
             parse(&self.ask(&ask())?.stdout).into_iter().partition(|newer| newer.reason == "held");
         let updates = updates.into_iter().filter_map(HeldBack::into_update).collect();

@@ -2,7 +2,7 @@
 
 use super::kernels;
 use super::{Seen, Session};
-use crate::managers::{Backend, Installed};
+use crate::managers::{Facts, Installed};
 use crate::model::outcome::one_line;
 use crate::store::state::{RebootPackages, State};
 use crate::system::boot::{self, Start};
@@ -12,11 +12,10 @@ use crate::system::time::Time;
 impl Session {
     /// Remembers whether a reboot is required, and in which boot that was so.
     pub fn look_for_restart(&self, state: &mut State) {
-        let Backend { reboot_flags, kernels, .. } = self.backend;
-        let kernel_modules = self.backend.quirks.kernel_modules;
+        let Facts { reboot_flags, kernels, kernel_modules, .. } = self.manager.facts();
         let start = boot::start();
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
-        state.reboot_required = kernels::is_required(reboot_flags, kernels, kernel_modules, &start)
+        state.reboot_required = kernels::is_required(reboot_flags, kernels, *kernel_modules, &start)
             || state
                 .reboot_packages
                 .as_ref()
@@ -28,7 +27,7 @@ impl Session {
     pub fn look_for_restart_after_install(&self, state: &mut State) {
         self.look_for_restart(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
-        let (Some((ask, read)), Some(known)) = (self.backend.quirks.reboot_hint, known) else { return };
+        let (Some((ask, read)), Some(known)) = (self.manager.reboot_hint(), known) else { return };
         if let Ok(answer) = self.question(&ask()) {
             known.by_advisory = read(&answer.stdout).iter().map(|name| one_line(name)).collect();
             state.reboot_required = !known.by_advisory.is_empty();
@@ -66,17 +65,18 @@ impl Session {
 
     /// A fingerprint of what decides about that; `None` where the manager names no such packages.
     pub(super) fn restart_basis(&self) -> Option<String> {
-        let Backend { package_databases, reboot_packages, .. } = self.backend;
+        let Facts { package_databases, reboot_packages, .. } = self.manager.facts();
         let is_any = !reboot_packages.names.is_empty();
-        is_any.then(|| fingerprint(&[package_databases, reboot_packages.directories].concat()))
+        is_any.then(|| fingerprint(&[*package_databases, reboot_packages.directories].concat()))
     }
 
     pub(super) fn note_for_restart(&self, basis: Option<String>, installed: &Installed) {
         let Some(basis) = basis else { return };
-        let more = kernels::named_in(self.backend.reboot_packages.directories);
-        let is_one = |name: &&str| self.backend.reboot_packages.names.contains(name) || more.contains(*name);
+        let packages = &self.manager.facts().reboot_packages;
+        let more = kernels::named_in(packages.directories);
+        let is_one = |name: &&str| packages.names.contains(name) || more.contains(*name);
         let packages = installed.iter().filter_map(|(name, package)| {
-            let name = Some((self.backend.plain_name)(name)).filter(is_one)?;
+            let name = Some(self.manager.plain_name(name)).filter(is_one)?;
             Some((name.to_string(), package.installed_at?))
         });
         self.restart_seen.replace(Some(Seen { basis, packages: packages.collect() }));

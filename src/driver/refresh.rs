@@ -19,18 +19,20 @@ impl Session {
         self.deadline = deadline;
         // Taken before: what is changed while the manager reads it counts as changed since.
         let source_places = self.elsewhere().sources.clone();
-        let config = fingerprint(&self.backend.source_places(&source_places));
+        let config = fingerprint(&self.manager.facts().source_places(&source_places));
         let config_changed = state.source_config.as_ref() != Some(&config);
-        let database = fingerprint(&self.backend.database_places(&self.database_elsewhere()));
-        let mut invocation = self.with_limits((self.backend.refresh)(budget));
+        let database = fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()));
+        let mut invocation = self.with_limits(self.manager.refresh(budget));
         let label = "refreshing the package index";
-        let gently = self.backend.quirks.ended_early.is_some();
+        let gently = self.manager.ended_early().is_some();
         let share = if self.sources_alone().is_empty() { budget } else { budget * 3 / 5 };
         let until = started + budget;
         let mut limits =
             Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };
         // One source alone has all the time.
-        let of_left = if state.sources.len() == 1 { |left| left } else { self.backend.quirks.share };
+        let is_alone = state.sources.len() == 1;
+        let manager = self.manager;
+        let of_left = |left| if is_alone { left } else { manager.share(left) };
         limits.budget = Some(share.min(of_left(budget)));
         self.note_start();
         let ready = self.prepare_private(config_changed);
@@ -50,7 +52,7 @@ impl Session {
             if left.is_zero() && !matches!(finished.end, End::Code(_)) {
                 break;
             }
-            let Some(next) = (self.backend.quirks.refresh_others)(&invocation, finished) else { break };
+            let Some(next) = self.manager.refresh_others(&invocation, finished) else { break };
             limits.deadline = deadline.or(Some(until));
             limits.budget = Some(of_left(left));
             let before = finished.clone();
@@ -62,11 +64,7 @@ impl Session {
             Ok(finished) => {
                 let cut = self.judge_cut(&invocation, &finished, state).map(|refreshed| (refreshed, None));
                 let (refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
-                (
-                    refreshed,
-                    finished.end.code(),
-                    (self.backend.quirks.pending_of_refresh)(&finished).or(listed),
-                )
+                (refreshed, finished.end.code(), self.manager.pending_of_refresh(&finished).or(listed))
             }
         };
         if !stopped.is_empty() {
@@ -78,7 +76,7 @@ impl Session {
         if refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
             && signals::received().is_some()
         {
-            state.manager.get_or_insert_with(|| self.backend.name.to_string());
+            state.manager.get_or_insert_with(|| self.manager.facts().name.to_string());
             state.record_stopped(&refreshed, Time::now());
             return refreshed;
         }
@@ -93,7 +91,7 @@ impl Session {
         };
         let failed_before = state.not_refreshed();
         self.note_index(&refreshed, state);
-        state.manager = Some(self.backend.name.to_string());
+        state.manager = Some(self.manager.facts().name.to_string());
         state.source_config = Some(config);
         state.source_places = source_places;
         state.record_refresh(&refreshed, attempt);
@@ -116,9 +114,9 @@ impl Session {
 
     /// The sources that a refresh which failed says nothing of were not refreshed either.
     pub(super) fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
-        let answer = self.backend.quirks.ask_sources.and_then(|ask| self.ask(&ask()).ok());
+        let answer = self.manager.ask_sources().and_then(|question| self.ask(&question).ok());
         if let Some(answer) = answer {
-            add_sources((self.backend.quirks.parse_sources)(&answer.stdout), refreshed);
+            add_sources(self.manager.parse_sources(&answer.stdout), refreshed);
         }
     }
 
@@ -126,7 +124,7 @@ impl Session {
     fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
         if refreshed.outcome == RefreshOutcome::Failed {
             let configuration = self.configuration();
-            let ids = configuration.map(self.backend.quirks.sources_in).unwrap_or_default();
+            let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
             add_sources(ids, refreshed);
         }
     }

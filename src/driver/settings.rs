@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::settings_files::{administrators, included, strs};
-use crate::managers::{Elsewhere, Locate};
+use crate::managers::{Elsewhere, Facts, Locate};
 use crate::model::outcome::{Class, Failure};
 use crate::store::state::Configuration;
 use crate::system::files::{exact_fingerprint, files_of, write_atomic};
@@ -20,7 +20,7 @@ impl Session {
     /// When the administrator's cannot be read, or ours cannot be written.
     pub(super) fn with_settings(&self, mut invocation: Invocation) -> Result<Invocation, Failure> {
         let has_own = !invocation.settings.is_empty();
-        let settings = self.backend.quirks.settings.filter(|settings| has_own || settings.kept.is_some());
+        let settings = self.manager.settings().filter(|settings| has_own || settings.kept.is_some());
         let Some(settings) = settings else { return Ok(invocation) };
         let theirs = administrators(&settings)?;
         let kept = settings.kept.map_or_else(|| theirs.clone(), |kept| kept(&theirs));
@@ -37,17 +37,14 @@ impl Session {
     /// Where the administrator's settings put what is usually elsewhere.
     pub fn elsewhere(&self) -> &Elsewhere {
         self.elsewhere.get_or_init(|| {
-            let settings = self.backend.quirks.settings;
+            let settings = self.manager.settings();
             let text = settings.and_then(|settings| administrators(&settings).ok());
             let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
-            let asked = || self.configuration().map(self.backend.quirks.elsewhere);
+            let asked = || self.configuration().map(|text| self.manager.elsewhere(text));
             let mut found = found.or_else(asked).unwrap_or_default();
             let named = settings.and_then(|settings| std::env::var(settings.variable).ok());
             found.sources.extend(named);
-            if let Some(includes) = self.backend.quirks.includes {
-                let main = self.backend.source_config.first().copied().unwrap_or_default();
-                found.sources.extend(included(main, includes));
-            }
+            found.sources.extend(self.included());
             found
         })
     }
@@ -84,7 +81,7 @@ impl Session {
         let invocation = (locate.ask)();
         // Waiting for a lock begins with this question: no lock may be waited for here.
         let answer = self.answer(&invocation).ok()?;
-        self.backend.failure(&invocation, &answer).is_none().then_some(answer.stdout)
+        self.manager.failure(&invocation, &answer).is_none().then_some(answer.stdout)
     }
 
     /// What tells whether the manager's configuration is still the one with this text. A manager that was
@@ -93,22 +90,32 @@ impl Session {
         let question = (locate.ask)();
         let mut files = self.files_of_configuration(locate, text);
         files.extend(find(question.program).map(|path| path.display().to_string()));
-        files.extend(self.backend.package_databases.iter().map(|path| path.to_string()));
+        files.extend(self.manager.facts().package_databases.iter().map(|path| path.to_string()));
         format!("{} {}", exact_fingerprint(&strs(&files)), question.line())
     }
 
     fn files_of_configuration(&self, locate: &Locate, text: &str) -> Vec<String> {
-        let usual = locate.files.iter().chain(self.backend.source_config).map(|path| path.to_string());
-        let main = self.backend.source_config.first().copied().unwrap_or_default();
-        let included = self.backend.quirks.includes.map(|includes| included(main, includes));
-        let elsewhere = (self.backend.quirks.elsewhere)(text).sources;
-        usual.chain(included.unwrap_or_default()).chain(elsewhere).collect()
+        let usual =
+            locate.files.iter().chain(self.manager.facts().source_config).map(|path| path.to_string());
+        let elsewhere = self.manager.elsewhere(text).sources;
+        usual.chain(self.included()).chain(elsewhere).collect()
+    }
+
+    /// The files that the configuration of the sources includes.
+    fn included(&self) -> Vec<String> {
+        match self.manager.facts() {
+            Facts { includes_files: true, source_config: [main, ..], .. } => {
+                included(main, &|text| self.manager.includes(text))
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Where the package database is, where that is not one of the usual places.
     pub(super) fn database_elsewhere(&self) -> Vec<String> {
         let database = &self.places().database;
-        let is_usual = self.backend.package_databases.iter().any(|usual| Path::new(usual) == database);
+        let is_usual =
+            self.manager.facts().package_databases.iter().any(|usual| Path::new(usual) == database);
         let end = if database.is_dir() { "/" } else { "" };
         if is_usual { Vec::new() } else { vec![format!("{}{end}", database.display())] }
     }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 /// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
 /// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
-pub(super) fn text_of(places: &[&str], elsewhere: fn(&str) -> Elsewhere) -> String {
+pub(super) fn text_of(places: &[&str], elsewhere: &dyn Fn(&str) -> Elsewhere) -> String {
     let text = text_in(places);
     let others = elsewhere(&text).sources;
     text + &text_in(&strs(&others))
 }
 
 /// The files that a configuration includes, as it names them, and those that they include in turn.
-pub(super) fn included(main: &str, includes: fn(&str) -> Vec<String>) -> Vec<String> {
+pub(super) fn included(main: &str, includes: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
     let mut files = vec![PathBuf::from(main)];
     // No configuration has more; some include themselves.

@@ -13,7 +13,7 @@ impl Session {
     /// When the manager has to be asked how it names them, and does not say.
     pub fn choice(&self, state: &State) -> Result<Plan, Failure> {
         let mut plan = Plan { without: state.not_refreshed(), from: state.refreshed(), ..Plan::default() };
-        if !plan.from.is_empty() && self.backend.quirks.unrefreshed.is_some() {
+        if !plan.from.is_empty() && self.manager.unrefreshed().is_some() {
             let configured = self.configured()?;
             plan.from.iter_mut().for_each(|id| *id = argument_of(&configured, id));
         }
@@ -26,7 +26,7 @@ impl Session {
     /// # Errors
     /// When the manager cannot list its sources.
     pub fn without_owned(&self, listing: Listing, state: &State, plan: &Plan) -> Result<Listing, Failure> {
-        let Some(unrefreshed) = self.backend.quirks.unrefreshed.filter(|_| !plan.without.is_empty()) else {
+        let Some(unrefreshed) = self.manager.unrefreshed().filter(|_| !plan.without.is_empty()) else {
             return Ok(listing);
         };
         let cache = &self.places().cache;
@@ -38,8 +38,8 @@ impl Session {
         let configured = self.configured()?;
         let mut whole = Plan { full: false, left_out: Vec::new(), selection: None, ..plan.clone() };
         whole.from.extend(at_hand.iter().map(|id| argument_of(&configured, id)));
-        let all = self.ask(&(self.backend.list)(&whole));
-        let all = all.and_then(|all| self.told_more((self.backend.parse_list)(&all.stdout), &whole));
+        let all = self.ask(&self.manager.list(&whole));
+        let all = all.and_then(|all| self.told_more(self.manager.parse_list(&all.stdout), &whole));
         let all = match all {
             Ok(all) => all,
             Err(failure) => {
@@ -55,7 +55,7 @@ impl Session {
 
     /// An index that is past its own date of validity is none, however new it is to us.
     pub(super) fn add_expired(&self, refreshed: &mut Refreshed) {
-        let Some(expiry) = self.backend.quirks.expiry else { return };
+        let Some(expiry) = self.manager.expiry() else { return };
         let pattern = self.places().cache.join(expiry.files);
         let files = glob::glob(&pattern.to_string_lossy()).into_iter().flatten();
         if files.flatten().next().is_none() {
@@ -74,7 +74,7 @@ impl Session {
     }
 
     fn configured(&self) -> Result<Vec<Configured>, Failure> {
-        match self.backend.quirks.unrefreshed {
+        match self.manager.unrefreshed() {
             Some(unrefreshed) => Ok((unrefreshed.parse)(&self.ask(&(unrefreshed.ask)())?.stdout)),
             None => Ok(Vec::new()),
         }

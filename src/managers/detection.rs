@@ -1,72 +1,76 @@
 //! Which package manager owns this system.
 
-use super::backend::Backend;
 use super::table::MANAGERS;
+use crate::managers::manager::Manager;
 use std::path::{Path, PathBuf};
 
-/// The backend of a named manager.
+/// The manager of a named manager.
 ///
 /// # Errors
 /// One line naming those that there are.
-pub fn by_name(name: &str) -> Result<&'static Backend, String> {
-    let known = || MANAGERS.iter().map(|backend| backend.name).collect::<Vec<_>>().join(", ");
-    let found = MANAGERS.iter().find(|backend| backend.name == name);
+pub fn by_name(name: &str) -> Result<&'static dyn Manager, String> {
+    let known = || MANAGERS.iter().map(|manager| manager.facts().name).collect::<Vec<_>>().join(", ");
+    let found = MANAGERS.iter().find(|manager| manager.facts().name == name);
     found.copied().ok_or_else(|| format!("{name} is no supported package manager; there are {}", known()))
 }
 
-/// The backend of a named manager, which must be installed. Where its program is a link to another
+/// The manager of a named manager, which must be installed. Where its program is a link to another
 /// manager, as `dnf` and `yum` are on newer systems, it is that one.
 ///
 /// # Errors
 /// One line saying that it is not installed.
-pub fn installed(name: &str) -> Result<&'static Backend, String> {
+pub fn installed(name: &str) -> Result<&'static dyn Manager, String> {
     let named = by_name(name)?;
     let Some(path) = find(named) else {
-        return Err(format!("{} is not on PATH, so {name} cannot be driven", named.programs[0]));
+        return Err(format!("{} is not on PATH, so {name} cannot be driven", named.facts().programs[0]));
     };
     let real = what_it_is(named, &path);
     match find(real) {
         Some(_) => Ok(real),
-        None => {
-            Err(format!("{} is {} here, but {} is not on PATH", path.display(), real.name, real.programs[0]))
-        }
+        None => Err(format!(
+            "{} is {} here, but {} is not on PATH",
+            path.display(),
+            real.facts().name,
+            real.facts().programs[0]
+        )),
     }
 }
 
-/// The backend of the manager that owns this system.
+/// The manager of the manager that owns this system.
 ///
 /// # Errors
 /// One line naming what was looked for.
-pub fn detect() -> Result<&'static Backend, String> {
-    let found: Vec<_> = MANAGERS.iter().copied().filter(|backend| is_itself(backend)).collect();
+pub fn detect() -> Result<&'static dyn Manager, String> {
+    let found: Vec<_> = MANAGERS.iter().copied().filter(|manager| is_itself(*manager)).collect();
     let os_release = ["/etc/os-release", "/usr/lib/os-release"];
     let text = os_release.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     let has_database =
-        |backend: &Backend| backend.package_databases.iter().any(|file| Path::new(file).exists());
+        |manager: &dyn Manager| manager.facts().package_databases.iter().any(|file| Path::new(file).exists());
     owner(&found, &text, &has_database).ok_or_else(|| {
-        let programs: Vec<_> = MANAGERS.iter().map(|backend| backend.programs[0]).collect();
+        let programs: Vec<_> = MANAGERS.iter().map(|manager| manager.facts().programs[0]).collect();
         format!("no supported package manager found on PATH (looked for {})", programs.join(", "))
     })
 }
 
-fn find(backend: &Backend) -> Option<PathBuf> {
-    crate::system::process::find(backend.programs[0])
+fn find(manager: &dyn Manager) -> Option<PathBuf> {
+    crate::system::process::find(manager.facts().programs[0])
 }
 
-fn is_itself(backend: &'static Backend) -> bool {
-    find(backend).is_some_and(|path| what_it_is(backend, &path).name == backend.name)
+fn is_itself(manager: &'static dyn Manager) -> bool {
+    find(manager).is_some_and(|path| what_it_is(manager, &path).facts().name == manager.facts().name)
 }
 
 /// The manager that a program found under the name of `named` really is: the file that a link
 /// leads to tells. Fedora has had `dnf` lead to `dnf5` since release 41, RHEL `yum` to `dnf-3`
 /// since release 8.
-fn what_it_is(named: &'static Backend, path: &Path) -> &'static Backend {
+fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager {
     let real = path.canonicalize().ok();
     let name = real.as_deref().and_then(Path::file_name);
-    let is_called_so =
-        |backend: &&&Backend| backend.programs.iter().any(|program| name == Some(program.as_ref()));
+    let is_called_so = |manager: &&&dyn Manager| {
+        manager.facts().programs.iter().any(|program| name == Some(program.as_ref()))
+    };
     match MANAGERS.iter().find(is_called_so) {
-        Some(real) if name != path.file_name() => real,
+        Some(real) if name != path.file_name() => *real,
         _ => named,
     }
 }
@@ -75,19 +79,20 @@ fn what_it_is(named: &'static Backend, path: &Path) -> &'static Backend {
 /// database: the one that os-release names and whose database is there owns the system, or else
 /// one whose database is there, or one that os-release names, or the first.
 fn owner(
-    found: &[&'static Backend],
+    found: &[&'static dyn Manager],
     os_release: &str,
-    has_database: &dyn Fn(&Backend) -> bool,
-) -> Option<&'static Backend> {
+    has_database: &dyn Fn(&dyn Manager) -> bool,
+) -> Option<&'static dyn Manager> {
     let (own, like) = (words_of(os_release, "ID="), words_of(os_release, "ID_LIKE="));
-    let is_of = |backend: &Backend, ids: &[&str]| ids.iter().any(|id| backend.systems.contains(id));
-    let rank = |backend: &Backend| {
-        let named = if is_of(backend, &own) { 2 } else { u8::from(is_of(backend, &like)) };
-        let there = has_database(backend);
+    let is_of =
+        |manager: &dyn Manager, ids: &[&str]| ids.iter().any(|id| manager.facts().systems.contains(id));
+    let rank = |manager: &dyn Manager| {
+        let named = if is_of(manager, &own) { 2 } else { u8::from(is_of(manager, &like)) };
+        let there = has_database(manager);
         (if there { named } else { 0 }, there, named)
     };
     // The last of equals is what max_by_key gives.
-    found.iter().rev().copied().max_by_key(|backend| rank(backend))
+    found.iter().rev().copied().max_by_key(|manager| rank(*manager))
 }
 
 /// The words of a variable in os-release(5), which may be quoted.
@@ -100,13 +105,13 @@ fn words_of<'a>(os_release: &'a str, name: &str) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    fn all() -> Vec<&'static Backend> {
+    fn all() -> Vec<&'static dyn Manager> {
         MANAGERS.to_vec()
     }
 
     fn owner_of(os_release: &str, databases: &[&str]) -> &'static str {
-        let has = |backend: &Backend| databases.contains(&backend.name);
-        owner(&all(), os_release, &has).unwrap().name
+        let has = |manager: &dyn Manager| databases.contains(&manager.facts().name);
+        owner(&all(), os_release, &has).unwrap().facts().name
     }
 
     const RPM: &[&str] = &["dnf", "dnf5", "yum", "zypper"];
@@ -143,28 +148,31 @@ mod tests {
             std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
             dir.path().join(name)
         };
-        for backend in all() {
-            for program in backend.programs {
+        for manager in all() {
+            for program in manager.facts().programs {
                 let found = what_it_is(MANAGERS[0], &link("apt-get-link", program));
-                assert_eq!(found.name, backend.name, "{program}");
+                assert_eq!(found.facts().name, manager.facts().name, "{program}");
             }
-            let itself = what_it_is(backend, &dir.path().join(backend.programs[0]));
-            assert_eq!(itself.name, backend.name);
+            let itself = what_it_is(manager, &dir.path().join(manager.facts().programs[0]));
+            assert_eq!(itself.facts().name, manager.facts().name);
         }
-        assert_eq!(what_it_is(MANAGERS[1], &link("dnf-link", "whatever")).name, MANAGERS[1].name);
+        assert_eq!(
+            what_it_is(MANAGERS[1], &link("dnf-link", "whatever")).facts().name,
+            MANAGERS[1].facts().name
+        );
     }
 
     #[test]
     fn no_two_managers_share_a_name_or_a_program() {
-        let names = all().into_iter().flat_map(|backend| backend.programs.iter());
+        let names = all().into_iter().flat_map(|manager| manager.facts().programs.iter());
         let mut programs: Vec<_> = names.collect();
         programs.sort();
         let count = programs.len();
         programs.dedup();
         assert_eq!(programs.len(), count);
-        for backend in MANAGERS {
-            assert_eq!(by_name(backend.name).unwrap().name, backend.name);
-            assert!(!backend.systems.is_empty(), "{}", backend.name);
+        for manager in MANAGERS {
+            assert_eq!(by_name(manager.facts().name).unwrap().facts().name, manager.facts().name);
+            assert!(!manager.facts().systems.is_empty(), "{}", manager.facts().name);
         }
         assert!(by_name("pkg").unwrap_err().contains("there are apt, "));
     }

@@ -2,16 +2,23 @@
 
 mod apk;
 mod apt;
-pub mod backend;
+mod capabilities;
 mod detection;
 mod dnf;
 mod dnf5;
+mod ended;
+mod facts;
+mod manager;
 mod pacman;
 pub mod rpm;
 mod table;
 mod yum;
 mod zypper;
 
-pub use backend::*;
+pub use crate::model::packages::*;
+pub use capabilities::*;
 pub use detection::{by_name, detect, installed};
+pub use ended::{cut_short, how_it_was_cut};
+pub use facts::*;
+pub use manager::Manager;
 pub use table::MANAGERS;

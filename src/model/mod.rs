@@ -2,3 +2,4 @@
 
 pub mod exit_code;
 pub mod outcome;
+pub mod packages;

@@ -169,39 +169,38 @@ fn now(loaded: &Loaded) -> Time {
 /// Whether the sources were configured anew since the last attempt. By fingerprint where the
 /// attempt left one, which also sees an older file put back; else by time.
 fn config_changed(state: &State) -> bool {
-    let Some(backend) = driven(state) else {
+    let Some(manager) = driven(state) else {
         return false;
     };
     if let Some(before) = &state.source_config {
-        return *before != fingerprint(&backend.source_places(&state.source_places));
+        return *before != fingerprint(&manager.facts().source_places(&state.source_places));
     }
     let refreshed = state.last_attempt.as_ref().map(|attempt| attempt.started_at).or(state.last_cache_update);
-    let changed = newest_change(backend.source_config);
+    let changed = newest_change(manager.facts().source_config);
     matches!((changed, refreshed), (Some(changed), Some(refreshed)) if changed > refreshed.unix())
 }
 
 /// Whether packages were installed or removed since the pending updates were counted.
 fn pending_is_outdated(state: &State) -> bool {
-    let (Some(backend), Some(pending)) = (driven(state), &state.pending) else {
+    let (Some(manager), Some(pending)) = (driven(state), &state.pending) else {
         return false;
     };
     match &pending.database {
-        Some(before) => *before != fingerprint(&backend.database_places(&pending.database_places)),
-        None => {
-            newest_change(backend.package_databases).is_some_and(|changed| changed > pending.as_of.unix())
-        }
+        Some(before) => *before != fingerprint(&manager.facts().database_places(&pending.database_places)),
+        None => newest_change(manager.facts().package_databases)
+            .is_some_and(|changed| changed > pending.as_of.unix()),
     }
 }
 
 /// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
 fn reboot_required(state: &State) -> bool {
-    let flagged = driven(state).is_some_and(|backend| boot::is_flagged(backend.reboot_flags));
+    let flagged = driven(state).is_some_and(|manager| boot::is_flagged(manager.facts().reboot_flags));
     let in_this_boot = |boot: &String| *boot == boot::boot_id();
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
 }
 
 /// The manager of the last run, if it is one of ours.
-pub fn driven(state: &State) -> Option<&'static managers::Backend> {
+pub fn driven(state: &State) -> Option<&'static dyn managers::Manager> {
     managers::by_name(state.manager.as_deref()?).ok()
 }
 
@@ -226,13 +225,13 @@ impl Unfinished {
 }
 
 /// What a person would do about an install that was cut off, where it is more than an apply.
-fn by_hand(backend: &managers::Backend) -> Option<String> {
-    let places = backend.usual_places();
-    if let Some(repair) = (backend.repair)(&places, &Default::default()).first() {
+fn by_hand(manager: &dyn managers::Manager) -> Option<String> {
+    let places = manager.facts().usual_places();
+    if let Some(repair) = manager.repair(&places, &Default::default()).first() {
         return Some(repair.line());
     }
-    let lock = backend.lock_file(&places).filter(|lock| lock.exists())?;
-    Some(format!("if no {} runs, rm {} first", backend.name, lock.display()))
+    let lock = manager.facts().lock_file(&places).filter(|lock| lock.exists())?;
+    Some(format!("if no {} runs, rm {} first", manager.facts().name, lock.display()))
 }
 
 /// The apply that has begun and not ended, if there is one.
@@ -266,7 +265,7 @@ pub fn apply_failure(state: &State) -> Option<&Failure> {
 /// Whether packages were changed by others since an apply, and a count after that found nothing pending.
 /// Of a failure that can leave a package half installed only another apply knows whether it is whole.
 fn is_mended(state: &State, last: &LastApply) -> bool {
-    let (Some(backend), Some(pending), Some(failure)) = (driven(state), &state.pending, &last.error) else {
+    let (Some(manager), Some(pending), Some(failure)) = (driven(state), &state.pending, &last.error) else {
         return false;
     };
     let before_the_install = matches!(
@@ -279,7 +278,7 @@ fn is_mended(state: &State, last: &LastApply) -> bool {
             | Class::Dependency
             | Class::Config
     );
-    let changed = newest_change(backend.package_databases);
+    let changed = newest_change(manager.facts().package_databases);
     before_the_install
         && pending.count == Some(0)
         && !pending_is_outdated(state)

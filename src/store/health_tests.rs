@@ -1,5 +1,5 @@
 use super::*;
-use crate::managers::{Backend, MANAGERS, by_name};
+use crate::managers::{MANAGERS, Manager, by_name};
 use crate::model::outcome::RefreshOutcome;
 use crate::store::lock::Lock;
 use crate::store::state::{Attempt, BootMoment, InProgress, Pending};
@@ -69,20 +69,20 @@ fn an_age_is_by_the_clock_of_the_boot_where_that_says_much_more() {
 }
 
 /// A manager that this machine has, by files for which `of` names the places, and when they changed.
-fn at_home(of: fn(&Backend) -> &'static [&'static str]) -> (&'static Backend, i64) {
-    let mut found = MANAGERS.iter().filter_map(|backend| Some((*backend, newest_change(of(backend))?)));
+fn at_home(of: fn(&dyn Manager) -> &'static [&'static str]) -> (&'static dyn Manager, i64) {
+    let mut found = MANAGERS.iter().filter_map(|manager| Some((*manager, newest_change(of(*manager))?)));
     found.next().expect("the machine has a package manager")
 }
 
 #[test]
 fn sources_that_were_configured_anew_make_an_index_stale() {
-    let (backend, changed) = at_home(|backend| backend.source_config);
+    let (manager, changed) = at_home(|manager| manager.facts().source_config);
     let mut state = refreshed(5, None);
     state.source_config = Some("another".into());
     assert_eq!(judged(&state).code, ExitCode::Fresh, "of an unknown manager nothing is known");
-    state.manager = Some(backend.name.into());
+    state.manager = Some(manager.facts().name.into());
     assert_eq!(judged(&state).code, ExitCode::Stale);
-    state.source_config = Some(fingerprint(backend.source_config));
+    state.source_config = Some(fingerprint(manager.facts().source_config));
     assert_eq!(judged(&state).code, ExitCode::Fresh);
     // Without a fingerprint the times count.
     state.source_config = None;
@@ -97,7 +97,7 @@ fn sources_that_were_configured_anew_make_an_index_stale() {
 
 #[test]
 fn a_count_is_outdated_where_packages_changed_since() {
-    let (backend, changed) = at_home(|backend| backend.package_databases);
+    let (manager, changed) = at_home(|manager| manager.facts().package_databases);
     let pending = |as_of, database: Option<String>| Pending {
         as_of: Time::from_unix(as_of).unwrap(),
         count: Some(1),
@@ -110,13 +110,13 @@ fn a_count_is_outdated_where_packages_changed_since() {
         database,
         extra: Default::default(),
     };
-    let mut state = State { manager: Some(backend.name.into()), ..State::default() };
+    let mut state = State { manager: Some(manager.facts().name.into()), ..State::default() };
     assert!(!pending_is_outdated(&state), "there is no count");
     let mut outdated = |as_of, database| {
         state.pending = Some(pending(as_of, database));
         pending_is_outdated(&state)
     };
-    assert!(!outdated(0, Some(fingerprint(backend.package_databases))));
+    assert!(!outdated(0, Some(fingerprint(manager.facts().package_databases))));
     assert!(outdated(i64::from(i32::MAX), Some("another".into())));
     assert_eq!([-1, 0, 1].map(|later| outdated(changed + later, None)), [true, false, false]);
     state.manager = None;
@@ -199,9 +199,9 @@ fn an_apply_of_an_older_version_is_known_by_the_lock_that_it_holds() {
 
 #[test]
 fn a_repair_by_hand_is_a_command_or_nothing() {
-    for backend in MANAGERS {
-        let mut state = State { manager: Some(backend.name.into()), ..State::default() };
-        assert!(driven(&state).is_some_and(|found| found.name == backend.name));
+    for manager in MANAGERS {
+        let mut state = State { manager: Some(manager.facts().name.into()), ..State::default() };
+        assert!(driven(&state).is_some_and(|found| found.facts().name == manager.facts().name));
         state.manager = Some("another".into());
         assert!(driven(&state).is_none());
     }

@@ -107,8 +107,8 @@ fn without_a_manager_the_run_is_refused_and_says_what_was_looked_for() {
         let ran = world.run(args);
         assert_eq!(ran.code, 3, "{args}: {}", ran.stderr);
         assert_eq!(ran.stderr.lines().count(), 1, "{args}: {}", ran.stderr);
-        for backend in linux_patch::managers::MANAGERS {
-            assert!(ran.stderr.contains(backend.programs[0]), "{args}: {}", ran.stderr);
+        for manager in linux_patch::managers::MANAGERS {
+            assert!(ran.stderr.contains(manager.facts().programs[0]), "{args}: {}", ran.stderr);
         }
         assert!(!world.has_state(), "{args}");
     }

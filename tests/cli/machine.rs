@@ -1,14 +1,14 @@
 //! Processes and states that tests make or look at.
 
 use crate::world::World;
-use linux_patch::managers::{Backend, by_name};
+use linux_patch::managers::{Manager, by_name};
 use linux_patch::system::files::fingerprint;
 use linux_patch::system::time::Time;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::process::Child;
 
-pub fn apt() -> &'static Backend {
+pub fn apt() -> &'static dyn Manager {
     by_name("apt").unwrap()
 }
 
@@ -31,10 +31,10 @@ pub fn fresh_state(age: i64) -> Value {
             {"name": "tb-sec", "installed": "1.0-1", "candidate": "2.0-1", "security": true, "source": "D:s"}],
             "held_back": [
             {"name": "tb-held", "installed": "1", "candidate": "2", "reason": "held", "security": false}],
-            "basis": fingerprint(&apt().pending_basis()),
-            "database": fingerprint(apt().package_databases)},
+            "basis": fingerprint(&apt().facts().pending_basis()),
+            "database": fingerprint(apt().facts().package_databases)},
         "reboot_required": false, "reboot_boot_id": null,
-        "source_config": fingerprint(apt().source_config),
+        "source_config": fingerprint(apt().facts().source_config),
         "apply": {"in_progress": null, "last": null},
         "counters": {"refresh_total": 4},
     })

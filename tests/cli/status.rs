@@ -205,7 +205,7 @@ fn an_apply_that_failed_makes_a_fresh_index_no_healthy_machine_and_is_named_firs
 
 #[test]
 fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_pending() {
-    let changed = linux_patch::system::files::newest_change(crate::machine::apt().package_databases);
+    let changed = linux_patch::system::files::newest_change(crate::machine::apt().facts().package_databases);
     let changed = changed.expect("this machine has dpkg's database");
     let age = linux_patch::system::time::Time::now().unix() - changed;
     let code = |class: &str, failed_ago: i64, count: i64| {
@@ -224,7 +224,8 @@ fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_p
 #[test]
 fn a_restart_that_another_boot_asked_for_is_done() {
     // The distribution's own flag on this machine would say so whatever the state says.
-    let flagged = crate::machine::apt().reboot_flags.iter().any(|flag| std::path::Path::new(flag).exists());
+    let flagged =
+        crate::machine::apt().facts().reboot_flags.iter().any(|flag| std::path::Path::new(flag).exists());
     let mut state = fresh_state(100);
     state["reboot_required"] = json!(true);
     state["reboot_boot_id"] = json!("another");
@@ -251,8 +252,10 @@ fn a_count_from_before_packages_changed_is_marked_as_outdated() {
 fn without_fingerprints_the_times_of_files_decide_to_the_second() {
     let manager = linux_patch::managers::MANAGERS
         .iter()
-        .find(|backend| {
-            [backend.package_databases, backend.source_config].iter().all(|of| newest_change(of).is_some())
+        .find(|manager| {
+            [manager.facts().package_databases, manager.facts().source_config]
+                .iter()
+                .all(|of| newest_change(of).is_some())
         })
         .expect("this system has a package manager");
     let written = |files: &[&str]| newest_change(files).unwrap();
@@ -269,18 +272,18 @@ fn without_fingerprints_the_times_of_files_decide_to_the_second() {
         assert!(looked, "packages change all the time");
     };
     for (later, outdated) in [(-1, true), (0, false), (1, false)] {
-        of_unchanged(manager.package_databases, &|written| {
+        of_unchanged(manager.facts().package_databases, &|written| {
             let state = change(fresh_state(0), |state| {
-                state["manager"] = json!(manager.name);
+                state["manager"] = json!(manager.facts().name);
                 state["pending"]["database"] = json!(null);
                 state["pending"]["as_of"] = at(written + later);
             });
             let doc = status_of(&state, "--format json --max-age 9y").json();
             assert_eq!(doc["pending"]["outdated"], outdated, "{later}: {doc}");
         });
-        of_unchanged(manager.source_config, &|written| {
+        of_unchanged(manager.facts().source_config, &|written| {
             let state = change(fresh_state(0), |state| {
-                state["manager"] = json!(manager.name);
+                state["manager"] = json!(manager.facts().name);
                 state["source_config"] = json!(null);
                 state["last_attempt"]["started_at"] = at(written + later);
             });

@@ -19,9 +19,9 @@ impl Choice {
                 .write_script(&format!("/opt/fakes/{program}"), "echo ${0##*/} >>/run/driven; exit 1");
         }
         // The machine's own are out of sight.
-        for backend in MANAGERS {
+        for manager in MANAGERS {
             let hidden =
-                format!("for dir in /usr/bin /usr/sbin; do rm -f $dir/{}; done", backend.programs[0]);
+                format!("for dir in /usr/bin /usr/sbin; do rm -f $dir/{}; done", manager.facts().programs[0]);
             choice.sandbox.sh(&hidden);
         }
         choice.sandbox.sh("rm -rf /var/lib/dpkg/status /var/lib/rpm /usr/lib/sysimage/rpm");
@@ -34,8 +34,8 @@ impl Choice {
     }
 
     fn database_of(self, name: &str) -> Choice {
-        let backend = MANAGERS.iter().find(|backend| backend.name == name).unwrap();
-        let path = backend.package_databases[0];
+        let manager = MANAGERS.iter().find(|manager| manager.facts().name == name).unwrap();
+        let path = manager.facts().package_databases[0];
         // A directory, which need hold nothing in particular.
         let path = if path.ends_with('/') { format!("{path}any") } else { path.to_string() };
         self.sandbox.write(&path, "");
@@ -58,24 +58,28 @@ impl Choice {
 
 #[test]
 fn each_manager_alone_is_driven() {
-    for backend in MANAGERS {
-        let choice = Choice::of(&[backend.programs[0]]);
-        choice.drives(&[], backend.name, backend.programs[0]);
-        choice.drives(&["--manager", backend.name], backend.name, backend.programs[0]);
+    for manager in MANAGERS {
+        let choice = Choice::of(&[manager.facts().programs[0]]);
+        choice.drives(&[], manager.facts().name, manager.facts().programs[0]);
+        choice.drives(
+            &["--manager", manager.facts().name],
+            manager.facts().name,
+            manager.facts().programs[0],
+        );
     }
 }
 
 #[test]
 fn of_several_the_one_that_owns_the_system_is_driven() {
-    let every: Vec<_> = MANAGERS.iter().map(|backend| backend.programs[0]).collect();
-    for backend in MANAGERS {
+    let every: Vec<_> = MANAGERS.iter().map(|manager| manager.facts().programs[0]).collect();
+    for manager in MANAGERS {
         // os-release and the database speak for it.
-        let system = backend.systems[0];
+        let system = manager.facts().systems[0];
         Choice::of(&every)
             .os(&format!("NAME=x\nID={system}\n"))
             .database_of("apt")
-            .database_of(backend.name)
-            .drives(&[], winner(backend.name), winner_program(backend.name));
+            .database_of(manager.facts().name)
+            .drives(&[], winner(manager.facts().name), winner_program(manager.facts().name));
     }
     Choice::of(&["apt-get", "dnf"]).os("ID=debian\n").database_of("apt").database_of("dnf").drives(
         &[],
@@ -94,8 +98,8 @@ fn winner(name: &str) -> &str {
 }
 
 fn winner_program(name: &str) -> &'static str {
-    let backend = MANAGERS.iter().find(|backend| backend.name == winner(name)).unwrap();
-    backend.programs[0]
+    let manager = MANAGERS.iter().find(|manager| manager.facts().name == winner(name)).unwrap();
+    manager.facts().programs[0]
 }
 
 #[test]
@@ -104,14 +108,14 @@ fn none_at_all_is_refused_naming_what_was_looked_for() {
     for args in [["refresh"], ["apply"]] {
         let report = choice.sandbox.patch(&args);
         report.exits(3);
-        for backend in MANAGERS {
-            report.mentions("/reason", backend.programs[0]);
+        for manager in MANAGERS {
+            report.mentions("/reason", manager.facts().programs[0]);
         }
         assert!(!choice.sandbox.exists("/var/lib/linux-patch/state.json"), "{report}");
     }
-    for backend in MANAGERS {
-        let report = choice.sandbox.patch(&["refresh", "--manager", backend.name]);
-        report.exits(3).mentions("/reason", backend.programs[0]);
+    for manager in MANAGERS {
+        let report = choice.sandbox.patch(&["refresh", "--manager", manager.facts().name]);
+        report.exits(3).mentions("/reason", manager.facts().programs[0]);
     }
 }
 

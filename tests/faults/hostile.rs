@@ -600,11 +600,11 @@ fn spent() -> Duration {
     Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-/// What reading a text with every reader of a backend costs.
-fn cost(backend: &linux_patch::managers::Backend, text: &str, code: i32) -> Duration {
+/// What reading a text with every reader of a manager costs.
+fn cost(manager: &dyn linux_patch::managers::Manager, text: &str, code: i32) -> Duration {
     let finished = Finished::ended(code, text, text);
     let before = spent();
-    crate::readers::read_all(backend, &finished);
+    crate::readers::read_all(manager, &finished);
     spent() - before
 }
 
@@ -615,12 +615,12 @@ fn four_times_the_output_takes_a_reader_no_more_than_four_times_as_long() {
         floods(size).into_iter().zip(floods(4 * size)).zip([1, 0, 100].into_iter().cycle()).collect();
     let pairs: Vec<_> = pairs.into_iter().step_by(share(6, 1)).collect();
     in_parallel(&pairs, |(((what, text), (_, more)), code)| {
-        for backend in MANAGERS {
-            let (one, four) = (cost(backend, text, *code), cost(backend, more, *code));
+        for manager in MANAGERS {
+            let (one, four) = (cost(*manager, text, *code), cost(*manager, more, *code));
             // Looking back at every line makes it sixteen times; a caught mistake needs no more exact bound.
             let most = one * 8 + Duration::from_millis(500);
-            assert!(four < most, "{}: {one:?}, then {four:?} for {what}", backend.name);
-            assert!(four < Duration::from_secs(30), "{}: {four:?} for {what}", backend.name);
+            assert!(four < most, "{}: {one:?}, then {four:?} for {what}", manager.facts().name);
+            assert!(four < Duration::from_secs(30), "{}: {four:?} for {what}", manager.facts().name);
         }
     });
     tried(

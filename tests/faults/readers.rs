@@ -1,7 +1,7 @@
 //! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
 
 use crate::plain::is_plain;
-use linux_patch::managers::Backend;
+use linux_patch::managers::Manager;
 use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
 use linux_patch::system::process::Finished;
 use std::path::Path;
@@ -41,10 +41,10 @@ fn check_listing(listing: Listing) {
     }
 }
 
-/// Gives the words to every reader of a backend.
-pub fn read_all(backend: &Backend, finished: &Finished) {
-    let failure = (backend.classify)(finished);
-    let judged = (backend.judge)(finished);
+/// Gives the words to every reader of a manager.
+pub fn read_all(manager: &dyn Manager, finished: &Finished) {
+    let failure = manager.classify(finished);
+    let judged = manager.judge(finished);
     assert_eq!(judged.error.is_none(), judged.outcome == RefreshOutcome::Fresh);
     let failed = judged.sources.iter().filter(|source| source.error.is_some()).count();
     match judged.outcome {
@@ -59,41 +59,40 @@ pub fn read_all(backend: &Backend, finished: &Finished) {
     let of_sources = judged.sources.iter().filter_map(|source| source.error.as_ref());
     failure.iter().chain(&judged.error).chain(of_sources).for_each(check_message);
     assert!(judged.sources.iter().all(|source| source.id.chars().all(is_plain)), "{judged:?}");
-    let listings =
-        [(backend.quirks.pending_of_refresh)(finished), (backend.quirks.plan_of_download)(finished)];
+    let listings = [manager.pending_of_refresh(finished), manager.plan_of_download(finished)];
     listings.into_iter().flatten().for_each(check_listing);
-    check_listing((backend.parse_pending)(&finished.stdout));
-    check_listing((backend.parse_list)(&finished.stdout));
-    if let Some((_, parse)) = backend.quirks.newer {
+    check_listing(manager.parse_pending(&finished.stdout));
+    check_listing(manager.parse_list(&finished.stdout));
+    if let Some((_, parse)) = manager.newer() {
         let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
         check_listing(Listing { updates, ..Listing::default() });
     }
-    if let Some((_, parse)) = backend.quirks.audit {
+    if let Some((_, parse)) = manager.audit() {
         parse(&finished.stdout, &[("tb-hello", "2.0-r0")]).iter().for_each(check_message);
     }
-    for (_, add) in backend.quirks.completions {
-        check_listing(add(&finished.stdout, (backend.parse_list)(&finished.stdout)));
+    for (_, add) in manager.completions() {
+        check_listing(add(&finished.stdout, manager.parse_list(&finished.stdout)));
     }
-    assert!((backend.quirks.notes)(finished).iter().all(|note| note.chars().all(is_plain)));
-    if let Some(private) = backend.quirks.private {
+    assert!(manager.notes(finished).iter().all(|note| note.chars().all(is_plain)));
+    if let Some(private) = manager.private() {
         let unreadable = (private.unreadable)(finished);
         unreadable.iter().filter_map(|source| source.error.as_ref()).for_each(check_message);
         let config = (private.make_config)(&finished.stdout, Path::new("/x"));
         assert!(config.lines().all(|line| !line.starts_with("Server") || line == "Server = file:///x"));
     }
-    let origins = (backend.parse_origins)(&finished.stdout);
+    let origins = manager.parse_origins(&finished.stdout);
     let mut sources = origins.values().flatten().map(|origin| &origin.source);
     assert!(sources.all(|source| source.chars().all(is_plain)), "{origins:?}");
-    let places = (backend.quirks.parse_places)(backend.usual_places(), &finished.stdout);
-    (backend.parse_installed)(&finished.stdout, &places);
-    (backend.install_began)(finished);
-    (backend.quirks.asks_to_run_again)(finished);
-    (backend.quirks.ended_well)(finished);
+    let places = manager.parse_places(manager.facts().usual_places(), &finished.stdout);
+    manager.parse_installed(&finished.stdout, &places);
+    manager.install_began(finished);
+    manager.asks_to_run_again(finished);
+    manager.ended_well(finished);
     for line in finished.status.lines().chain(finished.stdout.lines()) {
-        (backend.quirks.progress)(line);
-        let name = (backend.plain_name)(line);
+        manager.progress(line);
+        let name = manager.plain_name(line);
         assert!(line.starts_with(name), "{line:?}");
-        if (backend.is_package_name)(line) {
+        if manager.is_package_name(line) {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:@".contains(&byte);
             assert!(!line.starts_with('-') && line.bytes().all(plain), "{line:?}");
         }

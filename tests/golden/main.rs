@@ -342,8 +342,8 @@ fn every_command_line_of_every_manager() {
         ..Plan::default()
     };
     let mut all = String::new();
-    for backend in MANAGERS {
-        all += &format!("\n===== {}\n", backend.name);
+    for manager in MANAGERS {
+        all += &format!("\n===== {}\n", manager.facts().name);
         let mut add = |what: &str, invocation: &Invocation| {
             let Invocation { env, env_defaults, vars, status_arg, settings, private_arg, .. } = invocation;
             all += &format!("{what}: {}\n", invocation.line());
@@ -357,47 +357,48 @@ fn every_command_line_of_every_manager() {
                 all += &format!("    {}\n", more.trim_end().replace('\n', "\n    "));
             }
         };
-        let (plain, places, ended) = (Plan::default(), backend.usual_places(), Finished::ended(0, "", ""));
-        add("refresh", &(backend.refresh)(Duration::from_secs(120)));
+        let (plain, places, ended) =
+            (Plan::default(), manager.facts().usual_places(), Finished::ended(0, "", ""));
+        add("refresh", &manager.refresh(Duration::from_secs(120)));
         for (which, plan) in [("", &plain), (" of a choice", &chosen)] {
-            add(&format!("pending{which}"), &(backend.pending)(plan));
-            add(&format!("list{which}"), &(backend.list)(plan));
-            add(&format!("needs{which}"), &(backend.list_needs)(plan, &names(&["tb-a"])));
-            if let Some(download) = backend.download {
-                add(&format!("download{which}"), &download(plan));
+            add(&format!("pending{which}"), &manager.pending(plan));
+            add(&format!("list{which}"), &manager.list(plan));
+            add(&format!("needs{which}"), &manager.list_needs(plan, &names(&["tb-a"])));
+            if manager.facts().downloads_first {
+                add(&format!("download{which}"), &manager.download(plan));
             }
-            add(&format!("install{which}"), &(backend.install)(plan, &ended));
+            add(&format!("install{which}"), &manager.install(plan, &ended));
         }
-        add("installed", &(backend.list_installed)(&places));
-        if let Some(ask) = backend.ask_origins {
-            add("origins", &ask(&["tb-a"]));
+        add("installed", &manager.list_installed(&places));
+        if let Some(origins) = manager.ask_origins(&["tb-a"]) {
+            add("origins", &origins);
         }
         let damage = Damage { broken: names(&["tb-broken"]), ..Damage::default() };
-        for repair in (backend.repair)(&places, &damage) {
+        for repair in manager.repair(&places, &damage) {
             add("repair", &repair);
         }
-        let quirks = &backend.quirks;
+        let others = manager.facts().leaves_unpacked.then(|| manager.finish(&places, &["tb-a"]));
         let lists = [
-            ("sources", quirks.ask_sources.map(|ask| ask())),
-            ("check", quirks.check.map(|ask| ask())),
-            ("newer", quirks.newer.map(|(ask, _)| ask())),
-            ("audit", quirks.audit.map(|(ask, _)| ask())),
-            ("settled", quirks.advisories.map(|advisories| (advisories.ask_settled)())),
-            ("security", quirks.advisories.map(|advisories| (advisories.list_security)())),
-            ("provides", quirks.ask_provides.map(|ask| ask(&["tb-a"]))),
-            ("configuration", quirks.private.map(|private| (private.ask_config)())),
-            ("reboot", quirks.reboot_hint.map(|(ask, _)| ask())),
-            ("the others", quirks.finish.map(|finish| finish(&places, &["tb-a"]))),
+            ("sources", manager.ask_sources()),
+            ("check", manager.check()),
+            ("newer", manager.newer().map(|(ask, _)| ask())),
+            ("audit", manager.audit().map(|(ask, _)| ask())),
+            ("settled", manager.advisories().map(|advisories| (advisories.ask_settled)())),
+            ("security", manager.advisories().map(|advisories| (advisories.list_security)())),
+            ("provides", manager.ask_provides(&["tb-a"])),
+            ("configuration", manager.private().map(|private| (private.ask_config)())),
+            ("reboot", manager.reboot_hint().map(|(ask, _)| ask())),
+            ("the others", others),
         ];
         for (what, invocation) in lists {
             if let Some(invocation) = invocation {
                 add(what, &invocation);
             }
         }
-        if let Some(HistoryPlace::Asked(ask, _)) = quirks.history.map(|history| &history.place) {
+        if let Some(HistoryPlace::Asked(ask, _)) = manager.history().map(|history| &history.place) {
             add("history", &ask());
         }
-        let asked = quirks.completions.iter().filter_map(|(ask, _)| ask(&chosen, &Listing::default(), ""));
+        let asked = manager.completions().iter().filter_map(|(ask, _)| ask(&chosen, &Listing::default(), ""));
         asked.for_each(|invocation| add("more", &invocation));
     }
     compare_text("commands", &all);

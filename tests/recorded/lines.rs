@@ -12,7 +12,7 @@ fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
 }
 
 fn failure(manager: &str, code: i32, stdout: &str, stderr: &str) -> Option<Failure> {
-    (by_name(manager).unwrap().classify)(&ended(code, stdout, stderr))
+    by_name(manager).unwrap().classify(&ended(code, stdout, stderr))
 }
 
 /// Each line on standard error, of a command that failed: its class, and that it is what is told.
@@ -38,7 +38,7 @@ fn a_refresh_that_names_no_source_is_never_fresh() {
         ("pacman", ":: Synchronizing package databases...\n", ""),
     ] {
         for code in [0, 100] {
-            let judged = (by_name(manager).unwrap().judge)(&ended(code, stdout, stderr));
+            let judged = by_name(manager).unwrap().judge(&ended(code, stdout, stderr));
             assert_eq!(judged.outcome, RefreshOutcome::Failed, "{manager}, {code}");
             assert!(judged.sources.is_empty() && judged.error.is_some(), "{manager}, {code}");
             let class = judged.error.unwrap().class;
@@ -79,7 +79,7 @@ fn apt() {
 #[test]
 fn sources_of_apt() {
     let sources = |stdout: &str, stderr: &str| {
-        let judged = (by_name("apt").unwrap().judge)(&ended(0, stdout, stderr));
+        let judged = by_name("apt").unwrap().judge(&ended(0, stdout, stderr));
         let told = |error: &Option<Failure>| error.as_ref().map_or("ok".to_string(), |e| e.message.clone());
         judged
             .sources
@@ -152,7 +152,7 @@ fn dnf() {
         let found = failure("dnf", 1, began, &format!("{line}\n"));
         class(&found)
     };
-    assert!((by_name("dnf").unwrap().install_began)(&ended(1, began, "")));
+    assert!(by_name("dnf").unwrap().install_began(&ended(1, began, "")));
     assert_eq!(after("Error: x Status code: 404 for http://h"), "other");
     assert_eq!(after("Error: x \"--cacheonly\" y"), "other");
     assert_eq!(after("Error: Error downloading packages: x"), "other");
@@ -167,7 +167,7 @@ fn dnf() {
         "x already locked by 1"
     );
     // Only one word can be the name of a repository.
-    let judged = (by_name("dnf").unwrap().judge)(&ended(
+    let judged = by_name("dnf").unwrap().judge(&ended(
         0,
         "a b: using metadata from x\n: using metadata from x\nbase: using metadata from x\n",
         "",
@@ -213,7 +213,7 @@ fn dnf5() {
         let text = format!(
             "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n{words}\nRepositories loaded.\n"
         );
-        let judged = (by_name("dnf5").unwrap().judge)(&ended(0, "", &text));
+        let judged = by_name("dnf5").unwrap().judge(&ended(0, "", &text));
         let told = |error: &Option<Failure>| if error.is_some() { "failed" } else { "ok" };
         let sources = judged.sources.iter().map(|source| format!("{} {}", source.id, told(&source.error)));
         sources.collect::<Vec<_>>().join(" ")
@@ -222,11 +222,10 @@ fn dnf5() {
         assert_eq!(refreshed(words), "base ok", "{words}");
     }
     // Those that failed are left out of another run only where this one has stopped at them by itself.
-    let backend = by_name("dnf5").unwrap();
-    let first = (backend.refresh)(Duration::from_secs(60));
+    let manager = by_name("dnf5").unwrap();
+    let first = manager.refresh(Duration::from_secs(60));
     let failed = "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n>>> x\n";
-    let others =
-        |code: i32, stderr: &str| (backend.quirks.refresh_others)(&first, &ended(code, "", stderr)).is_some();
+    let others = |code: i32, stderr: &str| manager.refresh_others(&first, &ended(code, "", stderr)).is_some();
     assert!(others(1, failed));
     assert!(!others(-15, failed));
     assert!(!others(1, &format!("{failed}Repositories loaded.\n")));
@@ -280,7 +279,7 @@ fn yum() {
     let repositories = "Repo-id : a\nRepo-mirrors : http://l\nRepo-baseurl : http://h/\n".repeat(1000);
     let refused = |errors: usize| {
         let errors = "Could not retrieve mirrorlist http://l error was\n14: x\n".repeat(errors);
-        let judged = (by_name("yum").unwrap().judge)(&ended(0, &repositories, &errors));
+        let judged = by_name("yum").unwrap().judge(&ended(0, &repositories, &errors));
         judged.error.is_some_and(|error| error.message.starts_with("yum named more repositories "))
     };
     assert_eq!([2000, 2001].map(refused), [false, true]);
@@ -310,7 +309,7 @@ fn zypper() {
     assert_eq!(class(&failure("zypper", 107, "", "")), "script");
     assert_eq!(class(&failure("zypper", 106, "", "")), "-");
     let judge = |code: i32, stdout: &str, stderr: &str| {
-        (by_name("zypper").unwrap().judge)(&ended(code, stdout, stderr))
+        by_name("zypper").unwrap().judge(&ended(code, stdout, stderr))
     };
     // Blank lines and the history of a reason are none.
     let skipped = "Error\n\nHistory:\n - x\nSkipping repository 'extra' because of the above error.\n";
@@ -353,7 +352,7 @@ fn apk() {
             ("ERROR: Not continuing due to stale/unavailable repositories.", "fetch"),
         ],
     );
-    let changes = |line: &str| (by_name("apk").unwrap().parse_list)(line).updates.len();
+    let changes = |line: &str| by_name("apk").unwrap().parse_list(line).updates.len();
     assert_eq!(changes("(1/1) Upgrading a (1-r0 -> 2-r0)\n"), 1);
     for line in [
         "(1/1) Upgrading a b (1-r0 -> 2-r0)\n",
@@ -468,6 +467,6 @@ fn pacman() {
     let lock = "error: failed to init transaction (unable to lock database)\n";
     let denied = "could not lock database: Permission denied";
     assert_eq!(told(1, "", &format!("{lock}error: {denied}\n")), format!("other: {denied}"));
-    let notes = |stderr: &str| (by_name("pacman").unwrap().quirks.notes)(&ended(0, "", stderr)).len();
+    let notes = |stderr: &str| by_name("pacman").unwrap().notes(&ended(0, "", stderr)).len();
     assert_eq!(notes("warning: /a installed as /a.pacnew\nwarning: /b saved as /b.pacsave\nwarning: c\n"), 2);
 }

@@ -10,7 +10,7 @@ use crate::commands::refresh::save;
 use crate::commands::start::{permitted, setup};
 use crate::driver::Session;
 use crate::driver::shutdown;
-use crate::managers::{Backend, Damage, Installed};
+use crate::managers::{Damage, Installed, Manager};
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, Update, counted};
 use crate::report::{Applied, Detail, Report};
@@ -38,12 +38,12 @@ const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 /// Refreshes, then installs what is pending.
 pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let started = Instant::now();
-    let prepared = permitted(global).and_then(|backend| {
+    let prepared = permitted(global).and_then(|manager| {
         no_blank_after_reboot(args)?;
-        let selection = Selection::new(backend, args)?;
-        Ok((backend, selection))
+        let selection = Selection::new(manager, args)?;
+        Ok((manager, selection))
     });
-    let (backend, selection) = match prepared {
+    let (manager, selection) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Report::refused("apply", reason),
     };
@@ -60,10 +60,10 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     }
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
-    let mut session = Session::start(backend, &setup(global), "apply", patience, &lock, &state);
+    let mut session = Session::start(manager, &setup(global), "apply", patience, &lock, &state);
     session.counts_anew = true;
     let mut run = Run {
-        backend,
+        manager,
         args,
         selection,
         session,
@@ -119,7 +119,7 @@ enum Ending {
 
 /// One apply, from its lock to its report.
 struct Run<'a> {
-    backend: &'static Backend,
+    manager: &'static dyn Manager,
     args: &'a ApplyArgs,
     selection: Selection,
     session: Session,
@@ -163,7 +163,7 @@ impl Run<'_> {
         self.cut_off = self.state.apply.in_progress.clone().map(InProgress::cut_off);
         self.enter("repair")?;
         self.look()?;
-        if self.backend.quirks.repair_fetches {
+        if self.manager.facts().repair_fetches {
             self.refresh()?;
             self.repair_with_fresh_index()?;
         } else {
@@ -186,7 +186,7 @@ impl Run<'_> {
                 Err(mut failure) if rounds <= MOST_ROUNDS && !self.install_began => {
                     let culprits = std::mem::take(&mut failure.culprits);
                     let planned = &self.planned.updates;
-                    if self.selection.install_keys_first(self.backend, &failure, planned) {
+                    if self.selection.install_keys_first(self.manager, &failure, planned) {
                         warn!("{}; installing the pending keys first", failure.message);
                     } else if !self.selection.leave_out(culprits) {
                         return Err(failure);
@@ -201,7 +201,7 @@ impl Run<'_> {
                 }
                 // The manager has updated itself, and left the rest to its new version.
                 Ok(()) if self.asked_to_run_again && !self.ran_again => {
-                    info!("{} was updated itself; installing what it left", self.backend.name);
+                    info!("{} was updated itself; installing what it left", self.manager.facts().name);
                     self.ran_again = true;
                     self.done.append(&mut self.planned.updates);
                     self.session.count(&mut self.state, true);
@@ -214,7 +214,7 @@ impl Run<'_> {
     /// Only while nothing was changed, or where an install fetches by itself and does the rest when
     /// it is run again. That somebody wants us to stop is heard between two installs.
     fn may_retry(&self) -> bool {
-        let is_safe = !self.install_began || self.backend.download.is_none();
+        let is_safe = !self.install_began || !self.manager.facts().downloads_first;
         is_safe && !self.applied.retried && (!self.install_began || signals::received().is_none())
     }
 
@@ -229,8 +229,8 @@ impl Run<'_> {
         self.is_partial = self.index_partial;
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),
-            (RefreshOutcome::Partial, Some(failure)) if self.backend.quirks.only_whole.is_some() => {
-                let why = self.backend.quirks.only_whole.unwrap_or_default();
+            (RefreshOutcome::Partial, Some(failure)) if self.manager.facts().only_whole.is_some() => {
+                let why = self.manager.facts().only_whole.unwrap_or_default();
                 Err(Failure::new(failure.class, format!("{}; nothing is installed: {why}", failure.message)))
             }
             (RefreshOutcome::Partial, Some(failure)) if !self.args.strict => {
@@ -262,13 +262,13 @@ impl Run<'_> {
         if !self.args.download_only {
             self.session.is_writable()?;
         }
-        let Some(download) = self.backend.download else {
+        if !self.manager.facts().downloads_first {
             return self.install(&Finished::ended(0, "", ""));
-        };
+        }
         self.enter("download")?;
         let label = "downloading updates";
         let (invocation, downloaded) = loop {
-            let invocation = self.session.with_limits(download(&self.selection.plan));
+            let invocation = self.session.with_limits(self.manager.download(&self.selection.plan));
             let limits = Limits {
                 budget: Some(DOWNLOAD_BUDGET),
                 stall: Some(DOWNLOAD_STALL.max(self.session.longest_silence(&invocation))),
@@ -278,12 +278,12 @@ impl Run<'_> {
             let downloaded = self.session.run(label, &invocation, &limits)?;
             // It costs only what comes from there.
             let keyless = &mut self.selection.plan.keyless;
-            match (self.backend.quirks.keyless)(&downloaded).filter(|id| !keyless.contains(id)) {
+            match self.manager.keyless(&downloaded).filter(|id| !keyless.contains(id)) {
                 Some(id) => keyless.push(id),
                 None => break (invocation, downloaded),
             }
         };
-        if let Some(failure) = self.backend.failure(&invocation, &downloaded) {
+        if let Some(failure) = self.manager.failure(&invocation, &downloaded) {
             let mut failure = self.session.with_culprits(failure, &downloaded);
             if failure.class == Class::Auth && failure.culprits.is_empty() {
                 failure.culprits = self.session.signed_with_missing_keys(&downloaded, &self.planned);
@@ -291,7 +291,7 @@ impl Run<'_> {
             return Err(failure);
         }
         self.drop_damaged(&downloaded)?;
-        if let Some(exact) = (self.backend.quirks.plan_of_download)(&downloaded) {
+        if let Some(exact) = self.manager.plan_of_download(&downloaded) {
             self.planned = self.session.with_installed(exact)?;
             for held in &self.planned.held_back {
                 warn!("{} stays as it is: {}", held.name, held.reason);
@@ -315,24 +315,24 @@ impl Run<'_> {
             self.before = Some(self.session.installed()?);
         }
         self.session.committed = true;
-        let invocation = (self.backend.install)(&self.selection.plan, downloaded);
+        let invocation = self.manager.install(&self.selection.plan, downloaded);
         let label = "installing updates";
         let finished = self.session.run(label, &invocation, &Limits::default())?;
         if matches!(finished.end, End::Signal(_)) {
             self.session.outlast_installer();
         }
-        let failure = self.backend.failure(&invocation, &finished);
+        let failure = self.manager.failure(&invocation, &finished);
         self.install_failed = failure.as_ref().map(|failure| match failure.class {
             Class::Interrupted => Ending::CutOff,
             _ => Ending::ByItself,
         });
-        self.install_began |= failure.is_none() || (self.backend.install_began)(&finished);
+        self.install_began |= failure.is_none() || self.manager.install_began(&finished);
         self.changed |= self.install_began;
-        for note in (self.backend.quirks.notes)(&finished) {
+        for note in self.manager.notes(&finished) {
             warn!("{note}");
         }
-        self.disappeared.extend((self.backend.quirks.disappeared)(&finished));
-        self.asked_to_run_again = failure.is_none() && (self.backend.quirks.asks_to_run_again)(&finished);
+        self.disappeared.extend(self.manager.disappeared(&finished));
+        self.asked_to_run_again = failure.is_none() && self.manager.asks_to_run_again(&finished);
         if self.install_failed == Some(Ending::ByItself) && self.install_began {
             self.finish_others()?;
             if let Some(failed) = &failure {
@@ -351,7 +351,7 @@ impl Run<'_> {
             return Ok(());
         }
         // Should this be the first run ever, and be cut off: it is known whose repair it needs.
-        self.state.manager = Some(self.backend.name.to_string());
+        self.state.manager = Some(self.manager.facts().name.to_string());
         self.state.apply.in_progress = Some(InProgress {
             pid: std::process::id(),
             boot_id: boot::boot_id(),
@@ -369,7 +369,7 @@ impl Run<'_> {
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     fn conclude(mut self, result: Result<(), Failure>) -> Report {
         if self.lock.watch().check().is_ok() {
-            self.selection.clean_up(self.lock.dir(), self.backend.quirks.settings);
+            self.selection.clean_up(self.lock.dir(), self.manager.settings());
         }
         self.session.committed = true;
         let mut error = result.err();

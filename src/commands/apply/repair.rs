@@ -21,7 +21,7 @@ impl Run<'_> {
         if !self.needs_repair() {
             return Ok(());
         }
-        let is_needed = !(self.backend.repair)(self.session.places(), &self.damage).is_empty();
+        let is_needed = !self.manager.repair(self.session.places(), &self.damage).is_empty();
         if is_needed && self.index_partial {
             warn!("a package is broken; it is repaired when every source was refreshed");
             return Ok(());
@@ -57,7 +57,7 @@ impl Run<'_> {
         let before = self.before.clone();
         let mut failed = None;
         for step in 0.. {
-            let commands = (self.backend.repair)(self.session.places(), &self.damage);
+            let commands = self.manager.repair(self.session.places(), &self.damage);
             let Some(invocation) = commands.get(step) else { break };
             self.session.committed = true;
             let finished =
@@ -68,7 +68,7 @@ impl Run<'_> {
             if matches!(finished.end, End::Signal(_)) {
                 self.session.outlast_installer();
             }
-            failed = self.backend.failure(invocation, &finished);
+            failed = self.manager.failure(invocation, &finished);
             self.look()?;
             if self.is_whole() {
                 break;
@@ -95,7 +95,7 @@ impl Run<'_> {
 
     /// What the manager says of dependencies that are not met, if they are not.
     fn unmet(&self) -> Option<String> {
-        let failure = self.session.ask(&(self.backend.quirks.check?)()).err()?;
+        let failure = self.session.ask(&self.manager.check()?).err()?;
         (failure.class == Class::Dependency).then_some(failure.message)
     }
 
@@ -115,7 +115,7 @@ impl Run<'_> {
     /// When that is for a person to decide, or fails.
     pub(super) fn mend(&mut self, failure: Failure) -> Result<(), Failure> {
         self.mend_tried = true;
-        let again = self.damage.needs_reinstall.iter().map(|name| (self.backend.quirks.reinstall)(name));
+        let again = self.damage.needs_reinstall.iter().map(|name| self.manager.reinstall(name));
         let again: Vec<_> = again.collect();
         let unmet = failure.message.trim_end_matches('.');
         let by_hand = |why: &str| {
@@ -159,15 +159,17 @@ impl Run<'_> {
 
     /// Ends the install of the packages that were left unpacked because another one failed.
     pub(super) fn finish_others(&mut self) -> Result<(), Failure> {
-        let Some(finish) = self.backend.quirks.finish else { return Ok(()) };
+        if !self.manager.facts().leaves_unpacked {
+            return Ok(());
+        }
         let installed = self.session.installed()?;
         let unpacked = installed.iter().filter(|(_, package)| package.is_unpacked);
         let names: Vec<_> = unpacked.map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
-            let invocation = finish(self.session.places(), &names);
+            let invocation = self.manager.finish(self.session.places(), &names);
             let label = "ending the install of the others";
             let finished = self.session.run(label, &invocation, &Limits::default())?;
-            if let Some(failure) = self.backend.failure(&invocation, &finished) {
+            if let Some(failure) = self.manager.failure(&invocation, &finished) {
                 warn!("{}", failure.message);
             }
         }
@@ -177,7 +179,7 @@ impl Run<'_> {
     /// Installs the updates to which the manager did not come because another one failed, as it would stop there
     /// in every run. Not where something is to be removed: it would go although what replaces it is not there.
     pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
-        let Some(past_failures) = self.backend.quirks.past_failures else { return Ok(()) };
+        let Some(install) = self.manager.past_failures(install) else { return Ok(()) };
         let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
         let removes = self.selection.plan.full || !self.planned.removals.is_empty();
         if !is_theirs || removes || signals::received().is_some() {
@@ -185,7 +187,7 @@ impl Run<'_> {
         }
         let installed = self.session.installed()?;
         let is_named = |name: &str| {
-            let plain = (self.backend.plain_name)(name);
+            let plain = self.manager.plain_name(name);
             [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
                 .iter()
                 .any(|words| failed.message.contains(words))
@@ -202,10 +204,11 @@ impl Run<'_> {
         if others > 0 && is_known {
             warn!(
                 "{}; going on with the {others} to which {} did not come",
-                failed.message, self.backend.name
+                failed.message,
+                self.manager.facts().name
             );
             let label = "installing the others";
-            let finished = self.session.run(label, &past_failures(install), &Limits::default())?;
+            let finished = self.session.run(label, &install, &Limits::default())?;
             if matches!(finished.end, End::Signal(_)) {
                 self.session.outlast_installer();
             }
@@ -251,7 +254,7 @@ impl Run<'_> {
 
     /// Whether nothing is left of a run that was cut off.
     pub(super) fn is_whole(&self) -> bool {
-        self.damage.is_none() && !self.backend.was_cut_off(self.session.places())
+        self.damage.is_none() && !self.manager.was_cut_off(self.session.places())
     }
 
     pub(super) fn needs_repair(&self) -> bool {
@@ -278,10 +281,7 @@ impl Run<'_> {
         }
         let again = |name: &String| self.damage.needs_reinstall.contains(name);
         let broken = self.damage.broken.iter().map(|name| match again(name) {
-            true => format!(
-                "{name} (which must be installed once more: {})",
-                (self.backend.quirks.reinstall)(name)
-            ),
+            true => format!("{name} (which must be installed once more: {})", self.manager.reinstall(name)),
             false => name.clone(),
         });
         let leftovers = self.damage.leftovers.iter();
@@ -325,7 +325,7 @@ impl Run<'_> {
                 let is_left = older.installed_at <= newer.installed_at
                     && (self.is_noted(name, &newer)
                         || history.iter().any(|run| is_left_by(run, name, package, &newer, &older)));
-                if is_left && self.selection.is_excluded(name, self.backend.plain_name) {
+                if is_left && self.selection.is_excluded(name, self.manager) {
                     self.excludes_damage = true;
                 } else if is_left {
                     leftovers.push(Leftover {
@@ -374,7 +374,7 @@ impl Run<'_> {
                 obsoleter: Some(new.clone()),
             })
         });
-        let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.backend.plain_name);
+        let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.manager);
         let (excluded, left): (Vec<_>, Vec<_>) = left.partition(is_excluded);
         self.excludes_damage |= !excluded.is_empty();
         left
@@ -392,13 +392,13 @@ impl Run<'_> {
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        (self.backend.quirks.keeps_several)(name, provides, rules)
+        self.manager.keeps_several(name, provides, rules)
     }
 
     /// What these packages provide; nothing where that cannot be told.
     fn provides(&self, packages: &[(&String, &InstalledPackage)]) -> HashMap<String, Vec<String>> {
-        let names: Vec<_> = packages.iter().map(|(name, _)| (self.backend.plain_name)(name)).collect();
-        let answer = self.backend.quirks.ask_provides.and_then(|ask| self.session.ask(&ask(&names)).ok());
+        let names: Vec<_> = packages.iter().map(|(name, _)| self.manager.plain_name(name)).collect();
+        let answer = self.manager.ask_provides(&names).and_then(|question| self.session.ask(&question).ok());
         let mut provides: HashMap<String, Vec<String>> = HashMap::new();
         for line in answer.iter().flat_map(|answer| answer.stdout.lines()) {
             if let Some((name, word)) = line.split_once('\t') {
@@ -410,17 +410,17 @@ impl Run<'_> {
 
     /// The text of the configuration that says what is kept in several versions.
     fn rules(&self) -> String {
-        let usual = self.backend.quirks.rules.iter().map(|path| texts(Path::new(path)));
+        let usual = self.manager.facts().rules.iter().map(|path| texts(Path::new(path)));
         let elsewhere = &self.session.elsewhere().rules;
         let elsewhere = elsewhere.iter().map(|dir| texts_of(Path::new(dir), "multiversion=\n"));
-        let settings = self.backend.quirks.settings;
+        let settings = self.manager.settings();
         let settings = settings.and_then(|settings| administrators(&settings).ok());
         usual.chain(elsewhere).chain(settings).collect()
     }
 
     /// The runs that the manager's own history says were cut off.
     fn history(&self) -> Vec<CutOff> {
-        let Some(history) = self.backend.quirks.history else { return Vec::new() };
+        let Some(history) = self.manager.history() else { return Vec::new() };
         let ask = |invocation| {
             let answer = self.session.question(&invocation).ok()?;
             (answer.end == End::Code(0)).then_some(answer.stdout)

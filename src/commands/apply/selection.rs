@@ -3,7 +3,7 @@
 use crate::cli::ApplyArgs;
 use crate::driver::Session;
 use crate::driver::settings_files::{administrators, theirs};
-use crate::managers::{Backend, Installed, Origin, Plan, Settings};
+use crate::managers::{Installed, Manager, Origin, Plan, Settings};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::{remove_if_there, write_atomic};
@@ -45,26 +45,26 @@ impl Selection {
     ///
     /// # Errors
     /// One line that names the argument and what is wrong with it.
-    pub fn new(backend: &Backend, args: &ApplyArgs) -> Result<Self, String> {
-        if let (Some(why), false) = (backend.quirks.only_whole, args.packages.is_empty()) {
+    pub fn new(manager: &dyn Manager, args: &ApplyArgs) -> Result<Self, String> {
+        if let (Some(why), false) = (manager.facts().only_whole, args.packages.is_empty()) {
             return Err(format!(
                 "packages cannot be chosen with {}: {why}; run apply without them",
-                backend.name
+                manager.facts().name
             ));
         }
-        if let Some(name) = args.packages.iter().find(|name| !(backend.is_package_name)(name)) {
-            return Err(format!("{name:?} is not a package name of {}", backend.name));
+        if let Some(name) = args.packages.iter().find(|name| !manager.is_package_name(name)) {
+            return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
         }
-        if args.security && !backend.knows_security {
+        if args.security && !manager.facts().knows_security {
             return Err(format!(
                 "{} cannot tell security updates from others; run apply without --security",
-                backend.name
+                manager.facts().name
             ));
         }
-        if args.download_only && backend.download.is_none() {
+        if args.download_only && !manager.facts().downloads_first {
             return Err(format!(
                 "{} downloads while it installs; run apply without --download-only",
-                backend.name
+                manager.facts().name
             ));
         }
         let selection = Selection {
@@ -75,7 +75,7 @@ impl Selection {
             keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
         };
-        match args.packages.iter().find(|name| selection.is_excluded(name, backend.plain_name)) {
+        match args.packages.iter().find(|name| selection.is_excluded(name, manager)) {
             Some(name) => Err(format!("{name} is both named and excluded")),
             None => Ok(selection),
         }
@@ -95,7 +95,7 @@ impl Selection {
         let choice = session.choice(state)?;
         self.plan.without = choice.without;
         self.plan.from = choice.from;
-        self.plan.left_out = self.known_excluded(session.backend, state);
+        self.plan.left_out = self.known_excluded(session.manager, state);
         if self.plan.full {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
         }
@@ -105,9 +105,9 @@ impl Selection {
             let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
             left_out.extend(others.map(|update| update.name.clone()));
         }
-        self.can_tell(session.backend, &pending)?;
+        self.can_tell(session.manager, &pending)?;
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
-            self.clean_up(dir, session.backend.quirks.settings);
+            self.clean_up(dir, session.manager.settings());
             self.plan.left_out.clear();
             self.plan.kept.clear();
             return Ok(pending);
@@ -141,16 +141,16 @@ impl Selection {
     /// Lists what the plan installs. Without one package another may come in the place of an excluded
     /// one, or an excluded one be updated itself: that is left out too. What is excluded stays.
     fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
-        let plain = session.backend.plain_name;
+        let manager = session.manager;
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
             let mut planned = session.list(&self.plan)?;
             planned.allow(pending);
-            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, plain));
+            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, manager));
             let names = excluded.map(|update| update.name.clone());
             let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
             let goes =
-                planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name, plain));
+                planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name, manager));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
             if more.is_empty() && goes.is_empty() {
                 return Ok(planned);
@@ -195,7 +195,7 @@ impl Selection {
     /// # Errors
     /// When it cannot be written down for the manager.
     pub fn mend(&mut self, session: &Session, installed: &Installed, dir: &Path) -> Result<(), Failure> {
-        let excluded = installed.keys().filter(|name| self.is_excluded(name, session.backend.plain_name));
+        let excluded = installed.keys().filter(|name| self.is_excluded(name, session.manager));
         self.plan.left_out = excluded.cloned().collect();
         self.plan.mends = true;
         self.write(session, dir)
@@ -214,10 +214,14 @@ impl Selection {
     }
 
     /// Has the pending keys installed alone, once, where a key was all that was missing.
-    pub fn install_keys_first(&mut self, backend: &Backend, failure: &Failure, planned: &[Update]) -> bool {
-        let is_key = backend.quirks.is_keyring;
+    pub fn install_keys_first(
+        &mut self,
+        manager: &dyn Manager,
+        failure: &Failure,
+        planned: &[Update],
+    ) -> bool {
         let is_missing = failure.class == Class::Auth;
-        let names = planned.iter().map(|update| update.name.clone()).filter(|name| is_key(name));
+        let names = planned.iter().map(|update| update.name.clone()).filter(|name| manager.is_keyring(name));
         let names: Vec<_> = names.collect();
         let is_use = is_missing && !names.is_empty() && matches!(self.keys, Keys::NotNeeded);
         self.keys = match std::mem::replace(&mut self.keys, Keys::Tried) {
@@ -262,15 +266,15 @@ impl Selection {
             let text = format!("{} was to be left out, but would be updated", update.name);
             return Err(Failure::new(Class::Other, text));
         }
-        let Some(name) = self.excluded_removal(session.backend, planned) else { return Ok(()) };
+        let Some(name) = self.excluded_removal(session.manager, planned) else { return Ok(()) };
         let text = format!("{name} is excluded, but would be removed; exclude what replaces it too");
         let culprits = self.removers(session, dir, planned, &name).unwrap_or_default();
         Err(Failure { culprits, ..Failure::new(Class::Dependency, text) })
     }
 
-    fn excluded_removal(&self, backend: &Backend, planned: &Listing) -> Option<String> {
+    fn excluded_removal(&self, manager: &dyn Manager, planned: &Listing) -> Option<String> {
         let mut names = planned.removals.iter().map(|(name, _)| name);
-        names.find(|name| self.is_excluded(name, backend.plain_name)).cloned()
+        names.find(|name| self.is_excluded(name, manager)).cloned()
     }
 
     /// The updates that need the removal of an excluded package: among those that a plan without removals
@@ -303,13 +307,13 @@ impl Selection {
 
     /// What is excluded of what the last count knew: one update that cannot be installed at all can
     /// stop a full upgrade as a whole.
-    fn known_excluded(&self, backend: &Backend, state: &State) -> Vec<String> {
+    fn known_excluded(&self, manager: &dyn Manager, state: &State) -> Vec<String> {
         let known = state.pending.iter().filter(|_| self.plan.full);
         let names = known.flat_map(|known| {
             let held = known.held_back().iter().map(|held| &held.name);
             held.chain(known.packages().iter().map(|update| &update.name))
         });
-        names.filter(|name| self.is_excluded(name, backend.plain_name)).cloned().collect()
+        names.filter(|name| self.is_excluded(name, manager)).cloned().collect()
     }
 
     /// What is pending as a whole: the count of the refresh says it, except for a full upgrade.
@@ -352,14 +356,14 @@ impl Selection {
             // What comes in the place of an installed package is asked for by the name of that.
             let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
             let names = names.flat_map(|update| match update.installed {
-                None if !update.replaces.is_empty() && !session.backend.quirks.needs_of_new => {
+                None if !update.replaces.is_empty() && !session.manager.facts().needs_of_new => {
                     update.replaces.clone()
                 }
                 _ => vec![update.name.clone()],
             });
             let names: Vec<_> = names.collect();
-            let needs = session.ask(&(session.backend.list_needs)(&self.plan, &names))?;
-            let needs = (session.backend.parse_list)(&needs.stdout).updates;
+            let needs = session.ask(&session.manager.list_needs(&self.plan, &names))?;
+            let needs = session.manager.parse_list(&needs.stdout).updates;
             wanted.extend(needs.into_iter().map(|update| update.name));
         }
         // A package that was split needs its own update beside what comes in the place of its old version:
@@ -368,12 +372,12 @@ impl Selection {
         let split: Vec<_> = split.flat_map(|update| update.replaces.clone()).collect();
         let updates = pending.updates.iter().map(|update| &update.name);
         wanted.extend(updates.filter(|name| split.contains(name)).cloned());
-        let plain = session.backend.plain_name;
-        wanted.retain(|name| !self.is_excluded(name, plain));
-        let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, plain));
+        let manager = session.manager;
+        wanted.retain(|name| !self.is_excluded(name, manager));
+        let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, manager));
         for update in excluded {
             wanted.remove(&update.name);
-            if !self.is_excluded(&update.name, plain) {
+            if !self.is_excluded(&update.name, manager) {
                 let (name, old) = (&update.name, update.replaces.join(", "));
                 warn!("left out, because it would come in the place of {old}, which is excluded: {name}");
             }
@@ -382,13 +386,13 @@ impl Selection {
     }
 
     /// Whether an update changes an excluded package, or comes in its place.
-    fn touches_excluded(&self, update: &Update, plain: fn(&str) -> &str) -> bool {
-        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, plain))
+    fn touches_excluded(&self, update: &Update, manager: &dyn Manager) -> bool {
+        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, manager))
     }
 
     /// Whether `--exclude` names a package.
-    pub fn is_excluded(&self, name: &str, plain: fn(&str) -> &str) -> bool {
-        matches(&self.exclude, name, plain)
+    pub fn is_excluded(&self, name: &str, manager: &dyn Manager) -> bool {
+        matches(&self.exclude, name, manager.plain_name(name))
     }
 
     /// The PACKAGE arguments as the manager lists them.
@@ -422,14 +426,14 @@ impl Selection {
     ///
     /// # Errors
     /// When security updates are asked for, and the sources say of no update what it is.
-    fn can_tell(&self, backend: &Backend, pending: &Listing) -> Result<(), Failure> {
+    fn can_tell(&self, manager: &dyn Manager, pending: &Listing) -> Result<(), Failure> {
         let told = pending.updates.iter().any(|update| update.security.is_some());
         if !self.security || told || pending.updates.is_empty() {
             return Ok(());
         }
         let text = format!(
             "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
-            backend.name
+            manager.facts().name
         );
         Err(Failure::new(Class::Config, text))
     }
@@ -442,16 +446,16 @@ impl Selection {
             write_atomic(dir, &name, content)
                 .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
         };
-        let Some((_, selection)) = session.backend.quirks.selection else { return Ok(()) };
+        let Some(selection) = session.manager.selection(&self.plan) else { return Ok(()) };
         let file = dir.join(FILE);
         let mut base = session.places().selection_base.clone();
-        if let Some(settings) = session.backend.quirks.settings {
+        if let Some(settings) = session.manager.settings() {
             let theirs = administrators(&settings)?;
             base = (settings.base)(&theirs).unwrap_or(base);
             let ours = format!("{theirs}\n{}", (settings.text)(&file));
             put(&(settings.path)(&file), ours.as_bytes())?;
         }
-        let mut content = selection(&self.plan).into_bytes();
+        let mut content = selection.into_bytes();
         content.extend(theirs(&base)?.unwrap_or_default());
         put(&file, &content)?;
         self.plan.selection = Some(file);
@@ -494,7 +498,7 @@ struct Stale {
 fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
     let failed = state.not_refreshed();
     let mut stale = Stale::default();
-    if failed.is_empty() || session.backend.quirks.lists_refreshed_only {
+    if failed.is_empty() || session.manager.facts().lists_refreshed_only {
         return Ok(stale);
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
@@ -573,8 +577,8 @@ pub fn patterns(globs: &[String]) -> Result<Vec<Pattern>, String> {
 }
 
 /// Whether one of them matches a name, with or without its architecture.
-pub fn matches(patterns: &[Pattern], name: &str, plain: fn(&str) -> &str) -> bool {
-    patterns.iter().any(|glob| glob.matches(name) || glob.matches(plain(name)))
+pub fn matches(patterns: &[Pattern], name: &str, plain: &str) -> bool {
+    patterns.iter().any(|glob| glob.matches(name) || glob.matches(plain))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Run<'_> {
     /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
     /// the next download fetches them.
     pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
-        let Some(cached) = self.backend.quirks.cached else { return Ok(()) };
+        let Some(cached) = self.manager.cached() else { return Ok(()) };
         let Some(ask) = (cached.ask)(&self.planned, downloaded) else { return Ok(()) };
         let Ok(answer) = self.session.ask(&ask) else { return Ok(()) };
         let mut files = (cached.files)(&answer.stdout, self.session.places());
@@ -84,7 +84,7 @@ impl Run<'_> {
 
     /// What neither exit code nor database say: files that are not as they were to be installed.
     pub(super) fn damage(&mut self) -> Option<Failure> {
-        let (ask, parse) = self.backend.quirks.audit?;
+        let (ask, parse) = self.manager.audit()?;
         let changed: Vec<_> = self.applied.packages.iter().filter_map(Change::new_version).collect();
         if changed.is_empty() {
             return None;

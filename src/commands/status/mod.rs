@@ -66,13 +66,15 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
 
 /// Takes the updates of packages that are not to count out of what is pending.
 fn leave_out(state: &mut State, exclude: &[Pattern]) {
-    let plain = driven(state).map_or((|name| name) as fn(&str) -> &str, |backend| backend.plain_name);
+    let manager = driven(state);
+    let is_excluded =
+        |name: &str| matches(exclude, name, manager.map_or(name, |manager| manager.plain_name(name)));
     let Some(pending) = state.pending.as_mut().filter(|_| !exclude.is_empty()) else { return };
     if let Some(mut packages) = pending.packages.take() {
-        packages.retain(|update| !matches(exclude, &update.name, plain));
+        packages.retain(|update| !is_excluded(&update.name));
         pending.set_packages(packages);
     }
     if let Some(held_back) = &mut pending.held_back {
-        held_back.retain(|held| !matches(exclude, &held.name, plain));
+        held_back.retain(|held| !is_excluded(&held.name));
     }
 }

@@ -5,12 +5,18 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::backend::{Backend, Damage, Elsewhere, Kernels, Plan, Quirks, RebootPackages, Settings};
-use crate::system::process::Invocation;
+use crate::managers::capabilities::{Audit, NewerList, Settings};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::model::packages::{Damage, Installed, Origin};
+use crate::system::process::{Finished, Invocation};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "apk",
     programs: &["apk"],
     systems: &["alpine", "chimera", "wolfi"],
@@ -31,43 +37,127 @@ pub const BACKEND: Backend = Backend {
     reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefixes: &[""] },
-    repair: |_, damage| repair(damage),
     knows_security: false,
-    is_package_name: lists::is_package_name,
-    plain_name: |name| name,
-    refresh: |_| refresh(),
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::changes,
-    list,
-    parse_list: lists::changes,
-    ask_origins: Some(ask_origins),
-    parse_origins: lists::origins,
-    list_needs,
-    download: None,
-    install: |plan, _| install(plan),
-    install_began: |finished| errors::began(&finished.stdout),
-    classify: errors::classify,
-    list_installed: lists::list_installed,
-    parse_installed: |text, _| lists::parse_installed(text),
-    quirks: Quirks {
-        // None: the database is written last, so that what was cut off is pending still.
-        journal: ("", |_| false),
-        repair_fetches: true,
-        lists_installed: true,
-        lists_refreshed_only: false,
-        newer: Some((|| apk(&["version", "-l", "<"]), lists::newer)),
-        // apk 2 says OK where a full disk cut files off.
-        audit: Some((|| apk(&["audit", "--system", "--packages"]), lists::audited)),
-        settings: Some(SETTINGS),
-        caches: &["/etc/apk/cache"],
-        progress,
-        culprits: errors::culprits,
-        read_cut: refresh::read_cut,
-        is_index: |path| path.contains("APKINDEX") && path.ends_with(".tar.gz"),
-        ..Quirks::NONE
-    },
+    journal: Some(""),
+    repair_fetches: true,
+    lists_installed: true,
+    lists_refreshed_only: false,
+    caches: &["/etc/apk/cache"],
+    downloads_first: false,
+    ..Facts::NONE
 };
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Apk;
+
+impl Manager for Apk {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
+        repair(damage)
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        lists::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name
+    }
+
+    fn refresh(&self, _: Duration) -> Invocation {
+        refresh()
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::changes(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::changes(text)
+    }
+
+    fn ask_origins(&self, names: &[&str]) -> Option<Invocation> {
+        Some(ask_origins(names))
+    }
+
+    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+        lists::origins(text)
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        install(plan)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::began(&finished.stdout)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, places: &Places) -> Invocation {
+        lists::list_installed(places)
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        lists::parse_installed(text)
+    }
+
+    fn is_journal_entry(&self, _: &str) -> bool {
+        // None: the database is written last, so that what was cut off is pending still.
+        false
+    }
+
+    fn newer(&self) -> Option<NewerList> {
+        Some((|| apk(&["version", "-l", "<"]), lists::newer))
+    }
+
+    fn audit(&self) -> Option<Audit> {
+        // apk 2 says OK where a full disk cut files off.
+        Some((|| apk(&["audit", "--system", "--packages"]), lists::audited))
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(SETTINGS)
+    }
+
+    fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
+        progress(line)
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        errors::culprits(finished)
+    }
+
+    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
+        refresh::read_cut(finished)
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.contains("APKINDEX") && path.ends_with(".tar.gz")
+    }
+}
 
 /// The settings of apk 3. apk 2 knows none, nor the variable.
 const SETTINGS: Settings = Settings {

@@ -1,6 +1,6 @@
 //! The command lines of apt.
 
-use crate::managers::backend::Places;
+use crate::managers::facts::Places;
 use crate::system::process::Invocation;
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use super::errors::fetch_class;
 use super::progress::{Kind, items};
 use super::refresh::items_of;
 use super::sources::{ENDS, Source, Target, parse};
-use crate::managers::backend::{Ended, EndedEarly, IndexDir, IndexFile};
+use crate::managers::capabilities::{Ended, EndedEarly, IndexDir, IndexFile};
 use crate::model::outcome::Failure;
 use crate::system::process::Finished;
 

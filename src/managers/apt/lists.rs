@@ -3,8 +3,9 @@
 use super::commands::{ENV, admin_dir};
 use super::errors::fetch_class;
 use super::sources::source_id;
-use crate::managers::backend::{Installed, InstalledPackage, Origin, Places, Plan};
+use crate::managers::facts::{Places, Plan};
 use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
+use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::system::process::{Finished, Invocation};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -451,7 +452,8 @@ pub fn parse_installed(stdout: &str, places: &Places) -> Installed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::managers::apt::BACKEND;
+    use crate::managers::apt::Apt;
+    use crate::managers::manager::Manager;
 
     #[test]
     fn updates_carry_versions_origin_and_security() {
@@ -577,7 +579,7 @@ mod tests {
         assert_eq!(got(""), "show a=1:2 b:i386=2 c=2");
         assert_eq!(got(&format!("{a}{c}")), "show b:i386=2");
         assert_eq!(got(&format!("{a}{b}{c}")), "");
-        let places = Places { archives: "/x".into(), ..BACKEND.usual_places() };
+        let places = Places { archives: "/x".into(), ..Apt.facts().usual_places() };
         let shown = "Package: a\nVersion: 1:2\nArchitecture: all\nSHA256: 12\nDescription: x\n Package: y\n\nPackage: b\nVersion: 2\nArchitecture: i386\nMD5sum: 1\n\n";
         assert_eq!(hashes(shown, &places), [("/x/a_1%3a2_all.deb".into(), "12".to_string())]);
     }
@@ -615,7 +617,7 @@ mod tests {
     #[test]
     fn installed_packages_are_named_as_apt_names_them() {
         let text = "libc6\tamd64\t2.36\tii \nlibc6\ti386\t2.36\tii \ntb\tall\t1\thi \ngone\tamd64\t1\trc \nhalf\tamd64\t2\tiF \nbad\tamd64\t2\tiHR\n";
-        let places = BACKEND.usual_places();
+        let places = Apt.facts().usual_places();
         let installed = parse_installed(text, &places);
         let i386 = Places { architecture: "i386".into(), ..places };
         assert!(parse_installed(text, &i386).contains_key("libc6:amd64"));

@@ -9,16 +9,19 @@ mod redirect;
 mod refresh;
 mod sources;
 
-use crate::managers::backend::{
-    Backend, Cached, Elsewhere, Kernels, Locate, Places, Plan, Quirks, RebootPackages, SourceList,
-};
+use crate::managers::capabilities::{AskHooks, Cached, Completion, EndedEarly, Locate, SourceList};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "apt",
     programs: &["apt-get"],
     systems: &["debian", "ubuntu"],
@@ -46,52 +49,177 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    repair: |places, _| vec![repair(places)],
     knows_security: true,
-    is_package_name,
-    plain_name: |name| name.split(':').next().unwrap_or(name),
-    refresh,
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::parse,
-    list,
-    parse_list: lists::parse,
-    ask_origins: Some(lists::ask_origins),
-    parse_origins: lists::parse_origins,
-    list_needs,
-    download: Some(download),
-    install,
-    install_began: errors::install_began,
-    classify: |finished| (finished.end != End::Code(0)).then(|| errors::classify(finished)),
-    list_installed: lists::list_installed,
-    parse_installed: lists::parse_installed,
-    quirks: Quirks {
-        // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
-        journal: ("updates", |name| name.bytes().all(|byte| byte.is_ascii_digit())),
-        locate: Some(&LOCATE),
-        configured: Some(&CONFIGURED),
-        ended_early: Some(&cut_off::ENDED_EARLY),
-        parse_places,
-        elsewhere,
-        finish: Some(configure),
-        past_failures: Some(past_failures),
-        check: Some(|| apt_get(&[], &["check"])),
-        reinstall: |name| format!("apt-get install --reinstall {name}"),
-        with_limits,
-        longest_silence,
-        lists_installed: true,
-        lists_refreshed_only: false,
-        selection: Some(("/etc/apt/preferences", selection)),
-        completions: &[(lists::ask_allowed, lists::add_allowed)],
-        culprits: lists::culprits,
-        before_install: Some((dump, has_hooks)),
-        disappeared: lists::disappeared,
-        lost_database: lists::lost_database,
-        cached: Some(Cached { ask: lists::ask_hashes, files: lists::hashes }),
-        progress,
-        ..Quirks::NONE
-    },
+    journal: Some("updates"),
+    lists_installed: true,
+    lists_refreshed_only: false,
+    leaves_unpacked: true,
+    selection_base: "/etc/apt/preferences",
+    ..Facts::NONE
 };
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Apt;
+
+impl Manager for Apt {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, places: &Places, _: &Damage) -> Vec<Invocation> {
+        vec![repair(places)]
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name.split(':').next().unwrap_or(name)
+    }
+
+    fn refresh(&self, budget: Duration) -> Invocation {
+        refresh(budget)
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::parse(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::parse(text)
+    }
+
+    fn ask_origins(&self, names: &[&str]) -> Option<Invocation> {
+        Some(lists::ask_origins(names))
+    }
+
+    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+        lists::parse_origins(text)
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        download(plan)
+    }
+
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
+        install(plan, downloaded)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        (finished.end != End::Code(0)).then(|| errors::classify(finished))
+    }
+
+    fn list_installed(&self, places: &Places) -> Invocation {
+        lists::list_installed(places)
+    }
+
+    fn parse_installed(&self, text: &str, places: &Places) -> Installed {
+        lists::parse_installed(text, places)
+    }
+
+    fn is_journal_entry(&self, name: &str) -> bool {
+        // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
+        name.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    fn locate(&self) -> Option<&'static Locate> {
+        Some(&LOCATE)
+    }
+
+    fn configured(&self) -> Option<&'static SourceList> {
+        Some(&CONFIGURED)
+    }
+
+    fn ended_early(&self) -> Option<&'static EndedEarly> {
+        Some(&cut_off::ENDED_EARLY)
+    }
+
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        parse_places(usual, configuration)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        elsewhere(configuration)
+    }
+
+    fn finish(&self, places: &Places, names: &[&str]) -> Invocation {
+        configure(places, names)
+    }
+
+    fn past_failures(&self, install: Invocation) -> Option<Invocation> {
+        Some(past_failures(install))
+    }
+
+    fn check(&self) -> Option<Invocation> {
+        Some(apt_get(&[], &["check"]))
+    }
+
+    fn reinstall(&self, name: &str) -> String {
+        format!("apt-get install --reinstall {name}")
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        with_limits(invocation, configuration)
+    }
+
+    fn longest_silence(&self, invocation: &Invocation, configuration: &str) -> Duration {
+        longest_silence(invocation, configuration)
+    }
+
+    fn selection(&self, plan: &Plan) -> Option<String> {
+        Some(selection(plan))
+    }
+
+    fn completions(&self) -> &'static [Completion] {
+        &[(lists::ask_allowed, lists::add_allowed)]
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        lists::culprits(finished)
+    }
+
+    fn before_install(&self) -> Option<AskHooks> {
+        Some((dump, has_hooks))
+    }
+
+    fn disappeared(&self, finished: &Finished) -> Vec<String> {
+        lists::disappeared(finished)
+    }
+
+    fn lost_database(&self, places: &Places) -> Option<String> {
+        lists::lost_database(places)
+    }
+
+    fn cached(&self) -> Option<Cached> {
+        Some(Cached { ask: lists::ask_hashes, files: lists::hashes })
+    }
+
+    fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
+        progress(line)
+    }
+}
 
 /// apt.conf(5).
 const SETTINGS: &[&str] = &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"];
@@ -321,7 +449,7 @@ fn longest_silence(invocation: &Invocation, configuration: &str) -> Duration {
 
 /// Where apt.conf puts the sources and the preferences, where that is not the usual place.
 fn elsewhere(configuration: &str) -> Elsewhere {
-    let usual = [BACKEND.source_config, BACKEND.index].concat();
+    let usual = [FACTS.source_config, FACTS.index].concat();
     let is_usual =
         |path: &str| usual.iter().any(|usual| *usual == path || usual.starts_with(&format!("{path}/")));
     let unusual = |name: &str| {
@@ -442,7 +570,7 @@ mod tests {
     #[test]
     fn a_silence_that_apt_conf_allows_is_no_standstill() {
         let silence = |configuration: &str| {
-            let download = (BACKEND.download.unwrap())(&Plan::default());
+            let download = download(&Plan::default());
             longest_silence(&with_limits(download, configuration), configuration).as_secs()
         };
         // Two attempts of 30 s, each at two addresses, and a pause.
@@ -475,8 +603,8 @@ mod tests {
     #[test]
     fn a_database_elsewhere_is_told_to_dpkg() {
         let usual =
-            parse_places(BACKEND.usual_places(), "DATABASE='/var/lib/dpkg/status'\nARCHITECTURE='amd64'\n");
-        assert_eq!(usual, Places { architecture: "amd64".into(), ..BACKEND.usual_places() });
+            parse_places(FACTS.usual_places(), "DATABASE='/var/lib/dpkg/status'\nARCHITECTURE='amd64'\n");
+        assert_eq!(usual, Places { architecture: "amd64".into(), ..FACTS.usual_places() });
         assert_eq!(repair(&usual).args[0], "--force-confdef");
         let elsewhere = parse_places(usual, "DATABASE='/srv/root/dpkg/status'\nPREFERENCES='/srv/prefs'\n");
         assert_eq!(repair(&elsewhere).args[0], "--admindir=/srv/root/dpkg");

@@ -1,6 +1,6 @@
 //! The command lines of dnf 4.
 
-use crate::managers::backend::Plan;
+use crate::managers::facts::Plan;
 use crate::system::process::Invocation;
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.

@@ -1,7 +1,8 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
 use super::commands::{dnf, list};
-use crate::managers::backend::{Completion, Plan};
+use crate::managers::capabilities::Completion;
+use crate::managers::facts::Plan;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Section, Table};
 use crate::model::outcome::{Class, Failure, Listing, counted, one_line};

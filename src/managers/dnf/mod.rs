@@ -6,20 +6,21 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::backend::{
-    Advisories, Backend, Damage, Elsewhere, History, HistoryPlace, Kernels, Places, Plan, Quirks,
-    RebootPackages,
-};
+use crate::managers::capabilities::{Advisories, Completion, History, HistoryPlace};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Setting, settings, silence, with_limits};
-use crate::model::outcome::one_line;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, list, list_needs, upgrade};
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "dnf",
     programs: &["dnf", "dnf-3", "dnf4"],
     systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
@@ -59,55 +60,179 @@ pub const BACKEND: Backend = Backend {
         directories: &["/etc/dnf/plugins/needs-restarting.d"],
     },
     kernels: Kernels::IN_BOOT,
-    repair: |_, damage| repair(damage),
     knows_security: true,
-    is_package_name: rpm::is_package_name,
-    plain_name: rpm::plain_name,
-    refresh,
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::transaction,
-    list,
-    parse_list: lists::transaction,
-    ask_origins: Some(|_| lists::ask_advisories("--available")),
-    parse_origins: rpm::advisories,
-    list_needs,
-    download: Some(download),
-    install,
-    install_began: errors::install_began,
-    classify: errors::classify,
-    list_installed: |_| rpm::list_installed(),
-    parse_installed: |text, _| rpm::parse_installed(text),
-    quirks: Quirks {
-        history: Some(&HISTORY),
-        keeps_several: rpm::keeps_several,
-        ask_provides: Some(rpm::ask_provides),
-        rules: rpm::RULES,
-        ask_sources: Some(ask_sources),
-        parse_sources: lists::repositories,
-        sources_in: switched_on,
-        pending_of_refresh: refresh::of_refresh,
-        read_cut: refresh::read_cut,
-        completions: lists::COMPLETIONS,
-        advisories: Some(Advisories {
+    rules: rpm::RULES,
+    // Only a plugin of dnf's would say what they say.
+    settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
+    ..Facts::NONE
+};
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Dnf;
+
+impl Manager for Dnf {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
+        repair(damage)
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        rpm::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        rpm::plain_name(name)
+    }
+
+    fn refresh(&self, budget: Duration) -> Invocation {
+        refresh(budget)
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::transaction(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::transaction(text)
+    }
+
+    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
+        Some(lists::ask_advisories("--available"))
+    }
+
+    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+        rpm::advisories(text)
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        download(plan)
+    }
+
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
+        install(plan, downloaded)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        rpm::list_installed()
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        rpm::parse_installed(text)
+    }
+
+    fn history(&self) -> Option<&'static History> {
+        Some(&HISTORY)
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        rpm::keeps_several(name, provides, rules)
+    }
+
+    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
+        Some(rpm::ask_provides(names))
+    }
+
+    fn ask_sources(&self) -> Option<Invocation> {
+        Some(ask_sources())
+    }
+
+    fn parse_sources(&self, answer: &str) -> Vec<String> {
+        lists::repositories(answer)
+    }
+
+    fn sources_in(&self, configuration: &str) -> Vec<String> {
+        switched_on(configuration)
+    }
+
+    fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
+        refresh::of_refresh(finished)
+    }
+
+    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
+        refresh::read_cut(finished)
+    }
+
+    fn completions(&self) -> &'static [Completion] {
+        lists::COMPLETIONS
+    }
+
+    fn advisories(&self) -> Option<Advisories> {
+        Some(Advisories {
             compare: rpm::compare_versions,
             ask_settled: || lists::ask_advisories("--installed"),
             list_security,
-        }),
-        culprits: errors::culprits,
-        keyless: errors::keyless,
-        culprits_of_sources: errors::culprits_of_keys,
-        // Only a plugin of dnf's would say what they say.
-        settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
-        parse_places,
-        elsewhere,
-        with_limits,
-        plan_of_download: |finished| Some(lists::transaction(&finished.stdout)),
-        ended_well,
-        is_index: |path| path.ends_with("/repodata/repomd.xml"),
-        ..Quirks::NONE
-    },
-};
+        })
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        errors::culprits(finished)
+    }
+
+    fn keyless(&self, finished: &Finished) -> Option<String> {
+        errors::keyless(finished)
+    }
+
+    fn culprits_of_sources(
+        &self,
+        failure: &Failure,
+        finished: &Finished,
+        configuration: &str,
+    ) -> Vec<HeldBack> {
+        errors::culprits_of_keys(failure, finished, configuration)
+    }
+
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        parse_places(usual, configuration)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        elsewhere(configuration)
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        with_limits(invocation, configuration)
+    }
+
+    fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
+        Some(lists::transaction(&finished.stdout))
+    }
+
+    fn ended_well(&self, finished: &Finished) -> bool {
+        ended_well(finished)
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.ends_with("/repodata/repomd.xml")
+    }
+}
 
 /// Of the runs in the list the ones that did not end are asked for by their numbers.
 const HISTORY: History = History {
@@ -174,7 +299,7 @@ fn elsewhere(text: &str) -> Elsewhere {
 }
 
 fn is_usual(dir: &str) -> bool {
-    BACKEND.source_config.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
+    FACTS.source_config.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
 }
 
 /// The repositories that are switched on, where dnf itself cannot say.

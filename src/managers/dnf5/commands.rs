@@ -1,6 +1,6 @@
 //! The command lines of dnf 5.
 
-use crate::managers::backend::Plan;
+use crate::managers::facts::Plan;
 use crate::managers::rpm::owned;
 use crate::system::process::Invocation;
 

@@ -1,11 +1,13 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
 use super::commands::{SKIP, WITHOUT, dnf5, list};
-use crate::managers::backend::{Completion, Origin, Plan};
+use crate::managers::capabilities::Completion;
+use crate::managers::facts::Plan;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Section, stays};
 use crate::managers::rpm::{listed_name, update};
 use crate::model::outcome::{Listing, one_line};
+use crate::model::packages::Origin;
 use crate::system::process::Invocation;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};

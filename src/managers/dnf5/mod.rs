@@ -5,17 +5,20 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::backend::{
-    Advisories, Backend, Damage, History, HistoryPlace, Kernels, Locate, Plan, Quirks, RebootPackages,
-};
+use crate::managers::capabilities::{Advisories, Completion, History, HistoryPlace, Locate, RebootHint};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::tables::silence;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "dnf5",
     programs: &["dnf5"],
     systems: &["fedora"],
@@ -56,64 +59,196 @@ pub const BACKEND: Backend = Backend {
         directories: &["/etc/dnf/suggest-reboot.d", "/usr/share/dnf5/suggest-reboot.d"],
     },
     kernels: Kernels::IN_BOOT,
-    repair: |_, damage| repair(damage),
     knows_security: true,
-    is_package_name: rpm::is_package_name,
-    plain_name: rpm::plain_name,
-    refresh,
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::transaction,
-    list,
-    parse_list: lists::transaction,
-    ask_origins: Some(|_| lists::ask_advisories("--available")),
-    parse_origins: lists::advisories,
-    list_needs,
-    download: Some(download),
-    install,
-    install_began: errors::install_began,
-    classify: errors::classify,
-    list_installed: |_| rpm::list_installed(),
-    parse_installed: |text, _| rpm::parse_installed(text),
-    quirks: Quirks {
-        waits_for_lock: |line| line.starts_with("Waiting for a lock on the system repository"),
-        history: Some(&HISTORY),
-        keeps_several: rpm::keeps_several,
-        ask_provides: Some(rpm::ask_provides),
-        rules: rpm::RULES,
-        refresh_others: refresh::others,
-        locate: Some(&LOCATE),
-        elsewhere: refresh::elsewhere,
-        alone: Some(refresh::alone),
-        leave_out_source: refresh::without_source,
-        parse_places: refresh::parse_places,
-        with_limits: refresh::with_limits,
+    rules: rpm::RULES,
+    refreshes_alone: true,
+    waiting_for_lock: Some("Waiting for a lock on the system repository"),
+    ..Facts::NONE
+};
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Dnf5;
+
+impl Manager for Dnf5 {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
+        repair(damage)
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        rpm::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        rpm::plain_name(name)
+    }
+
+    fn refresh(&self, budget: Duration) -> Invocation {
+        refresh(budget)
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::transaction(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::transaction(text)
+    }
+
+    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
+        Some(lists::ask_advisories("--available"))
+    }
+
+    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+        lists::advisories(text)
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        download(plan)
+    }
+
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
+        install(plan, downloaded)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        rpm::list_installed()
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        rpm::parse_installed(text)
+    }
+
+    fn history(&self) -> Option<&'static History> {
+        Some(&HISTORY)
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        rpm::keeps_several(name, provides, rules)
+    }
+
+    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
+        Some(rpm::ask_provides(names))
+    }
+
+    fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
+        refresh::others(refresh, finished)
+    }
+
+    fn locate(&self) -> Option<&'static Locate> {
+        Some(&LOCATE)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        refresh::elsewhere(configuration)
+    }
+
+    fn alone(&self, refresh: &Invocation, source: &str) -> Invocation {
+        refresh::alone(refresh, source)
+    }
+
+    fn leave_out_source(&self, refresh: Invocation, source: &str) -> Invocation {
+        refresh::without_source(refresh, source)
+    }
+
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        refresh::parse_places(usual, configuration)
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        refresh::with_limits(invocation, configuration)
+    }
+
+    fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
         // Where a repository failed, the list is that of the others alone.
-        pending_of_refresh: |finished| {
-            let is_whole = errors::classify(finished).is_none() && !refresh::has_failed(finished);
-            is_whole.then(|| lists::transaction(&finished.stdout))
-        },
-        completions: lists::COMPLETIONS,
-        advisories: Some(Advisories {
+        let is_whole = errors::classify(finished).is_none() && !refresh::has_failed(finished);
+        is_whole.then(|| lists::transaction(&finished.stdout))
+    }
+
+    fn completions(&self) -> &'static [Completion] {
+        lists::COMPLETIONS
+    }
+
+    fn advisories(&self) -> Option<Advisories> {
+        Some(Advisories {
             compare: rpm::compare_versions,
             ask_settled: || lists::ask_advisories("--installed"),
             list_security: || {
                 upgrade(&Plan::default(), &[&["-C", SKIP], LOOK].concat(), &["--security"], &[])
             },
-        }),
-        reboot_hint: Some((ask_reboot_hint, lists::reboot_hint)),
-        ask_sources: Some(ask_configuration),
-        parse_sources: refresh::configured,
-        sources_in: refresh::configured,
-        culprits: errors::culprits,
-        culprits_of_sources: errors::culprits_of_keys,
-        plan_of_download: |finished| Some(lists::transaction(&finished.stdout)),
+        })
+    }
+
+    fn reboot_hint(&self) -> Option<RebootHint> {
+        Some((ask_reboot_hint, lists::reboot_hint))
+    }
+
+    fn ask_sources(&self) -> Option<Invocation> {
+        Some(ask_configuration())
+    }
+
+    fn parse_sources(&self, answer: &str) -> Vec<String> {
+        refresh::configured(answer)
+    }
+
+    fn sources_in(&self, configuration: &str) -> Vec<String> {
+        refresh::configured(configuration)
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        errors::culprits(finished)
+    }
+
+    fn culprits_of_sources(
+        &self,
+        failure: &Failure,
+        finished: &Finished,
+        configuration: &str,
+    ) -> Vec<HeldBack> {
+        errors::culprits_of_keys(failure, finished, configuration)
+    }
+
+    fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
+        Some(lists::transaction(&finished.stdout))
+    }
+
+    fn ended_well(&self, _: &Finished) -> bool {
         // A signal that ends dnf5 ends it wherever it is.
-        ended_well: |_| false,
-        is_index: |path| path.ends_with("/repodata/repomd.xml"),
-        ..Quirks::NONE
-    },
-};
+        false
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.ends_with("/repodata/repomd.xml")
+    }
+}
 
 const HISTORY: History = History {
     place: HistoryPlace::Asked(

@@ -3,7 +3,7 @@
 
 use super::commands::{SOURCES, WITHOUT};
 use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed};
-use crate::managers::backend::{Elsewhere, Places};
+use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
@@ -312,7 +312,7 @@ mod tests {
         let kept = of_use(text);
         assert!(!kept.contains("secret") && kept.contains("/srv/cache/"), "{kept}");
         assert_eq!((configured(&kept), elsewhere(&kept)), (configured(text), elsewhere(text)));
-        let usual = super::super::BACKEND.usual_places();
+        let usual = super::super::FACTS.usual_places();
         assert_eq!(parse_places(usual.clone(), &kept), parse_places(usual, text));
         let limited =
             |text: &str| with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args;

@@ -1,7 +1,7 @@
 //! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
 
-use crate::managers::backend::{Installed, InstalledPackage};
 use crate::model::outcome::{Extra, HeldBack, Listing, Update};
+use crate::model::packages::{Installed, InstalledPackage};
 
 /// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
 ///

@@ -5,13 +5,18 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::backend::{Backend, Kernels, Locate, Places, Plan, Private, Quirks, RebootPackages};
-use crate::model::outcome::one_line;
+use crate::managers::capabilities::{Locate, NewerList, Private};
+use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, one_line};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{Finished, Invocation};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "pacman",
     programs: &["pacman"],
     systems: &["arch", "archarm", "manjaro"],
@@ -25,44 +30,137 @@ pub const BACKEND: Backend = Backend {
     reboot_flags: &[],
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
-    repair: |_, _| Vec::new(),
     knows_security: false,
-    is_package_name: lists::is_package_name,
-    plain_name: |name| name,
-    refresh: |_| refresh(),
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::plan,
-    list,
-    parse_list: lists::plan,
-    ask_origins: None,
-    parse_origins: |_| Default::default(),
-    list_needs: |plan, _| list(plan),
-    download: Some(download),
-    install,
-    install_began: errors::install_began,
-    classify: errors::classify,
-    list_installed: |_| pacman(&["-Q"]),
-    parse_installed: |text, _| lists::installed(text),
-    quirks: Quirks {
-        lock_by_existence: Some("db.lck"),
-        kernel_modules: Some("/usr/lib/modules"),
-        locate: Some(&LOCATE),
-        parse_places,
-        includes: Some(includes),
-        only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
-        private: Some(&PRIVATE),
-        newer: Some((|| private(&["-Qu"]), lists::newer)),
-        plan_of_download: |finished| lists::table(&finished.stdout),
-        notes: errors::notes,
-        culprits: culprits::read,
-        is_keyring,
-        entry: Some(|name, version| format!("{name}-{version}/desc")),
-        is_index: |path| path.ends_with(".db"),
-        ..Quirks::NONE
-    },
+    lock_by_existence: Some("db.lck"),
+    kernel_modules: Some("/usr/lib/modules"),
+    only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
+    has_entries: true,
+    includes_files: true,
+    ..Facts::NONE
 };
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Pacman;
+
+impl Manager for Pacman {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, _: &Damage) -> Vec<Invocation> {
+        // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
+        Vec::new()
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        lists::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name
+    }
+
+    fn refresh(&self, _: Duration) -> Invocation {
+        refresh()
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::plan(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::plan(text)
+    }
+
+    fn parse_origins(&self, _: &str) -> HashMap<String, Vec<Origin>> {
+        Default::default()
+    }
+
+    fn list_needs(&self, plan: &Plan, _: &[String]) -> Invocation {
+        list(plan)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        download(plan)
+    }
+
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
+        install(plan, downloaded)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        pacman(&["-Q"])
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        lists::installed(text)
+    }
+
+    fn locate(&self) -> Option<&'static Locate> {
+        Some(&LOCATE)
+    }
+
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        parse_places(usual, configuration)
+    }
+
+    fn includes(&self, text: &str) -> Vec<String> {
+        includes(text)
+    }
+
+    fn private(&self) -> Option<&'static Private> {
+        Some(&PRIVATE)
+    }
+
+    fn newer(&self) -> Option<NewerList> {
+        Some((|| private(&["-Qu"]), lists::newer))
+    }
+
+    fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
+        lists::table(&finished.stdout)
+    }
+
+    fn notes(&self, finished: &Finished) -> Vec<String> {
+        errors::notes(finished)
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        culprits::read(finished)
+    }
+
+    fn is_keyring(&self, name: &str) -> bool {
+        is_keyring(name)
+    }
+
+    fn entry(&self, name: &str, version: &str) -> String {
+        format!("{name}-{version}/desc")
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.ends_with(".db")
+    }
+}
 
 const PRIVATE: Private = Private {
     dir: "pacman",
@@ -313,8 +411,8 @@ mod tests {
     fn nothing_that_asks_a_mirror_touches_the_index_of_the_system() {
         let plan = Plan::default();
         let finished = Finished::ended(0, "", "");
-        let refresh = (BACKEND.refresh)(Default::default());
-        for invocation in [refresh, download(&plan), list(&plan), (BACKEND.pending)(&plan)] {
+        let refresh = Pacman.refresh(Default::default());
+        for invocation in [refresh, download(&plan), list(&plan), Pacman.pending(&plan)] {
             assert_eq!(invocation.private_arg, Some("--dbpath={}"), "{}", invocation.line());
         }
         assert_eq!(install(&plan, &finished).private_arg, Some("--config={}/install.conf"));
@@ -331,13 +429,13 @@ mod tests {
     #[test]
     fn the_database_is_where_the_configuration_says() {
         let places = parse_places(
-            BACKEND.usual_places(),
+            FACTS.usual_places(),
             "[options]\nRootDir = /\nDBPath = /srv/db/\n[x]\nDBPath = /no\n",
         );
         assert_eq!(places.database, Path::new("/srv/db/local"));
-        assert_eq!(BACKEND.lock_file(&places).unwrap(), Path::new("/srv/db/db.lck"));
-        assert_eq!(parse_places(BACKEND.usual_places(), ""), BACKEND.usual_places());
-        let usual = BACKEND.lock_file(&BACKEND.usual_places()).unwrap();
+        assert_eq!(FACTS.lock_file(&places).unwrap(), Path::new("/srv/db/db.lck"));
+        assert_eq!(parse_places(FACTS.usual_places(), ""), FACTS.usual_places());
+        let usual = FACTS.lock_file(&FACTS.usual_places()).unwrap();
         assert_eq!(usual, Path::new("/var/lib/pacman/db.lck"));
     }
 }

@@ -1,7 +1,7 @@
 //! What the histories of dnf, yum and zypper say of runs of theirs that were cut off.
 
 use super::nevra;
-use crate::managers::backend::CutOff;
+use crate::model::packages::CutOff;
 use chrono::NaiveDateTime;
 use std::collections::HashSet;
 

@@ -6,8 +6,8 @@ pub mod history;
 pub mod owned;
 pub mod tables;
 
-use crate::managers::backend::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::model::outcome::{Extra, Listing, Update, one_line};
+use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::cmp::Ordering;

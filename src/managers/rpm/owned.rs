@@ -2,7 +2,7 @@
 //! priority and its modules, about what others offer. Installed from it nothing is. For dnf 4 and dnf 5,
 //! whose lists take its old index into account.
 
-use crate::managers::backend::Plan;
+use crate::managers::facts::Plan;
 use crate::model::outcome::{Class, HeldBack, Listing, Update};
 use crate::system::process::Invocation;
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! What yum has in common with dnf, which came after it: options, and the table of a transaction.
 
 use super::{listed_name, update, without_replaced};
-use crate::managers::backend::Plan;
+use crate::managers::facts::Plan;
 use crate::model::outcome::{Extra, HeldBack, Listing};
 use crate::system::process::Invocation;
 use std::time::Duration;

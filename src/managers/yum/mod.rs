@@ -5,16 +5,19 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::backend::{
-    Advisories, Backend, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
-};
+use crate::managers::capabilities::{Advisories, History, HistoryPlace};
+use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::tables::{choice, silence};
+use crate::model::outcome::{Failure, Listing, Refreshed};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "yum",
     programs: &["yum"],
     systems: &["rhel", "centos", "amzn", "ol", "scientific"],
@@ -42,44 +45,130 @@ pub const BACKEND: Backend = Backend {
         directories: &[],
     },
     kernels: Kernels::IN_BOOT,
-    // The next update does not see the older one of two versions that were left.
-    // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
-    repair: |_, damage| rpm::repair(damage, None),
     knows_security: true,
-    is_package_name: rpm::is_package_name,
-    plain_name: rpm::plain_name,
-    refresh,
-    judge: refresh::judge,
-    pending,
-    parse_pending: lists::pending,
-    list,
-    parse_list: lists::transaction,
-    ask_origins: Some(|_| ask_advisories("updates")),
-    parse_origins: rpm::advisories,
-    list_needs,
-    download: Some(download),
-    install,
-    install_began: errors::install_began,
-    classify: errors::classify,
-    list_installed: |_| rpm::list_installed(),
-    parse_installed: |text, _| rpm::parse_installed(text),
-    quirks: Quirks {
-        history: Some(&HISTORY),
-        keeps_several: rpm::keeps_several,
-        ask_provides: Some(rpm::ask_provides),
-        rules: rpm::RULES,
-        pending_of_refresh: |finished| Some(refresh::pending(finished)),
-        advisories: Some(Advisories {
+    rules: rpm::RULES,
+    ..Facts::NONE
+};
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Yum;
+
+impl Manager for Yum {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
+        // The next update does not see the older one of two versions that were left.
+        // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
+        rpm::repair(damage, None)
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        rpm::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        rpm::plain_name(name)
+    }
+
+    fn refresh(&self, budget: Duration) -> Invocation {
+        refresh(budget)
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        pending(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::pending(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::transaction(text)
+    }
+
+    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
+        Some(ask_advisories("updates"))
+    }
+
+    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+        rpm::advisories(text)
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        download(plan)
+    }
+
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
+        install(plan, downloaded)
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        rpm::list_installed()
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        rpm::parse_installed(text)
+    }
+
+    fn history(&self) -> Option<&'static History> {
+        Some(&HISTORY)
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        rpm::keeps_several(name, provides, rules)
+    }
+
+    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
+        Some(rpm::ask_provides(names))
+    }
+
+    fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
+        Some(refresh::pending(finished))
+    }
+
+    fn advisories(&self) -> Option<Advisories> {
+        Some(Advisories {
             compare: rpm::compare_versions,
             ask_settled: || ask_advisories("installed"),
             list_security,
-        }),
-        plan_of_download: |finished| Some(lists::transaction(&finished.stdout)),
-        ended_well: |finished| matches!(finished.end, End::Signal(_)) && errors::all_steps_done(finished),
-        is_index: |path| path.ends_with("/repomd.xml"),
-        ..Quirks::NONE
-    },
-};
+        })
+    }
+
+    fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
+        Some(lists::transaction(&finished.stdout))
+    }
+
+    fn ended_well(&self, finished: &Finished) -> bool {
+        matches!(finished.end, End::Signal(_)) && errors::all_steps_done(finished)
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.ends_with("/repomd.xml")
+    }
+}
 
 /// What it was to do, and of that what is done. It leaves both files behind also where all went well
 /// and a signal came.

@@ -2,7 +2,7 @@
 
 use super::xml::id_of;
 use super::xml::{Element, elements};
-use crate::managers::backend::Configured;
+use crate::managers::facts::Configured;
 use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
 use crate::model::outcome::{Extra, HeldBack, Listing, Update, one_line};
 use glob::Pattern;

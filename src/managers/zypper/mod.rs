@@ -7,20 +7,20 @@ mod lists;
 mod refresh;
 mod xml;
 
-use crate::managers::backend::{
-    Backend, Completion, Elsewhere, Expiry, History, HistoryPlace, Kernels, Plan, Quirks, RebootPackages,
-    Settings, Unrefreshed,
-};
+use crate::managers::capabilities::{Completion, Expiry, History, HistoryPlace, Settings, Unrefreshed};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::manager::Manager;
 use crate::managers::rpm;
-use crate::model::outcome::{Listing, Update};
-use crate::system::process::Invocation;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, Update};
+use crate::model::packages::{Damage, Installed, Origin};
+use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The row of the table.
-pub const BACKEND: Backend = Backend {
+/// What is fixed of it.
+static FACTS: Facts = Facts {
     name: "zypper",
     programs: &["zypper"],
     systems: &["suse", "opensuse", "sles", "sled", "sle-micro"],
@@ -54,65 +54,173 @@ pub const BACKEND: Backend = Backend {
     // libzypp knows them, and leaves the flag.
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
-    // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
-    // too; the update that follows brings what is missing.
-    repair: |_, damage| rpm::repair(damage, None),
     knows_security: true,
-    is_package_name: rpm::is_package_name,
-    plain_name: rpm::plain_name,
-    refresh: |_| refresh(&[]),
-    judge: refresh::judge,
-    pending: list,
-    parse_pending: lists::plan,
-    list,
-    parse_list: lists::plan,
-    ask_origins: None,
-    parse_origins: |_| HashMap::new(),
-    list_needs,
-    download: Some(|plan| upgrade(plan, &["--download-only"])),
-    // All at once, whatever a setting says of downloads: it is there.
-    install: |plan, _| upgrade(plan, &["--download", "in-advance"]),
-    install_began: errors::install_began,
-    classify: errors::classify,
-    list_installed: |_| rpm::list_installed(),
-    parse_installed: |text, _| rpm::parse_installed(text),
-    quirks: Quirks {
-        history: Some(&HISTORY),
-        keeps_several: rpm::keeps_several,
-        ask_provides: Some(rpm::ask_provides),
-        rules: rpm::RULES,
-        completions: COMPLETIONS,
-        needs_of_new: true,
-        selection: Some((LOCKS, lock)),
-        settings: Some(SETTINGS),
-        plan_of_download: |finished| Some(lists::plan(&finished.stdout)),
-        asks_to_run_again: errors::asks_to_run_again,
-        refresh_others: refresh::others,
-        read_cut: refresh::read_cut,
-        ask_sources: Some(list_repositories),
-        parse_sources: |answer| {
-            let enabled = lists::repositories(answer).into_iter().filter(|one| one.is_enabled);
-            enabled.map(|one| one.id).collect()
-        },
-        share,
-        culprits: errors::culprits,
-        expiry: Some(Expiry {
+    rules: rpm::RULES,
+    needs_of_new: true,
+    selection_base: LOCKS,
+    ..Facts::NONE
+};
+
+/// The manager of this folder.
+#[derive(Debug)]
+pub struct Zypper;
+
+impl Manager for Zypper {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
+        // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
+        // too; the update that follows brings what is missing.
+        rpm::repair(damage, None)
+    }
+
+    fn is_package_name(&self, name: &str) -> bool {
+        rpm::is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        rpm::plain_name(name)
+    }
+
+    fn refresh(&self, _: Duration) -> Invocation {
+        refresh(&[])
+    }
+
+    fn judge(&self, finished: &Finished) -> Refreshed {
+        refresh::judge(finished)
+    }
+
+    fn pending(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_pending(&self, text: &str) -> Listing {
+        lists::plan(text)
+    }
+
+    fn list(&self, plan: &Plan) -> Invocation {
+        list(plan)
+    }
+
+    fn parse_list(&self, text: &str) -> Listing {
+        lists::plan(text)
+    }
+
+    fn parse_origins(&self, _: &str) -> HashMap<String, Vec<Origin>> {
+        HashMap::new()
+    }
+
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
+        list_needs(plan, names)
+    }
+
+    fn download(&self, plan: &Plan) -> Invocation {
+        upgrade(plan, &["--download-only"])
+    }
+
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        // All at once, whatever a setting says of downloads: it is there.
+        upgrade(plan, &["--download", "in-advance"])
+    }
+
+    fn install_began(&self, finished: &Finished) -> bool {
+        errors::install_began(finished)
+    }
+
+    fn classify(&self, finished: &Finished) -> Option<Failure> {
+        errors::classify(finished)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        rpm::list_installed()
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        rpm::parse_installed(text)
+    }
+
+    fn history(&self) -> Option<&'static History> {
+        Some(&HISTORY)
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        rpm::keeps_several(name, provides, rules)
+    }
+
+    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
+        Some(rpm::ask_provides(names))
+    }
+
+    fn completions(&self) -> &'static [Completion] {
+        COMPLETIONS
+    }
+
+    fn selection(&self, plan: &Plan) -> Option<String> {
+        Some(lock(plan))
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(SETTINGS)
+    }
+
+    fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
+        Some(lists::plan(&finished.stdout))
+    }
+
+    fn asks_to_run_again(&self, finished: &Finished) -> bool {
+        errors::asks_to_run_again(finished)
+    }
+
+    fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
+        refresh::others(refresh, finished)
+    }
+
+    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
+        refresh::read_cut(finished)
+    }
+
+    fn ask_sources(&self) -> Option<Invocation> {
+        Some(list_repositories())
+    }
+
+    fn parse_sources(&self, answer: &str) -> Vec<String> {
+        let enabled = lists::repositories(answer).into_iter().filter(|one| one.is_enabled);
+        enabled.map(|one| one.id).collect()
+    }
+
+    fn share(&self, left: Duration) -> Duration {
+        share(left)
+    }
+
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        errors::culprits(finished)
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        Some(Expiry {
             files: "*/repodata/*suseinfo.xml*",
             ask: || Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) },
             parse: errors::expired,
-        }),
-        unrefreshed: Some(Unrefreshed {
+        })
+    }
+
+    fn unrefreshed(&self) -> Option<Unrefreshed> {
+        Some(Unrefreshed {
             ask: list_repositories,
             parse: lists::repositories,
             index: |alias| {
                 let dir = PathBuf::from(alias.replace('/', "_"));
                 ["repodata", "content", "cookie"].map(|name| dir.join(name)).into()
             },
-        }),
-        is_index: |path| path.ends_with("/repomd.xml") || path.ends_with("/content"),
-        ..Quirks::NONE
-    },
-};
+        })
+    }
+
+    fn is_index(&self, path: &str) -> bool {
+        path.ends_with("/repomd.xml") || path.ends_with("/content")
+    }
+}
 
 /// Its log, in which a new version that installs all in one run names each package that came. An old
 /// one, killed, leaves nothing there.

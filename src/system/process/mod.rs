@@ -78,7 +78,7 @@ pub struct Limits {
     pub interruptible: bool,
     /// Likewise when it prints a line that says that it waits for a lock of others, and holds none
     /// itself: for that we wait, inside a budget. An install too: it has not begun then.
-    pub waits: Option<fn(&str) -> bool>,
+    pub waits: Option<&'static str>,
     /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
     /// away what they had done.
     pub gently: bool,
@@ -228,7 +228,7 @@ pub fn run(
         if let Some(line) = status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned)) {
             status_line = line;
         }
-        waits |= limits.waits.is_some_and(|waits| output.lines().any(waits));
+        waits |= limits.waits.is_some_and(|words| output.lines().any(|line| line.starts_with(words)));
         let signal = signals::received();
         watch(&Glimpse {
             output: &output,

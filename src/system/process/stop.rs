@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_command_that_waits_for_a_lock_is_ended_unless_it_holds_one() {
-        let limits = Limits { waits: Some(|line| line == "waiting"), ..Limits::default() };
+        let limits = Limits { waits: Some("waiting"), ..Limits::default() };
         let run = |invocation: &Invocation| {
             run(invocation, &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap()
         };

@@ -1,0 +1,233 @@
+//! What only some package managers can or need.
+
+use super::facts::{Configured, Elsewhere, Places, Plan};
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::model::packages::CutOff;
+use crate::system::process::{Finished, Invocation};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Asks which packages want a reboot, and reads their names.
+pub type RebootHint = (fn() -> Invocation, fn(&str) -> Vec<String>);
+
+/// Lists every newer version, installable or not, and reads that list.
+pub type NewerList = (fn() -> Invocation, fn(&str) -> Vec<HeldBack>);
+
+/// How to find out whether packages that lay in the cache before a download are whole: a power cut leaves
+/// files of the right size with nothing in them.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached {
+    /// Asks what the index knows of the packages that the download found there, if it found any.
+    pub ask: fn(&Listing, &Finished) -> Option<Invocation>,
+    /// Reads the files and their SHA-256 from the answer.
+    pub files: fn(&str, &Places) -> Vec<(PathBuf, String)>,
+}
+
+/// Asks for the settings, and says whether anything is run before an install.
+pub type AskHooks = (fn() -> Invocation, fn(&str) -> bool);
+
+/// Compares all files with what was installed, and says what is wrong with those of the changed
+/// packages (name and version), and how that is mended.
+pub type Audit = (fn() -> Invocation, fn(&str, &[(&str, &str)]) -> Option<Failure>);
+
+/// The question for the manager's configuration. Its answer is kept as long as nothing that it depends on changes.
+#[derive(Debug)]
+pub struct Locate {
+    /// Asks it.
+    pub ask: fn() -> Invocation,
+    /// Files that the answer depends on, beside [`Manager::source_config`] and the package database.
+    pub files: &'static [&'static str],
+    /// Beginnings of the names of variables with which the answer is not kept.
+    pub variables: &'static [&'static str],
+    /// What of the answer is kept: what is read out of it, and no secret.
+    pub of_use: fn(&str) -> String,
+    /// Whether the text of one of those files makes the answer depend on what stands in none of them.
+    pub depends_on_more: fn(&str) -> bool,
+    /// Whether the answer names a file on which it depends and that is none of those.
+    pub is_elsewhere: fn(&str) -> bool,
+}
+
+/// The sources as the manager is configured.
+#[derive(Debug)]
+pub struct SourceList {
+    /// Asks for them.
+    pub ask: fn() -> Invocation,
+    /// The manager's own settings, which decide about the answer as the sources do.
+    pub settings: &'static [&'static str],
+    /// The variable that names one more such file.
+    pub variable: &'static str,
+    /// What a refresh that ended by itself did, given the answer.
+    pub judge: fn(&Finished, &str) -> Refreshed,
+    /// The files that hold the index, given the answer; those that the sources do not have are not there.
+    pub files: fn(&str) -> Vec<PathBuf>,
+    /// The sources of which a refresh leaves open whether what came was theirs; and what fetches the file in
+    /// question once more, into the one named behind it, saying from where.
+    pub doubts: fn(&Finished) -> Vec<(String, Invocation)>,
+    /// Whether that shows that it was another's: why, given the arguments.
+    pub is_others: fn(&[String], &Finished) -> Option<Failure>,
+    /// The names that the files of a source may have in the directory of the index, given the first answer and
+    /// the source: without them what came is fetched anew.
+    pub files_of: fn(&str, &str) -> Vec<String>,
+}
+
+/// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which
+/// the index may hold new lists of what a source offers beside an old index of it.
+#[derive(Debug)]
+pub struct EndedEarly {
+    /// Whether a file in the directory of the index is such a list.
+    pub is_list: fn(&str) -> bool,
+    /// What became of each configured source, given the answer of [`SourceList::ask`] and what lay in the
+    /// directory of the index at the start, just before the end and after it.
+    pub read: fn(&Finished, &str, [&IndexDir; 3]) -> Vec<Ended>,
+}
+
+/// The files in the directory of the index.
+pub type IndexDir = HashMap<String, IndexFile>;
+
+/// One of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexFile {
+    /// Tells a file from the one that replaces it.
+    pub inode: u64,
+    /// When it was published.
+    pub modified: Option<std::time::SystemTime>,
+    /// What it says, where it is a list of what a source offers.
+    pub text: Option<Vec<u8>>,
+}
+
+/// What became of a source in a refresh that was ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The source.
+    pub id: String,
+    /// Whether the refresh was done with it.
+    pub is_done: bool,
+    /// Why it failed, if that was before the end.
+    pub error: Option<Failure>,
+    /// Its lists of what it offers, which are put back as they were where the refresh was not done with it.
+    pub lists: Vec<String>,
+}
+
+/// A directory of our own, below the state directory, that a manager takes for that of its package
+/// database: a link leads to the packages of the system, the index in it is ours.
+#[derive(Debug)]
+pub struct Private {
+    /// Its name.
+    pub dir: &'static str,
+    /// The name in it of the link to the package database.
+    pub link: &'static str,
+    /// The name in it of the lock of a manager that works with it.
+    pub lock: &'static str,
+    /// Where in it the files of the index are.
+    pub index: &'static str,
+    /// The file there that holds the index of a source.
+    pub file: fn(&str) -> String,
+    /// The sources that the administrator's configuration has the manager refresh.
+    pub sources: fn(&str) -> Vec<String>,
+    /// Whether the manager fetches by itself, by that configuration. What another program stores is the only
+    /// evidence that it fetched something.
+    pub fetches_by_itself: fn(&str) -> bool,
+    /// That other program, in words.
+    pub fetcher: &'static str,
+    /// The sources whose files a listing could not read, and why.
+    pub unreadable: fn(&Finished) -> Vec<SourceResult>,
+    /// The name in it of the directory from which the install gets index and packages.
+    pub mirror: &'static str,
+    /// The directories with downloaded packages, by the administrator's configuration.
+    pub downloads: fn(&str) -> Vec<PathBuf>,
+    /// Name and version of the package to which a file there belongs.
+    pub package_of: fn(&str) -> Option<&str>,
+    /// The numbers of keys that a download misses, in hexadecimal, where it does not say for which packages.
+    pub missing_keys: fn(&Finished) -> Vec<String>,
+    /// The name in it of the configuration with which the system gets the same index.
+    pub config: &'static str,
+    /// Asks for the administrator's configuration.
+    pub ask_config: fn() -> Invocation,
+    /// Makes ours of the answer, given that directory.
+    pub make_config: fn(&str, &Path) -> String,
+}
+
+/// A question that completes a list of what is pending, if there is anything to ask, given the list
+/// so far and the answer to the question before; and what adds its answer.
+pub type Completion = (fn(&Plan, &Listing, &str) -> Option<Invocation>, fn(&str, Listing) -> Listing);
+
+/// What a list of advisories needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Advisories {
+    /// Compares two versions: an advisory holds for an update from a version below its own to its own or
+    /// one above.
+    pub compare: fn(&str, &str) -> Ordering,
+    /// Asks for the advisories that what is installed has settled: where there are any, sources tell
+    /// security updates from others.
+    pub ask_settled: fn() -> Invocation,
+    /// Lists what would be done for security updates alone. No list of advisories speaks of packages that are not
+    /// installed and would come in the place of others.
+    pub list_security: fn() -> Invocation,
+}
+
+/// A file with settings that takes the place of the administrator's.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Where the administrator's settings are; the first file that is there counts.
+    pub files: &'static [&'static str],
+    /// Directories with more of them, `*.conf`; one in a later directory takes the place of those
+    /// with its name in earlier ones.
+    pub directories: &'static [&'static str],
+    /// Where ours is, given the place of the selection.
+    pub path: fn(&Path) -> PathBuf,
+    /// What stands in ours behind the administrator's, given the place of the selection.
+    pub text: fn(&Path) -> String,
+    /// Where the administrator's settings say that the administrator's own selection is.
+    pub base: fn(&str) -> Option<PathBuf>,
+    /// What else they put in other places than the usual.
+    pub elsewhere: fn(&str) -> Elsewhere,
+    /// What of the administrator's counts for every command of ours, where that is not all of it.
+    pub kept: Option<fn(&str) -> String>,
+}
+
+/// How to find out what is owned by sources that could not be refreshed: a package stays as it is
+/// while the source that has the say about it, by its priority, cannot speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrefreshed {
+    /// Lists the configured sources.
+    pub ask: fn() -> Invocation,
+    /// Reads that list.
+    pub parse: fn(&str) -> Vec<Configured>,
+    /// Where in the cache the index of a source is, if it was ever fetched.
+    pub index: fn(&str) -> Vec<PathBuf>,
+}
+
+/// How to find out which sources have an index that is past its own date of validity.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    /// Files in the cache, as a pattern, without which no index has such a date.
+    pub files: &'static str,
+    /// What says it.
+    pub ask: fn() -> Invocation,
+    /// The sources of which it is said.
+    pub parse: fn(&str) -> Vec<SourceResult>,
+}
+
+/// Where a manager keeps a history from which runs that were cut off can be told.
+#[derive(Debug)]
+pub struct History {
+    /// Where its latest entries are.
+    pub place: HistoryPlace,
+    /// Reads them.
+    pub parse: fn(&str) -> Vec<CutOff>,
+}
+
+/// Where the entries of a history are.
+#[derive(Debug)]
+pub enum HistoryPlace {
+    /// The manager is asked for them; and for more about some, where it answers no more than what they
+    /// are.
+    Asked(fn() -> Invocation, Option<fn(&str) -> Option<Invocation>>),
+    /// At the end of a file.
+    File(&'static str),
+    /// In the files of a directory whose names begin so. Each line is read with its file's name before it.
+    Files(&'static str, &'static str),
+}

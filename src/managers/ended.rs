@@ -1,0 +1,89 @@
+//! Why nothing may be concluded from a command that did not end by itself.
+
+use crate::model::outcome::{Class, Failure};
+use crate::system::process::{End, Finished, Invocation};
+
+/// Why nothing may be concluded from a command's output: it did not end by itself.
+pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure> {
+    how_it_was_cut(invocation, finished, &last_line(finished))
+}
+
+/// Likewise, with these words behind those that have no reason of their own.
+pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {
+    let program = invocation.program;
+    let span = crate::system::time::span(finished.elapsed.as_secs() as i64);
+    let (class, message) = match finished.end {
+        End::TimedOut => (Class::Timeout, format!("{program} did not end within {span}{last}")),
+        End::Stalled => {
+            (Class::Timeout, format!("{program} made no more progress and was ended after {span}{last}"))
+        }
+        End::Flooded => (Class::Other, format!("{program} printed more than a report can be and was ended")),
+        End::Waiting => (Class::Lock, format!("{program} waits for a lock that another process holds")),
+        End::Interrupted(signal) => (Class::Interrupted, format!("{signal} received, {program} was stopped")),
+        End::Signal(signal) => (Class::Interrupted, format!("{program} was killed by signal {signal}")),
+        End::Code(_) => return None,
+    };
+    Some(Failure::new(class, message))
+}
+
+/// `; last line: ...`, for commands that said nothing decisive before they were ended.
+fn last_line(finished: &Finished) -> String {
+    let lines = finished.stdout.lines().chain(finished.stderr.lines());
+    match lines.rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("; last line: {line}"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managers::facts::Places;
+    use crate::managers::manager::Manager;
+    use crate::managers::{MANAGERS, apt};
+
+    /// Why apt-get failed that ended so, after two minutes.
+    fn failed(end: End, stdout: &str, stderr: &str) -> Option<(Class, String)> {
+        let (stdout, stderr, status) = (stdout.to_string(), stderr.to_string(), String::new());
+        let elapsed = std::time::Duration::from_secs(120);
+        let invocation = Invocation { program: "apt-get", ..Invocation::default() };
+        let found = apt::Apt.failure(&invocation, &Finished { end, stdout, stderr, status, elapsed });
+        found.map(|failure| (failure.class, failure.message))
+    }
+
+    #[test]
+    fn how_a_command_ended_goes_before_what_it_printed() {
+        let full = "E: Write error - write (28: No space left on device)\n";
+        for (end, class, message) in [
+            (End::TimedOut, Class::Timeout, "apt-get did not end within 2 min; last line: two"),
+            (
+                End::Stalled,
+                Class::Timeout,
+                "apt-get made no more progress and was ended after 2 min; last line: two",
+            ),
+            (End::Signal(9), Class::Interrupted, "apt-get was killed by signal 9"),
+        ] {
+            assert_eq!(failed(end, full, "one\ntwo\n \n"), Some((class, message.to_string())));
+        }
+        assert_eq!(failed(End::TimedOut, "", " \n").unwrap().1, "apt-get did not end within 2 min");
+        assert_eq!(
+            failed(End::TimedOut, "one\n", "").unwrap().1,
+            "apt-get did not end within 2 min; last line: one"
+        );
+        assert_eq!(failed(End::Code(100), "", full).unwrap().0, Class::Space);
+        assert_eq!(failed(End::Code(0), "one\n", ""), None);
+    }
+
+    #[test]
+    fn a_number_in_the_journal_of_dpkg_is_an_install_that_was_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { database: dir.path().join("status"), ..apt::Apt.facts().usual_places() };
+        let was_cut_off = || MANAGERS.iter().filter(|manager| manager.was_cut_off(&places)).count();
+        assert_eq!(was_cut_off(), 0, "there is no journal");
+        std::fs::create_dir(dir.path().join("updates")).unwrap();
+        std::fs::write(dir.path().join("updates/tmp.i"), "").unwrap();
+        assert_eq!(was_cut_off(), 0, "none of its files is an entry");
+        std::fs::write(dir.path().join("updates/0001"), "").unwrap();
+        assert_eq!(was_cut_off(), 1, "of apt");
+    }
+}

@@ -1,0 +1,259 @@
+//! What is fixed of a package manager, and the plain values that its functions take and give.
+
+use crate::system::lock_holders;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// What is fixed of one package manager: names, files, what it can.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its name on the command line and in the state.
+    pub name: &'static str,
+    /// The program that is run, then what else the file may be called that a link of another name
+    /// leads to.
+    pub programs: &'static [&'static str],
+    /// The systems it owns, as `ID` or `ID_LIKE` in os-release(5) name them.
+    pub systems: &'static [&'static str],
+    /// The files that every install rewrites, under the names they have had; where one exists the
+    /// manager owns the system.
+    pub package_databases: &'static [&'static str],
+    /// Files and directories that configure the sources; of a directory only what it reads.
+    pub source_config: &'static [&'static str],
+    /// Beside those and the package database, what decides which updates are pending.
+    pub index: &'static [&'static str],
+    /// The directory below which it keeps the index.
+    pub cache: &'static str,
+    /// Lock files of the manager that the kernel knows about.
+    pub locks: &'static [&'static str],
+    /// Lock files of the manager that only hold the number of the process.
+    pub pid_files: &'static [&'static str],
+    /// Files whose existence says that a reboot is required.
+    pub reboot_flags: &'static [&'static str],
+    /// Packages that were put to use at the start, and in new versions are only by another.
+    pub reboot_packages: RebootPackages,
+    /// Where the names of installed kernels tell their versions.
+    pub kernels: Kernels,
+    /// Whether security updates can be told from others, where the sources say it.
+    pub knows_security: bool,
+    /// Whether packages are downloaded before the install begins. Else the install fetches each package as it
+    /// comes to it, leaves out what it cannot get, and may be run once more.
+    pub downloads_first: bool,
+    /// Whether packages are left unpacked where another package of the same run fails.
+    pub leaves_unpacked: bool,
+    /// Whether nothing of any source is kept before the manager is done with all, and they can be refreshed one
+    /// by one.
+    pub refreshes_alone: bool,
+    /// How a line begins that says that the manager waits for such a lock, which it cannot be told not to.
+    pub waiting_for_lock: Option<&'static str>,
+    /// Whether each installed package has an entry of its own in the package database, as
+    /// [`Manager::entry`] says.
+    pub has_entries: bool,
+    /// Whether a file of the configuration includes others, as [`Manager::includes`] says.
+    pub includes_files: bool,
+    /// A lock file beside the package database that is there while it is held. Its holder has it
+    /// open; one that nobody has open was left by a process that was killed.
+    pub lock_by_existence: Option<&'static str>,
+    /// Where the running kernel's modules lie in a directory of its release, if an update of the
+    /// kernel takes that away.
+    pub kernel_modules: Option<&'static str>,
+    /// Directory of the manager's journal beside its database.
+    pub journal: Option<&'static str>,
+    /// The files and directories that say which packages are kept in several versions.
+    pub rules: &'static [&'static str],
+    /// For managers that read from a file what to leave out: the usual place of the administrator's own file of
+    /// that kind.
+    pub selection_base: &'static str,
+    /// Whether a repair fetches packages. It then comes after the refresh, and only where every source
+    /// was refreshed.
+    pub repair_fetches: bool,
+    /// Where it has not: files, and directories of files `*.repo`, whose text is its configuration.
+    pub settings_in: &'static [&'static str],
+    /// Why only all updates of all sources may be installed together, where that is so.
+    pub only_whole: Option<&'static str>,
+    /// Directories that take the place of [`Manager::cache`] where they are there.
+    pub caches: &'static [&'static str],
+    /// Whether [`Manager::list_needs`] takes the names of packages that are not installed.
+    pub needs_of_new: bool,
+    /// Whether these lists name the installed versions.
+    pub lists_installed: bool,
+    /// Whether they hold nothing that only sources offer which were not refreshed, given
+    /// [`Plan::without`].
+    pub lists_refreshed_only: bool,
+}
+
+impl Facts {
+    /// Nothing. A manager names what is so with it.
+    pub const NONE: Facts = Facts {
+        name: "",
+        programs: &[],
+        systems: &[],
+        package_databases: &[],
+        source_config: &[],
+        index: &[],
+        cache: "",
+        locks: &[],
+        pid_files: &[],
+        reboot_flags: &[],
+        reboot_packages: RebootPackages::NONE,
+        kernels: Kernels::IN_BOOT,
+        knows_security: false,
+        downloads_first: true,
+        leaves_unpacked: false,
+        refreshes_alone: false,
+        lock_by_existence: None,
+        waiting_for_lock: None,
+        has_entries: false,
+        includes_files: false,
+        kernel_modules: None,
+        journal: None,
+        rules: &[],
+        selection_base: "",
+        repair_fetches: false,
+        settings_in: &[],
+        only_whole: None,
+        caches: &[],
+        needs_of_new: false,
+        lists_installed: false,
+        lists_refreshed_only: true,
+    };
+
+    /// Everything whose change can change what is pending.
+    pub fn pending_basis(&self) -> Vec<&'static str> {
+        [self.package_databases, self.source_config, self.index].concat()
+    }
+
+    /// Everything that configures the sources, with what the administrator has put elsewhere.
+    pub fn source_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
+        self.source_config.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
+    }
+
+    /// The files that every install rewrites, with where the administrator has put them.
+    pub fn database_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
+        self.package_databases.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
+    }
+
+    /// Where things are unless the manager is configured otherwise.
+    pub fn usual_places(&self) -> Places {
+        Places {
+            database: PathBuf::from(self.package_databases[0]),
+            cache: PathBuf::from(self.cache),
+            selection_base: PathBuf::from(self.selection_base),
+            architecture: String::new(),
+            archives: PathBuf::new(),
+        }
+    }
+
+    /// The lock that is there while it is held.
+    pub fn lock_file(&self, places: &Places) -> Option<PathBuf> {
+        self.lock_by_existence.map(|name| places.database.with_file_name(name))
+    }
+
+    /// Names the process that holds one of the manager's locks, or one of `more` lock files.
+    pub fn lock_holder(&self, more: &[PathBuf]) -> Option<String> {
+        let known = lock_holders::of(self.locks).or_else(|| lock_holders::of_pid_files(self.pid_files));
+        known.or_else(|| lock_holders::of_open_files(more))
+    }
+}
+
+/// A directory with an entry for each installed kernel, such as `vmlinuz-6.1.0-13-amd64`.
+#[derive(Debug)]
+pub struct Kernels {
+    /// The directory.
+    pub dir: &'static str,
+    /// What stands before the version: it depends on the architecture.
+    pub prefixes: &'static [&'static str],
+}
+
+impl Kernels {
+    /// Where most distributions keep them.
+    pub const IN_BOOT: Kernels =
+        Kernels { dir: "/boot", prefixes: &["vmlinuz-", "vmlinux-", "Image-", "image-"] };
+}
+
+/// Packages that require a restart once they were installed since the last.
+#[derive(Debug)]
+pub struct RebootPackages {
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// Directories in which the administrator names more of them, one a line of a file `*.conf`.
+    pub directories: &'static [&'static str],
+}
+
+impl RebootPackages {
+    /// None, or the manager looks after that itself.
+    pub const NONE: RebootPackages = RebootPackages { names: &[], directories: &[] };
+}
+
+/// A source as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// As [`Refreshed`] names it.
+    pub id: String,
+    /// As a command line names it.
+    pub argument: String,
+    /// The lower, the more it has to say.
+    pub priority: i64,
+    /// Whether it is in use.
+    pub is_enabled: bool,
+}
+
+/// Places that the administrator's settings name instead of the usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The directory below which the index is kept; `None` for the usual.
+    pub cache: Option<PathBuf>,
+    /// Files and directories that configure the sources.
+    pub sources: Vec<String>,
+    /// What else decides about what is pending.
+    pub index: Vec<String>,
+    /// Directories with more of [`Manager::rules`].
+    pub rules: Vec<String>,
+    /// The file of [`HistoryPlace::File`].
+    pub history: Option<PathBuf>,
+}
+
+/// What an apply is to install.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Also what needs removals.
+    pub full: bool,
+    /// Only what mends dependencies that are not met.
+    pub mends: bool,
+    /// Sources not to install from, because they were not refreshed.
+    pub without: Vec<String>,
+    /// The sources that were refreshed, where some were not.
+    pub from: Vec<String>,
+    /// Sources whose packages are to be verified, and that have no key.
+    pub keyless: Vec<String>,
+    /// Packages to leave as they are.
+    pub left_out: Vec<String>,
+    /// Installed packages in whose place another would come, which is left out, and which are to stay too.
+    pub kept: Vec<String>,
+    /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.
+    pub passed_over: BTreeSet<(String, String)>,
+    /// Where their names are written for the manager; `None` when nothing is left out, or the
+    /// manager is told by arguments.
+    pub selection: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The names of all packages that are to stay as they are.
+    pub fn staying(&self) -> impl Iterator<Item = &String> {
+        self.left_out.iter().chain(self.kept.iter().filter(|name| !self.left_out.contains(name)))
+    }
+}
+
+/// Where the manager's configuration puts what we look at ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The package database.
+    pub database: PathBuf,
+    /// The directory below which the manager keeps the index.
+    pub cache: PathBuf,
+    /// The administrator's file of the kind that [`Manager::selection`] makes.
+    pub selection_base: PathBuf,
+    /// The native architecture; empty where it is not known.
+    pub architecture: String,
+    /// Where downloaded packages are kept, where that is looked at.
+    pub archives: PathBuf,
+}

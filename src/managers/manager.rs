@@ -1,0 +1,381 @@
+//! What a package manager must say of itself. Adding one is a folder and a word in the table.
+
+use super::capabilities::{
+    Advisories, AskHooks, Audit, Cached, Completion, EndedEarly, Expiry, History, Locate, NewerList, Private,
+    RebootHint, Settings, SourceList, Unrefreshed,
+};
+use super::ended::cut_short;
+use super::facts::{Elsewhere, Facts, Places, Plan};
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
+use crate::model::packages::{Damage, Installed, Origin};
+use crate::system::process::{End, Finished, Invocation};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Everything the program knows about one package manager. The functions make command lines and read what
+/// those printed. What only some managers need has a default.
+pub trait Manager: Sync + std::fmt::Debug {
+    /// What is fixed of it.
+    fn facts(&self) -> &'static Facts;
+
+    /// What repairs an install that was cut off, given what that left: commands to be run one after
+    /// the other until the package database is whole; none where the next install mends all there is
+    /// to mend.
+    fn repair(&self, places: &Places, damage: &Damage) -> Vec<Invocation>;
+
+    /// Whether a PACKAGE argument follows the manager's naming rules.
+    fn is_package_name(&self, name: &str) -> bool;
+
+    /// A package name as the lists have it, without the architecture.
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name
+    }
+
+    /// The refresh, given its whole time budget.
+    fn refresh(&self, budget: Duration) -> Invocation;
+
+    /// What a refresh that ended by itself did, source by source.
+    fn judge(&self, finished: &Finished) -> Refreshed;
+
+    /// Lists what is pending as a refresh would.
+    fn pending(&self, plan: &Plan) -> Invocation {
+        self.list(plan)
+    }
+
+    /// Reads that list.
+    fn parse_pending(&self, text: &str) -> Listing {
+        self.parse_list(text)
+    }
+
+    /// Lists what the plan would install, without changing anything.
+    fn list(&self, plan: &Plan) -> Invocation;
+
+    /// Reads that list.
+    fn parse_list(&self, text: &str) -> Listing;
+
+    /// Asks where the newer versions of these packages can be had, or what they are; `None` where
+    /// the manager cannot say more of them.
+    fn ask_origins(&self, _names: &[&str]) -> Option<Invocation> {
+        None
+    }
+
+    /// Reads the answer, by package.
+    fn parse_origins(&self, _text: &str) -> HashMap<String, Vec<Origin>> {
+        HashMap::new()
+    }
+
+    /// Lists what the named packages need, without changing anything.
+    fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation;
+
+    /// Downloads what the plan installs, where [`Facts::downloads_first`].
+    fn download(&self, plan: &Plan) -> Invocation {
+        self.install(plan, &Finished::ended(0, "", ""))
+    }
+
+    /// Installs what was downloaded, given the download's output.
+    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation;
+
+    /// Whether an install that ended has begun to change packages.
+    fn install_began(&self, finished: &Finished) -> bool;
+
+    /// Why a command failed that ended by itself; `None` when it did what it was to do. The exit
+    /// code is only one of the signs.
+    fn classify(&self, finished: &Finished) -> Option<Failure>;
+
+    /// Lists the installed packages.
+    fn list_installed(&self, places: &Places) -> Invocation;
+
+    /// Reads that list.
+    fn parse_installed(&self, text: &str, places: &Places) -> Installed;
+
+    /// Whether a file of this name in the journal tells of an install that was cut off.
+    fn is_journal_entry(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Ends the install of packages that are unpacked, for a manager that leaves those where another
+    /// package of the same run fails.
+    fn finish(&self, places: &Places, _names: &[&str]) -> Invocation {
+        self.list_installed(places)
+    }
+
+    /// Makes an install go on past what fails in it, for a manager that stops there.
+    fn past_failures(&self, _install: Invocation) -> Option<Invocation> {
+        None
+    }
+
+    /// Asks whether all dependencies of what is installed are met, for a manager that else does nothing
+    /// but mend them, given [`Plan::mends`].
+    fn check(&self) -> Option<Invocation> {
+        None
+    }
+
+    /// How a person installs this package once more.
+    fn reinstall(&self, name: &str) -> String {
+        format!("install {name} again")
+    }
+
+    /// Its history, where that tells what a run of it that was cut off has left.
+    fn history(&self) -> Option<&'static History> {
+        None
+    }
+
+    /// Whether it keeps several versions of the package with this name by its own rules, given what
+    /// the package provides and the lines of the manager's configuration.
+    fn keeps_several(&self, _name: &str, _provides: &[&str], _rules: &str) -> bool {
+        false
+    }
+
+    /// Asks what packages provide, for that.
+    fn ask_provides(&self, _names: &[&str]) -> Option<Invocation> {
+        None
+    }
+
+    /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
+    fn locate(&self) -> Option<&'static Locate> {
+        None
+    }
+
+    /// The files that a file of the configuration includes, where such can be anywhere. The first of
+    /// [`Manager::source_config`] is the one that the manager reads.
+    fn includes(&self, _text: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Reads the answer over the usual places.
+    fn parse_places(&self, usual: Places, _configuration: &str) -> Places {
+        usual
+    }
+
+    /// The directory of our own in which the index is refreshed, for a manager whose own index
+    /// must not become newer than the packages.
+    fn private(&self) -> Option<&'static Private> {
+        None
+    }
+
+    /// The refresh to run next where one stopped at sources that failed, so that the others are
+    /// refreshed too. What they print is read as one.
+    fn refresh_others(&self, _refresh: &Invocation, _finished: &Finished) -> Option<Invocation> {
+        None
+    }
+
+    /// Asks for the identifiers of the sources, where a refresh that fails may not have come to all of
+    /// them.
+    fn ask_sources(&self) -> Option<Invocation> {
+        None
+    }
+
+    /// Reads them; one a line unless the manager says it otherwise.
+    fn parse_sources(&self, answer: &str) -> Vec<String> {
+        answer.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect()
+    }
+
+    /// Reads them from the configuration, where the manager could not even begin.
+    fn sources_in(&self, _configuration: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How much of the time that is left one run of a refresh may take, where others may have to follow.
+    fn share(&self, left: Duration) -> Duration {
+        left
+    }
+
+    /// Puts the limits that the administrator has set into a refresh, in the place of ours, given the
+    /// answer to [`Manager::locate`].
+    fn with_limits(&self, invocation: Invocation, _configuration: &str) -> Invocation {
+        invocation
+    }
+
+    /// How long it may be silent with its own limits, given such a command and that answer.
+    fn longest_silence(&self, _invocation: &Invocation, _configuration: &str) -> Duration {
+        Duration::ZERO
+    }
+
+    /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
+    fn configured(&self) -> Option<&'static SourceList> {
+        None
+    }
+
+    /// For managers that keep nothing of any source before they are done with all: the refresh of one
+    /// source alone, given that of all.
+    fn alone(&self, refresh: &Invocation, _source: &str) -> Invocation {
+        refresh.clone()
+    }
+
+    /// The refresh without this source, for those.
+    fn leave_out_source(&self, refresh: Invocation, _source: &str) -> Invocation {
+        refresh
+    }
+
+    /// Reads places out of the answer to [`Manager::locate`].
+    fn elsewhere(&self, _configuration: &str) -> Elsewhere {
+        Elsewhere::default()
+    }
+
+    /// What a refresh did that was ended before its time, as far as what it printed shows that: the sources it
+    /// was done with, without an error, and those that failed by themselves.
+    fn read_cut(&self, _finished: &Finished) -> Vec<SourceResult> {
+        Vec::new()
+    }
+
+    /// The same for managers whose words do not show it.
+    fn ended_early(&self) -> Option<&'static EndedEarly> {
+        None
+    }
+
+    /// Whether a path below [`Manager::cache`], or below the private directory of the index, is that of a file
+    /// without which a source has no index. It must keep its name from one refresh to the next.
+    fn is_index(&self, _path: &str) -> bool {
+        false
+    }
+
+    /// What is pending, where the refresh says that too.
+    fn pending_of_refresh(&self, _finished: &Finished) -> Option<Listing> {
+        None
+    }
+
+    /// Questions whose answers complete that list, asked in turn.
+    fn completions(&self) -> &'static [Completion] {
+        &[]
+    }
+
+    /// For managers whose [`Manager::parse_origins`] reads advisories, each with the version that settles it.
+    fn advisories(&self) -> Option<Advisories> {
+        None
+    }
+
+    /// For managers whose lists do not say what stays as it is: lists every newer version.
+    fn newer(&self) -> Option<NewerList> {
+        None
+    }
+
+    /// For managers that read from a file what to leave out: what goes into [`Plan::selection`] before what
+    /// stands in [`Facts::selection_base`].
+    fn selection(&self, _plan: &Plan) -> Option<String> {
+        None
+    }
+
+    /// For managers that a variable can tell to read settings of ours instead of the administrator's.
+    fn settings(&self) -> Option<Settings> {
+        None
+    }
+
+    /// For managers that keep the old index of a source which could not be refreshed.
+    fn unrefreshed(&self) -> Option<Unrefreshed> {
+        None
+    }
+
+    /// For managers that use an index which has come to the end of its own validity.
+    fn expiry(&self) -> Option<Expiry> {
+        None
+    }
+
+    /// What a download says will be installed, where that is more exact than the list before it.
+    fn plan_of_download(&self, _finished: &Finished) -> Option<Listing> {
+        None
+    }
+
+    /// Whether an install that a signal ended had done all its work.
+    fn ended_well(&self, _finished: &Finished) -> bool {
+        false
+    }
+
+    /// For managers whose success does not say that all files are there.
+    fn audit(&self) -> Option<Audit> {
+        None
+    }
+
+    /// Asks which packages that were installed since the start their advisories want a reboot for, and reads
+    /// the answer. It may fetch much, so it is asked after an install alone.
+    fn reboot_hint(&self) -> Option<RebootHint> {
+        None
+    }
+
+    /// What to look at after an install, which is no failure: one line each.
+    fn notes(&self, _finished: &Finished) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether an install that ended well is to be run once more, because the manager itself was
+    /// updated and has left the rest for its new version.
+    fn asks_to_run_again(&self, _finished: &Finished) -> bool {
+        false
+    }
+
+    /// The updates that kept a list, a download or a check before the install from succeeding, and without
+    /// which the others can be installed; each with its class and reason.
+    fn culprits(&self, _finished: &Finished) -> Vec<HeldBack> {
+        Vec::new()
+    }
+
+    /// For managers that begin to unpack on a system that is mounted read-only, and leave packages half
+    /// installed: asks for what the administrator runs before an install, which may make it writable.
+    fn before_install(&self) -> Option<AskHooks> {
+        None
+    }
+
+    /// The packages that an install removed because others have taken over all their files.
+    fn disappeared(&self, _finished: &Finished) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// For managers that look at no more than the size of a package they find in their cache.
+    fn cached(&self) -> Option<Cached> {
+        None
+    }
+
+    /// A source for whose want of a key the manager refused to do anything at all.
+    fn keyless(&self, _finished: &Finished) -> Option<String> {
+        None
+    }
+
+    /// Culprits likewise, where that takes the configuration, as [`Manager::locate`] asks for it.
+    fn culprits_of_sources(
+        &self,
+        _failure: &Failure,
+        _finished: &Finished,
+        _configuration: &str,
+    ) -> Vec<HeldBack> {
+        Vec::new()
+    }
+
+    /// Whether a package with this name brings the keys of others.
+    fn is_keyring(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The file in the package database that a package with this name and version has once it is
+    /// installed whole, where the list does not tell.
+    fn entry(&self, _name: &str, _version: &str) -> String {
+        String::new()
+    }
+
+    /// What shows that the package database was lost, for a manager to which nothing is installed then, and
+    /// so nothing pending.
+    fn lost_database(&self, _places: &Places) -> Option<String> {
+        None
+    }
+
+    /// Percent and words of a line of the progress descriptor.
+    fn progress<'a>(&self, _line: &'a str) -> Option<(f64, &'a str)> {
+        None
+    }
+
+    /// Whether the manager's own journal tells of an install that was cut off.
+    fn was_cut_off(&self, places: &Places) -> bool {
+        let Some(dir) = self.facts().journal else { return false };
+        let entries = std::fs::read_dir(places.database.with_file_name(dir)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.into_iter().any(|name| self.is_journal_entry(&name))
+    }
+
+    /// Why a command failed, if it did: how it ended comes before what it printed.
+    fn failure(&self, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
+        let by_signal = matches!(finished.end, End::Signal(_));
+        let cut = if by_signal && self.ended_well(finished) { None } else { cut_short(invocation, finished) };
+        cut.or_else(|| {
+            let failure = self.classify(finished)?;
+            Some(Failure { culprits: self.culprits(finished), ..failure })
+        })
+    }
+}
