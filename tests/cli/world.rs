@@ -347,8 +347,16 @@ pub struct Ran {
 impl Ran {
     #[track_caller]
     pub fn of(mut command: Command) -> Ran {
+        command.stderr(Stdio::piped());
+        Ran::with_its_stderr(command)
+    }
+
+    /// Likewise, with standard error going where the command says: a pipe that is full loses what comes, from
+    /// the middle of a character on.
+    #[track_caller]
+    pub fn with_its_stderr(mut command: Command) -> Ran {
         let started = Instant::now();
-        let ran = Ran::end(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let ran = Ran::end(command.stdout(Stdio::piped()).spawn().unwrap());
         Ran { took: started.elapsed(), ..ran }
     }
 

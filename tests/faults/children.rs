@@ -235,11 +235,11 @@ fn output_that_is_no_text_in_every_phase() {
             link.unwrap();
             world.on(verb, &format!("({output}) {stream}"));
             for args in ["refresh", "apply", "refresh"] {
-                // To a file: a pipe that is full loses what comes, from the middle of a character on.
                 let mut command = world.command(&format!("{args} --verbose --format json"));
                 command.stderr(std::fs::File::create(world.path("stderr")).unwrap());
-                let ran = Ran::of(command);
+                let ran = Ran::with_its_stderr(command);
                 let ran = Ran { stderr: world.read("stderr"), ..ran };
+                assert!(!ran.stderr.is_empty(), "{what}: nothing is said");
                 let doc = assert_sane(&world, &ran, &what);
                 assert!(doc["exit_code"].as_i64().unwrap() < 3, "{what}: {doc}");
                 // Some seconds, many times over for a machine with much else to do.
