@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::managers::SourceList;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed};
+use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Index, State};
 use crate::system::files::{exact_fingerprint, remove_if_there};
 use crate::system::process::Finished;
@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// How many directories deep below the one of the cache an index lies.
 const DEPTH: usize = 5;
 
+/// No more files of an index are damaged at once.
+const MOST_DROPPED: usize = 100;
+
 impl Session {
     /// What a refresh that ended by itself did, also where the manager's words leave that open, and
     /// what is pending, if finding that out showed it.
@@ -21,6 +24,7 @@ impl Session {
         finished: &Finished,
         state: &State,
     ) -> (Refreshed, Option<crate::model::outcome::Listing>) {
+        let dropped = self.drop_damaged(finished);
         let mut refreshed = self.manager.judge(finished);
         if let Some(configured) = self.manager.configured() {
             if !self.is_as_known(&refreshed, state) {
@@ -29,6 +33,7 @@ impl Session {
                 }
             }
         }
+        self.blame_for_damaged(dropped, &mut refreshed);
         self.look_again(finished, &mut refreshed);
         self.find_gone(&mut refreshed, state);
         if refreshed.outcome != RefreshOutcome::Fresh {
@@ -38,6 +43,45 @@ impl Session {
         self.add_expired(&mut refreshed);
         self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
+    }
+
+    /// Takes files out of the index that make all of it useless, as a power cut or a repository that publishes
+    /// nonsense leaves them: the manager takes them for unchanged, and fails as long as they are there.
+    fn drop_damaged(&self, finished: &Finished) -> Vec<(PathBuf, String)> {
+        let Some(configured) = self.manager.configured() else { return Vec::new() };
+        let mut dropped: Vec<(PathBuf, String)> = Vec::new();
+        let mut damaged = (configured.unreadable)(finished);
+        while let Some((file, words)) = damaged.take() {
+            // What else it cannot read, its package database for example, is not ours.
+            let is_index = file.parent() == Some(&self.places().cache) && file.exists();
+            if !is_index || dropped.len() >= MOST_DROPPED || remove_if_there(&file).is_err() {
+                break;
+            }
+            warn!("removed {}, which {} cannot read: {words}", file.display(), self.manager.facts().name);
+            dropped.push((file, words));
+            // It names them one by one.
+            damaged = self.question(&(configured.ask)()).ok().and_then(|next| (configured.unreadable)(&next));
+        }
+        dropped
+    }
+
+    /// The others are of use again; theirs is fetched anew by the next refresh.
+    fn blame_for_damaged(&self, dropped: Vec<(PathBuf, String)>, refreshed: &mut Refreshed) {
+        let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
+        let known = self.configured.borrow().clone();
+        let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
+        for (file, words) in dropped {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let is_its = |source: &&mut SourceResult| {
+                (configured.files_of)(&answer, &source.id).iter().any(|file| *file == name)
+            };
+            if let Some(source) = refreshed.sources.iter_mut().find(is_its) {
+                let text = format!("{words}; it was removed, the next refresh fetches it anew");
+                source.error = Some(Failure::new(Class::Fetch, text));
+            }
+        }
+        refreshed.error = None;
+        refreshed.judge_again();
     }
 
     /// Finds out whether what came was the source's own, where the refresh leaves that open.
@@ -66,7 +110,7 @@ impl Session {
     }
 
     /// Finds the sources of which nothing is in the index though it came: a hook of the manager's may have
-    /// removed it again.
+    /// removed it again; and those of which a part was passed over without a word.
     fn find_gone(&self, refreshed: &mut Refreshed, state: &State) {
         let Some(configured) = self.manager.configured() else { return };
         let known = self.configured.borrow().clone();
@@ -76,16 +120,27 @@ impl Session {
         };
         let mut is_found = false;
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
+            let cache = &self.places().cache;
             let mut files = (configured.files_of)(&answer, &source.id);
             files.retain(|name| !name.is_empty());
-            if !files.is_empty() && !files.iter().any(|name| self.places().cache.join(name).exists()) {
-                let dir = self.places().cache.display();
+            let (class, text) = if !files.is_empty() && !files.iter().any(|name| cache.join(name).exists()) {
+                let dir = cache.display();
                 let text = format!(
                     "it came, but no file of it is in {dir}: look what removes it there, a hook for example"
                 );
-                source.error = Some(Failure::new(Class::Other, text));
-                is_found = true;
-            }
+                (Class::Other, text)
+            } else if let Some(file) = (configured.lacks)(&answer, &source.id, cache) {
+                let text = format!(
+                    "{} did not take its {file} and gave no reason: the source names it in a way that is of no use, \
+                     or something removed it",
+                    self.manager.facts().name
+                );
+                (Class::Fetch, text)
+            } else {
+                continue;
+            };
+            source.error = Some(Failure::new(class, text));
+            is_found = true;
         }
         if is_found {
             refreshed.judge_again();
@@ -112,6 +167,7 @@ impl Session {
         let settings = state.index.as_ref().and_then(|index| index.settings.as_ref());
         refreshed.outcome == RefreshOutcome::Fresh
             && known == named
+            && state.sources.iter().all(|source| source.error.is_none())
             && settings == self.settings().as_ref()
             // Else its settings also depend on what is not looked at here.
             && self.kept.borrow().is_some()

@@ -69,6 +69,11 @@ pub struct SourceList {
     /// The names that the files of a source may have in the directory of the index, given the first answer and
     /// the source: without them what came is fetched anew.
     pub files_of: fn(&str, &str) -> Vec<String>,
+    /// The first file that a source names as its own and that is not in the directory of the index, though the
+    /// manager said nothing of it.
+    pub lacks: fn(&str, &str, &Path) -> Option<String>,
+    /// The file of the index that the manager could not read, so that all of it is of no use, and its words.
+    pub unreadable: fn(&Finished) -> Option<(PathBuf, String)>,
 }
 
 /// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::bench;
 use crate::deb::deb;
-use crate::repo::Repo;
+use crate::repo::{Claims, Repo};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
 use crate::server::{Fault, kept};
@@ -461,4 +461,70 @@ fn an_index_that_a_hook_removes_again_is_not_fresh() {
         let refreshed = sandbox.patch(&["refresh"]);
         refreshed.refresh_failed("other").mentions("/error/message", "a hook for example");
     }
+}
+
+#[test]
+fn an_index_that_apt_passes_over_without_a_word_is_not_fresh() {
+    for known_before in [false, true] {
+        let (sandbox, repos) = bench::three();
+        if known_before {
+            sandbox.patch(&["refresh"]).exits(0);
+        }
+        // The Release file names it only in this form, and it is not even that.
+        let only_packed = |claims: &mut Claims| claims.index = "Packages.xz";
+        repos[1].publish_claiming(only_packed, &[deb("tb-beta", "2.0")]);
+        for _ in 0..2 {
+            let refreshed = sandbox.patch(&["refresh"]);
+            refreshed.exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+            refreshed.mentions("/error/message", "/Packages");
+        }
+        sandbox.patch(&["apply"]).exits(1).changed(&["tb-alpha 1.0 2.0", "tb-gamma 1.0 2.0"]);
+        repos[1].publish_claiming(|claims| claims.index = "Packages", &[deb("tb-beta", "3.0")]);
+        sandbox.patch(&["apply"]).applied(&["tb-beta 1.0 3.0"]);
+        // Where the Release file says that there is nothing, nothing is stored either.
+        repos[1].publish(&[]);
+        sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    }
+}
+
+#[test]
+fn an_index_that_is_damaged_on_the_disk_costs_its_source_one_refresh_and_no_other() {
+    for damage in ["tr 'a-zA-Z' '\\0'", "sed 's/.*/<html>/'", "sed 's/^Package/Bundle/'"] {
+        let (sandbox, repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0);
+        let host = |repo: &Repo| repo.url().replace("http://", "");
+        for repo in &repos[1..] {
+            let file = format!("/var/lib/apt/lists/{}_dists_*_Packages", host(repo));
+            sandbox.sh(&format!("for f in {file}; do {damage} <$f >/tmp/x; cat /tmp/x >$f; done"));
+        }
+        sandbox.sh("rm -f /var/cache/apt/*.bin");
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(1).remembers("/last_update_error/class", "fetch");
+        let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(failed.len(), 2, "{damage}: {refreshed}");
+        assert!(failed.iter().all(|id| !id.contains(&host(&repos[0]))), "{refreshed}");
+        refreshed.leaves_pending(&["tb-alpha 1.0 2.0"]);
+        sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    }
+}
+
+#[test]
+fn a_page_that_comes_in_place_of_an_index_holds_up_no_other_source() {
+    let (sandbox, _repos) = bench::three();
+    let portal = Repo::flat(&[("/./Packages", b"<html>Please log in</html>\n".to_vec())], &Repo::new(&[]));
+    sandbox.write("/etc/apt/sources.list.d/flat.list", format!("deb [trusted=yes] {} ./\n", portal.url()));
+    for _ in 0..2 {
+        sandbox.patch(&["refresh"]).exits(1).one_source_failed(4, &portal.url(), "fetch");
+    }
+    sandbox.patch(&["apply"]).exits(1).changed(&["tb-alpha 1.0 2.0", "tb-beta 1.0 2.0", "tb-gamma 1.0 2.0"]);
+}
+
+#[test]
+fn a_flat_repository_that_is_empty_is_fresh_and_one_whose_index_is_gone_is_not() {
+    let (sandbox, _repos) = bench::three();
+    let flat = Repo::flat(&[("/./Packages", Vec::new())], &Repo::new(&[]));
+    sandbox.write("/etc/apt/sources.list.d/flat.list", format!("deb [trusted=yes] {} ./\n", flat.url()));
+    sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    flat.server.fault("/Packages", Fault::Status(404));
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(4, &flat.url(), "fetch");
 }

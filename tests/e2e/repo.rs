@@ -34,6 +34,8 @@ pub struct Claims {
     pub with_md5_only: Vec<String>,
     /// Whether the Release file knows no better of the index.
     pub has_md5_only: bool,
+    /// The name of the file with the index, which is never compressed, whatever that ends in.
+    pub index: &'static str,
 }
 
 /// The half that publishes. The server's hooks can own it without owning the server.
@@ -79,6 +81,7 @@ impl Repo {
             validity: Validity::Always,
             with_md5_only: Vec::new(),
             has_md5_only: false,
+            index: "Packages",
         };
         change(&mut claims);
         let publisher = Arc::new(Publisher {
@@ -166,7 +169,7 @@ impl Publisher {
             fresh.push((deb.pool_path(), bytes));
         }
         let packages = Arc::new(packages.into_bytes());
-        let index = format!("main/binary-{}/Packages", architecture());
+        let index = format!("main/binary-{}/{}", architecture(), claims.index);
         let release = release(&claims, time, &index, &packages);
         let (name, release) = match claims.signer {
             Signer::Nobody => ("Release", release.into_bytes()),

@@ -65,8 +65,7 @@ fn is_done(
     needed.into_iter().all(|target| {
         let (was, is) = (file_of(before, target), file_of(after, target));
         let wanted = lines(after.get(name), &target.key);
-        // Files of all architectures together are optional.
-        let is_absent = is.is_none() && (wanted.is_empty() || target.key.contains("/binary-all/"));
+        let is_absent = is.is_none() && (wanted.is_empty() || target.is_of_all());
         let is_new = is.map(|file| file.inode) != was.map(|file| file.inode);
         is_absent || (is.is_some() && (was_over || is_new || wanted == lines(old, &target.key)))
     })

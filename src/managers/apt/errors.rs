@@ -2,6 +2,7 @@
 
 use crate::model::outcome::{Class, Failure, cut};
 use crate::system::process::Finished;
+use std::path::PathBuf;
 
 /// How apt says that a hook of its configuration failed.
 pub const HOOK_FAILED: &str = "Problem executing scripts";
@@ -84,6 +85,22 @@ fn last_messages(stderr: &str) -> String {
     let is_message = |line: &&str| line.starts_with("  ") || !messages(line).is_empty();
     let last: Vec<_> = stderr.lines().rev().take_while(is_message).collect();
     last.into_iter().rev().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The package list that apt says it cannot read, and its words:
+///
+/// ```text
+/// E: Unable to parse package file /var/lib/apt/lists/HOST_dists_stable_main_binary-amd64_Packages (1)
+/// E: Problem with MergeList /var/lib/apt/lists/HOST_dists_stable_main_binary-amd64_Packages
+/// ```
+pub fn unreadable(finished: &Finished) -> Option<(PathBuf, String)> {
+    const WORDS: &[&str] = &["Unable to parse package file ", "Problem with MergeList "];
+    let errors = messages(&finished.stderr).into_iter().filter(|message| message.is_error);
+    errors.into_iter().find_map(|Message { text, .. }| {
+        let rest = WORDS.iter().find_map(|words| text.strip_prefix(words))?;
+        let path = PathBuf::from(rest.split(' ').next()?);
+        Some((path, text))
+    })
 }
 
 /// Whether a message only says that something failed of which another says why.
@@ -409,6 +426,12 @@ pub fn fetch_class(reason: &str) -> Class {
         "Redirection loop",
         "Redirection from ",
         "Failed to stat",
+        // What cannot be unpacked.
+        "lzma_read:",
+        "gzread:",
+        "BZ2_bzread",
+        "LZ4F:",
+        "ZSTD",
     ];
     // What a server writes behind the number is no reason.
     if is_status(reason) {

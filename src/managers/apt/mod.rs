@@ -251,6 +251,8 @@ const CONFIGURED: SourceList = SourceList {
     doubts: redirect::doubts,
     is_others: redirect::is_others,
     files_of: sources::files_of,
+    lacks: sources::lacks,
+    unreadable: errors::unreadable,
 };
 
 /// One retry after a second: apt's own default of three turns a hanging mirror into 247 s.

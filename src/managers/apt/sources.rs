@@ -4,7 +4,7 @@ use super::commands::apt_get;
 use crate::model::outcome::one_line;
 use crate::system::process::Invocation;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One configured source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Target {
     /// Whether a source without it offers less: others, translations for example, are optional.
     pub fn is_needed(&self) -> bool {
         matches!(self.kind.as_str(), "Packages" | "Sources")
+    }
+
+    /// Whether it is one for all architectures together, which is optional.
+    pub fn is_of_all(&self) -> bool {
+        self.key.contains("/binary-all/")
     }
 
     /// What counts as one: the files of all architectures of a component.
@@ -133,6 +138,40 @@ pub fn files_of(stdout: &str, id: &str) -> Vec<String> {
     source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
 }
 
+/// The first index that the Release file of a source names, with something in it, and that apt did not store. One
+/// that it names only in a compressed form apt passes over without a word.
+pub fn lacks(stdout: &str, id: &str, dir: &Path) -> Option<String> {
+    let sources = parse(stdout);
+    let source = sources.iter().find(|source| source.id() == id)?;
+    let read = |name: String| std::fs::read_to_string(dir.join(name)).ok();
+    let release = source.lists().into_iter().find_map(read)?;
+    let is_stored =
+        |target: &Target| ENDS.iter().any(|end| dir.join(format!("{}{end}", target.file())).exists());
+    let mut needed = source.targets.iter().filter(|target| target.is_needed() && !target.is_of_all());
+    let lacking = needed.find(|target| !is_stored(target) && is_named(&release, &target.key));
+    lacking.map(|target| target.key.clone())
+}
+
+/// Whether a Release file names this index and says that something is in it:
+///
+/// ```text
+///  e3b0c44298fc1c149afbf4c8996fb924 1340 main/binary-amd64/Packages.xz
+/// ```
+fn is_named(release: &str, key: &str) -> bool {
+    let lines = release.lines().filter(|line| line.starts_with(' '));
+    let entries = lines.filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (size, name) = (words.next()?, words.next()?);
+        let end = name.strip_prefix(key).filter(|end| ENDS.contains(end))?;
+        Some((end, size))
+    });
+    let (plain, packed): (Vec<_>, Vec<_>) = entries.partition(|(end, _)| end.is_empty());
+    match plain.first() {
+        Some((_, size)) => *size != "0",
+        None => !packed.is_empty(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +192,20 @@ mod tests {
         assert_eq!(groups, [("Packages", "main"), ("Sources", "main")]);
         assert!(!sources[1].targets[1].is_needed());
         assert_eq!(files(ANSWER).len(), 3 * ENDS.len());
+    }
+
+    #[test]
+    fn an_index_is_wanted_where_the_release_file_says_that_something_is_in_it() {
+        let release = |lines: &[&str]| format!("Suite: s\nSHA256:\n {}\n", lines.join("\n "));
+        for (lines, expected) in [
+            (&["a 9 main/binary-amd64/Packages"][..], true),
+            (&["a 0 main/binary-amd64/Packages", "a 20 main/binary-amd64/Packages.gz"], false),
+            (&["a 20 main/binary-amd64/Packages.gz"], true),
+            (&["a 20 main/binary-amd64/Packages.diff/Index"], false),
+            (&["a 9 main/binary-arm64/Packages"], false),
+        ] {
+            assert_eq!(is_named(&release(lines), "main/binary-amd64/Packages"), expected, "{lines:?}");
+        }
     }
 
     #[test]
