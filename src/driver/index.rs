@@ -8,6 +8,7 @@ use crate::system::files::{exact_fingerprint, remove_if_there};
 use crate::system::process::Finished;
 use log::warn;
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How many directories deep below the one of the cache an index lies.
@@ -15,6 +16,14 @@ const DEPTH: usize = 5;
 
 /// No more files of an index are damaged at once.
 const MOST_DROPPED: usize = 100;
+
+/// A file of the index that the manager could not read.
+struct Damaged {
+    name: String,
+    words: String,
+    /// Whether it lay there before the refresh.
+    is_old: bool,
+}
 
 impl Session {
     /// What a refresh that ended by itself did, also where the manager's words leave that open, and
@@ -47,41 +56,50 @@ impl Session {
 
     /// Takes files out of the index that make all of it useless, as a power cut or a repository that publishes
     /// nonsense leaves them: the manager takes them for unchanged, and fails as long as they are there.
-    fn drop_damaged(&self, finished: &Finished) -> Vec<(PathBuf, String)> {
+    fn drop_damaged(&self, finished: &Finished) -> Vec<Damaged> {
         let Some(configured) = self.manager.configured() else { return Vec::new() };
-        let mut dropped: Vec<(PathBuf, String)> = Vec::new();
+        let mut dropped: Vec<Damaged> = Vec::new();
         let mut damaged = (configured.unreadable)(finished);
         while let Some((file, words)) = damaged.take() {
             // What else it cannot read, its package database for example, is not ours.
-            let is_index = file.parent() == Some(&self.places().cache) && file.exists();
-            if !is_index || dropped.len() >= MOST_DROPPED || remove_if_there(&file).is_err() {
+            let inode = std::fs::metadata(&file).map(|meta| meta.ino());
+            let (Some(dir), Some(name), Ok(inode)) = (file.parent(), file.file_name(), inode) else { break };
+            let name = name.to_string_lossy().into_owned();
+            let is_old = self.index_dirs.borrow()[0].get(&name).is_some_and(|file| file.inode == inode);
+            let is_index = dir == self.places().cache && dropped.len() < MOST_DROPPED;
+            if !is_index || remove_if_there(&file).is_err() {
                 break;
             }
-            warn!("removed {}, which {} cannot read: {words}", file.display(), self.manager.facts().name);
-            dropped.push((file, words));
+            dropped.push(Damaged { name, words, is_old });
             // It names them one by one.
             damaged = self.question(&(configured.ask)()).ok().and_then(|next| (configured.unreadable)(&next));
         }
         dropped
     }
 
-    /// The others are of use again; theirs is fetched anew by the next refresh.
-    fn blame_for_damaged(&self, dropped: Vec<(PathBuf, String)>, refreshed: &mut Refreshed) {
+    /// Where it came just now, the other sources are of use again. Where it lay there before, nothing of this refresh
+    /// was, and the next one fetches it anew.
+    fn blame_for_damaged(&self, dropped: Vec<Damaged>, refreshed: &mut Refreshed) {
         let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
         let known = self.configured.borrow().clone();
         let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
-        for (file, words) in dropped {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let is_its = |source: &&mut SourceResult| {
-                (configured.files_of)(&answer, &source.id).iter().any(|file| *file == name)
-            };
+        let is_old = dropped.iter().any(|file| file.is_old);
+        for Damaged { name, words, .. } in dropped {
+            let is_its =
+                |source: &&mut SourceResult| (configured.files_of)(&answer, &source.id).contains(&name);
             if let Some(source) = refreshed.sources.iter_mut().find(is_its) {
                 let text = format!("{words}; it was removed, the next refresh fetches it anew");
-                source.error = Some(Failure::new(Class::Fetch, text));
+                let failure = Failure::new(Class::Fetch, text);
+                if is_old {
+                    (refreshed.outcome, refreshed.error) = (RefreshOutcome::Failed, Some(failure.clone()));
+                }
+                source.error = Some(failure);
             }
         }
-        refreshed.error = None;
-        refreshed.judge_again();
+        if !is_old {
+            refreshed.error = None;
+            refreshed.judge_again();
+        }
     }
 
     /// Finds out whether what came was the source's own, where the refresh leaves that open.

@@ -488,7 +488,7 @@ fn an_index_that_apt_passes_over_without_a_word_is_not_fresh() {
 }
 
 #[test]
-fn an_index_that_is_damaged_on_the_disk_costs_its_source_one_refresh_and_no_other() {
+fn an_index_that_is_damaged_on_the_disk_costs_one_refresh() {
     for damage in ["tr 'a-zA-Z' '\\0'", "sed 's/.*/<html>/'", "sed 's/^Package/Bundle/'"] {
         let (sandbox, repos) = bench::three();
         sandbox.patch(&["refresh"]).exits(0);
@@ -499,11 +499,10 @@ fn an_index_that_is_damaged_on_the_disk_costs_its_source_one_refresh_and_no_othe
         }
         sandbox.sh("rm -f /var/cache/apt/*.bin");
         let refreshed = sandbox.patch(&["refresh"]);
-        refreshed.exits(1).remembers("/last_update_error/class", "fetch");
+        refreshed.refresh_failed("fetch").mentions("/error/message", "it was removed, the next refresh");
         let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
         assert_eq!(failed.len(), 2, "{damage}: {refreshed}");
         assert!(failed.iter().all(|id| !id.contains(&host(&repos[0]))), "{refreshed}");
-        refreshed.leaves_pending(&["tb-alpha 1.0 2.0"]);
         sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
     }
 }

@@ -311,6 +311,10 @@ pub fn class_of(text: &str) -> Class {
     if is_validity(text) {
         return Class::Clock;
     }
+    // Of the index, or dpkg's database.
+    if text.starts_with("Unable to parse package file ") {
+        return if text.contains("/lists/") { Class::Fetch } else { Class::Other };
+    }
     const CONFIG: &[&str] = &[
         "Malformed ",
         "list of sources could not be read",
