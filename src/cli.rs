@@ -3,9 +3,8 @@
 use crate::managers::MANAGERS;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
-use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
