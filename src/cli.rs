@@ -3,8 +3,10 @@
 use crate::managers::MANAGERS;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
+pub use crate::system::time::duration;
+use clap::CommandFactory;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -173,8 +175,8 @@ pub struct StatusArgs {
     /// Age from which the exit code is 2
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
-    /// Let something else change the exit code too: updates, security, held-back, reboot or apply
-    /// [:COUNT] [=warning or critical] (may be repeated)
+    /// Let something else change the exit code too: updates, security, held-back, reboot, services or
+    /// apply [:COUNT] [=warning or critical] (may be repeated)
     #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)
@@ -238,27 +240,6 @@ pub enum Reboot {
     IfNeeded,
     /// After every apply that did not fail.
     Always,
-}
-
-/// `90s`, `4h`, `1h30m`, or a bare number of seconds; ten years at most, so that adding it to a
-/// time cannot overflow.
-///
-/// # Errors
-/// One line that says what is accepted.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    const MOST: Duration = Duration::from_secs(10 * 365 * 86400);
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let parsed = if digits {
-        text.parse().ok().map(Duration::from_secs)
-    } else {
-        // To humantime `5M` is five months: an index of that age must not be fresh by a slip.
-        humantime::parse_duration(text).ok().filter(|_| !text.contains('M'))
-    };
-    match parsed {
-        Some(duration) if duration <= MOST => Ok(duration),
-        Some(_) => Err("longer than ten years".to_string()),
-        None => Err("write it like 90s, 4h or 1h30m; a bare number is seconds".to_string()),
-    }
 }
 
 /// A duration in which something can be done at all.

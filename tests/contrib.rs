@@ -341,6 +341,7 @@ fn every_alert_of_prometheus_waits_as_long_as_it_should() {
         "ApplyFailed 5m critical",
         "ApplyInterrupted 30m critical",
         "RebootRequired 2d warning",
+        "ServicesOutdated 2d warning",
         "MetricsOld  warning",
         "Missing 1d warning",
     ];

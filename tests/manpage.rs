@@ -365,6 +365,8 @@ fn full_state() -> state::Loaded {
             "version": state::VERSION, "manager": "apt", "last_cache_update": time,
             "last_update_error": error, "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
             "last_attempt": {"started_at": time, "finished_at": time, "outcome": "partial"},
+            "outdated_services": [{"unit": "u", "processes": [1]}],
+            "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
             "sources": [{"id": "s", "last_success": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s",

@@ -9,7 +9,6 @@ mod plain;
 mod readers;
 #[path = "faults/rendered.rs"]
 mod rendered;
-mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, by_name};
 use linux_patch::model::exit_code::ExitCode;
@@ -49,7 +48,10 @@ fn full() -> Value {
             "installed": null, "candidate": null, "reason": "held", "class": "auth", "security": null}], "basis": "x",
             "database": "y"},
         "reboot_required": true, "reboot_boot_id": "z",
-        "reboot_packages": {"names": ["p"], "start": "z 1", "basis": "x"}, "source_config": "c", "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
+        "reboot_packages": {"names": ["p"], "start": "z 1", "basis": "x"}, "source_config": "c",
+        "outdated_services": [{"unit": "u", "processes": [3, 4]}],
+        "services_seen": {"boot_id": "z", "database": "y", "needs_reboot": false},
+        "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
         "apply": {"in_progress": {"pid": 1, "boot_id": "z", "started_at": text(NOW - 50), "phase": "install"},
             "last": {"started_at": text(NOW - 500), "finished_at": text(NOW - 400), "outcome": "interrupted",
                 "retried": true, "packages": [{"name": "p", "from": null, "to": "1"}], "error": failure, "log": "/l"}},

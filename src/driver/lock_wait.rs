@@ -3,8 +3,9 @@
 use super::Session;
 use crate::managers::cut_short;
 use crate::model::outcome::{Class, Failure};
+use crate::system::lock_holders;
 use crate::system::process::{End, Finished, Invocation};
-use crate::system::{lock_holders, signals};
+use crate::system::signals;
 use log::info;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

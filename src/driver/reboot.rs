@@ -1,6 +1,7 @@
 //! Whether a reboot is required.
 
-use super::{Seen, Session, kernels};
+use super::kernels;
+use super::{Seen, Session};
 use crate::managers::{Facts, Installed};
 use crate::model::outcome::one_line;
 use crate::store::state::{RebootPackages, State};
@@ -9,7 +10,8 @@ use crate::system::files::fingerprint;
 use crate::system::time::Time;
 
 impl Session {
-    /// Remembers whether a reboot is required, and in which boot that was so.
+    /// Remembers whether a reboot is required, and in which boot that was so, and what a restart of services
+    /// would do.
     pub fn look_for_restart(&self, state: &mut State) {
         let Facts { reboot_flags, kernels, kernel_modules, .. } = self.manager.facts();
         let start = boot::start();
@@ -19,6 +21,8 @@ impl Session {
                 .reboot_packages
                 .as_ref()
                 .is_some_and(|packages| !packages.names.is_empty() || !packages.by_advisory.is_empty());
+        self.look_for_replaced_code(state);
+        state.reboot_required |= state.services_seen.as_ref().is_some_and(|seen| seen.needs_reboot);
         state.reboot_boot_id = Some(boot::boot_id());
     }
 
@@ -26,9 +30,9 @@ impl Session {
     pub fn look_for_restart_after_install(&self, state: &mut State) {
         self.look_for_restart(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
-        let Some(known) = known else { return };
-        if let Some(names) = self.manager.wanting_reboot(self) {
-            known.by_advisory = names.iter().map(|name| one_line(name)).collect();
+        let (Some((ask, read)), Some(known)) = (self.manager.reboot_hint(), known) else { return };
+        if let Ok(answer) = self.question(&ask()) {
+            known.by_advisory = read(&answer.stdout).iter().map(|name| one_line(name)).collect();
             state.reboot_required = !known.by_advisory.is_empty();
         }
     }

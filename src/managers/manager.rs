@@ -1,21 +1,19 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
 use super::capabilities::{
-    Advisories, EndedEarly, Expiry, Locate, Private, Settings, SourceList, Unrefreshed,
+    Advisories, AskHooks, Audit, Cached, Completion, EndedEarly, Expiry, History, Locate, NewerList, Private,
+    RebootHint, Settings, SourceList, Unrefreshed,
 };
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
-use super::machine::Machine;
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
+use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions make command lines and read what
-/// those printed, or ask the
-/// machine where one answer leads to the next question. What only some managers need has a default.
+/// those printed. What only some managers need has a default.
 pub trait Manager: Sync + std::fmt::Debug {
     /// What is fixed of it.
     fn facts(&self) -> &'static Facts;
@@ -106,9 +104,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// What the manager says of dependencies of installed packages that are not met, where it else does nothing
+    /// Asks whether all dependencies of what is installed are met, for a manager that else does nothing
     /// but mend them, given [`Plan::mends`].
-    fn unmet(&self, _machine: &dyn Machine) -> Option<String> {
+    fn check(&self) -> Option<Invocation> {
         None
     }
 
@@ -117,9 +115,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         format!("install {name} again")
     }
 
-    /// The runs that its own history says were cut off, with what they left.
-    fn cut_off_runs(&self, _machine: &dyn Machine) -> Vec<CutOff> {
-        Vec::new()
+    /// Its history, where that tells what a run of it that was cut off has left.
+    fn history(&self) -> Option<&'static History> {
+        None
     }
 
     /// Whether it keeps several versions of the package with this name by its own rules, given what
@@ -128,14 +126,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         false
     }
 
-    /// What these packages provide, by package, for that; nothing where it cannot be told.
-    fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
-        HashMap::new()
-    }
-
-    /// The packages that say they come in the place of this one.
-    fn obsoleters(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
-        Vec::new()
+    /// Asks what packages provide, for that.
+    fn ask_provides(&self, _names: &[&str]) -> Option<Invocation> {
+        None
     }
 
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
@@ -166,10 +159,15 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// The identifiers of the configured sources, where a refresh that fails may not have come to all of them;
-    /// none where the manager cannot be asked.
-    fn sources(&self, _machine: &dyn Machine) -> Vec<String> {
-        Vec::new()
+    /// Asks for the identifiers of the sources, where a refresh that fails may not have come to all of
+    /// them.
+    fn ask_sources(&self) -> Option<Invocation> {
+        None
+    }
+
+    /// Reads them; one a line unless the manager says it otherwise.
+    fn parse_sources(&self, answer: &str) -> Vec<String> {
+        answer.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect()
     }
 
     /// Reads them from the configuration, where the manager could not even begin.
@@ -236,12 +234,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Adds to a list of what is pending what the manager says only when it is asked for it.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    fn complete(&self, _machine: &dyn Machine, _plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
-        Ok(listing)
+    /// Questions whose answers complete that list, asked in turn.
+    fn completions(&self) -> &'static [Completion] {
+        &[]
     }
 
     /// For managers whose [`Manager::parse_origins`] reads advisories, each with the version that settles it.
@@ -249,12 +244,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Every newer version, installable or not, where [`Facts::lists_newer`].
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
-    fn newer(&self, _machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
-        Ok(Vec::new())
+    /// For managers whose lists do not say what stays as it is: lists every newer version.
+    fn newer(&self) -> Option<NewerList> {
+        None
     }
 
     /// For managers that read from a file what to leave out: what goes into [`Plan::selection`] before what
@@ -288,19 +280,14 @@ pub trait Manager: Sync + std::fmt::Debug {
         false
     }
 
-    /// Compares all files with what was installed, for a manager whose success does not say that all are there.
-    fn ask_audit(&self) -> Option<Invocation> {
+    /// For managers whose success does not say that all files are there.
+    fn audit(&self) -> Option<Audit> {
         None
     }
 
-    /// What the answer says is wrong with files of the changed packages (name and version), and how that is mended.
-    fn audited(&self, _answer: &str, _changed: &[(&str, &str)]) -> Option<Failure> {
-        None
-    }
-
-    /// The packages that were installed since the start and for which their advisories want a reboot. It may
-    /// fetch much, so it is asked after an install alone.
-    fn wanting_reboot(&self, _machine: &dyn Machine) -> Option<Vec<String>> {
+    /// Asks which packages that were installed since the start their advisories want a reboot for, and reads
+    /// the answer. It may fetch much, so it is asked after an install alone.
+    fn reboot_hint(&self) -> Option<RebootHint> {
         None
     }
 
@@ -321,13 +308,10 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Whether the administrator has something run before an install, which may make a read-only system writable,
-    /// for a manager that else begins to unpack there and leaves packages half installed.
-    ///
-    /// # Errors
-    /// When the manager cannot say it.
-    fn may_unpack_on_read_only(&self, _machine: &dyn Machine) -> Result<bool, Failure> {
-        Ok(true)
+    /// For managers that begin to unpack on a system that is mounted read-only, and leave packages half
+    /// installed: asks for what the administrator runs before an install, which may make it writable.
+    fn before_install(&self) -> Option<AskHooks> {
+        None
     }
 
     /// The packages that an install removed because others have taken over all their files.
@@ -335,16 +319,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// The packages that a download found in the manager's cache, and the SHA-256 that the index gives them, for a
-    /// manager that looks at no more than their size: a power cut leaves files of the right size with nothing in
-    /// them.
-    fn cached(
-        &self,
-        _machine: &dyn Machine,
-        _planned: &Listing,
-        _downloaded: &Finished,
-    ) -> Vec<(PathBuf, String)> {
-        Vec::new()
+    /// For managers that look at no more than the size of a package they find in their cache.
+    fn cached(&self) -> Option<Cached> {
+        None
     }
 
     /// A source for whose want of a key the manager refused to do anything at all.

@@ -6,7 +6,7 @@ use crate::store::health::{Health, Life};
 use crate::store::state::State;
 
 /// A condition that the administrator wants to hear of, and how loud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Of what.
     pub condition: Condition,
@@ -27,17 +27,28 @@ pub enum Condition {
     HeldBack,
     /// A reboot is required.
     Reboot,
+    /// Services run replaced code.
+    Services,
     /// The last apply failed or was cut off.
     Apply,
 }
 
+/// What may stand behind the word of a condition, after a colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// A number from which on it holds.
+    Count,
+    Nothing,
+}
+
 /// The words of the command line.
-const CONDITIONS: [(&str, Condition); 5] = [
-    ("updates", Condition::Updates),
-    ("security", Condition::Security),
-    ("held-back", Condition::HeldBack),
-    ("reboot", Condition::Reboot),
-    ("apply", Condition::Apply),
+const CONDITIONS: [(&str, Condition, Takes); 6] = [
+    ("updates", Condition::Updates, Takes::Count),
+    ("security", Condition::Security, Takes::Count),
+    ("held-back", Condition::HeldBack, Takes::Count),
+    ("reboot", Condition::Reboot, Takes::Nothing),
+    ("services", Condition::Services, Takes::Nothing),
+    ("apply", Condition::Apply, Takes::Nothing),
 ];
 
 impl Alert {
@@ -46,31 +57,37 @@ impl Alert {
     /// # Errors
     /// One line that says what is accepted.
     pub fn parse(text: &str) -> Result<Alert, String> {
-        let (what, level) = text.split_once('=').unwrap_or((text, "warning"));
-        let (word, count) = what.split_once(':').unwrap_or((what, "1"));
-        let condition = CONDITIONS.iter().find(|row| row.0 == word).map(|row| row.1);
-        let is_counted = !matches!(condition, Some(Condition::Reboot | Condition::Apply));
-        // A whole number: parse would take a sign too.
-        let count = Some(count).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let count = count.and_then(|text| text.parse().ok());
-        let count = count.filter(|count| *count > 0 && (is_counted || what == word));
+        Alert::read(text).ok_or_else(|| {
+            "write it like security, security=critical or updates:20; updates, security, held-back, reboot, \
+             services and apply can be warning or critical, the first three from a number on"
+                .to_string()
+        })
+    }
+
+    fn read(text: &str) -> Option<Alert> {
+        let (what, level) = text.rsplit_once('=').unwrap_or((text, "warning"));
         let level = match level {
-            "warning" => Some(ExitCode::Stale),
-            "critical" => Some(ExitCode::Failed),
-            _ => None,
+            "warning" => ExitCode::Stale,
+            "critical" => ExitCode::Failed,
+            _ => return None,
         };
-        match (condition, count, level) {
-            (Some(condition), Some(count), Some(level)) => Ok(Alert { condition, count, level }),
-            _ => {
-                Err("write it like security, security=critical or updates:20; updates, security, held-back, \
-                      reboot and apply can be warning or critical, the first three from a number on"
-                    .to_string())
+        let (word, value) = what.split_once(':').map_or((what, None), |(word, value)| (word, Some(value)));
+        let (_, condition, takes) = CONDITIONS.into_iter().find(|row| row.0 == word)?;
+        let alert = Alert { condition, count: 1, level };
+        match (takes, value) {
+            (_, None) => Some(alert),
+            (Takes::Count, Some(value)) => {
+                // A whole number: parse would take a sign too.
+                let count = Some(value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                let count = count.and_then(|text| text.parse().ok()).filter(|count| *count > 0)?;
+                Some(Alert { count, ..alert })
             }
+            (Takes::Nothing, Some(_)) => None,
         }
     }
 
     /// What it has to say of what is remembered and follows from that, and the exit code that it calls for.
-    pub fn of(self, state: &State, health: &Health) -> Option<(ExitCode, String)> {
+    pub fn of(&self, state: &State, health: &Health) -> Option<(ExitCode, String)> {
         let number = |count: Option<usize>, noun: &str, verb: &str| match count {
             Some(count) if count < self.count => None,
             Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
@@ -88,6 +105,12 @@ impl Alert {
                 number(held_back.map(Vec::len), "update", "held back")
             }
             Condition::Reboot => health.reboot_required.then(|| (self.level, "reboot required".to_string())),
+            Condition::Services => match health.outdated_services.as_ref().map(Vec::len) {
+                Some(0) => None,
+                Some(1) => Some((self.level, "1 service runs replaced code".to_string())),
+                Some(count) => Some((self.level, format!("{count} services run replaced code"))),
+                None => Some((ExitCode::Unknown, "not known whether services run replaced code".to_string())),
+            },
             Condition::Apply => match &health.apply_trouble {
                 Some(words) => Some((self.level, words.clone())),
                 None if health.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
@@ -120,6 +143,7 @@ mod tests {
         let alert = |condition, level| Ok(Alert { condition, count: 1, level });
         assert_eq!(Alert::parse("security"), alert(Condition::Security, ExitCode::Stale));
         assert_eq!(Alert::parse("apply=critical"), alert(Condition::Apply, ExitCode::Failed));
+        assert_eq!(Alert::parse("services"), alert(Condition::Services, ExitCode::Stale));
         assert_eq!(Alert::parse("updates=warning"), alert(Condition::Updates, ExitCode::Stale));
         let many = |condition, level| Ok(Alert { condition, count: 20, level });
         assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
@@ -138,6 +162,7 @@ mod tests {
             "updates:2:3",
             "updates:x",
             "reboot:1",
+            "services:1",
             "apply:2=critical",
             ":3",
             "updates=warning:3",

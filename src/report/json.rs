@@ -20,6 +20,7 @@ pub(super) fn render(report: &Report) -> String {
     put("version", json!(env!("CARGO_PKG_VERSION")));
     put("manager", json!(state.and_then(|state| state.manager.as_deref())));
     put("reboot_required", json!(report.health.reboot_required));
+    put("outdated_services", json!(report.health.outdated_services));
     put("sources", json!(state.map(|state| &state.sources).unwrap_or(&Vec::new())));
     put("pending", pending(report));
     put("error", json!(state.and_then(|state| state.last_update_error.as_ref())));

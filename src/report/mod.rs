@@ -260,6 +260,28 @@ impl Report {
         ))
     }
 
+    /// What still runs replaced code, and what puts the new one to use, in one line.
+    fn services_words(&self) -> Option<String> {
+        const MOST: usize = 20;
+        let services = self.health.outdated_services.as_deref().filter(|services| !services.is_empty())?;
+        let mut units: Vec<_> = services.iter().map(|service| service.unit.as_str()).collect();
+        // Of a login or a user's own services only the end of the session helps.
+        let is_restarted = |unit: &&str| unit.ends_with(".service") && !unit.starts_with("user@");
+        let restarted: Vec<_> = units.iter().copied().filter(is_restarted).take(MOST).collect();
+        let verb = if units.len() == 1 { "runs" } else { "run" };
+        let count = counted(units.len(), "service");
+        let more = units.len().saturating_sub(MOST);
+        units.truncate(MOST);
+        let mut words = format!("{count} still {verb} replaced code: {}", units.join(", "));
+        if more > 0 {
+            words += &format!(" and {more} more");
+        }
+        if !restarted.is_empty() {
+            words += &format!("; systemctl restart {}", restarted.join(" "));
+        }
+        Some(words)
+    }
+
     /// How many sources the last attempt did not refresh.
     fn failed_sources(&self) -> usize {
         let sources = self.state.as_deref().map(|state| state.sources.as_slice()).unwrap_or_default();

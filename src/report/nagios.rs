@@ -59,6 +59,11 @@ pub(super) fn render(report: &Report) -> String {
             u8::from(report.health.reboot_required),
             thresholds(report, Condition::Reboot)
         ),
+        format!(
+            "outdated_services={};{};0",
+            number(report.health.outdated_services.as_ref().map(Vec::len)),
+            thresholds(report, Condition::Services)
+        ),
     ];
     let list = if report.lists_packages { list(report) } else { String::new() };
     format!("{first} | {}\n{list}", perfdata.join(" "))

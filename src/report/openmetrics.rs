@@ -52,6 +52,11 @@ pub(super) fn render(report: &Report) -> String {
     );
     page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.health.reboot_required));
     page.optional(
+        "outdated_services",
+        "Services that still run code which an update has replaced.",
+        report.health.outdated_services.as_ref().map(|services| number(services.len())),
+    );
+    page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",
         report.is_interrupted().map(i64::from),

@@ -75,6 +75,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }
+    lines.extend(report.services_words());
     if let Detail::Status { history: Some(history) } = &report.detail {
         lines.push("history:".to_string());
         lines.extend(history.iter().map(|entry| {
@@ -130,6 +131,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     } else if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }
+    lines.extend(report.services_words().filter(|_| !applied.dry_run));
     if let Some(log) = applied.log.as_ref().filter(|_| applied.error.is_some()) {
         lines.push(format!("log: {log}"));
     }

@@ -4,10 +4,11 @@
 use crate::managers;
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, short_line};
-use crate::store::state::{InProgress, Index, LastApply, Loaded, State};
+use crate::store::state::{InProgress, Index, LastApply, Loaded, OutdatedService, State};
+use crate::system::boot;
 use crate::system::files::{fingerprint, newest_change};
+use crate::system::lock_holders;
 use crate::system::time::{self, Time};
-use crate::system::{boot, lock_holders};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
@@ -26,6 +27,8 @@ pub struct Health {
     pub pending_outdated: bool,
     /// Whether a reboot is required.
     pub reboot_required: bool,
+    /// What still runs code that an update has replaced; `None` where that is not known.
+    pub outdated_services: Option<Vec<OutdatedService>>,
     /// An apply that has begun and not ended.
     pub unfinished: Option<Unfinished>,
     /// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended that
@@ -43,6 +46,7 @@ impl Health {
             verdict,
             pending_outdated: pending_is_outdated(state),
             reboot_required: reboot_required(state),
+            outdated_services: outdated_services(state),
             apply_trouble: apply_trouble(state, unfinished.as_ref()),
             unfinished,
         }
@@ -54,6 +58,7 @@ impl Health {
             verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
             pending_outdated: false,
             reboot_required: false,
+            outdated_services: None,
             unfinished: None,
             apply_trouble: None,
         }
@@ -196,6 +201,17 @@ fn reboot_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|manager| boot::is_flagged(manager.facts().reboot_flags));
     let in_this_boot = |boot: &String| *boot == boot::boot_id();
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
+}
+
+/// What still runs replaced code, as far as the last run found it in this boot: what runs in another was started
+/// after that.
+fn outdated_services(state: &State) -> Option<Vec<OutdatedService>> {
+    let in_this_boot = || state.services_seen.as_ref().is_some_and(|seen| seen.boot_id == boot::boot_id());
+    let mut services = state.outdated_services.clone()?;
+    if !services.is_empty() && !in_this_boot() {
+        services.clear();
+    }
+    Some(services)
 }
 
 /// The manager of the last run, if it is one of ours.

@@ -56,6 +56,11 @@ pub struct State {
     pub reboot_boot_id: Option<String>,
     /// The packages that required it; `None` where the manager names none that could.
     pub reboot_packages: Option<RebootPackages>,
+    /// What still runs code that an update has replaced; `None` where that could not be told.
+    pub outdated_services: Option<Vec<OutdatedService>>,
+    /// When that was so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services_seen: Option<ServicesSeen>,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
     /// Where that is, beside the usual places.
@@ -127,6 +132,34 @@ pub struct RebootPackages {
     pub start: String,
     /// Fingerprint of what decides about it.
     pub basis: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A service that still runs code which an update has replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutdatedService {
+    /// Its unit; of processes that belong to none their name.
+    pub unit: String,
+    /// The numbers of those processes.
+    pub processes: Vec<u32>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The last look at what runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServicesSeen {
+    /// The boot (`/proc/sys/kernel/random/boot_id`): nothing of what was found then runs in another.
+    pub boot_id: String,
+    /// Fingerprint of the package database.
+    pub database: String,
+    /// Whether only a reboot replaces some of it.
+    pub needs_reboot: bool,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -78,6 +78,27 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// `90s`, `4h`, `1h30m`, or a bare number of seconds; ten years at most, so that adding it to a
+/// time cannot overflow.
+///
+/// # Errors
+/// One line that says what is accepted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(10 * 365 * 86400);
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if digits {
+        text.parse().ok().map(Duration::from_secs)
+    } else {
+        // To humantime `5M` is five months: an index of that age must not be fresh by a slip.
+        humantime::parse_duration(text).ok().filter(|_| !text.contains('M'))
+    };
+    match parsed {
+        Some(duration) if duration <= MOST => Ok(duration),
+        Some(_) => Err("longer than ten years".to_string()),
+        None => Err("write it like 90s, 4h or 1h30m; a bare number is seconds".to_string()),
+    }
+}
+
 /// A span of seconds for people: `45 s`, `12 min`, `3 h 20 min`, `6 d 2 h`.
 pub fn span(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);

@@ -86,7 +86,15 @@ fn nagios_output_is_one_line_with_performance_data_by_the_guidelines() {
         let (_, data) = text.trim_end().split_once(" | ").unwrap();
         let values: Vec<_> = data.split(' ').map(perfdata).collect();
         let labels: Vec<_> = values.iter().map(|(label, _)| label.as_str()).collect();
-        let expected = ["age", "pending", "security", "held_back", "failed_sources", "reboot_required"];
+        let expected = [
+            "age",
+            "pending",
+            "security",
+            "held_back",
+            "failed_sources",
+            "reboot_required",
+            "outdated_services",
+        ];
         assert_eq!(labels, expected, "{name}");
         let value = |label: &str| values.iter().find(|pair| pair.0 == label).unwrap().1.as_str();
         match name {

@@ -13,6 +13,7 @@ pub struct Deb {
     pub version: String,
     fields: Vec<(String, String)>,
     files: Vec<(String, String)>,
+    programs: Vec<(String, String)>,
     conffiles: Vec<String>,
     scripts: Vec<(String, String)>,
 }
@@ -24,6 +25,7 @@ pub fn deb(name: &str, version: &str) -> Deb {
         version: version.into(),
         fields: Vec::new(),
         files: Vec::new(),
+        programs: Vec::new(),
         conffiles: Vec::new(),
         scripts: Vec::new(),
     }
@@ -39,6 +41,12 @@ impl Deb {
     /// Ship a file, given by its absolute path.
     pub fn file(mut self, path: &str, content: &str) -> Deb {
         self.files.push((path.into(), content.into()));
+        self
+    }
+
+    /// Ship a copy of a file of this machine, such as a program or a library.
+    pub fn program(mut self, path: &str, copy_of: &str) -> Deb {
+        self.programs.push((path.into(), copy_of.into()));
         self
     }
 
@@ -95,12 +103,16 @@ impl Deb {
     fn build(&self) -> Vec<u8> {
         let work = tempfile::tempdir().expect("could not create a temporary directory");
         let tree = work.path().join("tree");
-        put(&tree, "DEBIAN/control", &self.control(), 0o644);
+        put(&tree, "DEBIAN/control", self.control(), 0o644);
         for (path, content) in &self.files {
             put(&tree, path.trim_start_matches('/'), content, 0o644);
         }
+        for (path, copy_of) in &self.programs {
+            let content = fs::read(copy_of).expect("could not read what is to be copied");
+            put(&tree, path.trim_start_matches('/'), &content, 0o755);
+        }
         if !self.conffiles.is_empty() {
-            put(&tree, "DEBIAN/conffiles", &(self.conffiles.join("\n") + "\n"), 0o644);
+            put(&tree, "DEBIAN/conffiles", self.conffiles.join("\n") + "\n", 0o644);
         }
         for (name, body) in &self.scripts {
             put(&tree, &format!("DEBIAN/{name}"), body, 0o755);
@@ -122,7 +134,7 @@ impl Deb {
     }
 }
 
-fn put(tree: &Path, path: &str, content: &str, mode: u32) {
+fn put(tree: &Path, path: &str, content: impl AsRef<[u8]>, mode: u32) {
     let path = tree.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();

@@ -20,6 +20,7 @@ mod rpm;
 mod sandbox;
 mod scenarios;
 mod server;
+mod services;
 mod starts;
 mod zypper;
 

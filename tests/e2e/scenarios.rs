@@ -732,6 +732,22 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
     stage.patch(&["status"]).exits(0).says("/reboot_required", false);
 }
 
+fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {
+    const DAEMON: &str = "/usr/lib/tb-daemon";
+    // As the managers do it: the new file is put in the place of the old one.
+    let script = format!("cp /usr/bin/sleep {DAEMON}.new && mv -f {DAEMON}.new {DAEMON}");
+    let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0").script(&script)]);
+    stage.sandbox().sh(&format!("{script}; setsid {DAEMON} 600 >/dev/null 2>&1 </dev/null &"));
+    stage
+        .sandbox()
+        .wait_until("it runs", || stage.sandbox().processes().iter().any(|(_, name)| name == "tb-daemon"));
+    stage.patch(&["refresh"]).exits(0).remembers("/outdated_services", serde_json::json!([]));
+    let applied = stage.patch(&["apply"]);
+    applied.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/outdated_services/0/unit", "tb-daemon");
+    stage.sandbox().kill_everything();
+    stage.patch(&["refresh"]).exits(0).remembers("/outdated_services", serde_json::json!([]));
+}
+
 /// Play a scenario; one that the manager lacks must fail with it, and for the reason that is given: any other
 /// failure is one.
 fn play<M: Manager>(name: &str, scenario: fn()) {
@@ -840,5 +856,6 @@ scenarios! {
         an_install_outlives_a_linux_patch_that_is_killed_outright,
         everything_killed_in_mid_install_is_repaired_by_the_next_apply,
         a_package_that_only_a_restart_puts_to_use_requires_one,
+        what_still_runs_code_that_an_apply_has_replaced_is_named,
     }
 }

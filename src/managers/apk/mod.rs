@@ -5,9 +5,8 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::Settings;
+use crate::managers::capabilities::{Audit, NewerList, Settings};
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
-use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::model::packages::{Damage, Installed, Origin};
@@ -45,7 +44,6 @@ static FACTS: Facts = Facts {
     lists_refreshed_only: false,
     caches: &["/etc/apk/cache"],
     downloads_first: false,
-    lists_newer: true,
     ..Facts::NONE
 };
 
@@ -131,17 +129,13 @@ impl Manager for Apk {
         false
     }
 
-    fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
-        Ok(lists::newer(&machine.ask(&apk(&["version", "-l", "<"]))?.stdout))
+    fn newer(&self) -> Option<NewerList> {
+        Some((|| apk(&["version", "-l", "<"]), lists::newer))
     }
 
-    fn ask_audit(&self) -> Option<Invocation> {
+    fn audit(&self) -> Option<Audit> {
         // apk 2 says OK where a full disk cut files off.
-        Some(apk(&["audit", "--system", "--packages"]))
-    }
-
-    fn audited(&self, answer: &str, changed: &[(&str, &str)]) -> Option<Failure> {
-        lists::audited(answer, changed)
+        Some((|| apk(&["audit", "--system", "--packages"]), lists::audited))
     }
 
     fn settings(&self) -> Option<Settings> {

@@ -1,6 +1,7 @@
 //! Reading zypper's and rpm's error lines.
 
-use super::xml::{Element, elements, id_of};
+use super::xml::id_of;
+use super::xml::{Element, elements};
 use crate::managers::rpm::listed_name;
 use crate::model::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
 use crate::system::process::{End, Finished};

@@ -1,0 +1,34 @@
+//! Services that still run code which an update has replaced.
+
+use super::Session;
+use crate::store::state::{OutdatedService, ServicesSeen, State};
+use crate::system::boot;
+use crate::system::files::fingerprint;
+use crate::system::replaced;
+use std::time::{Duration, Instant};
+
+/// Looking at ten thousand processes takes half a second.
+const BUDGET: Duration = Duration::from_secs(2);
+
+impl Session {
+    /// Looks which services do, unless nothing was installed since the last look, which found none. One that was
+    /// found may have been restarted since.
+    pub(super) fn look_for_replaced_code(&self, state: &mut State) {
+        let boot_id = boot::boot_id();
+        let database = fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()));
+        let is_same =
+            |seen: &ServicesSeen| seen.boot_id == boot_id && seen.database == database && !seen.needs_reboot;
+        let is_none = state.outdated_services.as_ref().is_some_and(Vec::is_empty);
+        if is_none && state.services_seen.as_ref().is_some_and(is_same) {
+            return;
+        }
+        let found = replaced::look(Instant::now() + BUDGET);
+        let needs_reboot = found.as_ref().is_some_and(|found| found.needs_reboot);
+        let seen = state.services_seen.take().unwrap_or_default();
+        state.services_seen = Some(ServicesSeen { boot_id, database, needs_reboot, ..seen });
+        state.outdated_services = found.map(|found| {
+            let service = |(unit, processes)| OutdatedService { unit, processes, extra: Default::default() };
+            found.units.into_iter().map(service).collect()
+        });
+    }
+}
