@@ -432,16 +432,25 @@ fn a_full_directory_of_temporary_files_is_no_doubt_about_signatures() {
 
 #[test]
 fn a_package_database_that_was_lost_is_not_one_with_nothing_pending() {
-    for how in [": >/var/lib/dpkg/status", "rm /var/lib/dpkg/status"] {
+    // Cut in a field, behind one, and behind a package.
+    let cut = |perl: &str| format!("cd /var/lib/dpkg; perl -0pe '{perl}' status >x; cat x >status; rm x");
+    let (in_field, in_package, behind) = (
+        cut("s/^(Package: tb-h)ello.*/$1/ms"),
+        cut("s/^(Package: tb-hello\n).*/$1/ms"),
+        cut("s/\n\n.*/\n\n/s"),
+    );
+    for how in [": >/var/lib/dpkg/status", "rm /var/lib/dpkg/status", &*in_field, &*in_package, &*behind] {
         let (sandbox, _repo) = bench::pending_update();
+        sandbox.install(&["tb-a", "tb-b"].map(|name| deb(name, "1.0")));
         sandbox.sh(how);
+        let left = sandbox.read("/var/lib/dpkg/status");
         let refreshed = sandbox.patch(&["refresh"]);
         refreshed.exits(1).remembers("/pending/count", Value::Null);
         refreshed
             .remembers("/pending/error/class", "other")
             .mentions("/error/message", "/var/lib/dpkg/status");
         sandbox.patch(&["apply"]).apply_failed("other");
-        assert!(sandbox.read("/var/lib/dpkg/status").unwrap_or_default().is_empty());
+        assert_eq!(sandbox.read("/var/lib/dpkg/status"), left, "{how}");
     }
 }
 

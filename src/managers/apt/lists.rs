@@ -8,7 +8,7 @@ use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
 use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::system::process::{Finished, Invocation};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads `apt-get -s -V upgrade`. The paragraphs name what stays, the `Inst` lines what comes:
 ///
@@ -394,18 +394,58 @@ pub fn list_installed(places: &Places) -> Invocation {
     }
 }
 
-/// An empty database, as a power cut can leave it, is to apt and dpkg one of a machine without packages; the
+/// A database that a power cut left empty or without its end is to apt one of a machine with fewer packages; the
 /// lists of the files that its packages own lie beside it still.
 pub fn lost_database(places: &Places) -> Option<String> {
     let database = &places.database;
-    let is_empty = std::fs::metadata(database).map_or(true, |meta| meta.len() < 2);
-    let lists = std::fs::read_dir(database.with_file_name("info")).ok().filter(|_| is_empty)?;
-    let is_list = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".list");
-    let is_owned = lists.flatten().any(|entry| is_list(entry.file_name()));
-    is_owned.then(|| {
-        let place = database.display();
-        format!("{place} is empty or gone though packages are installed; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)")
-    })
+    let content = match std::fs::read(database) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        // The manager says why.
+        Err(_) => return None,
+    };
+    let what = what_is_lost(&content, &names_in(database, "info", ".list"), &journal(database))?;
+    let place = database.display();
+    Some(format!(
+        "{place} {what}; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)"
+    ))
+}
+
+fn what_is_lost(content: &[u8], owners: &[String], journal: &[u8]) -> Option<String> {
+    if content.len() < 2 {
+        return (!owners.is_empty()).then(|| "is empty or gone though packages are installed".to_string());
+    }
+    let (text, journal) = (String::from_utf8_lossy(content), String::from_utf8_lossy(journal));
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let has = |field: &str| last.lines().any(|line| line.starts_with(field));
+    let is_whole = has("Status: ") && (has("Version: ") || last.contains(" not-installed"));
+    if text.contains('\0') || !text.ends_with('\n') || !is_whole {
+        return Some("is damaged: its end is not one that dpkg writes".to_string());
+    }
+    let lines = text.lines().chain(journal.lines());
+    let known: HashSet<_> = lines.filter_map(|line| line.strip_prefix("Package: ")).map(str::trim).collect();
+    let is_lost = |name: &&String| !known.contains(name.split(':').next().unwrap_or_default());
+    let lost = owners.iter().filter(is_lost).count();
+    // A list may have been left by something else; so many never are.
+    (lost > owners.len() / 10)
+        .then(|| format!("lacks {lost} of {} packages of which dpkg keeps a list of files", owners.len()))
+}
+
+/// What stands before this end in the names of files of a directory beside the database.
+fn names_in(database: &Path, dir: &str, end: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(database.with_file_name(dir)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| Some(name.strip_suffix(end)?.to_string())).collect()
+}
+
+/// What dpkg has still to add to the database.
+fn journal(database: &Path) -> Vec<u8> {
+    let dir = database.with_file_name("updates");
+    let files = names_in(database, "updates", "").into_iter().map(|name| dir.join(name));
+    files
+        .filter_map(|file| std::fs::read(file).ok())
+        .flat_map(|text| [text, b"\n".to_vec()].concat())
+        .collect()
 }
 
 /// Reads that list. Names are as apt writes them: with the architecture where it is not the
@@ -454,6 +494,43 @@ mod tests {
     use super::*;
     use crate::managers::apt::Apt;
     use crate::managers::manager::Manager;
+
+    #[test]
+    fn a_database_without_its_end_is_lost() {
+        let owners = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let (two, three) = (owners(&["a", "b:amd64"]), owners(&["a", "b:amd64", "c"]));
+        let whole =
+            "Package: a\nStatus: x\n\nPackage: b\nStatus: x\nVersion: 1\nDescription: x\n Package: c\n\n";
+        let what = |text: &str, owners: &[String], journal: &str| {
+            what_is_lost(text.as_bytes(), owners, journal.as_bytes()).unwrap_or_default()
+        };
+        assert_eq!(what(whole, &two, ""), "");
+        assert_eq!(what("", &[], ""), "", "of a machine without packages");
+        assert_eq!(what(whole, &three, "Package: c\nStatus: x\n"), "", "dpkg was cut off");
+        for (text, owners, journal, expected) in [
+            ("", &two, "", "is empty or gone"),
+            ("\n", &two, "", "is empty or gone"),
+            (&whole[..whole.len() - 9], &two, "", "is damaged"),
+            ("Package: a\n", &two, "", "is damaged"),
+            ("Package: a\nStatus: x\nVersion: 1\n\0\0\n", &two, "", "is damaged"),
+            (whole, &three, "", "lacks 1 of 3 packages"),
+        ] {
+            assert!(
+                what(text, owners, journal).starts_with(expected),
+                "{text:?}: {}",
+                what(text, owners, journal)
+            );
+        }
+        let many: Vec<_> = (0..20).map(|number| format!("p{number}")).collect();
+        let text = |count: usize| {
+            many[..count]
+                .iter()
+                .map(|name| format!("Package: {name}\nStatus: not-installed\nVersion: 1\n\n"))
+                .collect::<String>()
+        };
+        assert_eq!(what(&text(18), &many, ""), "", "two lists that something else left");
+        assert_eq!(what(&text(17), &many, "").split(' ').nth(1), Some("3"));
+    }
 
     #[test]
     fn updates_carry_versions_origin_and_security() {
