@@ -10,10 +10,12 @@
 
 #[path = "recorded/lines.rs"]
 mod lines;
+mod replay;
 
-use linux_patch::managers::{Completion, MANAGERS, Manager, Plan};
-use linux_patch::model::outcome::{Class, Failure, Listing};
+use linux_patch::managers::{MANAGERS, Manager, Plan};
+use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing};
 use linux_patch::system::process::{End, Finished};
+use replay::Replay;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -125,14 +127,14 @@ fn told_by_apk(manager: &dyn Manager, recording: &Recording) -> Option<String> {
         let held = installed.values().filter(|package| package.is_held).count();
         Some(format!("{ended} installed {} broken {broken} held {held}", installed.len()))
     } else if words.contains(&"version") {
-        Some(format!("{ended} newer {}", (manager.newer()?.1)(stdout).len()))
+        Some(format!("{ended} newer {}", newer(manager, &recording.finished).len()))
     } else if words.contains(&"policy") {
         let origins: Vec<_> = manager.parse_origins(stdout).into_values().flatten().collect();
         let sources: BTreeSet<_> = origins.iter().map(|origin| origin.source.as_str()).collect();
         Some(format!("{ended} from {}", sources.into_iter().collect::<Vec<_>>().join(" ")))
     } else if words.contains(&"audit") {
         let changed = [("tb-hello", "2.0-r0"), ("tb-sec", "2.0-r0"), ("tb-world", "2.0-r0")];
-        let damage = (manager.audit()?.1)(stdout, &changed);
+        let damage = manager.audited(stdout, &changed);
         Some(damage.map_or("ok".to_string(), |failure| failure.message))
     } else if words.contains(&"-s") {
         Some(format!("{ended} would: {counts}"))
@@ -160,10 +162,8 @@ fn refreshed(manager: &dyn Manager, finished: &Finished) -> String {
 
 /// What a list of newer versions says, and how many sources it could not read.
 fn listed(manager: &dyn Manager, finished: &Finished) -> String {
-    let (held_back, updates): (Vec<_>, Vec<_>) = match manager.newer() {
-        Some((_, newer)) => newer(&finished.stdout).into_iter().partition(|newer| newer.reason == "held"),
-        None => Default::default(),
-    };
+    let (held_back, updates): (Vec<_>, Vec<_>) =
+        newer(manager, finished).into_iter().partition(|newer| newer.reason == "held");
     let unreadable = manager.private().map_or(0, |private| (private.unreadable)(finished).len());
     let counts = [updates.len(), held_back.len(), unreadable];
     format!("{} pending {} held {} unreadable {}", ended(manager, finished), counts[0], counts[1], counts[2])
@@ -200,20 +200,26 @@ fn planned(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option
 /// What the answer to a question adds to a list, or to what further question it leads.
 fn told_more(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option<String> {
     let is_list = words.contains(&"list-updates");
-    let completions = manager.completions();
-    if completions.is_empty() || !(is_list || words.contains(&"list-patches")) {
+    if !(is_list || words.contains(&"list-patches")) {
+        return None;
+    }
+    let machine = Replay::new(manager, finished);
+    let listing = manager.complete(&machine, &Plan::default(), Listing::default()).unwrap();
+    let questions = machine.questions.take();
+    if questions.is_empty() {
         return None;
     }
     let how = ended(manager, finished);
     if is_list {
-        let add = |listing, (_, add): &Completion| add(&finished.stdout, listing);
-        let listing = manager.completions().iter().fold(Listing::default(), add);
         return Some(format!("{how} newer {}", listing.held_back.len()));
     }
-    let ask = |(ask, _): &Completion| ask(&Plan::default(), &Listing::default(), &finished.stdout);
-    let question = completions.iter().filter_map(ask).find(|question| question.line().contains(" -- "));
+    let question = questions.iter().find(|question| question.line().contains(" -- "));
     let names = question.map(|question| question.line().split(" -- ").nth(1).unwrap_or("-").to_string());
     Some(format!("{how} asks {}", names.as_deref().unwrap_or("nothing")))
+}
+
+fn newer(manager: &dyn Manager, finished: &Finished) -> Vec<HeldBack> {
+    manager.newer(&Replay::new(manager, finished)).unwrap()
 }
 
 /// The table, by case or by version and case.

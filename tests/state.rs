@@ -9,6 +9,7 @@ mod plain;
 mod readers;
 #[path = "faults/rendered.rs"]
 mod rendered;
+mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, by_name};
 use linux_patch::model::exit_code::ExitCode;

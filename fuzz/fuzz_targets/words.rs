@@ -9,6 +9,8 @@
 mod plain;
 #[path = "../../tests/faults/readers.rs"]
 mod readers;
+#[path = "../../tests/replay/mod.rs"]
+mod replay;
 
 use libfuzzer_sys::fuzz_target;
 use linux_patch::managers::MANAGERS;

@@ -38,7 +38,7 @@ impl Session {
     /// of any before it is done with all.
     pub(super) fn sources_alone(&self) -> Vec<String> {
         let configuration = self.configuration().filter(|_| self.manager.facts().refreshes_alone);
-        let ids = configuration.map(|text| self.manager.parse_sources(text)).unwrap_or_default();
+        let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
         if ids.len() > 1 { ids } else { Vec::new() }
     }
 
@@ -129,11 +129,10 @@ impl Session {
         if results.is_empty() && self.manager.unrefreshed().is_none() {
             return results;
         }
-        let answer = self.manager.ask_sources().and_then(|question| self.ask(&question).ok());
-        let ids = match answer {
-            Some(answer) => self.manager.parse_sources(&answer.stdout),
-            None => state.sources.iter().map(|source| source.id.clone()).collect(),
-        };
+        let mut ids = self.manager.sources(self);
+        if ids.is_empty() {
+            ids = state.sources.iter().map(|source| source.id.clone()).collect();
+        }
         for id in ids {
             if !results.iter().any(|result| result.id == id) {
                 results.push(open(id));

@@ -2,8 +2,7 @@
 
 use crate::model::outcome::{cut, one_line, without_passwords};
 use crate::system::process::Glimpse;
-use crate::system::streams::Stderr;
-use crate::system::streams::stderr_is_the_journal;
+use crate::system::streams::{Stderr, stderr_is_the_journal};
 use crate::system::time::span;
 use log::{Level, LevelFilter, info, warn};
 use std::cell::Cell;

@@ -20,9 +20,8 @@ impl Session {
     /// # Errors
     /// When the system is mounted read-only, and nothing that the manager runs first may change that.
     pub fn is_writable(&self) -> Result<(), Failure> {
-        let Some((ask, has_hooks)) = self.manager.before_install() else { return Ok(()) };
         let is_usual = self.places().database == self.manager.facts().usual_places().database;
-        if !is_usual || !is_read_only(Path::new(SYSTEM)) || has_hooks(&self.ask(&ask())?.stdout) {
+        if !is_usual || !is_read_only(Path::new(SYSTEM)) || self.manager.may_unpack_on_read_only(self)? {
             return Ok(());
         }
         let text = format!(

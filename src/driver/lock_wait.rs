@@ -3,9 +3,8 @@
 use super::Session;
 use crate::managers::cut_short;
 use crate::model::outcome::{Class, Failure};
-use crate::system::lock_holders;
 use crate::system::process::{End, Finished, Invocation};
-use crate::system::signals;
+use crate::system::{lock_holders, signals};
 use log::info;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -19,13 +19,14 @@ mod unrefreshed;
 
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
-use crate::managers::{Elsewhere, IndexDir, Installed, InstalledPackage, Manager, Origin, Places, Plan};
+use crate::managers::{
+    Elsewhere, IndexDir, Installed, InstalledPackage, Machine, Manager, Origin, Places, Plan,
+};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, is_printable, one_line};
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
-use crate::system::login_session;
 use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
-use crate::system::signals;
+use crate::system::{login_session, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -273,13 +274,11 @@ impl Session {
     /// Every newer version as an update, for managers that list nothing where one cannot be had.
     ///
     /// # Errors
-    /// When the manager cannot list them, or there is no such list.
-    pub fn newer_versions(&self) -> Option<Result<Listing, Failure>> {
-        let (ask, parse) = self.manager.newer()?;
-        Some(self.ask(&ask()).and_then(|finished| {
-            let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
-            Listing { updates, ..Listing::default() }.checked()
-        }))
+    /// When the manager cannot list them.
+    pub fn newer_versions(&self) -> Result<Listing, Failure> {
+        let newer = self.manager.newer(self)?;
+        let updates = newer.into_iter().filter_map(HeldBack::into_update).collect();
+        Listing { updates, ..Listing::default() }.checked()
     }
 
     /// Lists what is pending, of the sources that were refreshed.
@@ -328,11 +327,10 @@ impl Session {
     /// # Errors
     /// When the manager cannot list what is newer.
     fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
-        let is_asked = self.manager.facts().only_whole.is_none();
-        let Some((ask, parse)) = self.manager.newer().filter(|_| is_asked) else {
-            return Ok(Vec::new());
+        let newer = match self.manager.facts().only_whole {
+            None => self.manager.newer(self)?,
+            Some(_) => Vec::new(),
         };
-        let newer = parse(&self.ask(&ask())?.stdout);
         let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
         let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
         let impossible = tried.filter_map(|held| {
@@ -347,15 +345,8 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn told_more(&self, mut listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
-        let mut answer = String::new();
-        for (ask, add) in self.manager.completions() {
-            if let Some(question) = ask(plan, &listing, &answer) {
-                answer = self.ask(&question)?.stdout;
-                listing = add(&answer, listing);
-            }
-        }
-        listing.checked()
+    pub fn told_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
+        self.manager.complete(self, plan, listing)?.checked()
     }
 
     /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
@@ -492,5 +483,27 @@ impl Session {
             }
             hits += 1;
         }
+    }
+}
+
+impl Machine for Session {
+    fn places(&self) -> &Places {
+        self.places()
+    }
+
+    fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere()
+    }
+
+    fn ask(&self, question: &Invocation) -> Result<Finished, Failure> {
+        self.ask(question)
+    }
+
+    fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure> {
+        self.question(question)
+    }
+
+    fn installed(&self) -> Result<Installed, Failure> {
+        self.installed()
     }
 }

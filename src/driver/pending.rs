@@ -88,8 +88,8 @@ impl Session {
     /// Fills in what the list itself does not say: what is held back and who holds it, and security
     /// updates that are not the candidate itself but below it.
     pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
-        if let Some((ask, parse)) = self.manager.newer() {
-            let newer = parse(&self.ask(&ask())?.stdout);
+        if self.manager.facts().lists_newer {
+            let newer = self.manager.newer(self)?;
             let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
             for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
                 match listing.held_back.iter_mut().find(|known| known.name == held.name) {

@@ -253,9 +253,9 @@ impl Session {
     /// # Errors
     /// When the manager cannot list it.
     pub(super) fn newer_than_installed(&self) -> Result<Listing, Failure> {
-        let Some((ask, parse)) = self.manager.newer() else { return Ok(Listing::default()) };
+        let newer = self.manager.newer(self)?;
         let (held_back, updates): (Vec<_>, Vec<_>) =
-            parse(&self.ask(&ask())?.stdout).into_iter().partition(|newer| newer.reason == "held");
+            newer.into_iter().partition(|newer| newer.reason == "held");
         let updates = updates.into_iter().filter_map(HeldBack::into_update).collect();
         Listing { updates, held_back, ..Listing::default() }.checked()
     }

@@ -1,7 +1,6 @@
 //! Whether a reboot is required.
 
-use super::kernels;
-use super::{Seen, Session};
+use super::{Seen, Session, kernels};
 use crate::managers::{Facts, Installed};
 use crate::model::outcome::one_line;
 use crate::store::state::{RebootPackages, State};
@@ -30,9 +29,9 @@ impl Session {
     pub fn look_for_restart_after_install(&self, state: &mut State) {
         self.look_for_restart(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
-        let (Some((ask, read)), Some(known)) = (self.manager.reboot_hint(), known) else { return };
-        if let Ok(answer) = self.question(&ask()) {
-            known.by_advisory = read(&answer.stdout).iter().map(|name| one_line(name)).collect();
+        let Some(known) = known else { return };
+        if let Some(names) = self.manager.wanting_reboot(self) {
+            known.by_advisory = names.iter().map(|name| one_line(name)).collect();
             state.reboot_required = !known.by_advisory.is_empty();
         }
     }

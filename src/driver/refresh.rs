@@ -3,11 +3,10 @@
 use super::Session;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
-use crate::system::boot;
 use crate::system::files::fingerprint;
 use crate::system::process::{End, Limits};
-use crate::system::signals;
 use crate::system::time::{Time, seconds_since_boot};
+use crate::system::{boot, signals};
 use std::time::{Duration, Instant};
 
 impl Session {
@@ -114,10 +113,7 @@ impl Session {
 
     /// The sources that a refresh which failed says nothing of were not refreshed either.
     pub(super) fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
-        let answer = self.manager.ask_sources().and_then(|question| self.ask(&question).ok());
-        if let Some(answer) = answer {
-            add_sources(self.manager.parse_sources(&answer.stdout), refreshed);
-        }
+        add_sources(self.manager.sources(self), refreshed);
     }
 
     /// Nor those that only the configuration names, where the manager could not even begin.

@@ -1,35 +1,11 @@
 //! What only some package managers can or need.
 
-use super::facts::{Configured, Elsewhere, Places, Plan};
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
-use crate::model::packages::CutOff;
+use super::facts::{Configured, Elsewhere};
+use crate::model::outcome::{Failure, Refreshed, SourceResult};
 use crate::system::process::{Finished, Invocation};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// Asks which packages want a reboot, and reads their names.
-pub type RebootHint = (fn() -> Invocation, fn(&str) -> Vec<String>);
-
-/// Lists every newer version, installable or not, and reads that list.
-pub type NewerList = (fn() -> Invocation, fn(&str) -> Vec<HeldBack>);
-
-/// How to find out whether packages that lay in the cache before a download are whole: a power cut leaves
-/// files of the right size with nothing in them.
-#[derive(Clone, Copy, Debug)]
-pub struct Cached {
-    /// Asks what the index knows of the packages that the download found there, if it found any.
-    pub ask: fn(&Listing, &Finished) -> Option<Invocation>,
-    /// Reads the files and their SHA-256 from the answer.
-    pub files: fn(&str, &Places) -> Vec<(PathBuf, String)>,
-}
-
-/// Asks for the settings, and says whether anything is run before an install.
-pub type AskHooks = (fn() -> Invocation, fn(&str) -> bool);
-
-/// Compares all files with what was installed, and says what is wrong with those of the changed
-/// packages (name and version), and how that is mended.
-pub type Audit = (fn() -> Invocation, fn(&str, &[(&str, &str)]) -> Option<Failure>);
 
 /// The question for the manager's configuration. Its answer is kept as long as nothing that it depends on changes.
 #[derive(Debug)]
@@ -153,10 +129,6 @@ pub struct Private {
     pub make_config: fn(&str, &Path) -> String,
 }
 
-/// A question that completes a list of what is pending, if there is anything to ask, given the list
-/// so far and the answer to the question before; and what adds its answer.
-pub type Completion = (fn(&Plan, &Listing, &str) -> Option<Invocation>, fn(&str, Listing) -> Listing);
-
 /// What a list of advisories needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Advisories {
@@ -214,25 +186,4 @@ pub struct Expiry {
     pub ask: fn() -> Invocation,
     /// The sources of which it is said.
     pub parse: fn(&str) -> Vec<SourceResult>,
-}
-
-/// Where a manager keeps a history from which runs that were cut off can be told.
-#[derive(Debug)]
-pub struct History {
-    /// Where its latest entries are.
-    pub place: HistoryPlace,
-    /// Reads them.
-    pub parse: fn(&str) -> Vec<CutOff>,
-}
-
-/// Where the entries of a history are.
-#[derive(Debug)]
-pub enum HistoryPlace {
-    /// The manager is asked for them; and for more about some, where it answers no more than what they
-    /// are.
-    Asked(fn() -> Invocation, Option<fn(&str) -> Option<Invocation>>),
-    /// At the end of a file.
-    File(&'static str),
-    /// In the files of a directory whose names begin so. Each line is read with its file's name before it.
-    Files(&'static str, &'static str),
 }

@@ -76,6 +76,8 @@ pub struct Facts {
     pub needs_of_new: bool,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
+    /// Whether the lists do not say what stays as it is, and every newer version can be listed too.
+    pub lists_newer: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
     /// [`Plan::without`].
     pub lists_refreshed_only: bool,
@@ -114,6 +116,7 @@ impl Facts {
         caches: &[],
         needs_of_new: false,
         lists_installed: false,
+        lists_newer: false,
         lists_refreshed_only: true,
     };
 
@@ -244,7 +247,7 @@ impl Plan {
 }
 
 /// Where the manager's configuration puts what we look at ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// The package database.
     pub database: PathBuf,

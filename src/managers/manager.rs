@@ -1,19 +1,21 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
 use super::capabilities::{
-    Advisories, AskHooks, Audit, Cached, Completion, EndedEarly, Expiry, History, Locate, NewerList, Private,
-    RebootHint, Settings, SourceList, Unrefreshed,
+    Advisories, EndedEarly, Expiry, Locate, Private, Settings, SourceList, Unrefreshed,
 };
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
-use crate::model::packages::{Damage, Installed, Origin};
+use super::machine::Machine;
+use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions make command lines and read what
-/// those printed. What only some managers need has a default.
+/// those printed, or ask the
+/// machine where one answer leads to the next question. What only some managers need has a default.
 pub trait Manager: Sync + std::fmt::Debug {
     /// What is fixed of it.
     fn facts(&self) -> &'static Facts;
@@ -104,9 +106,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Asks whether all dependencies of what is installed are met, for a manager that else does nothing
+    /// What the manager says of dependencies of installed packages that are not met, where it else does nothing
     /// but mend them, given [`Plan::mends`].
-    fn check(&self) -> Option<Invocation> {
+    fn unmet(&self, _machine: &dyn Machine) -> Option<String> {
         None
     }
 
@@ -115,9 +117,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         format!("install {name} again")
     }
 
-    /// Its history, where that tells what a run of it that was cut off has left.
-    fn history(&self) -> Option<&'static History> {
-        None
+    /// The runs that its own history says were cut off, with what they left.
+    fn cut_off_runs(&self, _machine: &dyn Machine) -> Vec<CutOff> {
+        Vec::new()
     }
 
     /// Whether it keeps several versions of the package with this name by its own rules, given what
@@ -126,9 +128,14 @@ pub trait Manager: Sync + std::fmt::Debug {
         false
     }
 
-    /// Asks what packages provide, for that.
-    fn ask_provides(&self, _names: &[&str]) -> Option<Invocation> {
-        None
+    /// What these packages provide, by package, for that; nothing where it cannot be told.
+    fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
+        HashMap::new()
+    }
+
+    /// The packages that say they come in the place of this one.
+    fn obsoleters(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
+        Vec::new()
     }
 
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
@@ -159,15 +166,10 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Asks for the identifiers of the sources, where a refresh that fails may not have come to all of
-    /// them.
-    fn ask_sources(&self) -> Option<Invocation> {
-        None
-    }
-
-    /// Reads them; one a line unless the manager says it otherwise.
-    fn parse_sources(&self, answer: &str) -> Vec<String> {
-        answer.lines().filter(|line| !line.trim().is_empty()).map(one_line).collect()
+    /// The identifiers of the configured sources, where a refresh that fails may not have come to all of them;
+    /// none where the manager cannot be asked.
+    fn sources(&self, _machine: &dyn Machine) -> Vec<String> {
+        Vec::new()
     }
 
     /// Reads them from the configuration, where the manager could not even begin.
@@ -234,9 +236,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Questions whose answers complete that list, asked in turn.
-    fn completions(&self) -> &'static [Completion] {
-        &[]
+    /// Adds to a list of what is pending what the manager says only when it is asked for it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn complete(&self, _machine: &dyn Machine, _plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        Ok(listing)
     }
 
     /// For managers whose [`Manager::parse_origins`] reads advisories, each with the version that settles it.
@@ -244,9 +249,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// For managers whose lists do not say what stays as it is: lists every newer version.
-    fn newer(&self) -> Option<NewerList> {
-        None
+    /// Every newer version, installable or not, where [`Facts::lists_newer`].
+    ///
+    /// # Errors
+    /// When the manager cannot list them.
+    fn newer(&self, _machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
+        Ok(Vec::new())
     }
 
     /// For managers that read from a file what to leave out: what goes into [`Plan::selection`] before what
@@ -280,14 +288,19 @@ pub trait Manager: Sync + std::fmt::Debug {
         false
     }
 
-    /// For managers whose success does not say that all files are there.
-    fn audit(&self) -> Option<Audit> {
+    /// Compares all files with what was installed, for a manager whose success does not say that all are there.
+    fn ask_audit(&self) -> Option<Invocation> {
         None
     }
 
-    /// Asks which packages that were installed since the start their advisories want a reboot for, and reads
-    /// the answer. It may fetch much, so it is asked after an install alone.
-    fn reboot_hint(&self) -> Option<RebootHint> {
+    /// What the answer says is wrong with files of the changed packages (name and version), and how that is mended.
+    fn audited(&self, _answer: &str, _changed: &[(&str, &str)]) -> Option<Failure> {
+        None
+    }
+
+    /// The packages that were installed since the start and for which their advisories want a reboot. It may
+    /// fetch much, so it is asked after an install alone.
+    fn wanting_reboot(&self, _machine: &dyn Machine) -> Option<Vec<String>> {
         None
     }
 
@@ -308,10 +321,13 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// For managers that begin to unpack on a system that is mounted read-only, and leave packages half
-    /// installed: asks for what the administrator runs before an install, which may make it writable.
-    fn before_install(&self) -> Option<AskHooks> {
-        None
+    /// Whether the administrator has something run before an install, which may make a read-only system writable,
+    /// for a manager that else begins to unpack there and leaves packages half installed.
+    ///
+    /// # Errors
+    /// When the manager cannot say it.
+    fn may_unpack_on_read_only(&self, _machine: &dyn Machine) -> Result<bool, Failure> {
+        Ok(true)
     }
 
     /// The packages that an install removed because others have taken over all their files.
@@ -319,9 +335,16 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// For managers that look at no more than the size of a package they find in their cache.
-    fn cached(&self) -> Option<Cached> {
-        None
+    /// The packages that a download found in the manager's cache, and the SHA-256 that the index gives them, for a
+    /// manager that looks at no more than their size: a power cut leaves files of the right size with nothing in
+    /// them.
+    fn cached(
+        &self,
+        _machine: &dyn Machine,
+        _planned: &Listing,
+        _downloaded: &Finished,
+    ) -> Vec<(PathBuf, String)> {
+        Vec::new()
     }
 
     /// A source for whose want of a key the manager refused to do anything at all.

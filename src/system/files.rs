@@ -1,8 +1,9 @@
 //! The few file operations whose order matters.
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
-use rustix::fs::{fstat, fsync, openat, readlinkat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, fsync, openat, readlinkat, renameat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::ffi::OsString;

@@ -24,6 +24,8 @@ mod metrics;
 mod plain;
 mod readers;
 mod rendered;
+#[path = "../replay/mod.rs"]
+mod replay;
 #[path = "../e2e/repo.rs"]
 mod repo;
 #[path = "../e2e/report.rs"]

@@ -1,7 +1,8 @@
 //! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
 
 use crate::plain::is_plain;
-use linux_patch::managers::Manager;
+use crate::replay::Replay;
+use linux_patch::managers::{Manager, Plan};
 use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
 use linux_patch::system::process::Finished;
 use std::path::Path;
@@ -63,16 +64,22 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     listings.into_iter().flatten().for_each(check_listing);
     check_listing(manager.parse_pending(&finished.stdout));
     check_listing(manager.parse_list(&finished.stdout));
-    if let Some((_, parse)) = manager.newer() {
-        let updates = parse(&finished.stdout).into_iter().filter_map(HeldBack::into_update).collect();
+    let machine = Replay::new(manager, finished);
+    if let Ok(newer) = manager.newer(&machine) {
+        let updates = newer.into_iter().filter_map(HeldBack::into_update).collect();
         check_listing(Listing { updates, ..Listing::default() });
     }
-    if let Some((_, parse)) = manager.audit() {
-        parse(&finished.stdout, &[("tb-hello", "2.0-r0")]).iter().for_each(check_message);
+    manager.audited(&finished.stdout, &[("tb-hello", "2.0-r0")]).iter().for_each(check_message);
+    let listing = manager.parse_list(&finished.stdout);
+    if let Ok(completed) = manager.complete(&machine, &Plan::default(), listing) {
+        check_listing(completed);
     }
-    for (_, add) in manager.completions() {
-        check_listing(add(&finished.stdout, manager.parse_list(&finished.stdout)));
-    }
+    let _ = (
+        manager.sources(&machine),
+        manager.provides(&machine, &["tb-hello"]),
+        manager.wanting_reboot(&machine),
+    );
+    let _ = (manager.cut_off_runs(&machine), manager.obsoleters(&machine, "tb-hello"));
     assert!(manager.notes(finished).iter().all(|note| note.chars().all(is_plain)));
     if let Some(private) = manager.private() {
         let unreadable = (private.unreadable)(finished);

@@ -1,7 +1,10 @@
 //! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
 //! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
 
-use linux_patch::managers::{Damage, HistoryPlace, MANAGERS, Plan};
+#[path = "../replay/mod.rs"]
+mod replay;
+
+use linux_patch::managers::{Damage, MANAGERS, Machine, Plan};
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::outcome::{Class, Failure, Listing};
 use linux_patch::report::alert::Alert;
@@ -14,6 +17,7 @@ use linux_patch::store::history::Entry;
 use linux_patch::store::state::{Loaded, State, parse};
 use linux_patch::system::process::{Finished, Invocation};
 use linux_patch::system::time::Time;
+use replay::Replay;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -389,28 +393,32 @@ fn every_command_line_of_every_manager() {
             add("repair", &repair);
         }
         let others = manager.facts().leaves_unpacked.then(|| manager.finish(&places, &["tb-a"]));
-        let lists = [
-            ("sources", manager.ask_sources()),
-            ("check", manager.check()),
-            ("newer", manager.newer().map(|(ask, _)| ask())),
-            ("audit", manager.audit().map(|(ask, _)| ask())),
+        let commands = [
+            ("audit", manager.ask_audit()),
             ("settled", manager.advisories().map(|advisories| (advisories.ask_settled)())),
             ("security", manager.advisories().map(|advisories| (advisories.list_security)())),
-            ("provides", manager.ask_provides(&["tb-a"])),
             ("configuration", manager.private().map(|private| (private.ask_config)())),
-            ("reboot", manager.reboot_hint().map(|(ask, _)| ask())),
             ("the others", others),
         ];
-        for (what, invocation) in lists {
+        for (what, invocation) in commands {
             if let Some(invocation) = invocation {
                 add(what, &invocation);
             }
         }
-        if let Some(HistoryPlace::Asked(ask, _)) = manager.history().map(|history| &history.place) {
-            add("history", &ask());
-        }
-        let asked = manager.completions().iter().filter_map(|(ask, _)| ask(&chosen, &Listing::default(), ""));
-        asked.for_each(|invocation| add("more", &invocation));
+        let machine = Replay::new(*manager, &ended);
+        let mut ask = |what: &str, question: &dyn Fn(&dyn Machine)| {
+            question(&machine);
+            machine.questions.take().iter().for_each(|asked| add(what, asked));
+        };
+        ask("sources", &|machine| drop(manager.sources(machine)));
+        ask("unmet", &|machine| drop(manager.unmet(machine)));
+        ask("newer", &|machine| drop(manager.newer(machine)));
+        ask("provides", &|machine| drop(manager.provides(machine, &["tb-a"])));
+        ask("obsoleters", &|machine| drop(manager.obsoleters(machine, "tb-a")));
+        ask("reboot", &|machine| drop(manager.wanting_reboot(machine)));
+        ask("hooks", &|machine| drop(manager.may_unpack_on_read_only(machine)));
+        ask("cut-off runs", &|machine| drop(manager.cut_off_runs(machine)));
+        ask("more", &|machine| drop(manager.complete(machine, &chosen, Listing::default())));
     }
     compare_text("commands", &all);
 }

@@ -3,17 +3,14 @@
 use super::changes::changes;
 use super::{Ending, Run};
 use crate::driver::settings_files::administrators;
-use crate::managers::{
-    CutOff, Damage, HistoryPlace, Installed, InstalledPackage, Leftover, OtherVersion, rpm,
-};
+use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, rpm};
 use crate::model::outcome::{Class, Failure, Update};
 use crate::store::state::InProgress;
 use crate::system::process::{End, Invocation, Limits};
 use crate::system::signals;
 use log::{info, warn};
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Run<'_> {
     /// Step 2 where the repair fetches packages: one that it could not get would be missing then.
@@ -74,7 +71,7 @@ impl Run<'_> {
                 break;
             }
         }
-        self.damage.unmet = self.unmet();
+        self.damage.unmet = self.manager.unmet(&self.session);
         let after = std::mem::replace(&mut self.before, before);
         let changed =
             self.before.as_ref().zip(after.as_ref()).is_some_and(|(a, b)| !changes(a, b).is_empty());
@@ -93,19 +90,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What the manager says of dependencies that are not met, if they are not.
-    fn unmet(&self) -> Option<String> {
-        let failure = self.session.ask(&self.manager.check()?).err()?;
-        (failure.class == Class::Dependency).then_some(failure.message)
-    }
-
     /// Whether a plan failed because dependencies of what is installed are not met.
     pub(super) fn may_mend(&self, failure: &Failure) -> bool {
         let is_first = !self.mend_tried && !self.install_began;
         is_first
             && failure.class == Class::Dependency
             && failure.culprits.is_empty()
-            && self.unmet().is_some()
+            && self.manager.unmet(&self.session).is_some()
     }
 
     /// Mends dependencies that are not met, as an install leaves them that was cut off between two
@@ -234,7 +225,7 @@ impl Run<'_> {
         }
         self.damage = self.damage_in(after);
         if self.repair_tried || self.install_failed.is_some() {
-            self.damage.unmet = self.unmet();
+            self.damage.unmet = self.manager.unmet(&self.session);
         }
         if self.is_whole() {
             self.applied.repaired |= std::mem::take(&mut self.is_repair_open);
@@ -308,7 +299,7 @@ impl Run<'_> {
         if several.is_empty() {
             return Vec::new();
         }
-        let history = self.history();
+        let history = self.manager.cut_off_runs(&self.session);
         let mut leftovers = Vec::new();
         let mut kept = Vec::new();
         let provides = self.provides(&several);
@@ -352,7 +343,8 @@ impl Run<'_> {
     /// What was to go for another package that a run which was cut off had installed. The manager itself
     /// never looks at that again.
     fn obsoleted(&mut self, installed: &Installed) -> Vec<Leftover> {
-        let history = if self.cut_off.is_some() { self.history() } else { Vec::new() };
+        let history =
+            if self.cut_off.is_some() { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
         let is_named = |name: &str, package: &InstalledPackage, run: &&CutOff| {
             run.goes.contains(&rpm::nevra(name, &package.version, &package.architecture))
         };
@@ -361,8 +353,8 @@ impl Run<'_> {
             (rpm::is_package_name(one.0) && one.1.installed_at <= run.began).then_some((one, run))
         });
         let left = named.filter_map(|((name, package), run)| {
-            let answer = self.session.ask(&rpm::ask_obsoleters(name)).ok()?;
-            let mut new = answer.stdout.lines().filter_map(|line| installed.get_key_value(line));
+            let obsoleters = self.manager.obsoleters(&self.session, name);
+            let mut new = obsoleters.iter().filter_map(|name| installed.get_key_value(name));
             let (new, by) = new.find(|(_, by)| {
                 by.installed_at >= run.began && run.began.is_some() && by.architecture == package.architecture
             })?;
@@ -398,14 +390,7 @@ impl Run<'_> {
     /// What these packages provide; nothing where that cannot be told.
     fn provides(&self, packages: &[(&String, &InstalledPackage)]) -> HashMap<String, Vec<String>> {
         let names: Vec<_> = packages.iter().map(|(name, _)| self.manager.plain_name(name)).collect();
-        let answer = self.manager.ask_provides(&names).and_then(|question| self.session.ask(&question).ok());
-        let mut provides: HashMap<String, Vec<String>> = HashMap::new();
-        for line in answer.iter().flat_map(|answer| answer.stdout.lines()) {
-            if let Some((name, word)) = line.split_once('\t') {
-                provides.entry(name.to_string()).or_default().push(word.to_string());
-            }
-        }
-        provides
+        self.manager.provides(&self.session, &names)
     }
 
     /// The text of the configuration that says what is kept in several versions.
@@ -417,48 +402,6 @@ impl Run<'_> {
         let settings = settings.and_then(|settings| administrators(&settings).ok());
         usual.chain(elsewhere).chain(settings).collect()
     }
-
-    /// The runs that the manager's own history says were cut off.
-    fn history(&self) -> Vec<CutOff> {
-        let Some(history) = self.manager.history() else { return Vec::new() };
-        let ask = |invocation| {
-            let answer = self.session.question(&invocation).ok()?;
-            (answer.end == End::Code(0)).then_some(answer.stdout)
-        };
-        let entries = match history.place {
-            HistoryPlace::Asked(all, None) => ask(all()),
-            HistoryPlace::Asked(all, Some(more)) => ask(all()).and_then(|answer| more(&answer)).and_then(ask),
-            HistoryPlace::File(usual) => {
-                Some(end_of(self.session.elsewhere().history.as_deref().unwrap_or(Path::new(usual))))
-            }
-            HistoryPlace::Files(dir, prefix) => {
-                let entries =
-                    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-                let name = |path: &PathBuf| path.file_name()?.to_str().map(|name| name.starts_with(prefix));
-                let files = entries.filter(|path| name(path).unwrap_or_default());
-                let lines = files.map(|path| {
-                    let text = end_of(&path);
-                    text.lines().map(|line| format!("{}:{line}\n", path.display())).collect::<String>()
-                });
-                Some(lines.collect())
-            }
-        };
-        entries.map(|entries| (history.parse)(&entries)).unwrap_or_default()
-    }
-}
-
-/// The last part of a file, which may be long.
-fn end_of(path: &Path) -> String {
-    const MOST: u64 = 1 << 20;
-    let read = || {
-        let mut file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
-        let mut bytes = Vec::new();
-        file.take(MOST).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 /// All versions of a package, the one that was installed last and the others.

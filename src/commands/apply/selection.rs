@@ -329,8 +329,12 @@ impl Selection {
                 let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
                 match session.list(&whole) {
                     // One update that cannot be had is in the way of all: it may be left out.
-                    Err(failure) if failure.class == Class::Dependency && !self.is_everything() => {
-                        session.newer_versions().unwrap_or(Err(failure))
+                    Err(failure)
+                        if failure.class == Class::Dependency
+                            && !self.is_everything()
+                            && session.manager.facts().lists_newer =>
+                    {
+                        session.newer_versions()
                     }
                     listed => {
                         let listing = session.told_more(listed?, &whole)?;

@@ -40,10 +40,7 @@ impl Run<'_> {
     /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
     /// the next download fetches them.
     pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
-        let Some(cached) = self.manager.cached() else { return Ok(()) };
-        let Some(ask) = (cached.ask)(&self.planned, downloaded) else { return Ok(()) };
-        let Ok(answer) = self.session.ask(&ask) else { return Ok(()) };
-        let mut files = (cached.files)(&answer.stdout, self.session.places());
+        let mut files = self.manager.cached(&self.session, &self.planned, downloaded);
         // What the manager takes from other places it has compared itself.
         files.retain(|(path, _)| path.is_absolute() && path.is_file());
         if files.is_empty() {
@@ -84,15 +81,17 @@ impl Run<'_> {
 
     /// What neither exit code nor database say: files that are not as they were to be installed.
     pub(super) fn damage(&mut self) -> Option<Failure> {
-        let (ask, parse) = self.manager.audit()?;
+        let invocation = self.manager.ask_audit()?;
         let changed: Vec<_> = self.applied.packages.iter().filter_map(Change::new_version).collect();
         if changed.is_empty() {
             return None;
         }
         let limits = Limits { budget: Some(AUDIT_BUDGET), ..Limits::default() };
-        let audit = self.session.run("checking what was installed", &ask(), &limits);
+        let audit = self.session.run("checking what was installed", &invocation, &limits);
         let why = match audit {
-            Ok(finished) if finished.end == End::Code(0) => return parse(&finished.stdout, &changed),
+            Ok(finished) if finished.end == End::Code(0) => {
+                return self.manager.audited(&finished.stdout, &changed);
+            }
             Ok(finished) => finished.stderr.trim().to_string(),
             Err(failure) => failure.message,
         };

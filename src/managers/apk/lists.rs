@@ -1,8 +1,7 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
 use crate::managers::facts::Places;
-use crate::model::outcome::one_line;
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update, one_line};
 use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashMap};

@@ -5,8 +5,9 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Audit, NewerList, Settings};
+use crate::managers::capabilities::Settings;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::model::packages::{Damage, Installed, Origin};
@@ -44,6 +45,7 @@ static FACTS: Facts = Facts {
     lists_refreshed_only: false,
     caches: &["/etc/apk/cache"],
     downloads_first: false,
+    lists_newer: true,
     ..Facts::NONE
 };
 
@@ -129,13 +131,17 @@ impl Manager for Apk {
         false
     }
 
-    fn newer(&self) -> Option<NewerList> {
-        Some((|| apk(&["version", "-l", "<"]), lists::newer))
+    fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
+        Ok(lists::newer(&machine.ask(&apk(&["version", "-l", "<"]))?.stdout))
     }
 
-    fn audit(&self) -> Option<Audit> {
+    fn ask_audit(&self) -> Option<Invocation> {
         // apk 2 says OK where a full disk cut files off.
-        Some((|| apk(&["audit", "--system", "--packages"]), lists::audited))
+        Some(apk(&["audit", "--system", "--packages"]))
+    }
+
+    fn audited(&self, answer: &str, changed: &[(&str, &str)]) -> Option<Failure> {
+        lists::audited(answer, changed)
     }
 
     fn settings(&self) -> Option<Settings> {

@@ -1,8 +1,7 @@
 //! Judging `apk -U update` repository by repository. Its exit code is a count, in 2.x of two for
 //! each repository that is not available and one for each whose old index is still there.
 
-use super::errors::failure;
-use super::errors::{classify, errors, problem};
+use super::errors::{classify, errors, failure, problem};
 use super::lists::source_id;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished};

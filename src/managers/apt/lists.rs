@@ -3,7 +3,7 @@
 use super::commands::{ENV, admin_dir};
 use super::errors::fetch_class;
 use super::sources::source_id;
-use crate::managers::facts::{Places, Plan};
+use crate::managers::facts::Places;
 use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
 use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::system::process::{Finished, Invocation};
@@ -216,7 +216,7 @@ pub fn hashes(stdout: &str, places: &Places) -> Vec<(PathBuf, String)> {
 }
 
 /// Where a list holds what apt refuses to do unattended: whether the administrator allows it.
-pub fn ask_allowed(_: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
+pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
     let is_refused = listing.held_back.iter().any(|held| held.class.is_some());
     let options =
         ["APT::Get::allow-downgrades", "APT::Get::allow-change-held-packages", "APT::Get::force-yes"];
@@ -677,8 +677,8 @@ mod tests {
             listing.held_back.iter().map(|held| format!("{} {}", held.name, held.reason)).collect()
         };
         assert_eq!(held(&listing), ["tb-held held", "tb-a a pin makes it a downgrade"]);
-        assert!(ask_allowed(&Plan::default(), &listing, "").is_some());
-        assert!(ask_allowed(&Plan::default(), &Listing::default(), "").is_none());
+        assert!(ask_allowed(&listing).is_some());
+        assert!(ask_allowed(&Listing::default()).is_none());
         for (answer, left) in [
             ("", 2),
             ("DOWNGRADE='false'\nHOLD='0'\nALL='no'\n", 2),

@@ -9,10 +9,11 @@ mod redirect;
 mod refresh;
 mod sources;
 
-use crate::managers::capabilities::{AskHooks, Cached, Completion, EndedEarly, Locate, SourceList};
+use crate::managers::capabilities::{EndedEarly, Locate, SourceList};
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get};
@@ -156,6 +157,33 @@ impl Manager for Apt {
         Some(&cut_off::ENDED_EARLY)
     }
 
+    fn unmet(&self, machine: &dyn Machine) -> Option<String> {
+        let failure = machine.ask(&apt_get(&[], &["check"])).err()?;
+        (failure.class == Class::Dependency).then_some(failure.message)
+    }
+
+    fn complete(&self, machine: &dyn Machine, _: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        match lists::ask_allowed(&listing) {
+            Some(question) => Ok(lists::add_allowed(&machine.ask(&question)?.stdout, listing)),
+            None => Ok(listing),
+        }
+    }
+
+    fn may_unpack_on_read_only(&self, machine: &dyn Machine) -> Result<bool, Failure> {
+        Ok(has_hooks(&machine.ask(&dump())?.stdout))
+    }
+
+    fn cached(
+        &self,
+        machine: &dyn Machine,
+        planned: &Listing,
+        downloaded: &Finished,
+    ) -> Vec<(PathBuf, String)> {
+        let question = lists::ask_hashes(planned, downloaded);
+        let answer = question.and_then(|question| machine.ask(&question).ok());
+        answer.map(|answer| lists::hashes(&answer.stdout, machine.places())).unwrap_or_default()
+    }
+
     fn parse_places(&self, usual: Places, configuration: &str) -> Places {
         parse_places(usual, configuration)
     }
@@ -170,10 +198,6 @@ impl Manager for Apt {
 
     fn past_failures(&self, install: Invocation) -> Option<Invocation> {
         Some(past_failures(install))
-    }
-
-    fn check(&self) -> Option<Invocation> {
-        Some(apt_get(&[], &["check"]))
     }
 
     fn reinstall(&self, name: &str) -> String {
@@ -192,16 +216,8 @@ impl Manager for Apt {
         Some(selection(plan))
     }
 
-    fn completions(&self) -> &'static [Completion] {
-        &[(lists::ask_allowed, lists::add_allowed)]
-    }
-
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
         lists::culprits(finished)
-    }
-
-    fn before_install(&self) -> Option<AskHooks> {
-        Some((dump, has_hooks))
     }
 
     fn disappeared(&self, finished: &Finished) -> Vec<String> {
@@ -210,10 +226,6 @@ impl Manager for Apt {
 
     fn lost_database(&self, places: &Places) -> Option<String> {
         lists::lost_database(places)
-    }
-
-    fn cached(&self) -> Option<Cached> {
-        Some(Cached { ask: lists::ask_hashes, files: lists::hashes })
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {

@@ -1,8 +1,8 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
 use super::commands::{dnf, list};
-use crate::managers::capabilities::Completion;
 use crate::managers::facts::Plan;
+use crate::managers::machine::Machine;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Section, Table};
 use crate::model::outcome::{Class, Failure, Listing, counted, one_line};
@@ -36,23 +36,17 @@ fn section(headline: &str) -> Section {
 
 /// Where a repository was not refreshed: what others would do in its absence, and then what is left
 /// where nothing of its own is installed.
-pub const COMPLETIONS: &[Completion] =
-    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
-
-fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
-    owned::ask_without(plan, list, "--disablerepo=")
-}
-
-fn add_owned(answer: &str, listing: Listing) -> Listing {
-    owned::add_owned(transaction(answer), listing)
-}
-
-fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
-    owned::left_out(plan, listing).map(|plan| list(&plan))
-}
-
-fn add_left_out(answer: &str, listing: Listing) -> Listing {
-    owned::add_left_out(transaction(answer), listing)
+pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
+    if let Some(question) = owned::ask_without(plan, list, "--disablerepo=") {
+        listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
+    }
+    // What lies in the way of what is left out may be a second one.
+    for _ in 0..2 {
+        if let Some(plan) = owned::left_out(plan, &listing) {
+            listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
+        }
+    }
+    Ok(listing)
 }
 
 /// Why the list of a run that was to change nothing is none, if it is none: an empty or a short list

@@ -6,14 +6,15 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Advisories, Completion, History, HistoryPlace};
+use crate::managers::capabilities::Advisories;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{Setting, settings, silence, with_limits};
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, list, list_needs, upgrade};
 use std::collections::HashMap;
@@ -148,24 +149,32 @@ impl Manager for Dnf {
         rpm::parse_installed(text)
     }
 
-    fn history(&self) -> Option<&'static History> {
-        Some(&HISTORY)
+    fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
+        let list = machine.try_ask(&in_utc(dnf(&["-C"], &["history", "list"]))).ok();
+        let runs = list.filter(Finished::succeeded).and_then(|list| ask_runs(&list.stdout));
+        let answer = runs.and_then(|question| machine.try_ask(&question).ok()).filter(Finished::succeeded);
+        answer.map(|answer| rpm::history::cut_off_runs(&answer.stdout)).unwrap_or_default()
+    }
+
+    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
+        rpm::provides(machine, names)
+    }
+
+    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        rpm::obsoleters(machine, name)
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
         rpm::keeps_several(name, provides, rules)
     }
 
-    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
-        Some(rpm::ask_provides(names))
+    fn sources(&self, machine: &dyn Machine) -> Vec<String> {
+        let answer = machine.ask(&ask_sources()).ok();
+        answer.map(|answer| lists::repositories(&answer.stdout)).unwrap_or_default()
     }
 
-    fn ask_sources(&self) -> Option<Invocation> {
-        Some(ask_sources())
-    }
-
-    fn parse_sources(&self, answer: &str) -> Vec<String> {
-        lists::repositories(answer)
+    fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        lists::complete(machine, plan, listing)
     }
 
     fn sources_in(&self, configuration: &str) -> Vec<String> {
@@ -178,10 +187,6 @@ impl Manager for Dnf {
 
     fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
         refresh::read_cut(finished)
-    }
-
-    fn completions(&self) -> &'static [Completion] {
-        lists::COMPLETIONS
     }
 
     fn advisories(&self) -> Option<Advisories> {
@@ -233,12 +238,6 @@ impl Manager for Dnf {
         path.ends_with("/repodata/repomd.xml")
     }
 }
-
-/// Of the runs in the list the ones that did not end are asked for by their numbers.
-const HISTORY: History = History {
-    place: HistoryPlace::Asked(|| in_utc(dnf(&["-C"], &["history", "list"])), Some(ask_runs)),
-    parse: rpm::history::cut_off_runs,
-};
 
 fn ask_runs(list: &str) -> Option<Invocation> {
     let numbers = rpm::history::marked_runs(list);

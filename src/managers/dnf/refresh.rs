@@ -4,8 +4,7 @@
 use super::errors::classify;
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::model::outcome::Listing;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::model::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,12 +1,11 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
 use super::commands::{SKIP, WITHOUT, dnf5, list};
-use crate::managers::capabilities::Completion;
 use crate::managers::facts::Plan;
-use crate::managers::rpm::owned;
+use crate::managers::machine::Machine;
 use crate::managers::rpm::tables::{Section, stays};
-use crate::managers::rpm::{listed_name, update};
-use crate::model::outcome::{Listing, one_line};
+use crate::managers::rpm::{listed_name, owned, update};
+use crate::model::outcome::{Failure, Listing, one_line};
 use crate::model::packages::Origin;
 use crate::system::process::Invocation;
 use serde::Deserialize;
@@ -120,23 +119,17 @@ pub fn transaction(stdout: &str) -> Listing {
 
 /// Where a repository was not refreshed: what others would do in its absence, and then what is left
 /// where nothing of its own is installed. What that lets come in its place in turn stays out too.
-pub const COMPLETIONS: &[Completion] =
-    &[(ask_without, add_owned), (ask_left_out, add_left_out), (ask_left_out, add_left_out)];
-
-fn ask_without(plan: &Plan, _: &Listing, _: &str) -> Option<Invocation> {
-    owned::ask_without(plan, list, WITHOUT)
-}
-
-fn add_owned(answer: &str, listing: Listing) -> Listing {
-    owned::add_owned(transaction(answer), listing)
-}
-
-fn ask_left_out(plan: &Plan, listing: &Listing, _: &str) -> Option<Invocation> {
-    owned::left_out(plan, listing).map(|plan| list(&plan))
-}
-
-fn add_left_out(answer: &str, listing: Listing) -> Listing {
-    owned::add_left_out(transaction(answer), listing)
+pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
+    if let Some(question) = owned::ask_without(plan, list, WITHOUT) {
+        listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
+    }
+    // What lies in the way of what is left out may be a second one.
+    for _ in 0..2 {
+        if let Some(plan) = owned::left_out(plan, &listing) {
+            listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
+        }
+    }
+    Ok(listing)
 }
 
 /// The advisories of every kind for versions of installed packages: above these, also those that no

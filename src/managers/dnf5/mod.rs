@@ -5,13 +5,14 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Advisories, Completion, History, HistoryPlace, Locate, RebootHint};
+use crate::managers::capabilities::{Advisories, Locate};
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::tables::silence;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
@@ -147,16 +148,22 @@ impl Manager for Dnf5 {
         rpm::parse_installed(text)
     }
 
-    fn history(&self) -> Option<&'static History> {
-        Some(&HISTORY)
+    fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
+        let question = Invocation { env: IN_UTC, ..dnf5(&["-C"], &["history", "info", "last-20..last"]) };
+        let answer = machine.try_ask(&question).ok().filter(Finished::succeeded);
+        answer.map(|answer| rpm::history::cut_off_runs(&answer.stdout)).unwrap_or_default()
+    }
+
+    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
+        rpm::provides(machine, names)
+    }
+
+    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        rpm::obsoleters(machine, name)
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
         rpm::keeps_several(name, provides, rules)
-    }
-
-    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
-        Some(rpm::ask_provides(names))
     }
 
     fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
@@ -193,10 +200,6 @@ impl Manager for Dnf5 {
         is_whole.then(|| lists::transaction(&finished.stdout))
     }
 
-    fn completions(&self) -> &'static [Completion] {
-        lists::COMPLETIONS
-    }
-
     fn advisories(&self) -> Option<Advisories> {
         Some(Advisories {
             compare: rpm::compare_versions,
@@ -207,16 +210,18 @@ impl Manager for Dnf5 {
         })
     }
 
-    fn reboot_hint(&self) -> Option<RebootHint> {
-        Some((ask_reboot_hint, lists::reboot_hint))
+    fn wanting_reboot(&self, machine: &dyn Machine) -> Option<Vec<String>> {
+        let answer = machine.try_ask(&ask_reboot_hint()).ok()?;
+        Some(lists::reboot_hint(&answer.stdout))
     }
 
-    fn ask_sources(&self) -> Option<Invocation> {
-        Some(ask_configuration())
+    fn sources(&self, machine: &dyn Machine) -> Vec<String> {
+        let answer = machine.ask(&ask_configuration()).ok();
+        answer.map(|answer| refresh::configured(&answer.stdout)).unwrap_or_default()
     }
 
-    fn parse_sources(&self, answer: &str) -> Vec<String> {
-        refresh::configured(answer)
+    fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        lists::complete(machine, plan, listing)
     }
 
     fn sources_in(&self, configuration: &str) -> Vec<String> {
@@ -249,14 +254,6 @@ impl Manager for Dnf5 {
         path.ends_with("/repodata/repomd.xml")
     }
 }
-
-const HISTORY: History = History {
-    place: HistoryPlace::Asked(
-        || Invocation { env: IN_UTC, ..dnf5(&["-C"], &["history", "info", "last-20..last"]) },
-        None,
-    ),
-    parse: rpm::history::cut_off_runs,
-};
 
 /// With times that can be read without knowing the time zone, and names that are not cut short.
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];

@@ -5,8 +5,9 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Locate, NewerList, Private};
+use crate::managers::capabilities::{Locate, Private};
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, one_line};
 use crate::model::packages::{Damage, Installed, Origin};
@@ -36,6 +37,7 @@ static FACTS: Facts = Facts {
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
     has_entries: true,
     includes_files: true,
+    lists_newer: true,
     ..Facts::NONE
 };
 
@@ -133,8 +135,8 @@ impl Manager for Pacman {
         Some(&PRIVATE)
     }
 
-    fn newer(&self) -> Option<NewerList> {
-        Some((|| private(&["-Qu"]), lists::newer))
+    fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
+        Ok(lists::newer(&machine.ask(&private(&["-Qu"]))?.stdout))
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {

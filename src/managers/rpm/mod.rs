@@ -6,6 +6,7 @@ pub mod history;
 pub mod owned;
 pub mod tables;
 
+use crate::managers::machine::Machine;
 use crate::model::outcome::{Extra, Listing, Update, one_line};
 use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::system::process::Invocation;
@@ -200,17 +201,26 @@ pub const RULES: &[&str] = &[
     "/etc/zypp/multiversion.d",
 ];
 
-/// A word that a package provides on each line, behind the name of the package.
-pub fn ask_provides(names: &[&str]) -> Invocation {
+/// What these packages provide, by package; nothing where that cannot be told.
+pub fn provides(machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
     let format = ["-q", "--qf", r"[%{=NAME}\t%{PROVIDENAME}\n]", "--"];
-    let args = format.iter().chain(names).map(|word| word.to_string());
-    Invocation { program: "rpm", args: args.collect(), ..Invocation::default() }
+    let args = format.iter().chain(names).map(|word| word.to_string()).collect();
+    let question = Invocation { program: "rpm", args, ..Invocation::default() };
+    let mut provides: HashMap<String, Vec<String>> = HashMap::new();
+    for line in machine.ask(&question).iter().flat_map(|answer| answer.stdout.lines()) {
+        if let Some((name, word)) = line.split_once('\t') {
+            provides.entry(name.to_string()).or_default().push(word.to_string());
+        }
+    }
+    provides
 }
 
 /// The names of the packages that obsolete this one.
-pub fn ask_obsoleters(name: &str) -> Invocation {
+pub fn obsoleters(machine: &dyn Machine, name: &str) -> Vec<String> {
     let args = ["-q", "--qf", r"%{NAME}\n", "--whatobsoletes", plain_name(name)];
-    Invocation { program: "rpm", args: args.map(str::to_owned).to_vec(), ..Invocation::default() }
+    let args = args.map(str::to_owned).to_vec();
+    let answer = machine.ask(&Invocation { program: "rpm", args, ..Invocation::default() });
+    answer.map(|answer| answer.stdout.lines().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the

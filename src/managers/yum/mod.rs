@@ -5,13 +5,14 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Advisories, History, HistoryPlace};
+use crate::managers::capabilities::Advisories;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::tables::{choice, silence};
 use crate::model::outcome::{Failure, Listing, Refreshed};
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -133,16 +134,20 @@ impl Manager for Yum {
         rpm::parse_installed(text)
     }
 
-    fn history(&self) -> Option<&'static History> {
-        Some(&HISTORY)
+    fn cut_off_runs(&self, _: &dyn Machine) -> Vec<CutOff> {
+        rpm::history::not_done(&rpm::history::text_of_files("/var/lib/yum", "transaction-"))
+    }
+
+    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
+        rpm::provides(machine, names)
+    }
+
+    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        rpm::obsoleters(machine, name)
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
         rpm::keeps_several(name, provides, rules)
-    }
-
-    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
-        Some(rpm::ask_provides(names))
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
@@ -169,11 +174,6 @@ impl Manager for Yum {
         path.ends_with("/repomd.xml")
     }
 }
-
-/// What it was to do, and of that what is done. It leaves both files behind also where all went well
-/// and a signal came.
-const HISTORY: History =
-    History { place: HistoryPlace::Files("/var/lib/yum", "transaction-"), parse: rpm::history::not_done };
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];

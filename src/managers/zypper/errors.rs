@@ -1,7 +1,6 @@
 //! Reading zypper's and rpm's error lines.
 
-use super::xml::id_of;
-use super::xml::{Element, elements};
+use super::xml::{Element, elements, id_of};
 use crate::managers::rpm::listed_name;
 use crate::model::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
 use crate::system::process::{End, Finished};

@@ -1,7 +1,6 @@
 //! Reading what zypper lists: what an update would do, what stays, locks, patches.
 
-use super::xml::id_of;
-use super::xml::{Element, elements};
+use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
 use crate::model::outcome::{Extra, HeldBack, Listing, Update, one_line};

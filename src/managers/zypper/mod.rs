@@ -7,12 +7,13 @@ mod lists;
 mod refresh;
 mod xml;
 
-use crate::managers::capabilities::{Completion, Expiry, History, HistoryPlace, Settings, Unrefreshed};
+use crate::managers::capabilities::{Expiry, Settings, Unrefreshed};
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, Update};
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
@@ -141,20 +142,21 @@ impl Manager for Zypper {
         rpm::parse_installed(text)
     }
 
-    fn history(&self) -> Option<&'static History> {
-        Some(&HISTORY)
+    fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
+        let log = machine.elsewhere().history.as_deref().unwrap_or(Path::new("/var/log/zypp/history"));
+        rpm::history::came(&rpm::history::end_of(log))
+    }
+
+    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
+        rpm::provides(machine, names)
+    }
+
+    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        rpm::obsoleters(machine, name)
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
         rpm::keeps_several(name, provides, rules)
-    }
-
-    fn ask_provides(&self, names: &[&str]) -> Option<Invocation> {
-        Some(rpm::ask_provides(names))
-    }
-
-    fn completions(&self) -> &'static [Completion] {
-        COMPLETIONS
     }
 
     fn selection(&self, plan: &Plan) -> Option<String> {
@@ -181,13 +183,14 @@ impl Manager for Zypper {
         refresh::read_cut(finished)
     }
 
-    fn ask_sources(&self) -> Option<Invocation> {
-        Some(list_repositories())
+    fn sources(&self, machine: &dyn Machine) -> Vec<String> {
+        let answer = machine.ask(&list_repositories()).map(|answer| answer.stdout).unwrap_or_default();
+        let enabled = lists::repositories(&answer).into_iter().filter(|one| one.is_enabled);
+        enabled.map(|one| one.id).collect()
     }
 
-    fn parse_sources(&self, answer: &str) -> Vec<String> {
-        let enabled = lists::repositories(answer).into_iter().filter(|one| one.is_enabled);
-        enabled.map(|one| one.id).collect()
+    fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        complete(machine, plan, listing)
     }
 
     fn share(&self, left: Duration) -> Duration {
@@ -221,11 +224,6 @@ impl Manager for Zypper {
         path.ends_with("/repomd.xml") || path.ends_with("/content")
     }
 }
-
-/// Its log, in which a new version that installs all in one run names each package that came. An old
-/// one, killed, leaves nothing there.
-const HISTORY: History =
-    History { place: HistoryPlace::File("/var/log/zypp/history"), parse: rpm::history::came };
 
 /// It asks one repository after the other, and waits minutes for a silent one: some time is left for
 /// those behind it, and for the seconds until it is killed, as it hears no signal then.
@@ -296,36 +294,35 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
 /// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what
 /// comes is from. Of the patches only their own descriptions say which packages they are about, and only those
 /// that speak of what is installed are needed.
-const COMPLETIONS: &[Completion] = &[
-    (|plan, _, _| Some(with_choice(zypper(OFFLINE, &["list-updates", "--all"]), plan)), lists::add_held_back),
-    (|_, listing, _| (!listing.held_back.is_empty()).then(|| zypper(OFFLINE, &["locks"])), lists::add_locks),
-    (|plan, listing, _| ask_replacing(plan, listing), |_, listing| listing),
-    (
-        |plan, listing, found| {
-            let is_asked = !listing.removals.is_empty();
-            let names = if is_asked { lists::found_updates(found, listing) } else { Vec::new() };
-            let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
-            info(plan, &["--type", "package", "--obsoletes"], &names)
-        },
-        lists::add_replaced,
-    ),
-    (|plan, _, _| Some(with_choice(zypper(OFFLINE, &["list-patches"]), plan)), |_, listing| listing),
-    (|plan, _, patches| info(plan, PATCHES, &lists::needed_patches(patches)), lists::add_patches),
-    (|plan, listing, _| ask_patches_of_new(plan, listing), |_, listing| listing),
-    (|plan, _, patches| info(plan, PATCHES, &lists::found_patches(patches)), lists::add_patches),
-    (
-        |plan, listing, _| {
-            let is_open = |update: &Update| update.security.is_none();
-            let any = listing.updates.iter().any(is_open);
-            any.then(|| with_choice(zypper(OFFLINE, &["list-patches", "--all"]), plan))
-        },
-        lists::add_told,
-    ),
-    (
-        |_, listing, _| listing.held_back.iter().any(lists::is_missing_fix).then(rpm::list_installed),
-        lists::without_fixes_of_others,
-    ),
-];
+fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
+    let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
+    let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);
+    let of_choice = |words: &[&str]| with_choice(zypper(OFFLINE, words), plan);
+
+    listing = lists::add_held_back(&ask(of_choice(&["list-updates", "--all"]))?, listing);
+    if !listing.held_back.is_empty() {
+        listing = lists::add_locks(&ask(zypper(OFFLINE, &["locks"]))?, listing);
+    }
+    if !listing.removals.is_empty() {
+        let found = ask_if(ask_replacing(plan, &listing))?;
+        let names = lists::found_updates(&found, &listing);
+        let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
+        if let Some(question) = info(plan, &["--type", "package", "--obsoletes"], &names) {
+            listing = lists::add_replaced(&ask(question)?, listing);
+        }
+    }
+    let patches = lists::needed_patches(&ask(of_choice(&["list-patches"]))?);
+    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &patches))?, listing);
+    let of_new = lists::found_patches(&ask_if(ask_patches_of_new(plan, &listing))?);
+    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &of_new))?, listing);
+    if listing.updates.iter().any(|update| update.security.is_none()) {
+        listing = lists::add_told(&ask(of_choice(&["list-patches", "--all"]))?, listing);
+    }
+    if listing.held_back.iter().any(lists::is_missing_fix) {
+        listing = lists::without_fixes_of_others(&ask(rpm::list_installed())?, listing);
+    }
+    Ok(listing)
+}
 
 const PATCHES: &[&str] = &["--type", "patch"];
 

@@ -147,6 +147,11 @@ impl Finished {
         }
     }
 
+    /// Whether it ended by itself with 0.
+    pub fn succeeded(&self) -> bool {
+        self.end == End::Code(0)
+    }
+
     /// This command and the one that was run after it, as one that printed what both did.
     pub fn followed_by(self, next: Finished) -> Finished {
         Finished {
