@@ -1,6 +1,6 @@
 //! Reading apt's progress lines: one item is one file that is fetched, from wherever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -82,6 +82,15 @@ pub fn items(stdout: &str) -> Vec<Item<'_>> {
         }
     }
     items
+}
+
+/// How many numbers no line has: apt fetches a file once to which several sources lead, and while it comes has no
+/// line for those that come to it then.
+pub fn unprinted(stdout: &str) -> usize {
+    let numbers = stdout.split(['\n', '\r']).filter_map(progress_line).map(|(_, number, _)| number);
+    let numbers: HashSet<_> = numbers.collect();
+    let most = numbers.iter().max().map_or(0, |most| *most as usize);
+    most - numbers.len()
 }
 
 fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {

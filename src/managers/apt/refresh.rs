@@ -1,7 +1,7 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
 use super::errors::{HOOK_FAILED, Message, class_of, fetch_class, messages};
-use super::progress::{Item, Kind, MIRRORS, items};
+use super::progress::{Item, Kind, MIRRORS, items, unprinted};
 use super::sources::Source;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
@@ -23,6 +23,11 @@ struct Told {
 }
 
 impl Told {
+    /// Whether nothing at all was said of it.
+    fn is_silent(&self) -> bool {
+        self.items.is_empty() && self.skipped.is_empty() && self.error.is_none() && !self.arrived
+    }
+
     fn blame(&mut self, failure: Failure) {
         self.error = Some(match self.error.take() {
             Some(first) => first.more_decisive(failure),
@@ -341,7 +346,10 @@ impl<'a> Reader<'a> {
         let mut results = Vec::new();
         let mut more = Vec::new();
         let stray = self.strays.into_iter().reduce(Failure::more_decisive);
-        for (source, told) in self.sources.iter().zip(self.told) {
+        let silent = self.told.iter().filter(|told| told.is_silent()).count();
+        let merged = finished.succeeded() && silent <= unprinted(&finished.stdout);
+        for (source, mut told) in self.sources.iter().zip(self.told) {
+            told.arrived |= merged && told.is_silent();
             let (result, files) = result(source, told, stray.as_ref());
             results.push(result);
             more.extend(files);
@@ -571,6 +579,31 @@ mod tests {
         let error = "E: Failed to fetch http://h/deb/InRelease  503  X\n";
         let judged = update(100, "Err:1 http://h/deb  InRelease\n  503  X\n", error);
         assert_eq!(judged.sources.len(), 1);
+    }
+
+    #[test]
+    fn a_source_that_leads_where_another_one_does_came_with_that() {
+        let stdout = "Get:1 http://127.77.1.36:35565 current InRelease [548 B]\n\
+             Get:3 http://127.77.1.35:33699 stable InRelease [548 B]\n\
+             Get:4 http://127.77.1.36:35565 current/main amd64 Packages [255 B]\n\
+             Get:5 http://127.77.1.36:35565 current/main amd64 Packages [255 B]\n";
+        let target = |uri: &str, suite: &str| {
+            let list = format!("/l/{}_dists_{suite}_main_binary-amd64_Packages", &uri[7..]);
+            format!("{uri}/\t{suite}\tmain/binary-amd64/Packages\tPackages\t{list}\n")
+        };
+        let answer = target("http://127.77.1.36:35565", "current")
+            + &target("http://127.77.1.35:33699", "stable")
+            + &target("http://127.77.1.38:40967", "current");
+        let judged = |code, stdout: &str| judge_configured(&Finished::ended(code, stdout, ""), &answer);
+        let refreshed = judged(0, stdout);
+        assert_eq!((refreshed.sources.len(), refreshed.outcome), (3, RefreshOutcome::Fresh), "{refreshed:?}");
+        // Without a number that no line has it was not fetched, nor where apt says that something failed.
+        assert_eq!(
+            judged(0, &stdout.replace("Get:3", "Get:2").replace("Get:4", "Get:3").replace("Get:5", "Get:4"))
+                .outcome,
+            RefreshOutcome::Partial
+        );
+        assert_eq!(judged(100, stdout).outcome, RefreshOutcome::Partial);
     }
 
     #[test]
