@@ -180,6 +180,11 @@ impl Session {
         }
     }
 
+    /// Whether the administrator lets the manager remove packages.
+    pub fn may_remove(&self) -> bool {
+        self.configuration().is_none_or(|text| self.manager.may_remove(text))
+    }
+
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
         self.manager.longest_silence(invocation, self.configuration().unwrap_or_default())
@@ -436,8 +441,18 @@ impl Session {
     pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         let finished = self.question(invocation)?;
         match self.manager.failure(invocation, &finished) {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(self.with_place(failure)),
             None => Ok(finished),
+        }
+    }
+
+    /// With the file and line it is about, where only the administrator's configuration tells. That is not asked
+    /// for here: asking it may have failed.
+    fn with_place(&self, failure: Failure) -> Failure {
+        let known = self.configuration.get().and_then(Option::as_deref).unwrap_or_default();
+        match self.manager.place_of(&failure.message, known) {
+            Some(place) => Failure { message: format!("{place}: {}", failure.message), ..failure },
+            None => failure,
         }
     }
 

@@ -188,6 +188,16 @@ pub trait Manager: Sync + std::fmt::Debug {
         invocation
     }
 
+    /// The file and line of the configuration that a message is about which does not name them.
+    fn place_of(&self, _message: &str, _configuration: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether the administrator lets packages be removed, given that answer.
+    fn may_remove(&self, _configuration: &str) -> bool {
+        true
+    }
+
     /// How long it may be silent with its own limits, given such a command and that answer.
     fn longest_silence(&self, _invocation: &Invocation, _configuration: &str) -> Duration {
         Duration::ZERO

@@ -217,3 +217,47 @@ fn what_apt_conf_says_is_kept_no_longer_than_it_says_so() {
     sandbox.sh("mount --bind /srv/conf /srv/conf2");
     lists_are_in("/srv/h", &[]);
 }
+
+#[test]
+fn a_full_upgrade_without_removals_leaves_what_needs_one_and_installs_the_rest() {
+    let (sandbox, _repo) = bench::one(
+        &["tb-hello", "tb-old", "tb-world"].map(|name| deb(name, "1.0")),
+        &[deb("tb-hello", "2.0").field("Conflicts", "tb-old"), deb("tb-world", "2.0")],
+    );
+    sandbox.sh("apt-mark auto tb-old");
+    sandbox.write("/etc/apt/apt.conf.d/keep", "APT::Get::Remove \"false\";\n");
+    sandbox.patch(&["apply", "--full", "--dry-run"]).exits(0).changed(&["tb-world 1.0 2.0"]);
+    let applied = sandbox.patch(&["apply", "--full"]);
+    applied.applied(&["tb-world 1.0 2.0"]).holds_back(&["tb-hello 1.0 2.0 kept back"]);
+    assert!(applied.stderr.contains("configured to remove nothing"), "{applied}");
+    sandbox.patch(&["apply", "--full"]).applied(&[]);
+    sandbox.patch(&["apply", "--full", "tb-hello"]).apply_failed("dependency");
+    sandbox.write("/etc/apt/apt.conf.d/keep", "");
+    sandbox.patch(&["apply", "--full"]).applied(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]);
+}
+
+#[test]
+fn a_fault_in_the_configuration_is_told_with_its_file() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.sh(
+        "mkdir -p /srv/prefs; echo 'Dir::Etc::preferencesparts \"/srv/prefs\";' >/etc/apt/apt.conf.d/place",
+    );
+    sandbox.patch(&["refresh"]).exits(0);
+    for (file, text, place) in [
+        ("/etc/apt/preferences", "\nPackage: x\nPin: version 1\n", "/etc/apt/preferences:3"),
+        ("/srv/prefs/bad", "Package: x\nPin: version 1\nPin-Priority: y\n", "/srv/prefs/bad:3"),
+        ("/srv/prefs/bad.pref", "Pin: version 1\n", "/srv/prefs/bad.pref"),
+        ("/etc/apt/preferences", "nonsense\n", "/etc/apt/preferences"),
+        ("/etc/apt/apt.conf.d/bad", "APT::Default-Release \"nowhere\";\n", "/etc/apt/apt.conf.d/bad:1"),
+        ("/etc/apt/apt.conf.d/bad", "\nx \"y\n", "/etc/apt/apt.conf.d/bad:3"),
+        ("/etc/apt/sources.list", "\ndeb http://x\n", "2 in list file /etc/apt/sources.list"),
+        ("/etc/apt/sources.list.d/bad.sources", "nonsense\n", "/etc/apt/sources.list.d/bad.sources"),
+        ("/etc/dpkg/dpkg.cfg.d/bad", "\nnonsense\n", "/etc/dpkg/dpkg.cfg.d/bad:2"),
+    ] {
+        sandbox.write(file, text);
+        let report = sandbox.patch(&["apply"]);
+        report.apply_failed("config").mentions("/error/message", place).changed(&[]);
+        sandbox.sh(&format!("rm {file}"));
+    }
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+}

@@ -8,7 +8,7 @@ use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::{remove_if_there, write_atomic};
 use glob::Pattern;
-use log::warn;
+use log::{info, warn};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -92,6 +92,13 @@ impl Selection {
         installed: Option<&Installed>,
         dir: &Path,
     ) -> Result<Listing, Failure> {
+        if self.plan.full && !session.may_remove() {
+            info!(
+                "{} is configured to remove nothing: what needs removals stays",
+                session.manager.facts().name
+            );
+            self.plan.full = false;
+        }
         let choice = session.choice(state)?;
         self.plan.without = choice.without;
         self.plan.from = choice.from;

@@ -56,3 +56,9 @@ pub(super) fn admin_dir(places: &Places) -> Vec<String> {
     let dir = places.database.parent().filter(|_| !usual);
     dir.map(|dir| format!("--admindir={}", dir.display())).into_iter().collect()
 }
+
+/// The value in a line like `DATABASE='/var/lib/dpkg/status'`.
+pub(super) fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
+    let line = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
+    line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
+}

@@ -224,6 +224,7 @@ fn dpkg_class(reason: &str) -> Class {
     const CONFIG: &[&str] = &[
         "unknown option",
         "configuration error",
+        "in configuration file",
         "unknown force/refuse option",
         "error opening configuration",
         "requires superuser privilege",
@@ -245,7 +246,7 @@ fn dpkg_class(reason: &str) -> Class {
     ];
     if is_space(reason) {
         Class::Space
-    } else if reason.contains("syntax ") {
+    } else if reason.contains("syntax ") && !has(reason, CONFIG) {
         // In a file of dpkg's own database.
         Class::Other
     } else if reason.contains("was locked by ") {
@@ -311,9 +312,11 @@ pub fn class_of(text: &str) -> Class {
     if is_validity(text) {
         return Class::Clock;
     }
-    // Of the index, or dpkg's database.
+    // Of the index, or dpkg's database; what else is read so the administrator wrote.
     if text.starts_with("Unable to parse package file ") {
-        return if text.contains("/lists/") { Class::Fetch } else { Class::Other };
+        let ours = [("/lists/", Class::Fetch), ("/status (", Class::Other)];
+        let found = ours.into_iter().find(|(part, _)| text.contains(part));
+        return found.map_or(Class::Config, |(_, class)| class);
     }
     const CONFIG: &[&str] = &[
         "Malformed ",
@@ -527,6 +530,9 @@ mod tests {
             (Class::Config, "Malformed entry 1 in list file /etc/apt/sources.list (URI parse)"),
             (Class::Config, "Malformed stanza 1 in source list /etc/apt/sources.list.d/x.sources (type)"),
             (Class::Config, "The list of sources could not be read."),
+            (Class::Config, "Unable to parse package file /etc/apt/preferences.d/bad (1)"),
+            (Class::Other, "Unable to parse package file /var/lib/dpkg/status (1)"),
+            (Class::Fetch, "Unable to parse package file /var/lib/apt/lists/h_dists_s_InRelease (1)"),
             (Class::Config, "The method driver /usr/lib/apt/methods/tor could not be found."),
             (Class::Config, "Syntax error /etc/apt/apt.conf.d/99:3: Extra junk after value"),
             (
@@ -815,6 +821,9 @@ mod tests {
         assert!(failure.message.ends_with("must be followed by colon"), "{failure:?}");
         let class = dpkg_class("there is no script in the new version of the package - giving up");
         assert_eq!(class, Class::Script);
+        let class =
+            dpkg_class("invalid syntax in configuration file: /etc/dpkg/dpkg.cfg.d/x:1: unknown option 'x'");
+        assert_eq!(class, Class::Config);
         let class = dpkg_class("syntax error in file triggers file '/var/lib/dpkg/triggers/File'");
         assert_eq!(class, Class::Other);
     }

@@ -1,5 +1,6 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
+mod blame;
 mod commands;
 mod cut_off;
 mod errors;
@@ -16,7 +17,7 @@ use crate::managers::manager::Manager;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
-use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get};
+use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get, setting};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -206,6 +207,14 @@ impl Manager for Apt {
 
     fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
         with_limits(invocation, configuration)
+    }
+
+    fn place_of(&self, message: &str, configuration: &str) -> Option<String> {
+        blame::place_of(message, configuration)
+    }
+
+    fn may_remove(&self, configuration: &str) -> bool {
+        may_remove(configuration)
     }
 
     fn longest_silence(&self, invocation: &Invocation, configuration: &str) -> Duration {
@@ -400,6 +409,8 @@ fn locate() -> Invocation {
         ("RETRIES", "Acquire::Retries"),
         ("RETRIES", "Binary::apt-get::Acquire::Retries"),
         ("DELAY", "Acquire::Retries::Delay::Maximum"),
+        ("REMOVE", "APT::Get::Remove"),
+        ("REMOVE", "Binary::apt-get::APT::Get::Remove"),
     ];
     let words = words.into_iter().flat_map(|(name, option)| [name, option]);
     Invocation {
@@ -442,6 +453,18 @@ fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
     invocation
 }
 
+/// With `APT::Get::Remove "false"` apt refuses a whole run that would remove something.
+fn may_remove(configuration: &str) -> bool {
+    let mut values =
+        configuration.lines().filter_map(|line| line.strip_prefix("REMOVE='")?.strip_suffix('\''));
+    // As apt's StringToBool reads it.
+    let is_off = |value: &str| {
+        ["no", "false", "without", "off", "disable"].contains(&value.to_lowercase().as_str())
+            || value.parse::<i64>() == Ok(0)
+    };
+    !values.next_back().is_some_and(is_off)
+}
+
 /// The last of the values with this name, where it is a number.
 fn number(configuration: &str, name: &str) -> Option<u64> {
     let values = configuration.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
@@ -476,12 +499,6 @@ fn elsewhere(configuration: &str) -> Elsewhere {
     let index = ["PREFERENCES", "PREFERENCEPARTS"].into_iter().filter_map(unusual).collect();
     let sources = unusual("SOURCELIST").into_iter().chain(parts).collect();
     Elsewhere { sources, index, ..Elsewhere::default() }
-}
-
-/// The value in a line like `DATABASE='/var/lib/dpkg/status'`.
-fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
-    let line = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
-    line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
 }
 
 /// Reads lines like `DATABASE='/var/lib/dpkg/status'`.
@@ -578,6 +595,16 @@ mod tests {
             ("HTTP='never'\n", "10 10 1"),
         ] {
             assert_eq!(limits(configuration), expected, "{configuration}");
+        }
+    }
+
+    #[test]
+    fn removals_are_off_where_apt_takes_them_for_off() {
+        for off in ["REMOVE='false'\n", "REMOVE='0'\n", "REMOVE='true'\nREMOVE='Off'\n"] {
+            assert!(!may_remove(off), "{off}");
+        }
+        for on in ["", "REMOVE='true'\n", "REMOVE='x'\n", "REMOVE='false'\nREMOVE='1'\n"] {
+            assert!(may_remove(on), "{on}");
         }
     }
 
