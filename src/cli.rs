@@ -174,8 +174,8 @@ pub struct StatusArgs {
     /// Age from which the exit code is 2
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
-    /// Let something else change the exit code too: updates, security, held-back, reboot, services or
-    /// apply [:COUNT] [=warning or critical] (may be repeated)
+    /// Let something else change the exit code too: updates, security, held-back (each with :COUNT),
+    /// security-age:DUR, reboot, services or apply, with =warning or =critical (may be repeated)
     #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)

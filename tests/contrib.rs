@@ -338,6 +338,7 @@ fn every_alert_of_prometheus_waits_as_long_as_it_should() {
         "SourceDown 1d warning",
         "Unknown 8h warning",
         "SecurityUpdatesPending 3d critical",
+        "SecurityUpdateOld 1h critical",
         "ApplyFailed 5m critical",
         "ApplyInterrupted 30m critical",
         "RebootRequired 2d warning",

@@ -369,8 +369,9 @@ fn full_state() -> state::Loaded {
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
             "sources": [{"id": "s", "last_success": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
-                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s",
+                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,
                  "replaces": ["o"]}],
+                "known": [{"name": "p", "first_seen": time}],
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held"}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
@@ -395,7 +396,8 @@ fn report(command: &'static str, detail: Detail) -> Report {
 
 fn status_report() -> Report {
     let entry = json!({"time": "2026-05-27T13:00:00Z", "command": "refresh", "exit_code": 0, "class": null,
-                       "message": "m", "duration_ms": 1, "packages": 0});
+                       "message": "m", "duration_ms": 1, "packages": 1,
+                       "changes": [{"name": "p", "from": null, "to": "1"}]});
     let entry: history::Entry = serde_json::from_value(entry).unwrap();
     report("status", Detail::Status { history: Some(vec![entry]) })
 }

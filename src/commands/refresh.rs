@@ -94,6 +94,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         message: reason.clone(),
         duration_ms: started.elapsed().as_millis() as u64,
         packages: 0,
+        changes: Vec::new(),
     };
     history::append(&lock, &entry);
     drop(lock);

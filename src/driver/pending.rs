@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::managers::{Advisories, Installed, Manager, Origin};
-use crate::model::outcome::{Class, Failure, HeldBack, KEPT_BACK, Listing, PHASED, Update};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::model::told::{Advice, Told};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
 use crate::system::time::Time;
@@ -41,8 +42,12 @@ impl Session {
         };
         if let Some(pending) = state.pending.as_mut().filter(still) {
             pending.as_of = as_of;
+            // One that an older program has left says it of none.
+            let open = pending.open();
+            pending.remember_first_seen(&open, true);
             return;
         }
+        let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
         let (listing, database) = match listed {
             Some((listing, database)) => (Ok(listing), database),
             None => {
@@ -69,6 +74,7 @@ impl Session {
             database_places,
             basis: None,
             database: None,
+            known: Vec::new(),
             extra,
         };
         state.pending = Some(match listing {
@@ -83,6 +89,10 @@ impl Session {
                 ..pending
             },
         });
+        let may_lack_some = !state.not_refreshed().is_empty();
+        if let Some(pending) = &mut state.pending {
+            pending.remember_first_seen(&open, may_lack_some);
+        }
     }
 
     /// Fills in what the list itself does not say: what is held back and who holds it, and security
@@ -129,30 +139,12 @@ impl Session {
             update.security =
                 update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
         }
-        self.tell_phased(&mut listing, &origins);
         for held in &mut listing.held_back {
             let is_asked = self.manager.facts().knows_security && self.manager.ask_origins(&[]).is_some();
             let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
             held.security = held.security.or_else(told);
         }
         self.tell_holders(listing)
-    }
-
-    /// Finds the updates that only wait for their phase.
-    fn tell_phased(&self, listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>) {
-        let waits = |held: &HeldBack| {
-            let of = origins.get(&held.name).into_iter().flatten();
-            held.reason == KEPT_BACK && of.into_iter().any(|origin| origin.is_candidate && origin.is_phased)
-        };
-        if !listing.held_back.iter().any(waits) {
-            return;
-        }
-        let answer = self.manager.list_with_phased().and_then(|invocation| self.ask(&invocation).ok());
-        let all = answer.map(|answer| self.manager.parse_list(&answer.stdout)).unwrap_or_default();
-        let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
-        for held in listing.held_back.iter_mut().filter(|held| waits(held) && comes(held)) {
-            held.reason = PHASED.to_string();
-        }
     }
 
     /// What is held back by the administrator.
@@ -195,24 +187,41 @@ impl Session {
                 }
             }
         }
-        let settles = |name: &str, installed: Option<&str>, candidate: Option<&str>| {
+        let settled = |name: &str, installed: Option<&str>, candidate: Option<&str>| -> Vec<&Origin> {
             let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
-            of.iter().filter(|origin| origin.is_security).any(|origin| {
+            let is_settled = |origin: &&Origin| {
                 let Some(version) = origin.version.as_deref() else { return true };
                 let is_below = installed.is_none_or(|old| compare(old, version) == Ordering::Less);
                 is_below && candidate.is_some_and(|new| compare(version, new) != Ordering::Greater)
-            })
+            };
+            of.iter().filter(is_settled).collect()
         };
+        let is_security = |settled: &[&Origin]| settled.iter().any(|origin| origin.is_security);
         told |= listing.updates.iter().any(|update| update.security.is_some());
-        for update in listing.updates.iter_mut().filter(|update| update.security.is_none()) {
-            let (installed, candidate) = (update.installed.as_deref(), Some(update.candidate.as_str()));
-            update.security = told.then(|| settles(&update.name, installed, candidate));
+        for update in &mut listing.updates {
+            let settled = settled(&update.name, update.installed.as_deref(), Some(&update.candidate));
+            update.security = update.security.or_else(|| told.then(|| is_security(&settled)));
+            update.told.take(&advice_of(&settled));
         }
-        for held in listing.held_back.iter_mut().filter(|held| held.security.is_none()) {
-            held.security = Some(settles(&held.name, held.installed.as_deref(), held.candidate.as_deref()));
+        for held in &mut listing.held_back {
+            let settled = settled(&held.name, held.installed.as_deref(), held.candidate.as_deref());
+            held.security = held.security.or_else(|| Some(is_security(&settled)));
+            held.told.take(&advice_of(&settled));
         }
         Ok(())
     }
+}
+
+/// What one advisory says.
+fn advised(fix: &Origin) -> Told {
+    let mut told = Told::default();
+    told.take(&advice_of(&[fix]));
+    told
+}
+
+/// What the advisories among these say.
+fn advice_of<'a>(settled: &[&'a Origin]) -> Vec<&'a Advice> {
+    settled.iter().filter_map(|origin| origin.advice.as_ref()).collect()
 }
 
 /// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
@@ -246,6 +255,7 @@ fn missing_fixes(
             reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
             class: None,
             security: Some(true),
+            told: advised(fix),
             extra: Default::default(),
         });
     }

@@ -122,6 +122,7 @@ fn hold_back_owned(
         reason: format!("not refreshed: {}, which has the say about it", failed.join(", ")),
         class: Some(class),
         security: update.security,
+        told: Default::default(),
         extra: Extra::new(),
     }));
     let stays = |name: &String| !all.removals.iter().any(|(gone, _)| gone == name);
@@ -145,6 +146,7 @@ mod tests {
             security: None,
             source: Some(source.into()),
             replaces: Vec::new(),
+            told: Default::default(),
             extra: Extra::new(),
         }
     }

@@ -3,3 +3,5 @@
 pub mod exit_code;
 pub mod outcome;
 pub mod packages;
+pub mod time;
+pub mod told;

@@ -1,5 +1,6 @@
 //! The currency between running the package manager and remembering what it did.
 
+use crate::model::told::Told;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -174,6 +175,9 @@ pub struct Update {
     /// The installed packages that go because this one comes in their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
+    /// What else is known of it.
+    #[serde(flatten)]
+    pub told: Told,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -189,15 +193,11 @@ impl Update {
             reason: reason.to_string(),
             class: None,
             security: self.security,
+            told: self.told,
             extra: self.extra,
         }
     }
 }
-
-/// The reason of an update that stays for a reason which the manager does not tell.
-pub const KEPT_BACK: &str = "kept back";
-/// The reason of one that is offered to a part of all hosts at a time, to which this one does not belong yet.
-pub const PHASED: &str = "phased";
 
 /// A newer version that `apply` does not install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +217,9 @@ pub struct HeldBack {
     pub class: Option<Class>,
     /// Whether it is, or contains, a security update.
     pub security: Option<bool>,
+    /// What else is known of it.
+    #[serde(flatten)]
+    pub told: Told,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -232,6 +235,7 @@ impl HeldBack {
             security: self.security,
             source: None,
             replaces: Vec::new(),
+            told: self.told,
             extra: self.extra,
         })
     }
@@ -310,6 +314,9 @@ impl Listing {
             tidy(&mut update.candidate);
             update.installed.iter_mut().chain(&mut update.source).for_each(tidy);
         }
+        let told = self.updates.iter_mut().map(|update| &mut update.told);
+        let told = told.chain(self.held_back.iter_mut().map(|held| &mut held.told));
+        told.filter_map(|told| told.severity.as_mut()).for_each(tidy);
         for held in &mut self.held_back {
             tidy(&mut held.reason);
             held.installed.iter_mut().chain(&mut held.candidate).for_each(tidy);
@@ -334,12 +341,14 @@ impl Listing {
             name: update.name.clone(),
             from: update.installed.clone(),
             to: Some(update.candidate.clone()),
+            open_seconds: None,
             extra: Extra::new(),
         });
         let removals = self.removals.iter().map(|(name, installed)| Change {
             name: name.clone(),
             from: installed.clone(),
             to: None,
+            open_seconds: None,
             extra: Extra::new(),
         });
         updates.chain(removals).collect()
@@ -355,6 +364,9 @@ pub struct Change {
     pub from: Option<String>,
     /// Version after; `None` when it was removed.
     pub to: Option<String>,
+    /// For how long the update had been known here.
+    #[serde(default)]
+    pub open_seconds: Option<i64>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -1,5 +1,6 @@
 //! What is installed, and what an install that was cut off has left.
 
+use crate::model::told::Advice;
 use std::collections::BTreeMap;
 
 /// A source that offers a version newer than the installed one.
@@ -9,14 +10,14 @@ pub struct Origin {
     pub source: String,
     /// Whether it is a source of security updates.
     pub is_security: bool,
+    /// What an advisory says of the version, where this is one.
+    pub advice: Option<Advice>,
     /// Whether the version is the one that would be installed.
     pub is_candidate: bool,
     /// The version, where the manager tells it; they are listed from new to old.
     pub version: Option<String>,
     /// The priority that the administrator or the source gives it, where there is one.
     pub priority: i64,
-    /// Whether the version is offered to a part of all hosts at a time.
-    pub is_phased: bool,
 }
 
 /// The packages on the system, by name.

@@ -4,6 +4,7 @@ use crate::model::exit_code::ExitCode;
 use crate::model::outcome::counted;
 use crate::store::health::{Health, Life};
 use crate::store::state::State;
+use crate::system::time::{Time, duration, span};
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Alert {
     pub condition: Condition,
     /// From how many on; 1 where that is not said.
     pub count: usize,
+    /// From which age on, in seconds.
+    pub age: i64,
     /// `Stale` (WARNING) or `Failed` (CRITICAL).
     pub level: ExitCode,
 }
@@ -23,6 +26,8 @@ pub enum Condition {
     Updates,
     /// Security updates are pending.
     Security,
+    /// A security update has been known for some time.
+    SecurityAge,
     /// Newer versions are held back.
     HeldBack,
     /// A reboot is required.
@@ -38,13 +43,16 @@ pub enum Condition {
 enum Takes {
     /// A number from which on it holds.
     Count,
+    /// An age from which on it holds; it cannot be left out.
+    Age,
     Nothing,
 }
 
 /// The words of the command line.
-const CONDITIONS: [(&str, Condition, Takes); 6] = [
+const CONDITIONS: [(&str, Condition, Takes); 7] = [
     ("updates", Condition::Updates, Takes::Count),
     ("security", Condition::Security, Takes::Count),
+    ("security-age", Condition::SecurityAge, Takes::Age),
     ("held-back", Condition::HeldBack, Takes::Count),
     ("reboot", Condition::Reboot, Takes::Nothing),
     ("services", Condition::Services, Takes::Nothing),
@@ -58,8 +66,9 @@ impl Alert {
     /// One line that says what is accepted.
     pub fn parse(text: &str) -> Result<Alert, String> {
         Alert::read(text).ok_or_else(|| {
-            "write it like security, security=critical or updates:20; updates, security, held-back, reboot, \
-             services and apply can be warning or critical, the first three from a number on"
+            "write it like security, security=critical, updates:20 or security-age:7d; updates, security, \
+             security-age, held-back, reboot, services and apply can be warning or critical, updates, security \
+             and held-back from a number on, security-age from an age on"
                 .to_string()
         })
     }
@@ -73,9 +82,14 @@ impl Alert {
         };
         let (word, value) = what.split_once(':').map_or((what, None), |(word, value)| (word, Some(value)));
         let (_, condition, takes) = CONDITIONS.into_iter().find(|row| row.0 == word)?;
-        let alert = Alert { condition, count: 1, level };
+        let alert = Alert { condition, count: 1, age: 0, level };
         match (takes, value) {
+            (Takes::Age, None) => None,
             (_, None) => Some(alert),
+            (Takes::Age, Some(value)) => {
+                let age = duration(value).ok().map(|age| age.as_secs() as i64)?;
+                Some(Alert { age, ..alert })
+            }
             (Takes::Count, Some(value)) => {
                 // A whole number: parse would take a sign too.
                 let count = Some(value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -87,7 +101,7 @@ impl Alert {
     }
 
     /// What it has to say of what is remembered and follows from that, and the exit code that it calls for.
-    pub fn of(&self, state: &State, health: &Health) -> Option<(ExitCode, String)> {
+    pub fn of(&self, state: &State, health: &Health, now: Time) -> Option<(ExitCode, String)> {
         let number = |count: Option<usize>, noun: &str, verb: &str| match count {
             Some(count) if count < self.count => None,
             Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
@@ -100,6 +114,17 @@ impl Alert {
             Condition::Security => {
                 number(pending.and_then(|pending| pending.security), "security update", "pending")
             }
+            Condition::SecurityAge => match pending.and_then(|pending| pending.oldest_security(now)) {
+                Some(Some((age, name))) if age >= self.age => {
+                    let words = format!("a security update has been known for {}: {name}", span(age));
+                    Some((self.level, words))
+                }
+                Some(_) => None,
+                None => Some((
+                    ExitCode::Unknown,
+                    "not known how old the pending security updates are".to_string(),
+                )),
+            },
             Condition::HeldBack => {
                 let held_back = pending.and_then(|pending| pending.held_back.as_ref());
                 number(held_back.map(Vec::len), "update", "held back")
@@ -140,12 +165,15 @@ mod tests {
 
     #[test]
     fn alerts_are_read_with_and_without_a_level() {
-        let alert = |condition, level| Ok(Alert { condition, count: 1, level });
+        let alert = |condition, level| Ok(Alert { condition, count: 1, age: 0, level });
         assert_eq!(Alert::parse("security"), alert(Condition::Security, ExitCode::Stale));
         assert_eq!(Alert::parse("apply=critical"), alert(Condition::Apply, ExitCode::Failed));
         assert_eq!(Alert::parse("services"), alert(Condition::Services, ExitCode::Stale));
         assert_eq!(Alert::parse("updates=warning"), alert(Condition::Updates, ExitCode::Stale));
-        let many = |condition, level| Ok(Alert { condition, count: 20, level });
+        let many = |condition, level| Ok(Alert { condition, count: 20, age: 0, level });
+        let old =
+            Alert { condition: Condition::SecurityAge, count: 1, age: 604_800, level: ExitCode::Failed };
+        assert_eq!(Alert::parse("security-age:7d=critical"), Ok(old));
         assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
         assert_eq!(Alert::parse("held-back:20=critical"), many(Condition::HeldBack, ExitCode::Failed));
         for text in [
@@ -163,6 +191,11 @@ mod tests {
             "updates:x",
             "reboot:1",
             "services:1",
+            "security-age",
+            "security-age:",
+            "security-age:x",
+            "security-age:-1d",
+            "security-age:7M",
             "apply:2=critical",
             ":3",
             "updates=warning:3",

@@ -8,12 +8,12 @@ pub mod print;
 mod text;
 
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{Change, Failure, HeldBack, counted, cut, one_line};
+use crate::model::outcome::{Change, Failure, HeldBack, Update, counted, cut, one_line};
 use crate::report::alert::{Alert, graver};
 use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;
-use crate::store::state::{Loaded, State};
-use crate::system::time::Time;
+use crate::store::state::{Loaded, Pending, State};
+use crate::system::time::{Time, span};
 use std::time::Duration;
 
 /// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
@@ -258,6 +258,24 @@ impl Report {
         Some(format!(
             "an apply of {since} was interrupted in phase {phase}; repair it with: linux-patch apply{by_hand}"
         ))
+    }
+
+    /// The pending updates, those of security first, of these the oldest.
+    fn listed_updates(&self) -> Vec<&Update> {
+        let pending = self.state.as_deref().and_then(|state| state.pending.as_ref());
+        let mut updates: Vec<_> = pending.map(Pending::packages).unwrap_or_default().iter().collect();
+        // What has no time yet was written by an older program, and is no younger than the others.
+        updates.sort_by_key(|update| (update.security != Some(true), update.told.first_seen, &update.name));
+        updates
+    }
+
+    /// ` (security, important, known for 3 d)`: what is known of an update beside its versions.
+    fn marks(&self, update: &Update) -> String {
+        let age = update.told.first_seen.map(|first| self.now.seconds_since(first)).filter(|age| *age >= 60);
+        let security = (update.security == Some(true)).then(|| "security".to_string());
+        let marks = security.into_iter().chain(update.told.severity.clone());
+        let marks: Vec<_> = marks.chain(age.map(|age| format!("known for {}", span(age)))).collect();
+        if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) }
     }
 
     /// What still runs replaced code, and what puts the new one to use, in one line.

@@ -64,6 +64,15 @@ pub(super) fn render(report: &Report) -> String {
             number(report.health.outdated_services.as_ref().map(Vec::len)),
             thresholds(report, Condition::Services)
         ),
+        format!(
+            "security_age={};{};0",
+            value(
+                counted
+                    .and_then(|pending| pending.oldest_security(report.now))
+                    .map(|oldest| { format!("{}s", oldest.map_or(0, |(age, _)| age)) })
+            ),
+            ages(report, Condition::SecurityAge)
+        ),
     ];
     let list = if report.lists_packages { list(report) } else { String::new() };
     format!("{first} | {}\n{list}", perfdata.join(" "))
@@ -84,18 +93,25 @@ fn thresholds(report: &Report, condition: Condition) -> String {
     format!("{};{}", most(ExitCode::Stale), most(ExitCode::Failed))
 }
 
+/// Likewise, where the alert is from an age on.
+fn ages(report: &Report, condition: Condition) -> String {
+    let least = |level: ExitCode| {
+        let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));
+        asked.map(|alert| alert.age).min().map(|age| age.to_string()).unwrap_or_default()
+    };
+    format!("{};{}", least(ExitCode::Stale), least(ExitCode::Failed))
+}
+
 /// The pending packages, security updates first.
 fn list(report: &Report) -> String {
-    let Some(pending) = report.state.as_deref().and_then(|state| state.pending.as_ref()) else {
-        return String::new();
-    };
-    let mut packages: Vec<_> = pending.packages().iter().collect();
-    packages.sort_by_key(|update| (update.security != Some(true), &update.name));
+    let packages = report.listed_updates();
     let mut text = String::new();
     for (listed, update) in packages.iter().enumerate() {
         let from = update.installed.as_deref().unwrap_or("new");
-        let mark = if update.security == Some(true) { " (security)" } else { "" };
-        let line = cut(safe(&format!("{} {from} -> {}", update.name, update.candidate)), LONGEST) + mark;
+        let mark = safe(&report.marks(update));
+        let line =
+            cut(safe(&format!("{} {from} -> {}", update.name, update.candidate)), LONGEST) + " " + &mark;
+        let line = line.trim_end().to_string();
         if text.len() + line.len() > LIST_BYTES {
             text += &format!("and {} more\n", packages.len() - listed);
             break;

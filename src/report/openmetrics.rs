@@ -46,6 +46,13 @@ pub(super) fn render(report: &Report) -> String {
     let security = pending.and_then(|pending| pending.security);
     page.optional("pending_security_updates", "Security updates among them.", security.map(number));
     page.optional(
+        "oldest_security_update_age_seconds",
+        "For how long the oldest pending security update has been known here; 0 where there is none.",
+        pending
+            .and_then(|pending| pending.oldest_security(report.now))
+            .map(|oldest| oldest.map_or(0, |(age, _)| age)),
+    );
+    page.optional(
         "held_back_updates",
         "Newer versions that apply does not install.",
         pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),

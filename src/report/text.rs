@@ -53,10 +53,9 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     failed_sources(report, lines);
     lines.extend(report.unfinished_words());
     if let Some(pending) = &state.pending {
-        let packages = pending.packages().iter().map(|update| {
-            let mark = if update.security == Some(true) { " (security)" } else { "" };
+        let packages = report.listed_updates().into_iter().map(|update| {
             let from = update.installed.as_deref().unwrap_or("new");
-            format!("  {} {from} -> {}{mark}", update.name, update.candidate)
+            format!("  {} {from} -> {}{}", update.name, update.candidate, report.marks(update))
         });
         list("pending:", packages.collect(), lines);
         list("held back:", pending.held_back().iter().map(held_back).collect(), lines);
@@ -119,7 +118,9 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     let title = if applied.dry_run { "would change:" } else { "changed:" };
     let changes = applied.packages.iter().map(|change| {
         let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "none".to_string());
-        format!("  {} {} -> {}", change.name, version(&change.from), version(&change.to))
+        let open = change.open_seconds.filter(|open| *open >= 60);
+        let open = open.map(|open| format!(" (open for {})", span(open))).unwrap_or_default();
+        format!("  {} {} -> {}{open}", change.name, version(&change.from), version(&change.to))
     });
     list(title, changes.collect(), lines);
     list("held back:", applied.held_back.iter().map(held_back).collect(), lines);

@@ -106,6 +106,7 @@ fn a_count_is_outdated_where_packages_changed_since() {
         packages: Some(Vec::new()),
         held_back: Some(Vec::new()),
         database_places: Vec::new(),
+        known: Vec::new(),
         basis: None,
         database,
         extra: Default::default(),

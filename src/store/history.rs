@@ -1,6 +1,6 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
-use crate::model::outcome::{Class, printable_json};
+use crate::model::outcome::{Change, Class, printable_json};
 use crate::store::lock::Lock;
 use crate::system::time::Time;
 use rustix::fs::OFlags;
@@ -14,6 +14,9 @@ use std::path::Path;
 const FILE: &str = "history.jsonl";
 /// Where it is rotated.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// A line has room for so many packages: what is read of the file at a time holds several lines.
+pub const MOST_CHANGES: usize = 500;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub struct Entry {
     pub duration_ms: u64,
     /// Packages changed.
     pub packages: usize,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 /// Adds a line, and rotates when the file is full. Best effort: a history that cannot be written
@@ -114,6 +120,7 @@ mod tests {
             message: "x".repeat(1000),
             duration_ms: number,
             packages: 0,
+            changes: Vec::new(),
         }
     }
 

@@ -1,9 +1,8 @@
 //! The state file: what is remembered between runs, and its pure transitions.
 
-use crate::model::outcome::{
-    Change, Class, Extra, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, Update, printable_json,
-};
+use crate::model::outcome::{Change, Class, Extra, Failure, RefreshOutcome, Refreshed, printable_json};
 use crate::store::lock::{Lock, Moment};
+pub use crate::store::pending::{Open, Pending};
 use crate::system::files::{distrust, write_atomic};
 use crate::system::time::Time;
 use anyhow::{Context, Result};
@@ -199,74 +198,6 @@ pub struct Source {
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
-}
-
-/// What waits to be installed. Where it could not be listed only `as_of` and `error` say something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pending {
-    /// When it was counted.
-    pub as_of: Time,
-    /// How many updates `apply` would install.
-    #[serde(default)]
-    pub count: Option<usize>,
-    /// How many of them are security updates; `None` where the manager cannot tell.
-    #[serde(default)]
-    pub security: Option<usize>,
-    /// Why what is pending is not known.
-    #[serde(default)]
-    pub error: Option<Failure>,
-    /// Those updates.
-    #[serde(default)]
-    pub packages: Option<Vec<Update>>,
-    /// Newer versions that `apply` does not install.
-    #[serde(default)]
-    pub held_back: Option<Vec<HeldBack>>,
-    /// Where the package database is, beside the usual places.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub database_places: Vec<String>,
-    /// Fingerprint of everything that decides about the count.
-    #[serde(default)]
-    pub basis: Option<String>,
-    /// Fingerprint of the package database at the count.
-    #[serde(default)]
-    pub database: Option<String>,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-impl Pending {
-    /// The updates; none where they are not known.
-    pub fn packages(&self) -> &[Update] {
-        self.packages.as_deref().unwrap_or_default()
-    }
-
-    /// What is held back; nothing where that is not known.
-    pub fn held_back(&self) -> &[HeldBack] {
-        self.held_back.as_deref().unwrap_or_default()
-    }
-
-    /// What linux-patch itself leaves out, so that the other updates can be installed.
-    pub fn left_out_by_us(&self) -> Vec<HeldBack> {
-        self.held_back().iter().filter(|held| held.class.is_some()).cloned().collect()
-    }
-
-    /// Moves these from what is pending to what is held back, and counts anew.
-    pub fn leave_out(&mut self, impossible: &[HeldBack]) {
-        let (Some(updates), Some(held_back)) = (self.packages.take(), self.held_back.take()) else { return };
-        let mut listing = Listing { updates, held_back, ..Listing::default() };
-        listing.leave_out(impossible);
-        self.set_packages(listing.updates);
-        self.held_back = Some(listing.held_back);
-    }
-
-    /// Sets what is pending, and counts it.
-    pub fn set_packages(&mut self, packages: Vec<Update>) {
-        let secure = packages.iter().filter(|update| update.security == Some(true)).count();
-        self.security = self.security.map(|_| secure);
-        self.count = Some(packages.len());
-        self.packages = Some(packages);
-    }
 }
 
 /// The apply under way, and the last one.
@@ -583,6 +514,7 @@ impl State {
         if bytes.len() as u64 > MOST_BYTES {
             // Lists that long are no lists of packages, and nobody would read them back.
             if let Some(pending) = &mut kept.pending {
+                pending.known.clear();
                 (pending.count, pending.security, pending.packages, pending.held_back) =
                     (None, None, None, None);
                 let text = format!("more is pending than a state of {} MiB can hold", MOST_BYTES >> 20);

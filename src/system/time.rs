@@ -1,41 +1,7 @@
-//! Times as the state keeps them: whole seconds, UTC, RFC 3339.
+//! Clocks, and durations as people write them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::time::{Duration, SystemTime};
-
-/// A moment in UTC, cut to whole seconds so that every tool's RFC 3339 parser reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(DateTime<Utc>);
-
-impl Time {
-    /// The present moment of the wall clock.
-    pub fn now() -> Self {
-        Self::from(SystemTime::now())
-    }
-
-    /// Whole seconds from `earlier` to `self`; negative when `earlier` is later.
-    pub fn seconds_since(self, earlier: Time) -> i64 {
-        self.unix().saturating_sub(earlier.unix())
-    }
-
-    /// Seconds since 1970-01-01 00:00:00 UTC.
-    pub fn unix(self) -> i64 {
-        self.0.timestamp()
-    }
-
-    /// A moment given as seconds since 1970-01-01 00:00:00 UTC; `None` outside the years 0 to 9999,
-    /// since RFC 3339 has no others.
-    pub fn from_unix(seconds: i64) -> Option<Self> {
-        const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
-        DateTime::from_timestamp(seconds, 0).filter(|_| YEARS.contains(&seconds)).map(Time)
-    }
-
-    /// `20260527T130000Z`: for file names.
-    pub fn compact(self) -> String {
-        self.0.format("%Y%m%dT%H%M%SZ").to_string()
-    }
-}
+pub use crate::model::time::Time;
+use std::time::Duration;
 
 /// Seconds since the machine started, by a clock that nobody can set and that goes on while the
 /// machine is suspended.
@@ -47,35 +13,6 @@ pub fn seconds_since_boot() -> i64 {
 pub fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
-}
-
-impl From<SystemTime> for Time {
-    fn from(time: SystemTime) -> Self {
-        let full = DateTime::<Utc>::from(time);
-        Time::from_unix(full.timestamp()).unwrap_or(Time(full))
-    }
-}
-
-impl std::fmt::Display for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
-        // With its offset taken off it may lie in the year 10000, which nobody could read back.
-        Time::from_unix(time.timestamp())
-            .ok_or_else(|| serde::de::Error::custom("no time of the years 0 to 9999"))
-    }
 }
 
 /// `90s`, `4h`, `1h30m`, or a bare number of seconds; ten years at most, so that adding it to a
@@ -115,23 +52,6 @@ pub fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_survives_json_in_whole_seconds() {
-        let text = "\"2026-05-27T13:00:00Z\"";
-        let time: Time = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&time).unwrap(), text);
-        let offset: Time = serde_json::from_str("\"2026-05-27T15:00:00.75+02:00\"").unwrap();
-        assert_eq!(offset.seconds_since(time), 0);
-        assert_eq!(offset, time);
-        for text in ["yesterday", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
-            assert!(serde_json::from_str::<Time>(&format!("\"{text}\"")).is_err(), "{text}");
-        }
-        for text in ["\"9999-12-31T23:59:59Z\"", "\"0000-01-01T00:00:00Z\""] {
-            let time: Time = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&time).unwrap(), text);
-        }
-    }
 
     #[test]
     fn spans_are_written_for_people() {

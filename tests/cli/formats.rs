@@ -94,6 +94,7 @@ fn nagios_output_is_one_line_with_performance_data_by_the_guidelines() {
             "failed_sources",
             "reboot_required",
             "outdated_services",
+            "security_age",
         ];
         assert_eq!(labels, expected, "{name}");
         let value = |label: &str| values.iter().find(|pair| pair.0 == label).unwrap().1.as_str();

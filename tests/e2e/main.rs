@@ -14,6 +14,7 @@ mod locks;
 #[macro_use]
 mod manager;
 mod pacman;
+mod patched;
 mod repo;
 mod report;
 mod rpm;

@@ -732,6 +732,38 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
     stage.patch(&["status"]).exits(0).says("/reboot_required", false);
 }
 
+fn an_update_is_known_since_the_first_refresh_that_found_it<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let refreshed = stage.patch(&["refresh"]);
+    let first_seen = refreshed.state["pending"]["packages"][0]["first_seen"].clone();
+    assert_eq!(first_seen, refreshed.state["pending"]["as_of"], "{refreshed}");
+    // Three days ago, for which no test can wait; by a state as an older program writes it there is none.
+    let state = "/var/lib/linux-patch/state.json";
+    stage
+        .sandbox()
+        .sh(&format!("sed -i 's/\"first_seen\": .*,/\"first_seen\": \"2026-01-02T03:04:05Z\",/' {state}"));
+    stage.repos[0].publish(&[package("tb-hello", "3.0"), package("tb-other", "2.0")]);
+    stage.manager.install(&[package("tb-other", "1.0")]);
+    let since = |name: &str, state: &Value| {
+        let packages = state["pending"]["packages"].as_array().unwrap();
+        packages.iter().find(|package| package["name"] == name).unwrap()["first_seen"].clone()
+    };
+    for _ in 0..2 {
+        let refreshed = stage.patch(&["refresh"]);
+        assert_eq!(since("tb-hello", &refreshed.state), "2026-01-02T03:04:05Z", "{refreshed}");
+        assert_ne!(since("tb-other", &refreshed.state), "2026-01-02T03:04:05Z", "{refreshed}");
+    }
+    let applied = stage.patch(&["apply"]);
+    applied.did_all::<M>(&["tb-hello 1.0 3.0", "tb-other 1.0 2.0"]);
+    let open = |at: usize| applied.json["packages"][at]["open_seconds"].as_i64().unwrap();
+    assert!(open(0) > 86400 && open(1) < 600, "{applied}");
+    let history = stage.sandbox().read("/var/lib/linux-patch/history.jsonl").unwrap();
+    assert!(history.lines().last().unwrap().contains("open_seconds"), "{history}");
+    stage.repos[0].publish(&[package("tb-hello", "4.0"), package("tb-other", "2.0")]);
+    let refreshed = stage.patch(&["refresh"]);
+    assert_ne!(since("tb-hello", &refreshed.state), "2026-01-02T03:04:05Z", "{refreshed}");
+}
+
 fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {
     const DAEMON: &str = "/usr/lib/tb-daemon";
     // As the managers do it: the new file is put in the place of the old one.
@@ -856,6 +888,7 @@ scenarios! {
         an_install_outlives_a_linux_patch_that_is_killed_outright,
         everything_killed_in_mid_install_is_repaired_by_the_next_apply,
         a_package_that_only_a_restart_puts_to_use_requires_one,
+        an_update_is_known_since_the_first_refresh_that_found_it,
         what_still_runs_code_that_an_apply_has_replaced_is_named,
     }
 }

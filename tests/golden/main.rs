@@ -116,6 +116,7 @@ fn a_state_in_which_every_field_says_something() {
         message: message.into(),
         duration_ms,
         packages,
+        changes: Vec::new(),
     };
     let history = vec![
         entry("refresh", 1, Some(Class::Fetch), "b: 404", 1234, 0),
@@ -142,7 +143,7 @@ fn alerts_make_a_fresh_index_worse() {
     .to_vec();
     for alert in report.asked.clone() {
         if let Some((level, words)) =
-            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
         {
             report.raise(level, words);
         }
@@ -163,12 +164,12 @@ fn what_is_not_known_is_never_a_number() {
         state["apply"]["last"] = Value::Null;
         state["outdated_services"] = Value::Null;
     }));
-    report.asked = ["updates", "security", "held-back=critical", "services"]
+    report.asked = ["updates", "security", "security-age:1d", "held-back=critical", "services"]
         .map(|text| Alert::parse(text).unwrap())
         .to_vec();
     for alert in report.asked.clone() {
         if let Some((level, words)) =
-            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
         {
             report.raise(level, words);
         }

@@ -2,13 +2,21 @@
 
 use crate::managers::Installed;
 use crate::model::outcome::{Change, Extra};
+use crate::store::state::Open;
+use crate::system::time::Time;
 
 /// What differs between two looks at the package database. Of a version that stood beside another, that
 /// it is gone.
 pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
-    let change = |name: &String, from, to| Change { name: name.clone(), from, to, extra: Extra::new() };
+    let change = |name: &String, from, to| Change {
+        name: name.clone(),
+        from,
+        to,
+        open_seconds: None,
+        extra: Extra::new(),
+    };
     let changes = names.into_iter().flat_map(|name| {
         let (from, to) = (version(before, name), version(after, name));
         let is_there = |version: &String| {
@@ -23,6 +31,15 @@ pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
         (from != to).then(|| change(name, from, to)).into_iter().chain(gone)
     });
     changes.collect()
+}
+
+/// Says of each package that came or changed for how long its update had been known.
+pub(super) fn tell_since(changes: &mut [Change], open: &[Open]) {
+    let now = Time::now();
+    for change in changes.iter_mut().filter(|change| change.to.is_some()) {
+        let of_it = open.iter().filter(|open| open.name == change.name && open.installed == change.from);
+        change.open_seconds = of_it.map(|open| now.seconds_since(open.first_seen).max(0)).max();
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +69,7 @@ mod tests {
             name: name.into(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
+            open_seconds: None,
             extra: Extra::new(),
         };
         let expected = [

@@ -15,11 +15,11 @@ use crate::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome, U
 use crate::report::{Applied, Detail, Report};
 use crate::store::history;
 use crate::store::lock::{self, Lock};
-use crate::store::state::{ApplyOutcome, InProgress, LastApply, Loaded, State, count, load};
+use crate::store::state::{ApplyOutcome, InProgress, LastApply, Loaded, Open, Pending, State, count, load};
 use crate::system::process::{End, Finished, Limits};
 use crate::system::time::{Time, span};
 use crate::system::{boot, lock_holders, signals};
-use changes::changes;
+use changes::{changes, tell_since};
 use clap::ValueEnum;
 use log::{info, warn};
 use selection::Selection;
@@ -80,6 +80,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         index_partial: false,
         is_partial: false,
         planned: Listing::default(),
+        open: Vec::new(),
         done: Vec::new(),
         disappeared: Vec::new(),
         asked_to_run_again: false,
@@ -141,6 +142,8 @@ struct Run<'a> {
     /// Whether something that was selected had to be left out.
     is_partial: bool,
     planned: Listing,
+    /// Since when what was pending is known.
+    open: Vec<Open>,
     /// What was planned before the manager updated itself.
     done: Vec<Update>,
     /// What the manager itself removed because others have taken over all its files.
@@ -247,6 +250,7 @@ impl Run<'_> {
     /// Steps 4 to 6: what is to be installed, and the installing of it.
     fn plan_and_install(&mut self) -> Result<(), Failure> {
         let before = self.before.as_ref();
+        self.open.extend(self.state.pending.iter().flat_map(Pending::open));
         self.planned = self.selection.plan(&self.session, &self.state, before, self.lock.dir())?;
         if self.planned.is_empty() || self.args.dry_run {
             return Ok(());
@@ -408,6 +412,7 @@ impl Run<'_> {
                 self.session.look_for_restart(&mut self.state);
             }
         }
+        tell_since(&mut self.applied.packages, &self.open);
         for held in &self.applied.held_back {
             let class = held.class.unwrap_or(Class::Other).word();
             warn!("{} stays as it is ({class}: {})", held.name, held.reason);
@@ -519,6 +524,7 @@ impl Run<'_> {
             message: reason.clone(),
             duration_ms: self.started.elapsed().as_millis() as u64,
             packages: self.applied.packages.len(),
+            changes: self.applied.packages.iter().take(history::MOST_CHANGES).cloned().collect(),
         };
         history::append(&self.lock, &entry);
         let loaded = Loaded::Good(Box::new(self.state));

@@ -53,7 +53,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     report.asked = args.alert.clone();
     for alert in &args.alert {
         if let Some((level, words)) =
-            report.state.as_deref().and_then(|state| alert.of(state, &report.health))
+            report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
         {
             report.raise(level, words);
         }

@@ -160,6 +160,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
                 reason: one_line(&format!("{missing}, required by {word}")),
                 class: Some(Class::Dependency),
                 security: None,
+                told: Default::default(),
                 extra: Default::default(),
             };
             found.entry(name.to_string()).or_insert(held);

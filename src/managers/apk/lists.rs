@@ -27,6 +27,7 @@ pub fn changes(stdout: &str) -> Listing {
                 security: None,
                 source: None,
                 replaces: Vec::new(),
+                told: Default::default(),
                 extra: Default::default(),
             }),
             None => listing.removals.push((name.to_string(), from.map(str::to_owned))),
@@ -65,6 +66,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
             reason: "kept back".to_string(),
             class: None,
             security: None,
+            told: Default::default(),
             extra: Default::default(),
         })
     });
@@ -95,11 +97,11 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let sources = of_version.drain(..).filter(|_| !is_installed && !name.is_empty());
         let origins = sources.map(|source| Origin {
             source: source_id(source),
+            advice: None,
             is_security: false,
             is_candidate: true,
             version: None,
             priority: 0,
-            is_phased: false,
         });
         let origins: Vec<_> = origins.collect();
         if !origins.is_empty() {

@@ -124,6 +124,7 @@ fn left_out(name: String, candidate: Option<String>, class: Class, reason: &str)
         reason: reason.to_string(),
         class: Some(class),
         security: None,
+        told: Default::default(),
         extra: Extra::new(),
     }
 }

@@ -7,6 +7,8 @@ use crate::managers::rpm::tables::{Section, stays};
 use crate::managers::rpm::{listed_name, owned, update};
 use crate::model::outcome::{Failure, Listing, one_line};
 use crate::model::packages::Origin;
+use crate::model::time::Time;
+use crate::model::told::Advice;
 use crate::system::process::Invocation;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -157,6 +159,11 @@ struct Advisory {
     #[serde(rename = "type")]
     kind: String,
     nevra: String,
+    #[serde(default)]
+    severity: String,
+    /// Seconds since 1970.
+    #[serde(default)]
+    buildtime: i64,
 }
 
 /// Reads them. A package of which none speaks comes from a repository that keeps no advisories, or
@@ -167,13 +174,15 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let Some((rest, arch)) = advisory.nevra.rsplit_once('.') else { continue };
         let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
         let version = rest[name.len()..].trim_start_matches('-');
+        let is_security = advisory.kind == "security";
+        let issued = Time::from_unix(advisory.buildtime).filter(|_| advisory.buildtime > 0);
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(&advisory.name),
-            is_security: advisory.kind == "security",
+            is_security,
+            advice: Some(Advice::new(is_security, issued, &advisory.severity)),
             is_candidate: false,
             version: Some(version.to_string()),
             priority: 0,
-            is_phased: false,
         });
     }
     found
@@ -235,6 +244,9 @@ Transaction Summary:
             {"name":"TB-2","type":"bugfix","severity":"None","nevra":"tb-a-b-1:2.0-1.noarch","buildtime":1}]"#;
         let found = advisories(text);
         assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
+        let advice = found["tb-sec"][0].advice.clone().unwrap();
+        assert_eq!((advice.issued, advice.severity.as_deref()), (Time::from_unix(1), Some("Important")));
+        assert_eq!(found["tb-a-b"][0].advice, Some(Advice::new(false, Time::from_unix(1), "")));
         assert!(advisories("no list").is_empty());
     }
 }

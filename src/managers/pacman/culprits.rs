@@ -26,6 +26,7 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
         reason,
         class: Some(class),
         security: None,
+        told: Default::default(),
         extra: Default::default(),
     });
     held.collect()

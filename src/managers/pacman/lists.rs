@@ -24,6 +24,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
             reason: reason.to_string(),
             class: None,
             security: None,
+            told: Default::default(),
             extra: Extra::new(),
         })
     });
@@ -38,6 +39,7 @@ fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&
         security: None,
         source: source.map(str::to_owned),
         replaces: Vec::new(),
+        told: Default::default(),
         extra: Extra::new(),
     }
 }

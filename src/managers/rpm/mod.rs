@@ -9,6 +9,7 @@ pub mod tables;
 use crate::managers::machine::Machine;
 use crate::model::outcome::{Extra, Listing, Update, one_line};
 use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
+use crate::model::told::Advice;
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::cmp::Ordering;
@@ -35,6 +36,7 @@ pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
         security: None,
         source: Some(source.to_string()),
         replaces: Vec::new(),
+        told: Default::default(),
         extra: Extra::new(),
     }
 }
@@ -309,13 +311,15 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let Some((rest, arch)) = package.rsplit_once('.') else { continue };
         let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
         let version = rest[name.len()..].trim_start_matches('-');
+        let is_security = kind.ends_with("/Sec.") || kind == "security";
+        let severity = kind.strip_suffix("/Sec.").unwrap_or_default();
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(advisory),
-            is_security: kind.ends_with("/Sec.") || kind == "security",
+            is_security,
+            advice: Some(Advice::new(is_security, None, severity)),
             is_candidate: false,
             version: Some(version.to_string()),
             priority: 0,
-            is_phased: false,
         });
     }
     found

@@ -103,6 +103,7 @@ pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
         reason: reason.to_string(),
         class: None,
         security: None,
+        told: Default::default(),
         extra: Extra::new(),
     }
 }

@@ -102,6 +102,7 @@ fn skipped(stdout: &str) -> Vec<HeldBack> {
             reason: "its dependencies cannot be met".to_string(),
             class: None,
             security: None,
+            told: Default::default(),
             extra: Extra::new(),
         })
     });

@@ -171,6 +171,7 @@ fn held_back(name: &str, candidate: Option<String>, class: Class, reason: &str) 
         reason: one_line(reason),
         class: Some(class),
         security: None,
+        told: Default::default(),
         extra: Extra::new(),
     }
 }

@@ -4,6 +4,8 @@ use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
 use crate::model::outcome::{Extra, HeldBack, Listing, Update, one_line};
+use crate::model::time::Time;
+use crate::model::told::{Advice, Told};
 use glob::Pattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -50,6 +52,7 @@ pub fn plan(report: &str) -> Listing {
                             security: None,
                             source: value(&element, "repository"),
                             replaces: Vec::new(),
+                            told: Default::default(),
                             extra: Extra::new(),
                         });
                     }
@@ -101,6 +104,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
         reason: "kept back".to_string(),
         class: None,
         security: None,
+        told: Default::default(),
         extra: Extra::new(),
     }));
     listing
@@ -234,16 +238,17 @@ pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     for update in &mut listing.updates {
         // What comes in the place of a package is as good as a version of that.
         let names = std::iter::once(&update.name).chain(&update.replaces);
-        let mut fixes = names.filter_map(|name| about.get(name)).flatten().peekable();
-        if fixes.peek().is_none() {
+        let mut fixes: Vec<_> = names.filter_map(|name| about.get(name)).flatten().collect();
+        if fixes.is_empty() {
             continue;
         }
-        let is_fix = |fix: &Fix| {
+        fixes.retain(|fix| {
             let old = update.installed.as_deref();
             let is_open = old.is_none_or(|old| compare_versions(old, &fix.version).is_lt());
-            fix.is_security && is_open && compare_versions(&fix.version, &update.candidate).is_le()
-        };
-        update.security = Some(update.security == Some(true) || fixes.any(is_fix));
+            is_open && compare_versions(&fix.version, &update.candidate).is_le()
+        });
+        update.security = Some(update.security == Some(true) || fixes.iter().any(|fix| fix.is_security));
+        update.told.take(&fixes.iter().map(|fix| &fix.advice).collect::<Vec<_>>());
     }
     for held in &mut listing.held_back {
         let Some(fixes) = about.get(&held.name) else { continue };
@@ -253,6 +258,7 @@ pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
         };
         held.security =
             Some(held.security == Some(true) || fixes.iter().filter(comes).any(|fix| fix.is_security));
+        held.told.take(&fixes.iter().filter(comes).map(|fix| &fix.advice).collect::<Vec<_>>());
     }
     let missing = missing_fixes(&about, &listing);
     listing.held_back.extend(missing);
@@ -282,6 +288,11 @@ fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<H
             reason: format!("{}{NOT_OFFERED}", fix.patch),
             class: None,
             security: Some(true),
+            told: Told {
+                issued: fix.advice.issued,
+                severity: fix.advice.severity.clone(),
+                ..Told::default()
+            },
             extra: Extra::new(),
         })
     };
@@ -324,6 +335,7 @@ struct Fix {
     patch: String,
     version: String,
     is_security: bool,
+    advice: Advice,
 }
 
 /// Which packages each patch is about, and whether one of theirs is for security.
@@ -331,6 +343,8 @@ struct Fix {
 /// ```text
 /// Name        : TB-2026:0001
 /// Category    : security
+/// Severity    : important
+/// Created On  : Thu Jan  1 00:00:00 2026
 /// Conflicts   : [2]
 ///     tb-sec.noarch < 2.0-1
 ///     tb-sec-devel.noarch < 2.0-1
@@ -338,13 +352,17 @@ struct Fix {
 /// ```
 fn patches(text: &str) -> BTreeMap<String, Vec<Fix>> {
     let mut found: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
-    let mut is_security = false;
+    let (mut is_security, mut severity, mut issued) = (false, "", None);
     for Line { of, key, value } in described(text) {
         match key {
+            "Name" => (is_security, severity, issued) = (false, "", None),
             "Category" => is_security = value == "security",
+            "Severity" => severity = value,
+            "Created On" => issued = Time::parse(value, "%a %b %e %H:%M:%S %Y"),
             "Conflicts" => {
                 let Some((package, version)) = value.split_once(" < ") else { continue };
-                let fix = Fix { patch: one_line(of), version: one_line(version), is_security };
+                let advice = Advice::new(is_security, issued, severity);
+                let fix = Fix { patch: one_line(of), version: one_line(version), is_security, advice };
                 found.entry(package_of(package)).or_default().push(fix);
             }
             _ => {}
@@ -418,6 +436,7 @@ mod tests {
             security: None,
             source: None,
             replaces: Vec::new(),
+            told: Default::default(),
             extra: Extra::new(),
         }
     }

@@ -329,6 +329,7 @@ const PATCHES: &[&str] = &["--type", "patch"];
 /// Asks for descriptions.
 fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
     let mut invocation = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan);
+    invocation.env = ENV_IN_UTC;
     invocation.args.push("--".to_string());
     invocation.args.extend_from_slice(names);
     (!names.is_empty()).then_some(invocation)

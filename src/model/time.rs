@@ -1,0 +1,95 @@
+//! Times as the state keeps them: whole seconds, UTC, RFC 3339.
+
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::time::SystemTime;
+
+/// A moment in UTC, cut to whole seconds so that every tool's RFC 3339 parser reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(DateTime<Utc>);
+
+impl Time {
+    /// The present moment of the wall clock.
+    pub fn now() -> Self {
+        Self::from(SystemTime::now())
+    }
+
+    /// Whole seconds from `earlier` to `self`; negative when `earlier` is later.
+    pub fn seconds_since(self, earlier: Time) -> i64 {
+        self.unix().saturating_sub(earlier.unix())
+    }
+
+    /// Seconds since 1970-01-01 00:00:00 UTC.
+    pub fn unix(self) -> i64 {
+        self.0.timestamp()
+    }
+
+    /// A moment given as seconds since 1970-01-01 00:00:00 UTC; `None` outside the years 0 to 9999,
+    /// since RFC 3339 has no others.
+    pub fn from_unix(seconds: i64) -> Option<Self> {
+        const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+        DateTime::from_timestamp(seconds, 0).filter(|_| YEARS.contains(&seconds)).map(Time)
+    }
+
+    /// A moment in UTC that is written in such a form, as of strftime(3) in the C locale.
+    pub fn parse(text: &str, form: &str) -> Option<Self> {
+        let time = NaiveDateTime::parse_from_str(text, form).ok()?;
+        Time::from_unix(time.and_utc().timestamp())
+    }
+
+    /// `20260527T130000Z`: for file names.
+    pub fn compact(self) -> String {
+        self.0.format("%Y%m%dT%H%M%SZ").to_string()
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        let full = DateTime::<Utc>::from(time);
+        Time::from_unix(full.timestamp()).unwrap_or(Time(full))
+    }
+}
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        // With its offset taken off it may lie in the year 10000, which nobody could read back.
+        Time::from_unix(time.timestamp())
+            .ok_or_else(|| serde::de::Error::custom("no time of the years 0 to 9999"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_survives_json_in_whole_seconds() {
+        let text = "\"2026-05-27T13:00:00Z\"";
+        let time: Time = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&time).unwrap(), text);
+        let offset: Time = serde_json::from_str("\"2026-05-27T15:00:00.75+02:00\"").unwrap();
+        assert_eq!(offset.seconds_since(time), 0);
+        assert_eq!(offset, time);
+        for text in ["yesterday", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert!(serde_json::from_str::<Time>(&format!("\"{text}\"")).is_err(), "{text}");
+        }
+        for text in ["\"9999-12-31T23:59:59Z\"", "\"0000-01-01T00:00:00Z\""] {
+            let time: Time = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&time).unwrap(), text);
+        }
+    }
+}

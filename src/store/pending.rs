@@ -1,0 +1,243 @@
+//! What waits to be installed, and since when.
+
+use crate::model::outcome::{Extra, Failure, HeldBack, Listing, Update};
+use crate::model::told::Told;
+use crate::system::time::Time;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+
+/// What waits to be installed. Where it could not be listed only `as_of` and `error` say something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// When it was counted.
+    pub as_of: Time,
+    /// How many updates `apply` would install.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// How many of them are security updates; `None` where the manager cannot tell.
+    #[serde(default)]
+    pub security: Option<usize>,
+    /// Why what is pending is not known.
+    #[serde(default)]
+    pub error: Option<Failure>,
+    /// Those updates.
+    #[serde(default)]
+    pub packages: Option<Vec<Update>>,
+    /// Newer versions that `apply` does not install.
+    #[serde(default)]
+    pub held_back: Option<Vec<HeldBack>>,
+    /// Where the package database is, beside the usual places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_places: Vec<String>,
+    /// Fingerprint of everything that decides about the count.
+    #[serde(default)]
+    pub basis: Option<String>,
+    /// Fingerprint of the package database at the count.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// What was pending before and is not listed now, where that may be because not all can be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Open>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// An update that is open since a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Package name.
+    pub name: String,
+    /// Version installed then.
+    #[serde(default)]
+    pub installed: Option<String>,
+    /// Version that was to be installed.
+    #[serde(default)]
+    pub candidate: Option<String>,
+    /// Since when.
+    pub first_seen: Time,
+}
+
+impl Pending {
+    /// The updates, and those that are held back, with the time since which each is known; with those that
+    /// could not be listed.
+    pub fn open(&self) -> Vec<Open> {
+        let open = |name: &String, installed: &Option<String>, candidate: Option<String>, told: &Told| {
+            let first_seen = told.first_seen?;
+            Some(Open { name: name.clone(), installed: installed.clone(), candidate, first_seen })
+        };
+        let updates = self.packages().iter().filter_map(|update| {
+            open(&update.name, &update.installed, Some(update.candidate.clone()), &update.told)
+        });
+        let held = self.held_back().iter();
+        let held =
+            held.filter_map(|held| open(&held.name, &held.installed, held.candidate.clone(), &held.told));
+        self.known.iter().cloned().chain(updates).chain(held).collect()
+    }
+
+    /// Says of each update since when it is known, given those that were. Another candidate is the same update, as
+    /// long as none was installed. What has a time in the future was first seen by a clock that was wrong. Where
+    /// it is not known whether all are listed, as after a count that failed, those that are not stay known.
+    pub fn remember_first_seen(&mut self, open: &[Open], may_lack_some: bool) {
+        let by_name: HashMap<_, _> = open.iter().rev().map(|open| (open.name.as_str(), open)).collect();
+        let now = self.as_of;
+        let since = |name: &str, installed: &Option<String>, candidate: Option<&str>| {
+            let is_same =
+                |open: &&&Open| open.installed == *installed || open.candidate.as_deref() == candidate;
+            let known = by_name.get(name).filter(is_same).map(|open| open.first_seen);
+            Some(known.map_or(now, |known| known.min(now)))
+        };
+        for update in self.packages.iter_mut().flatten() {
+            update.told.first_seen = since(&update.name, &update.installed, Some(&update.candidate));
+        }
+        for held in self.held_back.iter_mut().flatten() {
+            held.told.first_seen = since(&held.name, &held.installed, held.candidate.as_deref());
+        }
+        self.known.clear();
+        if may_lack_some || self.packages.is_none() {
+            let listed: HashSet<_> = self.open().into_iter().map(|open| open.name).collect();
+            self.known = open.iter().filter(|open| !listed.contains(&open.name)).cloned().collect();
+        }
+    }
+
+    /// The security update that is known for the longest, also one that is held back: for how many seconds, and its
+    /// name. `Some(None)` where there is none, `None` where that cannot be told.
+    pub fn oldest_security(&self, now: Time) -> Option<Option<(i64, &str)>> {
+        let packages = self.packages.as_ref()?;
+        self.security?;
+        let updates = packages.iter().map(|update| (&update.name, update.security, &update.told));
+        let held = self.held_back().iter().map(|held| (&held.name, held.security, &held.told));
+        let mut oldest: Option<(i64, &str)> = None;
+        for (name, _, told) in updates.chain(held).filter(|(_, security, _)| *security == Some(true)) {
+            let age = now.seconds_since(told.first_seen?).max(0);
+            if oldest.is_none_or(|(known, _)| age > known) {
+                oldest = Some((age, name));
+            }
+        }
+        Some(oldest)
+    }
+
+    /// The updates; none where they are not known.
+    pub fn packages(&self) -> &[Update] {
+        self.packages.as_deref().unwrap_or_default()
+    }
+
+    /// What is held back; nothing where that is not known.
+    pub fn held_back(&self) -> &[HeldBack] {
+        self.held_back.as_deref().unwrap_or_default()
+    }
+
+    /// What linux-patch itself leaves out, so that the other updates can be installed.
+    pub fn left_out_by_us(&self) -> Vec<HeldBack> {
+        self.held_back().iter().filter(|held| held.class.is_some()).cloned().collect()
+    }
+
+    /// Moves these from what is pending to what is held back, and counts anew.
+    pub fn leave_out(&mut self, impossible: &[HeldBack]) {
+        let (Some(updates), Some(held_back)) = (self.packages.take(), self.held_back.take()) else { return };
+        let mut listing = Listing { updates, held_back, ..Listing::default() };
+        listing.leave_out(impossible);
+        self.set_packages(listing.updates);
+        self.held_back = Some(listing.held_back);
+    }
+
+    /// Sets what is pending, and counts it.
+    pub fn set_packages(&mut self, packages: Vec<Update>) {
+        let secure = packages.iter().filter(|update| update.security == Some(true)).count();
+        self.security = self.security.map(|_| secure);
+        self.count = Some(packages.len());
+        self.packages = Some(packages);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(day: i64) -> Time {
+        Time::from_unix(day * 86400).unwrap()
+    }
+
+    /// What is pending on a day: name, installed version and candidate of each.
+    fn pending(day: i64, updates: &[(&str, &str, &str)]) -> Pending {
+        let update = |(name, installed, candidate): &(&str, &str, &str)| json!({"name": name, "installed": installed, "candidate": candidate, "security": true, "source": null});
+        let packages: Vec<_> = updates.iter().map(update).collect();
+        serde_json::from_value(json!({"as_of": at(day), "packages": packages, "held_back": []})).unwrap()
+    }
+
+    fn since(pending: &Pending) -> Vec<i64> {
+        let days = pending.packages().iter().map(|update| update.told.first_seen.unwrap().unix() / 86400);
+        days.collect()
+    }
+
+    #[test]
+    fn an_update_is_as_old_as_the_first_look_that_found_it() {
+        let mut first = pending(1, &[("a", "1", "2")]);
+        first.remember_first_seen(&[], false);
+        for (now, expected) in [
+            (pending(5, &[("a", "1", "2"), ("b", "1", "2")]), vec![1, 5]),
+            // Its candidate keeps moving.
+            (pending(5, &[("a", "1", "3")]), vec![1]),
+            // That one was installed meanwhile, and another came.
+            (pending(5, &[("a", "2", "3")]), vec![5]),
+            // A clock that was wrong then.
+            (pending(0, &[("a", "1", "2")]), vec![0]),
+        ] {
+            let mut now = now;
+            now.remember_first_seen(&first.open(), false);
+            assert_eq!(since(&now), expected);
+            assert!(now.known.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_listed_for_once_is_as_old_as_before() {
+        let mut first = pending(1, &[("a", "1", "2"), ("b", "1", "2")]);
+        first.remember_first_seen(&[], false);
+        let mut failed = Pending { packages: None, held_back: None, ..pending(2, &[]) };
+        failed.remember_first_seen(&first.open(), false);
+        let mut partial = pending(3, &[("b", "1", "2")]);
+        partial.remember_first_seen(&failed.open(), true);
+        let mut whole = pending(4, &[("a", "1", "3"), ("b", "1", "2")]);
+        whole.remember_first_seen(&partial.open(), false);
+        assert_eq!(since(&whole), [1, 1]);
+        let mut gone = pending(3, &[("b", "1", "2")]);
+        gone.remember_first_seen(&failed.open(), false);
+        whole.remember_first_seen(&gone.open(), false);
+        assert_eq!(since(&whole), [4, 1]);
+    }
+
+    #[test]
+    fn the_oldest_security_update_counts_and_nothing_that_is_not_told() {
+        let mut now = pending(9, &[("a", "1", "2"), ("b", "1", "2"), ("c", "1", "2")]);
+        assert_eq!(now.oldest_security(at(10)), None, "the manager cannot tell");
+        now.set_packages(now.packages().to_vec());
+        now.security = Some(3);
+        assert_eq!(now.oldest_security(at(10)), None, "an older program left it");
+        now.remember_first_seen(&pending(9, &[]).open(), false);
+        let packages = now.packages.as_mut().unwrap();
+        (packages[0].security, packages[0].told.first_seen) = (Some(false), Some(at(1)));
+        packages[1].told.first_seen = Some(at(3));
+        assert_eq!(now.oldest_security(at(10)), Some(Some((7 * 86400, "b"))));
+        assert_eq!(now.oldest_security(at(1)), Some(Some((0, "b"))), "the clock was set back");
+        let held = now.packages()[1].clone().held_back("held");
+        now.leave_out(&[held]);
+        assert_eq!(now.oldest_security(at(10)), Some(Some((7 * 86400, "b"))));
+        now.set_packages(Vec::new());
+        now.held_back = None;
+        assert_eq!(now.oldest_security(at(10)), Some(None));
+    }
+
+    #[test]
+    fn what_moves_to_what_is_held_back_stays_as_old() {
+        let mut now = pending(1, &[("a", "1", "2")]);
+        now.remember_first_seen(&[], false);
+        let held = now.packages()[0].clone().held_back("held");
+        now.leave_out(&[held]);
+        assert_eq!(now.open()[0].first_seen, at(1));
+        let mut later = pending(4, &[("a", "1", "2")]);
+        later.remember_first_seen(&now.open(), false);
+        assert_eq!(since(&later), [1]);
+    }
+}
