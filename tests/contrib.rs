@@ -343,6 +343,7 @@ fn every_alert_of_prometheus_waits_as_long_as_it_should() {
         "ApplyInterrupted 30m critical",
         "RebootRequired 2d warning",
         "ServicesOutdated 2d warning",
+        "SupportEnds 1h warning",
         "MetricsOld  warning",
         "Missing 1d warning",
     ];

@@ -365,6 +365,7 @@ fn full_state() -> state::Loaded {
             "version": state::VERSION, "manager": "apt", "last_cache_update": time,
             "last_update_error": error, "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
             "last_attempt": {"started_at": time, "finished_at": time, "outcome": "partial"},
+            "support_ends": "2028-06-30", "caveats": ["c"],
             "outdated_services": [{"unit": "u", "processes": [1]}],
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
             "sources": [{"id": "s", "last_success": time, "error": error}],

@@ -1,5 +1,6 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
+mod caveats;
 mod cut_off;
 pub mod display;
 mod full_disk;

@@ -108,6 +108,7 @@ impl Session {
             );
         }
         self.look_for_restart(state);
+        self.note_caveats(state);
         refreshed
     }
 

@@ -34,6 +34,8 @@ pub enum Condition {
     Reboot,
     /// Services run replaced code.
     Services,
+    /// Support of the distribution has ended, or ends within some time.
+    Support,
     /// The last apply failed or was cut off.
     Apply,
 }
@@ -45,17 +47,20 @@ enum Takes {
     Count,
     /// An age from which on it holds; it cannot be left out.
     Age,
+    /// Such an age, or none.
+    AgeOrNothing,
     Nothing,
 }
 
 /// The words of the command line.
-const CONDITIONS: [(&str, Condition, Takes); 7] = [
+const CONDITIONS: [(&str, Condition, Takes); 8] = [
     ("updates", Condition::Updates, Takes::Count),
     ("security", Condition::Security, Takes::Count),
     ("security-age", Condition::SecurityAge, Takes::Age),
     ("held-back", Condition::HeldBack, Takes::Count),
     ("reboot", Condition::Reboot, Takes::Nothing),
     ("services", Condition::Services, Takes::Nothing),
+    ("support", Condition::Support, Takes::AgeOrNothing),
     ("apply", Condition::Apply, Takes::Nothing),
 ];
 
@@ -67,8 +72,8 @@ impl Alert {
     pub fn parse(text: &str) -> Result<Alert, String> {
         Alert::read(text).ok_or_else(|| {
             "write it like security, security=critical, updates:20 or security-age:7d; updates, security, \
-             security-age, held-back, reboot, services and apply can be warning or critical, updates, security \
-             and held-back from a number on, security-age from an age on"
+             security-age, held-back, reboot, services, support and apply can be warning or critical, updates, \
+             security and held-back from a number on, security-age from an age on, support some time ahead"
                 .to_string()
         })
     }
@@ -86,7 +91,7 @@ impl Alert {
         match (takes, value) {
             (Takes::Age, None) => None,
             (_, None) => Some(alert),
-            (Takes::Age, Some(value)) => {
+            (Takes::Age | Takes::AgeOrNothing, Some(value)) => {
                 let age = duration(value).ok().map(|age| age.as_secs() as i64)?;
                 Some(Alert { age, ..alert })
             }
@@ -136,6 +141,17 @@ impl Alert {
                 Some(count) => Some((self.level, format!("{count} services run replaced code"))),
                 None => Some((ExitCode::Unknown, "not known whether services run replaced code".to_string())),
             },
+            Condition::Support => match state.support_end().map(|end| end.seconds_since(now)) {
+                Some(left) if left >= self.age.max(0) && left >= 0 => None,
+                Some(left) => {
+                    let date = state.support_ends.as_deref().unwrap_or_default();
+                    Some((self.level, support_words(date, left)))
+                }
+                None => {
+                    let words = "not known until when the distribution is supported";
+                    Some((ExitCode::Unknown, words.to_string()))
+                }
+            },
             Condition::Apply => match &health.apply_trouble {
                 Some(words) => Some((self.level, words.clone())),
                 None if health.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
@@ -144,6 +160,14 @@ impl Alert {
                 None => None,
             },
         }
+    }
+}
+
+/// When support ends, or that it has ended, given the last day and the seconds that are left.
+pub(super) fn support_words(date: &str, left: i64) -> String {
+    match left {
+        ..0 => format!("support ended on {date}"),
+        _ => format!("support ends on {date}"),
     }
 }
 
@@ -176,6 +200,9 @@ mod tests {
         assert_eq!(Alert::parse("security-age:7d=critical"), Ok(old));
         assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
         assert_eq!(Alert::parse("held-back:20=critical"), many(Condition::HeldBack, ExitCode::Failed));
+        let soon = Alert { condition: Condition::Support, count: 1, age: 5_184_000, level: ExitCode::Stale };
+        assert_eq!(Alert::parse("support:60d"), Ok(soon.clone()));
+        assert_eq!(Alert::parse("support"), Ok(Alert { age: 0, ..soon }));
         for text in [
             "",
             "securty",
@@ -196,6 +223,8 @@ mod tests {
             "security-age:x",
             "security-age:-1d",
             "security-age:7M",
+            "support:",
+            "support:x",
             "apply:2=critical",
             ":3",
             "updates=warning:3",

@@ -20,6 +20,8 @@ pub(super) fn render(report: &Report) -> String {
     put("version", json!(env!("CARGO_PKG_VERSION")));
     put("manager", json!(state.and_then(|state| state.manager.as_deref())));
     put("reboot_required", json!(report.health.reboot_required));
+    put("support_ends", json!(state.and_then(|state| state.support_ends.as_deref())));
+    put("caveats", json!(state.map(|state| state.caveats.as_slice()).unwrap_or_default()));
     put("outdated_services", json!(report.health.outdated_services));
     put("sources", json!(state.map(|state| &state.sources).unwrap_or(&Vec::new())));
     put("pending", pending(report));

@@ -64,6 +64,11 @@ pub(super) fn render(report: &Report) -> String {
         report.health.outdated_services.as_ref().map(|services| number(services.len())),
     );
     page.optional(
+        "support_ends_timestamp_seconds",
+        "End of the last day on which the distribution has updates.",
+        state.and_then(|state| state.support_end()).map(|end| end.unix()),
+    );
+    page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",
         report.is_interrupted().map(i64::from),

@@ -1,10 +1,13 @@
 //! For people: the verdict on the first line, details below.
 
+use super::alert::support_words;
 use super::{Applied, Detail, Report};
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{HeldBack, counted, one_line};
 use crate::system::time::span;
 
+/// So many seconds before the end of support it is said that it ends.
+const SOON: i64 = 90 * 86400;
 /// How many packages are listed before the rest is only counted.
 const LISTED: usize = 20;
 
@@ -75,6 +78,15 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         lines.push("reboot required".to_string());
     }
     lines.extend(report.services_words());
+    if let Some(left) = state.support_end().map(|end| end.seconds_since(report.now)) {
+        let words = support_words(state.support_ends.as_deref().unwrap_or_default(), left);
+        match left {
+            ..0 => lines.push(format!("{words}: no further updates will come")),
+            ..SOON => lines.push(words),
+            _ => {}
+        }
+    }
+    lines.extend(state.caveats.iter().cloned());
     if let Detail::Status { history: Some(history) } = &report.detail {
         lines.push("history:".to_string());
         lines.extend(history.iter().map(|entry| {

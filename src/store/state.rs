@@ -4,6 +4,7 @@ use crate::model::outcome::{Change, Class, Extra, Failure, RefreshOutcome, Refre
 use crate::store::lock::{Lock, Moment};
 pub use crate::store::pending::{Open, Pending};
 use crate::system::files::{distrust, write_atomic};
+use crate::system::release::last_second;
 use crate::system::time::Time;
 use anyhow::{Context, Result};
 use rustix::fs::OFlags;
@@ -60,6 +61,11 @@ pub struct State {
     /// When that was so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services_seen: Option<ServicesSeen>,
+    /// The last day on which the distribution has updates, as `2028-06-30`; `None` where nothing on the disk says it.
+    pub support_ends: Option<String>,
+    /// Why what is pending may not be all, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caveats: Vec<String>,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
     /// Where that is, beside the usual places.
@@ -433,6 +439,11 @@ pub fn parse(bytes: &[u8]) -> Loaded {
 }
 
 impl State {
+    /// The end of the last day on which the distribution has updates.
+    pub fn support_end(&self) -> Option<Time> {
+        last_second(self.support_ends.as_deref()?)
+    }
+
     /// The sources that the last refresh did not reach.
     pub fn not_refreshed(&self) -> Vec<String> {
         let failed = self.sources.iter().filter(|source| source.error.is_some());

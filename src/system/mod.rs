@@ -5,6 +5,7 @@ pub mod files;
 pub mod lock_holders;
 pub mod login_session;
 pub mod process;
+pub mod release;
 pub mod replaced;
 pub mod signals;
 pub mod streams;

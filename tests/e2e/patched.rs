@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::bench;
 use crate::dnf5;
 use crate::rpm::{self, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
@@ -92,4 +93,61 @@ fn a_security_update_that_has_been_known_for_too_long_is_alerted_of() {
     status("security-age:7d=critical").exits(0);
     root.patch(&["apply"]).exits(0);
     status("security-age:0s=critical").exits(0);
+}
+
+const BOOKWORM: &str = "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n";
+const UBUNTU: &str = "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\nVERSION_CODENAME=noble\n";
+
+/// The systems of which this is tried say it in different ways; two say nothing.
+#[test]
+fn until_when_there_is_support_is_what_the_distribution_says() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.write("/usr/share/distro-info/debian.csv", "version,codename,series,created,release,eol,eol-lts,eol-elts\n11,Bullseye,bullseye,2019-07-06,2021-08-14,2024-08-14,2024-08-31,2031-06-30\n12,Bookworm,bookworm,2021-08-14,2023-06-10,2026-07-11,2098-06-30,2099-06-30\n");
+    sandbox.write("/usr/share/distro-info/ubuntu.csv", "version,codename,series,created,release,eol,eol-server,eol-esm\n24.04 LTS,Noble Numbat,noble,2023-10-26,2024-04-25,2099-05-31,,2034-04-25\n");
+    for (os_release, expected, code) in [
+        (BOOKWORM, json!("2098-06-30"), 0),
+        ("ID=debian\nVERSION_ID=11\n", json!("2024-08-31"), 1),
+        (UBUNTU, json!("2099-05-31"), 0),
+        ("ID=fedora\nVERSION_ID=40\nSUPPORT_END=2025-05-13\n", json!("2025-05-13"), 1),
+        ("ID=\"rocky\"\nID_LIKE=\"rhel\"\nSUPPORT_END=\"2092-05-31\"\n", json!("2092-05-31"), 0),
+        ("ID=arch\n", Value::Null, 3),
+        ("ID=alpine\nVERSION_ID=3.20\n", Value::Null, 3),
+    ] {
+        sandbox.write("/etc/os-release", os_release);
+        sandbox.patch(&["--manager", "apt", "refresh"]).exits(0).says("/support_ends", expected);
+        sandbox.patch(&["status", "--alert", "support"]).exits(code);
+        sandbox.patch(&["status"]).exits(0);
+        let text = sandbox.run(&["linux-patch", "status"]).stdout;
+        let words = ": no further updates will come";
+        assert_eq!(text.contains(words) && text.contains("support ended on 20"), code == 1, "{text}");
+    }
+    sandbox.write("/etc/os-release", "ID=fedora\nSUPPORT_END=2099-12-31\n");
+    sandbox.patch(&["--manager", "apt", "refresh"]).exits(0);
+    sandbox.patch(&["status", "--alert", "support:3000d=critical"]).exits(0);
+    change_state(&sandbox, |state| {
+        let today = state["pending"]["as_of"].as_str().unwrap()[..10].to_string();
+        state["support_ends"] = today.into();
+    });
+    sandbox.patch(&["status", "--alert", "support=critical"]).exits(0);
+    sandbox
+        .patch(&["status", "--alert", "support:60d=critical"])
+        .exits(2)
+        .mentions("/alerts/0", "support ends on 20");
+}
+
+#[test]
+fn that_no_security_archive_is_among_the_sources_is_said() {
+    let (sandbox, repo) = bench::pending_update();
+    let caveats = |os_release: &str| {
+        sandbox.write("/etc/os-release", os_release);
+        sandbox.patch(&["--manager", "apt", "refresh"]).json["caveats"].clone()
+    };
+    assert!(caveats(BOOKWORM)[0].as_str().unwrap().starts_with("no security archive is among"));
+    let text = sandbox.run(&["linux-patch", "status"]).stdout;
+    assert!(text.contains("no security archive is among the sources"), "{text}");
+    assert_eq!(caveats("ID=debian\nVERSION_CODENAME=forky\n"), json!([]));
+    assert_eq!(caveats("ID=raspbian\nID_LIKE=debian\nVERSION_ID=12\n"), json!([]));
+    // Also where it cannot be reached: it is configured.
+    sandbox.add_source_at("security", &repo.url(), "bookworm-security");
+    assert_eq!(caveats(BOOKWORM), json!([]));
 }

@@ -137,6 +137,8 @@ fn alerts_make_a_fresh_index_worse() {
         "held-back:2",
         "reboot",
         "services=critical",
+        "security-age:3d",
+        "support:60d",
         "apply",
     ]
     .map(|text| Alert::parse(text).unwrap())
@@ -163,8 +165,9 @@ fn what_is_not_known_is_never_a_number() {
         }
         state["apply"]["last"] = Value::Null;
         state["outdated_services"] = Value::Null;
+        state["support_ends"] = Value::Null;
     }));
-    report.asked = ["updates", "security", "security-age:1d", "held-back=critical", "services"]
+    report.asked = ["updates", "security", "security-age:1d", "held-back=critical", "services", "support"]
         .map(|text| Alert::parse(text).unwrap())
         .to_vec();
     for alert in report.asked.clone() {
