@@ -1,6 +1,7 @@
 //! apply with the real dnf 4.
 
 use crate::dnf::shell;
+use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, one, pending_update, rpm};
 use crate::vault::Signer;
 
@@ -132,4 +133,60 @@ fn a_file_of_two_packages_holds_back_one_of_them_and_no_other() {
     let applied = root.patch(&["apply"]);
     applied.exits(0).says("/held_back/0/class", "dependency");
     assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
+}
+
+/// What dnf says of packages that it is to protect: nothing at all is installed.
+#[test]
+fn a_protected_package_stays_and_the_others_come() {
+    let obsoleter = |name: &str, of: &str| rpm(name, "1.0").tag(&format!("Obsoletes: {of}"));
+    let new = || rpm("tb-new", "1.0").tag("Requires: tb-lib");
+    let situations: [(&str, &str, Vec<Rpm>, &[&str]); 5] = [
+        ("/etc/dnf/protected.d/tb.conf", "tb-a\n", vec![obsoleter("tb-x", "tb-a")], &["tb-a"]),
+        ("/etc/yum/protected.d/tb.conf", "tb-a\n", vec![obsoleter("tb-x", "tb-a")], &["tb-a"]),
+        (
+            "/etc/dnf/dnf.conf",
+            "[main]\nprotected_packages=tb-a tb-b\n",
+            vec![obsoleter("tb-x", "tb-a"), obsoleter("tb-y", "tb-b")],
+            &["tb-a", "tb-b"],
+        ),
+        (
+            "/etc/dnf/protected.d/tb.conf",
+            "tb-a\n",
+            vec![rpm("tb-b", "2.0").tag("Obsoletes: tb-a")],
+            &["tb-a"],
+        ),
+        (
+            "/etc/dnf/protected.d/tb.conf",
+            "tb-a\n",
+            vec![new().tag("Obsoletes: tb-b"), obsoleter("tb-lib", "tb-a")],
+            &["tb-a"],
+        ),
+    ];
+    for (file, text, more, protected) in situations {
+        let old = ["tb-hello", "tb-a", "tb-b"].map(|name| rpm(name, "1.0"));
+        let (root, repo) = one(&old, &[&[rpm("tb-hello", "2.0")][..], &more].concat());
+        root.sandbox.write(file, text);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        let names = |report: &Report| -> Vec<String> {
+            let held = report.state["pending"]["held_back"].as_array().cloned().unwrap_or_default();
+            let held = held.iter().filter(|held| held["class"] == "dependency");
+            held.map(|held| held["name"].as_str().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(names(&refreshed), protected, "{refreshed}");
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-hello 1.0-1 2.0-1"]).leaves_pending(&[]);
+        assert_eq!(names(&applied), protected, "{applied}");
+        root.has_exactly(&["tb-a 1.0", "tb-b 1.0", "tb-hello 2.0"]);
+        if more[0].file_name().starts_with("tb-b") {
+            root.patch(&["apply", "--full"]).applied(&[]);
+        }
+        if protected.len() == 1 {
+            continue;
+        }
+        // A repository that is down beside it costs no more than itself.
+        root.add_repo_with("down", "http://127.0.0.1:9/", "");
+        repo.publish(&[&[rpm("tb-hello", "3.0")][..], &more].concat());
+        root.patch(&["apply"]).exits(1).changed(&["tb-hello 2.0-1 3.0-1"]);
+    }
 }

@@ -52,6 +52,23 @@ fn a_repository_file_that_cannot_be_read_is_one_source_that_failed() {
     root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// dnf says so in a line, and goes on as if it were not there.
+#[test]
+fn a_repository_that_dnf_does_not_take_for_one_is_a_source_that_failed() {
+    let more = RpmRepo::new(&[rpm("tb-a", "2.0")]);
+    for id in ["my repo", "my/repo", "my!repo", " padded ", "x-$nope", "m\u{fc}ller"] {
+        let (root, _repo) = one(&[rpm("tb-hello", "1.0"), rpm("tb-a", "1.0")], &[rpm("tb-hello", "2.0")]);
+        let text = format!("[{id}]\nname=x\nbaseurl={}\ngpgcheck=0\n", more.server.url());
+        root.sandbox.write("/etc/yum.repos.d/more.repo", text);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed
+            .exits(1)
+            .one_source_failed(2, id.trim(), "config")
+            .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    }
+}
+
 #[test]
 fn an_index_without_the_signature_that_is_asked_for_is_an_authentication_failure() {
     let root = Root::new(&[rpm("tb-hello", "1.0")]);

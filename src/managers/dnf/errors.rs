@@ -4,7 +4,7 @@ use super::lists::{contradiction, transaction};
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
-use crate::model::outcome::{Class, Failure, HeldBack, Update, cut};
+use crate::model::outcome::{Class, Extra, Failure, HeldBack, Update, cut};
 use crate::system::process::{End, Finished};
 
 /// A message that is longer is cut.
@@ -50,6 +50,9 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     if !matches!(finished.end, End::Code(1)) || install_began(finished) {
         return Vec::new();
     }
+    if is_unresolved(finished) {
+        return unresolved(finished);
+    }
     let updates = transaction(&finished.stdout).updates;
     let mut found: Vec<HeldBack> = Vec::new();
     for line in finished.stderr.lines() {
@@ -84,6 +87,42 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     }
     found
 }
+
+/// What is to stay where dnf refuses to do anything at all, so that it does the rest: the protected packages in
+/// whose place others would come, of which it says nothing, or what it cannot update.
+///
+/// ```text
+/// Error:
+///  Problem: The operation would result in removing the following protected packages: tb-a, tb-b
+///   - cannot install the best update candidate for package tb-c-1.0-1.noarch
+/// ```
+fn unresolved(finished: &Finished) -> Vec<HeldBack> {
+    let held = |name: String, reason: &str| HeldBack {
+        name,
+        installed: None,
+        candidate: None,
+        reason: reason.to_string(),
+        class: Some(Class::Dependency),
+        security: None,
+        told: Default::default(),
+        extra: Extra::new(),
+    };
+    let lines = || finished.stderr.lines();
+    let names = lines().filter_map(|line| line.split_once(PROTECTED)).flat_map(|(_, names)| names.split(','));
+    let names = names.map(str::trim).filter(|name| !name.is_empty());
+    let protected: Vec<_> = names.map(|name| held(name.to_string(), WOULD_GO)).collect();
+    if !protected.is_empty() {
+        return protected;
+    }
+    let packages = lines().filter_map(|line| line.split_once(NOT_THE_BEST)?.1.split_whitespace().next());
+    let names = packages.filter_map(name_of_package).map(|(name, arch)| listed_name(name, arch));
+    names.map(|name| held(name, "its dependencies cannot be met")).collect()
+}
+
+const NOT_THE_BEST: &str = "cannot install the best update candidate for package ";
+const PROTECTED: &str = "The operation would result in removing the following protected packages: ";
+const WOULD_GO: &str =
+    "it is protected, and an update would remove it: another package comes in its place or is in its way";
 
 /// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
 ///
@@ -239,6 +278,19 @@ fn failure(finished: &Finished) -> Option<Failure> {
         class => class,
     };
     Some(Failure::new(class, text))
+}
+
+/// Whether dnf had all repositories, and then found no way to do what it was to do. Of repositories that it went
+/// on without it speaks above that.
+///
+/// ```text
+/// Error:
+///  Problem: The operation would result in removing the following protected packages: tb-a
+/// ```
+pub fn is_unresolved(finished: &Finished) -> bool {
+    let lines = finished.stderr.lines();
+    let mut pairs = lines.clone().zip(lines.skip(1));
+    pairs.any(|(first, next)| first.trim_end() == "Error:" && next.starts_with(" Problem"))
 }
 
 fn is_error(line: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Judging `dnf --refresh --assumeno upgrade` repository by repository: its exit code is 1 where
 //! updates are pending, and 0 where no repository answered.
 
-use super::errors::classify;
+use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::model::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
@@ -15,8 +15,11 @@ pub fn judge(finished: &Finished) -> Refreshed {
     let sources = seen(finished, &failures);
     let failed = sources.iter().filter(|source| source.error.is_some()).count();
     let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
-    // dnf stopped before it had looked at every repository: nothing is known of the others.
-    if let Some(stopped) = classify(finished) {
+    // What cannot be resolved says nothing against the index. Anything else stopped dnf before it had
+    // looked at every repository: nothing is known of the others.
+    let changed = is_unresolved(finished) && !sources.is_empty();
+    let stopped = classify(finished);
+    if let Some(stopped) = stopped.filter(|_| !changed) {
         let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
         return Refreshed::failed(sources, error);
     }
@@ -25,9 +28,9 @@ pub fn judge(finished: &Finished) -> Refreshed {
             let error = Failure::new(Class::Config, "dnf named no repository that it refreshed");
             Refreshed::failed(sources, error)
         }
-        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed },
         Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
-        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed },
     }
 }
 
@@ -61,6 +64,7 @@ fn refreshed(line: &str) -> Option<&str> {
 /// Error: Failed to download metadata for repo 'extra': Cannot download repomd.xml: ...
 /// Ignoring repositories: extra
 /// Warning: failed loading '/etc/yum.repos.d/third.repo', skipping.
+/// Bad id for repo: my repo, byte =   2
 /// ```
 pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found: Vec<(String, Failure)> = Vec::new();
@@ -82,6 +86,8 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
             // Nobody knows which repositories that file was to name.
             let file = rest.split('\'').next().unwrap_or(rest);
             found.push((file.to_string(), Failure::new(Class::Config, line.trim_start_matches("Warning: "))));
+        } else if let Some((id, _)) = passed_over(line) {
+            found.push((id.to_string(), Failure::new(Class::Config, line)));
         } else if let Some(ids) = line.strip_prefix("Ignoring repositories: ") {
             ignored.extend(ids.split(", ").map(str::trim));
         } else if line.starts_with("Errors during downloading metadata for repository ") {
@@ -96,6 +102,19 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
         }
     }
     found
+}
+
+/// A repository that dnf does not take for one, and goes on without: its identifier, and why.
+///
+/// ```text
+/// Bad id for repo: my repo, byte =   2
+/// Repository 'x': Error parsing config: ...
+/// ```
+fn passed_over(line: &str) -> Option<(&str, &str)> {
+    match line.strip_prefix("Bad id for repo: ") {
+        Some(rest) => rest.rsplit_once(", byte = "),
+        None => line.strip_prefix("Repository '")?.split_once("': Error parsing config: "),
+    }
 }
 
 /// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is

@@ -2,6 +2,7 @@
 //! priority and its modules, about what others offer. Installed from it nothing is. For dnf 4 and dnf 5,
 //! whose lists take its old index into account.
 
+use super::tables::is_repository;
 use crate::managers::facts::Plan;
 use crate::model::outcome::{Class, HeldBack, Listing, Update};
 use crate::system::process::Invocation;
@@ -11,9 +12,9 @@ const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
 
 /// The repositories that were not refreshed. A file that could not be read is a source that failed, but
-/// no repository.
+/// no repository; nor is one with a name that none can have.
 pub fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
-    plan.without.iter().filter(|source| !source.contains('/'))
+    plan.without.iter().filter(|source| is_repository(source))
 }
 
 /// Lists what would be done in their absence; `option` with an identifier leaves one out.

@@ -2,7 +2,7 @@
 
 use super::{listed_name, update, without_replaced};
 use crate::managers::facts::Plan;
-use crate::model::outcome::{Extra, HeldBack, Listing};
+use crate::model::outcome::{Class, Extra, Failure, HeldBack, Listing};
 use crate::system::process::Invocation;
 use std::time::Duration;
 
@@ -12,10 +12,15 @@ pub fn silence(budget: Duration) -> String {
     format!("--setopt=*.timeout={}", (budget.as_secs() / 12).clamp(1, 30))
 }
 
+/// Whether a repository can have this identifier.
+pub fn is_repository(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
 /// What a plan adds to a command line.
 pub fn choice(plan: &Plan) -> Vec<String> {
     // A file that could not be read is a source that failed, but no repository.
-    let repositories = plan.without.iter().filter(|source| !source.contains('/'));
+    let repositories = plan.without.iter().filter(|source| is_repository(source));
     let without = repositories.map(|source| format!("--disablerepo={source}"));
     let left_out = plan.staying().map(|name| format!("--exclude={name}"));
     without.chain(left_out).collect()
@@ -66,10 +71,8 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
         "retries" => setting.value.parse().is_ok_and(|value: u32| value == 0 || value > retries),
         _ => false,
     };
-    let is_id = |id: &str| {
-        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
-    };
-    let limits = settings(text).into_iter().filter(|setting| is_limit(setting) && is_id(&setting.section));
+    let is_ours = |setting: &Setting| is_limit(setting) && is_repository(&setting.section);
+    let limits = settings(text).into_iter().filter(is_ours);
     // Those of a repository go before those of all.
     let (of_all, of_one): (Vec<_>, Vec<_>) = limits.partition(|setting| setting.section == "main");
     let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
@@ -79,6 +82,26 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     let command = invocation.args.len() - 1;
     invocation.args.splice(command..command, options.collect::<Vec<_>>());
     invocation
+}
+
+/// What in the main section of the configuration is in the way, given its settings: another system is looked
+/// at, or nothing is installed.
+pub fn objection<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>, installs: bool) -> Option<Failure> {
+    let words = |value: &'a str| value.split([',', ' ']);
+    let objection = |(name, value): (&str, &'a str)| {
+        let why = match name {
+            "installroot" if !matches!(value, "" | "/") => "what is read and installed is another system's",
+            "tsflags" if installs && words(value).any(|flag| flag == "test") => {
+                "transactions are only tested, and nothing is installed"
+            }
+            "destdir" if installs && !value.is_empty() => {
+                "packages are only downloaded, and none is installed"
+            }
+            _ => return None,
+        };
+        Some(format!("{name}={value} is set in the configuration: {why}; remove that setting"))
+    };
+    main.find_map(objection).map(|text| Failure::new(Class::Config, text))
 }
 
 /// What the rows below a headline of a transaction's table are.
