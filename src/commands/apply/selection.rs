@@ -131,6 +131,7 @@ impl Selection {
         let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
         wanted.retain(|name| !self.plan.left_out.contains(name));
         self.check(session, dir, &planned)?;
+        self.note_dependents(&planned, &pending, &wanted);
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
         match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
             Some(name) => {
@@ -218,6 +219,26 @@ impl Selection {
             }
         }
         self.impossible.len() > before
+    }
+
+    /// What needs a package that turned out to be impossible is impossible too: the manager keeps it back
+    /// only while that one is left out. What is excluded is for its user to say.
+    fn note_dependents(&mut self, planned: &Listing, pending: &Listing, wanted: &BTreeSet<String>) {
+        if self.impossible.is_empty() || !self.exclude.is_empty() {
+            return;
+        }
+        let stays = |update: &&Update| {
+            wanted.contains(&update.name) && planned.updates.iter().all(|comes| comes.name != update.name)
+        };
+        let names: Vec<_> = self.impossible.iter().map(|held| held.name.as_str()).collect();
+        let without = format!(" without what stays as it is: {}", names.join(", "));
+        let of_one = |update: &Update| {
+            let held = planned.held_back.iter().find(|held| held.name == update.name)?;
+            let reason = format!("{}{without}", held.reason);
+            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+        };
+        let dependents: Vec<_> = pending.updates.iter().filter(stays).filter_map(of_one).collect();
+        self.leave_out(dependents);
     }
 
     /// Has the pending keys installed alone, once, where a key was all that was missing.
