@@ -49,7 +49,40 @@ impl Session {
         all: &Invocation,
         until: Instant,
     ) -> Option<(Invocation, Vec<SourceResult>)> {
-        let ids = self.sources_alone();
+        self.try_alone(all, self.sources_alone(), until)
+    }
+
+    /// The same after a refresh that stopped at a source which the manager does not name.
+    pub(super) fn find_the_unnamed(
+        &mut self,
+        all: &Invocation,
+        finished: &Finished,
+        until: Instant,
+    ) -> Option<(Invocation, Vec<SourceResult>)> {
+        let mut ids = self.sources_alone();
+        if ids.is_empty() || !matches!(finished.end, End::Code(_)) {
+            return None;
+        }
+        let judged = self.manager.judge(finished);
+        let can_be_of_one = |failure: Failure| {
+            matches!(
+                failure.class,
+                Class::Config | Class::Fetch | Class::Network | Class::Auth | Class::Other
+            )
+        };
+        if judged.outcome != RefreshOutcome::Failed || !judged.error.is_some_and(can_be_of_one) {
+            return None;
+        }
+        ids.retain(|id| !judged.sources.iter().any(|source| source.id == *id));
+        self.try_alone(all, ids, until)
+    }
+
+    fn try_alone(
+        &mut self,
+        all: &Invocation,
+        ids: Vec<String>,
+        until: Instant,
+    ) -> Option<(Invocation, Vec<SourceResult>)> {
         let (mut others, mut slow) = (all.clone(), Vec::new());
         for (nth, id) in ids.iter().enumerate() {
             let left = until.saturating_duration_since(Instant::now());
@@ -63,7 +96,8 @@ impl Session {
             if let Some(failure) = self.manager.failure(&invocation, &finished) {
                 let text = match failure.class {
                     Class::Timeout => format!("{id}: not refreshed within {:.1} s", share.as_secs_f64()),
-                    _ => failure.message,
+                    _ if failure.message.contains(id.as_str()) => failure.message,
+                    _ => format!("{id}: {}", failure.message),
                 };
                 others = self.manager.leave_out_source(others, id);
                 slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(failure.class, text)) });

@@ -186,6 +186,17 @@ impl Session {
         self.configuration().is_none_or(|text| self.manager.may_remove(text))
     }
 
+    /// Checks that nothing in the manager's configuration makes it speak of another system, or keeps it
+    /// from installing anything.
+    ///
+    /// # Errors
+    /// When something does, naming it.
+    pub fn is_unhindered(&self, installs: bool) -> Result<(), Failure> {
+        let configuration = self.configuration();
+        let objection = configuration.and_then(|text| self.manager.objection(text, installs));
+        objection.map_or(Ok(()), Err)
+    }
+
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
         self.manager.longest_silence(invocation, self.configuration().unwrap_or_default())

@@ -34,7 +34,7 @@ impl Session {
         let of_left = |left| if is_alone { left } else { manager.share(left) };
         limits.budget = Some(share.min(of_left(budget)));
         self.note_start();
-        let ready = self.prepare_private(config_changed);
+        let ready = self.is_unhindered(false).and_then(|()| self.prepare_private(config_changed));
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
         let mut stopped = Vec::new();
         if run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
@@ -57,6 +57,16 @@ impl Session {
             let before = finished.clone();
             run = self.run(label, &next, &limits).map(|finished| before.followed_by(finished));
             invocation = next;
+        }
+        if let (Ok(finished), true) = (&run, stopped.is_empty()) {
+            let end = deadline.map_or(until, |deadline| deadline.min(until));
+            let before = finished.clone();
+            if let Some((others, failed)) = self.find_the_unnamed(&invocation, &before, end) {
+                (invocation, stopped) = (others, failed);
+                limits.deadline = Some(end);
+                limits.budget = Some(end.saturating_duration_since(Instant::now()));
+                run = self.run(label, &invocation, &limits).map(|finished| before.followed_by(finished));
+            }
         }
         let (mut refreshed, exit_code, mut listed) = match run {
             Err(failure) => (Refreshed::failed(Vec::new(), failure), None, None),

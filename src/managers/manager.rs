@@ -198,6 +198,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         true
     }
 
+    /// What in its configuration makes it speak of another system than this one, or keeps it from
+    /// installing anything though it says that it did, given the answer to [`Manager::locate`].
+    fn objection(&self, _configuration: &str, _installs: bool) -> Option<Failure> {
+        None
+    }
+
     /// How long it may be silent with its own limits, given such a command and that answer.
     fn longest_silence(&self, _invocation: &Invocation, _configuration: &str) -> Duration {
         Duration::ZERO

@@ -36,6 +36,10 @@ with_both! {
     rpms_own_lock_is_waited_for_and_its_holder_named,
     rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
     a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed,
+    what_needs_a_new_package_that_cannot_be_installed_is_held_back_with_it,
+    a_repository_without_a_place_that_can_be_one_costs_only_itself,
+    a_setting_with_which_nothing_is_installed_is_named,
+    a_setting_that_makes_dnf_look_after_another_system_is_named,
 }
 
 fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root) {
@@ -277,4 +281,78 @@ fn a_repository_that_was_never_reached_stops_no_other(make: fn(&[Rpm]) -> Root) 
         repos[1].server.heal();
         root.patch(&["apply"]).applied(&["tb-beta 1.0-1 2.0-1"]);
     }
+}
+
+fn what_needs_a_new_package_that_cannot_be_installed_is_held_back_with_it(make: fn(&[Rpm]) -> Root) {
+    let old = [rpm("tb-owner", "1.0").file("", "/usr/share/tb", "1")];
+    let names = ["tb-hello", "tb-more", "tb-a"];
+    let (root, repo) = one_in(make(&[&old[..], &names.map(|name| rpm(name, "1.0"))].concat()), &[]);
+    let lib = rpm("tb-lib", "1.0").file("", "/usr/share/tb", "2");
+    let needs_lib = rpm("tb-hello", "2.0").tag("Requires: tb-lib");
+    let needs_hello = rpm("tb-more", "2.0").tag("Requires: tb-hello = 2.0");
+    repo.publish(&[lib, needs_lib, needs_hello, rpm("tb-a", "2.0")]);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/count", 4);
+    for changed in [&["tb-a 1.0-1 2.0-1"][..], &[]] {
+        let applied = root.patch(&["apply"]);
+        applied.applied(changed).leaves_pending(&[]);
+        let held = applied.state["pending"]["held_back"].as_array().cloned().unwrap_or_default();
+        let mut names: Vec<_> = held.iter().map(|held| held["name"].as_str().unwrap_or_default()).collect();
+        names.sort();
+        assert_eq!(names, ["tb-hello", "tb-lib", "tb-more"], "{applied}");
+        assert!(held.iter().all(|held| held["class"] == "dependency"), "{applied}");
+    }
+    root.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    repo.publish(&[rpm("tb-hello", "2.0"), rpm("tb-more", "2.0").tag("Requires: tb-hello = 2.0")]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-more 1.0-1 2.0-1"]).holds_back(&[]);
+}
+
+fn a_repository_without_a_place_that_can_be_one_costs_only_itself(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    let all: [&[(&str, &str, &str)]; 5] = [
+        &[("bad", "baseurl=", "config")],
+        &[("bad", "", "config")],
+        &[("bad", "baseurl=some/where", "config")],
+        &[("bad", "metalink=file:///srv/page", "fetch")],
+        &[
+            ("bad", "baseurl=", "config"),
+            ("worse", "baseurl=some/where", "config"),
+            ("gone", "baseurl=file:///srv/gone", "fetch"),
+            ("else", "baseurl=gopher://127.0.0.9:1/x", "network"),
+        ],
+    ];
+    root.sandbox.write("/srv/page", "<html>a page</html>\n");
+    for bad in all {
+        let text = bad.iter().map(|(id, place, _)| format!("[{id}]\nname={id}\n{place}\ngpgcheck=0\n"));
+        root.sandbox.write("/etc/yum.repos.d/bad.repo", text.collect::<String>());
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        let mut expected: Vec<_> = bad.iter().map(|(id, _, class)| (*id, *class)).collect();
+        expected.sort();
+        let failed = refreshed.failed_sources();
+        let failed: Vec<_> = failed.iter().map(|(id, class)| (&**id, &**class)).collect();
+        assert_eq!(failed, expected, "{refreshed}");
+        root.patch(&["apply", "--dry-run"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    }
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+fn a_setting_with_which_nothing_is_installed_is_named(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    let settings = ["tsflags=test", "tsflags=nodocs,test", "destdir=/srv/dest"];
+    for setting in settings.iter().filter(|setting| root.manager == "dnf5" || !setting.starts_with("dest")) {
+        root.sandbox.write("/etc/dnf/dnf.conf", format!("[main]\n{setting}\n"));
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        let applied = root.patch(&["apply"]);
+        applied.apply_failed("config").mentions("/error/message", setting).changed(&[]);
+    }
+    let harmless = "[main]\ndownloadonly=1\nassumeno=1\ntsflags=nodocs\ndownloaddir=/srv/x\ninstallroot=/\n";
+    root.sandbox.write("/etc/dnf/dnf.conf", harmless);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+fn a_setting_that_makes_dnf_look_after_another_system_is_named(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ninstallroot=/srv/root\n");
+    root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "installroot");
+    root.patch(&["apply"]).apply_failed("config").changed(&[]);
 }

@@ -262,6 +262,7 @@ impl Run<'_> {
     fn download_and_install(&mut self) -> Result<(), Failure> {
         if !self.args.download_only {
             self.session.is_writable()?;
+            self.session.is_unhindered(true)?;
         }
         if !self.manager.facts().downloads_first {
             return self.install(&Finished::ended(0, "", ""));

@@ -12,7 +12,7 @@ use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::owned;
-use crate::managers::rpm::tables::{Setting, settings, silence, with_limits};
+use crate::managers::rpm::tables::{self, Setting, settings, silence, with_limits};
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
@@ -226,6 +226,10 @@ impl Manager for Dnf {
         with_limits(invocation, configuration)
     }
 
+    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
+        objection(configuration, installs)
+    }
+
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
         Some(lists::transaction(&finished.stdout))
     }
@@ -295,6 +299,13 @@ fn elsewhere(text: &str) -> Elsewhere {
         .filter(|path| path.starts_with('/') && !is_usual(path))
         .collect();
     Elsewhere { sources: paths, ..Elsewhere::default() }
+}
+
+/// It heeds `destdir` only where it is told to do nothing but download.
+fn objection(text: &str, installs: bool) -> Option<Failure> {
+    let settings = settings(text);
+    let main = settings.iter().filter(|setting| setting.section == "main" && setting.name != "destdir");
+    tables::objection(main.map(|setting| (&*setting.name, &*setting.value)), installs)
 }
 
 fn is_usual(dir: &str) -> bool {

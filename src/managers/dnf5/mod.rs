@@ -190,6 +190,10 @@ impl Manager for Dnf5 {
         refresh::parse_places(usual, configuration)
     }
 
+    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
+        refresh::objection(configuration, installs)
+    }
+
     fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
         refresh::with_limits(invocation, configuration)
     }

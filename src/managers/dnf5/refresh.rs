@@ -5,6 +5,7 @@ use super::commands::{SOURCES, WITHOUT};
 use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed};
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
+use crate::managers::rpm::tables;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
@@ -13,10 +14,11 @@ use std::collections::BTreeMap;
 const BEGINS: &str = "Updating and loading repositories:";
 const LOADED: &str = "Repositories loaded.";
 
-/// The refresh of one repository alone.
+/// The refresh of one repository alone. dnf5 takes no command line that names one and leaves out another.
 pub fn alone(all: &Invocation, id: &str) -> Invocation {
     let mut invocation = all.clone();
     invocation.args.pop();
+    invocation.args.retain(|arg| !arg.starts_with(WITHOUT));
     invocation.args.extend([format!("--repo={id}"), "makecache".to_string()]);
     invocation
 }
@@ -57,7 +59,17 @@ pub fn parse_places(usual: Places, configuration: &str) -> Places {
 
 /// The settings that are read here, below the lines that say whose they are.
 pub fn of_use(configuration: &str) -> String {
-    const KEYS: [&str; 6] = ["system_cachedir", "reposdir", "varsdir", "enabled", "timeout", "retries"];
+    const KEYS: [&str; 9] = [
+        "system_cachedir",
+        "reposdir",
+        "varsdir",
+        "installroot",
+        "destdir",
+        "tsflags",
+        "enabled",
+        "timeout",
+        "retries",
+    ];
     let is_of_use = |line: &&str| {
         line.starts_with("======== ") || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
     };
@@ -77,6 +89,12 @@ pub fn elsewhere(configuration: &str) -> Elsewhere {
     });
     let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
     Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
+}
+
+/// What in dnf.conf is in the way.
+pub fn objection(configuration: &str, installs: bool) -> Option<Failure> {
+    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+    tables::objection(main.filter_map(|line| line.split_once(" = ")), installs)
 }
 
 fn dirs(value: &str) -> impl Iterator<Item = &str> {

@@ -58,6 +58,17 @@ const DAMAGED: &[&str] = &[
     "Inconsistent server data",
     "parser error: ",
     "Parse error at line",
+    "was not found in metalink",
+    "No URLs in metalink",
+];
+
+/// What is said of a repository that names no place, or none that can be one, such as a relative path.
+const CONFIG: &[&str] = &[
+    "Cannot find a valid baseurl",
+    "No URLs in mirrorlist",
+    "Bad option",
+    "Empty mirrorlist and no basepath",
+    "No valid source",
 ];
 
 /// The class of the reason that librepo gives for one file it could not fetch.
@@ -73,7 +84,7 @@ pub fn reason_class(text: &str) -> Class {
     } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
         // There is no list, which is not one without mirrors.
         Class::Fetch
-    } else if has(text, &["Cannot find a valid baseurl", "No URLs in mirrorlist", "Bad option"]) {
+    } else if has(text, CONFIG) {
         Class::Config
     } else if let Some((code, _)) = curl {
         // A protocol error, a partial file, a range, a local file that is not there.
@@ -98,6 +109,12 @@ mod tests {
                 Class::Fetch,
             ),
             ("Status code: 404 for http://h/x", Class::Fetch),
+            (
+                "Cannot prepare internal mirrorlist: file \"repomd.xml\" was not found in metalink",
+                Class::Fetch,
+            ),
+            ("Cannot download repomd.xml: Empty mirrorlist and no basepath specified!", Class::Config),
+            ("No valid source (baseurl, mirrorlist or metalink) found for repository \"x\"", Class::Config),
         ] {
             assert_eq!(reason_class(text), class, "{text}");
         }
