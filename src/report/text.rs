@@ -82,7 +82,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         let words = support_words(state.support_ends.as_deref().unwrap_or_default(), left);
         match left {
             ..0 => lines.push(format!("{words}: no further updates will come")),
-            ..SOON => lines.push(words),
+            0..SOON => lines.push(words),
             _ => {}
         }
     }

@@ -22,8 +22,8 @@ impl Release {
 
     fn parse(text: &str) -> Release {
         let value = |name: &str| {
-            let lines = text.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-            lines.last().unwrap_or_default().trim_matches(['"', '\'']).trim().to_string()
+            let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+            lines.next_back().unwrap_or_default().trim_matches(['"', '\'']).trim().to_string()
         };
         Release {
             id: value("ID"),
