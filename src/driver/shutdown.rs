@@ -14,10 +14,11 @@ use wait_timeout::ChildExt;
 /// How long a shutdown may take to say that it will come. One that is still there then counts down.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What a `shutdown` says that does not know our way of asking for a time.
-const NOT_UNDERSTOOD: &[&str] = &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument"];
+/// What a `shutdown` says that does not know our way of asking for a time; that of dinit shows its options.
+const NOT_UNDERSTOOD: &[&str] =
+    &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument", "--help"];
 
-/// What restarts a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC and
+/// What restarts a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC, runit and
 /// dinit have the first.
 const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
 

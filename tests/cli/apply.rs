@@ -308,20 +308,20 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
         until(program, || world.count(program) == 1);
         assert!(world.calls(program)[0].trim_end().ends_with(line), "{:?}", world.calls(program));
     }
-    // As of dinit: it restarts at once or not at all.
-    let world = World::new();
-    world.install_fake("reboot");
-    world.on("shutdown", "echo 'Unrecognized command-line argument: +0' >&2; exit 1").on("reboot", "exit 0");
-    assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
-    until("reboot", || world.count("reboot") == 1);
-    // As that of runit 2.1.2 answers a time.
-    let world = World::new();
-    world.install_fake("reboot");
-    world
-        .on("shutdown", "echo 'Usage: shutdown [-F] [-f] [-r] [-h] [now] ' >&2; exit 1")
-        .on("reboot", "exit 0");
-    assert_eq!(world.json("apply --reboot=always --reboot-delay 0")["reboot_scheduled"], true);
-    until("reboot", || world.count("reboot") == 1);
+    // What those answer a time that restart at once or not at all: that of dinit, one that does not know the
+    // option, that of runit 2.1.2.
+    for answer in [
+        "echo 'shutdown :   shutdown the system'; echo '  --help           : show this help'; exit 1",
+        "echo 'Unrecognized command-line parameter: +0' >&2; exit 1",
+        "echo 'Usage: shutdown [-F] [-f] [-r] [-h] [now] ' >&2; exit 1",
+    ] {
+        let world = World::new();
+        world.install_fake("reboot");
+        world.on("shutdown", answer).on("reboot", "exit 0");
+        let doc = world.json("apply --reboot=always --reboot-delay 0");
+        assert_eq!(doc["reboot_scheduled"], true, "{answer}: {doc}");
+        until("reboot", || world.count("reboot") == 1);
+    }
     // That of sysvinit, while one of ours or another's waits for its time.
     let world = World::new();
     world.on("shutdown", "echo 'shutdown: already running (pid 4711).' >&2; exit 1");
