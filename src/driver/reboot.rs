@@ -22,7 +22,7 @@ impl Session {
                 .is_some_and(|packages| !packages.names.is_empty() || !packages.by_advisory.is_empty());
         self.look_for_replaced_code(state);
         state.reboot_required |= state.services_seen.as_ref().is_some_and(|seen| seen.needs_reboot);
-        state.reboot_boot_id = Some(boot::boot_id());
+        state.reboot_boot_id = Some(boot::this_start());
     }
 
     /// The same after an install, of which the manager may know more than the names of packages.

@@ -14,7 +14,7 @@ impl Session {
     /// Looks which services do, unless nothing was installed since the last look, which found none. One that was
     /// found may have been restarted since.
     pub(super) fn look_for_replaced_code(&self, state: &mut State) {
-        let boot_id = boot::boot_id();
+        let boot_id = boot::this_start();
         let database = fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()));
         let is_same =
             |seen: &ServicesSeen| seen.boot_id == boot_id && seen.database == database && !seen.needs_reboot;

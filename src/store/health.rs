@@ -198,14 +198,14 @@ fn pending_is_outdated(state: &State) -> bool {
 /// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
 fn reboot_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|manager| boot::is_flagged(manager.facts().reboot_flags));
-    let in_this_boot = |boot: &String| *boot == boot::boot_id();
+    let in_this_boot = |boot: &String| boot::is_this_start(boot);
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
 }
 
 /// What still runs replaced code, as far as the last run found it in this boot: what runs in another was started
 /// after that.
 fn outdated_services(state: &State) -> Option<Vec<OutdatedService>> {
-    let in_this_boot = || state.services_seen.as_ref().is_some_and(|seen| seen.boot_id == boot::boot_id());
+    let in_this_boot = || state.services_seen.as_ref().is_some_and(|seen| boot::is_this_start(&seen.boot_id));
     let mut services = state.outdated_services.clone()?;
     if !services.is_empty() && !in_this_boot() {
         services.clear();

@@ -132,6 +132,9 @@ fn a_restart_was_found_required_in_this_boot_or_nobody_knows_in_which() {
     };
     let this = boot::boot_id();
     assert!(found(true, None) && found(true, Some(&this)));
+    let another = format!("{this} {}", u64::MAX);
+    let knows_start = !boot::start().id.ends_with(" 0");
+    assert_eq!(found(true, Some(&another)), !knows_start, "a container that was restarted");
     assert!(!found(true, Some("another")) && !found(false, None) && !found(false, Some(&this)));
 }
 

@@ -52,7 +52,7 @@ pub struct State {
     pub pending: Option<Pending>,
     /// Whether a restart was required after the last run.
     pub reboot_required: bool,
-    /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found.
+    /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found; of a container also its start.
     pub reboot_boot_id: Option<String>,
     /// The packages that required it; `None` where the manager names none that could.
     pub reboot_packages: Option<RebootPackages>,

@@ -37,6 +37,30 @@ pub fn start() -> Start {
     Start { id: format!("{} {ticks}", boot_id()), at: now.saturating_sub(passed).as_secs() as i64 }
 }
 
+/// The PID namespace that every machine begins with.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// What tells that a finding is of this start: the boot, and in a container, which restarts within one, its own.
+pub fn this_start() -> String {
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    let is_machine = namespace.is_ok_and(|name| name.as_os_str() == FIRST_NAMESPACE);
+    if is_machine { boot_id() } else { start().id }
+}
+
+/// Whether it is of this start. Where the first process cannot be seen only the boot tells.
+pub fn is_this_start(found: &str) -> bool {
+    is_same_start(found, &start().id)
+}
+
+fn is_same_start(found: &str, now: &str) -> bool {
+    let parts = |id: &str| {
+        let (boot, ticks) = id.split_once(' ').unwrap_or((id, "0"));
+        (boot.to_string(), ticks.parse::<u64>().unwrap_or(0))
+    };
+    let ((boot, ticks), (this_boot, these_ticks)) = (parts(found), parts(now));
+    boot == this_boot && (ticks == these_ticks || ticks == 0 || these_ticks == 0)
+}
+
 /// Milliseconds of what proc_pid_stat(5) counts, on every processor that Rust knows.
 pub const TICK: u64 = 10;
 
@@ -62,6 +86,23 @@ mod tests {
         let start = Start { id: String::new(), at: 100 };
         let counts = |installed| start.is_before(installed, 200);
         assert_eq!([99, 100, 101, 200, 201].map(counts), [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_finding_is_of_a_boot_and_in_a_container_of_a_start() {
+        for (found, is_same) in [
+            ("b 7", true),
+            ("b", true),
+            ("b 0", true),
+            ("b 8", false),
+            ("c 7", false),
+            ("c", false),
+            ("", false),
+        ] {
+            assert_eq!(is_same_start(found, "b 7"), is_same, "{found}");
+        }
+        assert!(is_same_start("b 7", "b 0"), "the first process cannot be seen");
+        assert!(is_this_start(&this_start()));
     }
 
     #[test]

@@ -308,3 +308,21 @@ fn a_failed_apply_counts_until_the_next_goes_well_or_others_have_done_its_work()
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
     sandbox.patch(&["status"]).exits(0).says("/status", "healthy");
 }
+
+#[test]
+fn a_container_that_was_restarted_requires_no_reboot_any_more() {
+    let (sandbox, _repo) = bench::pending_update();
+    let required =
+        r#"sed -i -E 's/"reboot_required": ?false/"reboot_required": true/' /var/lib/linux-patch/state.json"#;
+    let status = "linux-patch --format json status";
+    // Each has a first process of its own, and so has a container at each of its starts.
+    let container = |lines: &str| {
+        let ended = sandbox.run(&["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", lines]);
+        let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
+        assert!(document.is_object(), "{ended:?}");
+        document["reboot_required"].clone()
+    };
+    let found = container(&format!("linux-patch -q refresh >&2; {required}; {status}"));
+    assert_eq!(found, true, "in the start in which it was found");
+    assert_eq!(container(&format!("sleep 0.1; {status}")), false, "in the next");
+}
