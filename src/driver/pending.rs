@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::managers::{Advisories, Installed, Manager, Origin};
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::model::outcome::{Class, Failure, HeldBack, KEPT_BACK, Listing, PHASED, Update};
 use crate::model::told::{Advice, Told};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
@@ -139,12 +139,30 @@ impl Session {
             update.security =
                 update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
         }
+        self.tell_phased(&mut listing, &origins);
         for held in &mut listing.held_back {
             let is_asked = self.manager.facts().knows_security && self.manager.ask_origins(&[]).is_some();
             let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
             held.security = held.security.or_else(told);
         }
         self.tell_holders(listing)
+    }
+
+    /// Finds the updates that only wait for their phase.
+    fn tell_phased(&self, listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>) {
+        let waits = |held: &HeldBack| {
+            let of = origins.get(&held.name).into_iter().flatten();
+            held.reason == KEPT_BACK && of.into_iter().any(|origin| origin.is_candidate && origin.is_phased)
+        };
+        if !listing.held_back.iter().any(waits) {
+            return;
+        }
+        let answer = self.manager.list_with_phased().and_then(|invocation| self.ask(&invocation).ok());
+        let all = answer.map(|answer| self.manager.parse_list(&answer.stdout)).unwrap_or_default();
+        let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
+        for held in listing.held_back.iter_mut().filter(|held| waits(held) && comes(held)) {
+            held.reason = PHASED.to_string();
+        }
     }
 
     /// What is held back by the administrator.

@@ -193,6 +193,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
+    /// What would be installed if every host were offered what is phased, for a manager whose list may name what
+    /// waits for its phase as "kept back" only.
+    fn list_with_phased(&self) -> Option<Invocation> {
+        None
+    }
+
     /// Whether the administrator lets packages be removed, given that answer.
     fn may_remove(&self, _configuration: &str) -> bool {
         true

@@ -199,6 +199,11 @@ impl Update {
     }
 }
 
+/// The reason of an update that stays for a reason which the manager does not tell.
+pub const KEPT_BACK: &str = "kept back";
+/// The reason of one that is offered to a part of all hosts at a time, to which this one does not belong yet.
+pub const PHASED: &str = "phased";
+
 /// A newer version that `apply` does not install.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {

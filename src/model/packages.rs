@@ -18,6 +18,8 @@ pub struct Origin {
     pub version: Option<String>,
     /// The priority that the administrator or the source gives it, where there is one.
     pub priority: i64,
+    /// Whether the version is offered to a part of all hosts at a time.
+    pub is_phased: bool,
 }
 
 /// The packages on the system, by name.

@@ -303,7 +303,7 @@ fn files_at(path: &Path) -> Vec<(PathBuf, Metadata)> {
         Ok(meta) if !meta.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") => {
             vec![(path.to_path_buf(), meta)]
         }
-        Ok(_) => files_in(path, |name| !is_note(name) && !is_leftover(name)),
+        Ok(_) => files_in(path, |name| (!is_note(name) || is_setting(path, name)) && !is_leftover(name)),
     }
 }
 
@@ -322,6 +322,11 @@ fn files_in(dir: &Path, is_read: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadat
 /// beside them.
 fn is_note(name: &str) -> bool {
     name == "lock" || name.ends_with(".pid") || name.ends_with(".json")
+}
+
+/// Whether the file is one of a directory such as apt.conf.d, all of which are read: a name there means nothing.
+fn is_setting(dir: &Path, name: &str) -> bool {
+    name == "lock" && dir.extension().is_some_and(|end| end == "d")
 }
 
 /// What a package manager or an editor puts beside a file of configuration, for people.

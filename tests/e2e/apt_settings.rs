@@ -261,3 +261,20 @@ fn a_fault_in_the_configuration_is_told_with_its_file() {
     }
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
 }
+
+#[test]
+fn what_apt_reads_of_its_directories_decides_whatever_it_is_called() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+    sandbox.write("/srv/pin", "Package: tb-hello\nPin: version *\nPin-Priority: -1\n");
+    // apt reads names without an end.
+    sandbox.write("/etc/apt/apt.conf.d/lock", "Dir::Etc::preferences \"/srv/pin\";\n");
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    // It reads none of these.
+    sandbox.sh("rm /etc/apt/apt.conf.d/lock; mkdir /etc/apt/sources.list.d/dir.list");
+    for name in ["a.list.disabled", "b.list~", "c.list.save", "d", ".e.list"] {
+        sandbox.write(&format!("/etc/apt/sources.list.d/{name}"), "nonsense\n");
+    }
+    sandbox.patch(&["status"]).exits(0).says("/cache_status", "fresh");
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+}

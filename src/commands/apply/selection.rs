@@ -646,6 +646,7 @@ mod tests {
             is_candidate: false,
             version: Some(version.to_string()),
             priority: *priority,
+            is_phased: false,
         };
         let chosen = |table: &[(&str, &str, i64)]| {
             let origins: Vec<_> = table.iter().map(origin).collect();

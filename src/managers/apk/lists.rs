@@ -102,6 +102,7 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
             is_candidate: true,
             version: None,
             priority: 0,
+            is_phased: false,
         });
         let origins: Vec<_> = origins.collect();
         if !origins.is_empty() {

@@ -4,7 +4,7 @@ use super::commands::{ENV, admin_dir};
 use super::errors::fetch_class;
 use super::sources::source_id;
 use crate::managers::facts::Places;
-use crate::model::outcome::{Class, Extra, HeldBack, Listing, Update};
+use crate::model::outcome::{Class, Extra, HeldBack, KEPT_BACK, Listing, PHASED, Update};
 use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::system::process::{Finished, Invocation};
 use std::collections::{HashMap, HashSet};
@@ -56,13 +56,13 @@ struct Heading {
 const HEADINGS: &[Heading] = &[
     Heading {
         line: "The following packages have been kept back:",
-        reason: "kept back",
+        reason: KEPT_BACK,
         class: None,
         refusal: "",
     },
     Heading {
         line: "The following upgrades have been deferred due to phasing:",
-        reason: "phased",
+        reason: PHASED,
         class: None,
         refusal: "",
     },
@@ -334,7 +334,7 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
 /// ```
 pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
     let mut packages: HashMap<String, Vec<Origin>> = HashMap::new();
-    let (mut name, mut candidate, mut version) = ("", "", None);
+    let (mut name, mut candidate, mut version, mut is_phased) = ("", "", None, false);
     for line in stdout.lines() {
         let text = line.trim_start_matches(' ');
         match line.len() - text.len() {
@@ -350,6 +350,7 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
                 let (found, priority) = (words.next(), words.next());
                 let priority = priority.and_then(|priority| priority.parse().ok());
                 version = found.zip(priority);
+                is_phased = text.contains(" (phased ");
             }
             spaces if spaces > 5 && !name.is_empty() => {
                 let Some(((uri, suite), (version, priority))) = source_of(text).zip(version) else {
@@ -362,6 +363,7 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
                     is_candidate: version == candidate,
                     version: Some(version.to_string()),
                     priority,
+                    is_phased,
                 };
                 packages.entry(name.to_string()).or_default().push(origin);
             }
@@ -611,6 +613,8 @@ mod tests {
             ]
         );
         assert!(origins["tb-a:i386"].iter().all(|origin| origin.is_candidate == (origin.priority == 500)));
+        let phased: Vec<_> = origins["tb-a:i386"].iter().map(|origin| origin.is_phased).collect();
+        assert_eq!(phased, [true, true, false]);
         assert!(origins["tb-a:i386"][0].is_security, "buster/updates was Debian's");
     }
 

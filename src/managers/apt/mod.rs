@@ -209,6 +209,12 @@ impl Manager for Apt {
         with_limits(invocation, configuration)
     }
 
+    fn list_with_phased(&self) -> Option<Invocation> {
+        let options =
+            ["APT::Get::Always-Include-Phased-Updates=true", "APT::Get::Never-Include-Phased-Updates=false"];
+        Some(apt_get(&options, &[&["-s", "-V"], upgrade(&Plan::default())].concat()))
+    }
+
     fn place_of(&self, message: &str, configuration: &str) -> Option<String> {
         blame::place_of(message, configuration)
     }

@@ -90,7 +90,7 @@ pub fn unprinted(stdout: &str) -> usize {
     let numbers = stdout.split(['\n', '\r']).filter_map(progress_line).map(|(_, number, _)| number);
     let numbers: HashSet<_> = numbers.collect();
     let most = numbers.iter().max().map_or(0, |most| *most as usize);
-    most - numbers.len()
+    most.saturating_sub(numbers.len())
 }
 
 fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {

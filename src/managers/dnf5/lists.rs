@@ -183,6 +183,7 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
             is_candidate: false,
             version: Some(version.to_string()),
             priority: 0,
+            is_phased: false,
         });
     }
     found
