@@ -159,10 +159,7 @@ impl Session {
         if let Some(results) = self.stored_before(cut) {
             return results;
         }
-        let mut results = self.manager.read_cut(finished);
-        if results.is_empty() && self.manager.unrefreshed().is_none() {
-            return results;
-        }
+        let Some(mut results) = self.manager.read_cut(finished) else { return Vec::new() };
         let mut ids = self.manager.sources(self);
         if ids.is_empty() {
             ids = state.sources.iter().map(|source| source.id.clone()).collect();

@@ -20,9 +20,7 @@ mod unrefreshed;
 
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
-use crate::managers::{
-    Elsewhere, IndexDir, Installed, InstalledPackage, Machine, Manager, Origin, Places, Plan,
-};
+use crate::managers::{Elsewhere, IndexDir, Installed, InstalledPackage, Machine, Manager, Places, Plan};
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, is_printable, one_line};
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
@@ -30,7 +28,7 @@ use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use crate::system::{login_session, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -386,20 +384,6 @@ impl Session {
             held.installed = version(&held.name);
         }
         Ok(listing)
-    }
-
-    /// Where the newer versions of these packages can be had; no package, or no answer to be had, no
-    /// question.
-    ///
-    /// # Errors
-    /// When the manager cannot say it.
-    pub fn origins(&self, names: &[&str]) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let Some(question) = self.manager.ask_origins(names) else { return Ok(HashMap::new()) };
-        let finished = self.ask(&question)?;
-        Ok(self.manager.parse_origins(&finished.stdout))
     }
 
     /// The packages that are installed.

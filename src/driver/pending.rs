@@ -1,15 +1,13 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::managers::{Advisories, Installed, Manager, Origin};
-use crate::model::outcome::{Class, Failure, HeldBack, KEPT_BACK, Listing, PHASED, Update};
-use crate::model::told::{Advice, Told};
+use crate::managers::Manager;
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
 use crate::system::time::Time;
 use log::warn;
-use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 impl Session {
     /// Counts what is pending, unless nothing that decides about it has changed since the last
@@ -115,54 +113,8 @@ impl Session {
             listing.held_back.retain(|held| !self.manager.facts().lists_installed || is_update(held));
             listing = listing.checked()?;
         }
-        let open = listing
-            .updates
-            .iter()
-            .filter(|update| update.security != Some(true) && update.installed.is_some());
-        let held = listing.held_back.iter().map(|held| &held.name);
-        let names: Vec<_> = open.map(|update| &update.name).chain(held).map(String::as_str).collect();
-        if let Some(advisories) = self.manager.advisories() {
-            self.tell_security(&mut listing, advisories)?;
-            return self.tell_holders(listing);
-        }
-        let origins =
-            if self.manager.facts().knows_security { self.origins(&names)? } else { HashMap::new() };
-        // What stands above the candidate is not what would be installed.
-        let secure = |name: &str, candidate: Option<&str>| {
-            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
-            let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;
-            let first = of.iter().position(is_it).unwrap_or(0);
-            of[first..].iter().any(|origin| origin.is_security)
-        };
-        for update in &mut listing.updates {
-            let told = origins.contains_key(&update.name).then_some(false);
-            update.security =
-                update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
-        }
-        self.tell_phased(&mut listing, &origins);
-        for held in &mut listing.held_back {
-            let is_asked = self.manager.facts().knows_security && self.manager.ask_origins(&[]).is_some();
-            let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
-            held.security = held.security.or_else(told);
-        }
+        self.manager.tell_security(self, &mut listing)?;
         self.tell_holders(listing)
-    }
-
-    /// Finds the updates that only wait for their phase.
-    fn tell_phased(&self, listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>) {
-        let waits = |held: &HeldBack| {
-            let of = origins.get(&held.name).into_iter().flatten();
-            held.reason == KEPT_BACK && of.into_iter().any(|origin| origin.is_candidate && origin.is_phased)
-        };
-        if !listing.held_back.iter().any(waits) {
-            return;
-        }
-        let answer = self.manager.list_with_phased().and_then(|invocation| self.ask(&invocation).ok());
-        let all = answer.map(|answer| self.manager.parse_list(&answer.stdout)).unwrap_or_default();
-        let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
-        for held in listing.held_back.iter_mut().filter(|held| waits(held) && comes(held)) {
-            held.reason = PHASED.to_string();
-        }
     }
 
     /// What is held back by the administrator.
@@ -177,107 +129,6 @@ impl Session {
         }
         Ok(listing)
     }
-
-    /// Which updates are security updates, by advisories and their versions; and the fixes that are
-    /// announced and cannot be had.
-    fn tell_security(&self, listing: &mut Listing, advisories: Advisories) -> Result<(), Failure> {
-        let Some(question) = self.manager.ask_origins(&[]) else { return Ok(()) };
-        let origins = self.manager.parse_origins(&self.ask(&question)?.stdout);
-        let Advisories { compare, ask_settled, list_security } = advisories;
-        let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
-        if !told && !listing.updates.is_empty() {
-            let settled = self.ask(&ask_settled()).map(|answer| answer.stdout).unwrap_or_default();
-            told = !self.manager.parse_origins(&settled).is_empty();
-        }
-        if !origins.is_empty() {
-            missing_fixes(listing, &origins, &self.installed()?, compare);
-        }
-        if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
-            // Where that cannot be told, what stands in the list of advisories still is.
-            let answer = self.ask(&list_security()).map(|answer| answer.stdout).unwrap_or_default();
-            let mut security = self.manager.parse_list(&answer).updates;
-            // The others are what these need.
-            security.retain(|one| !one.replaces.is_empty());
-            for update in &mut listing.updates {
-                let same = |one: &&Update| one.name == update.name && one.candidate == update.candidate;
-                if security.iter().any(|one| same(&one)) {
-                    update.security = Some(true);
-                }
-            }
-        }
-        let settled = |name: &str, installed: Option<&str>, candidate: Option<&str>| -> Vec<&Origin> {
-            let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
-            let is_settled = |origin: &&Origin| {
-                let Some(version) = origin.version.as_deref() else { return true };
-                let is_below = installed.is_none_or(|old| compare(old, version) == Ordering::Less);
-                is_below && candidate.is_some_and(|new| compare(version, new) != Ordering::Greater)
-            };
-            of.iter().filter(is_settled).collect()
-        };
-        let is_security = |settled: &[&Origin]| settled.iter().any(|origin| origin.is_security);
-        told |= listing.updates.iter().any(|update| update.security.is_some());
-        for update in &mut listing.updates {
-            let settled = settled(&update.name, update.installed.as_deref(), Some(&update.candidate));
-            update.security = update.security.or_else(|| told.then(|| is_security(&settled)));
-            update.told.take(&advice_of(&settled));
-        }
-        for held in &mut listing.held_back {
-            let settled = settled(&held.name, held.installed.as_deref(), held.candidate.as_deref());
-            held.security = held.security.or_else(|| Some(is_security(&settled)));
-            held.told.take(&advice_of(&settled));
-        }
-        Ok(())
-    }
-}
-
-/// What one advisory says.
-fn advised(fix: &Origin) -> Told {
-    let mut told = Told::default();
-    told.take(&advice_of(&[fix]));
-    told
-}
-
-/// What the advisories among these say.
-fn advice_of<'a>(settled: &[&'a Origin]) -> Vec<&'a Advice> {
-    settled.iter().filter_map(|origin| origin.advice.as_ref()).collect()
-}
-
-/// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
-/// each package.
-fn missing_fixes(
-    listing: &mut Listing,
-    origins: &HashMap<String, Vec<Origin>>,
-    installed: &Installed,
-    compare: fn(&str, &str) -> Ordering,
-) {
-    for (name, of) in origins {
-        let Some(package) = installed.get(name) else { continue };
-        let is_offered = |version: &str| {
-            let updates = listing.updates.iter().filter(|update| update.name == *name);
-            let held = listing.held_back.iter().filter(|held| held.name == *name);
-            let held = held.filter_map(|held| held.candidate.as_deref());
-            let mut all = updates.map(|update| update.candidate.as_str()).chain(held);
-            all.any(|candidate| compare(version, candidate) != Ordering::Greater)
-        };
-        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
-        let fixes = of.iter().filter(|origin| origin.is_security && !is_replaced);
-        let fixes = fixes.filter_map(|origin| Some((origin, origin.version.as_deref()?)));
-        let missing = fixes.filter(|(_, version)| {
-            compare(&package.version, version) == Ordering::Less && !is_offered(version)
-        });
-        let Some((fix, version)) = missing.max_by(|one, other| compare(one.1, other.1)) else { continue };
-        listing.held_back.push(HeldBack {
-            name: name.clone(),
-            installed: Some(package.version.clone()),
-            candidate: Some(version.to_string()),
-            reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
-            class: None,
-            security: Some(true),
-            told: advised(fix),
-            extra: Default::default(),
-        });
-    }
-    listing.held_back.sort_by(|one, other| one.name.cmp(&other.name));
 }
 
 /// How many of the updates are security updates; `None` where that is told of none of them. Of no update

@@ -2,9 +2,8 @@
 
 use super::Session;
 use crate::store::state::{OutdatedService, ServicesSeen, State};
-use crate::system::boot;
 use crate::system::files::fingerprint;
-use crate::system::replaced;
+use crate::system::{boot, replaced};
 use std::time::{Duration, Instant};
 
 /// Looking at ten thousand processes takes half a second.

@@ -1,9 +1,8 @@
 //! What only some package managers can or need.
 
-use super::facts::{Configured, Elsewhere};
+use super::facts::Elsewhere;
 use crate::model::outcome::{Failure, Refreshed, SourceResult};
 use crate::system::process::{Finished, Invocation};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -129,20 +128,6 @@ pub struct Private {
     pub make_config: fn(&str, &Path) -> String,
 }
 
-/// What a list of advisories needs.
-#[derive(Clone, Copy, Debug)]
-pub struct Advisories {
-    /// Compares two versions: an advisory holds for an update from a version below its own to its own or
-    /// one above.
-    pub compare: fn(&str, &str) -> Ordering,
-    /// Asks for the advisories that what is installed has settled: where there are any, sources tell
-    /// security updates from others.
-    pub ask_settled: fn() -> Invocation,
-    /// Lists what would be done for security updates alone. No list of advisories speaks of packages that are not
-    /// installed and would come in the place of others.
-    pub list_security: fn() -> Invocation,
-}
-
 /// A file with settings that takes the place of the administrator's.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -163,27 +148,4 @@ pub struct Settings {
     pub elsewhere: fn(&str) -> Elsewhere,
     /// What of the administrator's counts for every command of ours, where that is not all of it.
     pub kept: Option<fn(&str) -> String>,
-}
-
-/// How to find out what is owned by sources that could not be refreshed: a package stays as it is
-/// while the source that has the say about it, by its priority, cannot speak.
-#[derive(Clone, Copy, Debug)]
-pub struct Unrefreshed {
-    /// Lists the configured sources.
-    pub ask: fn() -> Invocation,
-    /// Reads that list.
-    pub parse: fn(&str) -> Vec<Configured>,
-    /// Where in the cache the index of a source is, if it was ever fetched.
-    pub index: fn(&str) -> Vec<PathBuf>,
-}
-
-/// How to find out which sources have an index that is past its own date of validity.
-#[derive(Clone, Copy, Debug)]
-pub struct Expiry {
-    /// Files in the cache, as a pattern, without which no index has such a date.
-    pub files: &'static str,
-    /// What says it.
-    pub ask: fn() -> Invocation,
-    /// The sources of which it is said.
-    pub parse: fn(&str) -> Vec<SourceResult>,
 }

@@ -1,12 +1,11 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{
-    Advisories, EndedEarly, Expiry, Locate, Private, Settings, SourceList, Unrefreshed,
-};
+use super::capabilities::{EndedEarly, Locate, Private, Settings, SourceList};
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
 use super::machine::Machine;
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult};
+use super::origins;
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
@@ -193,12 +192,6 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// What would be installed if every host were offered what is phased, for a manager whose list may name what
-    /// waits for its phase as "kept back" only.
-    fn list_with_phased(&self) -> Option<Invocation> {
-        None
-    }
-
     /// Whether the administrator lets packages be removed, given that answer.
     fn may_remove(&self, _configuration: &str) -> bool {
         true
@@ -237,9 +230,9 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// What a refresh did that was ended before its time, as far as what it printed shows that: the sources it
-    /// was done with, without an error, and those that failed by themselves.
-    fn read_cut(&self, _finished: &Finished) -> Vec<SourceResult> {
-        Vec::new()
+    /// was done with, without an error, and those that failed by themselves; `None` where it does not show any.
+    fn read_cut(&self, _finished: &Finished) -> Option<Vec<SourceResult>> {
+        None
     }
 
     /// The same for managers whose words do not show it.
@@ -266,9 +259,30 @@ pub trait Manager: Sync + std::fmt::Debug {
         Ok(listing)
     }
 
-    /// For managers whose [`Manager::parse_origins`] reads advisories, each with the version that settles it.
-    fn advisories(&self) -> Option<Advisories> {
-        None
+    /// Where the newer versions of these packages can be had; no package, or no answer to be had, no question.
+    ///
+    /// # Errors
+    /// When the manager cannot say it.
+    fn origins(
+        &self,
+        machine: &dyn Machine,
+        names: &[&str],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        match self.ask_origins(names) {
+            Some(question) if !names.is_empty() => Ok(self.parse_origins(&machine.ask(&question)?.stdout)),
+            _ => Ok(HashMap::new()),
+        }
+    }
+
+    /// Tells which updates are security updates. Most say it by the sources that offer them.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
+        let knows = self.facts().knows_security;
+        let found = if knows { self.origins(machine, &origins::open(listing))? } else { HashMap::new() };
+        origins::tell(listing, &found, knows && self.ask_origins(&[]).is_some());
+        Ok(())
     }
 
     /// Every newer version, installable or not, where [`Facts::lists_newer`].
@@ -290,14 +304,35 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// For managers that keep the old index of a source which could not be refreshed.
-    fn unrefreshed(&self) -> Option<Unrefreshed> {
-        None
+    /// The sources as a command line names them.
+    ///
+    /// # Errors
+    /// When the manager cannot list them.
+    fn arguments_of(&self, _machine: &dyn Machine, sources: Vec<String>) -> Result<Vec<String>, Failure> {
+        Ok(sources)
     }
 
-    /// For managers that use an index which has come to the end of its own validity.
-    fn expiry(&self) -> Option<Expiry> {
-        None
+    /// The list of what the refreshed sources offer, less what one of [`Plan::without`], failed so, has the say
+    /// about as its old index shows, for a manager that keeps that index.
+    ///
+    /// # Errors
+    /// When the manager cannot list its sources.
+    fn without_owned(
+        &self,
+        _: &dyn Machine,
+        listing: Listing,
+        _: &Plan,
+        _: Class,
+    ) -> Result<Listing, Failure> {
+        Ok(listing)
+    }
+
+    /// The sources whose index has come to the end of its own validity, for a manager that uses it all the same.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn expired(&self, _machine: &dyn Machine) -> Result<Vec<SourceResult>, Failure> {
+        Ok(Vec::new())
     }
 
     /// What a download says will be installed, where that is more exact than the list before it.

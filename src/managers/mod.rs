@@ -10,6 +10,7 @@ mod ended;
 mod facts;
 mod machine;
 mod manager;
+mod origins;
 mod pacman;
 pub mod rpm;
 mod table;

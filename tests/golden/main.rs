@@ -6,7 +6,7 @@ mod replay;
 
 use linux_patch::managers::{Damage, MANAGERS, Machine, Plan};
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::outcome::{Class, Failure, Listing};
+use linux_patch::model::outcome::{Class, Failure, Listing, Update};
 use linux_patch::report::alert::Alert;
 use linux_patch::report::print::Format;
 use linux_patch::report::{Applied, Detail, Report};
@@ -399,8 +399,6 @@ fn every_command_line_of_every_manager() {
         let others = manager.facts().leaves_unpacked.then(|| manager.finish(&places, &["tb-a"]));
         let commands = [
             ("audit", manager.ask_audit()),
-            ("settled", manager.advisories().map(|advisories| (advisories.ask_settled)())),
-            ("security", manager.advisories().map(|advisories| (advisories.list_security)())),
             ("configuration", manager.private().map(|private| (private.ask_config)())),
             ("the others", others),
         ];
@@ -421,8 +419,18 @@ fn every_command_line_of_every_manager() {
         ask("obsoleters", &|machine| drop(manager.obsoleters(machine, "tb-a")));
         ask("reboot", &|machine| drop(manager.wanting_reboot(machine)));
         ask("hooks", &|machine| drop(manager.may_unpack_on_read_only(machine)));
+        ask("security", &|machine| drop(manager.tell_security(machine, &mut replacing())));
+        ask("old index", &|machine| drop(manager.arguments_of(machine, names(&["good"]))));
         ask("cut-off runs", &|machine| drop(manager.cut_off_runs(machine)));
         ask("more", &|machine| drop(manager.complete(machine, &chosen, Listing::default())));
     }
     compare_text("commands", &all);
+}
+
+/// A list with a package that comes in the place of another one.
+fn replacing() -> Listing {
+    let text = r#"{"name": "tb-new", "candidate": "2.0", "replaces": ["tb-old"]}"#;
+    let mut update: Update = serde_json::from_str(text).unwrap();
+    update.replaces = vec!["tb-old".to_string()];
+    Listing { updates: vec![update], ..Listing::default() }
 }

@@ -534,7 +534,7 @@ fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<
         return Ok(stale);
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
-    let origins = session.origins(&names)?;
+    let origins = session.manager.origins(session, &names)?;
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
         match choose(origins, &update.candidate, &failed) {

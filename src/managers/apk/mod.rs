@@ -156,8 +156,8 @@ impl Manager for Apk {
         errors::culprits(finished)
     }
 
-    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
-        refresh::read_cut(finished)
+    fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
+        Some(refresh::read_cut(finished)).filter(|results| !results.is_empty())
     }
 
     fn is_index(&self, path: &str) -> bool {

@@ -230,6 +230,27 @@ pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
     })
 }
 
+/// Whether an update may only wait for its phase: a list of older versions says no more than that it is kept back.
+pub fn may_wait(listing: &Listing, origins: &HashMap<String, Vec<Origin>>) -> bool {
+    listing.held_back.iter().any(|held| is_of_phases(held, origins))
+}
+
+fn is_of_phases(held: &HeldBack, origins: &HashMap<String, Vec<Origin>>) -> bool {
+    let mut of = origins.get(&held.name).into_iter().flatten();
+    held.reason == KEPT_BACK && of.any(|origin| origin.is_candidate && origin.is_phased)
+}
+
+/// Finds the updates that only wait for their phase, given what would be installed if every host were offered what
+/// is phased.
+pub fn tell_phased(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, all: &Listing) {
+    let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
+    for held in &mut listing.held_back {
+        if is_of_phases(held, origins) && comes(held) {
+            held.reason = PHASED.to_string();
+        }
+    }
+}
+
 /// Takes what is allowed for an update like any other.
 pub fn add_allowed(answer: &str, mut listing: Listing) -> Listing {
     let is_true = |name: &str| {

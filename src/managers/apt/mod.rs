@@ -14,6 +14,7 @@ use crate::managers::capabilities::{EndedEarly, Locate, SourceList};
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
+use crate::managers::origins;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::system::process::{End, Finished, Invocation};
@@ -209,10 +210,19 @@ impl Manager for Apt {
         with_limits(invocation, configuration)
     }
 
-    fn list_with_phased(&self) -> Option<Invocation> {
-        let options =
-            ["APT::Get::Always-Include-Phased-Updates=true", "APT::Get::Never-Include-Phased-Updates=false"];
-        Some(apt_get(&options, &[&["-s", "-V"], upgrade(&Plan::default())].concat()))
+    fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
+        let found = self.origins(machine, &origins::open(listing))?;
+        origins::tell(listing, &found, true);
+        if lists::may_wait(listing, &found) {
+            let options = [
+                "APT::Get::Always-Include-Phased-Updates=true",
+                "APT::Get::Never-Include-Phased-Updates=false",
+            ];
+            let question = apt_get(&options, &[&["-s", "-V"], upgrade(&Plan::default())].concat());
+            let all = machine.ask(&question).map(|answer| lists::parse(&answer.stdout)).unwrap_or_default();
+            lists::tell_phased(listing, &found, &all);
+        }
+        Ok(())
     }
 
     fn place_of(&self, message: &str, configuration: &str) -> Option<String> {

@@ -6,11 +6,11 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::Advisories;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
+use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Setting, settings, silence, with_limits};
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
@@ -113,10 +113,6 @@ impl Manager for Dnf {
         lists::transaction(text)
     }
 
-    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
-        Some(lists::ask_advisories("--available"))
-    }
-
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
         rpm::advisories(text)
     }
@@ -185,16 +181,8 @@ impl Manager for Dnf {
         refresh::of_refresh(finished)
     }
 
-    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
-        refresh::read_cut(finished)
-    }
-
-    fn advisories(&self) -> Option<Advisories> {
-        Some(Advisories {
-            compare: rpm::compare_versions,
-            ask_settled: || lists::ask_advisories("--installed"),
-            list_security,
-        })
+    fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
+        Some(refresh::read_cut(finished)).filter(|results| !results.is_empty())
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -228,6 +216,17 @@ impl Manager for Dnf {
 
     fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
         objection(configuration, installs)
+    }
+
+    fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
+        let advisories = Advisories {
+            open: lists::ask_advisories("--available"),
+            settled: lists::ask_advisories("--installed"),
+            read: rpm::advisories,
+            plan: list_security(),
+            read_plan: lists::transaction,
+        };
+        advisories.tell_security(machine, listing)
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {

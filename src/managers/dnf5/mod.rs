@@ -5,11 +5,12 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{Advisories, Locate};
+use crate::managers::capabilities::Locate;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
+use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::tables::silence;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
@@ -112,10 +113,6 @@ impl Manager for Dnf5 {
         lists::transaction(text)
     }
 
-    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
-        Some(lists::ask_advisories("--available"))
-    }
-
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
         lists::advisories(text)
     }
@@ -204,16 +201,6 @@ impl Manager for Dnf5 {
         is_whole.then(|| lists::transaction(&finished.stdout))
     }
 
-    fn advisories(&self) -> Option<Advisories> {
-        Some(Advisories {
-            compare: rpm::compare_versions,
-            ask_settled: || lists::ask_advisories("--installed"),
-            list_security: || {
-                upgrade(&Plan::default(), &[&["-C", SKIP], LOOK].concat(), &["--security"], &[])
-            },
-        })
-    }
-
     fn wanting_reboot(&self, machine: &dyn Machine) -> Option<Vec<String>> {
         let answer = machine.try_ask(&ask_reboot_hint()).ok()?;
         Some(lists::reboot_hint(&answer.stdout))
@@ -243,6 +230,17 @@ impl Manager for Dnf5 {
         configuration: &str,
     ) -> Vec<HeldBack> {
         errors::culprits_of_keys(failure, finished, configuration)
+    }
+
+    fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
+        let advisories = Advisories {
+            open: lists::ask_advisories("--available"),
+            settled: lists::ask_advisories("--installed"),
+            read: lists::advisories,
+            plan: upgrade(&Plan::default(), &[&["-C", SKIP], LOOK].concat(), &["--security"], &[]),
+            read_plan: lists::transaction,
+        };
+        advisories.tell_security(machine, listing)
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {

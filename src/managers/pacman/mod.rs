@@ -10,9 +10,8 @@ use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, one_line};
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{Damage, Installed};
 use crate::system::process::{Finished, Invocation};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,10 +84,6 @@ impl Manager for Pacman {
 
     fn parse_list(&self, text: &str) -> Listing {
         lists::plan(text)
-    }
-
-    fn parse_origins(&self, _: &str) -> HashMap<String, Vec<Origin>> {
-        Default::default()
     }
 
     fn list_needs(&self, plan: &Plan, _: &[String]) -> Invocation {

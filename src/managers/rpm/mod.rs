@@ -1,6 +1,7 @@
 //! What all managers of rpm packages have in common: names, the package database, what is
 //! installed.
 
+pub mod advisories;
 pub mod errors;
 pub mod history;
 pub mod owned;

@@ -5,11 +5,11 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::Advisories;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
+use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::tables::{choice, silence};
 use crate::model::outcome::{Failure, Listing, Refreshed};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
@@ -98,10 +98,6 @@ impl Manager for Yum {
         lists::transaction(text)
     }
 
-    fn ask_origins(&self, _: &[&str]) -> Option<Invocation> {
-        Some(ask_advisories("updates"))
-    }
-
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
         rpm::advisories(text)
     }
@@ -154,12 +150,15 @@ impl Manager for Yum {
         Some(refresh::pending(finished))
     }
 
-    fn advisories(&self) -> Option<Advisories> {
-        Some(Advisories {
-            compare: rpm::compare_versions,
-            ask_settled: || ask_advisories("installed"),
-            list_security,
-        })
+    fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
+        let advisories = Advisories {
+            open: ask_advisories("updates"),
+            settled: ask_advisories("installed"),
+            read: rpm::advisories,
+            plan: list_security(),
+            read_plan: lists::transaction,
+        };
+        advisories.tell_security(machine, listing)
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {

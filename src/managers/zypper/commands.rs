@@ -1,6 +1,8 @@
 //! The command lines of zypper.
 
+use crate::managers::facts::Plan;
 use crate::system::process::Invocation;
+use std::path::{Path, PathBuf};
 
 /// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
 /// budget.
@@ -57,3 +59,47 @@ pub(super) const WITHHELD: &[&str] = &[
     "ZYPP_PCK_PRELOAD",
     "ZYPP_TESTSUITE_FAKE_ARCH",
 ];
+
+/// What a plan adds to a command line. Where some repositories could not be refreshed, the others
+/// are named: zypper has no option that leaves one out.
+pub(super) fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    for repository in &plan.from {
+        invocation.args.extend(["--repo".to_string(), repository.clone()]);
+    }
+    if let Some(selection) = &plan.selection {
+        invocation.vars.push((SETTINGS_VARIABLE, settings_path(selection)));
+    }
+    invocation
+}
+
+/// `update` keeps to what is installed and leaves out what it cannot resolve. `dist-upgrade` takes
+/// what the repositories have, if need be an older version, and removes what is in the way; never
+/// from another vendor than before. Where a repository is missing it would go back to what the
+/// others have.
+pub(super) fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
+    let words: &[&str] = match plan.full && plan.without.is_empty() {
+        false => &["update"],
+        true => &["dist-upgrade", "--no-allow-vendor-change"],
+    };
+    // That removals may solve a problem, which a setting can say of any command, is not wanted here.
+    let words = [words, &["--no-force-resolution"], options].concat();
+    with_choice(zypper(OFFLINE, &words), plan)
+}
+
+/// Of downloads a setting may say that they alone are made, a dry run or not.
+pub(super) const DRY_RUN: &[&str] =
+    &["--dry-run", "--download", "in-advance", "--replacefiles", "--auto-agree-with-licenses"];
+
+/// Files that are in the way are found once the packages are there, and would end the list, as would a
+/// licence.
+pub(super) fn list(plan: &Plan) -> Invocation {
+    upgrade(plan, DRY_RUN)
+}
+
+/// The variable that names the file with zypper's settings.
+pub(super) const SETTINGS_VARIABLE: &str = "ZYPP_CONF";
+
+/// Where our settings are, beside our selection.
+pub(super) fn settings_path(selection: &Path) -> PathBuf {
+    selection.with_extension("conf")
+}

@@ -2,18 +2,20 @@
 //! 1.14.42 and 1.14.101.
 
 mod commands;
+mod details;
 mod errors;
 mod lists;
+mod owned;
 mod refresh;
 mod xml;
 
-use crate::managers::capabilities::{Expiry, Settings, Unrefreshed};
+use crate::managers::capabilities::Settings;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
-use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, Update};
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::model::packages::{CutOff, Damage, Installed};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
@@ -109,10 +111,6 @@ impl Manager for Zypper {
         lists::plan(text)
     }
 
-    fn parse_origins(&self, _: &str) -> HashMap<String, Vec<Origin>> {
-        HashMap::new()
-    }
-
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
         list_needs(plan, names)
     }
@@ -179,8 +177,9 @@ impl Manager for Zypper {
         refresh::others(refresh, finished)
     }
 
-    fn read_cut(&self, finished: &Finished) -> Vec<SourceResult> {
-        refresh::read_cut(finished)
+    fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
+        // Those that it did not come to are none of its words.
+        Some(refresh::read_cut(finished))
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {
@@ -190,7 +189,7 @@ impl Manager for Zypper {
     }
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
-        complete(machine, plan, listing)
+        details::complete(machine, plan, listing)
     }
 
     fn share(&self, left: Duration) -> Duration {
@@ -201,23 +200,33 @@ impl Manager for Zypper {
         errors::culprits(finished)
     }
 
-    fn expiry(&self) -> Option<Expiry> {
-        Some(Expiry {
-            files: "*/repodata/*suseinfo.xml*",
-            ask: || Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) },
-            parse: errors::expired,
-        })
+    fn arguments_of(&self, machine: &dyn Machine, mut sources: Vec<String>) -> Result<Vec<String>, Failure> {
+        if !sources.is_empty() {
+            let configured = owned::configured(machine)?;
+            sources.iter_mut().for_each(|id| *id = owned::argument_of(&configured, id));
+        }
+        Ok(sources)
     }
 
-    fn unrefreshed(&self) -> Option<Unrefreshed> {
-        Some(Unrefreshed {
-            ask: list_repositories,
-            parse: lists::repositories,
-            index: |alias| {
-                let dir = PathBuf::from(alias.replace('/', "_"));
-                ["repodata", "content", "cookie"].map(|name| dir.join(name)).into()
-            },
-        })
+    fn without_owned(
+        &self,
+        machine: &dyn Machine,
+        listing: Listing,
+        plan: &Plan,
+        class: Class,
+    ) -> Result<Listing, Failure> {
+        owned::without_owned(machine, listing, plan, class)
+    }
+
+    fn expired(&self, machine: &dyn Machine) -> Result<Vec<SourceResult>, Failure> {
+        // Without such a file no index has an end.
+        let pattern = machine.places().cache.join("*/repodata/*suseinfo.xml*");
+        let mut files = glob::glob(&pattern.to_string_lossy()).into_iter().flatten().flatten();
+        if files.next().is_none() {
+            return Ok(Vec::new());
+        }
+        let question = Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) };
+        Ok(errors::expired(&machine.ask(&question)?.stdout))
     }
 
     fn is_index(&self, path: &str) -> bool {
@@ -245,42 +254,6 @@ fn refresh(aliases: &[String]) -> Invocation {
     invocation
 }
 
-/// What a plan adds to a command line. Where some repositories could not be refreshed, the others
-/// are named: zypper has no option that leaves one out.
-fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
-    for repository in &plan.from {
-        invocation.args.extend(["--repo".to_string(), repository.clone()]);
-    }
-    if let Some(selection) = &plan.selection {
-        invocation.vars.push((SETTINGS.variable, settings_path(selection)));
-    }
-    invocation
-}
-
-/// `update` keeps to what is installed and leaves out what it cannot resolve. `dist-upgrade` takes
-/// what the repositories have, if need be an older version, and removes what is in the way; never
-/// from another vendor than before. Where a repository is missing it would go back to what the
-/// others have.
-fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
-    let words: &[&str] = match plan.full && plan.without.is_empty() {
-        false => &["update"],
-        true => &["dist-upgrade", "--no-allow-vendor-change"],
-    };
-    // That removals may solve a problem, which a setting can say of any command, is not wanted here.
-    let words = [words, &["--no-force-resolution"], options].concat();
-    with_choice(zypper(OFFLINE, &words), plan)
-}
-
-/// Files that are in the way are found once the packages are there, and would end the list, as would a
-/// licence.
-fn list(plan: &Plan) -> Invocation {
-    upgrade(plan, DRY_RUN)
-}
-
-/// Of downloads a setting may say that they alone are made, a dry run or not.
-const DRY_RUN: &[&str] =
-    &["--dry-run", "--download", "in-advance", "--replacefiles", "--auto-agree-with-licenses"];
-
 /// `install` and not `update`, which knows no package that is not installed yet. Nothing is
 /// installed here, so that nothing is marked as wanted by a person either.
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
@@ -291,73 +264,6 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     invocation
 }
 
-/// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what
-/// comes is from. Of the patches only their own descriptions say which packages they are about, and only those
-/// that speak of what is installed are needed.
-fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
-    let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
-    let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);
-    let of_choice = |words: &[&str]| with_choice(zypper(OFFLINE, words), plan);
-
-    listing = lists::add_held_back(&ask(of_choice(&["list-updates", "--all"]))?, listing);
-    if !listing.held_back.is_empty() {
-        listing = lists::add_locks(&ask(zypper(OFFLINE, &["locks"]))?, listing);
-    }
-    if !listing.removals.is_empty() {
-        let found = ask_if(ask_replacing(plan, &listing))?;
-        let names = lists::found_updates(&found, &listing);
-        let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
-        if let Some(question) = info(plan, &["--type", "package", "--obsoletes"], &names) {
-            listing = lists::add_replaced(&ask(question)?, listing);
-        }
-    }
-    let patches = lists::needed_patches(&ask(of_choice(&["list-patches"]))?);
-    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &patches))?, listing);
-    let of_new = lists::found_patches(&ask_if(ask_patches_of_new(plan, &listing))?);
-    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &of_new))?, listing);
-    if listing.updates.iter().any(|update| update.security.is_none()) {
-        listing = lists::add_told(&ask(of_choice(&["list-patches", "--all"]))?, listing);
-    }
-    if listing.held_back.iter().any(lists::is_missing_fix) {
-        listing = lists::without_fixes_of_others(&ask(rpm::list_installed())?, listing);
-    }
-    Ok(listing)
-}
-
-const PATCHES: &[&str] = &["--type", "patch"];
-
-/// Asks for descriptions.
-fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
-    let mut invocation = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan);
-    invocation.env = ENV_IN_UTC;
-    invocation.args.push("--".to_string());
-    invocation.args.extend_from_slice(names);
-    (!names.is_empty()).then_some(invocation)
-}
-
-/// Asks for what obsoletes the packages that would be removed.
-fn ask_replacing(plan: &Plan, listing: &Listing) -> Option<Invocation> {
-    search(plan, &["--type", "package", "--obsoletes"], listing.removals.iter().map(|(name, _)| name))
-}
-
-/// Asks for the patches about packages that would come in the place of others.
-fn ask_patches_of_new(plan: &Plan, listing: &Listing) -> Option<Invocation> {
-    let is_new = |update: &&Update| !update.replaces.is_empty() && update.security != Some(true);
-    let names = listing.updates.iter().filter(is_new).map(|update| &update.name);
-    search(plan, &["--type", "patch", "--conflicts"], names)
-}
-
-/// Asks for what is about packages with these names, if there are any.
-fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String>) -> Option<Invocation> {
-    let words = [&["search", "--details", "--match-exact"], what].concat();
-    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
-    invocation.args.push("--".to_string());
-    let options = invocation.args.len();
-    let names = names.map(|name| rpm::plain_name(name).to_string()).filter(|name| rpm::is_package_name(name));
-    invocation.args.extend(names);
-    (invocation.args.len() > options).then_some(invocation)
-}
-
 /// The administrator's locks.
 const LOCKS: &str = "/etc/zypp/locks";
 
@@ -365,7 +271,7 @@ const LOCKS: &str = "/etc/zypp/locks";
 /// makes it read none, so that ours holds what they hold: without `multiversion` a new kernel
 /// would replace the running one.
 const SETTINGS: Settings = Settings {
-    variable: "ZYPP_CONF",
+    variable: SETTINGS_VARIABLE,
     // Debian's builds have /usr/share where SUSE's have /usr/etc.
     files: &[
         "/etc/zypp/zypp.conf",
@@ -385,10 +291,6 @@ const SETTINGS: Settings = Settings {
     elsewhere,
     kept: None,
 };
-
-fn settings_path(selection: &Path) -> PathBuf {
-    selection.with_extension("conf")
-}
 
 /// Where the administrator keeps the locks, if it is not the usual place; nowhere, if they are not
 /// to be applied.

@@ -1,0 +1,33 @@
+//! Which updates are security updates, by the sources that offer them.
+
+use crate::model::outcome::Listing;
+use crate::model::packages::Origin;
+use std::collections::HashMap;
+
+/// The packages of which it is to be found out: it may be a version below the candidate that is one.
+pub fn open(listing: &Listing) -> Vec<&str> {
+    let open =
+        listing.updates.iter().filter(|update| update.security != Some(true) && update.installed.is_some());
+    let held = listing.held_back.iter().map(|held| &held.name);
+    open.map(|update| &update.name).chain(held).map(String::as_str).collect()
+}
+
+/// Tells it by these origins; `is_asked` where the manager can say it of what is held back.
+pub fn tell(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, is_asked: bool) {
+    // What stands above the candidate is not what would be installed.
+    let secure = |name: &str, candidate: Option<&str>| {
+        let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
+        let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;
+        let first = of.iter().position(is_it).unwrap_or(0);
+        of[first..].iter().any(|origin| origin.is_security)
+    };
+    for update in &mut listing.updates {
+        let told = origins.contains_key(&update.name).then_some(false);
+        update.security =
+            update.security.or(told).map(|known| known || secure(&update.name, Some(&update.candidate)));
+    }
+    for held in &mut listing.held_back {
+        let told = || is_asked.then(|| secure(&held.name, held.candidate.as_deref()));
+        held.security = held.security.or_else(told);
+    }
+}

@@ -1,0 +1,76 @@
+//! What zypper says of what is pending only when it is asked for it.
+
+use super::commands::{ENV_IN_UTC, OFFLINE, PLAIN, plain_zypper, with_choice, zypper};
+use super::lists;
+use crate::managers::facts::Plan;
+use crate::managers::machine::Machine;
+use crate::managers::rpm;
+use crate::model::outcome::{Failure, Listing, Update};
+use crate::system::process::Invocation;
+
+/// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what
+/// comes is from. Of the patches only their own descriptions say which packages they are about, and only those
+/// that speak of what is installed are needed.
+pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
+    let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
+    let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);
+    let of_choice = |words: &[&str]| with_choice(zypper(OFFLINE, words), plan);
+
+    listing = lists::add_held_back(&ask(of_choice(&["list-updates", "--all"]))?, listing);
+    if !listing.held_back.is_empty() {
+        listing = lists::add_locks(&ask(zypper(OFFLINE, &["locks"]))?, listing);
+    }
+    if !listing.removals.is_empty() {
+        let found = ask_if(ask_replacing(plan, &listing))?;
+        let names = lists::found_updates(&found, &listing);
+        let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
+        if let Some(question) = info(plan, &["--type", "package", "--obsoletes"], &names) {
+            listing = lists::add_replaced(&ask(question)?, listing);
+        }
+    }
+    let patches = lists::needed_patches(&ask(of_choice(&["list-patches"]))?);
+    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &patches))?, listing);
+    let of_new = lists::found_patches(&ask_if(ask_patches_of_new(plan, &listing))?);
+    listing = lists::add_patches(&ask_if(info(plan, PATCHES, &of_new))?, listing);
+    if listing.updates.iter().any(|update| update.security.is_none()) {
+        listing = lists::add_told(&ask(of_choice(&["list-patches", "--all"]))?, listing);
+    }
+    if listing.held_back.iter().any(lists::is_missing_fix) {
+        listing = lists::without_fixes_of_others(&ask(rpm::list_installed())?, listing);
+    }
+    Ok(listing)
+}
+
+const PATCHES: &[&str] = &["--type", "patch"];
+
+/// Asks for descriptions.
+fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
+    let mut invocation = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan);
+    invocation.env = ENV_IN_UTC;
+    invocation.args.push("--".to_string());
+    invocation.args.extend_from_slice(names);
+    (!names.is_empty()).then_some(invocation)
+}
+
+/// Asks for what obsoletes the packages that would be removed.
+fn ask_replacing(plan: &Plan, listing: &Listing) -> Option<Invocation> {
+    search(plan, &["--type", "package", "--obsoletes"], listing.removals.iter().map(|(name, _)| name))
+}
+
+/// Asks for the patches about packages that would come in the place of others.
+fn ask_patches_of_new(plan: &Plan, listing: &Listing) -> Option<Invocation> {
+    let is_new = |update: &&Update| !update.replaces.is_empty() && update.security != Some(true);
+    let names = listing.updates.iter().filter(is_new).map(|update| &update.name);
+    search(plan, &["--type", "patch", "--conflicts"], names)
+}
+
+/// Asks for what is about packages with these names, if there are any.
+fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String>) -> Option<Invocation> {
+    let words = [&["search", "--details", "--match-exact"], what].concat();
+    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
+    invocation.args.push("--".to_string());
+    let options = invocation.args.len();
+    let names = names.map(|name| rpm::plain_name(name).to_string()).filter(|name| rpm::is_package_name(name));
+    invocation.args.extend(names);
+    (invocation.args.len() > options).then_some(invocation)
+}

@@ -1,0 +1,165 @@
+//! A repository that failed is not an absent one: what its old index, which zypper keeps, has the say about stays as
+//! it is.
+
+use super::commands::{list, list_repositories};
+use super::details::complete;
+use super::lists;
+use crate::managers::facts::{Configured, Plan};
+use crate::managers::machine::Machine;
+use crate::model::outcome::{Class, Extra, Failure, HeldBack, Listing, one_line};
+use log::warn;
+use std::path::{Path, PathBuf};
+
+/// The configured repositories.
+///
+/// # Errors
+/// When zypper cannot list them.
+pub fn configured(machine: &dyn Machine) -> Result<Vec<Configured>, Failure> {
+    Ok(lists::repositories(&machine.ask(&list_repositories())?.stdout))
+}
+
+/// The list without what a repository that was not refreshed has the say about.
+///
+/// # Errors
+/// When zypper cannot list its repositories.
+pub fn without_owned(
+    machine: &dyn Machine,
+    listing: Listing,
+    plan: &Plan,
+    class: Class,
+) -> Result<Listing, Failure> {
+    let cache = &machine.places().cache;
+    let at_hand: Vec<_> = plan.without.iter().filter(|alias| has_index(cache, alias)).collect();
+    if at_hand.is_empty() || listing.updates.is_empty() {
+        return Ok(listing);
+    }
+    let configured = configured(machine)?;
+    let mut whole = Plan { full: false, left_out: Vec::new(), selection: None, ..plan.clone() };
+    whole.from.extend(at_hand.iter().map(|id| argument_of(&configured, id)));
+    let all = machine.ask(&list(&whole));
+    let all = all.and_then(|all| complete(machine, &whole, lists::plan(&all.stdout))?.checked());
+    match all {
+        Ok(all) => Ok(hold_back_owned(listing, &all, &plan.without, &configured, class)),
+        Err(failure) => {
+            warn!("could not look into the old index of what was not refreshed: {}", failure.message);
+            Ok(listing)
+        }
+    }
+}
+
+/// Whether the index of a repository was ever fetched.
+fn has_index(cache: &Path, alias: &str) -> bool {
+    let dir = cache.join(PathBuf::from(alias.replace('/', "_")));
+    ["repodata", "content", "cookie"].iter().any(|name| dir.join(name).exists())
+}
+
+/// As a command line names it.
+pub fn argument_of(configured: &[Configured], id: &str) -> String {
+    let found = configured.iter().find(|source| source.id == id);
+    found.map_or_else(|| id.to_string(), |source| source.argument.clone())
+}
+
+/// Holds back what would not be installed, or would come from a source that was not refreshed and
+/// has more to say, were the old index of those in use.
+fn hold_back_owned(
+    mut listing: Listing,
+    all: &Listing,
+    failed: &[String],
+    configured: &[Configured],
+    class: Class,
+) -> Listing {
+    let priority = |id: &String| {
+        // As a list of packages has it, in one line.
+        let source = configured.iter().find(|source| one_line(&source.id) == one_line(id));
+        source.map_or(DEFAULT_PRIORITY, |source| source.priority)
+    };
+    let is_failed = |id: &str| failed.iter().any(|failed| one_line(failed) == one_line(id));
+    let (kept, owned) = std::mem::take(&mut listing.updates).into_iter().partition(|update| {
+        all.updates.iter().find(|of_all| of_all.name == update.name).is_some_and(|of_all| {
+            // Another version than the refreshed sources offer can only be from the others.
+            let theirs = of_all.source.as_ref().filter(|source| is_failed(source));
+            let most = match theirs {
+                Some(source) => priority(source),
+                None if of_all.candidate == update.candidate => return true,
+                None => failed.iter().map(priority).min().unwrap_or(DEFAULT_PRIORITY),
+            };
+            update.source.as_ref().map_or(DEFAULT_PRIORITY, priority) <= most
+        })
+    });
+    listing.updates = kept;
+    let owned: Vec<_> = owned;
+    listing.held_back.extend(owned.into_iter().map(|update| HeldBack {
+        name: update.name,
+        installed: update.installed,
+        candidate: Some(update.candidate),
+        reason: format!("not refreshed: {}, which has the say about it", failed.join(", ")),
+        class: Some(class),
+        security: update.security,
+        told: Default::default(),
+        extra: Extra::new(),
+    }));
+    let stays = |name: &String| !all.removals.iter().any(|(gone, _)| gone == name);
+    listing.removals.retain(|(name, _)| !stays(name));
+    listing
+}
+
+/// Of a source of which none is known.
+const DEFAULT_PRIORITY: i64 = 99;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::Update;
+
+    fn update(name: &str, candidate: &str, source: &str) -> Update {
+        Update {
+            name: name.into(),
+            installed: Some("1".into()),
+            candidate: candidate.into(),
+            security: None,
+            source: Some(source.into()),
+            replaces: Vec::new(),
+            told: Default::default(),
+            extra: Extra::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_source_that_failed_owns_stays() {
+        let of = |id: &str, priority| Configured {
+            id: id.into(),
+            argument: id.into(),
+            priority,
+            is_enabled: true,
+        };
+        let configured = [of("good", 99), of("own", 1), of("third", 99)];
+        let failed = ["own".to_string(), "third".to_string()];
+        let listing = Listing {
+            updates: vec![
+                update("both", "2", "good"),
+                update("owned", "9", "good"),
+                update("owned-too", "9", "good"),
+                update("newer-in-third", "2", "good"),
+                Update { source: None, ..update("unknown", "9", "") },
+            ],
+            removals: vec![("obsoleted".into(), None)],
+            ..Listing::default()
+        };
+        let all = Listing {
+            updates: vec![
+                update("both", "2", "good"),
+                update("owned-too", "2", "own"),
+                update("newer-in-third", "3", "third"),
+                Update { source: None, ..update("unknown", "2", "") },
+            ],
+            ..Listing::default()
+        };
+        let left = hold_back_owned(listing, &all, &failed, &configured, Class::Network);
+        let names = |of: &[Update]| of.iter().map(|update| update.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&left.updates), ["both", "newer-in-third"]);
+        let held: Vec<_> = left.held_back.iter().map(|held| (held.name.as_str(), held.class)).collect();
+        let network = Some(Class::Network);
+        assert_eq!(held, [("owned", network), ("owned-too", network), ("unknown", network)]);
+        assert!(left.removals.is_empty());
+    }
+}
