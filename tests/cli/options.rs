@@ -98,6 +98,7 @@ fn a_flag_that_a_variable_switches_off_is_in_nobodys_way() {
     for (variables, args) in [(&both[..1], "status -v"), (&both[1..], "status -q"), (&both[..], "status")] {
         let ran = with_env(&world, variables, args);
         assert_eq!(ran.code, 0, "{variables:?} {args}: {}", ran.stderr);
+        assert_eq!(ran.stdout.is_empty(), args.ends_with("-q"), "{variables:?} {args}: {}", ran.stdout);
     }
 }
 

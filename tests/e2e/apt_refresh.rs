@@ -38,8 +38,9 @@ fn the_first_refresh_is_recorded_in_state_history_and_log() {
 
 #[test]
 fn nothing_pending_is_counted_as_nothing() {
-    let (sandbox, _repo) =
-        bench::one(&[deb("tb-hello", "2.0")], &[deb("tb-hello", "2.0"), deb("tb-new", "1.0")]);
+    let (sandbox, repo) = bench::pending_update();
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+    repo.publish(&[deb("tb-hello", "1.0"), deb("tb-new", "1.0")]);
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]).holds_back(&[]);
 }
 

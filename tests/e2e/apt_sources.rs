@@ -367,7 +367,9 @@ fn a_source_that_is_not_trusted_is_read_and_its_neighbours_too() {
     let (sandbox, repos) = bench::three();
     let line = signed(&repos[1].url(), "stable main").replace("signed-by", "trusted=no signed-by");
     sandbox.write("/etc/apt/sources.list.d/beta.list", line);
-    sandbox.patch(&["refresh"]).exits(0).remembers("/last_update_error", Value::Null);
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.exits(0).remembers("/last_update_error", Value::Null).remembers("/pending/count", 3);
+    assert!(ids(&refreshed).contains(&format!("{} stable", repos[1].url())), "{refreshed}");
 }
 
 #[test]
