@@ -32,6 +32,20 @@ impl Session {
         Err(Failure::new(Class::Space, text))
     }
 
+    /// Tells a failure of an install that says nothing of the place of the packages, in which there is no room.
+    pub fn tell_no_place(&self, failure: &mut Failure) {
+        let place = self.places().database.clone();
+        let why = match place.ancestors().find(|dir| dir.exists()) {
+            Some(dir) if is_read_only(dir) => "is mounted read-only",
+            Some(dir) if is_full(dir) => "has no room left",
+            _ => return,
+        };
+        if failure.class == Class::Other {
+            let text = format!("{} {why}: {}", place.display(), failure.message);
+            *failure = Failure::new(Class::Space, text);
+        }
+    }
+
     fn tell_full_disk(&self, failure: &mut Failure) {
         if failure.class != Class::Fetch {
             return;

@@ -412,7 +412,7 @@ pub fn one_line(text: &str) -> String {
             line.push_str(&without_secrets(word));
         }
     }
-    line
+    without_cut_credentials(line)
 }
 
 /// The same, and no longer than a failure's message may be.
@@ -449,9 +449,30 @@ pub fn without_passwords(text: &str) -> String {
             let end = if line.ends_with('\n') { "\n" } else { "" };
             format!("{name}{} (not shown){end}", &line[name.len()..=name.len()])
         }
-        _ => line.split_inclusive(char::is_whitespace).map(without_secrets).collect(),
+        _ => {
+            let words: String = line.split_inclusive(char::is_whitespace).map(without_secrets).collect();
+            without_cut_credentials(words)
+        }
     };
     text.split_inclusive('\n').map(of_line).collect()
+}
+
+/// pacman takes the address for ended at a `/` in a password: `failed retrieving file 'core.db' from me:sec :`.
+fn without_cut_credentials(line: String) -> String {
+    let is_of_pacman = line.contains("failed retrieving file '")
+        || line.contains(" skipping for the remainder of this transaction");
+    let Some((before, rest)) = line.rsplit_once(" from ").filter(|_| is_of_pacman) else { return line };
+    let end = rest.find([' ', ',']).unwrap_or(rest.len());
+    match rest[..end].rsplit_once(':') {
+        Some((_, port)) if !is_port(port) && !rest.starts_with('[') => {
+            format!("{before} from (not shown){}", &rest[end..])
+        }
+        _ => line,
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_secret(setting: &str) -> bool {
@@ -460,7 +481,20 @@ fn is_secret(setting: &str) -> bool {
 }
 
 fn without_secrets(word: &str) -> String {
-    without_secret_values(&without_credentials(word))
+    without_secret_values(&without_token(without_credentials(word)))
+}
+
+/// An address without what stands alone behind its question mark: `https://host/repo/?0123456789abcdef`.
+fn without_token(word: String) -> String {
+    let query = word.split_once("://").and_then(|(_, rest)| rest.split_once('?')).map(|(_, query)| query);
+    let Some(query) = query else { return word };
+    let is_end = |c: char| c.is_whitespace() || "&=#,;:<>'\")]/".contains(c);
+    let end = query.find(is_end).unwrap_or(query.len());
+    if end == 0 || query[end..].starts_with('=') {
+        return word;
+    }
+    let start = word.len() - query.len();
+    format!("{}(not shown){}", &word[..start], &word[start + end..])
 }
 
 /// What secrets are called within an address.
@@ -489,6 +523,7 @@ fn without_secret_values(word: &str) -> String {
 
 /// One pass over a word of any length: what a manager prints may be nothing but slashes.
 fn without_credentials(word: &str) -> String {
+    let last_at = word.rfind('@');
     let mut kept = String::new();
     let mut rest = word;
     while let Some(start) = rest.find("://").map(|at| at + 3) {
@@ -496,6 +531,12 @@ fn without_credentials(word: &str) -> String {
         let end = after.find('/').unwrap_or(after.len());
         // Another address may begin where this one seems to end: `x://y://me:secret@h`.
         let end = if after[..end].ends_with(':') && end < after.len() { end - 1 } else { end };
+        // A password may hold a slash: no port is made of letters.
+        let is_cut =
+            after[..end].split_once(':').is_some_and(|(_, port)| !port.contains('@') && !is_port(port));
+        let at =
+            last_at.and_then(|at| at.checked_sub(word.len() - after.len())).filter(|at| is_cut && end < *at);
+        let end = at.map_or(end, |at| at + after[at..].find('/').unwrap_or(after.len() - at));
         let (authority, path) = after.split_at(end);
         kept += before;
         kept += authority.rsplit('@').next().unwrap_or_default();
@@ -539,6 +580,9 @@ mod tests {
         );
         assert_eq!(one_line("https://user@h"), "https://h");
         assert_eq!(one_line("x://y://me:secret@h http://h:/x"), "x://y://h http://h:/x");
+        assert_eq!(one_line("http://me:se/cr/et@h/x/y"), "http://h/x/y");
+        assert_eq!(one_line("http://me:se/cret@h:80"), "http://h:80");
+        assert_eq!(one_line("http://h:80/x@y http://h/x?y@z"), "http://h:80/x@y http://h/x?(not shown)");
         assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
         let settings = "name: x\npassword: a b\nproxy_password = c\npassword: \nWrong password: d\n";
         let shown =

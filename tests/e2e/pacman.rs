@@ -24,19 +24,27 @@ pub struct Pkg {
     /// Lines of .PKGINFO such as `depend = tb-new`.
     info: Vec<String>,
     script: Option<String>,
+    architecture: String,
     /// Paths and what is in them.
     files: Vec<(String, String)>,
 }
 
 pub fn pkg(name: &str, version: &str) -> Pkg {
     let files = vec![(format!("/usr/share/tb/{name}"), format!("{name} {version}\n"))];
-    Pkg { name: name.into(), version: version.into(), info: Vec::new(), script: None, files }
+    let (name, version, architecture) = (name.into(), version.into(), "any".into());
+    Pkg { name, version, info: Vec::new(), script: None, architecture, files }
 }
 
 impl Pkg {
     /// A line of .PKGINFO, such as `depend = tb-new`.
     pub fn info(mut self, line: &str) -> Pkg {
         self.info.push(line.into());
+        self
+    }
+
+    /// For machines of this kind alone.
+    pub fn of(mut self, architecture: &str) -> Pkg {
+        self.architecture = architecture.into();
         self
     }
 
@@ -52,7 +60,7 @@ impl Pkg {
     }
 
     fn file_name(&self) -> String {
-        format!("{}-{}-1-any.pkg.tar.gz", self.name, self.version)
+        format!("{}-{}-1-{}.pkg.tar.gz", self.name, self.version, self.architecture)
     }
 
     /// The file itself; the same description is built only once.
@@ -63,12 +71,12 @@ impl Pkg {
     }
 
     fn build(&self) -> Vec<u8> {
-        let Pkg { name, version, info, script, files } = self;
+        let Pkg { name, version, info, script, architecture, files } = self;
         let mut content = vec![(
             ".PKGINFO".to_string(),
             format!(
                 "pkgname = {name}\npkgbase = {name}\npkgver = {version}-1\npkgdesc = a test\nurl = none\n\
-                 builddate = 1700000000\npackager = none\nsize = {}\narch = any\n{}\n",
+                 builddate = 1700000000\npackager = none\nsize = {}\narch = {architecture}\n{}\n",
                 self.size(),
                 info.join("\n")
             ),
@@ -110,7 +118,7 @@ impl Pkg {
             section("ISIZE", &self.size().to_string()),
             section("SHA256SUM", &sum),
             section("URL", "none"),
-            section("ARCH", "any"),
+            section("ARCH", &self.architecture),
             section("BUILDDATE", "1700000000"),
             section("PACKAGER", "none"),
             section("REPLACES", &values("replaces")),
@@ -192,6 +200,15 @@ impl PkgRepo {
     pub fn publish_as_index(&self, bytes: &[u8]) {
         *self.publisher.index.lock().unwrap() = Arc::new(bytes.to_vec());
         self.publisher.serve_index();
+    }
+
+    /// Serve an index of these packages from now on, in which one text stands for another.
+    pub fn publish_altered(&self, packages: &[Pkg], from: &str, to: &str) {
+        self.publish(packages);
+        let entry = |package: &Pkg| {
+            (format!("{}-{}-1/desc", package.name, package.version), package.desc().replace(from, to))
+        };
+        self.publish_as_index(&archive(&packages.iter().map(entry).collect::<Vec<_>>()));
     }
 
     /// Sign the index from now on.

@@ -414,6 +414,9 @@ impl Run<'_> {
             }
         }
         tell_since(&mut self.applied.packages, &self.open);
+        if let Some(failure) = error.as_mut().filter(|_| !self.args.dry_run) {
+            self.session.tell_no_place(failure);
+        }
         for held in &self.applied.held_back {
             let class = held.class.unwrap_or(Class::Other).word();
             warn!("{} stays as it is ({class}: {})", held.name, held.reason);

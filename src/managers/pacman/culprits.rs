@@ -15,8 +15,11 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
     let lines = finished.stdout.lines().chain(finished.stderr.lines()).map(str::trim_end);
     for line in lines {
         let line = line.strip_prefix(":: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
-        if let Some((name, class)) = culprit(line).filter(|(name, _)| super::lists::is_package_name(name)) {
-            found.entry(name).or_insert_with(|| (class, one_line(line)));
+        let removers = removers(finished, line).into_iter().map(|name| (name, Class::Dependency));
+        for (name, class) in culprit(line).into_iter().chain(removers) {
+            if super::lists::is_package_name(name) {
+                found.entry(name).or_insert_with(|| (class, one_line(line)));
+            }
         }
     }
     let held = found.into_iter().map(|(name, (class, reason))| HeldBack {
@@ -32,12 +35,39 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
     held.collect()
 }
 
+/// The updates for which a package that another one needs would have to go: pacman has asked before.
+///
+/// ```text
+/// :: Replace tb-old with extra/tb-new? [Y/n]
+/// :: tb-hello and tb-old are in conflict. Remove tb-old? [y/N]
+/// :: removing tb-old breaks dependency 'tb-old' required by tb-user
+/// ```
+fn removers<'a>(finished: &'a Finished, line: &'a str) -> Vec<&'a str> {
+    let goes = line.strip_prefix("removing ").and_then(|rest| rest.split_once(" breaks dependency '"));
+    let Some((goes, _)) = goes else { return Vec::new() };
+    let questions = finished.stdout.lines().filter_map(|line| line.strip_prefix(":: "));
+    let of_question = questions.filter_map(|line| {
+        if let Some((old, new)) = line.strip_prefix("Replace ").and_then(|rest| rest.split_once(" with ")) {
+            let (new, _) = new.split_once('?')?;
+            return (old == goes).then_some(new.rsplit('/').next()?);
+        }
+        let (pair, rest) = line.split_once(" are in conflict")?;
+        let (first, _) = pair.split_once(" and ")?;
+        rest.contains(&format!(". Remove {goes}? ")).then(|| without_version(first))
+    });
+    let found: Vec<_> = of_question.collect();
+    // With `--print` pacman asks nothing. A package that is ignored is not replaced either.
+    if found.is_empty() { vec![goes] } else { found }
+}
+
 /// The update that a line blames.
 ///
 /// ```text
 /// :: unable to satisfy dependency 'tb-none' required by tb-dep
 /// :: installing tb-lib (2.0-1) breaks dependency 'tb-lib=1.0' required by tb-app
+/// :: package tb-hello-2.0-1-armv7h does not have a valid architecture
 /// :: tb-hello-2.0-1 and tb-foe-1.0-1 are in conflict          (pacman 6: without the versions)
+/// :: tb-hello-2.0-1 and tb-foe-1.0-1 are in conflict (tb-foe<2)
 /// tb-f: /usr/share/tb/taken exists in filesystem (owned by tb-x)
 /// /usr/share/tb/both exists in both 'tb-f' and 'tb-g'
 /// error: tb-hello: signature from "Somebody <x@example.org>" is unknown trust
@@ -52,8 +82,12 @@ fn culprit(line: &str) -> Option<(&str, Class)> {
     {
         return dependency(rest.split_once(" (")?.0);
     }
-    if let Some((pair, "")) = line.split_once(" are in conflict") {
-        return dependency(without_version(pair.split_once(" and ")?.0));
+    if let Some((pair, rest)) = line.split_once(" are in conflict") {
+        let is_answer = rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')'));
+        return dependency(without_version(pair.split_once(" and ")?.0)).filter(|_| is_answer);
+    }
+    if let Some(package) = line.strip_suffix(" does not have a valid architecture") {
+        return dependency(without_version(package.strip_prefix("package ")?.rsplit_once('-')?.0));
     }
     if let Some((_, both)) = line.split_once(" exists in both '") {
         return dependency(both.split_once("' and '")?.1.strip_suffix('\'')?);
@@ -100,6 +134,8 @@ mod tests {
             ),
             (":: tb-hello-1:2.0-1 and tb-foe-1.0-1 are in conflict", "tb-hello", Class::Dependency),
             (":: tb-hello and tb-foe are in conflict", "tb-hello", Class::Dependency),
+            (":: tb-hello and tb-foe are in conflict (tb-foe>=2)", "tb-hello", Class::Dependency),
+            (":: package a-b-1:2.0-1-armv7h does not have a valid architecture", "a-b", Class::Dependency),
             ("tb-f: /usr/x exists in filesystem (owned by tb-x)", "tb-f", Class::Dependency),
             ("/usr/x exists in both 'tb-f' and 'tb-g'", "tb-g", Class::Dependency),
             ("error: tb-s: signature from \"X <x@y.z>\" is unknown trust", "tb-s", Class::Auth),
@@ -117,10 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn who_would_have_a_package_removed_that_another_needs_is_found() {
+        let text = ":: Replace tb-old with my repo/tb-new? [Y/n] \n:: Replace tb-else with x/tb-y? [Y/n] \n\
+                    :: tb-a-2.0-1 and tb-old-1.0-1 are in conflict (tb-old<2). Remove tb-old? [y/N] \n\
+                    :: removing tb-old breaks dependency 'tb-old' required by tb-user\n";
+        let names: Vec<_> = read(&Finished::ended(1, text, "")).into_iter().map(|held| held.name).collect();
+        assert_eq!(names, ["tb-a", "tb-new"]);
+        let text = ":: removing tb-old breaks dependency 'tb-old' required by tb-user\n";
+        assert_eq!(read(&Finished::ended(1, text, ""))[0].name, "tb-old");
+    }
+
+    #[test]
     fn nobody_is_blamed_for_anything_else() {
         for line in [
             "tb-hello",
             ":: tb-a and tb-b are in conflict. Remove tb-b? [y/N] ",
+            ":: tb-a and tb-b are in conflict (tb-b<2). Remove tb-b? [y/N] ",
             "error: failed retrieving file 'tb-x.pkg.tar.gz' from h : The requested URL returned error: 404",
             "error: -x: missing required signature",
             "error: could not open file /x: No space left on device",

@@ -18,7 +18,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     match finished.end {
         End::Code(0) => exited_well(finished),
         // Nothing is pending, or installed.
-        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).all(is_named_twice) => None,
+        End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).all(is_of_no_matter) => None,
         End::Signal(_) => exited_well(finished),
         _ => Some(failure(finished)),
     }
@@ -37,7 +37,10 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
     // Neither is a repository that the configuration has twice, nor a signature: pacman first says
     // what is wrong with the one it has, and then fetches another, without which it would not exit so.
     let is_harmless = |line: &str| {
-        retrieving(line).is_some() || is_named_twice(line) || line.starts_with("key \"") || is_signature(line)
+        retrieving(line).is_some()
+            || is_of_no_matter(line)
+            || line.starts_with("key \"")
+            || is_signature(line)
     };
     let serious = errors(finished).filter(|line| !is_harmless(line));
     let failures = serious.map(|line| match class_of(line) {
@@ -61,9 +64,31 @@ fn is_named_twice(line: &str) -> bool {
     line.starts_with("could not register '") && line.ends_with("(database already registered)")
 }
 
+/// What pacman does without: a directory of somebody else's among the packages, an entry of an index whose
+/// name is not that of its package.
+///
+/// ```text
+/// error: invalid name for database entry 'lost+found'
+/// error: extra database is inconsistent: version mismatch on package tb-hello
+/// ```
+fn is_passed_over(line: &str) -> bool {
+    line.starts_with("invalid name for database entry '")
+        || (line.contains(" database is inconsistent: ") && line.contains(" mismatch on package "))
+}
+
+fn is_of_no_matter(line: &str) -> bool {
+    is_named_twice(line) || is_passed_over(line)
+}
+
+/// Whether a file of an installed package could not be read.
+fn is_of_entry(line: &str) -> bool {
+    line.starts_with("could not open file ") && line.contains("/local/")
+}
+
 /// pacman does not mend an entry without content: it can neither upgrade nor install that package.
 fn cut_off(line: &str) -> String {
-    let path = line.strip_prefix("could not open file ").and_then(|rest| rest.split_once("/desc: "));
+    let path = line.strip_prefix("could not open file ");
+    let path = path.and_then(|rest| rest.split_once("/desc: ").or_else(|| rest.split_once("/files: ")));
     match path.and_then(|(entry, _)| Some((entry, entry.rsplit_once('/')?.1))) {
         Some((entry, package)) => format!(
             "{line}: an install of {package} was cut off; remove {entry} and install the package again \
@@ -87,6 +112,11 @@ const SCRIPT: &[&str] = &[
 ];
 
 fn script(finished: &Finished, line: &str) -> Failure {
+    // `hook /etc/pacman.d/hooks/b.hook line 2: invalid option Nonsense`
+    let is_reason = |other: &&str| class_of(other) == Class::Config || is_directory(other);
+    if let Some(reason) = errors(finished).find(is_reason).filter(|_| !install_began(finished)) {
+        return Failure::new(Class::Script, format!("{line}: {reason}"));
+    }
     let talkative = talkative(&finished.stdout);
     let text = match talkative.len() {
         0 => line.to_string(),
@@ -121,17 +151,28 @@ fn failure(finished: &Finished) -> Failure {
     if let Some(line) = errors(finished).find(|line| class_of(line) == Class::Space) {
         return Failure::new(Class::Space, line);
     }
+    if let Some(line) = errors(finished).find(|line| is_of_entry(line)) {
+        return Failure::new(Class::Interrupted, cut_off(line));
+    }
+    if let Some(line) = lacking_keyring(finished).filter(|_| errors(finished).any(is_keyring_error)) {
+        return Failure::new(Class::Auth, line);
+    }
     let ends = errors(finished).filter(|line| line.starts_with("failed to ") && line.ends_with(')'));
     let Some(end) = ends.last() else {
         let lines = || errors(finished).filter(|line| retrieving(line).is_none());
         let told = lines().find(|line| class_of(line) != Class::Other);
         let line = told.or_else(|| lines().next()).or_else(|| errors(finished).next());
-        return line
-            .map_or_else(|| undecided(finished), |line| Failure::new(class_of(line), whole(finished, line)));
+        let Some(line) = line else { return undecided(finished) };
+        let text = whole(finished, line);
+        let is_old = text.contains("database is incorrect version");
+        return Failure::new(if is_old { Class::Config } else { class_of(line) }, text);
     };
     let class = end_class(end);
     match class {
         Class::Fetch if end.ends_with(DOWNLOADER) => downloader(finished, end),
+        Class::Fetch if unwritable(finished).is_some() => {
+            Failure::new(Class::Config, unwritable(finished).unwrap_or_default())
+        }
         Class::Fetch => fetch(finished, end),
         Class::Lock => locked(finished, end),
         Class::Script => script(finished, end),
@@ -151,16 +192,41 @@ fn failure(finished: &Finished) -> Failure {
     }
 }
 
+fn is_keyring_error(line: &str) -> bool {
+    line.starts_with("keyring is not writable")
+        || line.starts_with("required key missing")
+        || lacks_keyring(line)
+}
+
+/// What makes the keyring, where there is none.
+///
+/// ```text
+/// warning: Public keyring not found; have you run 'pacman-key --init'?
+/// error: keyring is not writable
+/// ```
+fn lacking_keyring(finished: &Finished) -> Option<&str> {
+    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    warnings.chain(errors(finished)).find(|line| lacks_keyring(line))
+}
+
+/// pacman 7 begins it with another letter.
+fn lacks_keyring(line: &str) -> bool {
+    line.to_lowercase().starts_with("public keyring not found")
+}
+
 /// A line that ends with a colon has its reason on the lines below.
 ///
 /// ```text
 /// error: failed to initialize alpm library:
 /// (root: /, dbpath: /var/lib/pacman)
-/// could not find or read directory
+/// database is incorrect version
+/// error: try running pacman-db-upgrade
 /// ```
 fn whole(finished: &Finished, line: &str) -> String {
     let below = finished.stderr.lines().skip_while(|other| !other.ends_with(line)).skip(1);
-    let below: Vec<_> = below.take(2).filter(|_| line.ends_with(':')).collect();
+    let is_more = |line: &str| line.contains("pacman-db-upgrade");
+    let below = below.take(3).enumerate().filter(|(nth, below)| *nth < 2 || is_more(below));
+    let below: Vec<_> = below.map(|(_, below)| below).filter(|_| line.ends_with(':')).collect();
     std::iter::once(line).chain(below).collect::<Vec<_>>().join(" ")
 }
 
@@ -248,6 +314,12 @@ fn fetch(finished: &Finished, end: &str) -> Failure {
     let of_file = |line: &&str| line.starts_with(":: File ") && line.contains(" is corrupted (");
     let began = |line: &&str| *line == ":: Processing package changes...";
     let corrupted = finished.stdout.lines().take_while(|line| !began(line)).filter(of_file);
+    if let Some(line) =
+        corrupted.clone().next().filter(|_| corrupted.clone().all(|line| !is_downloaded(finished, line)))
+    {
+        // pacman has removed what was there from before: the next download fetches it.
+        return Failure::new(Class::Fetch, line.trim_start_matches(":: "));
+    }
     let corrupted = corrupted.map(|line| {
         let line = line.trim_start_matches(":: ");
         let class = if line.contains("PGP signature") { Class::Auth } else { Class::Fetch };
@@ -263,6 +335,46 @@ fn fetch(finished: &Finished, end: &str) -> Failure {
     let class = if is_about_key(end) { Class::Auth } else { Class::Fetch };
     let of_end = Failure::new(class, end);
     named.map_or(of_end.clone(), |named| named.more_decisive(of_end))
+}
+
+/// Whether this run has fetched the package that a line calls corrupted.
+///
+/// ```text
+///  tb-hello-2.0-1-any downloading...
+/// :: File /var/cache/pacman/pkg/tb-hello-2.0-1-any.pkg.tar.zst is corrupted (invalid or corrupted package (PGP signature)).
+/// ```
+fn is_downloaded(finished: &Finished, corrupted: &str) -> bool {
+    let Some((path, _)) = corrupted.split_once(".pkg.tar") else { return true };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    finished.stdout.lines().any(|line| line == format!(" {name} downloading..."))
+}
+
+/// Why nothing could be stored.
+///
+/// ```text
+/// error: could not open file /var/lib/x/sync/download-5OMHuX/core.db.part: Permission denied
+/// error: failed to setup a download payload for core.db
+/// ```
+fn unwritable(finished: &Finished) -> Option<String> {
+    let mut lines = errors(finished);
+    let (_, reason) = (&mut lines)
+        .filter_map(|line| {
+            line.strip_prefix("could not open file ")?.split_once(".part: ").map(|told| (line, told.1))
+        })
+        .next()?;
+    lines.any(|line| line.starts_with("failed to setup a download payload ")).then_some(())?;
+    let line = errors(finished).find(|line| line.contains(".part: "))?;
+    Some(match reason {
+        "Permission denied" => format!(
+            "{line}; the user that DownloadUser in pacman.conf names must be able to enter all directories above it"
+        ),
+        _ => line.to_string(),
+    })
+}
+
+/// `could not open directory: /srv/hooks/: Not a directory`
+fn is_directory(line: &str) -> bool {
+    line.starts_with("could not open directory: ")
 }
 
 /// What pacman says where another program fetches for it.
@@ -417,6 +529,10 @@ fn unreadable_database(line: &str) -> Option<&str> {
     if let Some(rest) = line.strip_prefix("could not read db '") {
         return rest.split_once('\'').map(|(id, _)| id);
     }
+    // `could not parse package description file 'tb-a-2.0-1/desc' from db 'core'`: all of it is dropped.
+    if let Some(rest) = line.strip_prefix("could not parse package description file '") {
+        return rest.split_once("' from db '")?.1.strip_suffix('\'');
+    }
     let (path, _) = line.strip_prefix("could not open file ")?.split_once(".db: ")?;
     path.rsplit_once("/sync/").map(|(_, id)| id).filter(|id| !id.contains('/'))
 }
@@ -440,13 +556,12 @@ fn class_of(line: &str) -> Class {
         "switching to sandbox user ",
         "'sandboxuser' ",
         "download user '",
+        "problem setting DownloadUser '",
         "failed to get download user '",
         "hook ",
         "parsing hook file ",
         "error while reading hook ",
     ];
-    // pacman 7 begins it with another letter.
-    let lacks_keyring = line.to_lowercase().starts_with("public keyring not found");
     let is_bad_hook = line.starts_with("Missing ") && line.contains(" in hook: ");
     if let Some((file, reason)) = retrieving(line) {
         reason_class(file, reason)
@@ -463,7 +578,7 @@ fn class_of(line: &str) -> Class {
         || line.starts_with("required key missing")
         || line.starts_with("GPGME error: ")
         || line.starts_with("key \"")
-        || lacks_keyring
+        || lacks_keyring(line)
     {
         Class::Auth
     } else if line.starts_with("database '") {
@@ -473,9 +588,7 @@ fn class_of(line: &str) -> Class {
         .any(|words| line.starts_with(words))
     {
         Class::Dependency
-    } else if (line.starts_with("could not open file ") && line.contains("/local/"))
-        || line.starts_with("duplicated database entry ")
-    {
+    } else if is_of_entry(line) || line.starts_with("duplicated database entry ") {
         // A package of which an install was cut off.
         Class::Interrupted
     } else {
@@ -487,7 +600,8 @@ fn class_of(line: &str) -> Class {
 pub fn notes(finished: &Finished) -> Vec<String> {
     let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
     let of_config = warnings.filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
-    of_config.map(crate::model::outcome::one_line).collect()
+    let passed_over = errors(finished).filter(|line| is_passed_over(line));
+    of_config.chain(passed_over).map(crate::model::outcome::one_line).collect()
 }
 
 /// `other`, with the last line that was printed.

@@ -146,6 +146,11 @@ impl Manager for Pacman {
         culprits::read(finished)
     }
 
+    fn may_unpack_on_read_only(&self, machine: &dyn Machine) -> Result<bool, Failure> {
+        let places = machine.ask(&pacman_conf(&["HookDir"]))?;
+        Ok(places.stdout.lines().any(|dir| has_hook_before(Path::new(dir))))
+    }
+
     fn is_keyring(&self, name: &str) -> bool {
         is_keyring(name)
     }
@@ -242,6 +247,13 @@ fn sources(config: &str) -> Vec<String> {
 fn is_keyring(name: &str) -> bool {
     const OTHERS: &[&str] = &["gnome", "libgnome", "python"];
     name.strip_suffix("-keyring").is_some_and(|of| !of.is_empty() && !OTHERS.contains(&of))
+}
+
+/// Whether a directory of the administrator's has a hook that runs before packages are changed.
+fn has_hook_before(dir: &Path) -> bool {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut hooks = files.filter(|path| path.extension().is_some_and(|end| end == "hook"));
+    hooks.any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("PreTransaction")))
 }
 
 /// The files that a file of the configuration includes; `*` may stand in their names.
