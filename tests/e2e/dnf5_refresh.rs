@@ -180,3 +180,26 @@ fn a_hidden_repository_is_one_that_dnf5_reads() {
     let refreshed = root.patch(&["refresh"]);
     assert_eq!(refreshed.exits(1).state["sources"].as_array().map(Vec::len), Some(2), "{refreshed}");
 }
+
+/// Without an index dnf5 knows nothing of what the module has the say about.
+#[test]
+fn a_package_of_a_module_stays_where_its_repository_is_down_and_left_no_index() {
+    let modular = |name: &str, version: &str| rpm(name, version).tag("ModularityLabel: tb-mod:1:1:12345678");
+    let old = [modular("tb-own", "1.0"), modular("tb-obs", "1.0"), rpm("tb-hello", "1.0")];
+    let new = [rpm("tb-own", "9.0"), rpm("tb-hello", "2.0"), rpm("tb-new", "1.0").tag("Obsoletes: tb-obs")];
+    let (root, _other) = one(&old, &new);
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nmodule_platform_id=platform:el9\n");
+    let repo = RpmRepo::new(&[]);
+    repo.publish_module(&[modular("tb-own", "1.0"), modular("tb-obs", "1.0")], false);
+    root.add_repo("modular", &repo);
+    root.sandbox.sh("dnf5 -y module enable tb-mod:1; rm -rf /var/cache/libdnf5/*");
+    repo.server.fault("/", Fault::Status(503));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "modular", "fetch").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-hello 2.0", "tb-obs 1.0", "tb-own 1.0"]);
+    repo.server.heal();
+    repo.publish_module(&[modular("tb-own", "1.1"), modular("tb-obs", "1.0")], false);
+    root.patch(&["apply"]).exits(0);
+    assert_eq!(root.sandbox.sh("rpm -q tb-own").trim(), "tb-own-1.1-1.noarch");
+}

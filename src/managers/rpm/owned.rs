@@ -2,6 +2,7 @@
 //! priority and its modules, about what others offer. Installed from it nothing is. For dnf 4 and dnf 5,
 //! whose lists take its old index into account.
 
+use super::plain_name;
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
 use crate::model::outcome::{Class, HeldBack, Listing, Update};
@@ -40,6 +41,29 @@ fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
     let new = updates.into_iter().filter(|update| !held.contains(&update.name) && !is_known(update));
     let new: Vec<_> = new.map(|update| held_for_source(update, OWNED)).collect();
     listing.held_back.extend(new);
+}
+
+/// Asks which of the installed packages are a module's, for a manager that knows nothing of a module while the
+/// index of its repository is not there.
+pub fn ask_modular(plan: &Plan) -> Option<Invocation> {
+    repositories(plan).next()?;
+    let args = ["-qa", "--qf", "%{NAME}\\t%{MODULARITYLABEL}\\n"].map(str::to_string).to_vec();
+    Some(Invocation { program: "rpm", args, ..Invocation::default() })
+}
+
+/// Holds back what would come in the place of these and is no module's itself, as its release says.
+pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
+    let rows = answer.lines().filter_map(|row| row.split_once('\t'));
+    let modular: HashSet<_> =
+        rows.filter(|(_, label)| !matches!(*label, "" | "(none)")).map(|(name, _)| name).collect();
+    let is_owned = |update: &Update| {
+        let mut names = std::iter::once(&update.name).chain(&update.replaces);
+        names.any(|name| modular.contains(plain_name(name))) && !update.candidate.contains(".module")
+    };
+    let (owned, others): (Vec<_>, Vec<_>) = listing.updates.into_iter().partition(is_owned);
+    listing.updates = others;
+    listing.held_back.extend(owned.into_iter().map(|update| held_for_source(update, OWNED)));
+    listing
 }
 
 /// The plan that installs nothing from them, and nothing about which they decide, where that differs.
