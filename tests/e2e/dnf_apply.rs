@@ -36,11 +36,13 @@ fn a_failing_scriptlet_is_reported_although_dnf_exits_0() {
 #[test]
 fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
     let old = [rpm("tb-dep", "1.0"), rpm("tb-hello", "1.0")];
-    let (root, _repo) = one(&old, &[rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "2.0")]);
+    let (root, repo) = one(&old, &[rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "2.0")]);
     let applied = root.patch(&["apply"]);
     applied.applied(&["tb-hello 1.0-1 2.0-1"]);
     assert!(applied.stderr.contains("tb-dep stays as it is"), "{applied}");
     root.patch(&["apply", "tb-dep"]).apply_failed("dependency").changed(&[]);
+    repo.publish(&[rpm("tb-dep", "2.0").tag("Requires: tb-none"), rpm("tb-hello", "3.0")]);
+    root.patch(&["apply", "--full"]).applied(&["tb-hello 2.0-1 3.0-1"]);
 }
 
 #[test]
