@@ -457,8 +457,17 @@ pub fn without_passwords(text: &str) -> String {
     text.split_inclusive('\n').map(of_line).collect()
 }
 
-/// pacman takes the address for ended at a `/` in a password: `failed retrieving file 'core.db' from me:sec :`.
+/// pacman and zypper take the address for ended at a `/` in a password.
+///
+/// ```text
+/// failed retrieving file 'core.db' from me:sec :
+/// Invalid port component &apos;sec&apos;
+/// ```
 fn without_cut_credentials(line: String) -> String {
+    const PORT: &str = "nvalid port component ";
+    if let Some(start) = line.find(PORT).map(|at| at + PORT.len()) {
+        return format!("{}(not shown){}", &line[..start], if line.ends_with('\n') { "\n" } else { "" });
+    }
     let is_of_pacman = line.contains("failed retrieving file '")
         || line.contains(" skipping for the remainder of this transaction");
     let Some((before, rest)) = line.rsplit_once(" from ").filter(|_| is_of_pacman) else { return line };
@@ -582,6 +591,15 @@ mod tests {
         assert_eq!(one_line("x://y://me:secret@h http://h:/x"), "x://y://h http://h:/x");
         assert_eq!(one_line("http://me:se/cr/et@h/x/y"), "http://h/x/y");
         assert_eq!(one_line("http://me:se/cret@h:80"), "http://h:80");
+        assert_eq!(one_line("x: Invalid port component 'se' y"), "x: Invalid port component (not shown)");
+        assert_eq!(
+            one_line("failed retrieving file 'a' from me:se : x"),
+            "failed retrieving file 'a' from (not shown) : x"
+        );
+        assert_eq!(
+            one_line("failed retrieving file 'a' from h:80 : x"),
+            "failed retrieving file 'a' from h:80 : x"
+        );
         assert_eq!(one_line("http://h:80/x@y http://h/x?y@z"), "http://h:80/x@y http://h/x?(not shown)");
         assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
         let settings = "name: x\npassword: a b\nproxy_password = c\npassword: \nWrong password: d\n";

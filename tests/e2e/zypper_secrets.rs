@@ -18,7 +18,8 @@ fn leaks(sandbox: &Sandbox, shown: &str) -> Vec<String> {
 }
 
 /// How a server is addressed, for each way to give a password. The last three zypper itself prints.
-const WAYS: [fn(&str) -> String; 7] = [
+const WAYS: [fn(&str) -> String; 8] = [
+    |host| format!("baseurl=http://{host}/?{SECRET}"),
     |host| format!("baseurl=http://me:{SECRET}@{host}/"),
     |host| format!("baseurl=http://me:a%40{SECRET}%2Fb&c@{host}/"),
     |host| format!("baseurl=http://{host}/?credentials=test"),
@@ -81,4 +82,20 @@ fn the_password_of_a_repository_stands_nowhere() {
     ] {
         tried(pattern, fault);
     }
+}
+
+#[test]
+fn a_password_with_a_slash_at_which_zypper_stops_stands_nowhere_either() {
+    let root = Zypper::with(&[rpm("tb-0", "1.0")]);
+    let sandbox = root.sandbox();
+    let url = format!("http://me:{SECRET}/{SECRET}@127.99.99.99/");
+    sandbox.write("/etc/zypp/repos.d/a.repo", format!("[a]\nname=r\nenabled=1\ngpgcheck=0\nbaseurl={url}\n"));
+    let mut shown = String::new();
+    for command in ["refresh", "apply", "status"] {
+        let ended = sandbox.run(&["linux-patch", "--manager", "zypper", "--verbose", command]);
+        assert!((1..=3).contains(&ended.code), "{}", ended.stderr);
+        shown += &format!("{}{}", ended.stdout, ended.stderr);
+    }
+    let found = leaks(sandbox, &shown);
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
