@@ -146,9 +146,27 @@ impl Refreshed {
     pub fn failed(sources: Vec<SourceResult>, error: Failure) -> Self {
         Refreshed { sources, outcome: RefreshOutcome::Failed, error: Some(error), changed: true }
     }
-}
 
-impl Refreshed {
+    /// The verdict on an attempt, given what became of each source, what stopped it before all were looked at, and
+    /// the words for the case that there is no source.
+    pub fn of(
+        sources: impl IntoIterator<Item = (String, Option<Failure>)>,
+        stopped: Option<Failure>,
+        unnamed: &str,
+    ) -> Self {
+        let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
+        let mut errors: Vec<_> = sources.iter().filter_map(|source| source.error.clone()).collect();
+        let are_all = errors.len() == sources.len();
+        let is_whole = stopped.is_none();
+        errors.extend(stopped);
+        match errors.into_iter().reduce(Failure::more_decisive) {
+            None if sources.is_empty() => Refreshed::failed(sources, Failure::new(Class::Config, unnamed)),
+            None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
+            Some(error) if are_all || !is_whole => Refreshed::failed(sources, error),
+            error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+        }
+    }
+
     /// The verdict anew, after sources turned out to have failed.
     pub fn judge_again(&mut self) {
         let errors = || self.sources.iter().filter_map(|source| source.error.clone());

@@ -3,7 +3,7 @@
 
 use super::errors::{classify, errors, failure, problem};
 use super::lists::source_id;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::model::outcome::{Class, Failure, Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -24,9 +24,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     for (id, failure) in &failures {
         sources.insert(id.clone(), Some(failure.clone()));
     }
-    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
-    let failed = sources.iter().filter(|source| source.error.is_some()).count();
-    let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+    let failed = failures.len();
     // A line that apk prints last, when it has looked at every repository.
     let last = finished.stdout.lines().rev().find(|line| line.ends_with(" distinct packages available"));
     let stopped = errors(finished).or_else(|| match last {
@@ -37,19 +35,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
         Some(_) if failed == 0 => classify(finished),
         Some(_) => None,
     });
-    if let Some(stopped) = stopped {
-        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
-        return Refreshed::failed(sources, error);
-    }
-    match of_sources {
-        None if sources.is_empty() => {
-            let error = Failure::new(Class::Config, "no repository is configured in /etc/apk/repositories");
-            Refreshed::failed(sources, error)
-        }
-        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
-        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
-        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
-    }
+    Refreshed::of(sources, stopped, "no repository is configured in /etc/apk/repositories")
 }
 
 /// What a refresh did that was ended before its time: apk 2 says which index it begins with, one after the
@@ -80,6 +66,7 @@ fn named(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::RefreshOutcome;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))

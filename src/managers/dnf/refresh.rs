@@ -4,42 +4,30 @@
 use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::model::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::model::outcome::{Class, Failure, Listing, Refreshed, SourceResult, one_line};
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, HashSet};
 
 /// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
 /// of was refreshed.
 pub fn judge(finished: &Finished) -> Refreshed {
-    let failures = failures(finished);
-    let sources = seen(finished, &failures);
-    let failed = sources.iter().filter(|source| source.error.is_some()).count();
-    let of_sources = failures.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
+    let sources = seen(finished, &failures(finished));
     // What cannot be resolved says nothing against the index. Anything else stopped dnf before it had
     // looked at every repository: nothing is known of the others.
-    let changed = is_unresolved(finished) && !sources.is_empty();
-    let stopped = classify(finished);
-    if let Some(stopped) = stopped.filter(|_| !changed) {
-        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
-        return Refreshed::failed(sources, error);
-    }
-    match of_sources {
-        None if sources.is_empty() => {
-            let error = Failure::new(Class::Config, "dnf named no repository that it refreshed");
-            Refreshed::failed(sources, error)
-        }
-        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed },
-        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
-        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed },
-    }
+    let is_unresolved = is_unresolved(finished) && !sources.is_empty();
+    let stopped = classify(finished).filter(|_| !is_unresolved);
+    let mut refreshed = Refreshed::of(sources, stopped, "dnf named no repository that it refreshed");
+    refreshed.changed |= is_unresolved;
+    refreshed
 }
 
 /// What it did until it was ended: dnf takes one repository after the other.
 pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
-    seen(finished, &failures(finished))
+    let sources = seen(finished, &failures(finished));
+    sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
 }
 
-fn seen(finished: &Finished, failures: &[(String, Failure)]) -> Vec<SourceResult> {
+fn seen(finished: &Finished, failures: &[(String, Failure)]) -> BTreeMap<String, Option<Failure>> {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
     for id in finished.stdout.lines().filter_map(refreshed) {
         sources.insert(one_line(id), None);
@@ -47,7 +35,7 @@ fn seen(finished: &Finished, failures: &[(String, Failure)]) -> Vec<SourceResult
     for (id, failure) in failures {
         sources.insert(one_line(id), Some(failure.clone()));
     }
-    sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
+    sources
 }
 
 /// `base: using metadata from Sun Nov 22 02:20:45 2026.`

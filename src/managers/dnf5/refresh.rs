@@ -6,7 +6,7 @@ use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed}
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::model::outcome::{Class, Failure, Refreshed};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
@@ -157,34 +157,24 @@ pub fn judge(finished: &Finished) -> Refreshed {
     }
     let refreshed = seen.refreshed.into_iter().map(|id| (id, None));
     let mut sources: BTreeMap<String, Option<Failure>> = refreshed.collect();
-    let of_sources = seen.failed.values().cloned().reduce(Failure::more_decisive);
     sources.extend(seen.failed.into_iter().map(|(id, failure)| (id, Some(failure))));
-    let failed = sources.values().flatten().count();
-    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
-    if !seen.is_loaded {
-        let unnamed = || Failure::new(Class::Other, "dnf5 did not say that the repositories are loaded");
-        let stopped = why_failed(finished).unwrap_or_else(unnamed);
-        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
-        return Refreshed::failed(sources, error);
-    }
-    match of_sources {
-        None if sources.is_empty() => {
-            let error = Failure::new(Class::Config, "dnf5 named no repository that it refreshed");
-            Refreshed::failed(sources, error)
+    let is_any_failed = sources.values().any(Option::is_some);
+    let stopped = match seen.is_loaded {
+        false => {
+            let unnamed = || Failure::new(Class::Other, "dnf5 did not say that the repositories are loaded");
+            Some(why_failed(finished).unwrap_or_else(unnamed))
         }
         // What could not be resolved says nothing against the index; anything else that stopped dnf5
         // may be the index.
-        None => match why_failed(finished).filter(|failure| failure.class != Class::Dependency) {
-            // What is pending is counted anew where its list cannot be believed.
-            None => {
-                let changed = classify(finished).is_some();
-                Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed }
-            }
-            Some(stopped) => Refreshed::failed(sources, stopped),
-        },
-        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
-        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
-    }
+        true if !is_any_failed && !sources.is_empty() => {
+            why_failed(finished).filter(|failure| failure.class != Class::Dependency)
+        }
+        true => None,
+    };
+    let mut refreshed = Refreshed::of(sources, stopped, "dnf5 named no repository that it refreshed");
+    // What is pending is counted anew where its list cannot be believed.
+    refreshed.changed |= !is_any_failed && classify(finished).is_some();
+    refreshed
 }
 
 /// What one or more runs said of the repositories.
@@ -305,6 +295,7 @@ fn is_of_a_mirror(words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::RefreshOutcome;
     use std::time::Duration;
 
     fn printed(code: i32, stderr: &str) -> Finished {

@@ -1,7 +1,7 @@
 //! Judging `pacman -Sy` repository by repository.
 
 use super::errors::{self, reason_class};
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::model::outcome::{Class, Failure, Refreshed, SourceResult, one_line};
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -18,37 +18,25 @@ pub fn judge(finished: &Finished) -> Refreshed {
     }
     let decisive = errors::classify(finished);
     let ok = finished.end == End::Code(0) && decisive.is_none();
-    let mut error: Option<Failure> = None;
     for (id, failure) in failures(finished).into_iter().filter(|_| !ok) {
         let known = sources.remove(&id).flatten();
         let failure = known.map_or(failure.clone(), |known| known.more_decisive(failure));
-        error = Some(error.map_or(failure.clone(), |error| error.more_decisive(failure.clone())));
         sources.insert(id, Some(failure));
     }
-    let mut sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
-    let failed = sources.iter().filter(|source| source.error.is_some()).count();
-    match (ok, error) {
-        (true, _) if sources.is_empty() => {
-            let error = Failure::new(Class::Config, "pacman named no repository that it refreshed");
-            Refreshed::failed(sources, error)
-        }
-        (true, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
-        // Some other failure: nothing is known of any of them.
-        (false, None) => {
-            let error =
-                decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed without a word"));
-            sources.iter_mut().for_each(|source| source.error = Some(error.clone()));
-            Refreshed::failed(sources, error)
-        }
-        (false, Some(error)) => {
-            // A full disk, for example, is the reason of all.
-            let error = decisive.map_or(error.clone(), |decisive| error.more_decisive(decisive));
-            if failed == sources.len() {
-                return Refreshed::failed(sources, error);
-            }
-            Refreshed { sources, outcome: RefreshOutcome::Partial, error: Some(error), changed: false }
-        }
+    let unnamed = "pacman named no repository that it refreshed";
+    if ok {
+        return Refreshed::of(sources, None, unnamed);
     }
+    if sources.values().all(Option::is_none) {
+        // Some other failure: nothing is known of any of them.
+        let error = decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed without a word"));
+        sources.values_mut().for_each(|source| *source = Some(error.clone()));
+        return Refreshed::of(sources, Some(error), unnamed);
+    }
+    let mut refreshed = Refreshed::of(sources, None, unnamed);
+    // A full disk, for example, is the reason of all.
+    refreshed.error = refreshed.error.into_iter().chain(decisive).reduce(Failure::more_decisive);
+    refreshed
 }
 
 /// ` core downloading...`, and on a terminal ` core is up to date`.
@@ -112,6 +100,7 @@ pub fn unreadable(finished: &Finished) -> Vec<SourceResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::RefreshOutcome;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))

@@ -4,7 +4,7 @@
 
 use super::errors::{classify, known, reason_class};
 use super::lists::{self, Repository, repositories};
-use crate::model::outcome::{Class, Failure, Listing, RefreshOutcome, Refreshed, SourceResult, one_line};
+use crate::model::outcome::{Class, Failure, Listing, Refreshed, one_line};
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,25 +34,11 @@ pub fn judge(finished: &Finished) -> Refreshed {
     for (id, failure) in finished.stderr.lines().filter_map(named) {
         sources.insert(one_line(&id), Some(failure));
     }
-    let of_sources = sources.values().flatten().cloned().reduce(Failure::more_decisive);
-    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
-    let failed = sources.iter().filter(|source| source.error.is_some()).count();
     // yum stopped before it had looked at every repository: nothing is known of the others.
     let is_whole = finished.stdout.lines().any(|line| line == "Leaving Shell");
     let unfinished = || Failure::new(Class::Other, "yum did not answer all that it was asked");
-    if let Some(stopped) = classify(finished).or_else(|| (!is_whole).then(unfinished)) {
-        let error = of_sources.map_or(stopped.clone(), |failure| failure.more_decisive(stopped));
-        return Refreshed::failed(sources, error);
-    }
-    match of_sources {
-        None if sources.is_empty() => {
-            let error = Failure::new(Class::Config, "yum named no repository that it refreshed");
-            Refreshed::failed(sources, error)
-        }
-        None => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
-        Some(error) if failed == sources.len() => Refreshed::failed(sources, error),
-        error => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
-    }
+    let stopped = classify(finished).or_else(|| (!is_whole).then(unfinished));
+    Refreshed::of(sources, stopped, "yum named no repository that it refreshed")
 }
 
 /// What is pending in the repositories that were refreshed. Where yum keeps an old index it also

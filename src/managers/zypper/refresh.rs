@@ -71,33 +71,19 @@ pub fn judge(finished: &Finished) -> Refreshed {
         };
         sources.entry(id.clone()).or_insert_with(not_reached);
     }
-    let sources: Vec<_> = sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect();
-    let failures: Vec<_> = sources.iter().filter_map(|source| source.error.clone()).collect();
-    let (all, failed) = (sources.len(), failures.len());
-    let error = failures.into_iter().reduce(Failure::more_decisive);
+    let is_any_failed = sources.values().any(Option::is_some);
     // With this code zypper has come to every repository; otherwise the list says which there are.
-    let is_told = (finished.end == End::Code(SOME_FAILED) || !configured.is_empty()) && error.is_some();
-    match (error, stopped) {
-        (error, Some(stopped)) if !is_told => {
-            let error = error.filter(|_| !has_no_repository(finished));
-            let error = error.map_or(stopped.clone(), |error| error.more_decisive(stopped));
-            Refreshed::failed(sources, error)
-        }
-        (None, _) if all == 0 => {
-            let error = Failure::new(Class::Config, "zypper named no repository that it refreshed");
-            Refreshed::failed(sources, error)
-        }
-        (None, _) if has_skipped(finished) => {
-            let error = Some(Failure::new(
-                Class::Other,
-                "zypper skipped a repository and did not say which: see zypper refresh",
-            ));
-            Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false }
-        }
-        (None, _) => Refreshed { sources, outcome: RefreshOutcome::Fresh, error: None, changed: false },
-        (Some(error), _) if failed == all => Refreshed::failed(sources, error),
-        (error, _) => Refreshed { sources, outcome: RefreshOutcome::Partial, error, changed: false },
+    let is_told = (finished.end == End::Code(SOME_FAILED) || !configured.is_empty()) && is_any_failed;
+    let stopped = stopped.filter(|_| !is_told);
+    let none = stopped.clone().filter(|_| has_no_repository(finished));
+    let mut refreshed = Refreshed::of(sources, stopped, "zypper named no repository that it refreshed");
+    refreshed.error = none.or(refreshed.error);
+    if refreshed.outcome == RefreshOutcome::Fresh && has_skipped(finished) {
+        let text = "zypper skipped a repository and did not say which: see zypper refresh";
+        refreshed.outcome = RefreshOutcome::Partial;
+        refreshed.error = Some(Failure::new(Class::Other, text));
     }
+    refreshed
 }
 
 /// Reads the report of `--xmlout`:
