@@ -175,8 +175,8 @@ pub struct StatusArgs {
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
     /// Let something else change the exit code too: updates, security, held-back (each with :COUNT),
-    /// security-age:DUR, reboot, services, support[:DUR] or apply, with =warning or =critical (may be
-    /// repeated)
+    /// security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or
+    /// =critical (may be repeated)
     #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)

@@ -336,6 +336,7 @@ fn every_alert_of_prometheus_waits_as_long_as_it_should() {
         "IndexOld 1h warning",
         "RefreshFailed 8h warning",
         "SourceDown 1d warning",
+        "MirrorOld 1h warning",
         "Unknown 8h warning",
         "SecurityUpdatesPending 3d critical",
         "SecurityUpdateOld 1h critical",

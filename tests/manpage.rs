@@ -368,7 +368,7 @@ fn full_state() -> state::Loaded {
             "support_ends": "2028-06-30", "caveats": ["c"],
             "outdated_services": [{"unit": "u", "processes": [1]}],
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
-            "sources": [{"id": "s", "last_success": time, "error": error}],
+            "sources": [{"id": "s", "last_success": time, "published_at": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,
                  "replaces": ["o"]}],

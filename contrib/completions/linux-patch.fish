@@ -66,7 +66,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-a
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age from which the exit code is 1; the same as --max-age' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age from which the exit code is 2' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, support[:DUR] or apply, with =warning or =critical (may be repeated)' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or =critical (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l output -d 'Write the result to this file, replaced in one step, instead of standard output' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''

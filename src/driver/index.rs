@@ -45,6 +45,7 @@ impl Session {
         self.blame_for_damaged(dropped, &mut refreshed);
         self.look_again(finished, &mut refreshed);
         self.find_gone(&mut refreshed, state);
+        self.find_passed_over(finished, &mut refreshed);
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }

@@ -9,6 +9,7 @@ mod kernels;
 mod lock_wait;
 mod pending;
 mod private;
+mod published;
 mod reboot;
 mod refresh;
 pub mod run_log;

@@ -1,6 +1,7 @@
 //! The refresh: its runs within the budget, and what is remembered of it.
 
 use super::Session;
+use super::published::note_published;
 use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
 use crate::system::files::fingerprint;
@@ -90,6 +91,10 @@ impl Session {
             return refreshed;
         }
         self.add_sources_of_configuration(&mut refreshed);
+        let before = refreshed.error.clone();
+        let published = self.read_published(&mut refreshed, state, &config, started_at);
+        // What such a list has from there is no newer.
+        listed = listed.filter(|_| before == refreshed.error);
         let attempt = Attempt {
             started_at,
             finished_at: Time::now(),
@@ -104,6 +109,7 @@ impl Session {
         state.source_config = Some(config);
         state.source_places = source_places;
         state.record_refresh(&refreshed, attempt);
+        note_published(&published, state);
         if state.last_update_success {
             let (boot_id, seconds) = (boot::boot_id(), seconds_since_boot());
             state.last_cache_boot = Some(BootMoment { boot_id, seconds });
@@ -118,7 +124,7 @@ impl Session {
             );
         }
         self.look_for_restart(state);
-        self.note_caveats(state);
+        self.note_caveats(state, &published);
         refreshed
     }
 

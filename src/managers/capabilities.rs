@@ -41,6 +41,8 @@ pub struct SourceList {
     pub doubts: fn(&Finished) -> Vec<(String, Invocation)>,
     /// Whether that shows that it was another's: why, given the arguments.
     pub is_others: fn(&[String], &Finished) -> Option<Failure>,
+    /// The Release files that came in a refresh: the manager passes one over without a word that is older than its own.
+    pub came: fn(&Finished) -> Vec<Came>,
     /// The names that the files of a source may have in the directory of the index, given the first answer and
     /// the source: without them what came is fetched anew.
     pub files_of: fn(&str, &str) -> Vec<String>,
@@ -49,6 +51,17 @@ pub struct SourceList {
     pub lacks: fn(&str, &str, &Path) -> Option<String>,
     /// The file of the index that the manager could not read, so that all of it is of no use, and its words.
     pub unreadable: fn(&Finished) -> Option<(PathBuf, String)>,
+}
+
+/// A file that came in a refresh.
+#[derive(Debug)]
+pub struct Came {
+    /// The source that it is of.
+    pub id: String,
+    /// The name under which it is kept in the directory of the index.
+    pub file: String,
+    /// What fetches it once more, into the file named behind it.
+    pub again: Invocation,
 }
 
 /// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which

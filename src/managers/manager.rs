@@ -7,6 +7,7 @@ use super::machine::Machine;
 use super::origins;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::published::Published;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -310,6 +311,17 @@ pub trait Manager: Sync + std::fmt::Debug {
     /// When the manager cannot list them.
     fn arguments_of(&self, _machine: &dyn Machine, sources: Vec<String>) -> Result<Vec<String>, Failure> {
         Ok(sources)
+    }
+
+    /// Which files below the directory of the index say when that of a source was published, as patterns, the better
+    /// ones first. Of a private index the time of the file says it.
+    fn release_files(&self, _id: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What such a file says.
+    fn published(&self, _text: &str) -> Published {
+        Published::default()
     }
 
     /// The list of what the refreshed sources offer, less what one of [`Plan::without`], failed so, has the say

@@ -3,5 +3,6 @@
 pub mod exit_code;
 pub mod outcome;
 pub mod packages;
+pub mod published;
 pub mod time;
 pub mod told;

@@ -1,10 +1,11 @@
 //! What else than the freshness of the index is to change the exit code of a status.
 
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::counted;
+use crate::model::outcome::{counted, one_line};
 use crate::store::health::{Health, Life};
-use crate::store::state::State;
+use crate::store::state::{Source, State};
 use crate::system::time::{Time, duration, span};
+use glob::Pattern;
 
 /// A condition that the administrator wants to hear of, and how loud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Alert {
     pub count: usize,
     /// From which age on, in seconds.
     pub age: i64,
+    /// Of which sources; of all where that is not said.
+    pub sources: Option<Pattern>,
     /// `Stale` (WARNING) or `Failed` (CRITICAL).
     pub level: ExitCode,
 }
@@ -36,6 +39,8 @@ pub enum Condition {
     Services,
     /// Support of the distribution has ended, or ends within some time.
     Support,
+    /// The newest index was published some time ago.
+    Mirror,
     /// The last apply failed or was cut off.
     Apply,
 }
@@ -49,17 +54,20 @@ enum Takes {
     Age,
     /// Such an age, or none.
     AgeOrNothing,
+    /// An age, and after an at sign a pattern of the names of sources.
+    AgeOfSources,
     Nothing,
 }
 
 /// The words of the command line.
-const CONDITIONS: [(&str, Condition, Takes); 8] = [
+const CONDITIONS: [(&str, Condition, Takes); 9] = [
     ("updates", Condition::Updates, Takes::Count),
     ("security", Condition::Security, Takes::Count),
     ("security-age", Condition::SecurityAge, Takes::Age),
     ("held-back", Condition::HeldBack, Takes::Count),
     ("reboot", Condition::Reboot, Takes::Nothing),
     ("services", Condition::Services, Takes::Nothing),
+    ("mirror", Condition::Mirror, Takes::AgeOfSources),
     ("support", Condition::Support, Takes::AgeOrNothing),
     ("apply", Condition::Apply, Takes::Nothing),
 ];
@@ -72,24 +80,36 @@ impl Alert {
     pub fn parse(text: &str) -> Result<Alert, String> {
         Alert::read(text).ok_or_else(|| {
             "write it like security, security=critical, updates:20 or security-age:7d; updates, security, \
-             security-age, held-back, reboot, services, support and apply can be warning or critical, updates, \
-             security and held-back from a number on, security-age from an age on, support some time ahead"
+             security-age, held-back, reboot, services, mirror, support and apply can be warning or critical, \
+             updates, security and held-back from a number on, security-age:7d and mirror:14d or mirror:14d@GLOB \
+             from an age on, support:60d some time ahead"
                 .to_string()
         })
     }
 
     fn read(text: &str) -> Option<Alert> {
-        let (what, level) = text.rsplit_once('=').unwrap_or((text, "warning"));
-        let level = match level {
-            "warning" => ExitCode::Stale,
-            "critical" => ExitCode::Failed,
-            _ => return None,
+        // A pattern of sources may hold an equals sign too.
+        let (what, level) = match text.rsplit_once('=') {
+            Some((what, "warning")) => (what, ExitCode::Stale),
+            Some((what, "critical")) => (what, ExitCode::Failed),
+            _ => (text, ExitCode::Stale),
         };
         let (word, value) = what.split_once(':').map_or((what, None), |(word, value)| (word, Some(value)));
         let (_, condition, takes) = CONDITIONS.into_iter().find(|row| row.0 == word)?;
-        let alert = Alert { condition, count: 1, age: 0, level };
+        let alert = Alert { condition, count: 1, age: 0, sources: None, level };
         match (takes, value) {
-            (Takes::Age, None) => None,
+            (Takes::Age | Takes::AgeOfSources, None) => None,
+            (Takes::AgeOfSources, Some(value)) => {
+                let (age, pattern) =
+                    value.split_once('@').map_or((value, None), |(age, pattern)| (age, Some(pattern)));
+                let age = duration(age).ok().map(|age| age.as_secs() as i64)?;
+                let sources =
+                    pattern.map(|pattern| Pattern::new(pattern).ok().filter(|_| !pattern.is_empty()));
+                match sources {
+                    Some(None) => None,
+                    sources => Some(Alert { age, sources: sources.flatten(), ..alert }),
+                }
+            }
             (_, None) => Some(alert),
             (Takes::Age | Takes::AgeOrNothing, Some(value)) => {
                 let age = duration(value).ok().map(|age| age.as_secs() as i64)?;
@@ -141,6 +161,7 @@ impl Alert {
                 Some(count) => Some((self.level, format!("{count} services run replaced code"))),
                 None => Some((ExitCode::Unknown, "not known whether services run replaced code".to_string())),
             },
+            Condition::Mirror => self.of_mirrors(state, now),
             Condition::Support => match state.support_end().map(|end| end.seconds_since(now)) {
                 Some(left) if left >= self.age.max(0) && left >= 0 => None,
                 Some(left) => {
@@ -159,6 +180,22 @@ impl Alert {
                 }
                 None => None,
             },
+        }
+    }
+}
+
+impl Alert {
+    /// Of the newest index of the sources that are meant: one archive of several may be old by right.
+    fn of_mirrors(&self, state: &State, now: Time) -> Option<(ExitCode, String)> {
+        let is_meant = |source: &&Source| {
+            self.sources.as_ref().is_none_or(|pattern| pattern.matches(&one_line(&source.id)))
+        };
+        let published = state.sources.iter().filter(is_meant).filter_map(|source| source.published_at).max();
+        let of = self.sources.as_ref().map(|pattern| format!(" of {pattern}")).unwrap_or_default();
+        match published.map(|published| now.seconds_since(published)) {
+            Some(age) if age <= self.age => None,
+            Some(age) => Some((self.level, format!("the newest index{of} was published {} ago", span(age)))),
+            None => Some((ExitCode::Unknown, format!("not known when an index{of} was published"))),
         }
     }
 }
@@ -189,20 +226,35 @@ mod tests {
 
     #[test]
     fn alerts_are_read_with_and_without_a_level() {
-        let alert = |condition, level| Ok(Alert { condition, count: 1, age: 0, level });
+        let alert = |condition, level| Ok(Alert { condition, count: 1, age: 0, sources: None, level });
         assert_eq!(Alert::parse("security"), alert(Condition::Security, ExitCode::Stale));
         assert_eq!(Alert::parse("apply=critical"), alert(Condition::Apply, ExitCode::Failed));
         assert_eq!(Alert::parse("services"), alert(Condition::Services, ExitCode::Stale));
         assert_eq!(Alert::parse("updates=warning"), alert(Condition::Updates, ExitCode::Stale));
-        let many = |condition, level| Ok(Alert { condition, count: 20, age: 0, level });
-        let old =
-            Alert { condition: Condition::SecurityAge, count: 1, age: 604_800, level: ExitCode::Failed };
-        assert_eq!(Alert::parse("security-age:7d=critical"), Ok(old));
+        let many = |condition, level| Ok(Alert { condition, count: 20, age: 0, sources: None, level });
+        let old = Alert {
+            condition: Condition::SecurityAge,
+            count: 1,
+            age: 604_800,
+            sources: None,
+            level: ExitCode::Failed,
+        };
+        assert_eq!(Alert::parse("security-age:7d=critical"), Ok(old.clone()));
         assert_eq!(Alert::parse("updates:20"), many(Condition::Updates, ExitCode::Stale));
         assert_eq!(Alert::parse("held-back:20=critical"), many(Condition::HeldBack, ExitCode::Failed));
-        let soon = Alert { condition: Condition::Support, count: 1, age: 5_184_000, level: ExitCode::Stale };
+        let soon = Alert {
+            condition: Condition::Support,
+            count: 1,
+            age: 5_184_000,
+            sources: None,
+            level: ExitCode::Stale,
+        };
         assert_eq!(Alert::parse("support:60d"), Ok(soon.clone()));
         assert_eq!(Alert::parse("support"), Ok(Alert { age: 0, ..soon }));
+        let sources = Some(Pattern::new("*=x@y*").unwrap());
+        let still =
+            Alert { condition: Condition::Mirror, age: 1_209_600, sources, level: ExitCode::Failed, ..old };
+        assert_eq!(Alert::parse("mirror:14d@*=x@y*=critical"), Ok(still));
         for text in [
             "",
             "securty",
@@ -224,6 +276,11 @@ mod tests {
             "security-age:-1d",
             "security-age:7M",
             "support:",
+            "mirror",
+            "mirror:",
+            "mirror:14d@",
+            "mirror:@x",
+            "mirror:14d@[",
             "support:x",
             "apply:2=critical",
             ":3",

@@ -95,6 +95,17 @@ pub(super) fn render(report: &Report) -> String {
         for (id, is_up) in &sources {
             page.sample("source_up", &[("source", id)], i64::from(*is_up));
         }
+        page.family("source_published_timestamp_seconds", "When the index of the source was published.");
+        let mut published: BTreeMap<String, i64> = BTreeMap::new();
+        for source in &state.sources {
+            if let Some(at) = source.published_at {
+                let newest = published.entry(one_line(&source.id)).or_insert(at.unix());
+                *newest = at.unix().max(*newest);
+            }
+        }
+        for (id, at) in &published {
+            page.sample("source_published_timestamp_seconds", &[("source", id)], *at);
+        }
         let counters = &state.counters;
         for (name, help, value) in [
             ("refresh_total", "Refreshes run.", counters.refresh_total),

@@ -4,7 +4,8 @@ use super::alert::support_words;
 use super::{Applied, Detail, Report};
 use crate::model::exit_code::ExitCode;
 use crate::model::outcome::{HeldBack, counted, one_line};
-use crate::system::time::span;
+use crate::store::state::Source;
+use crate::system::time::{Time, span};
 
 /// So many seconds before the end of support it is said that it ends.
 const SOON: i64 = 90 * 86400;
@@ -54,6 +55,9 @@ fn headline(report: &Report) -> &'static str {
 fn status(report: &Report, lines: &mut Vec<String>) {
     let Some(state) = report.state.as_deref() else { return };
     failed_sources(report, lines);
+    if report.lists_packages {
+        lines.extend(state.sources.iter().filter(|source| source.error.is_none()).map(source_line));
+    }
     lines.extend(report.unfinished_words());
     if let Some(pending) = &state.pending {
         let packages = report.listed_updates().into_iter().map(|update| {
@@ -121,6 +125,18 @@ fn failed_sources(report: &Report, lines: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// A source that was refreshed, with what its index says of itself.
+fn source_line(source: &Source) -> String {
+    let time = |what: &str, time: Option<Time>| time.map(|time| format!("{what} {time}"));
+    let parts = [
+        time("last refreshed", source.last_success),
+        time("published", source.published_at),
+        time("valid until", source.valid_until),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("source {}: {}", source.id, parts.join(", "))
 }
 
 fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {

@@ -198,6 +198,12 @@ pub struct Source {
     /// When it was refreshed last.
     #[serde(default)]
     pub last_success: Option<Time>,
+    /// When its index was published, as that says itself.
+    #[serde(default)]
+    pub published_at: Option<Time>,
+    /// Until when its index is to be used, as that says itself.
+    #[serde(default)]
+    pub valid_until: Option<Time>,
     /// Why the last attempt did not refresh it.
     #[serde(default)]
     pub error: Option<Failure>,
@@ -580,6 +586,8 @@ impl State {
                     None => Some(now),
                     Some(_) => previous(&result.id).and_then(|source| source.last_success),
                 },
+                published_at: previous(&result.id).and_then(|source| source.published_at),
+                valid_until: previous(&result.id).and_then(|source| source.valid_until),
                 error: result.error.clone(),
                 extra: previous(&result.id).map(|source| source.extra.clone()).unwrap_or_default(),
             })
@@ -601,7 +609,15 @@ impl State {
                 Some(source) => (source.last_success, source.error) = (last_success, None),
                 None => {
                     let id = result.id.clone();
-                    self.sources.push(Source { id, last_success, error: None, extra: Extra::new() });
+                    let (published_at, valid_until, extra) = (None, None, Extra::new());
+                    self.sources.push(Source {
+                        id,
+                        last_success,
+                        published_at,
+                        valid_until,
+                        error: None,
+                        extra,
+                    });
                 }
             }
         }

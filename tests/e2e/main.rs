@@ -13,6 +13,7 @@ mod holder;
 mod locks;
 #[macro_use]
 mod manager;
+mod mirrors;
 mod pacman;
 mod patched;
 mod repo;

@@ -196,6 +196,13 @@ impl PkgRepo {
         self.server.before(pattern, nth, move || publisher.publish(&packages));
     }
 
+    /// Everything that is published, as a mirror has it that took it over so many days earlier.
+    pub fn days_behind(&self, days: i64) {
+        for entry in self.publisher.site.files.lock().unwrap().values_mut() {
+            entry.modified -= chrono::Duration::days(days);
+        }
+    }
+
     /// Serve something else as the index from now on.
     pub fn publish_as_index(&self, bytes: &[u8]) {
         *self.publisher.index.lock().unwrap() = Arc::new(bytes.to_vec());

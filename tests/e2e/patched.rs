@@ -57,6 +57,15 @@ fn what_advisories_say_of_an_update_is_told() {
 }
 
 #[test]
+fn that_no_repository_has_advisories_is_said() {
+    let (root, repo) = dnf5::one(&[rpm("tb-sec", "1.0")], &[rpm("tb-sec", "1.0")]);
+    let caveats = || root.patch(&["refresh"]).exits(0).json["caveats"].clone();
+    assert!(caveats()[0].as_str().unwrap().starts_with("no repository here has advisories"));
+    advised(&repo);
+    assert_eq!(caveats(), json!([]));
+}
+
+#[test]
 fn a_security_update_that_has_been_known_for_too_long_is_alerted_of() {
     let (root, repo) = dnf5::one(&[rpm("tb-sec", "1.0"), rpm("tb-other", "1.0")], &[]);
     let status = |alert: &str| root.patch(&["status", "--alert", alert]);

@@ -16,6 +16,8 @@ use crate::vault::{Signer, Vault};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
     Always,
+    /// Its Valid-Until is a week ahead.
+    ForAWeek,
     /// Its Valid-Until has passed.
     Expired,
     /// Its Date lies in the future.
@@ -30,6 +32,8 @@ pub struct Claims {
     pub suite: String,
     pub signer: Signer,
     pub validity: Validity,
+    /// How many days before its time it is dated, as on a mirror that stands still.
+    pub days_behind: i64,
     /// The packages of which the index knows an MD5 sum and nothing better.
     pub with_md5_only: Vec<String>,
     /// Whether the Release file knows no better of the index.
@@ -79,6 +83,7 @@ impl Repo {
             suite: "stable".into(),
             signer: Signer::Known,
             validity: Validity::Always,
+            days_behind: 0,
             with_md5_only: Vec::new(),
             has_md5_only: false,
             index: "Packages",
@@ -202,11 +207,14 @@ fn release(claims: &Claims, time: DateTime<Utc>, index: &str, packages: &[u8]) -
         claims.suite,
         rfc(match claims.validity {
             Validity::NotYet => Utc::now() + Duration::days(2),
-            _ => time,
+            _ => time - Duration::days(claims.days_behind),
         }),
     );
     if claims.validity == Validity::Expired {
         text += &format!("Valid-Until: {}\n", rfc(Utc::now() - Duration::hours(1)));
+    }
+    if claims.validity == Validity::ForAWeek {
+        text += &format!("Valid-Until: {}\n", rfc(Utc::now() + Duration::days(7)));
     }
     let (kind, sum) = if claims.has_md5_only { ("MD5Sum", md5(packages)) } else { ("SHA256", hex(packages)) };
     text + &format!(

@@ -167,15 +167,13 @@ impl RpmRepo {
         let info = "<suseinfo xmlns='http://linux.duke.edu/metadata/repo'><expire>60</expire></suseinfo>";
         self.publisher.publish_with(rpms, |work| {
             add_metadata(work, "suseinfo", info);
-            let index = work.join("repodata/repomd.xml");
-            let text = fs::read_to_string(&index).unwrap();
-            let lines = text.lines().map(|line| match line.trim_start().split('>').next() {
-                Some("<timestamp") => "<timestamp>1000000000</timestamp>\n".to_owned(),
-                Some("<revision") => "<revision>1000000000</revision>\n".to_owned(),
-                _ => format!("{line}\n"),
-            });
-            fs::write(&index, lines.collect::<String>()).unwrap();
+            date(work, 1_000_000_000);
         });
+    }
+
+    /// Likewise, with an index of this time, in seconds since 1970.
+    pub fn publish_dated(&self, seconds: i64, rpms: &[Rpm]) {
+        self.publisher.publish_with(rpms, |work| date(work, seconds));
     }
 
     /// Just before the `nth` request for a path holding `pattern` is answered, publish these.
@@ -280,6 +278,18 @@ fn modulemd(rpms: &[Rpm], is_default: bool) -> String {
         std::env::consts::ARCH,
         if is_default { default } else { "" }
     )
+}
+
+/// Gives an index another time.
+fn date(work: &Path, seconds: i64) {
+    let index = work.join("repodata/repomd.xml");
+    let text = fs::read_to_string(&index).unwrap();
+    let lines = text.lines().map(|line| match line.trim_start().split('>').next() {
+        Some("<timestamp") => format!("<timestamp>{seconds}</timestamp>\n"),
+        Some("<revision") => format!("<revision>{seconds}</revision>\n"),
+        _ => format!("{line}\n"),
+    });
+    fs::write(&index, lines.collect::<String>()).unwrap();
 }
 
 /// Adds a file of this kind to the index of a repository that lies in a directory.

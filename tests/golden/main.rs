@@ -139,6 +139,8 @@ fn alerts_make_a_fresh_index_worse() {
         "services=critical",
         "security-age:3d",
         "support:60d",
+        "mirror:14d",
+        "mirror:14d@*b.example*",
         "apply",
     ]
     .map(|text| Alert::parse(text).unwrap())

@@ -17,6 +17,7 @@ use crate::managers::manager::Manager;
 use crate::managers::origins;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::published::Published;
 use crate::system::process::{End, Finished, Invocation};
 use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get, setting};
 use std::collections::HashMap;
@@ -104,6 +105,14 @@ impl Manager for Apt {
 
     fn parse_list(&self, text: &str) -> Listing {
         lists::parse(text)
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        sources::release_files(id)
+    }
+
+    fn published(&self, text: &str) -> Published {
+        Published::of_release(text)
     }
 
     fn ask_origins(&self, names: &[&str]) -> Option<Invocation> {
@@ -287,6 +296,7 @@ const CONFIGURED: SourceList = SourceList {
     files: sources::files,
     doubts: redirect::doubts,
     is_others: redirect::is_others,
+    came: redirect::came,
     files_of: sources::files_of,
     lacks: sources::lacks,
     unreadable: errors::unreadable,

@@ -4,7 +4,8 @@
 
 use super::commands::{ENV, FIXED};
 use super::errors::messages;
-use super::sources::source_id;
+use super::sources::{kept_as, source_id};
+use crate::managers::capabilities::Came;
 use crate::model::outcome::{Class, Failure};
 use crate::system::process::{Finished, Invocation};
 
@@ -27,6 +28,25 @@ pub fn doubts(finished: &Finished) -> Vec<(String, Invocation)> {
         (!suite.ends_with('/')).then(|| (source_id(uri, suite), fetch(url)))
     });
     doubts.take(MOST).collect()
+}
+
+/// Reads which Release files were fetched, and not found unchanged:
+///
+/// ```text
+/// Get:1 http://127.0.0.1 stable InRelease [548 B]
+/// ```
+pub fn came(finished: &Finished) -> Vec<Came> {
+    let came = finished.stdout.lines().filter_map(|line| {
+        let (_, rest) = line.strip_prefix("Get:")?.split_once(' ')?;
+        let mut words = rest.split(" [").next()?.rsplitn(3, ' ');
+        let (file, suite, uri) = (words.next()?, words.next()?, words.next()?);
+        let uri = uri.trim_end_matches('/');
+        let is_one = matches!(file, "InRelease" | "Release") && !suite.ends_with('/') && !uri.contains('+');
+        let id = source_id(uri, suite);
+        let kept = kept_as(&id, file).filter(|_| is_one)?;
+        Some(Came { id, file: kept, again: fetch(format!("{uri}/dists/{suite}/{file}")) })
+    });
+    came.take(MOST).collect()
 }
 
 fn fetch(url: String) -> Invocation {
@@ -58,6 +78,18 @@ pub fn is_others(args: &[String], finished: &Finished) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_and_what_was_found_unchanged_are_told_apart() {
+        let text = "Hit:1 http://a x InRelease\nGet:2 http://b/d stable/updates InRelease [548 B]\n\
+                    Get:3 http://b/d stable/updates/main amd64 Packages [257 B]\nGet:4 file:/srv s Release\n\
+                    Get:5 mirror+file:/m s InRelease [9 B]\nGet:6 http://c ./ InRelease [1 B]\nGet:\n";
+        let found = came(&Finished::ended(0, text, ""));
+        let shown: Vec<_> = found.iter().map(|came| (came.id.as_str(), came.file.as_str())).collect();
+        let first = ("http://b/d stable/updates", "b_d_dists_stable_updates_InRelease");
+        assert_eq!(shown, [first, ("file:/srv s", "srv_dists_s_Release")]);
+        assert_eq!(found[0].again.args.last().unwrap(), "http://b/d/dists/stable/updates/InRelease");
+    }
 
     #[test]
     fn only_a_redirect_to_another_suite_shows_that_an_index_is_anothers() {

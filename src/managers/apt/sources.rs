@@ -3,6 +3,7 @@
 use super::commands::apt_get;
 use crate::model::outcome::one_line;
 use crate::system::process::Invocation;
+use glob::Pattern;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,31 @@ impl Source {
 pub const ENDS: [&str; 7] = ["", ".lz4", ".gz", ".xz", ".zst", ".bz2", ".lzma"];
 
 const FORMAT: &str = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(CREATED_BY)\t$(FILENAME)";
+
+/// Patterns of the Release files of a source in the ledger.
+pub fn release_files(id: &str) -> Vec<String> {
+    let names = ["InRelease", "Release"].into_iter().filter_map(|file| kept_as(id, file));
+    names.map(|name| Pattern::escape(&name)).collect()
+}
+
+/// The name under which apt keeps a file of a suite: without scheme and password, with what means something to a
+/// shell written as its number.
+pub fn kept_as(id: &str, file: &str) -> Option<String> {
+    let (uri, suite) = id.rsplit_once(' ')?;
+    let (_, place) = uri.split_once(":/")?;
+    let place = place.strip_prefix('/').unwrap_or(place);
+    let dir = if suite.ends_with('/') { suite.to_string() } else { format!("dists/{suite}/") };
+    let mut name = String::new();
+    for byte in format!("{place}/{dir}{file}").bytes() {
+        match byte {
+            b'/' => name.push('_'),
+            0..=b' ' | 0x7f.. => name += &format!("%{byte:02x}"),
+            _ if b"\\|{}[]<>\"^~_=!@#$%^&*".contains(&byte) => name += &format!("%{byte:02x}"),
+            _ => name.push(char::from(byte)),
+        }
+    }
+    Some(name)
+}
 
 /// Asks for all of them, refreshed or not.
 pub fn ask() -> Invocation {
@@ -206,6 +232,19 @@ mod tests {
         ] {
             assert_eq!(is_named(&release(lines), "main/binary-amd64/Packages"), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_release_file_is_found_by_the_name_that_apt_gives_it() {
+        for (id, expected) in [
+            ("http://h:80/d stable", "h:80_d_dists_stable_InRelease"),
+            ("file:/srv/x_y ./", "srv_x%5fy_._InRelease"),
+            ("file:///srv stable/updates", "_srv_dists_stable_updates_InRelease"),
+            ("https://h/%7Ea/x x", "h_%257Ea_x_dists_x_InRelease"),
+        ] {
+            assert_eq!(release_files(id)[0], expected, "{id}");
+        }
+        assert!(release_files("cdrom:[x] stable").is_empty() && release_files("x").is_empty());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Setting, settings, silence, with_limits};
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, SourceResult, one_line};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::published::Published;
 use crate::system::process::{End, Finished, Invocation};
 use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, list, list_needs, upgrade};
 use std::collections::HashMap;
@@ -235,6 +236,14 @@ impl Manager for Dnf {
 
     fn ended_well(&self, finished: &Finished) -> bool {
         ended_well(finished)
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        rpm::release_files(id)
+    }
+
+    fn published(&self, text: &str) -> Published {
+        Published::of_repomd(text)
     }
 
     fn is_index(&self, path: &str) -> bool {

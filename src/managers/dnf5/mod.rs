@@ -14,6 +14,7 @@ use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::tables::silence;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::published::Published;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
@@ -250,6 +251,14 @@ impl Manager for Dnf5 {
     fn ended_well(&self, _: &Finished) -> bool {
         // A signal that ends dnf5 ends it wherever it is.
         false
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        rpm::release_files(id)
+    }
+
+    fn published(&self, text: &str) -> Published {
+        Published::of_repomd(text)
     }
 
     fn is_index(&self, path: &str) -> bool {

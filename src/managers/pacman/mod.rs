@@ -12,6 +12,7 @@ use crate::managers::manager::Manager;
 use crate::model::outcome::{Failure, HeldBack, Listing, Refreshed, one_line};
 use crate::model::packages::{Damage, Installed};
 use crate::system::process::{Finished, Invocation};
+use glob::Pattern;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -157,6 +158,10 @@ impl Manager for Pacman {
 
     fn entry(&self, name: &str, version: &str) -> String {
         format!("{name}-{version}/desc")
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        vec![Pattern::escape(&format!("{id}.db"))]
     }
 
     fn is_index(&self, path: &str) -> bool {

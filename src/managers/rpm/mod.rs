@@ -302,6 +302,11 @@ pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation>
     again.into_iter().chain([erase]).collect()
 }
 
+/// Where dnf keeps the index of a repository: behind its name stand the digits of a checksum.
+pub fn release_files(id: &str) -> Vec<String> {
+    vec![format!("{}-{}/repodata/repomd.xml", Pattern::escape(id), "[0-9a-f]".repeat(16))]
+}
+
 /// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
 /// from a repository that keeps no advisories, or none for it: nothing is told of it.
 pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {

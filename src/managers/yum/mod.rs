@@ -13,7 +13,9 @@ use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::tables::{choice, silence};
 use crate::model::outcome::{Failure, Listing, Refreshed};
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::published::Published;
 use crate::system::process::{End, Finished, Invocation};
+use glob::Pattern;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -167,6 +169,16 @@ impl Manager for Yum {
 
     fn ended_well(&self, finished: &Finished) -> bool {
         matches!(finished.end, End::Signal(_)) && errors::all_steps_done(finished)
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        // Below the processor and the release, as most are configured.
+        let id = Pattern::escape(id);
+        ["", "*/", "*/*/"].map(|above| format!("{above}{id}/repomd.xml")).into()
+    }
+
+    fn published(&self, text: &str) -> Published {
+        Published::of_repomd(text)
     }
 
     fn is_index(&self, path: &str) -> bool {

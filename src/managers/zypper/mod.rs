@@ -16,8 +16,10 @@ use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
 use crate::model::packages::{CutOff, Damage, Installed};
+use crate::model::published::Published;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
+use glob::Pattern;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -227,6 +229,14 @@ impl Manager for Zypper {
         }
         let question = Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) };
         Ok(errors::expired(&machine.ask(&question)?.stdout))
+    }
+
+    fn release_files(&self, id: &str) -> Vec<String> {
+        vec![format!("{}/repodata/repomd.xml", Pattern::escape(&id.replace('/', "_")))]
+    }
+
+    fn published(&self, text: &str) -> Published {
+        Published::of_repomd(text)
     }
 
     fn is_index(&self, path: &str) -> bool {

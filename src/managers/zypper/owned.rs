@@ -95,7 +95,7 @@ fn hold_back_owned(
         reason: format!("not refreshed: {}, which has the say about it", failed.join(", ")),
         class: Some(class),
         security: update.security,
-        told: Default::default(),
+        told: update.told,
         extra: Extra::new(),
     }));
     let stays = |name: &String| !all.removals.iter().any(|(gone, _)| gone == name);
