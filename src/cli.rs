@@ -203,6 +203,9 @@ pub struct ApplyArgs {
     /// Install security updates only
     #[arg(long)]
     pub security: bool,
+    /// Leave out what this host has known for less time, security updates excepted
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub min_age: Option<Duration>,
     /// Leave out the packages whose names match (may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,

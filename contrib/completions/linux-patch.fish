@@ -86,6 +86,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l histo
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l min-age -d 'Leave out what this host has known for less time, security updates excepted' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l wait -d 'How long to wait for locks that others hold' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Restart the machine afterwards [if-needed: only where that is required]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'

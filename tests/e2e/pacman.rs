@@ -529,6 +529,11 @@ impl Manager for Pacman {
             fails_with: "Empty reply from server; nothing is installed: pacman upgrades all or nothing",
         },
         Lack {
+            scenario: "updates_ripen_for_as_long_as_is_asked",
+            why: WHOLE,
+            fails_with: "--min-age cannot be used with pacman: ",
+        },
+        Lack {
             scenario: "named_packages_are_installed_and_no_other",
             why: WHOLE,
             fails_with: "packages cannot be chosen with pacman",

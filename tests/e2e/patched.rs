@@ -66,6 +66,21 @@ fn that_no_repository_has_advisories_is_said() {
 }
 
 #[test]
+fn security_updates_need_not_ripen() {
+    let (root, repo) = dnf5::one(&[rpm("tb-sec", "1.0"), rpm("tb-other", "1.0")], &[]);
+    advised(&repo);
+    root.patch(&["apply", "--min-age", "7d"])
+        .applied(&["tb-sec 1.0-1 2.0-1"])
+        .leaves_pending(&["tb-other 1.0-1 2.0-1"]);
+    let again = root.patch(&["apply", "--min-age", "7d", "--security"]);
+    again.applied(&[]);
+    change_state(&root.sandbox, |state| {
+        state["pending"]["packages"][0]["first_seen"] = "2026-01-02T03:04:05Z".into();
+    });
+    root.patch(&["apply", "--min-age", "7d"]).applied(&["tb-other 1.0-1 2.0-1"]);
+}
+
+#[test]
 fn a_security_update_that_has_been_known_for_too_long_is_alerted_of() {
     let (root, repo) = dnf5::one(&[rpm("tb-sec", "1.0"), rpm("tb-other", "1.0")], &[]);
     let status = |alert: &str| root.patch(&["status", "--alert", alert]);

@@ -764,6 +764,32 @@ fn an_update_is_known_since_the_first_refresh_that_found_it<M: Manager>() {
     assert_ne!(since("tb-hello", &refreshed.state), "2026-01-02T03:04:05Z", "{refreshed}");
 }
 
+fn updates_ripen_for_as_long_as_is_asked<M: Manager>() {
+    let names = ["tb-a", "tb-b", "tb-c"];
+    let of = |version: &str| names.map(|name| package(name, version)).to_vec();
+    let stage = Stage::<M>::one(&of("1.0"), &of("2.0"));
+    stage.patch(&["refresh"]).exits(0);
+    // Two of them are known for long, as one more look at another candidate leaves it.
+    let state = "/var/lib/linux-patch/state.json";
+    let mut known = stage.sandbox().state();
+    for package in known["pending"]["packages"].as_array_mut().unwrap() {
+        if package["name"] != "tb-b" {
+            package["first_seen"] = "2026-01-02T03:04:05Z".into();
+        }
+    }
+    stage.sandbox().write(state, known.to_string());
+    let new = package("tb-new", "1.0");
+    let needing = package("tb-a", "3.0").needs("tb-new");
+    stage.repos[0].publish(&[needing, package("tb-b", "3.0"), package("tb-c", "3.0"), new]);
+    let dry = stage.patch(&["apply", "--dry-run", "--min-age", "7d", "--exclude", "tb-c"]);
+    dry.did::<M>(&["tb-a 1.0 3.0", "tb-new - 1.0"]);
+    stage.patch(&["apply", "--min-age", "7d", "tb-b"]).did_all::<M>(&[]);
+    let applied = stage.patch(&["apply", "--min-age", "7d"]);
+    applied.did_all::<M>(&["tb-a 1.0 3.0", "tb-c 1.0 3.0", "tb-new - 1.0"]).leaves::<M>(&["tb-b 1.0 3.0"]);
+    applied.mentions("/reason", "1 update known for less than 7 d");
+    stage.patch(&["apply", "--min-age", "0"]).did_all::<M>(&["tb-b 1.0 3.0"]);
+}
+
 fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {
     const DAEMON: &str = "/usr/lib/tb-daemon";
     // As the managers do it: the new file is put in the place of the old one.
@@ -889,6 +915,7 @@ scenarios! {
         everything_killed_in_mid_install_is_repaired_by_the_next_apply,
         a_package_that_only_a_restart_puts_to_use_requires_one,
         an_update_is_known_since_the_first_refresh_that_found_it,
+        updates_ripen_for_as_long_as_is_asked,
         what_still_runs_code_that_an_apply_has_replaced_is_named,
     }
 }

@@ -520,6 +520,10 @@ impl Run<'_> {
             0 => reason,
             held => format!("{reason}; {} held back", counted(held, "update")),
         };
+        let reason = match self.selection.young_words(&self.planned) {
+            Some(words) if self.applied.error.is_none() => format!("{reason}; {words}"),
+            _ => reason,
+        };
         let entry = history::Entry {
             time: Time::now(),
             command: "apply".into(),

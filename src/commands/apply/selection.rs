@@ -4,9 +4,10 @@ use crate::cli::ApplyArgs;
 use crate::driver::Session;
 use crate::driver::settings_files::{administrators, theirs};
 use crate::managers::{Installed, Manager, Origin, Plan, Settings};
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update, counted};
 use crate::store::state::{Pending, State};
 use crate::system::files::{remove_if_there, write_atomic};
+use crate::system::time::{Time, span};
 use glob::Pattern;
 use log::{info, warn};
 use std::collections::BTreeSet;
@@ -32,6 +33,10 @@ pub(super) struct Selection {
     packages: Vec<String>,
     security: bool,
     exclude: Vec<Pattern>,
+    /// For how many seconds an update must have been known here, unless it is one of security.
+    min_age: Option<i64>,
+    /// What is left out because it has not.
+    young: BTreeSet<String>,
     /// What turned out to be impossible to install.
     impossible: Vec<HeldBack>,
     /// The packages with keys that are installed before all others.
@@ -55,6 +60,12 @@ impl Selection {
         if let Some(name) = args.packages.iter().find(|name| !manager.is_package_name(name)) {
             return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
         }
+        if let (Some(why), Some(_)) = (manager.facts().only_whole, args.min_age) {
+            return Err(format!(
+                "--min-age cannot be used with {}: {why}; run apply without it",
+                manager.facts().name
+            ));
+        }
         if args.security && !manager.facts().knows_security {
             return Err(format!(
                 "{} cannot tell security updates from others; run apply without --security",
@@ -71,6 +82,8 @@ impl Selection {
             packages: args.packages.clone(),
             security: args.security,
             exclude: patterns(&args.exclude)?,
+            min_age: args.min_age.map(|age| age.as_secs() as i64),
+            young: BTreeSet::new(),
             impossible: Vec::new(),
             keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
@@ -120,6 +133,7 @@ impl Selection {
             return Ok(pending);
         }
         let named = self.named(&pending, installed)?;
+        self.young = self.known_too_shortly(&pending, state);
         let mut wanted = self.wanted(session, &pending, &named)?;
         let names = pending.updates.iter().map(|update| update.name.clone());
         let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
@@ -281,7 +295,29 @@ impl Selection {
     }
 
     fn is_everything(&self) -> bool {
-        self.packages.is_empty() && !self.security && self.exclude.is_empty()
+        self.packages.is_empty() && !self.security && self.exclude.is_empty() && self.min_age.is_none()
+    }
+
+    /// The updates that this host has not known for long enough, less those of security: what it has never
+    /// seen before is as young as can be.
+    fn known_too_shortly(&self, pending: &Listing, state: &State) -> BTreeSet<String> {
+        let Some(min_age) = self.min_age else { return BTreeSet::new() };
+        let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
+        let now = Time::now();
+        let is_young = |update: &&Update| {
+            let known = open.iter().filter(|open| open.name == update.name).map(|open| open.first_seen).min();
+            let age = known.map(|first_seen| now.seconds_since(first_seen));
+            update.security != Some(true) && age.is_none_or(|age| age < min_age)
+        };
+        pending.updates.iter().filter(is_young).map(|update| update.name.clone()).collect()
+    }
+
+    /// What of that the plan leaves out, in words.
+    pub fn young_words(&self, planned: &Listing) -> Option<String> {
+        let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
+        let count = self.young.iter().filter(|name| !comes(name)).count();
+        let age = span(self.min_age?);
+        (count > 0).then(|| format!("{} known for less than {age}", counted(count, "update")))
     }
 
     /// What is left out must stay as it is, and what is excluded must stay.
@@ -382,7 +418,8 @@ impl Selection {
     ) -> Result<BTreeSet<String>, Failure> {
         let is_named = |update: &&Update| named.is_empty() || named.contains(&update.name);
         let is_secure = |update: &&Update| !self.security || update.security == Some(true);
-        let selected = pending.updates.iter().filter(is_named).filter(is_secure);
+        let is_old = |update: &&Update| !self.young.contains(&update.name);
+        let selected = pending.updates.iter().filter(is_named).filter(is_secure).filter(is_old);
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
             // What comes in the place of an installed package is asked for by the name of that.
