@@ -2,10 +2,11 @@
 
 use super::Session;
 use crate::managers::cut_short;
-use crate::model::outcome::{Class, Failure};
+use crate::model::outcome::{Class, Failure, one_line};
+use crate::system::files::remove_if_there;
 use crate::system::process::{End, Finished, Invocation};
 use crate::system::{lock_holders, signals};
-use log::info;
+use log::{info, warn};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -61,10 +62,12 @@ impl Session {
     }
 
     /// That a lock which is there while it is held was not left by a process that was killed: it
-    /// would be waited for in vain.
+    /// would be waited for in vain. One that was left by a power cut goes: that it is older than the machine's
+    /// start proves that nobody holds it.
     ///
     /// # Errors
-    /// When it was, saying what is to be done. It is not ours to remove.
+    /// When it was left since, saying what is to be done. What a manager that was killed has started may be at
+    /// work still: that one is not ours to remove.
     pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
         self.no_number_is_reused()?;
         let name = self.manager.facts().name;
@@ -83,6 +86,12 @@ impl Session {
             std::thread::sleep(Duration::from_millis(100));
         }
         let file = lock.display();
+        if lock_holders::is_of_earlier_boot(&lock) {
+            remove_if_there(&lock)
+                .map_err(|error| Failure::new(Class::Lock, one_line(&format!("{error:#}"))))?;
+            warn!("{file} is older than the last start of this machine, so that no {name} holds it: removed");
+            return Ok(());
+        }
         let text = format!(
             "{file} was left behind by a {name} that was killed, no process has it open: if no {name} runs, \
              remove it (rm {file}) and run apply again"

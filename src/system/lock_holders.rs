@@ -175,6 +175,20 @@ pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
     processes().filter(|pid| *pid != own).find(|pid| has_open(*pid, &files)).map(describe)
 }
 
+/// Whether a file was written before this machine started, so that nobody who runs on it has made it. One that
+/// machines share may be another's, and where the boot is not known nothing is.
+pub fn is_of_earlier_boot(file: &Path) -> bool {
+    // NFS, CIFS, SMB 2, Ceph, 9P, and FUSE with virtiofs.
+    const SHARED: [u64; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400, 0x0102_1997, 0x6573_5546];
+    let is_shared = || {
+        let system = rustix::fs::statfs(file);
+        system.map_or(true, |system| SHARED.contains(&(system.f_type as u64 & 0xffff_ffff)))
+    };
+    let written = std::fs::symlink_metadata(file).ok().filter(std::fs::Metadata::is_file);
+    let is_earlier = written.is_some_and(|meta| !started_before(0, meta.mtime()));
+    is_earlier && !boot::boot_id().is_empty() && !is_shared()
+}
+
 /// A zombie has no command line any more, and holds nothing.
 fn is_alive(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
@@ -278,6 +292,23 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn what_was_written_before_the_boot_is_of_an_earlier_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.lck");
+        assert!(!is_of_earlier_boot(&path), "there is none");
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(!is_of_earlier_boot(&path));
+        let boot = std::time::SystemTime::now() - since_boot();
+        for (seconds, is_earlier) in [(5, true), (3600, true), (1, false)] {
+            file.set_modified(boot - Duration::from_secs(seconds)).unwrap();
+            assert_eq!(is_of_earlier_boot(&path), is_earlier, "{seconds} s before the boot");
+        }
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(!is_of_earlier_boot(dir.path()) && !is_of_earlier_boot(&link), "no file");
     }
 
     #[test]

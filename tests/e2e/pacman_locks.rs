@@ -1,5 +1,5 @@
 //! pacman's lock is a file that is there while it is held: one that a killed pacman left is explained,
-//! not removed.
+//! not removed, unless it is older than the machine's start.
 
 use std::time::Duration;
 
@@ -32,6 +32,42 @@ fn a_lock_whose_owner_is_dead_is_explained_and_neither_waited_for_nor_removed() 
     assert!(root.sandbox.exists(LOCK));
     root.sandbox.sh(&format!("rm {LOCK}"));
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_lock_that_is_older_than_the_boot_goes_and_one_that_somebody_holds_all_the_same_is_waited_for() {
+    let (root, repo) = pending_update();
+    // As a power cut leaves it.
+    root.sandbox.sh(&format!("touch -d 2001-02-03 {LOCK}"));
+    root.patch(&["refresh"]).exits(0);
+    root.patch(&["apply", "--dry-run"]).exits(0);
+    assert!(root.sandbox.exists(LOCK), "removed where nothing was to be installed");
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 1.0-1 2.0-1"]);
+    let removed = format!("{LOCK} is older than the last start of this machine");
+    assert!(applied.stderr.contains(&removed), "{applied}");
+    // The clock was set since.
+    repo.publish(&[pkg("tb-hello", "3.0")]);
+    let (holder, pid) = hold_lock(&root.sandbox, LOCK, Duration::from_secs(3));
+    root.sandbox.sh(&format!("touch -d 2001-02-03 {LOCK}"));
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-hello 2.0-1 3.0-1"]);
+    assert!(applied.stderr.contains(&format!("process {pid} (sleep 3)")), "{applied}");
+    assert!(!applied.stderr.contains(&removed), "{applied}");
+    holder.wait();
+}
+
+#[test]
+fn after_a_power_cut_in_mid_install_the_next_apply_ends_it_by_itself() {
+    let slow = pkg("tb-a", "2.0").script("[ -e /run/fast ] || { touch /run/in-script; sleep 60; }");
+    let (root, _repo) = one(&[pkg("tb-a", "1.0"), pkg("tb-z", "1.0")], &[slow, pkg("tb-z", "2.0")]);
+    let running = root.start(&["apply"]);
+    root.sandbox.wait_for_file("/run/in-script");
+    root.sandbox.kill_everything();
+    running.wait();
+    root.sandbox.sh(&format!("touch -d 2001-02-03 {LOCK}; touch /run/fast"));
+    root.patch(&["apply"]).repaired().changed(&["tb-z 1.0-1 2.0-1"]).leaves_pending(&[]);
+    assert!(!root.sandbox.exists(LOCK));
 }
 
 #[test]
