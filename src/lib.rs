@@ -16,7 +16,7 @@ pub mod system;
 use clap::error::ErrorKind;
 use cli::{Cli, StatusArgs, Verb};
 use model::exit_code::ExitCode;
-use model::outcome::is_printable;
+use model::text::is_printable;
 use report::Report;
 use report::print::Format;
 use std::ffi::OsString;

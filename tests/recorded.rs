@@ -13,7 +13,8 @@ mod lines;
 mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, Plan};
-use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing};
+use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::updates::{HeldBack, Listing};
 use linux_patch::system::process::{End, Finished};
 use replay::Replay;
 use std::collections::{BTreeMap, BTreeSet};

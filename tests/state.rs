@@ -13,7 +13,8 @@ mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, by_name};
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::store::health::judge;
 use linux_patch::store::lock::Lock;
 use linux_patch::store::state::{Attempt, FILE, Loaded, State, load, load_for_writer, note_joined, parse};

@@ -1,6 +1,7 @@
 //! What people see on standard error while a run goes on. Standard output is for results only.
 
-use crate::model::outcome::{cut, one_line, without_passwords};
+use crate::model::secrets::without_passwords;
+use crate::model::text::{cut, one_line};
 use crate::system::process::Glimpse;
 use crate::system::streams::{Stderr, stderr_is_the_journal};
 use crate::system::time::span;

@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::managers::Manager;
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update};
+use crate::model::failure::{Class, Failure};
+use crate::model::updates::{HeldBack, Listing, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
 use crate::system::time::Time;

@@ -2,9 +2,10 @@
 
 use super::{Session, Stored};
 use crate::managers::{Elsewhere, Plan, Private};
-use crate::model::outcome::{
-    Class, Failure, HeldBack, Listing, RefreshOutcome, Refreshed, SourceResult, Update, one_line,
-};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use crate::model::text::one_line;
+use crate::model::updates::{HeldBack, Listing, Update};
 use crate::store::state::State;
 use crate::system::files::{fingerprint, own_directory, own_link, remove_if_there, write_atomic};
 use crate::system::lock_holders;

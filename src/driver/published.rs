@@ -2,8 +2,9 @@
 
 use super::Session;
 use crate::managers::Came;
-use crate::model::outcome::{Class, Failure, Refreshed};
+use crate::model::failure::{Class, Failure};
 use crate::model::published::Published;
+use crate::model::refreshed::Refreshed;
 use crate::store::state::State;
 use crate::system::files::remove_if_there;
 use crate::system::process::Finished;

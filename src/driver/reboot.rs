@@ -2,7 +2,7 @@
 
 use super::{Seen, Session, kernels};
 use crate::managers::{Facts, Installed};
-use crate::model::outcome::one_line;
+use crate::model::text::one_line;
 use crate::store::state::{RebootPackages, State};
 use crate::system::boot::{self, Start};
 use crate::system::files::fingerprint;

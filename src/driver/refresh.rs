@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::published::note_published;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
 use crate::system::files::fingerprint;
 use crate::system::process::{End, Limits};

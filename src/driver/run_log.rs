@@ -1,6 +1,6 @@
 //! The package manager's own output, one file per run.
 
-use crate::model::outcome::without_passwords;
+use crate::model::secrets::without_passwords;
 use crate::system::files::open_directory;
 use crate::system::process::{Capture, End, Finished, Invocation};
 use crate::system::time::Time;

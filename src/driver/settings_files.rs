@@ -1,7 +1,7 @@
 //! The files of the administrator's settings.
 
 use crate::managers::{Elsewhere, Settings};
-use crate::model::outcome::{Class, Failure};
+use crate::model::failure::{Class, Failure};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;

@@ -2,7 +2,9 @@
 
 use super::Session;
 use crate::managers::Plan;
-use crate::model::outcome::{Class, Failure, Listing, Refreshed};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::Refreshed;
+use crate::model::updates::Listing;
 use crate::store::state::State;
 use log::warn;
 

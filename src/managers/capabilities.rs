@@ -1,7 +1,8 @@
 //! What only some package managers can or need.
 
 use super::facts::Elsewhere;
-use crate::model::outcome::{Failure, Refreshed, SourceResult};
+use crate::model::failure::Failure;
+use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

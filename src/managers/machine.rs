@@ -1,7 +1,7 @@
 //! What a manager may ask of the machine while it answers a question of ours.
 
 use super::facts::{Elsewhere, Places};
-use crate::model::outcome::Failure;
+use crate::model::failure::Failure;
 use crate::model::packages::Installed;
 use crate::system::process::{Finished, Invocation};
 

@@ -1,8 +1,12 @@
 //! Plain values, which know nothing of where they come from.
 
 pub mod exit_code;
-pub mod outcome;
+pub mod failure;
 pub mod packages;
 pub mod published;
+pub mod refreshed;
+pub mod secrets;
+pub mod text;
 pub mod time;
 pub mod told;
+pub mod updates;

@@ -1,7 +1,7 @@
 //! What else than the freshness of the index is to change the exit code of a status.
 
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{counted, one_line};
+use crate::model::text::{counted, one_line};
 use crate::store::health::{Health, Life};
 use crate::store::state::{Source, State};
 use crate::system::time::{Time, duration, span};

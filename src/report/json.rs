@@ -2,7 +2,7 @@
 
 use super::{Detail, Report};
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::printable_json;
+use crate::model::text::printable_json;
 use serde_json::{Map, Value, json};
 
 pub(super) fn render(report: &Report) -> String {

@@ -8,7 +8,9 @@ pub mod print;
 mod text;
 
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{Change, Failure, HeldBack, Update, counted, cut, one_line};
+use crate::model::failure::Failure;
+use crate::model::text::{counted, cut, one_line};
+use crate::model::updates::{Change, HeldBack, Update};
 use crate::report::alert::{Alert, graver};
 use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;

@@ -3,7 +3,7 @@
 
 use super::Report;
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{cut, one_line};
+use crate::model::text::{cut, one_line};
 use crate::report::alert::Condition;
 
 /// Nagios and older NRPEs keep about 8 kB in all; the first line is no longer than 3 kB.

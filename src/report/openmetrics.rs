@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::one_line;
+use crate::model::text::one_line;
 use crate::store::health;
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -3,7 +3,8 @@
 use super::alert::support_words;
 use super::{Applied, Detail, Report};
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{HeldBack, counted, one_line};
+use crate::model::text::{counted, one_line};
+use crate::model::updates::HeldBack;
 use crate::store::state::Source;
 use crate::system::time::{Time, span};
 

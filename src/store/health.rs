@@ -3,7 +3,9 @@
 
 use crate::managers;
 use crate::model::exit_code::ExitCode;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, short_line};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::RefreshOutcome;
+use crate::model::text::short_line;
 use crate::store::state::{InProgress, Index, LastApply, Loaded, OutdatedService, State};
 use crate::system::files::{fingerprint, newest_change};
 use crate::system::time::{self, Time};

@@ -1,6 +1,6 @@
 use super::*;
 use crate::managers::{MANAGERS, Manager, by_name};
-use crate::model::outcome::RefreshOutcome;
+use crate::model::refreshed::RefreshOutcome;
 use crate::store::lock::Lock;
 use crate::store::state::{Attempt, BootMoment, InProgress, Pending};
 

@@ -1,6 +1,8 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
-use crate::model::outcome::{Change, Class, printable_json};
+use crate::model::failure::Class;
+use crate::model::text::printable_json;
+use crate::model::updates::Change;
 use crate::store::lock::Lock;
 use crate::system::time::Time;
 use rustix::fs::OFlags;

@@ -1,7 +1,8 @@
 //! What waits to be installed, and since when.
 
-use crate::model::outcome::{Extra, Failure, HeldBack, Listing, Update};
+use crate::model::failure::{Extra, Failure};
 use crate::model::told::Told;
+use crate::model::updates::{HeldBack, Listing, Update};
 use crate::system::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};

@@ -1,6 +1,9 @@
 //! The state file: what is remembered between runs, and its pure transitions.
 
-use crate::model::outcome::{Change, Class, Extra, Failure, RefreshOutcome, Refreshed, printable_json};
+use crate::model::failure::{Class, Extra, Failure};
+use crate::model::refreshed::{RefreshOutcome, Refreshed};
+use crate::model::text::printable_json;
+use crate::model::updates::Change;
 use crate::store::lock::{Lock, Moment};
 pub use crate::store::pending::{Open, Pending};
 use crate::system::files::{distrust, write_atomic};

@@ -3,7 +3,9 @@
 use crate::plain::is_plain;
 use crate::replay::Replay;
 use linux_patch::managers::{Manager, Plan};
-use linux_patch::model::outcome::{Class, Failure, HeldBack, Listing, RefreshOutcome};
+use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::refreshed::RefreshOutcome;
+use linux_patch::model::updates::{HeldBack, Listing};
 use linux_patch::system::process::Finished;
 use std::path::Path;
 

@@ -3,7 +3,8 @@
 use crate::metrics;
 use crate::plain::is_plain;
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::report::print::Format;
 use linux_patch::report::{Detail, Report};
 use linux_patch::store::health::judge;

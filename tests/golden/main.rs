@@ -6,7 +6,8 @@ mod replay;
 
 use linux_patch::managers::{Damage, MANAGERS, Machine, Plan};
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::outcome::{Class, Failure, Listing, Update};
+use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::updates::{Listing, Update};
 use linux_patch::report::alert::Alert;
 use linux_patch::report::print::Format;
 use linux_patch::report::{Applied, Detail, Report};
@@ -325,7 +326,7 @@ fn an_apply_with_everything_that_it_can_say() {
 
     report.exit = ExitCode::Fresh;
     report.reason = "2 packages would change".into();
-    let many = (0..25).map(|at| linux_patch::model::outcome::Change {
+    let many = (0..25).map(|at| linux_patch::model::updates::Change {
         name: format!("tb-{at}"),
         ..applied.packages[0].clone()
     });

@@ -1,7 +1,7 @@
 //! A machine that gives one recorded answer to every question, and keeps the questions.
 
 use linux_patch::managers::{Elsewhere, Installed, Machine, Manager, Places};
-use linux_patch::model::outcome::Failure;
+use linux_patch::model::failure::Failure;
 use linux_patch::system::process::{Finished, Invocation};
 use std::cell::RefCell;
 

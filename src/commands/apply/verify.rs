@@ -2,7 +2,9 @@
 
 use super::Run;
 use crate::managers::{Installed, cut_short};
-use crate::model::outcome::{Change, Class, Failure, Update, counted};
+use crate::model::failure::{Class, Failure};
+use crate::model::text::counted;
+use crate::model::updates::{Change, Update};
 use crate::system::files::remove_if_there;
 use crate::system::process::{End, Finished, Invocation, Limits};
 use log::warn;

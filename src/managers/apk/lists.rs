@@ -1,8 +1,10 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
 use crate::managers::facts::Places;
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Update, one_line};
+use crate::model::failure::{Class, Failure};
 use crate::model::packages::{Installed, InstalledPackage, Origin};
+use crate::model::text::one_line;
+use crate::model::updates::{HeldBack, Listing, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashMap};
 

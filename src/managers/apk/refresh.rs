@@ -3,7 +3,8 @@
 
 use super::errors::{classify, errors, failure, problem};
 use super::lists::source_id;
-use crate::model::outcome::{Class, Failure, Refreshed, SourceResult};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -66,7 +67,7 @@ fn named(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::RefreshOutcome;
+    use crate::model::refreshed::RefreshOutcome;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))

@@ -6,7 +6,7 @@ use super::progress::{Kind, items};
 use super::refresh::items_of;
 use super::sources::{ENDS, Source, Target, parse};
 use crate::managers::capabilities::{Ended, EndedEarly, IndexDir, IndexFile};
-use crate::model::outcome::Failure;
+use crate::model::failure::Failure;
 use crate::system::process::Finished;
 
 pub const ENDED_EARLY: EndedEarly = EndedEarly { is_list, read };

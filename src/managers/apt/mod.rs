@@ -15,9 +15,11 @@ use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPack
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins;
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed};
+use crate::model::failure::{Class, Failure};
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::model::published::Published;
+use crate::model::refreshed::Refreshed;
+use crate::model::updates::{HeldBack, Listing};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get, setting};
 use std::collections::HashMap;

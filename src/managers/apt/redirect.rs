@@ -6,7 +6,7 @@ use super::commands::{ENV, FIXED};
 use super::errors::messages;
 use super::sources::{kept_as, source_id};
 use crate::managers::capabilities::Came;
-use crate::model::outcome::{Class, Failure};
+use crate::model::failure::{Class, Failure};
 use crate::system::process::{Finished, Invocation};
 
 /// More are not looked at again.

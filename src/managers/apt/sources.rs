@@ -1,7 +1,7 @@
 //! The sources as apt is configured, whatever its progress lines call them.
 
 use super::commands::apt_get;
-use crate::model::outcome::one_line;
+use crate::model::text::one_line;
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::collections::HashMap;

@@ -4,7 +4,9 @@ use super::lists::{contradiction, transaction};
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
-use crate::model::outcome::{Class, Extra, Failure, HeldBack, Update, cut};
+use crate::model::failure::{Class, Extra, Failure};
+use crate::model::text::cut;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
 /// A message that is longer is cut.

@@ -4,7 +4,10 @@
 use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::model::outcome::{Class, Failure, Listing, Refreshed, SourceResult, one_line};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{Refreshed, SourceResult};
+use crate::model::text::one_line;
+use crate::model::updates::Listing;
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, HashSet};
 

@@ -6,7 +6,8 @@ use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed}
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables;
-use crate::model::outcome::{Class, Failure, Refreshed};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::Refreshed;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
@@ -295,7 +296,7 @@ fn is_of_a_mirror(words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::RefreshOutcome;
+    use crate::model::refreshed::RefreshOutcome;
     use std::time::Duration;
 
     fn printed(code: i32, stderr: &str) -> Finished {

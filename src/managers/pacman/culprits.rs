@@ -2,7 +2,9 @@
 //! them when it stops.
 
 use super::errors::{is_about_signature, reason_class, retrieving};
-use crate::model::outcome::{Class, HeldBack, one_line};
+use crate::model::failure::Class;
+use crate::model::text::one_line;
+use crate::model::updates::HeldBack;
 use crate::system::process::Finished;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Reading pacman's error lines. They are on standard error, where nothing else is: what scripts and
 //! hooks print pacman passes on to standard output.
 
-use crate::model::outcome::{Class, Failure};
+use crate::model::failure::{Class, Failure};
 use crate::system::process::{End, Finished};
 
 /// Its error lines, without the word in front.
@@ -601,7 +601,7 @@ pub fn notes(finished: &Finished) -> Vec<String> {
     let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
     let of_config = warnings.filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
     let passed_over = errors(finished).filter(|line| is_passed_over(line));
-    of_config.chain(passed_over).map(crate::model::outcome::one_line).collect()
+    of_config.chain(passed_over).map(crate::model::text::one_line).collect()
 }
 
 /// `other`, with the last line that was printed.

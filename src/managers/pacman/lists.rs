@@ -1,7 +1,8 @@
 //! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
 
-use crate::model::outcome::{Extra, HeldBack, Listing, Update};
+use crate::model::failure::Extra;
 use crate::model::packages::{Installed, InstalledPackage};
+use crate::model::updates::{HeldBack, Listing, Update};
 
 /// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
 ///

@@ -1,7 +1,9 @@
 //! Judging `pacman -Sy` repository by repository.
 
 use super::errors::{self, reason_class};
-use crate::model::outcome::{Class, Failure, Refreshed, SourceResult, one_line};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{Refreshed, SourceResult};
+use crate::model::text::one_line;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -100,7 +102,7 @@ pub fn unreadable(finished: &Finished) -> Vec<SourceResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::RefreshOutcome;
+    use crate::model::refreshed::RefreshOutcome;
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))

@@ -8,9 +8,11 @@ pub mod owned;
 pub mod tables;
 
 use crate::managers::machine::Machine;
-use crate::model::outcome::{Extra, Listing, Update, one_line};
+use crate::model::failure::Extra;
 use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
+use crate::model::text::one_line;
 use crate::model::told::Advice;
+use crate::model::updates::{Listing, Update};
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::cmp::Ordering;

@@ -5,7 +5,8 @@
 use super::plain_name;
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
-use crate::model::outcome::{Class, HeldBack, Listing, Update};
+use crate::model::failure::Class;
+use crate::model::updates::{HeldBack, Listing, Update};
 use crate::system::process::Invocation;
 use std::collections::HashSet;
 

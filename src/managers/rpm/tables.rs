@@ -2,7 +2,8 @@
 
 use super::{listed_name, update, without_replaced};
 use crate::managers::facts::Plan;
-use crate::model::outcome::{Class, Extra, Failure, HeldBack, Listing};
+use crate::model::failure::{Class, Extra, Failure};
+use crate::model::updates::{HeldBack, Listing};
 use crate::system::process::Invocation;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Reading yum's and rpm's error lines. What scripts print goes to standard output, so that on
 //! standard error every line is yum's.
 
-use crate::model::outcome::{Class, Failure};
+use crate::model::failure::{Class, Failure};
 use crate::system::process::{End, Finished};
 
 /// yum check-update: updates are pending.

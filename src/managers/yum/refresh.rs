@@ -4,7 +4,10 @@
 
 use super::errors::{classify, known, reason_class};
 use super::lists::{self, Repository, repositories};
-use crate::model::outcome::{Class, Failure, Listing, Refreshed, one_line};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::Refreshed;
+use crate::model::text::one_line;
+use crate::model::updates::Listing;
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,10 @@
 
 use super::xml::{Element, elements, id_of};
 use crate::managers::rpm::listed_name;
-use crate::model::outcome::{Class, Extra, Failure, HeldBack, SourceResult, one_line};
+use crate::model::failure::{Class, Extra, Failure};
+use crate::model::refreshed::SourceResult;
+use crate::model::text::one_line;
+use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 

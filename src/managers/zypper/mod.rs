@@ -14,9 +14,11 @@ use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPack
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
-use crate::model::outcome::{Class, Failure, HeldBack, Listing, Refreshed, SourceResult};
+use crate::model::failure::{Class, Failure};
 use crate::model::packages::{CutOff, Damage, Installed};
 use crate::model::published::Published;
+use crate::model::refreshed::{Refreshed, SourceResult};
+use crate::model::updates::{HeldBack, Listing};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;

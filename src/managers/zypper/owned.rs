@@ -6,7 +6,9 @@ use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
 use crate::managers::machine::Machine;
-use crate::model::outcome::{Class, Extra, Failure, HeldBack, Listing, one_line};
+use crate::model::failure::{Class, Extra, Failure};
+use crate::model::text::one_line;
+use crate::model::updates::{HeldBack, Listing};
 use log::warn;
 use std::path::{Path, PathBuf};
 
@@ -109,7 +111,7 @@ const DEFAULT_PRIORITY: i64 = 99;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::Update;
+    use crate::model::updates::Update;
 
     fn update(name: &str, candidate: &str, source: &str) -> Update {
         Update {

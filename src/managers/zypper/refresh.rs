@@ -4,7 +4,8 @@ use super::errors::{cause, classify, has_no_repository, has_skipped};
 use super::lists::repositories;
 use super::xml::{elements, id_of};
 use crate::managers::facts::Configured;
-use crate::model::outcome::{Class, Failure, RefreshOutcome, Refreshed, SourceResult};
+use crate::model::failure::{Class, Failure};
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 

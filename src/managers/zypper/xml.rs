@@ -1,7 +1,8 @@
 //! Reading what `zypper --xmlout` prints. Only so can zypper's own words be told from those of a
 //! package's script: what a script prints stands escaped inside a message.
 
-use crate::model::outcome::{is_printable, one_line, without_passwords};
+use crate::model::secrets::without_passwords;
+use crate::model::text::{is_printable, one_line};
 use std::borrow::Cow;
 
 /// An element: its tag as it stands there, and the text up to the next element.

@@ -1,0 +1,115 @@
+//! Text without the passwords and tokens that addresses and settings hold.
+
+/// A text of any form without what stands between `//` and `@` in a URL, and without the values of
+/// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error, also
+/// where they are part of an address, as in `?proxypass=x&`, or of XML.
+pub fn without_passwords(text: &str) -> String {
+    let of_line = |line: &str| match line.split_once([':', '=']) {
+        Some((name, value)) if is_secret(name) && !value.trim().is_empty() => {
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            format!("{name}{} (not shown){end}", &line[name.len()..=name.len()])
+        }
+        _ => {
+            let words: String = line.split_inclusive(char::is_whitespace).map(without_secrets).collect();
+            without_cut_credentials(words)
+        }
+    };
+    text.split_inclusive('\n').map(of_line).collect()
+}
+
+/// pacman and zypper take the address for ended at a `/` in a password.
+///
+/// ```text
+/// failed retrieving file 'core.db' from me:sec :
+/// Invalid port component &apos;sec&apos;
+/// ```
+pub(super) fn without_cut_credentials(line: String) -> String {
+    const PORT: &str = "nvalid port component ";
+    if let Some(start) = line.find(PORT).map(|at| at + PORT.len()) {
+        return format!("{}(not shown){}", &line[..start], if line.ends_with('\n') { "\n" } else { "" });
+    }
+    let is_of_pacman = line.contains("failed retrieving file '")
+        || line.contains(" skipping for the remainder of this transaction");
+    let Some((before, rest)) = line.rsplit_once(" from ").filter(|_| is_of_pacman) else { return line };
+    let end = rest.find([' ', ',']).unwrap_or(rest.len());
+    match rest[..end].rsplit_once(':') {
+        Some((_, port)) if !is_port(port) && !rest.starts_with('[') => {
+            format!("{before} from (not shown){}", &rest[end..])
+        }
+        _ => line,
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_secret(setting: &str) -> bool {
+    let name = setting.trim();
+    name.len() < 40 && !name.contains(char::is_whitespace) && name.to_ascii_lowercase().ends_with("password")
+}
+
+pub(super) fn without_secrets(word: &str) -> String {
+    without_secret_values(&without_token(without_credentials(word)))
+}
+
+/// An address without what stands alone behind its question mark: `https://host/repo/?0123456789abcdef`.
+fn without_token(word: String) -> String {
+    let query = word.split_once("://").and_then(|(_, rest)| rest.split_once('?')).map(|(_, query)| query);
+    let Some(query) = query else { return word };
+    let is_end = |c: char| c.is_whitespace() || "&=#,;:<>'\")]/".contains(c);
+    let end = query.find(is_end).unwrap_or(query.len());
+    if end == 0 || query[end..].starts_with('=') {
+        return word;
+    }
+    let start = word.len() - query.len();
+    format!("{}(not shown){}", &word[..start], &word[start + end..])
+}
+
+/// What secrets are called within an address.
+const SECRETS: &[&str] = &["password", "passwd", "proxypass", "token", "token__", "secret"];
+
+/// A word in which `password=x` stands among others, or `\"password\">x<`, without those values.
+fn without_secret_values(word: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['=', '>']) {
+        let (before, after) = rest.split_at(at + 1);
+        kept += before;
+        rest = after;
+        let name = before[..at].trim_end_matches(['"', '\'']);
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = name.rsplit(|c| !is_of_name(c)).next().unwrap_or_default().to_ascii_lowercase();
+        if SECRETS.iter().any(|secret| name.ends_with(secret)) {
+            let is_end = |c: char| c.is_whitespace() || "&,;<'\"])".contains(c);
+            let end = rest.find(is_end).unwrap_or(rest.len());
+            kept += if end > 0 { "(not shown)" } else { "" };
+            rest = &rest[end..];
+        }
+    }
+    kept + rest
+}
+
+/// One pass over a word of any length: what a manager prints may be nothing but slashes.
+fn without_credentials(word: &str) -> String {
+    let last_at = word.rfind('@');
+    let mut kept = String::new();
+    let mut rest = word;
+    while let Some(start) = rest.find("://").map(|at| at + 3) {
+        let (before, after) = rest.split_at(start);
+        let end = after.find('/').unwrap_or(after.len());
+        // Another address may begin where this one seems to end: `x://y://me:secret@h`.
+        let end = if after[..end].ends_with(':') && end < after.len() { end - 1 } else { end };
+        // A password may hold a slash: no port is made of letters.
+        let is_cut =
+            after[..end].split_once(':').is_some_and(|(_, port)| !port.contains('@') && !is_port(port));
+        let at =
+            last_at.and_then(|at| at.checked_sub(word.len() - after.len())).filter(|at| is_cut && end < *at);
+        let end = at.map_or(end, |at| at + after[at..].find('/').unwrap_or(after.len() - at));
+        let (authority, path) = after.split_at(end);
+        kept += before;
+        kept += authority.rsplit('@').next().unwrap_or_default();
+        rest = path;
+    }
+    kept + rest
+}

@@ -1,0 +1,143 @@
+//! Text that can be shown: one printable line of bounded length.
+
+use crate::model::secrets::{without_cut_credentials, without_secrets};
+
+/// A message longer than this many characters is cut.
+const MOST_WORDS: usize = 1000;
+
+/// `1 package`, `3 packages`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// Whether a terminal and a reader of lines take a character for what it looks like: no control
+/// character, no other end of a line, nothing invisible, nothing that turns the direction of
+/// writing.
+pub fn is_printable(c: char) -> bool {
+    let is_hidden = matches!(c,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    !c.is_control() && !is_hidden
+}
+
+/// `text` as one printable line: what cannot be printed becomes single spaces, and what stands
+/// between `//` and `@` in a URL goes, since it may be a password, as do the values of those.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for word in text.split(|c: char| c == ' ' || !is_printable(c)) {
+        if !word.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&without_secrets(word));
+        }
+    }
+    without_cut_credentials(line)
+}
+
+/// The same, and no longer than a failure's message may be.
+pub fn short_line(text: &str) -> String {
+    cut(one_line(text), MOST_WORDS)
+}
+
+/// A text with at most so many characters, and three dots where there were more.
+pub fn cut(mut text: String, most: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(most) {
+        text.truncate(at);
+        text.push_str("...");
+    }
+    text
+}
+
+/// A JSON text with everything escaped that cannot be printed; serde leaves all but the first 32
+/// characters as they are. Outside of its strings no such character stands but the line end.
+pub fn printable_json(json: String) -> String {
+    let is_plain = |c: char| c == '\n' || is_printable(c);
+    if json.chars().all(is_plain) {
+        return json;
+    }
+    let escape = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    json.chars().map(|c| if is_plain(c) { c.to_string() } else { escape(c) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::{Class, Failure};
+    use crate::model::secrets::without_passwords;
+    use serde_json::Value;
+
+    #[test]
+    fn messages_are_one_printable_line_without_credentials() {
+        assert_eq!(one_line("a\nb\x1b[31m\tc\r"), "a b [31m c");
+        assert_eq!(one_line("\u{9b}1m a\u{2028}b\u{202e}c\u{7f}\u{feff}ü"), "1m a b c ü");
+        assert_eq!(
+            one_line("'http://me:secret@host:80/x http://host/y@z"),
+            "'http://host:80/x http://host/y@z"
+        );
+        assert_eq!(one_line("https://user@h"), "https://h");
+        assert_eq!(one_line("x://y://me:secret@h http://h:/x"), "x://y://h http://h:/x");
+        assert_eq!(one_line("http://me:se/cr/et@h/x/y"), "http://h/x/y");
+        assert_eq!(one_line("http://me:se/cret@h:80"), "http://h:80");
+        assert_eq!(one_line("x: Invalid port component 'se' y"), "x: Invalid port component (not shown)");
+        assert_eq!(
+            one_line("failed retrieving file 'a' from me:se : x"),
+            "failed retrieving file 'a' from (not shown) : x"
+        );
+        assert_eq!(
+            one_line("failed retrieving file 'a' from h:80 : x"),
+            "failed retrieving file 'a' from h:80 : x"
+        );
+        assert_eq!(one_line("http://h:80/x@y http://h/x?y@z"), "http://h:80/x@y http://h/x?(not shown)");
+        assert_eq!(without_passwords("a\n\tb  http://u:p@h/x\r\n"), "a\n\tb  http://h/x\r\n");
+        let settings = "name: x\npassword: a b\nproxy_password = c\npassword: \nWrong password: d\n";
+        let shown =
+            "name: x\npassword: (not shown)\nproxy_password = (not shown)\npassword: \nWrong password: d\n";
+        assert_eq!(without_passwords(settings), shown);
+        for (text, shown) in [
+            ("[b] Größe→=x ü>y", "[b] Größe→=x ü>y"),
+            (
+                "[x|http://h/?proxyuser=me&amp;proxypass=s] y",
+                "[x|http://h/?proxyuser=me&amp;proxypass=(not shown)] y",
+            ),
+            (
+                "'smb://h/s?mountoptions=username=me,password=s,x=y'",
+                "'smb://h/s?mountoptions=username=me,password=(not shown),x=y'",
+            ),
+            ("<extra key=\"password\">s</extra>\n", "<extra key=\"password\">(not shown)</extra>\n"),
+            ("http://h/?proxy=http://me:s@p&amp;proxyport=4", "http://h/?proxy=http://p&amp;proxyport=4"),
+            ("'http://h/?__token__=s': no", "'http://h/?__token__=(not shown)': no"),
+            ("a=b password= c tokens=d name=\"password\"", "a=b password= c tokens=d name=\"password\""),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+            assert_eq!(one_line(text), shown.trim_end());
+        }
+    }
+
+    #[test]
+    fn a_message_of_any_length_leaves_the_state_readable() {
+        let failure = Failure::new(Class::Other, "x".repeat(20 << 20));
+        assert!(failure.message.len() < 2 * MOST_WORDS && failure.message.ends_with("..."));
+        let exactly = "ü".repeat(MOST_WORDS);
+        assert_eq!(Failure::new(Class::Other, &exactly).message, exactly);
+    }
+
+    #[test]
+    fn a_word_of_many_addresses_is_no_danger_for_the_stack() {
+        let word = "://me@".repeat(1 << 20);
+        assert_eq!(one_line(&word), "://".repeat(1 << 20));
+        assert_eq!(without_passwords(&"://".repeat(1 << 20)).len(), 3 << 20);
+        assert_eq!(without_passwords(&"=".repeat(1 << 18)).len(), 1 << 18);
+        assert!(without_passwords(&format!("x&{}", "password=".repeat(1 << 16))).len() < 40);
+    }
+
+    #[test]
+    fn json_has_nothing_unprintable_and_means_the_same() {
+        let value = serde_json::json!({"a\u{9b}": "\x1b[m\u{7f}\u{2028}\u{e0041}ü\n"});
+        let text = printable_json(serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || is_printable(c)), "{text:?}");
+        assert!(text.contains("\\u009b") && text.contains("ü"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+}
