@@ -1,4 +1,4 @@
-//! The manual page, the README and the files in contrib/ say what the program does: every
+//! The manual pages, the README and the files in contrib/ say what the program does: every
 //! option, default, variable, exit code, class, key and metric is compared in both directions,
 //! and every command line shown is parsed.
 
@@ -58,8 +58,22 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--xmlout", "zypper"),
 ];
 
+/// For people: commands, options, exit codes, classes.
+const PAGE: &str = "man/linux-patch.8";
+/// For programs: state file, history, JSON documents and metrics.
+const REFERENCE: &str = "man/linux-patch-state.5";
+
 fn page() -> String {
-    file("man/linux-patch.8")
+    file(PAGE)
+}
+
+fn reference() -> String {
+    file(REFERENCE)
+}
+
+/// Both pages, by path.
+fn pages() -> [(String, String); 2] {
+    [PAGE, REFERENCE].map(|path| (path.to_string(), file(path)))
 }
 
 fn readme() -> String {
@@ -250,7 +264,8 @@ fn every_variable_is_described_and_every_one_described_exists() {
     same("variables", &words(documented), &real);
 
     let names = words(real.iter().map(|row| row.split(' ').next().unwrap()));
-    let mut texts = vec![("the page".to_string(), page.clone()), ("README.md".to_string(), readme())];
+    let mut texts = vec![("README.md".to_string(), readme())];
+    texts.extend(pages());
     texts.extend(contrib());
     texts.extend(docs());
     for (of, text) in texts {
@@ -268,8 +283,8 @@ fn every_option_that_the_documentation_names_exists() {
     let mut known = words(args.filter_map(|arg| Some(format!("--{}", arg.get_long()?))));
     let foreign = words(FOREIGN.iter().map(|(option, _)| *option));
     known.extend(foreign.iter().cloned());
-    let mut texts =
-        vec![("the page".to_string(), page().replace("Fl Fl ", "--")), ("README.md".to_string(), readme())];
+    let mut texts = vec![("README.md".to_string(), readme())];
+    texts.extend(pages().map(|(path, text)| (path, text.replace("Fl Fl ", "--"))));
     texts.extend(contrib());
     texts.extend(docs());
     let mut found = Words::new();
@@ -368,12 +383,14 @@ fn full_state() -> state::Loaded {
             "support_ends": "2028-06-30", "caveats": ["c"],
             "outdated_services": [{"unit": "u", "processes": [1]}],
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
+            "last_cache_boot": {"boot_id": "b", "seconds": 1},
+            "reboot_packages": {"names": ["p"], "by_advisory": ["q"], "start": "s", "basis": "x"},
             "sources": [{"id": "s", "last_success": time, "published_at": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,
                  "replaces": ["o"]}],
                 "known": [{"name": "p", "first_seen": time}],
-                "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held"}]},
+                "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth"}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
                                 "process_start": 1, "pid_namespace": "n", "packages": ["p"],
@@ -416,7 +433,6 @@ fn all_keys(value: &Value, keys: &mut Words) {
 
 #[test]
 fn the_json_keys_are_those_of_the_program() {
-    let page = page();
     let changed = json!({"name": "p", "from": null, "to": "1"});
     let applied = Applied { packages: vec![serde_json::from_value(changed).unwrap()], ..Applied::default() };
     let reports = [
@@ -433,29 +449,68 @@ fn the_json_keys_are_those_of_the_program() {
         tops.push((report.command, words(document.as_object().unwrap().keys())));
     }
     let common = tops.iter().map(|(_, keys)| keys.clone()).reduce(|a, b| &a & &b).unwrap();
-    let keys_of = |heading: &str| {
-        let lines = section(&page, heading);
-        words(items(&lines).iter().filter_map(|item| item.head.strip_prefix("Va ")))
-    };
     same("keys of every command", &keys_of(".Ss Of every command"), &common);
-    // "Of refresh" is a subsection of the exit codes too.
-    let json_section = page[page.find("\n.Sh JSON").unwrap()..].to_string();
     for (command, keys) in &tops {
-        let lines = section(&json_section, &format!(".Ss Of {command}"));
-        let documented = words(items(&lines).iter().filter_map(|item| item.head.strip_prefix("Va ")));
-        same(command, &documented, &(keys - &common));
+        same(command, &keys_of(&format!(".Ss Of {command}")), &(keys - &common));
     }
-
-    let state::Loaded::Good(state) = full_state() else { unreachable!("asserted where it is made") };
-    let state = serde_json::to_value(&state).unwrap();
-    let lines = section(&page, ".Ss Of the state file");
     let mut own = Words::new();
-    all_keys(&state, &mut own);
+    all_keys(&full_state_json(), &mut own);
     everything.extend(own);
-    let top = words(state.as_object().unwrap().keys());
-    let named = variables(&lines);
-    assert!(top.is_subset(&named), "missing of the state file: {:?}", &top - &named);
-    same("keys", &variables(&section(&page, ".Sh JSON")), &everything);
+    let page = reference();
+    let of_all = [".Sh JSON DOCUMENTS", ".Sh OBJECTS", ".Sh STATE FILE", ".Sh HISTORY FILE"];
+    let named = of_all.iter().flat_map(|heading| variables(&section(&page, heading)));
+    same("keys", &named.collect(), &everything);
+}
+
+/// The variables that head the items of a section of the reference.
+fn keys_of(heading: &str) -> Words {
+    let page = reference();
+    let heads: Vec<_> = items(&section(&page, heading)).iter().map(|item| item.head.to_string()).collect();
+    variables(&heads.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn keys(value: &Value) -> Words {
+    words(value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys())
+}
+
+fn full_state_json() -> Value {
+    let state::Loaded::Good(state) = full_state() else { unreachable!("asserted where it is made") };
+    serde_json::to_value(&state).unwrap()
+}
+
+fn status_json() -> Value {
+    let text = status_report().render(linux_patch::report::print::Format::Json, false).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_keys_of_the_state_file_are_those_of_the_program() {
+    same("state.json", &keys_of(".Sh STATE FILE"), &keys(&full_state_json()));
+}
+
+#[test]
+fn the_keys_of_the_history_are_those_of_the_program() {
+    same("history.jsonl", &keys_of(".Sh HISTORY FILE"), &keys(&status_json()["history"][0]));
+}
+
+#[test]
+fn the_keys_of_each_object_are_those_of_the_program() {
+    let (state, status) = (full_state_json(), status_json());
+    for (heading, place) in [
+        (".Ss A source", "/sources/0"),
+        (".Ss Pending", "/pending"),
+        (".Ss A pending update", "/pending/packages/0"),
+        (".Ss A held-back update", "/pending/held_back/0"),
+        (".Ss A service", "/outdated_services/0"),
+        (".Ss A refresh", "/last_attempt"),
+        (".Ss Apply", "/apply"),
+        (".Ss A change", "/apply/last/packages/0"),
+        (".Ss Counters", "/counters"),
+    ] {
+        // Null in the document: what was found in another boot, for example.
+        let objects = [&state, &status].into_iter().filter_map(|of| of.pointer(place));
+        same(heading, &keys_of(heading), &objects.flat_map(keys).collect());
+    }
 }
 
 /// Everything that is marked up as a variable.
@@ -479,7 +534,7 @@ fn variables(lines: &[&str]) -> Words {
 
 #[test]
 fn the_metrics_are_those_of_the_program() {
-    let page = page();
+    let page = reference();
     let text = status_report().render(linux_patch::report::print::Format::Openmetrics, false).unwrap();
     let names = text.lines().filter_map(|line| line.strip_prefix("linux_patch_"));
     let real = names.map(|line| line.split(['{', ' ']).next().unwrap());
@@ -522,24 +577,63 @@ fn the_options_given_to_apt_are_those_of_the_program() {
 }
 
 #[test]
-fn mandoc_has_nothing_to_say_about_the_page() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/linux-patch.8");
-    let lint = std::process::Command::new("mandoc")
-        .args(["-Tlint", "-W", "warning"])
-        .arg(path)
-        .output()
-        .expect("mandoc is needed for this test: apt-get install mandoc");
-    let said = String::from_utf8_lossy(&lint.stdout).into_owned() + &String::from_utf8_lossy(&lint.stderr);
-    assert!(lint.status.success() && said.is_empty(), "{said}");
+fn mandoc_has_nothing_to_say_about_the_pages() {
+    for path in [PAGE, REFERENCE] {
+        let lint = std::process::Command::new("mandoc")
+            .args(["-Tlint", "-W", "warning"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+            .output()
+            .expect("mandoc is needed for this test: apt-get install mandoc");
+        let said =
+            String::from_utf8_lossy(&lint.stdout).into_owned() + &String::from_utf8_lossy(&lint.stderr);
+        // Examples stand near the top, where a reader looks first, and not at the end.
+        let is_order = |line: &&str| line.ends_with("sections out of conventional order: Sh ENVIRONMENT");
+        let said: Vec<_> = said.lines().filter(|line| !is_order(line)).collect();
+        assert!(said.is_empty(), "{said:#?}");
+    }
 }
 
-/// The files of contrib/, except the completions, which are generated.
+#[test]
+fn each_page_leads_to_the_other() {
+    for (page, other) in [(page(), "linux-patch-state 5"), (reference(), "linux-patch 8")] {
+        let lines = section(&page, ".Sh SEE ALSO");
+        assert!(lines.iter().any(|line| line.trim_end_matches(" ,") == format!(".Xr {other}")), "{other}");
+    }
+}
+
+#[test]
+fn what_packages_and_installs_ship_is_both_pages() {
+    for place in ["Makefile", "Cargo.toml", "README.md", "contrib/ansible/roles/linux_patch/tasks/binary.yml"]
+    {
+        let text = file(place);
+        let said = |page: &str| text.matches(page).count();
+        assert!(said(PAGE) > 0, "{place} does not name {PAGE}");
+        assert_eq!(said(REFERENCE), said(PAGE), "{place} names one page more often than the other");
+    }
+}
+
+/// A reference of a page to a section of its own that is not there is read as any other word.
+#[test]
+fn sections_that_are_referred_to_exist() {
+    for (path, text) in pages() {
+        for line in text.lines() {
+            for (at, _) in line.match_indices("Sx ").filter(|(at, _)| *at == 1 || line[..*at].ends_with(' '))
+            {
+                let name = line[at + 3..].trim_end_matches([' ', '.', ',', ':', ';']);
+                let is_there = [".Sh", ".Ss"].iter().any(|kind| text.contains(&format!("\n{kind} {name}\n")));
+                assert!(is_there, "{path}: there is no section {name:?}");
+            }
+        }
+    }
+}
+
+/// The files of contrib/, except the completions, which are generated, and the link to the manual pages.
 fn contrib() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             match path.is_dir() {
-                true if path.ends_with("completions") => {}
+                true if path.ends_with("completions") || path.is_symlink() && path.ends_with("man") => {}
                 true => walk(&path, found),
                 false => found.push(path),
             }
@@ -594,7 +688,9 @@ fn arguments(text: &str) -> Vec<String> {
 #[test]
 fn every_command_line_shown_is_understood() {
     let mut code: Vec<(String, String)> = Vec::new();
-    code.extend(Code::of_page(&page()).lines().into_iter().map(|line| ("the page".to_string(), line)));
+    for (path, text) in pages() {
+        code.extend(Code::of_page(&text).lines().into_iter().map(|line| (path.clone(), line)));
+    }
     code.extend(Code::of_markdown(&readme()).lines().into_iter().map(|line| ("README.md".to_string(), line)));
     for (path, text) in docs() {
         code.extend(Code::of_markdown(&text).lines().into_iter().map(|line| (path.clone(), line)));

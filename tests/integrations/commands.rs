@@ -178,6 +178,7 @@ const COMMANDS: &[(&str, Proof)] = &[
                 "cmp /usr/bin/linux-patch target/release/linux-patch",
                 "test -e /usr/lib/systemd/system/linux-patch-refresh.timer",
                 "test -e /usr/share/man/man8/linux-patch.8",
+                "test -e /usr/share/man/man5/linux-patch-state.5",
             ],
         ),
     ),
@@ -257,6 +258,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ),
     ("systemctl --failed", Run(Systemd, 0, &["! grep -q linux-patch $said"])),
     ("man -l man/linux-patch.8", Run(Systemd, 0, &["grep -q 'EXIT STATUS' $said"])),
+    ("man -l man/linux-patch-state.5", Run(Systemd, 0, &["grep -q 'HISTORY FILE' $said"])),
     (
         "systemctl stop linux-patch-apply.service",
         In("a_stop_in_mid_install_waits_for_its_end", &["systemctl stop ", "{APPLY}"]),
@@ -411,13 +413,16 @@ const TIMERS: &str = r#"blocks("timers.md")"#;
 const CRON: &str = "cron_mails_nothing_when_all_is_well_and_one_line_when_it_is_not";
 const APPLY_UNIT: &str = "contrib/systemd/linux-patch-apply.service";
 const PAGE: &str = "man/linux-patch.8";
+const REFERENCE: &str = "man/linux-patch-state.5";
 
 /// Every document with its code. What stands within a line of the page is words, not commands.
 fn shown() -> Vec<(String, Code)> {
     let mut texts = docs();
     texts.push(("README.md".to_string(), file("README.md")));
     let mut shown: Vec<_> = texts.into_iter().map(|(path, text)| (path, Code::of_markdown(&text))).collect();
-    shown.push((PAGE.to_string(), Code { spans: Vec::new(), ..Code::of_page(&file(PAGE)) }));
+    for page in [PAGE, REFERENCE] {
+        shown.push((page.to_string(), Code { spans: Vec::new(), ..Code::of_page(&file(page)) }));
+    }
     shown
 }
 

@@ -108,6 +108,7 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     }
     booted
         .sh("linux-patch --version; man -w linux-patch 2>&1 || test -e /usr/share/man/man8/linux-patch.8.gz");
+    booted.sh("man -w linux-patch-state 2>&1 || test -e /usr/share/man/man5/linux-patch-state.5.gz");
 
     // In use.
     booted.sh("cd /srv/flat; dpkg-scanpackages . >Packages 2>/dev/null");
@@ -278,6 +279,7 @@ fn make_install_puts_everything_in_place() {
             "644 opt/x/lib/systemd/system/linux-patch-refresh.timer",
             "644 opt/x/share/bash-completion/completions/linux-patch",
             "644 opt/x/share/fish/vendor_completions.d/linux-patch.fish",
+            "644 opt/x/share/man/man5/linux-patch-state.5",
             "644 opt/x/share/man/man8/linux-patch.8",
             "644 opt/x/share/zsh/site-functions/_linux-patch",
             "755 opt/x/bin/linux-patch",
