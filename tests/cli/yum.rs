@@ -164,12 +164,14 @@ fn a_stale_index_is_healed_by_one_retry() {
 
 #[test]
 fn no_other_failure_of_a_download_is_retried() {
-    for (case, class) in [("v-h-full-download", "space"), ("v-k-unsigned-download", "auth")] {
+    // Where a repository names no key the others are tried without it.
+    for (case, class, downloads) in [("v-h-full-download", "space", 1), ("v-k-unsigned-download", "auth", 2)]
+    {
         let world = World::of_yum();
         world.on("yum-download", &play(case));
         let doc = run(&world, "apply");
         assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!(class)), "{case}: {doc}");
-        assert_eq!(counts(&world), [1, 1, 0, 0], "{case}");
+        assert_eq!(counts(&world), [1, downloads, 0, 0], "{case}");
     }
 }
 
@@ -250,6 +252,144 @@ fn what_cannot_be_updated_is_left_out_and_named() {
     assert_eq!(ran.json()["exit_code"], 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("tb-world stays as it is: its dependencies cannot be met"), "{}", ran.stderr);
     assert_eq!(changed(&ran.json()), ["tb-hello \"2.0-1\""]);
+}
+
+/// A yum with ten updates, tb-1 to tb-9 from base and tb-10 from extra, that refuses with these words where
+/// `bad` are not excluded, and else installs the others.
+fn of_ten(refuses: &str, words: &str, bad: &[&str]) -> World {
+    let world = World::of_yum();
+    let rows =
+        |version: &str| (1..=10).map(|n| format!("tb-{n}\tnoarch\t0:{version}-1\t5\n")).collect::<String>();
+    world.write("installed", &rows("1.0"));
+    let left_out =
+        bad.iter().map(|name| format!("case \"$* \" in *\" --exclude={name} \"*) ;; *) all= ;; esac; "));
+    let left_out: String = left_out.collect();
+    let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n'; for n in 1 2 3 4 5 6 7 8 9 10; do \
+        from=base; [ $n != 10 ] || from=extra; \
+        case \"$* \" in *\" --exclude=tb-$n \"*) ;; *) echo \" tb-$n noarch 2.0-1 $from 5 k\" ;; esac; done; \
+        printf '\\nTransaction Summary\\n'";
+    let refusal = format!("all=1; {left_out}[ \"$all\" ] || {{ {words}; exit 1; }}");
+    let install = "for n in 1 2 3 4 5 6 7 8 9 10; do case \"$* \" in *\" --exclude=tb-$n \"*) ;; \
+        *) sed -i \"s/^\\(tb-$n\\t.*\\)1.0/\\12.0/\" $world/installed ;; esac; done; echo 'Running transaction'";
+    let script = |verb: &str, end: &str| {
+        let refusal = if refuses == verb { &refusal } else { ":" };
+        world.on(verb, &format!("{table}; {refusal}; {end}; exit 0"));
+    };
+    world.on("yum-list", &format!("{table}; echo Exiting on user command; exit 1"));
+    let refreshed = include_str!("../fixtures/yum/3.4.3-v-c2-refresh.txt").lines().flat_map(|line| {
+        let row =
+            |n: usize| line.replace("tb-hello.noarch", &format!("tb-{n}.noarch")).replace("3.0-1", "2.0-1");
+        match line {
+            line if line.starts_with("tb-hello.noarch") => (1..=10).map(row).collect(),
+            line if line.starts_with("tb-world.noarch") => Vec::new(),
+            line => vec![line.to_string()],
+        }
+    });
+    world.write("refreshed", &refreshed.map(|line| line + "\n").collect::<String>());
+    world.on("yum-refresh", "replay $world/refreshed");
+    let row = "s/^\\(tb-[0-9]*\\).*0:1.0-1.*/\\1.noarch 2.0-1 base/p";
+    world.on("yum-pending", &format!("echo; sed -n '{row}' $world/installed; exit 100"));
+    script("yum-download", ":");
+    script("yum-install", install);
+    world
+}
+
+#[test]
+fn one_update_that_cannot_be_installed_holds_back_no_other() {
+    let nokey = "echo 'warning: /var/cache/yum/x86_64/7/extra/packages/tb-10-2.0-1.noarch.rpm: Header V4 RSA/SHA512 \
+                 Signature, key ID cac94235: NOKEY' >&2";
+    let lost = format!("{nokey}; echo 'GPG key retrieval failed: [Errno 14] HTTP Error 404 - Not Found' >&2");
+    let wrong = format!(
+        "{nokey}; echo 'The GPG keys listed for the \"x\" repository are already installed but they are not correct \
+         for this package.' >&2; echo ' Failing package is: tb-10-2.0-1.noarch' >&2"
+    );
+    let check = "echo Running transaction test; echo 'Transaction check error:' >&2";
+    let rows = [
+        ("yum-install", "echo 'Package tb-3-2.0-1.noarch.rpm is not signed' >&2".to_string(), "tb-3", "auth"),
+        // In the cache a file may have more before the name of the package.
+        (
+            "yum-install",
+            "echo 'Public key for 1db8f4-tb-3-2.0-1.noarch.rpm is not installed' >&2".into(),
+            "tb-3",
+            "auth",
+        ),
+        ("yum-install", lost, "tb-10", "auth"),
+        ("yum-install", wrong, "tb-10", "auth"),
+        (
+            "yum-install",
+            format!(
+                "{check}; echo '  file /usr/x from install of tb-4-2.0-1.noarch conflicts with file from package tb-z-1-1.noarch' >&2"
+            ),
+            "tb-4",
+            "dependency",
+        ),
+        (
+            "yum-install",
+            "echo 'ERROR with transaction check vs depsolve:'; echo 'tb-none is needed by tb-5-2.0-1.noarch'"
+                .into(),
+            "tb-5",
+            "dependency",
+        ),
+        (
+            "yum-download",
+            "echo 'Error: Protected multilib versions: tb-6-2.0-1.noarch != tb-6-1.0-1.noarch' >&2".into(),
+            "tb-6",
+            "dependency",
+        ),
+    ];
+    for (verb, words, bad, class) in rows {
+        let world = of_ten(verb, &words, &[bad]);
+        let doc = run(&world, "apply");
+        let code = if class == "auth" { 1 } else { 0 };
+        assert_eq!((&doc["exit_code"], changed(&doc).len()), (&json!(code), 9), "{words}: {doc}");
+        let held: Vec<_> = doc["held_back"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            (held.len(), &held[0]["name"], &held[0]["class"]),
+            (1, &json!(bad), &json!(class)),
+            "{doc}"
+        );
+    }
+    // Where nothing at all can be installed it is said, and nothing is.
+    let words = "echo 'Transaction check error:' >&2; echo '  something else' >&2";
+    let doc = run(&of_ten("yum-install", words, &["tb-3"]), "apply");
+    assert_eq!((&doc["exit_code"], changed(&doc).len()), (&json!(2), 0), "{doc}");
+}
+
+#[test]
+fn a_conflict_of_files_as_yum_was_recorded_costs_one_update() {
+    let world = World::of_yum();
+    let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n tb-world noarch 2.0-1 base 5 k\\n\\n'";
+    for verb in ["yum-list", "yum-download"] {
+        world.on(verb, &format!("{table}; exit 0"));
+    }
+    world.on_call("yum-download", 1, &play("v-f05-file-conflict-download"));
+    let rest = "sed -i 's/\\(tb-world.*\\)1.0/\\12.0/' $world/installed; echo Running transaction; exit 0";
+    world.on("yum-install", rest);
+    world.on_call("yum-install", 1, &play("v-f05-file-conflict-install"));
+    world.on("yum-pending", "echo; echo tb-hello.noarch 2.0-1 base; exit 100");
+    let doc = run(&world, "apply");
+    assert_eq!(
+        (&doc["exit_code"], changed(&doc)),
+        (&json!(0), vec!["tb-world \"2.0-1\"".to_string()]),
+        "{doc}"
+    );
+    assert_eq!(doc["held_back"][0]["name"], "tb-hello", "{doc}");
+    assert!(world.calls("yum-install")[1].contains(" --exclude=tb-hello "), "{doc}");
+}
+
+#[test]
+fn a_repository_that_names_no_key_costs_its_own_updates() {
+    let world = of_ten("", ":", &[]);
+    world.on_call("yum-download", 1, &play("v-k-no-key-download"));
+    let unsigned = "case \"$* \" in *\" --exclude=tb-1 \"*) ;; *) echo \
+        'warning: /x/base/packages/tb-1-2.0-1.noarch.rpm: Header V4, key ID cac94235: NOKEY' >&2; \
+        echo 'GPG key retrieval failed: [Errno 14] curl#37 - \"x\"' >&2; exit 1 ;; esac";
+    let script = world.read("scripts/yum-install");
+    world.on("yum-install", &script.replace("; :; ", &format!("; {unsigned}; ")));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], changed(&doc)), (&json!(1), vec!["tb-10 \"2.0-1\"".to_string()]), "{doc}");
+    let download = &world.calls("yum-download")[1];
+    assert!(download.contains(" --setopt=base.gpgkey=file:///nonexistent update"), "{download}");
 }
 
 #[test]

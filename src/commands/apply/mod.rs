@@ -194,6 +194,8 @@ impl Run<'_> {
                     } else if !self.selection.leave_out(culprits) {
                         return Err(failure);
                     }
+                    // Nothing was changed, and what follows may be stopped again.
+                    self.session.committed = false;
                 }
                 // The keys are there now.
                 Ok(()) if self.selection.has_installed_keys(self.install_began) => {

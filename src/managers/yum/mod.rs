@@ -15,7 +15,7 @@ use crate::model::failure::Failure;
 use crate::model::packages::{CutOff, Damage, Installed, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
-use crate::model::updates::Listing;
+use crate::model::updates::{HeldBack, Listing};
 use crate::system::process::{End, Finished, Invocation};
 use glob::Pattern;
 use std::collections::HashMap;
@@ -126,6 +126,14 @@ impl Manager for Yum {
         errors::classify(finished)
     }
 
+    fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
+        errors::culprits(finished)
+    }
+
+    fn keyless(&self, finished: &Finished) -> Option<String> {
+        errors::keyless(finished)
+    }
+
     fn list_installed(&self, _: &Places) -> Invocation {
         rpm::list_installed()
     }
@@ -233,6 +241,10 @@ fn refresh(budget: Duration) -> Invocation {
 fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let mut invocation = yum(&["--skip-broken"], options);
     invocation.args.extend(choice(plan));
+    // There is none, so that no package of such a repository can be right; without a word of one yum
+    // would do nothing at all.
+    let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
+    invocation.args.extend(keys);
     invocation.args.push(if plan.full { "upgrade" } else { "update" }.to_string());
     invocation.args.extend_from_slice(names);
     invocation
@@ -256,6 +268,8 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     let options = [
         "--assumeno",
         "--setopt=tsflags=test",
+        // So that no repository without a key stops the list; before packages are installed they are checked.
+        "--setopt=*.gpgcheck=0",
         AS_REFRESHED,
         "--setopt=*.timeout=10",
         "--setopt=*.retries=1",
