@@ -53,6 +53,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--skip-broken", "yum"),
     ("--system", "apk"),
     ("--test", "cargo"),
+    ("--unneeded", "zypper"),
     ("--upgrade", "apk"),
     ("--with-new-pkgs", "apt-get"),
     ("--xmlout", "zypper"),
@@ -557,7 +558,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
     let args = invocations.iter().flat_map(|invocation| &invocation.args);
     let options: Words = args.filter(|arg| arg.contains("::")).cloned().collect();
     let page = page();
-    let text = plain(&section(&page, ".Sh NOT CONFIGURABLE"));
+    let text = plain(&section(&page, ".Ss Options given to apt"));
     for option in &options {
         // The time limits are told in words, dpkg's options as dpkg takes them.
         let short = match option.split_once('=') {
@@ -590,6 +591,21 @@ fn mandoc_has_nothing_to_say_about_the_pages() {
         let is_order = |line: &&str| line.ends_with("sections out of conventional order: Sh ENVIRONMENT");
         let said: Vec<_> = said.lines().filter(|line| !is_order(line)).collect();
         assert!(said.is_empty(), "{said:#?}");
+    }
+}
+
+#[test]
+fn each_manager_has_a_section_and_what_is_fixed_for_all_names_none_but_apt() {
+    let page = page();
+    for name in
+        Cli::command().get_arguments().find(|arg| arg.get_id() == "manager").unwrap().get_possible_values()
+    {
+        let lines = section(&page, &format!(".Sh {}", name.get_name().to_uppercase()));
+        assert!(lines.len() > 10, "there is next to nothing about {}", name.get_name());
+    }
+    let fixed = plain(&section(&page, ".Sh NOT CONFIGURABLE"));
+    for word in ["dnf", "yum", "zypper", "apk", "pacman"] {
+        assert!(!fixed.contains(word), "what concerns {word} belongs in its own section");
     }
 }
 
@@ -768,7 +784,8 @@ fn what_the_page_says_of_packages_is_in_them() {
 
 #[test]
 fn links_lead_somewhere() {
-    let own = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "DECISIONS.md"].map(|name| (name.to_string(), file(name)));
+    let own = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "DECISIONS.md"]
+        .map(|name| (name.to_string(), file(name)));
     let mut found = 0;
     for (document, text) in docs().into_iter().chain(own) {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(&document);
