@@ -38,6 +38,21 @@ fn a_conflict_with_some_versions_of_a_package_holds_back_one_update() {
 }
 
 #[test]
+fn forty_conflicts_that_pacman_names_one_by_one_keep_no_other_update_back() {
+    let numbers = || 0..40;
+    let foe = |n| pkg(&format!("tb-foe{n}"), "1.0").info(&format!("conflict = tb-b{n}=2.0"));
+    let b = |n, version: &str| pkg(&format!("tb-b{n}"), version);
+    let mut installed: Vec<_> = numbers().flat_map(|n| [foe(n), b(n, "1.0")]).collect();
+    installed.push(pkg("tb-x", "1.0"));
+    let mut published: Vec<_> = numbers().map(|n| b(n, "2.0")).collect();
+    published.push(pkg("tb-x", "2.0"));
+    let (root, _repo) = one(&installed, &published);
+    let applied = root.patch(&["apply"]);
+    applied.applied(&["tb-x 1.0-1 2.0-1"]).says("/held_back/39/class", "dependency");
+    assert!(applied.elapsed < std::time::Duration::from_secs(240), "{applied}");
+}
+
+#[test]
 fn a_package_for_other_machines_holds_back_itself_and_those_that_need_it() {
     let (root, _repo) = one(
         &["tb-a", "tb-b", "tb-x"].map(|name| pkg(name, "1.0")),

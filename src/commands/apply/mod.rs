@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 
 /// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
 const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
-/// So often a run plans anew without updates that turned out to be impossible.
-const MOST_ROUNDS: usize = 30;
+/// So often a run plans anew without updates that turned out to be impossible: each time at least one more.
+const MOST_ROUNDS: usize = 500;
 /// No download may take longer; what it got is kept for the next run.
 const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 
