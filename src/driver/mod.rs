@@ -21,6 +21,7 @@ mod unrefreshed;
 
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
+use crate::driver::settings_files::administrators;
 use crate::managers::{Elsewhere, IndexDir, Installed, InstalledPackage, Machine, Manager, Places, Plan};
 use crate::model::failure::{Class, Failure};
 use crate::model::text::{is_printable, one_line};
@@ -200,7 +201,9 @@ impl Session {
 
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
-        self.manager.longest_silence(invocation, self.configuration().unwrap_or_default())
+        let settings = || self.manager.settings().and_then(|settings| administrators(&settings).ok());
+        let text = self.configuration().map(str::to_owned).or_else(settings).unwrap_or_default();
+        self.manager.longest_silence(invocation, &text)
     }
 
     /// A failure with the updates that the configuration shows to be in the way.

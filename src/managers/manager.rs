@@ -206,7 +206,8 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// How long it may be silent with its own limits, given such a command and that answer.
+    /// How long it may be silent with its own limits, given such a command and that answer; where it is not
+    /// asked, the administrator's settings.
     fn longest_silence(&self, _invocation: &Invocation, _configuration: &str) -> Duration {
         Duration::ZERO
     }

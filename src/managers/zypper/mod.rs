@@ -169,6 +169,10 @@ impl Manager for Zypper {
         Some(SETTINGS)
     }
 
+    fn longest_silence(&self, _: &Invocation, settings: &str) -> Duration {
+        longest_silence(settings)
+    }
+
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
         Some(lists::plan(&finished.stdout))
     }
@@ -323,6 +327,15 @@ fn value_of<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
     values.next()
 }
 
+/// How long a download may be silent by the limits that the administrator has set, and some time for what
+/// zypper does between two. libzypp takes an hour at most for each.
+fn longest_silence(settings: &str) -> Duration {
+    const LIMITS: [&str; 2] = ["download.transfer_timeout", "download.connect_timeout"];
+    let limits = LIMITS.into_iter().filter_map(|key| value_of(settings, key)?.parse::<u64>().ok());
+    let sum: u64 = limits.map(|limit| limit.min(3600)).sum();
+    Duration::from_secs(if sum == 0 { 0 } else { sum + 60 })
+}
+
 fn path_of(settings: &str, key: &str) -> Option<PathBuf> {
     value_of(settings, key).map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -393,6 +406,22 @@ mod tests {
         assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
         assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
         assert_eq!(base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
+    }
+
+    #[test]
+    fn the_limits_of_the_administrator_are_not_undercut() {
+        for (settings, seconds) in [
+            ("[main]\n# download.transfer_timeout = 180\n", 0),
+            ("[main]\ndownload.transfer_timeout = 900\n", 960),
+            (
+                "download.transfer_timeout=900\ndownload.transfer_timeout = 600\ndownload.connect_timeout = 40\n",
+                700,
+            ),
+            ("download.transfer_timeout = 99999999999\n", 3660),
+            ("download.transfer_timeout = soon\n", 0),
+        ] {
+            assert_eq!(longest_silence(settings), Duration::from_secs(seconds), "{settings}");
+        }
     }
 
     #[test]
