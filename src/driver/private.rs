@@ -7,7 +7,9 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Listing, Update};
 use crate::store::state::State;
-use crate::system::files::{fingerprint, own_directory, own_link, remove_if_there, write_atomic};
+use crate::system::files::{
+    fingerprint, own_directory, own_link, remove_if_there, remove_whatever, write_atomic,
+};
 use crate::system::lock_holders;
 use crate::system::process::{End, Finished, Invocation};
 use log::warn;
@@ -44,6 +46,18 @@ fn make_old(index: &Path) {
     }
 }
 
+/// Removes the directories among places in our directory where files are to be.
+fn drop_directories(among: &[PathBuf]) -> Result<(), Failure> {
+    let is_directory = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    among.iter().filter(is_directory).try_for_each(|path| remove_whatever(path).map_err(failed))
+}
+
+/// Removes a file in our directory where a directory is to be.
+fn drop_file(place: &Path) -> Result<(), Failure> {
+    let is_file = place.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    if is_file { remove_whatever(place).map_err(failed) } else { Ok(()) }
+}
+
 impl Session {
     fn private(&self) -> Option<(&'static Private, &Path)> {
         self.manager.private().zip(self.private_dir.as_deref())
@@ -74,14 +88,17 @@ impl Session {
         if config_changed || !is_usual {
             own_link(&link, &self.places().database).map_err(failed)?;
         }
+        let index = dir.join(private.index);
+        drop_file(&index)?;
+        drop_directories(&files_in(&index))?;
         // Nobody else works here while we have our lock, but for a manager that has outlived its
         // linux-patch.
         let lock = dir.join(private.lock);
         if lock.exists() && lock_holders::of_open_files(std::slice::from_ref(&lock)).is_none() {
-            remove_if_there(&lock).map_err(failed)?;
+            remove_whatever(&lock).map_err(failed)?;
         }
         if !self.configuration().is_some_and(private.fetches_by_itself) {
-            make_old(&dir.join(private.index));
+            make_old(&index);
         }
         self.index_before.replace(self.stored());
         Ok(())
@@ -316,10 +333,12 @@ impl Session {
         let Some((private, dir)) = self.private() else { return Ok(()) };
         let config = self.ask(&(private.ask_config)())?;
         let mirror = dir.join(private.mirror);
+        drop_file(&mirror)?;
         own_directory(&mirror).map_err(failed)?;
         for old in files_in(&mirror) {
-            remove_if_there(&old).map_err(failed)?;
+            remove_whatever(&old).map_err(failed)?;
         }
+        drop_directories(&[dir.join(private.config)])?;
         let is_planned = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).and_then(private.package_of);
             name.is_some_and(|package| {

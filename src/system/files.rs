@@ -208,6 +208,19 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes whatever is there, in a directory of ours. No link is followed.
+///
+/// # Errors
+/// When there is something that cannot be removed.
+pub fn remove_whatever(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {
+            std::fs::remove_dir_all(path).with_context(|| format!("could not remove {}", path.display()))
+        }
+        _ => remove_if_there(path),
+    }
+}
+
 /// Makes a directory that everybody may read and nobody else may write in. One that is there must
 /// be such a directory: a link that somebody left under that name is never followed.
 ///

@@ -206,6 +206,22 @@ fn a_link_that_leads_elsewhere_is_put_right() {
 }
 
 #[test]
+fn a_directory_or_a_file_in_the_wrong_place_below_our_directory_goes() {
+    let (root, repo) = pending_update();
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox.sh(&format!(
+        "cd {PRIVATE}; rm sync/test.db; mkdir -p sync/test.db/x sync/test.db.part/x db.lck/x mirror/x/y install.conf/x; \
+         mkdir -p /srv/precious/x; ln -s /srv/precious mirror/link"
+    ));
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    repo.publish(&[pkg("tb-hello", "3.0")]);
+    root.sandbox.sh(&format!("cd {PRIVATE}; rm -r sync mirror; touch sync mirror"));
+    root.patch(&["apply"]).applied(&["tb-hello 2.0-1 3.0-1"]);
+    assert!(root.sandbox.exists("/srv/precious/x"), "a link was followed");
+}
+
+#[test]
 fn what_others_put_in_the_place_of_our_directory_is_not_used() {
     let (root, _repo) = pending_update();
     root.sandbox.sh(&format!("mkdir -p /var/lib/linux-patch /srv/theirs; ln -s /srv/theirs {PRIVATE}"));
