@@ -160,6 +160,13 @@ impl Session {
         if is_well && !ids.is_empty() {
             *refreshed = Refreshed { outcome: RefreshOutcome::Fresh, error: None, ..refreshed.clone() };
         }
+        let of_all = refreshed.error.clone().filter(|_| refreshed.sources.is_empty());
+        for (id, failure) in of_all.iter().flat_map(|failure| (private.blamed)(failure, &config.stdout)) {
+            if refreshed.sources.is_empty() {
+                refreshed.error = Some(failure.clone());
+            }
+            refreshed.sources.push(SourceResult { id, error: Some(failure) });
+        }
         let nothing_stored = |id: &str| {
             let text = format!("{id}: {} stored no index, and says that all is well", private.fetcher);
             Failure::new(Class::Fetch, text)

@@ -126,6 +126,8 @@ pub struct Private {
     pub fetcher: &'static str,
     /// The sources whose files a listing could not read, and why.
     pub unreadable: fn(&Finished) -> Vec<SourceResult>,
+    /// The sources of which a failure of all speaks that names none, given the configuration.
+    pub blamed: fn(&Failure, &str) -> Vec<(String, Failure)>,
     /// The name in it of the directory from which the install gets index and packages.
     pub mirror: &'static str,
     /// The directories with downloaded packages, by the administrator's configuration.

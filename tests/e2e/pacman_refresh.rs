@@ -222,6 +222,26 @@ fn a_directory_or_a_file_in_the_wrong_place_below_our_directory_goes() {
 }
 
 #[test]
+fn a_repository_without_a_server_is_the_one_that_is_blamed() {
+    let (root, _repos) = three();
+    let config = root.sandbox.read("/etc/pacman.conf").unwrap();
+    let (before, after) = config.split_once("[beta]").unwrap();
+    let (_, rest) = after.split_once("Server").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    root.sandbox.write("/etc/pacman.conf", format!("{before}[beta]\n{rest}"));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(2).mentions("/reason", "beta: no servers configured for repository");
+    let sources = refreshed.state["sources"].as_array().unwrap();
+    let blamed = sources.iter().filter(|one| {
+        !one["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("not refreshed after this failure: beta: no servers")
+    });
+    assert_eq!(blamed.map(|one| &one["id"]).collect::<Vec<_>>(), ["beta"], "{refreshed}");
+}
+
+#[test]
 fn what_others_put_in_the_place_of_our_directory_is_not_used() {
     let (root, _repo) = pending_update();
     root.sandbox.sh(&format!("mkdir -p /var/lib/linux-patch /srv/theirs; ln -s /srv/theirs {PRIVATE}"));

@@ -182,6 +182,7 @@ const PRIVATE: Private = Private {
     fetches_by_itself: |config| option(config, "XferCommand").is_none(),
     fetcher: "the program that XferCommand names",
     unreadable: refresh::unreadable,
+    blamed: |failure, config| refresh::without_server(failure, &sources(config), config),
     mirror: "mirror",
     downloads,
     package_of: culprits::package_of,

@@ -82,6 +82,23 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     found
 }
 
+/// The repositories without a server, where pacman says that there is one and refreshes none.
+///
+/// ```text
+/// error: failed to synchronize all databases (no servers configured for repository)
+/// ```
+pub fn without_server(failure: &Failure, ids: &[String], config: &str) -> Vec<(String, Failure)> {
+    const WORDS: &str = "no servers configured for repository";
+    let has_server = |id: &&String| {
+        let own = config.lines().skip_while(|line| line.trim_matches(['[', ']']) != id.as_str()).skip(1);
+        let mut own = own.take_while(|line| !super::is_repository(line));
+        own.any(|line| line.split('=').next().is_some_and(|key| key.trim() == "Server"))
+    };
+    let is_it = failure.message.contains(WORDS);
+    let bare = ids.iter().filter(|id| is_it && !has_server(id));
+    bare.map(|id| (id.clone(), Failure::new(Class::Config, format!("{id}: {WORDS}")))).collect()
+}
+
 /// The repositories whose files could not be read. pacman goes on with the others, and exits with 0.
 ///
 /// ```text
@@ -106,6 +123,20 @@ mod tests {
 
     fn judged(code: i32, stdout: &str, stderr: &str) -> Refreshed {
         judge(&Finished::ended(code, stdout, stderr))
+    }
+
+    #[test]
+    fn a_repository_without_a_server_is_found_in_the_configuration() {
+        let config = "[options]\nServer = x\n[core]\nUsage = All\nServer = file:///a\n[extra]\nCacheServer = b\nUsage = All\n[more]\nServer = c\n";
+        let ids = ["core", "extra", "more"].map(str::to_owned);
+        let found = |message: &str| {
+            let failure = Failure::new(Class::Config, message);
+            let found = without_server(&failure, &ids, config).into_iter();
+            found.map(|(_, failure)| failure.message).collect::<Vec<_>>()
+        };
+        let text = "failed to synchronize all databases (no servers configured for repository)";
+        assert_eq!(found(text), ["extra: no servers configured for repository"]);
+        assert!(found("failed to synchronize all databases (unexpected error)").is_empty());
     }
 
     const BOTH: &str = ":: Synchronizing package databases...\n core downloading...\n extra downloading...\n";
