@@ -32,20 +32,19 @@ impl Session {
         self.manager.facts().lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
     }
 
-    /// Likewise where the administrator has moved the directory of the index, and with it the locks there.
+    /// Likewise where the administrator has moved the directory of the index, or another, and with it the locks
+    /// there.
     fn moved_lock_holder(&self) -> Option<String> {
-        let below = self
-            .manager
-            .facts()
-            .pid_files
-            .iter()
-            .filter_map(|file| file.strip_prefix(self.manager.facts().cache));
-        let below: Vec<_> = below.collect();
-        if below.is_empty() || self.places().cache == Path::new(self.manager.facts().cache) {
+        let facts = self.manager.facts();
+        if facts.pid_files.is_empty() {
             return None;
         }
-        let cache = self.places().cache.display();
-        let files: Vec<_> = below.into_iter().map(|rest| format!("{cache}{rest}")).collect();
+        let mut files = self.manager.moved_pid_files(self.configuration().unwrap_or_default());
+        if self.places().cache != Path::new(facts.cache) {
+            let below = facts.pid_files.iter().filter_map(|file| file.strip_prefix(facts.cache));
+            let cache = self.places().cache.display();
+            files.extend(below.map(|rest| format!("{cache}{rest}")));
+        }
         lock_holders::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
     }
 

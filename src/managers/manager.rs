@@ -151,6 +151,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// Lock files of the kind of [`Facts::pid_files`] that the configuration puts elsewhere, beside those that
+    /// lie with the index.
+    fn moved_pid_files(&self, _configuration: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reads the answer over the usual places.
     fn parse_places(&self, usual: Places, _configuration: &str) -> Places {
         usual

@@ -57,6 +57,22 @@ fn an_index_kept_elsewhere_is_refreshed_and_its_advisories_are_counted() {
 }
 
 #[test]
+fn the_holder_of_a_lock_that_dnf_conf_puts_elsewhere_is_named() {
+    let (root, _repo) = pending_update();
+    root.sandbox.write("/etc/dnf/dnf.conf", "[main]\npersistdir = /srv/persist/\n");
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox.sh("mkdir -p /srv/persist");
+    let (holder, pid) =
+        locks::hold_by_number(&root.sandbox, "/srv/persist/rpmdb_lock.pid", Duration::from_secs(60));
+    let applied = root.patch(&["apply", "--wait", "2"]);
+    applied.apply_failed("lock").mentions("/reason", &format!("process {pid}"));
+    root.sandbox.sh(&format!("kill {pid}"));
+    holder.wait();
+    root.sandbox.sh("rm /srv/persist/rpmdb_lock.pid");
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+#[test]
 fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
     for reposdir in
         ["reposdir=/srv/repos", "reposdir = /etc/none, /srv/repos/", "reposdir=/etc/none\n   /srv/repos"]

@@ -210,6 +210,10 @@ impl Manager for Dnf {
         parse_places(usual, configuration)
     }
 
+    fn moved_pid_files(&self, configuration: &str) -> Vec<String> {
+        moved_pid_files(configuration)
+    }
+
     fn elsewhere(&self, configuration: &str) -> Elsewhere {
         elsewhere(configuration)
     }
@@ -296,6 +300,14 @@ fn parse_places(usual: Places, text: &str) -> Places {
         Some(setting) if setting.value.starts_with('/') => Places { cache: setting.value.into(), ..usual },
         _ => usual,
     }
+}
+
+/// The lock of the package database lies in `persistdir`, of which only the last in dnf.conf counts.
+fn moved_pid_files(text: &str) -> Vec<String> {
+    let is_it = |setting: &Setting| setting.section == "main" && setting.name == "persistdir";
+    let dir = settings(text).into_iter().rfind(is_it).map(|setting| setting.value);
+    let dir = dir.filter(|dir| dir.starts_with('/'));
+    dir.map(|dir| format!("{}/rpmdb_lock.pid", dir.trim_end_matches('/'))).into_iter().collect()
 }
 
 /// Where dnf.conf puts repositories and variables, less the usual places.
