@@ -51,5 +51,6 @@ mod network;
 mod nrpe;
 mod packages;
 mod prometheus;
+mod services;
 mod spread;
 mod systemd;
