@@ -416,7 +416,7 @@ fn report(command: &'static str, detail: Detail) -> Report {
 fn status_report() -> Report {
     let entry = json!({"time": "2026-05-27T13:00:00Z", "command": "refresh", "exit_code": 0, "class": null,
                        "message": "m", "duration_ms": 1, "packages": 1,
-                       "changes": [{"name": "p", "from": null, "to": "1"}]});
+                       "open_for": [{"name": "p", "seconds": 1}]});
     let entry: history::Entry = serde_json::from_value(entry).unwrap();
     report("status", Detail::Status { history: Some(vec![entry]) })
 }

@@ -59,7 +59,7 @@ fn full() -> Value {
         "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
         "apply": {"in_progress": {"pid": 1, "boot_id": "z", "started_at": text(NOW - 50), "phase": "install"},
             "last": {"started_at": text(NOW - 500), "finished_at": text(NOW - 400), "outcome": "interrupted",
-                "retried": true, "packages": [{"name": "p", "from": null, "to": "1", "open_seconds": 9}], "error": failure, "log": "/l"}},
+                "retried": true, "packages": [{"name": "p", "from": null, "to": "1"}], "open_for": [{"name": "p", "seconds": 9}], "error": failure, "log": "/l"}},
         "counters": {"refresh_total": 1, "refresh_failed_total": 2, "refresh_joined_total": 3,
             "refresh_skipped_fresh_total": 4, "apply_total": 5, "apply_failed_total": 6, "apply_retried_total": 7},
     })

@@ -96,7 +96,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         message: reason.clone(),
         duration_ms: started.elapsed().as_millis() as u64,
         packages: 0,
-        changes: Vec::new(),
+        open_for: Vec::new(),
     };
     history::append(&lock, &entry);
     drop(lock);

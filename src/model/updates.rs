@@ -216,12 +216,27 @@ pub struct Change {
     pub from: Option<String>,
     /// Version after; `None` when it was removed.
     pub to: Option<String>,
-    /// For how long the update had been known here.
-    #[serde(default)]
+    /// For how long the update had been known here; told beside the list, see [`were_open`].
+    #[serde(skip)]
     pub open_seconds: Option<i64>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// For how long the update of a package that was changed had been known here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WasOpen {
+    /// Package name.
+    pub name: String,
+    /// How many seconds.
+    pub seconds: i64,
+}
+
+/// The changes of which that is known.
+pub fn were_open(changes: &[Change]) -> Vec<WasOpen> {
+    let one = |change: &Change| Some(WasOpen { name: change.name.clone(), seconds: change.open_seconds? });
+    changes.iter().filter_map(one).collect()
 }
 
 impl Change {

@@ -3,6 +3,7 @@
 use super::{Detail, Report};
 use crate::model::exit_code::ExitCode;
 use crate::model::text::printable_json;
+use crate::model::updates::were_open;
 use serde_json::{Map, Value, json};
 
 pub(super) fn render(report: &Report) -> String {
@@ -50,6 +51,7 @@ pub(super) fn render(report: &Report) -> String {
             put("retried", json!(applied.retried));
             put("repaired", json!(applied.repaired));
             put("packages", json!(applied.packages));
+            put("open_for", json!(were_open(&applied.packages)));
             put("held_back", json!(applied.held_back));
             put("dry_run", json!(applied.dry_run));
             put("error", json!(applied.error));

@@ -2,7 +2,7 @@
 
 use crate::model::failure::Class;
 use crate::model::text::printable_json;
-use crate::model::updates::Change;
+use crate::model::updates::WasOpen;
 use crate::store::lock::Lock;
 use crate::system::time::Time;
 use rustix::fs::OFlags;
@@ -18,7 +18,7 @@ const FILE: &str = "history.jsonl";
 const MOST_BYTES: u64 = 1 << 20;
 
 /// A line has room for so many packages: what is read of the file at a time holds several lines.
-pub const MOST_CHANGES: usize = 500;
+pub const MOST_OPEN: usize = 500;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ pub struct Entry {
     pub duration_ms: u64,
     /// Packages changed.
     pub packages: usize,
-    /// The first of them.
+    /// For how long the updates of the first of them had been known here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Change>,
+    pub open_for: Vec<WasOpen>,
 }
 
 /// Adds a line, and rotates when the file is full. Best effort: a history that cannot be written
@@ -122,7 +122,7 @@ mod tests {
             message: "x".repeat(1000),
             duration_ms: number,
             packages: 0,
-            changes: Vec::new(),
+            open_for: Vec::new(),
         }
     }
 

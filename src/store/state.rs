@@ -3,7 +3,7 @@
 use crate::model::failure::{Class, Extra, Failure};
 use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::model::text::printable_json;
-use crate::model::updates::Change;
+use crate::model::updates::{Change, WasOpen};
 use crate::store::lock::{Lock, Moment};
 pub use crate::store::pending::{Open, Pending};
 use crate::system::files::{distrust, write_atomic};
@@ -296,6 +296,9 @@ pub struct LastApply {
     /// What really changed.
     #[serde(default)]
     pub packages: Vec<Change>,
+    /// For how long each update of these had been known here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_for: Vec<WasOpen>,
     /// Why it did not succeed.
     #[serde(default)]
     pub error: Option<Failure>,

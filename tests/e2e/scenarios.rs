@@ -755,10 +755,10 @@ fn an_update_is_known_since_the_first_refresh_that_found_it<M: Manager>() {
     }
     let applied = stage.patch(&["apply"]);
     applied.did_all::<M>(&["tb-hello 1.0 3.0", "tb-other 1.0 2.0"]);
-    let open = |at: usize| applied.json["packages"][at]["open_seconds"].as_i64().unwrap();
+    let open = |at: usize| applied.json["open_for"][at]["seconds"].as_i64().unwrap();
     assert!(open(0) > 86400 && open(1) < 600, "{applied}");
     let history = stage.sandbox().read("/var/lib/linux-patch/history.jsonl").unwrap();
-    assert!(history.lines().last().unwrap().contains("open_seconds"), "{history}");
+    assert!(history.lines().last().unwrap().contains("open_for"), "{history}");
     stage.repos[0].publish(&[package("tb-hello", "4.0"), package("tb-other", "2.0")]);
     let refreshed = stage.patch(&["refresh"]);
     assert_ne!(since("tb-hello", &refreshed.state), "2026-01-02T03:04:05Z", "{refreshed}");

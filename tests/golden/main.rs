@@ -117,7 +117,7 @@ fn a_state_in_which_every_field_says_something() {
         message: message.into(),
         duration_ms,
         packages,
-        changes: Vec::new(),
+        open_for: Vec::new(),
     };
     let history = vec![
         entry("refresh", 1, Some(Class::Fetch), "b: 404", 1234, 0),
@@ -299,7 +299,8 @@ fn a_refresh_in_part() {
 #[test]
 fn an_apply_with_everything_that_it_can_say() {
     let state = state("full", |_| {});
-    let changed = state.apply.last.as_ref().unwrap().packages.clone();
+    let mut changed = state.apply.last.as_ref().unwrap().packages.clone();
+    changed[0].open_seconds = Some(200_000);
     let held_back = state.pending.as_ref().unwrap().left_out_by_us();
     let applied = Applied {
         retried: true,

@@ -14,7 +14,7 @@ use crate::model::exit_code::ExitCode;
 use crate::model::failure::{Class, Failure};
 use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::counted;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Listing, Update, were_open};
 use crate::report::{Applied, Detail, Report};
 use crate::store::history;
 use crate::store::lock::{self, Lock};
@@ -482,6 +482,7 @@ impl Run<'_> {
             outcome,
             retried: self.applied.retried,
             packages: self.applied.packages.clone(),
+            open_for: were_open(&self.applied.packages),
             error,
             log: self.session.log_path(),
             extra: Default::default(),
@@ -537,7 +538,7 @@ impl Run<'_> {
             message: reason.clone(),
             duration_ms: self.started.elapsed().as_millis() as u64,
             packages: self.applied.packages.len(),
-            changes: self.applied.packages.iter().take(history::MOST_CHANGES).cloned().collect(),
+            open_for: were_open(&self.applied.packages).into_iter().take(history::MOST_OPEN).collect(),
         };
         history::append(&self.lock, &entry);
         let loaded = Loaded::Good(Box::new(self.state));

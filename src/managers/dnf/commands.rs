@@ -68,3 +68,10 @@ pub(super) fn list(plan: &Plan) -> Invocation {
 pub(super) fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     upgrade(plan, &[&["-C"], LOOK].concat(), names)
 }
+
+/// With times that can be read without knowing the time zone.
+pub(super) fn in_utc(invocation: Invocation) -> Invocation {
+    Invocation { env: IN_UTC, ..invocation }
+}
+
+const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC")];

@@ -1,6 +1,6 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
-use super::commands::{dnf, list};
+use super::commands::{dnf, in_utc, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm::owned;
@@ -96,7 +96,8 @@ pub fn transaction(stdout: &str) -> Listing {
 /// The advisories of every kind for versions of installed packages: above these, also those that no
 /// repository offers (`--available`), or up to them (`--installed`).
 pub fn ask_advisories(which: &str) -> Invocation {
-    dnf(&["-C", "--setopt=debuglevel=0"], &["updateinfo", "list", which])
+    // Only where it is to say much it has the days.
+    in_utc(dnf(&["-C", "--setopt=debuglevel=6"], &["updateinfo", "list", which]))
 }
 
 #[cfg(test)]

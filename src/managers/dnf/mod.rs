@@ -20,7 +20,7 @@ use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Listing};
 use crate::system::process::{End, Finished, Invocation};
-use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, list, list_needs, upgrade};
+use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -264,13 +264,6 @@ fn ask_runs(list: &str) -> Option<Invocation> {
     invocation.args.extend(numbers.iter().map(|number| number.to_string()));
     (!numbers.is_empty()).then_some(invocation)
 }
-
-/// With times that can be read without knowing the time zone.
-fn in_utc(invocation: Invocation) -> Invocation {
-    Invocation { env: IN_UTC, ..invocation }
-}
-
-const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC")];
 
 /// Takes the place of the one above.
 const VERBOSE: &str = "--setopt=debuglevel=6";

@@ -11,6 +11,7 @@ use crate::managers::machine::Machine;
 use crate::model::failure::Extra;
 use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::model::text::one_line;
+use crate::model::time::Time;
 use crate::model::told::Advice;
 use crate::model::updates::{Listing, Update};
 use crate::system::process::Invocation;
@@ -315,7 +316,16 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
     let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
     for line in stdout.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
-        let [advisory, kind, package] = words[..] else { continue };
+        let (advisory, kind, package, issued) = match words[..] {
+            [advisory, kind, package] | [advisory, kind, package, "None"] => (advisory, kind, package, None),
+            [advisory, kind, package, day, time] => {
+                let Some(issued) = Time::parse(&format!("{day} {time}"), "%Y-%m-%d %H:%M:%S") else {
+                    continue;
+                };
+                (advisory, kind, package, Some(issued))
+            }
+            _ => continue,
+        };
         let Some((rest, arch)) = package.rsplit_once('.') else { continue };
         let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
         let version = rest[name.len()..].trim_start_matches('-');
@@ -324,7 +334,7 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(advisory),
             is_security,
-            advice: Some(Advice::new(is_security, None, severity)),
+            advice: Some(Advice::new(is_security, issued, severity)),
             is_candidate: false,
             version: Some(version.to_string()),
             priority: 0,
@@ -337,6 +347,21 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advisories_are_read_with_and_without_their_days() {
+        let text = "TB-1 Important/Sec. tb-sec-2.0-1.noarch 2026-01-01 00:00:00\nTB-2 bugfix tb-a-b-1:2.0-1.noarch None\n\
+                    TB-3 security tb-c-1-1.x86_64\ntimer: sack setup: 12.0 ms\n";
+        let found = advisories(text);
+        let advice = |name: &str| found[name][0].advice.clone().unwrap();
+        let day = Time::parse("2026-01-01 00:00:00", "%Y-%m-%d %H:%M:%S");
+        assert_eq!(advice("tb-sec"), Advice::new(true, day, "Important"));
+        assert_eq!(
+            (advice("tb-a-b"), advice("tb-c")),
+            (Advice::new(false, None, ""), Advice::new(true, None, ""))
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
 
     /// Pairs as in rpm's own manual, rpm-version(7), and of real packages.
     #[test]
