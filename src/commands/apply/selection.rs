@@ -1,9 +1,11 @@
 //! Which of the pending updates an apply is to install.
 
+use super::stale::stale_updates;
 use crate::cli::ApplyArgs;
+use crate::commands::exclude::{matches, patterns};
 use crate::driver::Session;
 use crate::driver::settings_files::{administrators, theirs};
-use crate::managers::{Installed, Manager, Origin, Plan, Settings};
+use crate::managers::{Installed, Manager, Plan, Settings};
 use crate::model::failure::{Class, Failure};
 use crate::model::text::counted;
 use crate::model::updates::{HeldBack, Listing, Update};
@@ -556,70 +558,6 @@ fn kept(pending: &Listing, wanted: &BTreeSet<String>) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// Updates that only sources offer which were not refreshed: their index is old, and often the files
-/// that it names are gone or cannot be had.
-#[derive(Debug, Default)]
-struct Stale {
-    /// Those that are left out: what such a source has the say about stays as it is.
-    names: BTreeSet<String>,
-    /// Those in whose place another source offers an older version, which nothing keeps back.
-    passed_over: BTreeSet<(String, String)>,
-}
-
-fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
-    let failed = state.not_refreshed();
-    let mut stale = Stale::default();
-    if failed.is_empty() || session.manager.facts().lists_refreshed_only {
-        return Ok(stale);
-    }
-    let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
-    let origins = session.manager.origins(session, &names)?;
-    for update in &pending.updates {
-        let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
-        match choose(origins, &update.candidate, &failed) {
-            Choice::Fresh => {}
-            Choice::Stale => drop(stale.names.insert(update.name.clone())),
-            Choice::Older(versions) => {
-                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
-                stale.passed_over.extend(versions);
-            }
-        }
-    }
-    Ok(stale)
-}
-
-/// What becomes of a candidate.
-#[derive(Debug, PartialEq, Eq)]
-enum Choice {
-    /// A source that was refreshed offers it, or it is not known who does.
-    Fresh,
-    /// Only others do.
-    Stale,
-    /// The same, but one that was refreshed offers an older version than these.
-    Older(Vec<String>),
-}
-
-fn choose(origins: &[Origin], candidate: &str, failed: &[String]) -> Choice {
-    let is_fresh = |origin: &Origin| !failed.contains(&origin.source);
-    let is_candidate = |origin: &&Origin| match &origin.version {
-        Some(version) => version == candidate,
-        None => origin.is_candidate,
-    };
-    let mut of_candidate = origins.iter().filter(is_candidate).peekable();
-    let Some(priority) = of_candidate.peek().map(|origin| origin.priority) else { return Choice::Fresh };
-    if of_candidate.any(is_fresh) {
-        return Choice::Fresh;
-    }
-    // What has a higher priority than anybody else gives is nobody else's to replace.
-    let is_other = |origin: &Origin| {
-        is_fresh(origin) && origin.priority == priority && origin.version.is_some() && !is_candidate(&origin)
-    };
-    let Some(other) = origins.iter().position(is_other) else { return Choice::Stale };
-    let is_newer = |origin: &&Origin| origin.priority == priority && origin.version != origins[other].version;
-    let newer = origins[..other].iter().filter(is_newer);
-    Choice::Older(newer.filter_map(|origin| origin.version.clone()).collect())
-}
-
 /// `libc6:amd64` is listed as `libc6` where amd64 is the native architecture, `bash.x86_64` as
 /// `bash`.
 fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Option<&'a str> {
@@ -629,27 +567,6 @@ fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Option<&'a str> 
     let (plain, architecture) = argument.rsplit_once([':', '.'])?;
     let package = installed.get(plain)?;
     (package.architecture == architecture).then_some(plain)
-}
-
-/// The patterns of `--exclude`.
-///
-/// # Errors
-/// When one holds what no package name does.
-pub fn patterns(globs: &[String]) -> Result<Vec<Pattern>, String> {
-    let allowed = |glob: &str| {
-        !glob.is_empty()
-            && glob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:*?[]!".contains(&byte))
-    };
-    let pattern = |glob: &String| match Pattern::new(glob) {
-        Ok(pattern) if allowed(glob) => Ok(pattern),
-        _ => Err(format!("{glob:?} is not a pattern of package names, like linux-image-*")),
-    };
-    globs.iter().map(pattern).collect()
-}
-
-/// Whether one of them matches a name, with or without its architecture.
-pub fn matches(patterns: &[Pattern], name: &str, plain: &str) -> bool {
-    patterns.iter().any(|glob| glob.matches(name) || glob.matches(plain))
 }
 
 #[cfg(test)]
@@ -674,33 +591,5 @@ mod tests {
         assert_eq!(kept(&["new", "other", "plain"]), [""; 0]);
         assert_eq!(kept(&["other"]), ["a"]);
         assert_eq!(kept(&["plain"]), ["a", "b", "b"]);
-    }
-
-    #[test]
-    fn an_older_version_of_a_refreshed_source_takes_the_place_of_one_that_cannot_be_had() {
-        let origin = |(version, source, priority): &(&str, &str, i64)| Origin {
-            source: source.to_string(),
-            advice: None,
-            is_security: false,
-            is_candidate: false,
-            version: Some(version.to_string()),
-            priority: *priority,
-            is_phased: false,
-        };
-        let chosen = |table: &[(&str, &str, i64)]| {
-            let origins: Vec<_> = table.iter().map(origin).collect();
-            choose(&origins, "3", &["dead".to_string()])
-        };
-        let older = |versions: &[&str]| Choice::Older(versions.iter().map(ToString::to_string).collect());
-        assert_eq!(chosen(&[]), Choice::Fresh, "nobody knows");
-        assert_eq!(chosen(&[("3", "dead", 500), ("3", "a", 500), ("2", "a", 500)]), Choice::Fresh);
-        assert_eq!(chosen(&[("3", "dead", 500)]), Choice::Stale);
-        assert_eq!(chosen(&[("3", "dead", 500), ("2", "dead", 500)]), Choice::Stale);
-        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 500)]), older(&["3"]));
-        let both =
-            [("4", "a", 100), ("3", "dead", 500), ("2", "dead", 500), ("2", "a", 500), ("1", "a", 500)];
-        assert_eq!(chosen(&both), older(&["3"]));
-        assert_eq!(chosen(&[("3", "dead", 990), ("2", "a", 500)]), Choice::Stale, "it has the say");
-        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 100)]), Choice::Stale, "nobody wants that one");
     }
 }

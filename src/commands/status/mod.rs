@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::cli::{Freshness, Global, RefreshArgs, StatusArgs};
-use crate::commands::apply::selection::{matches, patterns};
+use crate::commands::exclude::{matches, patterns};
 use crate::commands::refresh;
 use crate::managers;
 use crate::model::exit_code::ExitCode;

@@ -1,0 +1,192 @@
+//! What an apply came to: exit code, state, history, reboot, report.
+
+use super::Run;
+use super::changes::{changes, tell_since};
+use crate::cli::Reboot;
+use crate::commands::refresh::save;
+use crate::driver::shutdown;
+use crate::model::exit_code::ExitCode;
+use crate::model::failure::{Class, Failure};
+use crate::model::text::counted;
+use crate::model::updates::{HeldBack, were_open};
+use crate::report::{Detail, Report};
+use crate::store::history;
+use crate::store::state::{ApplyOutcome, LastApply, Loaded, count};
+use crate::system::time::Time;
+use log::warn;
+
+impl Run<'_> {
+    /// Step 7: whatever happened, look at what is really installed before saying anything.
+    pub(super) fn conclude(mut self, result: Result<(), Failure>) -> Report {
+        if self.lock.watch().check().is_ok() {
+            self.selection.clean_up(self.lock.dir(), self.manager.settings());
+        }
+        self.session.committed = true;
+        let mut error = result.err();
+        let mut warn_of = |failure: Failure| {
+            warn!("{}", failure.message);
+            error.get_or_insert(failure);
+        };
+        if self.args.dry_run {
+            self.applied.packages = self.planned.as_changes();
+            self.applied.held_back = self.selection.impossible().to_vec();
+        } else {
+            match self.session.installed() {
+                Ok(after) => {
+                    self.settle(&after);
+                    if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
+                        self.applied.packages = changes(before, &after);
+                    }
+                    if let Some(failure) = self.contradiction(&after) {
+                        warn_of(failure);
+                    }
+                    if let Some(failure) = self.damage() {
+                        warn_of(failure);
+                    }
+                }
+                Err(failure) => warn_of(failure),
+            }
+            // Where no advisory spoke of what was pending, none speaks of a reboot.
+            let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
+            if self.changed || self.applied.repaired {
+                self.session.count(&mut self.state, true);
+            }
+            if let Some(pending) = &mut self.state.pending {
+                pending.leave_out(self.selection.impossible());
+                self.applied.held_back = pending.left_out_by_us();
+            }
+            if self.changed && has_advisories {
+                self.session.look_for_restart_after_install(&mut self.state);
+            } else {
+                self.session.look_for_restart(&mut self.state);
+            }
+        }
+        tell_since(&mut self.applied.packages, &self.open);
+        if let Some(failure) = error.as_mut().filter(|_| !self.args.dry_run) {
+            self.session.tell_no_place(failure);
+        }
+        for held in &self.applied.held_back {
+            let class = held.class.unwrap_or(Class::Other).word();
+            warn!("{} stays as it is ({class}: {})", held.name, held.reason);
+        }
+        // What cannot be resolved the manager itself would hold back, and be content.
+        let is_failure = |held: &HeldBack| held.class.is_some_and(|class| class != Class::Dependency);
+        self.is_partial |= self.applied.held_back.iter().any(is_failure);
+        let code = match (&error, self.is_partial) {
+            (Some(_), _) => ExitCode::Failed,
+            (None, true) => ExitCode::Stale,
+            (None, false) => ExitCode::Fresh,
+        };
+        self.applied.error = error;
+        if let Err(lost) = self.remember() {
+            self.applied.error.get_or_insert(lost);
+            return self.report(ExitCode::Failed);
+        }
+        // The restart comes last, when the state is safe; that it could not be asked for is a
+        // failure of this run too.
+        if let Err(failure) = self.restart(code) {
+            self.applied.error = Some(failure);
+            let _ = self.remember();
+            return self.report(ExitCode::Failed);
+        }
+        self.report(code)
+    }
+
+    /// Writes down how this apply ended; a dry run was none.
+    ///
+    /// # Errors
+    /// When the lock was lost.
+    pub(super) fn remember(&mut self) -> Result<(), Failure> {
+        if !self.args.dry_run {
+            self.record();
+        }
+        save(&self.state, &self.lock)
+    }
+
+    pub(super) fn record(&mut self) {
+        let error = self.applied.error.clone();
+        let interrupted = |failure: &Failure| failure.class == Class::Interrupted && !self.install_began;
+        let outcome = match &error {
+            Some(failure) if interrupted(failure) => ApplyOutcome::Interrupted,
+            Some(_) => ApplyOutcome::Failed,
+            None if self.is_partial => ApplyOutcome::Partial,
+            None => ApplyOutcome::Success,
+        };
+        // Recorded a second time when only the restart failed: it is still one run.
+        let again = std::mem::replace(&mut self.recorded, true);
+        let counters = &mut self.state.counters;
+        count(&mut counters.apply_total, !again);
+        count(&mut counters.apply_failed_total, error.is_some());
+        count(&mut counters.apply_retried_total, self.applied.retried && !again);
+        self.state.apply.in_progress = self.cut_off.clone();
+        self.state.apply.last = Some(LastApply {
+            started_at: self.started_at,
+            finished_at: Time::now(),
+            outcome,
+            retried: self.applied.retried,
+            packages: self.applied.packages.clone(),
+            open_for: were_open(&self.applied.packages),
+            error,
+            log: self.session.log_path(),
+            extra: Default::default(),
+        });
+    }
+
+    /// Asks for the restart where it is wanted; never after a failure.
+    pub(super) fn restart(&mut self, code: ExitCode) -> Result<(), Failure> {
+        let wanted = match self.args.reboot {
+            Some(Reboot::Always) => true,
+            Some(Reboot::IfNeeded) => self.state.reboot_required,
+            None => false,
+        };
+        let installs = !self.args.dry_run && !self.args.download_only;
+        if wanted && installs && code != ExitCode::Failed {
+            self.applied.reboot_scheduled = shutdown::schedule(self.args.reboot_delay)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(mut self, code: ExitCode) -> Report {
+        self.applied.log = self.session.log_path();
+        let count = counted(self.applied.packages.len(), "package");
+        let reason = match &self.applied.error {
+            Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
+            None if self.args.dry_run => format!("{count} would change"),
+            None if self.args.download_only => {
+                format!("{} downloaded", counted(self.planned.updates.len(), "package"))
+            }
+            None if self.planned.is_empty() && self.done.is_empty() => "nothing pending".to_string(),
+            None => format!("{count} changed"),
+        };
+        let reason = match self.index_partial && self.applied.error.is_none() {
+            true if self.state.not_refreshed().is_empty() => {
+                format!("{reason}; the refresh did not end well")
+            }
+            true => format!("{reason}; part of the index is stale"),
+            false => reason,
+        };
+        let reason = match self.applied.held_back.len() {
+            0 => reason,
+            held => format!("{reason}; {} held back", counted(held, "update")),
+        };
+        let reason = match self.selection.young_words(&self.planned) {
+            Some(words) if self.applied.error.is_none() => format!("{reason}; {words}"),
+            _ => reason,
+        };
+        let entry = history::Entry {
+            time: Time::now(),
+            command: "apply".into(),
+            exit_code: code.code(),
+            class: self.applied.error.as_ref().map(|failure| failure.class),
+            message: reason.clone(),
+            duration_ms: self.started.elapsed().as_millis() as u64,
+            packages: self.applied.packages.len(),
+            open_for: were_open(&self.applied.packages).into_iter().take(history::MOST_OPEN).collect(),
+        };
+        history::append(&self.lock, &entry);
+        let loaded = Loaded::Good(Box::new(self.state));
+        let mut report = Report::new("apply", code, reason, loaded, self.args.freshness.max_age);
+        report.detail = Detail::Apply(self.applied);
+        report
+    }
+}

@@ -1,0 +1,139 @@
+//! The steps of an apply that change the system: plan, download, install.
+
+use super::{Ending, Run};
+use crate::commands::refresh::save;
+use crate::model::failure::{Class, Failure};
+use crate::store::state::{InProgress, Pending};
+use crate::system::process::{End, Finished, Limits};
+use crate::system::{boot, lock_holders, signals};
+use log::warn;
+use std::time::Duration;
+
+/// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
+const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
+
+/// No download may take longer; what it got is kept for the next run.
+const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
+
+impl Run<'_> {
+    /// Steps 4 to 6: what is to be installed, and the installing of it.
+    pub(super) fn plan_and_install(&mut self) -> Result<(), Failure> {
+        let before = self.before.as_ref();
+        self.open.extend(self.state.pending.iter().flat_map(Pending::open));
+        self.planned = self.selection.plan(&self.session, &self.state, before, self.lock.dir())?;
+        if self.planned.is_empty() || self.args.dry_run {
+            return Ok(());
+        }
+        self.download_and_install()
+    }
+
+    /// Steps 5 and 6.
+    pub(super) fn download_and_install(&mut self) -> Result<(), Failure> {
+        if !self.args.download_only {
+            self.session.is_writable()?;
+            self.session.is_unhindered(true)?;
+        }
+        if !self.manager.facts().downloads_first {
+            return self.install(&Finished::ended(0, "", ""));
+        }
+        self.enter("download")?;
+        let label = "downloading updates";
+        let (invocation, downloaded) = loop {
+            let invocation = self.session.with_limits(self.manager.download(&self.selection.plan));
+            let limits = Limits {
+                budget: Some(DOWNLOAD_BUDGET),
+                stall: Some(DOWNLOAD_STALL.max(self.session.longest_silence(&invocation))),
+                interruptible: true,
+                ..Limits::default()
+            };
+            let downloaded = self.session.run(label, &invocation, &limits)?;
+            // It costs only what comes from there.
+            let keyless = &mut self.selection.plan.keyless;
+            match self.manager.keyless(&downloaded).filter(|id| !keyless.contains(id)) {
+                Some(id) => keyless.push(id),
+                None => break (invocation, downloaded),
+            }
+        };
+        if let Some(failure) = self.manager.failure(&invocation, &downloaded) {
+            let mut failure = self.session.with_culprits(failure, &downloaded);
+            if failure.class == Class::Auth && failure.culprits.is_empty() {
+                failure.culprits = self.session.signed_with_missing_keys(&downloaded, &self.planned);
+            }
+            return Err(failure);
+        }
+        self.drop_damaged(&downloaded)?;
+        if let Some(exact) = self.manager.plan_of_download(&downloaded) {
+            self.planned = self.session.with_installed(exact)?;
+            for held in &self.planned.held_back {
+                warn!("{} stays as it is: {}", held.name, held.reason);
+            }
+        }
+        if self.args.download_only || self.planned.is_empty() {
+            return Ok(());
+        }
+        self.install(&downloaded)
+    }
+
+    /// Step 6: from here on nothing of ours ends the manager.
+    pub(super) fn install(&mut self, downloaded: &Finished) -> Result<(), Failure> {
+        if let Some(signal) = signals::received() {
+            return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
+        }
+        self.session.offer_private(&self.planned)?;
+        self.enter("install")?;
+        // What others installed while we waited for their locks is not ours.
+        if !self.changed && !self.ran_again {
+            self.before = Some(self.session.installed()?);
+        }
+        self.session.committed = true;
+        let invocation = self.manager.install(&self.selection.plan, downloaded);
+        let label = "installing updates";
+        let finished = self.session.run(label, &invocation, &Limits::default())?;
+        if matches!(finished.end, End::Signal(_)) {
+            self.session.outlast_installer();
+        }
+        let failure = self.manager.failure(&invocation, &finished);
+        self.install_failed = failure.as_ref().map(|failure| match failure.class {
+            Class::Interrupted => Ending::CutOff,
+            _ => Ending::ByItself,
+        });
+        self.install_began |= failure.is_none() || self.manager.install_began(&finished);
+        self.changed |= self.install_began;
+        for note in self.manager.notes(&finished) {
+            warn!("{note}");
+        }
+        self.disappeared.extend(self.manager.disappeared(&finished));
+        self.asked_to_run_again = failure.is_none() && self.manager.asks_to_run_again(&finished);
+        if self.install_failed == Some(Ending::ByItself) && self.install_began {
+            self.finish_others()?;
+            if let Some(failed) = &failure {
+                self.install_others(invocation, failed)?;
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Remembers how far this run has come, so that the next one knows what was cut off.
+    ///
+    /// # Errors
+    /// When the lock was lost: nothing more is done then.
+    pub(super) fn enter(&mut self, phase: &str) -> Result<(), Failure> {
+        if self.args.dry_run {
+            return Ok(());
+        }
+        // Should this be the first run ever, and be cut off: it is known whose repair it needs.
+        self.state.manager = Some(self.manager.facts().name.to_string());
+        self.state.apply.in_progress = Some(InProgress {
+            pid: std::process::id(),
+            boot_id: boot::boot_id(),
+            started_at: self.started_at,
+            phase: phase.to_string(),
+            process_start: lock_holders::started(std::process::id()),
+            pid_namespace: lock_holders::pid_namespace(),
+            packages: if phase == "install" { self.planned.names() } else { Vec::new() },
+            earlier: self.cut_off.clone().map(Box::new),
+            extra: Default::default(),
+        });
+        save(&self.state, &self.lock)
+    }
+}

@@ -1,0 +1,105 @@
+//! Updates of sources that were not refreshed, and what other sources offer in their place.
+
+use crate::driver::Session;
+use crate::managers::Origin;
+use crate::model::failure::Failure;
+use crate::model::updates::Listing;
+use crate::store::state::State;
+use std::collections::BTreeSet;
+
+/// Updates that only sources offer which were not refreshed: their index is old, and often the files
+/// that it names are gone or cannot be had.
+#[derive(Debug, Default)]
+pub(super) struct Stale {
+    /// Those that are left out: what such a source has the say about stays as it is.
+    pub(super) names: BTreeSet<String>,
+    /// Those in whose place another source offers an older version, which nothing keeps back.
+    pub(super) passed_over: BTreeSet<(String, String)>,
+}
+
+pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
+    let failed = state.not_refreshed();
+    let mut stale = Stale::default();
+    if failed.is_empty() || session.manager.facts().lists_refreshed_only {
+        return Ok(stale);
+    }
+    let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
+    let origins = session.manager.origins(session, &names)?;
+    for update in &pending.updates {
+        let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
+        match choose(origins, &update.candidate, &failed) {
+            Choice::Fresh => {}
+            Choice::Stale => drop(stale.names.insert(update.name.clone())),
+            Choice::Older(versions) => {
+                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
+                stale.passed_over.extend(versions);
+            }
+        }
+    }
+    Ok(stale)
+}
+
+/// What becomes of a candidate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// A source that was refreshed offers it, or it is not known who does.
+    Fresh,
+    /// Only others do.
+    Stale,
+    /// The same, but one that was refreshed offers an older version than these.
+    Older(Vec<String>),
+}
+
+pub(super) fn choose(origins: &[Origin], candidate: &str, failed: &[String]) -> Choice {
+    let is_fresh = |origin: &Origin| !failed.contains(&origin.source);
+    let is_candidate = |origin: &&Origin| match &origin.version {
+        Some(version) => version == candidate,
+        None => origin.is_candidate,
+    };
+    let mut of_candidate = origins.iter().filter(is_candidate).peekable();
+    let Some(priority) = of_candidate.peek().map(|origin| origin.priority) else { return Choice::Fresh };
+    if of_candidate.any(is_fresh) {
+        return Choice::Fresh;
+    }
+    // What has a higher priority than anybody else gives is nobody else's to replace.
+    let is_other = |origin: &Origin| {
+        is_fresh(origin) && origin.priority == priority && origin.version.is_some() && !is_candidate(&origin)
+    };
+    let Some(other) = origins.iter().position(is_other) else { return Choice::Stale };
+    let is_newer = |origin: &&Origin| origin.priority == priority && origin.version != origins[other].version;
+    let newer = origins[..other].iter().filter(is_newer);
+    Choice::Older(newer.filter_map(|origin| origin.version.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_version_of_a_refreshed_source_takes_the_place_of_one_that_cannot_be_had() {
+        let origin = |(version, source, priority): &(&str, &str, i64)| Origin {
+            source: source.to_string(),
+            advice: None,
+            is_security: false,
+            is_candidate: false,
+            version: Some(version.to_string()),
+            priority: *priority,
+            is_phased: false,
+        };
+        let chosen = |table: &[(&str, &str, i64)]| {
+            let origins: Vec<_> = table.iter().map(origin).collect();
+            choose(&origins, "3", &["dead".to_string()])
+        };
+        let older = |versions: &[&str]| Choice::Older(versions.iter().map(ToString::to_string).collect());
+        assert_eq!(chosen(&[]), Choice::Fresh, "nobody knows");
+        assert_eq!(chosen(&[("3", "dead", 500), ("3", "a", 500), ("2", "a", 500)]), Choice::Fresh);
+        assert_eq!(chosen(&[("3", "dead", 500)]), Choice::Stale);
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "dead", 500)]), Choice::Stale);
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 500)]), older(&["3"]));
+        let both =
+            [("4", "a", 100), ("3", "dead", 500), ("2", "dead", 500), ("2", "a", 500), ("1", "a", 500)];
+        assert_eq!(chosen(&both), older(&["3"]));
+        assert_eq!(chosen(&[("3", "dead", 990), ("2", "a", 500)]), Choice::Stale, "it has the say");
+        assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 100)]), Choice::Stale, "nobody wants that one");
+    }
+}
