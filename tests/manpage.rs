@@ -5,8 +5,8 @@
 use clap::{Arg, Command, CommandFactory, Parser};
 use linux_patch::cli::{Cli, Reboot, Verb};
 use linux_patch::managers::{Plan, by_name};
+use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::failure::Class;
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::store::history;
 use linux_patch::store::state;

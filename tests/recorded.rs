@@ -13,8 +13,10 @@ mod lines;
 mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, Plan};
-use linux_patch::model::failure::{Class, Failure};
-use linux_patch::model::updates::{HeldBack, Listing};
+use linux_patch::model::class::Class;
+use linux_patch::model::failure::Failure;
+use linux_patch::model::listing::Listing;
+use linux_patch::model::updates::HeldBack;
 use linux_patch::system::process::{End, Finished};
 use replay::Replay;
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,8 +12,9 @@ mod rendered;
 mod replay;
 
 use linux_patch::managers::{MANAGERS, Manager, by_name};
+use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::failure::Failure;
 use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::store::health::judge;
 use linux_patch::store::lock::Lock;

@@ -3,8 +3,9 @@
 use crate::cli::{Freshness, Global, RefreshArgs};
 use crate::commands::start::{permitted, setup};
 use crate::driver::Session;
+use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
-use crate::model::failure::{Class, Failure};
+use crate::model::failure::Failure;
 use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::{counted, one_line};
 use crate::report::{Detail, Report};

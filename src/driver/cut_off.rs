@@ -3,7 +3,8 @@
 
 use super::Session;
 use crate::managers::{Ended, EndedEarly, IndexDir, IndexFile, cut_short, how_it_was_cut};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::State;
 use crate::system::files::{remove_if_there, write_atomic};

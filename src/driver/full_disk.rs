@@ -1,7 +1,8 @@
 //! Full disks: a manager may take the file that had no room for one that was damaged on its way.
 
 use super::Session;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use rustix::fs::{StatVfs, StatVfsMountFlags};
 use std::path::Path;

@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::managers::SourceList;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Index, State};
 use crate::system::files::{exact_fingerprint, remove_if_there};
@@ -33,7 +34,7 @@ impl Session {
         &self,
         finished: &Finished,
         state: &State,
-    ) -> (Refreshed, Option<crate::model::updates::Listing>) {
+    ) -> (Refreshed, Option<crate::model::listing::Listing>) {
         let dropped = self.drop_damaged(finished);
         let mut refreshed = self.manager.judge(finished);
         if let Some(configured) = self.manager.configured() {

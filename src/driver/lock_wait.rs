@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::managers::cut_short;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::text::one_line;
 use crate::system::files::remove_if_there;
 use crate::system::process::{End, Finished, Invocation};

@@ -2,8 +2,10 @@
 
 use super::Session;
 use crate::managers::Manager;
-use crate::model::failure::{Class, Failure};
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::{HeldBack, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::fingerprint;
 use crate::system::time::Time;

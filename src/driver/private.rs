@@ -2,10 +2,12 @@
 
 use super::{Session, Stored};
 use crate::managers::{Elsewhere, Plan, Private};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 use crate::store::state::State;
 use crate::system::files::{
     fingerprint, own_directory, own_link, remove_if_there, remove_whatever, write_atomic,

@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::managers::Came;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::store::state::State;

@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::published::note_published;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
 use crate::system::files::fingerprint;

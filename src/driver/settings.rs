@@ -3,7 +3,8 @@
 use super::Session;
 use super::settings_files::{administrators, included, strs};
 use crate::managers::{Elsewhere, Facts, Locate};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::store::state::Configuration;
 use crate::system::files::{exact_fingerprint, files_of, write_atomic};
 use crate::system::process::{Invocation, find};

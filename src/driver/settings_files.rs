@@ -1,7 +1,8 @@
 //! The files of the administrator's settings.
 
 use crate::managers::{Elsewhere, Settings};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;

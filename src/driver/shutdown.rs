@@ -1,6 +1,7 @@
 //! Asking for a reboot.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::text::one_line;
 use crate::system::process::{Capture, find};
 use crate::system::time::Time;

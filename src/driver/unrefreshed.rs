@@ -2,9 +2,10 @@
 
 use super::Session;
 use crate::managers::Plan;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::Refreshed;
-use crate::model::updates::Listing;
 use crate::store::state::State;
 use log::warn;
 

@@ -1,6 +1,7 @@
 //! Why nothing may be concluded from a command that did not end by itself.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::system::process::{End, Finished, Invocation};
 
 /// Why nothing may be concluded from a command's output: it did not end by itself.

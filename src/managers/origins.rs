@@ -1,7 +1,7 @@
 //! Which updates are security updates, by the sources that offer them.
 
+use crate::model::listing::Listing;
 use crate::model::packages::Origin;
-use crate::model::updates::Listing;
 use std::collections::HashMap;
 
 /// The packages of which it is to be found out: it may be a version below the candidate that is one.

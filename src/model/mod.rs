@@ -1,7 +1,9 @@
 //! Plain values, which know nothing of where they come from.
 
+pub mod class;
 pub mod exit_code;
 pub mod failure;
+pub mod listing;
 pub mod packages;
 pub mod published;
 pub mod refreshed;

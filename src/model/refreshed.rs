@@ -1,6 +1,7 @@
 //! What a refresh did.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 /// How a refresh ended, judged by what happened to each source.

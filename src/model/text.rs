@@ -64,7 +64,8 @@ pub fn printable_json(json: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::{Class, Failure};
+    use crate::model::class::Class;
+    use crate::model::failure::Failure;
     use crate::model::secrets::without_passwords;
     use serde_json::Value;
 

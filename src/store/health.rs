@@ -2,8 +2,9 @@
 //! index, an apply that was cut off, whether a reboot is required.
 
 use crate::managers;
+use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
-use crate::model::failure::{Class, Failure};
+use crate::model::failure::Failure;
 use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::short_line;
 use crate::store::state::{InProgress, Index, LastApply, Loaded, OutdatedService, State};

@@ -1,6 +1,6 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
-use crate::model::failure::Class;
+use crate::model::class::Class;
 use crate::model::text::printable_json;
 use crate::model::updates::WasOpen;
 use crate::store::lock::Lock;

@@ -1,6 +1,7 @@
 //! The lock that a whole `refresh` or `apply` holds.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::system::files::distrust_way;
 use crate::system::lock_holders;
 use crate::system::time::Time;

@@ -1,8 +1,10 @@
 //! What waits to be installed, and since when.
 
-use crate::model::failure::{Extra, Failure};
+use crate::model::class::Extra;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::told::Told;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 use crate::system::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};

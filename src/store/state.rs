@@ -1,6 +1,7 @@
 //! The state file: what is remembered between runs, and its pure transitions.
 
-use crate::model::failure::{Class, Extra, Failure};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::model::text::printable_json;
 use crate::model::updates::{Change, WasOpen};

@@ -3,9 +3,11 @@
 use crate::plain::is_plain;
 use crate::replay::Replay;
 use linux_patch::managers::{Manager, Plan};
-use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::class::Class;
+use linux_patch::model::failure::Failure;
+use linux_patch::model::listing::Listing;
 use linux_patch::model::refreshed::RefreshOutcome;
-use linux_patch::model::updates::{HeldBack, Listing};
+use linux_patch::model::updates::HeldBack;
 use linux_patch::system::process::Finished;
 use std::path::Path;
 

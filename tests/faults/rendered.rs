@@ -2,8 +2,9 @@
 
 use crate::metrics;
 use crate::plain::is_plain;
+use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::failure::Failure;
 use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::report::print::Format;
 use linux_patch::report::{Detail, Report};

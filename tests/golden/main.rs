@@ -5,9 +5,11 @@
 mod replay;
 
 use linux_patch::managers::{Damage, MANAGERS, Machine, Plan};
+use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
-use linux_patch::model::failure::{Class, Failure};
-use linux_patch::model::updates::{Listing, Update};
+use linux_patch::model::failure::Failure;
+use linux_patch::model::listing::Listing;
+use linux_patch::model::updates::Update;
 use linux_patch::report::alert::Alert;
 use linux_patch::report::print::Format;
 use linux_patch::report::{Applied, Detail, Report};

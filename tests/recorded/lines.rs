@@ -2,7 +2,8 @@
 
 use super::class;
 use linux_patch::managers::by_name;
-use linux_patch::model::failure::{Class, Failure};
+use linux_patch::model::class::Class;
+use linux_patch::model::failure::Failure;
 use linux_patch::model::refreshed::RefreshOutcome;
 use linux_patch::system::process::{End, Finished};
 use std::time::Duration;

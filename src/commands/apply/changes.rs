@@ -1,7 +1,7 @@
 //! What differs between two looks at the package database.
 
 use crate::managers::Installed;
-use crate::model::failure::Extra;
+use crate::model::class::Extra;
 use crate::model::updates::Change;
 use crate::store::state::Open;
 use crate::system::time::Time;

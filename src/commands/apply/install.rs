@@ -2,7 +2,8 @@
 
 use super::{Ending, Run};
 use crate::commands::refresh::save;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::store::state::{InProgress, Pending};
 use crate::system::process::{End, Finished, Limits};
 use crate::system::{boot, lock_holders, signals};

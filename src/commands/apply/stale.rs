@@ -3,7 +3,7 @@
 use crate::driver::Session;
 use crate::managers::Origin;
 use crate::model::failure::Failure;
-use crate::model::updates::Listing;
+use crate::model::listing::Listing;
 use crate::store::state::State;
 use std::collections::BTreeSet;
 

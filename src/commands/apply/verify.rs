@@ -2,7 +2,8 @@
 
 use super::Run;
 use crate::managers::{Installed, cut_short};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::text::counted;
 use crate::model::updates::{Change, Update};
 use crate::system::files::remove_if_there;

@@ -1,7 +1,8 @@
 //! Reading what apk says of changes and errors.
 
 use super::lists::{change, name_and_version, source_id};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished};

@@ -1,10 +1,12 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
 use crate::managers::facts::Places;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::model::text::one_line;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashMap};
 

@@ -10,9 +10,10 @@ use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPack
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::model::refreshed::{Refreshed, SourceResult};
-use crate::model::updates::{HeldBack, Listing};
+use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

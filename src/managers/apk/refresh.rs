@@ -3,7 +3,8 @@
 
 use super::errors::{classify, errors, failure, problem};
 use super::lists::source_id;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;

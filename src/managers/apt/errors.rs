@@ -1,6 +1,7 @@
 //! Reading apt's and dpkg's error lines.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::text::cut;
 use crate::system::process::Finished;
 use std::path::PathBuf;

@@ -15,11 +15,13 @@ use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPack
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
-use crate::model::updates::{HeldBack, Listing};
+use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
 use commands::{ENV, ENV_DEFAULTS, admin_dir, apt_get, setting};
 use std::collections::HashMap;

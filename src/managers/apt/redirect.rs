@@ -6,7 +6,8 @@ use super::commands::{ENV, FIXED};
 use super::errors::messages;
 use super::sources::{kept_as, source_id};
 use crate::managers::capabilities::Came;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::system::process::{Finished, Invocation};
 
 /// More are not looked at again.

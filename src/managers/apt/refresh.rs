@@ -3,7 +3,8 @@
 use super::errors::{HOOK_FAILED, Message, class_of, fetch_class, messages};
 use super::progress::{Item, Kind, MIRRORS, items, unprinted};
 use super::sources::Source;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeSet, HashMap, HashSet};

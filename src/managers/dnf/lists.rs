@@ -5,9 +5,10 @@ use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Section, Table};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::text::{counted, one_line};
-use crate::model::updates::Listing;
 use crate::system::process::{Finished, Invocation};
 
 /// The headlines of a table. Groups, module streams and profiles have some of their own, and rows of

@@ -4,10 +4,11 @@
 use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
-use crate::model::updates::Listing;
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, HashSet};
 

@@ -3,7 +3,8 @@
 use super::lists::{rows_to_change, said_to_change, transaction};
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
-use crate::model::failure::{Class, Extra, Failure};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
 use crate::model::text::counted;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};

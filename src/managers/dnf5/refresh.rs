@@ -6,7 +6,8 @@ use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed}
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //! them when it stops.
 
 use super::errors::{is_about_signature, reason_class, retrieving};
-use crate::model::failure::Class;
+use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
 use crate::system::process::Finished;

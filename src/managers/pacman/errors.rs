@@ -1,7 +1,8 @@
 //! Reading pacman's error lines. They are on standard error, where nothing else is: what scripts and
 //! hooks print pacman passes on to standard output.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
 
 /// Its error lines, without the word in front.

@@ -1,8 +1,9 @@
 //! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
 
-use crate::model::failure::Extra;
+use crate::model::class::Extra;
+use crate::model::listing::Listing;
 use crate::model::packages::{Installed, InstalledPackage};
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 
 /// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
 ///

@@ -1,7 +1,8 @@
 //! Judging `pacman -Sy` repository by repository.
 
 use super::errors::{self, reason_class};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::system::process::{End, Finished};

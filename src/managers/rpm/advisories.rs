@@ -4,9 +4,10 @@
 use super::compare_versions;
 use crate::managers::machine::Machine;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::packages::{Installed, Origin};
 use crate::model::told::{Advice, Told};
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::cmp::Ordering;
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! The words of librepo, which downloads for dnf 4 and dnf 5, and of rpm about full disks and keys.
 
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
 
 /// A reason that says something, before one that only says that every mirror was tried.
 pub fn known(first: Failure, other: Failure) -> Failure {

@@ -8,12 +8,13 @@ pub mod owned;
 pub mod tables;
 
 use crate::managers::machine::Machine;
-use crate::model::failure::Extra;
+use crate::model::class::Extra;
+use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Installed, InstalledPackage, Leftover, Origin, OtherVersion};
 use crate::model::text::one_line;
 use crate::model::time::Time;
 use crate::model::told::Advice;
-use crate::model::updates::{Listing, Update};
+use crate::model::updates::Update;
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::cmp::Ordering;

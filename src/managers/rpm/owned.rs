@@ -5,8 +5,9 @@
 use super::plain_name;
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
-use crate::model::failure::Class;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::class::Class;
+use crate::model::listing::Listing;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::collections::HashSet;
 

@@ -2,8 +2,10 @@
 
 use super::{listed_name, update, without_replaced};
 use crate::managers::facts::Plan;
-use crate::model::failure::{Class, Extra, Failure};
-use crate::model::updates::{HeldBack, Listing};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::HeldBack;
 use crate::system::process::Invocation;
 use std::time::Duration;
 

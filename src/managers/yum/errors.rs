@@ -3,7 +3,8 @@
 
 use super::lists::transaction;
 use crate::managers::rpm::listed_name;
-use crate::model::failure::{Class, Extra, Failure};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 

@@ -2,8 +2,9 @@
 
 use crate::managers::rpm::tables::{self, Section};
 use crate::managers::rpm::{listed_name, update, with_obsoleting};
-use crate::model::failure::Extra;
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::class::Extra;
+use crate::model::listing::Listing;
+use crate::model::updates::{HeldBack, Update};
 
 /// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the
 /// columns goes on in the next line. A package that obsoletes another comes in its place; the last

@@ -4,10 +4,11 @@
 
 use super::errors::{classify, known, reason_class};
 use super::lists::{self, Repository, repositories};
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::Refreshed;
 use crate::model::text::one_line;
-use crate::model::updates::Listing;
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, BTreeSet};
 

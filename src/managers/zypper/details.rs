@@ -6,7 +6,8 @@ use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm;
 use crate::model::failure::Failure;
-use crate::model::updates::{Listing, Update};
+use crate::model::listing::Listing;
+use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
 /// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what

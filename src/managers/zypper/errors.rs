@@ -2,7 +2,8 @@
 
 use super::xml::{Element, elements, id_of};
 use crate::managers::rpm::listed_name;
-use crate::model::failure::{Class, Extra, Failure};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;

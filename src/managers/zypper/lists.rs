@@ -3,11 +3,12 @@
 use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
-use crate::model::failure::Extra;
+use crate::model::class::Extra;
+use crate::model::listing::Listing;
 use crate::model::text::one_line;
 use crate::model::time::Time;
 use crate::model::told::{Advice, Told};
-use crate::model::updates::{HeldBack, Listing, Update};
+use crate::model::updates::{HeldBack, Update};
 use glob::Pattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

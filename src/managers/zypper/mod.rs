@@ -14,11 +14,13 @@ use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPack
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
-use crate::model::failure::{Class, Failure};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage, Installed};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
-use crate::model::updates::{HeldBack, Listing};
+use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;

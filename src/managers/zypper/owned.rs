@@ -6,9 +6,11 @@ use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
 use crate::managers::machine::Machine;
-use crate::model::failure::{Class, Extra, Failure};
+use crate::model::class::{Class, Extra};
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::text::one_line;
-use crate::model::updates::{HeldBack, Listing};
+use crate::model::updates::HeldBack;
 use log::warn;
 use std::path::{Path, PathBuf};
 
