@@ -92,7 +92,7 @@ pub fn without_server(failure: &Failure, ids: &[String], config: &str) -> Vec<(S
     const WORDS: &str = "no servers configured for repository";
     let has_server = |id: &&String| {
         let own = config.lines().skip_while(|line| line.trim_matches(['[', ']']) != id.as_str()).skip(1);
-        let mut own = own.take_while(|line| !super::is_repository(line));
+        let mut own = own.take_while(|line| !line.starts_with('['));
         own.any(|line| line.split('=').next().is_some_and(|key| key.trim() == "Server"))
     };
     let is_it = failure.message.contains(WORDS);
