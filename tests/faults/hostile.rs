@@ -346,7 +346,7 @@ fn the_text_of_the_lock_is_harmless() {
     for order in orders() {
         let world = World::new();
         let lock = hold_lock(&world, "apply");
-        let words = order.replace([' ', '\n'], "");
+        let words = order.replace(char::is_whitespace, "");
         // The text of a process that does hold it is told: this one.
         let text = format!("{} hostile{words} {words}tail\n", std::process::id());
         std::fs::write(world.state_dir().join("lock"), text).unwrap();
