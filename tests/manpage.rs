@@ -8,8 +8,7 @@ use linux_patch::managers::{Plan, by_name};
 use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::report::{Applied, Detail, Report};
-use linux_patch::store::history;
-use linux_patch::store::state;
+use linux_patch::store::{history, state, state_file};
 use linux_patch::system::process::Finished;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -373,10 +372,10 @@ fn the_failure_classes_are_those_of_the_program() {
 }
 
 /// A state in which every field is filled.
-fn full_state() -> state::Loaded {
+fn full_state() -> state_file::Loaded {
     let time = "2026-05-27T13:00:00Z";
     let error = json!({"class": "fetch", "message": "m"});
-    let loaded = state::parse(
+    let loaded = state_file::parse(
         &serde_json::to_vec(&json!({
             "version": state::VERSION, "manager": "apt", "last_cache_update": time,
             "last_update_error": error, "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
@@ -401,7 +400,7 @@ fn full_state() -> state::Loaded {
         }))
         .unwrap(),
     );
-    assert!(matches!(loaded, state::Loaded::Good(_)), "{loaded:?}");
+    assert!(matches!(loaded, state_file::Loaded::Good(_)), "{loaded:?}");
     loaded
 }
 
@@ -475,7 +474,7 @@ fn keys(value: &Value) -> Words {
 }
 
 fn full_state_json() -> Value {
-    let state::Loaded::Good(state) = full_state() else { unreachable!("asserted where it is made") };
+    let state_file::Loaded::Good(state) = full_state() else { unreachable!("asserted where it is made") };
     serde_json::to_value(&state).unwrap()
 }
 

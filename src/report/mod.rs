@@ -14,7 +14,8 @@ use crate::model::updates::{Change, HeldBack, Update};
 use crate::report::alert::{Alert, graver};
 use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;
-use crate::store::state::{Loaded, Pending, State};
+use crate::store::state::{Pending, State};
+use crate::store::state_file::Loaded;
 use crate::system::time::{Time, span};
 use std::time::Duration;
 

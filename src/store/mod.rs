@@ -5,3 +5,4 @@ pub mod history;
 pub mod lock;
 pub mod pending;
 pub mod state;
+pub mod state_file;

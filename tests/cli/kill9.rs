@@ -2,7 +2,7 @@
 
 use crate::machine::{fresh_state, signal};
 use crate::world::{World, in_parallel, until};
-use linux_patch::store::state::{Loaded, parse};
+use linux_patch::store::state_file::{Loaded, parse};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

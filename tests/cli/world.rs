@@ -290,7 +290,10 @@ impl World {
     /// Whether the state is one that the program can read.
     pub fn has_good_state(&self) -> bool {
         let bytes = std::fs::read(self.state_dir().join("state.json")).unwrap();
-        matches!(linux_patch::store::state::parse(&bytes), linux_patch::store::state::Loaded::Good(_))
+        matches!(
+            linux_patch::store::state_file::parse(&bytes),
+            linux_patch::store::state_file::Loaded::Good(_)
+        )
     }
 
     pub fn state(&self) -> Value {

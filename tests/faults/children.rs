@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use linux_patch::store::state::{Loaded, load};
+use linux_patch::store::state_file::{Loaded, load};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use linux_patch::store::state::{Loaded, parse};
+use linux_patch::store::state_file::{Loaded, parse};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

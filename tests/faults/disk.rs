@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::process::Command;
 
-use linux_patch::store::state::{Loaded, load, parse};
+use linux_patch::store::state_file::{Loaded, load, parse};
 use serde_json::{Value, json};
 
 use crate::children::watched;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use linux_patch::store::state::{Loaded, parse};
+use linux_patch::store::state_file::{Loaded, parse};
 use serde_json::Value;
 
 use crate::dice::Dice;

@@ -9,7 +9,8 @@ use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use linux_patch::report::print::Format;
 use linux_patch::report::{Detail, Report};
 use linux_patch::store::health::judge;
-use linux_patch::store::state::{Attempt, Loaded, parse};
+use linux_patch::store::state::Attempt;
+use linux_patch::store::state_file::{Loaded, parse};
 use linux_patch::system::time::Time;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use linux_patch::store::state::{Loaded, parse};
+use linux_patch::store::state_file::{Loaded, parse};
 use serde_json::{Value, json};
 
 use crate::dice::Dice;

@@ -12,7 +12,8 @@ use crate::model::text::counted;
 use crate::model::updates::{HeldBack, were_open};
 use crate::report::{Detail, Report};
 use crate::store::history;
-use crate::store::state::{ApplyOutcome, LastApply, Loaded, count};
+use crate::store::state::{ApplyOutcome, LastApply, count};
+use crate::store::state_file::Loaded;
 use crate::system::time::Time;
 use log::warn;
 

@@ -12,7 +12,8 @@ use crate::report::print::Format;
 use crate::report::{Detail, Report};
 use crate::store::health::{driven, verdict};
 use crate::store::history;
-use crate::store::state::{Loaded, State, load};
+use crate::store::state::State;
+use crate::store::state_file::{Loaded, load};
 use crate::system::time::span;
 use glob::Pattern;
 

@@ -1,0 +1,208 @@
+//! The state in its file: read by anybody, written only by the holder of the lock.
+
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::text::printable_json;
+use crate::store::lock::{Lock, Moment};
+use crate::store::state::{State, VERSION, count};
+use crate::system::files::{distrust, write_atomic};
+use anyhow::{Context, Result};
+use rustix::fs::OFlags;
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Its name in the state directory.
+pub const FILE: &str = "state.json";
+
+/// Where it is put when it no longer holds and cannot be replaced.
+const UNSAVED: &str = "state.json.unsaved";
+
+/// One byte for each call that shared another's refresh, until the next writer counts them: were
+/// they counted in the state, each call of a wave would wait for all that were before it.
+const JOINED: &str = "refresh.joined";
+
+/// A real state is some kilobytes; more than this is not one.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Notes a call that shared another's refresh. Best effort: it costs no lock and no waiting.
+pub fn note_joined(dir: &Path) {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file =
+        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
+    let _ = file.and_then(|mut file| file.write_all(b"."));
+}
+
+/// What reading the state gave.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// There is none: never refreshed.
+    Missing,
+    /// It could be read.
+    Good(Box<State>),
+    /// It is not a state; the reason.
+    Corrupt(String),
+    /// A newer program wrote it: its version.
+    Newer(u64),
+    /// It could not be opened or read; the reason.
+    Unreadable(String),
+}
+
+/// Reads the state of a directory. Any bytes give an answer, never a panic.
+pub fn load(dir: &Path) -> Loaded {
+    read(&dir.join(FILE))
+}
+
+/// Reads the state that the next writer would go on from.
+pub fn load_for_writer(dir: &Path) -> Loaded {
+    match load(dir) {
+        Loaded::Missing => read(&dir.join(UNSAVED)),
+        found => found,
+    }
+}
+
+fn read(path: &Path) -> Loaded {
+    let mut bytes = Vec::new();
+    // Should it be a named pipe, it must not keep us waiting for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+    let read = file.and_then(|file| {
+        // In one read, where it is a file.
+        bytes.reserve(file.metadata()?.len().min(MOST_BYTES) as usize + 1);
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
+    });
+    match read {
+        // Where anybody can write, anybody can say that all is well.
+        Ok(_) => match path.parent().and_then(distrust) {
+            Some(reason) => Loaded::Unreadable(reason),
+            None => parse(&bytes),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
+        Err(error) => Loaded::Unreadable(error.to_string()),
+    }
+}
+
+/// Reads a state from its bytes.
+pub fn parse(bytes: &[u8]) -> Loaded {
+    if bytes.len() as u64 > MOST_BYTES {
+        return Loaded::Corrupt(format!("larger than {} MiB", MOST_BYTES >> 20));
+    }
+    let value: Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => return Loaded::Corrupt(error.to_string()),
+    };
+    match value.get("version").map(Value::as_u64) {
+        Some(Some(VERSION)) => {}
+        Some(Some(newer)) if newer > VERSION => return Loaded::Newer(newer),
+        _ => return Loaded::Corrupt("it has no valid version".to_string()),
+    }
+    match serde_json::from_value::<Box<State>>(value) {
+        Ok(mut state) => {
+            state.counters.bound();
+            Loaded::Good(state)
+        }
+        Err(error) => Loaded::Corrupt(error.to_string()),
+    }
+}
+
+impl State {
+    /// The state to go on from, for the holder of the lock. A corrupt file is kept aside as
+    /// `state.json.corrupt`; the second value says so.
+    ///
+    /// # Errors
+    /// When a newer program wrote the state, or it cannot be read: nothing may then be written.
+    pub fn load_for_update(lock: &Lock) -> Result<(State, Option<String>)> {
+        let path = lock.dir().join(FILE);
+        // Put aside by a run that could not save what came after it.
+        let aside = lock.dir().join(UNSAVED);
+        if aside.exists() && !path.exists() {
+            std::fs::rename(&aside, &path)
+                .with_context(|| format!("could not take back {}", aside.display()))?;
+        }
+        let empty = State { version: VERSION, ..State::default() };
+        match load(lock.dir()) {
+            Loaded::Good(state) => Ok((*state, None)),
+            Loaded::Missing => Ok((empty, None)),
+            Loaded::Corrupt(reason) => {
+                let aside = path.with_extension("json.corrupt");
+                std::fs::rename(&path, &aside)
+                    .with_context(|| format!("could not keep {} aside", path.display()))?;
+                let note = format!("{} is corrupt ({reason}); kept as {}", path.display(), aside.display());
+                Ok((empty, Some(note)))
+            }
+            Loaded::Newer(version) => anyhow::bail!(
+                "{} has version {version}, written by a newer linux-patch; this one reads version {VERSION}",
+                path.display()
+            ),
+            Loaded::Unreadable(reason) => anyhow::bail!("could not read {}: {reason}", path.display()),
+        }
+    }
+
+    /// Counts the calls that were noted since the last writer; the holder of the lock saves that.
+    pub fn count_joined(&mut self, lock: &Lock) {
+        let path = lock.dir().join(JOINED);
+        let is_file = |meta: &std::fs::Metadata| meta.is_file();
+        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+        if noted > 0 && std::fs::remove_file(&path).is_ok() {
+            let joined = &mut self.counters.refresh_joined_total;
+            *joined = joined.saturating_add(noted);
+        }
+    }
+
+    /// Puts the state aside where only the next writer finds it: for readers there is none.
+    pub fn put_aside(lock: &Lock) {
+        // A file system that does not even take this leaves nothing that could be done.
+        let _ = std::fs::rename(lock.dir().join(FILE), lock.dir().join(UNSAVED));
+    }
+
+    /// Writes the state; only the holder of the lock can.
+    ///
+    /// # Errors
+    /// The step that failed; the old state is then still there.
+    pub fn save(&self, lock: &Lock) -> Result<()> {
+        if let Err(failure) = lock.watch().check() {
+            anyhow::bail!(failure.message);
+        }
+        // What was counted without the lock since this state was read.
+        let _moment = Moment::take(lock.dir());
+        let mut kept = self.clone();
+        if let Loaded::Good(found) = load(lock.dir()) {
+            let counter = &mut kept.counters.refresh_skipped_fresh_total;
+            *counter = found.counters.refresh_skipped_fresh_total.max(*counter);
+        }
+        let mut bytes = kept.encode()?;
+        if bytes.len() as u64 > MOST_BYTES {
+            // Lists that long are no lists of packages, and nobody would read them back.
+            if let Some(pending) = &mut kept.pending {
+                pending.known.clear();
+                (pending.count, pending.security, pending.packages, pending.held_back) =
+                    (None, None, None, None);
+                let text = format!("more is pending than a state of {} MiB can hold", MOST_BYTES >> 20);
+                pending.error = Some(Failure::new(Class::Other, text));
+            }
+            kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
+            bytes = kept.encode()?;
+        }
+        anyhow::ensure!(
+            bytes.len() as u64 <= MOST_BYTES,
+            "the state is larger than {} MiB",
+            MOST_BYTES >> 20
+        );
+        write_atomic(lock.dir(), FILE, &bytes)
+    }
+
+    /// Counts a refresh that was not needed. That is no run: others may hold the lock, and find it free.
+    pub fn count_skipped(dir: &Path) {
+        let Some(_moment) = Moment::take(dir) else { return };
+        let Loaded::Good(mut state) = load(dir) else { return };
+        count(&mut state.counters.refresh_skipped_fresh_total, true);
+        // Best effort, as all counting is.
+        let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        let text = serde_json::to_string_pretty(self).context("could not encode the state")?;
+        Ok((printable_json(text) + "\n").into_bytes())
+    }
+}
