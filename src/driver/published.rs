@@ -41,10 +41,11 @@ impl Session {
         // Another mirror may be behind this one, and somebody wanted it. A date that is still to come is none.
         let is_comparable = state.source_config.as_deref() == Some(config);
         let to_compare = |before: &Time| is_comparable && *before <= started;
+        // Some have many: none is looked for among all.
+        let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let published = self.published(&source.id, started);
-            let known = state.sources.iter().find(|known| known.id == source.id);
-            let before = known.and_then(|known| known.published_at).filter(to_compare);
+            let before = known.get(source.id.as_str()).and_then(|known| known.published_at).filter(to_compare);
             if let (Some(now), Some(before)) =
                 (published.at, before.filter(|before| published.at < Some(*before)))
             {
