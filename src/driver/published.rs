@@ -45,7 +45,8 @@ impl Session {
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let published = self.published(&source.id, started);
-            let before = known.get(source.id.as_str()).and_then(|known| known.published_at).filter(to_compare);
+            let before =
+                known.get(source.id.as_str()).and_then(|known| known.published_at).filter(to_compare);
             if let (Some(now), Some(before)) =
                 (published.at, before.filter(|before| published.at < Some(*before)))
             {
