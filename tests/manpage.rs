@@ -553,7 +553,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
     let nothing = Finished::ended(0, "", "");
     let plan = Plan::default();
     let invocations =
-        [apt.refresh(Duration::from_secs(120)), apt.download(&plan), apt.install(&plan, &nothing)];
+        [apt.refresh(Duration::from_secs(120)), apt.download(&plan).unwrap(), apt.install(&plan, &nothing)];
     let args = invocations.iter().flat_map(|invocation| &invocation.args);
     let options: Words = args.filter(|arg| arg.contains("::")).cloned().collect();
     let page = page();

@@ -80,7 +80,8 @@ fn verdict(manager: &dyn Manager, recording: &Recording) -> String {
     } else if words.contains(&"-Qu") && !words.contains(&"-Su") {
         listed(manager, finished)
     } else if words.contains(&"-Q") {
-        let count = manager.parse_installed(&finished.stdout, &manager.facts().usual_places()).len();
+        let count =
+            manager.database().parse_installed(&finished.stdout, &manager.facts().usual_places()).len();
         format!("{} installed {count}", ended(manager, finished))
     } else if words.contains(&"updateinfo") || words.contains(&"advisory") {
         let told = manager.parse_origins(&finished.stdout);
@@ -115,7 +116,7 @@ fn is_refresh(words: &[&str]) -> bool {
 
 /// For a manager that downloads while it installs: its other lists, and how an install ended.
 fn told_by_apk(manager: &dyn Manager, recording: &Recording) -> Option<String> {
-    if manager.facts().downloads_first {
+    if manager.download(&Plan::default()).is_some() {
         return None;
     }
     let Recording { command, finished } = recording;
@@ -125,7 +126,7 @@ fn told_by_apk(manager: &dyn Manager, recording: &Recording) -> Option<String> {
     let listing = manager.parse_list(stdout);
     let counts = format!("changes {} removes {}", listing.updates.len(), listing.removals.len());
     if words.contains(&"grep") {
-        let installed = manager.parse_installed(stdout, &manager.facts().usual_places());
+        let installed = manager.database().parse_installed(stdout, &manager.facts().usual_places());
         let broken = installed.values().filter(|package| package.is_broken).count();
         let held = installed.values().filter(|package| package.is_held).count();
         Some(format!("{ended} installed {} broken {broken} held {held}", installed.len()))

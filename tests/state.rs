@@ -309,7 +309,7 @@ proptest! {
 
     #[test]
     fn a_package_name_that_is_accepted_is_never_an_option_a_path_or_an_order(name in "\\PC{0,12}|[-a-z0-9+.:=/*^~?]{1,8}") {
-        if apt().is_package_name(&name) {
+        if apt().database().is_package_name(&name) {
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte));
             prop_assert!(plain && !name.starts_with('-') && !name.ends_with('-'), "{}", name);
         }
@@ -325,7 +325,7 @@ proptest! {
         let read: Vec<_> = listing.updates.iter().map(|update| (&update.name, &update.candidate)).collect();
         prop_assert_eq!(read, rows.iter().collect::<Vec<_>>());
         let table: String = rows.iter().map(|(name, version)| format!("{name}\tall\t{version}\tii \n")).collect();
-        let installed = apt().parse_installed(&table, &apt().facts().usual_places());
+        let installed = apt().database().parse_installed(&table, &apt().facts().usual_places());
         let read: Vec<_> = installed.iter().map(|(name, package)| (name, &package.version)).collect();
         prop_assert_eq!(read, rows.iter().collect::<Vec<_>>());
     }

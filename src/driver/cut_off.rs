@@ -38,8 +38,8 @@ impl Session {
 
     /// The sources that can be refreshed one by one, where there are several and the manager keeps nothing
     /// of any before it is done with all.
-    pub(super) fn sources_alone(&self) -> Vec<String> {
-        let configuration = self.configuration().filter(|_| self.manager.facts().refreshes_alone);
+    pub(super) fn sources_alone(&self, all: &Invocation) -> Vec<String> {
+        let configuration = self.configuration().filter(|_| self.manager.alone(all, "").is_some());
         let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
         if ids.len() > 1 { ids } else { Vec::new() }
     }
@@ -51,7 +51,7 @@ impl Session {
         all: &Invocation,
         until: Instant,
     ) -> Option<(Invocation, Vec<SourceResult>)> {
-        self.try_alone(all, self.sources_alone(), until)
+        self.try_alone(all, self.sources_alone(all), until)
     }
 
     /// The same after a refresh that stopped at a source which the manager does not name.
@@ -61,7 +61,7 @@ impl Session {
         finished: &Finished,
         until: Instant,
     ) -> Option<(Invocation, Vec<SourceResult>)> {
-        let mut ids = self.sources_alone();
+        let mut ids = self.sources_alone(all);
         if ids.is_empty() || !matches!(finished.end, End::Code(_)) {
             return None;
         }
@@ -90,7 +90,7 @@ impl Session {
             let left = until.saturating_duration_since(Instant::now());
             let share = left / (ids.len() - nth + 2) as u32;
             let limits = Limits { budget: Some(share), interruptible: true, ..Limits::default() };
-            let invocation = self.manager.alone(all, id);
+            let invocation = self.manager.alone(all, id)?;
             let finished = self.run("refreshing the sources one by one", &invocation, &limits).ok()?;
             if matches!(finished.end, End::Interrupted(_)) {
                 return None;

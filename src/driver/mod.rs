@@ -337,7 +337,7 @@ impl Session {
         let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
         // A package database that is gone looks like one with nothing to do.
-        if self.manager.facts().has_entries && listing.is_empty() {
+        if self.manager.database().holds_manager() && listing.is_empty() {
             self.installed()?;
         }
         let listing = self.told_more(listing, &plan)?;
@@ -402,10 +402,11 @@ impl Session {
         self.has_database()?;
         let places = self.places();
         let basis = self.restart_basis();
-        let invocation = self.manager.list_installed(places);
+        let database = self.manager.database();
+        let invocation = database.list_installed(places);
         let finished = self.ask(&invocation)?;
-        let mut installed = self.manager.parse_installed(&finished.stdout, places);
-        if self.manager.facts().has_entries && installed.is_empty() {
+        let mut installed = database.parse_installed(&finished.stdout, places);
+        if database.holds_manager() && installed.is_empty() {
             let text = format!("{} lists no package, not even itself", invocation.line());
             let place = places.database.display();
             return Err(Failure::new(
@@ -414,11 +415,10 @@ impl Session {
             ));
         }
         // Where the database is not where we look for it nothing can be told.
-        if self.manager.facts().has_entries && places.database.is_dir() {
-            for (name, package) in &mut installed {
-                let file = places.database.join(self.manager.entry(name, &package.version));
-                package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
-            }
+        for (name, package) in installed.iter_mut().filter(|_| places.database.is_dir()) {
+            let Some(entry) = database.entry(name, &package.version) else { break };
+            let file = places.database.join(entry);
+            package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
         }
         let is_fit = |text: &str| text.chars().all(is_printable);
         if !installed.iter().all(|(name, package)| is_fit(name) && is_fit(&package.version)) {
@@ -434,7 +434,7 @@ impl Session {
     /// # Errors
     /// When the package database was lost: to the manager nothing would be pending.
     fn has_database(&self) -> Result<(), Failure> {
-        let lost = self.manager.lost_database(self.places());
+        let lost = self.manager.database().lost(self.places());
         lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
     }
 

@@ -78,7 +78,7 @@ impl Session {
         let more = kernels::named_in(packages.directories);
         let is_one = |name: &&str| packages.names.contains(name) || more.contains(*name);
         let packages = installed.iter().filter_map(|(name, package)| {
-            let name = Some(self.manager.plain_name(name)).filter(is_one)?;
+            let name = Some(self.manager.database().plain_name(name)).filter(is_one)?;
             Some((name.to_string(), package.installed_at?))
         });
         self.restart_seen.replace(Some(Seen { basis, packages: packages.collect() }));

@@ -27,7 +27,7 @@ impl Session {
         let mut invocation = self.with_limits(self.manager.refresh(budget));
         let label = "refreshing the package index";
         let gently = self.manager.ended_early().is_some();
-        let share = if self.sources_alone().is_empty() { budget } else { budget * 3 / 5 };
+        let share = if self.sources_alone(&invocation).is_empty() { budget } else { budget * 3 / 5 };
         let until = started + budget;
         let mut limits =
             Limits { deadline, budget: Some(share), interruptible: true, gently, ..Limits::default() };

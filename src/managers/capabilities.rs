@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Locate {
     /// Asks it.
     pub ask: fn() -> Invocation,
-    /// Files that the answer depends on, beside [`Manager::source_config`] and the package database.
+    /// Files that the answer depends on, beside [`Facts::source_config`](super::facts::Facts::source_config) and the package database.
     pub files: &'static [&'static str],
     /// Beginnings of the names of variables with which the answer is not kept.
     pub variables: &'static [&'static str],

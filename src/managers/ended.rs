@@ -79,7 +79,8 @@ mod tests {
     fn a_number_in_the_journal_of_dpkg_is_an_install_that_was_cut_off() {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { database: dir.path().join("status"), ..apt::Apt.facts().usual_places() };
-        let was_cut_off = || MANAGERS.iter().filter(|manager| manager.was_cut_off(&places)).count();
+        let was_cut_off =
+            || MANAGERS.iter().filter(|manager| manager.database().was_cut_off(&places)).count();
         assert_eq!(was_cut_off(), 0, "there is no journal");
         std::fs::create_dir(dir.path().join("updates")).unwrap();
         std::fs::write(dir.path().join("updates/tmp.i"), "").unwrap();

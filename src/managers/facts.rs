@@ -35,20 +35,9 @@ pub struct Facts {
     pub kernels: Kernels,
     /// Whether security updates can be told from others, where the sources say it.
     pub knows_security: bool,
-    /// Whether packages are downloaded before the install begins. Else the install fetches each package as it
-    /// comes to it, leaves out what it cannot get, and may be run once more.
-    pub downloads_first: bool,
-    /// Whether packages are left unpacked where another package of the same run fails.
-    pub leaves_unpacked: bool,
-    /// Whether nothing of any source is kept before the manager is done with all, and they can be refreshed one
-    /// by one.
-    pub refreshes_alone: bool,
     /// How a line begins that says that the manager waits for such a lock, which it cannot be told not to.
     pub waiting_for_lock: Option<&'static str>,
-    /// Whether each installed package has an entry of its own in the package database, as
-    /// [`Manager::entry`] says.
-    pub has_entries: bool,
-    /// Whether a file of the configuration includes others, as [`Manager::includes`] says.
+    /// Whether a file of the configuration includes others, as `Manager::includes` says.
     pub includes_files: bool,
     /// A lock file beside the package database that is there while it is held. Its holder has it
     /// open; one that nobody has open was left by a process that was killed.
@@ -56,8 +45,6 @@ pub struct Facts {
     /// Where the running kernel's modules lie in a directory of its release, if an update of the
     /// kernel takes that away.
     pub kernel_modules: Option<&'static str>,
-    /// Directory of the manager's journal beside its database.
-    pub journal: Option<&'static str>,
     /// The files and directories that say which packages are kept in several versions.
     pub rules: &'static [&'static str],
     /// For managers that read from a file what to leave out: the usual place of the administrator's own file of
@@ -70,9 +57,9 @@ pub struct Facts {
     pub settings_in: &'static [&'static str],
     /// Why only all updates of all sources may be installed together, where that is so.
     pub only_whole: Option<&'static str>,
-    /// Directories that take the place of [`Manager::cache`] where they are there.
+    /// Directories that take the place of [`Facts::cache`] where they are there.
     pub caches: &'static [&'static str],
-    /// Whether [`Manager::list_needs`] takes the names of packages that are not installed.
+    /// Whether `Manager::list_needs` takes the names of packages that are not installed.
     pub needs_of_new: bool,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
@@ -99,15 +86,10 @@ impl Facts {
         reboot_packages: RebootPackages::NONE,
         kernels: Kernels::IN_BOOT,
         knows_security: false,
-        downloads_first: true,
-        leaves_unpacked: false,
-        refreshes_alone: false,
         lock_by_existence: None,
         waiting_for_lock: None,
-        has_entries: false,
         includes_files: false,
         kernel_modules: None,
-        journal: None,
         rules: &[],
         selection_base: "",
         repair_fetches: false,
@@ -190,7 +172,7 @@ impl RebootPackages {
 /// A source as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configured {
-    /// As [`Refreshed`] names it.
+    /// As a refresh names it.
     pub id: String,
     /// As a command line names it.
     pub argument: String,
@@ -209,9 +191,9 @@ pub struct Elsewhere {
     pub sources: Vec<String>,
     /// What else decides about what is pending.
     pub index: Vec<String>,
-    /// Directories with more of [`Manager::rules`].
+    /// Directories with more of [`Facts::rules`].
     pub rules: Vec<String>,
-    /// The file of [`HistoryPlace::File`].
+    /// The manager's own history, where it is a file.
     pub history: Option<PathBuf>,
 }
 
@@ -253,7 +235,7 @@ pub struct Places {
     pub database: PathBuf,
     /// The directory below which the manager keeps the index.
     pub cache: PathBuf,
-    /// The administrator's file of the kind that [`Manager::selection`] makes.
+    /// The administrator's file of the kind that `Manager::selection` makes.
     pub selection_base: PathBuf,
     /// The native architecture; empty where it is not known.
     pub architecture: String,

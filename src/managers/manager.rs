@@ -1,6 +1,7 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
 use super::capabilities::{EndedEarly, Locate, Private, Settings, SourceList};
+use super::database::Database;
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
 use super::machine::Machine;
@@ -8,7 +9,7 @@ use super::origins;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::HeldBack;
@@ -18,24 +19,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions make command lines and read what
-/// those printed, or ask the
-/// machine where one answer leads to the next question. What only some managers need has a default.
+/// those printed, or ask the machine where one answer leads to the next question. What only some managers need has a default.
 pub trait Manager: Sync + std::fmt::Debug {
     /// What is fixed of it.
     fn facts(&self) -> &'static Facts;
+
+    /// The package database that it installs to.
+    fn database(&self) -> &'static dyn Database;
 
     /// What repairs an install that was cut off, given what that left: commands to be run one after
     /// the other until the package database is whole; none where the next install mends all there is
     /// to mend.
     fn repair(&self, places: &Places, damage: &Damage) -> Vec<Invocation>;
-
-    /// Whether a PACKAGE argument follows the manager's naming rules.
-    fn is_package_name(&self, name: &str) -> bool;
-
-    /// A package name as the lists have it, without the architecture.
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        name
-    }
 
     /// The refresh, given its whole time budget.
     fn refresh(&self, budget: Duration) -> Invocation;
@@ -73,9 +68,10 @@ pub trait Manager: Sync + std::fmt::Debug {
     /// Lists what the named packages need, without changing anything.
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation;
 
-    /// Downloads what the plan installs, where [`Facts::downloads_first`].
-    fn download(&self, plan: &Plan) -> Invocation {
-        self.install(plan, &Finished::ended(0, "", ""))
+    /// Downloads what the plan installs. Where there is none, the install fetches each package as it comes to it,
+    /// leaves out what it cannot get, and may be run once more.
+    fn download(&self, _plan: &Plan) -> Option<Invocation> {
+        None
     }
 
     /// Installs what was downloaded, given the download's output.
@@ -88,21 +84,10 @@ pub trait Manager: Sync + std::fmt::Debug {
     /// code is only one of the signs.
     fn classify(&self, finished: &Finished) -> Option<Failure>;
 
-    /// Lists the installed packages.
-    fn list_installed(&self, places: &Places) -> Invocation;
-
-    /// Reads that list.
-    fn parse_installed(&self, text: &str, places: &Places) -> Installed;
-
-    /// Whether a file of this name in the journal tells of an install that was cut off.
-    fn is_journal_entry(&self, _name: &str) -> bool {
-        false
-    }
-
     /// Ends the install of packages that are unpacked, for a manager that leaves those where another
     /// package of the same run fails.
-    fn finish(&self, places: &Places, _names: &[&str]) -> Invocation {
-        self.list_installed(places)
+    fn finish(&self, _places: &Places, _names: &[&str]) -> Option<Invocation> {
+        None
     }
 
     /// Makes an install go on past what fails in it, for a manager that stops there.
@@ -126,29 +111,13 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Whether it keeps several versions of the package with this name by its own rules, given what
-    /// the package provides and the lines of the manager's configuration.
-    fn keeps_several(&self, _name: &str, _provides: &[&str], _rules: &str) -> bool {
-        false
-    }
-
-    /// What these packages provide, by package, for that; nothing where it cannot be told.
-    fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
-        HashMap::new()
-    }
-
-    /// The packages that say they come in the place of this one.
-    fn obsoleters(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
-        Vec::new()
-    }
-
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
     fn locate(&self) -> Option<&'static Locate> {
         None
     }
 
     /// The files that a file of the configuration includes, where such can be anywhere. The first of
-    /// [`Manager::source_config`] is the one that the manager reads.
+    /// [`Facts::source_config`] is the one that the manager reads.
     fn includes(&self, _text: &str) -> Vec<String> {
         Vec::new()
     }
@@ -227,8 +196,8 @@ pub trait Manager: Sync + std::fmt::Debug {
 
     /// For managers that keep nothing of any source before they are done with all: the refresh of one
     /// source alone, given that of all.
-    fn alone(&self, refresh: &Invocation, _source: &str) -> Invocation {
-        refresh.clone()
+    fn alone(&self, _refresh: &Invocation, _source: &str) -> Option<Invocation> {
+        None
     }
 
     /// The refresh without this source, for those.
@@ -252,7 +221,7 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// Whether a path below [`Manager::cache`], or below the private directory of the index, is that of a file
+    /// Whether a path below [`Facts::cache`], or below the private directory of the index, is that of a file
     /// without which a source has no index. It must keep its name from one refresh to the next.
     fn is_index(&self, _path: &str) -> bool {
         false
@@ -447,29 +416,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         false
     }
 
-    /// The file in the package database that a package with this name and version has once it is
-    /// installed whole, where the list does not tell.
-    fn entry(&self, _name: &str, _version: &str) -> String {
-        String::new()
-    }
-
-    /// What shows that the package database was lost, for a manager to which nothing is installed then, and
-    /// so nothing pending.
-    fn lost_database(&self, _places: &Places) -> Option<String> {
-        None
-    }
-
     /// Percent and words of a line of the progress descriptor.
     fn progress<'a>(&self, _line: &'a str) -> Option<(f64, &'a str)> {
         None
-    }
-
-    /// Whether the manager's own journal tells of an install that was cut off.
-    fn was_cut_off(&self, places: &Places) -> bool {
-        let Some(dir) = self.facts().journal else { return false };
-        let entries = std::fs::read_dir(places.database.with_file_name(dir)).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.into_iter().any(|name| self.is_journal_entry(&name))
     }
 
     /// Why a command failed, if it did: how it ended comes before what it printed.

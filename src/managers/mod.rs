@@ -3,6 +3,7 @@
 mod apk;
 mod apt;
 mod capabilities;
+mod database;
 mod detection;
 mod dnf;
 mod dnf5;
@@ -19,6 +20,7 @@ mod zypper;
 
 pub use crate::model::packages::*;
 pub use capabilities::*;
+pub use database::Database;
 pub use detection::{by_name, detect, installed};
 pub use ended::{cut_short, how_it_was_cut};
 pub use facts::*;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// A source that offers a version newer than the installed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The source, as [`Refreshed`] names it.
+    /// The source, as a refresh names it.
     pub source: String,
     /// Whether it is a source of security updates.
     pub is_security: bool,

@@ -80,10 +80,10 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     }
     let _ = (
         manager.sources(&machine),
-        manager.provides(&machine, &["tb-hello"]),
+        manager.database().provides(&machine, &["tb-hello"]),
         manager.wanting_reboot(&machine),
     );
-    let _ = (manager.cut_off_runs(&machine), manager.obsoleters(&machine, "tb-hello"));
+    let _ = (manager.cut_off_runs(&machine), manager.database().obsoleters(&machine, "tb-hello"));
     assert!(manager.notes(finished).iter().all(|note| note.chars().all(is_plain)));
     if let Some(private) = manager.private() {
         let unreadable = (private.unreadable)(finished);
@@ -95,15 +95,15 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     let mut sources = origins.values().flatten().map(|origin| &origin.source);
     assert!(sources.all(|source| source.chars().all(is_plain)), "{origins:?}");
     let places = manager.parse_places(manager.facts().usual_places(), &finished.stdout);
-    manager.parse_installed(&finished.stdout, &places);
+    manager.database().parse_installed(&finished.stdout, &places);
     manager.install_began(finished);
     manager.asks_to_run_again(finished);
     manager.ended_well(finished);
     for line in finished.status.lines().chain(finished.stdout.lines()) {
         manager.progress(line);
-        let name = manager.plain_name(line);
+        let name = manager.database().plain_name(line);
         assert!(line.starts_with(name), "{line:?}");
-        if manager.is_package_name(line) {
+        if manager.database().is_package_name(line) {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:@".contains(&byte);
             assert!(!line.starts_with('-') && line.bytes().all(plain), "{line:?}");
         }

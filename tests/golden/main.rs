@@ -390,12 +390,12 @@ fn every_command_line_of_every_manager() {
             add(&format!("pending{which}"), &manager.pending(plan));
             add(&format!("list{which}"), &manager.list(plan));
             add(&format!("needs{which}"), &manager.list_needs(plan, &names(&["tb-a"])));
-            if manager.facts().downloads_first {
-                add(&format!("download{which}"), &manager.download(plan));
+            if let Some(download) = manager.download(plan) {
+                add(&format!("download{which}"), &download);
             }
             add(&format!("install{which}"), &manager.install(plan, &ended));
         }
-        add("installed", &manager.list_installed(&places));
+        add("installed", &manager.database().list_installed(&places));
         if let Some(origins) = manager.ask_origins(&["tb-a"]) {
             add("origins", &origins);
         }
@@ -403,7 +403,7 @@ fn every_command_line_of_every_manager() {
         for repair in manager.repair(&places, &damage) {
             add("repair", &repair);
         }
-        let others = manager.facts().leaves_unpacked.then(|| manager.finish(&places, &["tb-a"]));
+        let others = manager.finish(&places, &["tb-a"]);
         let commands = [
             ("audit", manager.ask_audit()),
             ("configuration", manager.private().map(|private| (private.ask_config)())),
@@ -422,8 +422,8 @@ fn every_command_line_of_every_manager() {
         ask("sources", &|machine| drop(manager.sources(machine)));
         ask("unmet", &|machine| drop(manager.unmet(machine)));
         ask("newer", &|machine| drop(manager.newer(machine)));
-        ask("provides", &|machine| drop(manager.provides(machine, &["tb-a"])));
-        ask("obsoleters", &|machine| drop(manager.obsoleters(machine, "tb-a")));
+        ask("provides", &|machine| drop(manager.database().provides(machine, &["tb-a"])));
+        ask("obsoleters", &|machine| drop(manager.database().obsoleters(machine, "tb-a")));
         ask("reboot", &|machine| drop(manager.wanting_reboot(machine)));
         ask("hooks", &|machine| drop(manager.may_unpack_on_read_only(machine)));
         ask("security", &|machine| drop(manager.tell_security(machine, &mut replacing())));

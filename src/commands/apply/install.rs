@@ -5,7 +5,7 @@ use crate::commands::refresh::save;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::store::state::{InProgress, Pending};
-use crate::system::process::{End, Finished, Limits};
+use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::{boot, lock_holders, signals};
 use log::warn;
 use std::time::Duration;
@@ -28,19 +28,24 @@ impl Run<'_> {
         self.download_and_install()
     }
 
+    /// The download of what is planned, where the manager has one.
+    fn download(&self) -> Option<Invocation> {
+        let download = self.manager.download(&self.selection.plan)?;
+        Some(self.session.with_limits(download))
+    }
+
     /// Steps 5 and 6.
     pub(super) fn download_and_install(&mut self) -> Result<(), Failure> {
         if !self.args.download_only {
             self.session.is_writable()?;
             self.session.is_unhindered(true)?;
         }
-        if !self.manager.facts().downloads_first {
+        let Some(mut invocation) = self.download() else {
             return self.install(&Finished::ended(0, "", ""));
-        }
+        };
         self.enter("download")?;
         let label = "downloading updates";
-        let (invocation, downloaded) = loop {
-            let invocation = self.session.with_limits(self.manager.download(&self.selection.plan));
+        let downloaded = loop {
             let limits = Limits {
                 budget: Some(DOWNLOAD_BUDGET),
                 stall: Some(DOWNLOAD_STALL.max(self.session.longest_silence(&invocation))),
@@ -52,8 +57,9 @@ impl Run<'_> {
             let keyless = &mut self.selection.plan.keyless;
             match self.manager.keyless(&downloaded).filter(|id| !keyless.contains(id)) {
                 Some(id) => keyless.push(id),
-                None => break (invocation, downloaded),
+                None => break downloaded,
             }
+            invocation = self.download().unwrap_or(invocation);
         };
         if let Some(failure) = self.manager.failure(&invocation, &downloaded) {
             let mut failure = self.session.with_culprits(failure, &downloaded);

@@ -12,7 +12,7 @@ use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
 use crate::commands::start::{permitted, setup};
 use crate::driver::Session;
-use crate::managers::{Damage, Installed, Manager};
+use crate::managers::{Damage, Installed, Manager, Plan};
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
@@ -217,7 +217,7 @@ impl Run<'_> {
     /// Only while nothing was changed, or where an install fetches by itself and does the rest when
     /// it is run again. That somebody wants us to stop is heard between two installs.
     fn may_retry(&self) -> bool {
-        let is_safe = !self.install_began || !self.manager.facts().downloads_first;
+        let is_safe = !self.install_began || self.manager.download(&Plan::default()).is_none();
         is_safe && !self.applied.retried && (!self.install_began || signals::received().is_none())
     }
 

@@ -152,14 +152,14 @@ impl Run<'_> {
 
     /// Ends the install of the packages that were left unpacked because another one failed.
     pub(super) fn finish_others(&mut self) -> Result<(), Failure> {
-        if !self.manager.facts().leaves_unpacked {
+        if self.manager.finish(self.session.places(), &[]).is_none() {
             return Ok(());
         }
         let installed = self.session.installed()?;
         let unpacked = installed.iter().filter(|(_, package)| package.is_unpacked);
         let names: Vec<_> = unpacked.map(|(name, _)| name.as_str()).collect();
-        if !names.is_empty() {
-            let invocation = self.manager.finish(self.session.places(), &names);
+        let invocation = self.manager.finish(self.session.places(), &names);
+        if let Some(invocation) = invocation.filter(|_| !names.is_empty()) {
             let label = "ending the install of the others";
             let finished = self.session.run(label, &invocation, &Limits::default())?;
             if let Some(failure) = self.manager.failure(&invocation, &finished) {
@@ -180,7 +180,7 @@ impl Run<'_> {
         }
         let installed = self.session.installed()?;
         let is_named = |name: &str| {
-            let plain = self.manager.plain_name(name);
+            let plain = self.manager.database().plain_name(name);
             [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
                 .iter()
                 .any(|words| failed.message.contains(words))
@@ -247,7 +247,7 @@ impl Run<'_> {
 
     /// Whether nothing is left of a run that was cut off.
     pub(super) fn is_whole(&self) -> bool {
-        self.damage.is_none() && !self.manager.was_cut_off(self.session.places())
+        self.damage.is_none() && !self.manager.database().was_cut_off(self.session.places())
     }
 
     pub(super) fn needs_repair(&self) -> bool {
@@ -355,7 +355,7 @@ impl Run<'_> {
             (rpm::is_package_name(one.0) && one.1.installed_at <= run.began).then_some((one, run))
         });
         let left = named.filter_map(|((name, package), run)| {
-            let obsoleters = self.manager.obsoleters(&self.session, name);
+            let obsoleters = self.manager.database().obsoleters(&self.session, name);
             let mut new = obsoleters.iter().filter_map(|name| installed.get_key_value(name));
             let (new, by) = new.find(|(_, by)| {
                 by.installed_at >= run.began && run.began.is_some() && by.architecture == package.architecture
@@ -386,13 +386,14 @@ impl Run<'_> {
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        self.manager.keeps_several(name, provides, rules)
+        self.manager.database().keeps_several(name, provides, rules)
     }
 
     /// What these packages provide; nothing where that cannot be told.
     fn provides(&self, packages: &[(&String, &InstalledPackage)]) -> HashMap<String, Vec<String>> {
-        let names: Vec<_> = packages.iter().map(|(name, _)| self.manager.plain_name(name)).collect();
-        self.manager.provides(&self.session, &names)
+        let names: Vec<_> =
+            packages.iter().map(|(name, _)| self.manager.database().plain_name(name)).collect();
+        self.manager.database().provides(&self.session, &names)
     }
 
     /// The text of the configuration that says what is kept in several versions.
@@ -469,7 +470,7 @@ mod tests {
 
     fn package(versions: &[(&str, i64)]) -> InstalledPackage {
         let text = versions.iter().map(|(version, at)| format!("a\tnoarch\t0:{version}\t{at}\n"));
-        rpm::parse_installed(&text.collect::<String>()).remove("a").unwrap()
+        rpm::database::parse_installed(&text.collect::<String>()).remove("a").unwrap()
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Selection {
                 manager.facts().name
             ));
         }
-        if let Some(name) = args.packages.iter().find(|name| !manager.is_package_name(name)) {
+        if let Some(name) = args.packages.iter().find(|name| !manager.database().is_package_name(name)) {
             return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
         }
         if let (Some(why), Some(_)) = (manager.facts().only_whole, args.min_age) {
@@ -78,7 +78,7 @@ impl Selection {
                 manager.facts().name
             ));
         }
-        if args.download_only && !manager.facts().downloads_first {
+        if args.download_only && manager.download(&Plan::default()).is_none() {
             return Err(format!(
                 "{} downloads while it installs; run apply without --download-only",
                 manager.facts().name
@@ -467,7 +467,7 @@ impl Selection {
 
     /// Whether `--exclude` names a package.
     pub fn is_excluded(&self, name: &str, manager: &dyn Manager) -> bool {
-        matches(&self.exclude, name, manager.plain_name(name))
+        matches(&self.exclude, name, manager.database().plain_name(name))
     }
 
     /// The PACKAGE arguments as the manager lists them.

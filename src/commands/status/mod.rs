@@ -68,8 +68,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
 /// Takes the updates of packages that are not to count out of what is pending.
 fn leave_out(state: &mut State, exclude: &[Pattern]) {
     let manager = driven(state);
-    let is_excluded =
-        |name: &str| matches(exclude, name, manager.map_or(name, |manager| manager.plain_name(name)));
+    let is_excluded = |name: &str| {
+        matches(exclude, name, manager.map_or(name, |manager| manager.database().plain_name(name)))
+    };
     let Some(pending) = state.pending.as_mut().filter(|_| !exclude.is_empty()) else { return };
     if let Some(mut packages) = pending.packages.take() {
         packages.retain(|update| !is_excluded(&update.name));

@@ -6,6 +6,7 @@ mod lists;
 mod refresh;
 
 use crate::managers::capabilities::Settings;
+use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
@@ -42,12 +43,11 @@ static FACTS: Facts = Facts {
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefixes: &[""] },
     knows_security: false,
-    journal: Some(""),
+
     repair_fetches: true,
     lists_installed: true,
     lists_refreshed_only: false,
     caches: &["/etc/apk/cache"],
-    downloads_first: false,
     lists_newer: true,
     ..Facts::NONE
 };
@@ -61,16 +61,12 @@ impl Manager for Apk {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Apk
+    }
+
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         repair(damage)
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        lists::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        name
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -79,14 +75,6 @@ impl Manager for Apk {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::changes(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -121,19 +109,6 @@ impl Manager for Apk {
         errors::classify(finished)
     }
 
-    fn list_installed(&self, places: &Places) -> Invocation {
-        lists::list_installed(places)
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        lists::parse_installed(text)
-    }
-
-    fn is_journal_entry(&self, _: &str) -> bool {
-        // None: the database is written last, so that what was cut off is pending still.
-        false
-    }
-
     fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
         Ok(lists::newer(&machine.ask(&apk(&["version", "-l", "<"]))?.stdout))
     }
@@ -165,6 +140,21 @@ impl Manager for Apk {
 
     fn is_index(&self, path: &str) -> bool {
         path.contains("APKINDEX") && path.ends_with(".tar.gz")
+    }
+}
+
+/// The database is written last, so that what was cut off is pending still: it has no journal.
+impl Database for Apk {
+    fn is_package_name(&self, name: &str) -> bool {
+        lists::is_package_name(name)
+    }
+
+    fn list_installed(&self, places: &Places) -> Invocation {
+        lists::list_installed(places)
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        lists::parse_installed(text)
     }
 }
 

@@ -3,6 +3,7 @@
 mod blame;
 mod commands;
 mod cut_off;
+mod dpkg;
 mod errors;
 mod lists;
 mod progress;
@@ -10,7 +11,9 @@ mod redirect;
 mod refresh;
 mod sources;
 
+use crate::managers::apt::dpkg::Dpkg;
 use crate::managers::capabilities::{EndedEarly, Locate, SourceList};
+use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
@@ -18,7 +21,7 @@ use crate::managers::origins;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
@@ -58,10 +61,8 @@ static FACTS: Facts = Facts {
     reboot_packages: RebootPackages::NONE,
     kernels: Kernels::IN_BOOT,
     knows_security: true,
-    journal: Some("updates"),
     lists_installed: true,
     lists_refreshed_only: false,
-    leaves_unpacked: true,
     selection_base: "/etc/apt/preferences",
     ..Facts::NONE
 };
@@ -75,16 +76,12 @@ impl Manager for Apt {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Dpkg
+    }
+
     fn repair(&self, places: &Places, _: &Damage) -> Vec<Invocation> {
         vec![repair(places)]
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        name.split(':').next().unwrap_or(name)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -93,14 +90,6 @@ impl Manager for Apt {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::parse(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -131,8 +120,8 @@ impl Manager for Apt {
         list_needs(plan, names)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        download(plan)
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(download(plan))
     }
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
@@ -145,19 +134,6 @@ impl Manager for Apt {
 
     fn classify(&self, finished: &Finished) -> Option<Failure> {
         (finished.end != End::Code(0)).then(|| errors::classify(finished))
-    }
-
-    fn list_installed(&self, places: &Places) -> Invocation {
-        lists::list_installed(places)
-    }
-
-    fn parse_installed(&self, text: &str, places: &Places) -> Installed {
-        lists::parse_installed(text, places)
-    }
-
-    fn is_journal_entry(&self, name: &str) -> bool {
-        // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
-        name.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     fn locate(&self) -> Option<&'static Locate> {
@@ -207,8 +183,8 @@ impl Manager for Apt {
         elsewhere(configuration)
     }
 
-    fn finish(&self, places: &Places, names: &[&str]) -> Invocation {
-        configure(places, names)
+    fn finish(&self, places: &Places, names: &[&str]) -> Option<Invocation> {
+        Some(configure(places, names))
     }
 
     fn past_failures(&self, install: Invocation) -> Option<Invocation> {
@@ -260,10 +236,6 @@ impl Manager for Apt {
 
     fn disappeared(&self, finished: &Finished) -> Vec<String> {
         lists::disappeared(finished)
-    }
-
-    fn lost_database(&self, places: &Places) -> Option<String> {
-        lists::lost_database(places)
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
@@ -551,52 +523,9 @@ fn progress(line: &str) -> Option<(f64, &str)> {
     (kind == "dlstatus" || kind == "pmstatus").then_some((percent, parts.next()?))
 }
 
-/// Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove"
-/// to apt.
-fn is_package_name(name: &str) -> bool {
-    let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
-    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    name.len() >= 2
-        && name.bytes().next().is_some_and(lower)
-        && name.bytes().all(|byte| lower(byte) || b"+-.".contains(&byte))
-        && !name.ends_with('-')
-        && !architecture.is_empty()
-        && architecture.bytes().all(|byte| lower(byte) || byte == b'-')
-        && !architecture.starts_with('-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_that_apt_takes_as_names_are_accepted() {
-        for name in ["tb-hello", "g++", "libc6:i386", "python3.11", "0ad", "libstdc++6:amd64"] {
-            assert!(is_package_name(name), "{name}");
-        }
-        for name in [
-            "",
-            "a",
-            "-o",
-            "--full",
-            "foo-",
-            "Foo",
-            "foo=1",
-            "foo/stable",
-            "foo*",
-            "foo bar",
-            "foo:",
-            "foo:-x",
-            ".foo",
-            "../x",
-            "foo\n",
-            "fóo",
-            "foo:i386:x",
-            "foo^",
-        ] {
-            assert!(!is_package_name(name), "{name:?}");
-        }
-    }
 
     #[test]
     fn a_hanging_mirror_leaves_the_other_sources_half_of_the_budget() {

@@ -6,16 +6,18 @@ mod errors;
 mod lists;
 mod refresh;
 
+use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
+use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Setting, settings, silence, with_limits};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
@@ -82,16 +84,12 @@ impl Manager for Dnf {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Rpm
+    }
+
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         repair(damage)
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        rpm::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        rpm::plain_name(name)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -100,14 +98,6 @@ impl Manager for Dnf {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::transaction(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -126,8 +116,8 @@ impl Manager for Dnf {
         list_needs(plan, names)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        download(plan)
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(download(plan))
     }
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
@@ -142,31 +132,11 @@ impl Manager for Dnf {
         errors::classify(finished)
     }
 
-    fn list_installed(&self, _: &Places) -> Invocation {
-        rpm::list_installed()
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        rpm::parse_installed(text)
-    }
-
     fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
         let list = machine.try_ask(&in_utc(dnf(&["-C"], &["history", "list"]))).ok();
         let runs = list.filter(Finished::succeeded).and_then(|list| ask_runs(&list.stdout));
         let answer = runs.and_then(|question| machine.try_ask(&question).ok()).filter(Finished::succeeded);
         answer.map(|answer| rpm::history::cut_off_runs(&answer.stdout)).unwrap_or_default()
-    }
-
-    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
-        rpm::provides(machine, names)
-    }
-
-    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
-        rpm::obsoleters(machine, name)
-    }
-
-    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        rpm::keeps_several(name, provides, rules)
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {

@@ -6,15 +6,17 @@ mod lists;
 mod refresh;
 
 use crate::managers::capabilities::Locate;
+use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
+use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::silence;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
@@ -67,7 +69,6 @@ static FACTS: Facts = Facts {
     kernels: Kernels::IN_BOOT,
     knows_security: true,
     rules: rpm::RULES,
-    refreshes_alone: true,
     waiting_for_lock: Some("Waiting for a lock on the system repository"),
     ..Facts::NONE
 };
@@ -81,16 +82,12 @@ impl Manager for Dnf5 {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Rpm
+    }
+
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         repair(damage)
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        rpm::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        rpm::plain_name(name)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -99,14 +96,6 @@ impl Manager for Dnf5 {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::transaction(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -125,8 +114,8 @@ impl Manager for Dnf5 {
         list_needs(plan, names)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        download(plan)
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(download(plan))
     }
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
@@ -141,30 +130,10 @@ impl Manager for Dnf5 {
         errors::classify(finished)
     }
 
-    fn list_installed(&self, _: &Places) -> Invocation {
-        rpm::list_installed()
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        rpm::parse_installed(text)
-    }
-
     fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
         let question = Invocation { env: IN_UTC, ..dnf5(&["-C"], &["history", "info", "last-20..last"]) };
         let answer = machine.try_ask(&question).ok().filter(Finished::succeeded);
         answer.map(|answer| rpm::history::cut_off_runs(&answer.stdout)).unwrap_or_default()
-    }
-
-    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
-        rpm::provides(machine, names)
-    }
-
-    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
-        rpm::obsoleters(machine, name)
-    }
-
-    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        rpm::keeps_several(name, provides, rules)
     }
 
     fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
@@ -179,8 +148,8 @@ impl Manager for Dnf5 {
         refresh::elsewhere(configuration)
     }
 
-    fn alone(&self, refresh: &Invocation, source: &str) -> Invocation {
-        refresh::alone(refresh, source)
+    fn alone(&self, refresh: &Invocation, source: &str) -> Option<Invocation> {
+        Some(refresh::alone(refresh, source))
     }
 
     fn leave_out_source(&self, refresh: Invocation, source: &str) -> Invocation {

@@ -6,6 +6,7 @@ mod lists;
 mod refresh;
 
 use crate::managers::capabilities::{Locate, Private};
+use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
@@ -39,7 +40,6 @@ static FACTS: Facts = Facts {
     lock_by_existence: Some("db.lck"),
     kernel_modules: Some("/usr/lib/modules"),
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
-    has_entries: true,
     includes_files: true,
     lists_newer: true,
     ..Facts::NONE
@@ -54,17 +54,13 @@ impl Manager for Pacman {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Pacman
+    }
+
     fn repair(&self, _: &Places, _: &Damage) -> Vec<Invocation> {
         // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
         Vec::new()
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        lists::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        name
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -73,14 +69,6 @@ impl Manager for Pacman {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::plan(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -95,8 +83,8 @@ impl Manager for Pacman {
         list(plan)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        download(plan)
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(download(plan))
     }
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
@@ -109,14 +97,6 @@ impl Manager for Pacman {
 
     fn classify(&self, finished: &Finished) -> Option<Failure> {
         errors::classify(finished)
-    }
-
-    fn list_installed(&self, _: &Places) -> Invocation {
-        pacman(&["-Q"])
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        lists::installed(text)
     }
 
     fn locate(&self) -> Option<&'static Locate> {
@@ -160,16 +140,34 @@ impl Manager for Pacman {
         is_keyring(name)
     }
 
-    fn entry(&self, name: &str, version: &str) -> String {
-        format!("{name}-{version}/desc")
-    }
-
     fn release_files(&self, id: &str) -> Vec<String> {
         vec![Pattern::escape(&format!("{id}.db"))]
     }
 
     fn is_index(&self, path: &str) -> bool {
         path.ends_with(".db")
+    }
+}
+
+impl Database for Pacman {
+    fn is_package_name(&self, name: &str) -> bool {
+        lists::is_package_name(name)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        pacman(&["-Q"])
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        lists::installed(text)
+    }
+
+    fn holds_manager(&self) -> bool {
+        true
+    }
+
+    fn entry(&self, name: &str, version: &str) -> Option<String> {
+        Some(format!("{name}-{version}/desc"))
     }
 }
 

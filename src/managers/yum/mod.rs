@@ -5,15 +5,17 @@ mod errors;
 mod lists;
 mod refresh;
 
+use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
+use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::{choice, silence};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Installed, Origin};
+use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
@@ -65,18 +67,14 @@ impl Manager for Yum {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Rpm
+    }
+
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // The next update does not see the older one of two versions that were left.
         // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
         rpm::repair(damage, None)
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        rpm::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        rpm::plain_name(name)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -111,8 +109,8 @@ impl Manager for Yum {
         list_needs(plan, names)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        download(plan)
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(download(plan))
     }
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
@@ -135,28 +133,8 @@ impl Manager for Yum {
         errors::keyless(finished)
     }
 
-    fn list_installed(&self, _: &Places) -> Invocation {
-        rpm::list_installed()
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        rpm::parse_installed(text)
-    }
-
     fn cut_off_runs(&self, _: &dyn Machine) -> Vec<CutOff> {
         rpm::history::not_done(&rpm::history::text_of_files("/var/lib/yum", "transaction-"))
-    }
-
-    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
-        rpm::provides(machine, names)
-    }
-
-    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
-        rpm::obsoleters(machine, name)
-    }
-
-    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        rpm::keeps_several(name, provides, rules)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

@@ -2,7 +2,8 @@
 
 use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
-use crate::managers::rpm::{compare_versions, listed_name, parse_installed, plain_name};
+use crate::managers::rpm::database::parse_installed;
+use crate::managers::rpm::{compare_versions, listed_name, plain_name};
 use crate::model::class::Extra;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;

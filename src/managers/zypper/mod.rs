@@ -10,21 +10,22 @@ mod refresh;
 mod xml;
 
 use crate::managers::capabilities::Settings;
+use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
+use crate::managers::rpm::database::Rpm;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Installed};
+use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,18 +80,14 @@ impl Manager for Zypper {
         &FACTS
     }
 
+    fn database(&self) -> &'static dyn Database {
+        &Rpm
+    }
+
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
         // too; the update that follows brings what is missing.
         rpm::repair(damage, None)
-    }
-
-    fn is_package_name(&self, name: &str) -> bool {
-        rpm::is_package_name(name)
-    }
-
-    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
-        rpm::plain_name(name)
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -99,14 +96,6 @@ impl Manager for Zypper {
 
     fn judge(&self, finished: &Finished) -> Refreshed {
         refresh::judge(finished)
-    }
-
-    fn pending(&self, plan: &Plan) -> Invocation {
-        list(plan)
-    }
-
-    fn parse_pending(&self, text: &str) -> Listing {
-        lists::plan(text)
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
@@ -121,8 +110,8 @@ impl Manager for Zypper {
         list_needs(plan, names)
     }
 
-    fn download(&self, plan: &Plan) -> Invocation {
-        upgrade(plan, &["--download-only"])
+    fn download(&self, plan: &Plan) -> Option<Invocation> {
+        Some(upgrade(plan, &["--download-only"]))
     }
 
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
@@ -138,29 +127,9 @@ impl Manager for Zypper {
         errors::classify(finished)
     }
 
-    fn list_installed(&self, _: &Places) -> Invocation {
-        rpm::list_installed()
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        rpm::parse_installed(text)
-    }
-
     fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
         let log = machine.elsewhere().history.as_deref().unwrap_or(Path::new("/var/log/zypp/history"));
         rpm::history::came(&rpm::history::end_of(log))
-    }
-
-    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
-        rpm::provides(machine, names)
-    }
-
-    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
-        rpm::obsoleters(machine, name)
-    }
-
-    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
-        rpm::keeps_several(name, provides, rules)
     }
 
     fn selection(&self, plan: &Plan) -> Option<String> {

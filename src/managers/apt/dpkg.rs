@@ -1,0 +1,243 @@
+//! dpkg's database.
+
+use super::commands::admin_dir;
+use crate::managers::database::Database;
+use crate::managers::facts::Places;
+use crate::model::packages::{Installed, InstalledPackage};
+use crate::system::process::Invocation;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The database.
+pub struct Dpkg;
+
+impl Database for Dpkg {
+    fn is_package_name(&self, name: &str) -> bool {
+        is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name.split(':').next().unwrap_or(name)
+    }
+
+    fn list_installed(&self, places: &Places) -> Invocation {
+        list_installed(places)
+    }
+
+    fn parse_installed(&self, text: &str, places: &Places) -> Installed {
+        parse_installed(text, places)
+    }
+
+    fn lost(&self, places: &Places) -> Option<String> {
+        lost_database(places)
+    }
+
+    fn was_cut_off(&self, places: &Places) -> bool {
+        // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
+        let names = names_in(&places.database, "updates", "");
+        names.iter().any(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+/// Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove"
+/// to apt.
+fn is_package_name(name: &str) -> bool {
+    let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() >= 2
+        && name.bytes().next().is_some_and(lower)
+        && name.bytes().all(|byte| lower(byte) || b"+-.".contains(&byte))
+        && !name.ends_with('-')
+        && !architecture.is_empty()
+        && architecture.bytes().all(|byte| lower(byte) || byte == b'-')
+        && !architecture.starts_with('-')
+}
+
+/// dpkg-query(1) reads the database and dpkg's journal, so it is right after a crash too.
+fn list_installed(places: &Places) -> Invocation {
+    let format = "${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Abbrev}\\n";
+    Invocation {
+        program: "dpkg-query",
+        args: [admin_dir(places), vec!["-W".into(), format!("-f={format}")]].concat(),
+        ..Invocation::default()
+    }
+}
+
+/// A database that a power cut left empty or without its end is to apt one of a machine with fewer packages; the
+/// lists of the files that its packages own lie beside it still.
+fn lost_database(places: &Places) -> Option<String> {
+    let database = &places.database;
+    let content = match std::fs::read(database) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        // The manager says why.
+        Err(_) => return None,
+    };
+    let what = what_is_lost(&content, &names_in(database, "info", ".list"), &journal(database))?;
+    let place = database.display();
+    Some(format!(
+        "{place} {what}; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)"
+    ))
+}
+
+fn what_is_lost(content: &[u8], owners: &[String], journal: &[u8]) -> Option<String> {
+    if content.len() < 2 {
+        return (!owners.is_empty()).then(|| "is empty or gone though packages are installed".to_string());
+    }
+    let (text, journal) = (String::from_utf8_lossy(content), String::from_utf8_lossy(journal));
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let has = |field: &str| last.lines().any(|line| line.starts_with(field));
+    let is_whole = has("Status: ") && (has("Version: ") || last.contains(" not-installed"));
+    if text.contains('\0') || !text.ends_with('\n') || !is_whole {
+        return Some("is damaged: its end is not one that dpkg writes".to_string());
+    }
+    let lines = text.lines().chain(journal.lines());
+    let known: HashSet<_> = lines.filter_map(|line| line.strip_prefix("Package: ")).map(str::trim).collect();
+    let is_lost = |name: &&String| !known.contains(name.split(':').next().unwrap_or_default());
+    let lost = owners.iter().filter(is_lost).count();
+    // A list may have been left by something else; so many never are.
+    (lost > owners.len() / 10)
+        .then(|| format!("lacks {lost} of {} packages of which dpkg keeps a list of files", owners.len()))
+}
+
+/// What stands before this end in the names of files of a directory beside the database.
+fn names_in(database: &Path, dir: &str, end: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(database.with_file_name(dir)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| Some(name.strip_suffix(end)?.to_string())).collect()
+}
+
+/// What dpkg has still to add to the database.
+fn journal(database: &Path) -> Vec<u8> {
+    let dir = database.with_file_name("updates");
+    let files = names_in(database, "updates", "").into_iter().map(|name| dir.join(name));
+    files
+        .filter_map(|file| std::fs::read(file).ok())
+        .flat_map(|text| [text, b"\n".to_vec()].concat())
+        .collect()
+}
+
+/// Reads that list. Names are as apt writes them: with the architecture where it is not the
+/// native one; where that is not known it is taken to be the one of most packages.
+fn parse_installed(stdout: &str, places: &Places) -> Installed {
+    let rows = stdout.lines().filter_map(|line| {
+        let mut fields = line.split('\t');
+        Some([fields.next()?, fields.next()?, fields.next()?, fields.next()?])
+    });
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for [_, architecture, ..] in rows.clone().filter(|row| row[1] != "all") {
+        *counts.entry(architecture).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(name, count)| (*count, *name)).map(|(name, _)| name);
+    let native = Some(places.architecture.as_str()).filter(|name| !name.is_empty()).or(most);
+    let mut installed = Installed::new();
+    for [name, architecture, version, status] in rows {
+        let mut status = status.chars();
+        let (wanted, state, error) = (status.next(), status.next(), status.next());
+        // not-installed and config-files: there is no package, only its memory.
+        if matches!(state, None | Some('n' | 'c')) {
+            continue;
+        }
+        let name = match architecture {
+            "all" => name.to_string(),
+            _ if Some(architecture) == native => name.to_string(),
+            _ => format!("{name}:{architecture}"),
+        };
+        let package = InstalledPackage {
+            version: version.to_string(),
+            architecture: architecture.to_string(),
+            is_broken: state != Some('i') || error == Some('R'),
+            others: Vec::new(),
+            is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
+            needs_reinstall: error == Some('R'),
+            is_held: wanted == Some('h'),
+            installed_at: None,
+        };
+        installed.insert(name, package);
+    }
+    installed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_without_its_end_is_lost() {
+        let owners = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let (two, three) = (owners(&["a", "b:amd64"]), owners(&["a", "b:amd64", "c"]));
+        let whole =
+            "Package: a\nStatus: x\n\nPackage: b\nStatus: x\nVersion: 1\nDescription: x\n Package: c\n\n";
+        let what = |text: &str, owners: &[String], journal: &str| {
+            what_is_lost(text.as_bytes(), owners, journal.as_bytes()).unwrap_or_default()
+        };
+        assert_eq!(what(whole, &two, ""), "");
+        assert_eq!(what("", &[], ""), "", "of a machine without packages");
+        assert_eq!(what(whole, &three, "Package: c\nStatus: x\n"), "", "dpkg was cut off");
+        for (text, owners, journal, expected) in [
+            ("", &two, "", "is empty or gone"),
+            ("\n", &two, "", "is empty or gone"),
+            (&whole[..whole.len() - 9], &two, "", "is damaged"),
+            ("Package: a\n", &two, "", "is damaged"),
+            ("Package: a\nStatus: x\nVersion: 1\n\0\0\n", &two, "", "is damaged"),
+            (whole, &three, "", "lacks 1 of 3 packages"),
+        ] {
+            assert!(
+                what(text, owners, journal).starts_with(expected),
+                "{text:?}: {}",
+                what(text, owners, journal)
+            );
+        }
+        let many: Vec<_> = (0..20).map(|number| format!("p{number}")).collect();
+        let text = |count: usize| {
+            many[..count]
+                .iter()
+                .map(|name| format!("Package: {name}\nStatus: not-installed\nVersion: 1\n\n"))
+                .collect::<String>()
+        };
+        assert_eq!(what(&text(18), &many, ""), "", "two lists that something else left");
+        assert_eq!(what(&text(17), &many, "").split(' ').nth(1), Some("3"));
+    }
+
+    #[test]
+    fn installed_packages_are_named_as_apt_names_them() {
+        let text = "libc6\tamd64\t2.36\tii \nlibc6\ti386\t2.36\tii \ntb\tall\t1\thi \ngone\tamd64\t1\trc \nhalf\tamd64\t2\tiF \nbad\tamd64\t2\tiHR\n";
+        let places = Places::default();
+        let installed = parse_installed(text, &places);
+        let i386 = Places { architecture: "i386".into(), ..places };
+        assert!(parse_installed(text, &i386).contains_key("libc6:amd64"));
+        let names: Vec<_> = installed.keys().map(String::as_str).collect();
+        assert_eq!(names, ["bad", "half", "libc6", "libc6:i386", "tb"]);
+        assert!(installed["tb"].is_held && !installed["tb"].is_broken);
+        assert!(installed["half"].is_broken && installed["bad"].is_broken);
+    }
+
+    #[test]
+    fn only_names_that_apt_takes_as_names_are_accepted() {
+        for name in ["tb-hello", "g++", "libc6:i386", "python3.11", "0ad", "libstdc++6:amd64"] {
+            assert!(is_package_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "a",
+            "-o",
+            "--full",
+            "foo-",
+            "Foo",
+            "foo=1",
+            "foo/stable",
+            "foo*",
+            "foo bar",
+            "foo:",
+            "foo:-x",
+            ".foo",
+            "../x",
+            "foo\n",
+            "fóo",
+            "foo:i386:x",
+            "foo^",
+        ] {
+            assert!(!is_package_name(name), "{name:?}");
+        }
+    }
+}

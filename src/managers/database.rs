@@ -1,0 +1,62 @@
+//! The database of installed packages, which several managers may share.
+
+use super::facts::Places;
+use super::machine::Machine;
+use crate::model::packages::Installed;
+use crate::system::process::Invocation;
+use std::collections::HashMap;
+
+/// How packages are named there, what is installed, and what shows that the database is not whole.
+pub trait Database: Sync {
+    /// Whether a PACKAGE argument follows the rules for names.
+    fn is_package_name(&self, name: &str) -> bool;
+
+    /// A package name as the lists have it, without the architecture.
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        name
+    }
+
+    /// Lists the installed packages.
+    fn list_installed(&self, places: &Places) -> Invocation;
+
+    /// Reads that list.
+    fn parse_installed(&self, text: &str, places: &Places) -> Installed;
+
+    /// Whether the manager is a package of its own, so that a list of none is wrong.
+    fn holds_manager(&self) -> bool {
+        false
+    }
+
+    /// The file that a package with this name and version has once it is installed whole, where the list does
+    /// not tell.
+    fn entry(&self, _name: &str, _version: &str) -> Option<String> {
+        None
+    }
+
+    /// What shows that packages were lost from it: to the manager these are not installed, and nothing of them is
+    /// pending. Reads files.
+    fn lost(&self, _places: &Places) -> Option<String> {
+        None
+    }
+
+    /// Whether its own journal tells of an install that was cut off. Reads a directory.
+    fn was_cut_off(&self, _places: &Places) -> bool {
+        false
+    }
+
+    /// Whether several versions of the package with this name stand side by side by rule, given what it provides
+    /// and the text of [`Facts::rules`](super::facts::Facts::rules).
+    fn keeps_several(&self, _name: &str, _provides: &[&str], _rules: &str) -> bool {
+        false
+    }
+
+    /// What these packages provide, by package, for that; nothing where it cannot be told.
+    fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
+        HashMap::new()
+    }
+
+    /// The packages that say they come in the place of this one.
+    fn obsoleters(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
+}

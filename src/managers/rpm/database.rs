@@ -1,0 +1,172 @@
+//! rpm's database, for dnf 4, dnf 5, yum and zypper.
+
+use super::{compare_versions, is_package_name, list_installed, listed_name, plain_name};
+use crate::managers::database::Database;
+use crate::managers::facts::Places;
+use crate::managers::machine::Machine;
+use crate::model::packages::{Installed, InstalledPackage, OtherVersion};
+use crate::system::process::Invocation;
+use glob::Pattern;
+use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+
+/// The database.
+pub struct Rpm;
+
+impl Database for Rpm {
+    fn is_package_name(&self, name: &str) -> bool {
+        is_package_name(name)
+    }
+
+    fn plain_name<'a>(&self, name: &'a str) -> &'a str {
+        plain_name(name)
+    }
+
+    fn list_installed(&self, _: &Places) -> Invocation {
+        list_installed()
+    }
+
+    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
+        parse_installed(text)
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        keeps_several(name, provides, rules)
+    }
+
+    fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
+        let format = ["-q", "--qf", r"[%{=NAME}\t%{PROVIDENAME}\n]", "--"];
+        let args = format.iter().chain(names).map(|word| word.to_string()).collect();
+        let question = Invocation { program: "rpm", args, ..Invocation::default() };
+        let mut provides: HashMap<String, Vec<String>> = HashMap::new();
+        for line in machine.ask(&question).iter().flat_map(|answer| answer.stdout.lines()) {
+            if let Some((name, word)) = line.split_once('\t') {
+                provides.entry(name.to_string()).or_default().push(word.to_string());
+            }
+        }
+        provides
+    }
+
+    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        let args = ["-q", "--qf", r"%{NAME}\n", "--whatobsoletes", plain_name(name)];
+        let args = args.map(str::to_owned).to_vec();
+        let answer = machine.ask(&Invocation { program: "rpm", args, ..Invocation::default() });
+        answer.map(|answer| answer.stdout.lines().map(str::to_owned).collect()).unwrap_or_default()
+    }
+}
+
+/// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
+/// configuration names in its place, by name or by what they provide.
+fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
+    let plain = plain_name(name);
+    let of_kernel = plain.contains("-kmod") || plain.contains("-kmp-");
+    let by_default = |word: &str| word.starts_with("installonlypkg(") || word.starts_with("multiversion(");
+    if of_kernel || plain.starts_with("kernel") || plain.starts_with("kmod-") {
+        return true;
+    }
+    let is_named = |word: &str| {
+        let word = word.strip_prefix("provides:").unwrap_or(word);
+        let is_it = |text: &str| Pattern::new(word).map_or(word == text, |glob| glob.matches(text));
+        is_it(plain) || provides.iter().any(|provided| is_it(provided))
+    };
+    provides.iter().any(|word| by_default(word)) || rules_words(rules).any(is_named)
+}
+
+/// The values of these settings, also on lines that go on with a blank, and in files that hold nothing
+/// else, a name on each line.
+fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
+    let mut is_ours = true;
+    let lines = rules.lines().filter_map(move |line| {
+        if line.starts_with('#') || line.trim().is_empty() {
+            return None;
+        }
+        match line.split_once('=') {
+            Some((key, value)) if !line.starts_with(' ') => {
+                is_ours = matches!(key.trim(), "installonlypkgs" | "multiversion");
+                is_ours.then_some(value)
+            }
+            _ if line.starts_with('[') => {
+                is_ours = false;
+                None
+            }
+            _ => is_ours.then_some(line),
+        }
+    });
+    lines.flat_map(|line| line.split([' ', ',', '\t'])).filter(|word| !word.is_empty())
+}
+
+/// Reads that list. Of several versions of a package the newest counts; the others stand beside it.
+pub fn parse_installed(stdout: &str) -> Installed {
+    let mut installed = Installed::new();
+    for line in stdout.lines() {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [name, arch, version, time] = fields[..] else { continue };
+        if name == "gpg-pubkey" {
+            continue;
+        }
+        let version = version.strip_prefix("0:").unwrap_or(version);
+        let mut package = InstalledPackage {
+            version: version.to_string(),
+            architecture: arch.to_string(),
+            is_broken: false,
+            others: Vec::new(),
+            is_unpacked: false,
+            needs_reinstall: false,
+            is_held: false,
+            installed_at: time.trim().parse().ok(),
+        };
+        let other = |package: &InstalledPackage| OtherVersion {
+            version: package.version.clone(),
+            installed_at: package.installed_at,
+        };
+        match installed.entry(listed_name(name, arch)) {
+            Entry::Vacant(entry) => {
+                entry.insert(package);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                if compare_versions(&known.version, version).is_lt() {
+                    std::mem::swap(known, &mut package);
+                    known.others = std::mem::take(&mut package.others);
+                }
+                known.others.push(other(&package));
+            }
+        }
+    }
+    installed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_versions_the_newest_counts_and_the_others_stand_beside_it() {
+        let text = "a\tnoarch\t0:1-1\t5\na\tnoarch\t0:10-1\t6\na\tnoarch\t0:9-1\t7\nb\tnoarch\t1:1-1\t5\n";
+        let installed = parse_installed(text);
+        let a = &installed["a"];
+        assert_eq!((&*a.version, a.installed_at, a.is_broken), ("10-1", Some(6), false));
+        let others: Vec<_> = a.others.iter().map(|other| (&*other.version, other.installed_at)).collect();
+        assert_eq!(others, [("1-1", Some(5)), ("9-1", Some(7))]);
+        assert_eq!(installed["b"].version, "1:1-1");
+    }
+
+    #[test]
+    fn what_is_kept_in_several_versions_is_known_by_name_by_what_it_provides_and_by_configuration() {
+        for name in ["kernel-core", "kmod-x", "nvidia-kmp-default", "x-kmod-6.1", "kernel.i686"] {
+            assert!(keeps_several(name, &[], ""), "{name}");
+        }
+        assert!(!keeps_several("tb-a", &["tb-a"], "[main]\nbest=1\n"));
+        assert!(
+            keeps_several("tb-a", &["installonlypkg(vm)"], "")
+                && keeps_several("tb-a", &["multiversion(kernel)"], "")
+        );
+        let rules = "[main]\ngpgcheck=tb-a\ninstallonlypkgs=tb-x,\n tb-a tb-y*\nbest=1\n";
+        assert!(keeps_several("tb-a", &[], rules) && keeps_several("tb-yes", &[], rules));
+        assert!(!keeps_several("tb-b", &["tb-b"], rules));
+        let zypp = "[main]\nmultiversion = provides:multiversion(kernel), tb-c\n##\n";
+        assert!(keeps_several("tb-c", &[], zypp) && !keeps_several("main", &[], zypp));
+        assert!(keeps_several("tb-d", &[], "# of multiversion.d\ntb-d\nprovides:x\n"));
+        assert!(keeps_several("tb-e", &["x"], "tb-d\nprovides:x\n"));
+    }
+}
