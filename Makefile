@@ -96,6 +96,7 @@ test: newer-root
 	  exit 1; }
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --quiet --no-deps --document-private-items
 	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked
 
 # The tests of every package manager once more, in the newer versions of a newer Debian.

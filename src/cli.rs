@@ -174,10 +174,15 @@ pub struct StatusArgs {
     /// Age from which the exit code is 2
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
-    /// Let something else change the exit code too: updates, security, held-back (each with :COUNT),
-    /// security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or
-    /// =critical (may be repeated)
-    #[arg(long, value_name = "WHAT", value_parser = Alert::parse)]
+    /// What else changes the exit code.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_parser = Alert::parse,
+        help = "Let something else change the exit code too: updates, security, held-back (each with :COUNT), \
+                security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or \
+                =critical (may be repeated)"
+    )]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)
     #[arg(long, value_name = "GLOB")]
