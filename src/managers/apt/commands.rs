@@ -1,8 +1,9 @@
 //! The command lines of apt.
 
-use crate::managers::facts::Places;
-use crate::system::process::Invocation;
+use crate::managers::facts::{Places, Plan};
+use crate::system::process::{Finished, Invocation};
 use std::path::Path;
+use std::time::Duration;
 
 /// dpkg's database, unless apt.conf names another.
 pub(super) const DATABASE: &str = "/var/lib/dpkg/status";
@@ -61,4 +62,137 @@ pub(super) fn admin_dir(places: &Places) -> Vec<String> {
 pub(super) fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
     let line = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
     line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
+}
+
+/// One retry after a second: apt's own default of three turns a hanging mirror into 247 s.
+pub const RETRIES: &str = "Acquire::Retries=1";
+
+/// apt waits for a silent mirror twice the timeout, for each try: with one retry a tenth of the
+/// budget leaves more than half of it to the other sources.
+pub fn refresh(budget: Duration) -> Invocation {
+    let silence = (budget.as_secs() / 12).clamp(1, 30);
+    let [http, https] = ["http", "https"].map(|method| format!("Acquire::{method}::Timeout={silence}"));
+    apt_get(&["APT::Update::Error-Mode=any", RETRIES, &http, &https], &["update"])
+}
+
+/// `upgrade --with-new-pkgs` is what `apt upgrade` does: new dependencies come in (a kernel
+/// update is nothing else), nothing is removed.
+pub fn upgrade(plan: &Plan) -> &'static [&'static str] {
+    if plan.mends {
+        // The solver of apt 3 gives up where a package that was cut off has to come with another.
+        return &["-o", "APT::Solver=internal", "-f", "install"];
+    }
+    if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
+}
+
+pub fn selection_option(plan: &Plan) -> Option<String> {
+    let path = plan.selection.as_ref()?;
+    Some(format!("Dir::Etc::Preferences={}", path.display()))
+}
+
+/// A simulation cannot install anything whatever apt.conf says, unlike `--assume-no`, which an
+/// `APT::Get::Assume-Yes` overrules.
+pub fn list(plan: &Plan) -> Invocation {
+    let selection = selection_option(plan);
+    let options: Vec<&str> = selection.as_deref().into_iter().collect();
+    apt_get(&options, &[&["-s", "-V"], upgrade(plan)].concat())
+}
+
+pub fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    let selection = selection_option(plan);
+    let options: Vec<&str> = selection.as_deref().into_iter().collect();
+    let mut invocation = apt_get(&options, &["-s", "-V", "--only-upgrade", "install"]);
+    invocation.args.extend_from_slice(names);
+    invocation
+}
+
+/// apt_preferences(5) records: at a negative priority no version of the package is a candidate,
+/// so that it stays as it is. Unlike a hold or `install NAME` this leaves nothing behind: no
+/// hold after a crash, and no package turned from automatically to manually installed. The
+/// first record for a package or one of its versions wins, so ours stand before the administrator's.
+pub fn selection(plan: &Plan) -> String {
+    let record =
+        |name: &str, version: &str| format!("Package: {name}\nPin: version {version}\nPin-Priority: -1\n\n");
+    let left_out = plan.left_out.iter().map(|name| record(name, "*"));
+    let passed_over = plan.passed_over.iter().map(|(name, version)| record(name, version));
+    left_out.chain(passed_over).collect()
+}
+
+pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
+    let selection = selection_option(plan);
+    let mut all = vec![
+        // We wait for locks ourselves, inside a budget; apt.conf may say "for ever".
+        "DPkg::Lock::Timeout=0",
+        // How long a mirror may be silent is apt.conf's to say: a download that stands still is ended.
+        RETRIES,
+    ];
+    all.extend_from_slice(options);
+    all.extend(selection.as_deref());
+    apt_get(&all, &[words, upgrade(plan)].concat())
+}
+
+pub fn download(plan: &Plan) -> Invocation {
+    change(plan, &[], &["-y", "-d"])
+}
+
+/// With `--no-download` the install cannot wait for a mirror. Packages of `file:` and `cdrom:`
+/// sources are never copied to the archive directory, and apt fails over them with that option;
+/// they are only "fetched" from the local disk.
+pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
+    let has_local = downloaded.stdout.lines().any(|line| {
+        let item = line.strip_prefix("Get:").and_then(|rest| rest.split_once(' '));
+        item.is_some_and(|(_, item)| {
+            ["file:", "copy:", "cdrom:"].iter().any(|scheme| item.starts_with(scheme))
+        })
+    });
+    let words: &[&str] = if has_local { &["-y"] } else { &["-y", "--no-download"] };
+    let options = [
+        // Without a terminal of its own dpkg's words reach us unchanged, and a script that
+        // reads its input finds the end of /dev/null instead of waiting for ever.
+        "Dpkg::Use-Pty=0",
+        // Both: confdef alone asks where there is no default, confold alone overrules it.
+        "Dpkg::Options::=--force-confdef",
+        "Dpkg::Options::=--force-confold",
+    ];
+    change(plan, &options, words)
+}
+
+/// apt runs dpkg several times where packages have to be configured before others are unpacked, and no more after
+/// one of these has failed.
+pub fn past_failures(mut invocation: Invocation) -> Invocation {
+    invocation.args.splice(0..0, ["-o", "Dpkg::StopOnError=false"].map(str::to_owned));
+    invocation
+}
+
+pub fn repair(places: &Places) -> Invocation {
+    configure(places, &["-a"])
+}
+
+/// Runs the scripts of packages that are unpacked.
+pub fn configure(places: &Places, names: &[&str]) -> Invocation {
+    let mut args = admin_dir(places);
+    let words = ["--force-confdef", "--force-confold", "--configure"];
+    args.extend(words.iter().chain(names).map(|word| word.to_string()));
+    Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, ..Invocation::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hanging_mirror_leaves_the_other_sources_half_of_the_budget() {
+        for (budget, silence) in [(120, 10), (24, 2), (1, 1), (3600, 30)] {
+            let args = refresh(Duration::from_secs(budget)).args;
+            assert!(args.contains(&format!("Acquire::http::Timeout={silence}")), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn left_out_packages_are_pinned() {
+        let plan = Plan { left_out: vec!["tb-a".into()], ..Plan::default() };
+        assert_eq!(selection(&plan), "Package: tb-a\nPin: version *\nPin-Priority: -1\n\n");
+        let plan = Plan { passed_over: [("tb-b".into(), "1:3.0".into())].into(), ..Plan::default() };
+        assert_eq!(selection(&plan), "Package: tb-b\nPin: version 1:3.0\nPin-Priority: -1\n\n");
+    }
 }

@@ -1,7 +1,7 @@
 //! What an `apt-get update` did that was ended before its time. Its progress lines say when a file begins to
 //! come, not when it has: that the index holds it tells.
 
-use super::errors::fetch_class;
+use super::classes::fetch_class;
 use super::progress::{Kind, items};
 use super::refresh::items_of;
 use super::sources::{ENDS, Source, Target, parse};

@@ -1,0 +1,39 @@
+//! What is fixed of apt.
+
+use crate::managers::facts::{Facts, Kernels, RebootPackages};
+
+/// What is fixed of it.
+pub static FACTS: Facts = Facts {
+    name: "apt",
+    programs: &["apt-get"],
+    systems: &["debian", "ubuntu"],
+    package_databases: &["/var/lib/dpkg/status"],
+    source_config: &[
+        "/etc/apt/sources.list",
+        "/etc/apt/sources.list.d/*.list",
+        "/etc/apt/sources.list.d/*.sources",
+    ],
+    index: &[
+        "/var/lib/apt/lists",
+        "/etc/apt/preferences",
+        "/etc/apt/preferences.d",
+        "/etc/apt/apt.conf",
+        "/etc/apt/apt.conf.d",
+    ],
+    cache: "/var/lib/apt/lists",
+    locks: &[
+        "/var/lib/apt/lists/lock",
+        "/var/lib/dpkg/lock-frontend",
+        "/var/lib/dpkg/lock",
+        "/var/cache/apt/archives/lock",
+    ],
+    pid_files: &[],
+    reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
+    reboot_packages: RebootPackages::NONE,
+    kernels: Kernels::IN_BOOT,
+    knows_security: true,
+    lists_installed: true,
+    lists_refreshed_only: false,
+    selection_base: "/etc/apt/preferences",
+    ..Facts::NONE
+};

@@ -1,0 +1,133 @@
+//! Where apt can have newer versions from: `apt-cache policy`.
+
+use super::commands::ENV;
+use super::lists::is_security_suite;
+use super::sources::source_id;
+use crate::model::packages::Origin;
+use crate::system::process::Invocation;
+use std::collections::HashMap;
+
+/// The version table of packages tells what the list above does not: security updates below the
+/// candidate, and the URI of the source.
+pub fn ask_origins(names: &[&str]) -> Invocation {
+    let names = names.iter().map(|name| name.to_string());
+    Invocation {
+        program: "apt-cache",
+        args: std::iter::once("policy".to_string()).chain(names).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}
+
+/// Reads `apt-cache policy NAME...`: versions stand from new to old, the installed one behind
+/// three asterisks, each above the lines of where it can be had:
+///
+/// ```text
+/// tb-sec:
+///   Installed: 1.0-1
+///   Candidate: 3.0-1
+///   Version table:
+///      3.0-1 500 (phased 20%)
+///         500 http://127.0.0.1:8080 stable/main amd64 Packages
+///      2.0-1 500
+///         500 http://127.0.0.3:8080 stable-security/main amd64 Packages
+///  *** 1.0-1 100
+///         100 /var/lib/dpkg/status
+/// ```
+pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut packages: HashMap<String, Vec<Origin>> = HashMap::new();
+    let (mut name, mut candidate, mut version, mut is_phased) = ("", "", None, false);
+    for line in stdout.lines() {
+        let text = line.trim_start_matches(' ');
+        match line.len() - text.len() {
+            0 if text.ends_with(':') => {
+                (name, candidate, version) = (text.trim_end_matches(':'), "", None);
+                packages.entry(name.to_string()).or_default();
+            }
+            // From the installed version on nothing is newer.
+            1 if text.starts_with("*** ") => name = "",
+            2 => candidate = text.strip_prefix("Candidate: ").unwrap_or(candidate),
+            5 => {
+                let mut words = text.split(' ');
+                let (found, priority) = (words.next(), words.next());
+                let priority = priority.and_then(|priority| priority.parse().ok());
+                version = found.zip(priority);
+                is_phased = text.contains(" (phased ");
+            }
+            spaces if spaces > 5 && !name.is_empty() => {
+                let Some(((uri, suite), (version, priority))) = source_of(text).zip(version) else {
+                    continue;
+                };
+                let origin = Origin {
+                    source: source_id(uri, suite),
+                    advice: None,
+                    is_security: is_security_suite(suite),
+                    is_candidate: version == candidate,
+                    version: Some(version.to_string()),
+                    priority,
+                    is_phased,
+                };
+                packages.entry(name.to_string()).or_default().push(origin);
+            }
+            _ => {}
+        }
+    }
+    packages
+}
+
+/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`, or `500 URI SUITE/ Packages` of a flat
+/// repository. A suite may contain slashes, a URI spaces, and the flat repository `/` stands as nothing between
+/// two spaces.
+fn source_of(line: &str) -> Option<(&str, &str)> {
+    let (_, item) = line.split_once(' ')?;
+    let (item, _) = item.rsplit_once(' ')?;
+    let (before, last) = item.rsplit_once(' ')?;
+    let (uri, place) =
+        if last.is_empty() || last.ends_with('/') { (before, last) } else { before.rsplit_once(' ')? };
+    let suite = match place {
+        "" => "/",
+        flat if flat.ends_with('/') => flat,
+        place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
+    };
+    uri.contains(':').then_some((uri, suite))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_those_of_newer_versions() {
+        let policy = "tb-sec:\n  Installed: 1.0-1\n  Candidate: 3.0-1\n  Version table:\n     3.0-1 500\n        500 http://h stable/main amd64 Packages\n     2.0-1 500\n        500 http://h stable-security/main amd64 Packages\n *** 1.0-1 100\n        500 http://h older-security/main amd64 Packages\n        100 /var/lib/dpkg/status\n\
+                      tb-x:\n  Installed: 1\n  Candidate: 2\n  Version table:\n     2 500\n        500 file:/srv/repo ./ Packages\n *** 1 100\n        100 /var/lib/dpkg/status\n";
+        let origins = parse_origins(policy);
+        let short: Vec<_> = origins["tb-sec"]
+            .iter()
+            .map(|origin| (&*origin.source, origin.is_security, origin.is_candidate))
+            .collect();
+        assert_eq!(short, [("http://h stable", false, true), ("http://h stable-security", true, false)]);
+        assert_eq!(origins["tb-x"][0].source, "file:/srv/repo ./");
+    }
+
+    #[test]
+    fn sources_are_read_whatever_apt_writes_beside_them() {
+        let policy = "tb-a:i386:\n  Installed: 1.0\n  Candidate: 3.0\n  Version table:\n     3.0 500 (phased 20%)\n       1001 mirror+file:/etc/apt/mirrors.txt stable/updates/main i386 Packages\n        -10 cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64]/ bookworm/main amd64 Packages\n     2.0 -1\n        500 http://h/deb  Packages\n *** 1.0 100\n        500 http://h stable/main i386 Packages\n        100 /var/lib/dpkg/status\n";
+        let origins = parse_origins(policy);
+        let short: Vec<_> = origins["tb-a:i386"]
+            .iter()
+            .map(|origin| (&*origin.source, origin.version.as_deref().unwrap_or_default(), origin.priority))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                ("mirror+file:/etc/apt/mirrors.txt stable/updates", "3.0", 500),
+                ("cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64] bookworm", "3.0", 500),
+                ("http://h/deb /", "2.0", -1),
+            ]
+        );
+        assert!(origins["tb-a:i386"].iter().all(|origin| origin.is_candidate == (origin.priority == 500)));
+        let phased: Vec<_> = origins["tb-a:i386"].iter().map(|origin| origin.is_phased).collect();
+        assert_eq!(phased, [true, true, false]);
+        assert!(origins["tb-a:i386"][0].is_security, "buster/updates was Debian's");
+    }
+}
