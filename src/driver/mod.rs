@@ -6,10 +6,12 @@ pub mod display;
 mod full_disk;
 mod index;
 mod kernels;
+mod lists;
 mod lock_wait;
 mod pending;
 mod private;
 mod published;
+mod questions;
 mod reboot;
 mod refresh;
 pub mod run_log;
@@ -22,24 +24,18 @@ mod unrefreshed;
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
 use crate::driver::settings_files::administrators;
-use crate::managers::{Elsewhere, IndexDir, Installed, InstalledPackage, Machine, Manager, Places, Plan};
+use crate::managers::{Elsewhere, IndexDir, Manager, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::listing::Listing;
-use crate::model::text::{is_printable, one_line};
-use crate::model::updates::HeldBack;
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
+use crate::system::login_session;
 use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
-use crate::system::{login_session, signals};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// So many updates may be in the way of the others.
-const MOST_LEFT_OUT: usize = 100;
 
 /// A try that had to end so soon, after others that a lock has stopped, was none.
 const LAST_TRY: Duration = Duration::from_secs(1);
@@ -285,171 +281,6 @@ impl Session {
         self.log.path().map(|path| path.display().to_string())
     }
 
-    /// Lists what a plan would install.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
-    pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
-        let finished = self.ask(&self.manager.list(plan))?;
-        self.with_installed(self.manager.parse_list(&finished.stdout))
-    }
-
-    /// Every newer version as an update, for managers that list nothing where one cannot be had.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
-    pub fn newer_versions(&self) -> Result<Listing, Failure> {
-        let newer = self.manager.newer(self)?;
-        let updates = newer.into_iter().filter_map(HeldBack::into_update).collect();
-        Listing { updates, ..Listing::default() }.checked()
-    }
-
-    /// Lists what is pending, of the sources that were refreshed.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
-    fn pending(&self, state: &State) -> Result<Listing, Failure> {
-        self.has_database()?;
-        let mut plan = self.choice(state)?;
-        let mut left_out: Vec<HeldBack> = Vec::new();
-        let mut is_each_tried = false;
-        // Where one update is in the way of all, the others are pending all the same.
-        let finished = loop {
-            let failure = match self.ask(&self.manager.pending(&plan)) {
-                Ok(finished) => break finished,
-                Err(failure) => failure,
-            };
-            if self.lacks_index(&plan.without) {
-                return self.newer_than_installed();
-            }
-            let is_known = |held: &HeldBack| plan.left_out.contains(&held.name);
-            let mut new: Vec<_> = failure.culprits.iter().filter(|held| !is_known(held)).cloned().collect();
-            if new.is_empty() && failure.class == Class::Dependency && !is_each_tried {
-                is_each_tried = true;
-                new = self.impossible_by_themselves(&plan)?;
-            }
-            if new.is_empty() || left_out.len() >= MOST_LEFT_OUT {
-                return Err(failure);
-            }
-            left_out.extend(new);
-            plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
-        };
-        let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
-        listing.held_back.extend(left_out);
-        // A package database that is gone looks like one with nothing to do.
-        if self.manager.database().holds_manager() && listing.is_empty() {
-            self.installed()?;
-        }
-        let listing = self.told_more(listing, &plan)?;
-        self.without_owned(listing, state, &plan)
-    }
-
-    /// The updates that cannot even be installed alone, for a manager that does not name the one which
-    /// is in the way of all.
-    ///
-    /// # Errors
-    /// When the manager cannot list what is newer.
-    fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
-        let newer = match self.manager.facts().only_whole {
-            None => self.manager.newer(self)?,
-            Some(_) => Vec::new(),
-        };
-        let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
-        let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
-        let impossible = tried.filter_map(|held| {
-            let failure = self.ask(&self.manager.list_needs(plan, &names(&held))).err()?;
-            let is_it = failure.class == Class::Dependency;
-            is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
-        });
-        Ok(impossible.collect())
-    }
-
-    /// Adds to a list of what is pending what the manager says only when it is asked for it.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub fn told_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
-        self.manager.complete(self, plan, listing)?.checked()
-    }
-
-    /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
-    ///
-    /// # Errors
-    /// When the list cannot be one, or the manager cannot say what is installed.
-    pub fn with_installed(&self, listing: Listing) -> Result<Listing, Failure> {
-        let mut listing = listing.checked()?;
-        let lacks = listing.updates.iter().any(|update| update.installed.is_none())
-            || listing.held_back.iter().any(|held| held.installed.is_none());
-        if self.manager.facts().lists_installed || !lacks {
-            return Ok(listing);
-        }
-        let installed = self.installed()?;
-        let version = |name: &str| installed.get(name).map(|package| package.version.clone());
-        for update in &mut listing.updates {
-            update.installed = version(&update.name);
-        }
-        for held in &mut listing.held_back {
-            held.installed = version(&held.name);
-        }
-        Ok(listing)
-    }
-
-    /// The packages that are installed.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
-    pub fn installed(&self) -> Result<Installed, Failure> {
-        self.has_database()?;
-        let places = self.places();
-        let basis = self.restart_basis();
-        let database = self.manager.database();
-        let invocation = database.list_installed(places);
-        let finished = self.ask(&invocation)?;
-        let mut installed = database.parse_installed(&finished.stdout, places);
-        if database.holds_manager() && installed.is_empty() {
-            let text = format!("{} lists no package, not even itself", invocation.line());
-            let place = places.database.display();
-            return Err(Failure::new(
-                Class::Other,
-                format!("{text}; look whether {place} is what it should be"),
-            ));
-        }
-        // Where the database is not where we look for it nothing can be told.
-        for (name, package) in installed.iter_mut().filter(|_| places.database.is_dir()) {
-            let Some(entry) = database.entry(name, &package.version) else { break };
-            let file = places.database.join(entry);
-            package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
-        }
-        let is_fit = |text: &str| text.chars().all(is_printable);
-        if !installed.iter().all(|(name, package)| is_fit(name) && is_fit(&package.version)) {
-            let tidy = |(name, package): (String, InstalledPackage)| {
-                (one_line(&name), InstalledPackage { version: one_line(&package.version), ..package })
-            };
-            installed = installed.into_iter().map(tidy).collect();
-        }
-        self.note_for_restart(basis, &installed);
-        Ok(installed)
-    }
-
-    /// # Errors
-    /// When the package database was lost: to the manager nothing would be pending.
-    fn has_database(&self) -> Result<(), Failure> {
-        let lost = self.manager.database().lost(self.places());
-        lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
-    }
-
-    /// A question to the manager that changes nothing.
-    ///
-    /// # Errors
-    /// When it cannot be asked or gave no answer.
-    pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let finished = self.question(invocation)?;
-        match self.manager.failure(invocation, &finished) {
-            Some(failure) => Err(self.with_place(failure)),
-            None => Ok(finished),
-        }
-    }
-
     /// With the file and line it is about, where only the administrator's configuration tells. That is not asked
     /// for here: asking it may have failed.
     fn with_place(&self, failure: Failure) -> Failure {
@@ -458,71 +289,5 @@ impl Session {
             Some(place) => Failure { message: format!("{place}: {}", failure.message), ..failure },
             None => failure,
         }
-    }
-
-    /// Asks it. Where even that needs a lock that another process holds, it is asked again while
-    /// patience lasts.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        loop {
-            let finished = self.answer(invocation)?;
-            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
-                return Ok(finished);
-            };
-            self.no_number_is_reused()?;
-            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
-        }
-    }
-
-    /// Asks it once; a minute for the answer, whatever that is worth.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
-        let limits = Limits {
-            deadline: self.deadline,
-            budget: Some(Duration::from_secs(60)),
-            interruptible: !self.committed,
-            waits: self.manager.facts().waiting_for_lock,
-            ..Limits::default()
-        };
-        let mut hits = 0;
-        loop {
-            let finished = process::ask(invocation, &limits).map_err(|error| {
-                Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
-            })?;
-            // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
-            // left it yet. After an install the answer is needed all the same.
-            let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
-            if !is_hit || !self.committed || hits == 3 {
-                return Ok(finished);
-            }
-            hits += 1;
-        }
-    }
-}
-
-impl Machine for Session {
-    fn places(&self) -> &Places {
-        self.places()
-    }
-
-    fn elsewhere(&self) -> &Elsewhere {
-        self.elsewhere()
-    }
-
-    fn ask(&self, question: &Invocation) -> Result<Finished, Failure> {
-        self.ask(question)
-    }
-
-    fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure> {
-        self.question(question)
-    }
-
-    fn installed(&self) -> Result<Installed, Failure> {
-        self.installed()
     }
 }

@@ -1,0 +1,123 @@
+//! The lists of the manager: what is pending, what a plan would install.
+
+use super::Session;
+use crate::managers::Plan;
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::HeldBack;
+use crate::store::state::State;
+
+/// So many updates may be in the way of the others.
+const MOST_LEFT_OUT: usize = 100;
+
+impl Session {
+    /// Lists what a plan would install.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
+        let finished = self.ask(&self.manager.list(plan))?;
+        self.with_installed(self.manager.parse_list(&finished.stdout))
+    }
+
+    /// Every newer version as an update, for managers that list nothing where one cannot be had.
+    ///
+    /// # Errors
+    /// When the manager cannot list them.
+    pub fn newer_versions(&self) -> Result<Listing, Failure> {
+        let newer = self.manager.newer(self)?;
+        let updates = newer.into_iter().filter_map(HeldBack::into_update).collect();
+        Listing { updates, ..Listing::default() }.checked()
+    }
+
+    /// Lists what is pending, of the sources that were refreshed.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    pub(super) fn pending(&self, state: &State) -> Result<Listing, Failure> {
+        self.has_database()?;
+        let mut plan = self.choice(state)?;
+        let mut left_out: Vec<HeldBack> = Vec::new();
+        let mut is_each_tried = false;
+        // Where one update is in the way of all, the others are pending all the same.
+        let finished = loop {
+            let failure = match self.ask(&self.manager.pending(&plan)) {
+                Ok(finished) => break finished,
+                Err(failure) => failure,
+            };
+            if self.lacks_index(&plan.without) {
+                return self.newer_than_installed();
+            }
+            let is_known = |held: &HeldBack| plan.left_out.contains(&held.name);
+            let mut new: Vec<_> = failure.culprits.iter().filter(|held| !is_known(held)).cloned().collect();
+            if new.is_empty() && failure.class == Class::Dependency && !is_each_tried {
+                is_each_tried = true;
+                new = self.impossible_by_themselves(&plan)?;
+            }
+            if new.is_empty() || left_out.len() >= MOST_LEFT_OUT {
+                return Err(failure);
+            }
+            left_out.extend(new);
+            plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
+        };
+        let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
+        listing.held_back.extend(left_out);
+        // A package database that is gone looks like one with nothing to do.
+        if self.manager.database().holds_manager() && listing.is_empty() {
+            self.installed()?;
+        }
+        let listing = self.told_more(listing, &plan)?;
+        self.without_owned(listing, state, &plan)
+    }
+
+    /// The updates that cannot even be installed alone, for a manager that does not name the one which
+    /// is in the way of all.
+    ///
+    /// # Errors
+    /// When the manager cannot list what is newer.
+    pub(super) fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
+        let newer = match self.manager.facts().only_whole {
+            None => self.manager.newer(self)?,
+            Some(_) => Vec::new(),
+        };
+        let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
+        let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
+        let impossible = tried.filter_map(|held| {
+            let failure = self.ask(&self.manager.list_needs(plan, &names(&held))).err()?;
+            let is_it = failure.class == Class::Dependency;
+            is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
+        });
+        Ok(impossible.collect())
+    }
+
+    /// Adds to a list of what is pending what the manager says only when it is asked for it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn told_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
+        self.manager.complete(self, plan, listing)?.checked()
+    }
+
+    /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
+    ///
+    /// # Errors
+    /// When the list cannot be one, or the manager cannot say what is installed.
+    pub fn with_installed(&self, listing: Listing) -> Result<Listing, Failure> {
+        let mut listing = listing.checked()?;
+        let lacks = listing.updates.iter().any(|update| update.installed.is_none())
+            || listing.held_back.iter().any(|held| held.installed.is_none());
+        if self.manager.facts().lists_installed || !lacks {
+            return Ok(listing);
+        }
+        let installed = self.installed()?;
+        let version = |name: &str| installed.get(name).map(|package| package.version.clone());
+        for update in &mut listing.updates {
+            update.installed = version(&update.name);
+        }
+        for held in &mut listing.held_back {
+            held.installed = version(&held.name);
+        }
+        Ok(listing)
+    }
+}

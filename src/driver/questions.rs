@@ -1,0 +1,134 @@
+//! Questions to the manager, which change nothing.
+
+use super::Session;
+use crate::managers::{Elsewhere, Installed, InstalledPackage, Machine, Places};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::text::{is_printable, one_line};
+use crate::system::process::{self, End, Finished, Invocation, Limits};
+use crate::system::signals;
+use std::time::Duration;
+
+impl Session {
+    /// The packages that are installed.
+    ///
+    /// # Errors
+    /// When the manager cannot list them.
+    pub fn installed(&self) -> Result<Installed, Failure> {
+        self.has_database()?;
+        let places = self.places();
+        let basis = self.restart_basis();
+        let database = self.manager.database();
+        let invocation = database.list_installed(places);
+        let finished = self.ask(&invocation)?;
+        let mut installed = database.parse_installed(&finished.stdout, places);
+        if database.holds_manager() && installed.is_empty() {
+            let text = format!("{} lists no package, not even itself", invocation.line());
+            let place = places.database.display();
+            return Err(Failure::new(
+                Class::Other,
+                format!("{text}; look whether {place} is what it should be"),
+            ));
+        }
+        // Where the database is not where we look for it nothing can be told.
+        for (name, package) in installed.iter_mut().filter(|_| places.database.is_dir()) {
+            let Some(entry) = database.entry(name, &package.version) else { break };
+            let file = places.database.join(entry);
+            package.is_broken |= std::fs::metadata(file).map_or(true, |meta| meta.len() == 0);
+        }
+        let is_fit = |text: &str| text.chars().all(is_printable);
+        if !installed.iter().all(|(name, package)| is_fit(name) && is_fit(&package.version)) {
+            let tidy = |(name, package): (String, InstalledPackage)| {
+                (one_line(&name), InstalledPackage { version: one_line(&package.version), ..package })
+            };
+            installed = installed.into_iter().map(tidy).collect();
+        }
+        self.note_for_restart(basis, &installed);
+        Ok(installed)
+    }
+
+    /// # Errors
+    /// When the package database was lost: to the manager nothing would be pending.
+    pub(super) fn has_database(&self) -> Result<(), Failure> {
+        let lost = self.manager.database().lost(self.places());
+        lost.map_or(Ok(()), |why| Err(Failure::new(Class::Other, why)))
+    }
+
+    /// A question to the manager that changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked or gave no answer.
+    pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let finished = self.question(invocation)?;
+        match self.manager.failure(invocation, &finished) {
+            Some(failure) => Err(self.with_place(failure)),
+            None => Ok(finished),
+        }
+    }
+
+    /// Asks it. Where even that needs a lock that another process holds, it is asked again while
+    /// patience lasts.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        loop {
+            let finished = self.answer(invocation)?;
+            let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
+                return Ok(finished);
+            };
+            self.no_number_is_reused()?;
+            self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
+        }
+    }
+
+    /// Asks it once; a minute for the answer, whatever that is worth.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
+        let limits = Limits {
+            deadline: self.deadline,
+            budget: Some(Duration::from_secs(60)),
+            interruptible: !self.committed,
+            waits: self.manager.facts().waiting_for_lock,
+            ..Limits::default()
+        };
+        let mut hits = 0;
+        loop {
+            let finished = process::ask(invocation, &limits).map_err(|error| {
+                Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
+            })?;
+            // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
+            // left it yet. After an install the answer is needed all the same.
+            let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
+            if !is_hit || !self.committed || hits == 3 {
+                return Ok(finished);
+            }
+            hits += 1;
+        }
+    }
+}
+
+impl Machine for Session {
+    fn places(&self) -> &Places {
+        self.places()
+    }
+
+    fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere()
+    }
+
+    fn ask(&self, question: &Invocation) -> Result<Finished, Failure> {
+        self.ask(question)
+    }
+
+    fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure> {
+        self.question(question)
+    }
+
+    fn installed(&self) -> Result<Installed, Failure> {
+        self.installed()
+    }
+}
