@@ -1,7 +1,7 @@
 //! What an apply came to: exit code, state, history, reboot, report.
 
 use super::Run;
-use super::changes::{changes, tell_since};
+use super::changes::{changes, tell_since, without_unfinished};
 use crate::cli::Reboot;
 use crate::commands::refresh::save;
 use crate::driver::shutdown;
@@ -25,7 +25,7 @@ impl Run<'_> {
         }
         self.session.committed = true;
         let mut error = result.err();
-        let mut warn_of = |failure: Failure| {
+        let warn_of = |error: &mut Option<Failure>, failure: Failure| {
             warn!("{}", failure.message);
             error.get_or_insert(failure);
         };
@@ -37,16 +37,25 @@ impl Run<'_> {
                 Ok(after) => {
                     self.settle(&after);
                     if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
-                        self.applied.packages = changes(before, &after);
+                        let before = without_unfinished(before, &self.left_before);
+                        let after = without_unfinished(&after, &self.damage.leftovers);
+                        self.applied.packages = changes(&before, &after);
                     }
-                    if let Some(failure) = self.contradiction(&after) {
-                        warn_of(failure);
+                    match (&mut error, self.contradiction(&after)) {
+                        // The manager's words alone do not say what to do about it.
+                        (Some(known), Some(failure))
+                            if known.class == Class::Script && !self.damage.leftovers.is_empty() =>
+                        {
+                            known.message = format!("{}; {}", known.message, failure.message);
+                        }
+                        (_, Some(failure)) => warn_of(&mut error, failure),
+                        _ => {}
                     }
                     if let Some(failure) = self.damage() {
-                        warn_of(failure);
+                        warn_of(&mut error, failure);
                     }
                 }
-                Err(failure) => warn_of(failure),
+                Err(failure) => warn_of(&mut error, failure),
             }
             // Where no advisory spoke of what was pending, none speaks of a reboot.
             let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
