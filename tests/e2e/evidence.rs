@@ -269,9 +269,24 @@ fn an_update_whose_old_version_stays_is_done_when_that_has_gone() {
         second.exits(2).says("/error/class", "script").says("/repaired", false).changed(later);
         second.mentions("/error/message", "`rpm -e --nodeps --noscripts tb-a-1.0-1.noarch`");
         root.sandbox.write("/run/goes", "");
+        note_questions(&root);
         root.patch(&["apply"]).repaired().changed(&["tb-a 1.0-1 2.0-1"]);
         assert_eq!(left(&root), "tb-a 2.0, tb-b 2.0");
+        // Before the repair and after it.
+        let asked = root.sandbox.read("/run/asked").unwrap_or_default();
+        let times = if root.manager == "zypper" { 0 } else { 2 };
+        assert_eq!(asked.lines().count(), times, "{asked}");
         root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+    }
+}
+
+/// Writes down each time that a manager is asked for the list of its runs.
+fn note_questions(root: &Root) {
+    for name in ["dnf", "dnf5"] {
+        let body = format!(
+            "case \" $* \" in *' history list '*|*' history info last-20..last '*) echo \"$*\" >>/run/asked ;; esac; exec /usr/bin/{name} \"$@\""
+        );
+        root.sandbox.write_script(&format!("/usr/local/bin/{name}"), &body);
     }
 }
 

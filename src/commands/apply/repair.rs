@@ -265,10 +265,15 @@ impl Run<'_> {
         self.excludes_damage = false;
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
+        let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
+        let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
+        // Asked once, and not at all where nothing depends on the answer.
+        let is_asked = !several.is_empty() || self.cut_off.is_some();
+        let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
         Damage {
             broken: broken.map(|(name, _)| name.clone()).collect(),
             needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
-            leftovers: [self.leftovers(installed), self.obsoleted(installed)].concat(),
+            leftovers: [self.leftovers(several, &history), self.obsoleted(installed, &history)].concat(),
             unmet: None,
         }
     }
@@ -301,13 +306,10 @@ impl Run<'_> {
 
     /// The versions that a run which was cut off was to replace: the evidence is our own note of such a
     /// run, or the manager's. All others stand beside newer ones because somebody wants them there.
-    fn leftovers(&mut self, installed: &Installed) -> Vec<Leftover> {
-        let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
-        let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
+    fn leftovers(&mut self, several: Vec<(&String, &InstalledPackage)>, history: &[CutOff]) -> Vec<Leftover> {
         if several.is_empty() {
             return Vec::new();
         }
-        let history = self.manager.cut_off_runs(&self.session);
         let mut leftovers = Vec::new();
         let mut kept = Vec::new();
         let provides = self.provides(&several);
@@ -350,9 +352,10 @@ impl Run<'_> {
 
     /// What was to go for another package that a run which was cut off had installed. The manager itself
     /// never looks at that again.
-    fn obsoleted(&mut self, installed: &Installed) -> Vec<Leftover> {
-        let history =
-            if self.cut_off.is_some() { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
+    fn obsoleted(&mut self, installed: &Installed, history: &[CutOff]) -> Vec<Leftover> {
+        if self.cut_off.is_none() {
+            return Vec::new();
+        }
         let is_named = |name: &str, package: &InstalledPackage, run: &&CutOff| {
             run.goes.contains(&rpm::nevra(name, &package.version, &package.architecture))
         };
