@@ -1,6 +1,7 @@
 //! apk: Alpine Linux and its relatives. Behaviour measured with apk 2.12.14, 2.14.6, 2.14.10 and
 //! 3.0.6.
 
+mod classes;
 mod errors;
 mod lists;
 mod refresh;

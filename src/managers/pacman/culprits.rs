@@ -1,7 +1,7 @@
 //! The updates that keep the others from being installed: pacman installs all or nothing, and names
 //! them when it stops.
 
-use super::errors::{is_about_signature, reason_class, retrieving};
+use super::classes::{is_about_signature, reason_class, retrieving};
 use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;

@@ -1,5 +1,6 @@
 //! pacman: Arch Linux and its relatives. Behaviour measured with pacman 6.0.2 and 7.1.
 
+mod classes;
 mod culprits;
 mod errors;
 mod lists;

@@ -1,6 +1,7 @@
 //! Judging `pacman -Sy` repository by repository.
 
-use super::errors::{self, reason_class};
+use super::classes::{self, reason_class};
+use super::errors;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{Refreshed, SourceResult};
@@ -60,16 +61,16 @@ fn begun(line: &str) -> Option<&str> {
 fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found = Vec::new();
     for line in errors::errors(finished) {
-        let named = if let Some((file, reason)) = errors::retrieving(line) {
+        let named = if let Some((file, reason)) = classes::retrieving(line) {
             let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
             id.map(|id| (id, reason_class(file, reason)))
         } else if let Some(rest) = line.strip_prefix("database '") {
-            rest.split_once("' is not valid").map(|(id, words)| (id, errors::database_class(words)))
+            rest.split_once("' is not valid").map(|(id, words)| (id, classes::database_class(words)))
         } else if let Some(id) = line.strip_prefix("no servers configured for repository: ") {
             Some((id, Class::Config))
         } else {
             line.split_once(": ")
-                .filter(|(_, words)| errors::is_about_signature(words))
+                .filter(|(_, words)| classes::is_about_signature(words))
                 .map(|(id, _)| (id, Class::Auth))
         };
         if let Some((id, class)) = named.filter(|(id, _)| !id.contains([' ', '/'])) {

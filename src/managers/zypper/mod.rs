@@ -1,6 +1,7 @@
 //! zypper: SUSE Linux Enterprise, openSUSE Leap and Tumbleweed. Behaviour measured with zypper
 //! 1.14.42 and 1.14.101.
 
+mod classes;
 mod commands;
 mod details;
 mod errors;

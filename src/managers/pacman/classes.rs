@@ -1,0 +1,226 @@
+//! The class of what pacman says.
+
+use crate::model::class::Class;
+
+/// The class of the reason that a file could not be had.
+pub fn reason_class(file: &str, reason: &str) -> Class {
+    const NETWORK: &[&str] = &[
+        "Could not resolve",
+        "unable to resolve",
+        "Name or service not known",
+        "Temporary failure in name resolution",
+        "ould not connect",
+        "ouldn't connect",
+        "Failed to connect",
+        "Connection",
+        "Recv failure",
+        "Send failure",
+        "Operation too slow",
+        "timed out",
+        "Timeout",
+        "Empty reply",
+        "SSL",
+        "TLS",
+        "unreachable",
+    ];
+    // A server may put any words behind its number.
+    let is_answer = has_status(reason);
+    if is_space(reason) && !is_answer {
+        Class::Space
+    } else if NETWORK.iter().any(|word| reason.contains(word)) && !is_answer {
+        Class::Network
+    } else if file.ends_with(".sig") {
+        // A signature that is not there: no refresh mends that.
+        Class::Auth
+    } else {
+        Class::Fetch
+    }
+}
+
+/// Whether a server has answered with a number that is an error: `The requested URL returned error:
+/// 404` of curl, `ERROR 404: Not Found.` of wget.
+pub fn has_status(reason: &str) -> bool {
+    let numbers = ["returned error: ", "ERROR "].iter().filter_map(|before| reason.split_once(before));
+    let mut numbers = numbers.filter_map(|(_, rest)| rest.get(..3));
+    numbers.any(|number| number.parse::<u16>().is_ok_and(|number| (300..600).contains(&number)))
+}
+
+/// The class of what stands behind the name of a database that is not valid.
+pub fn database_class(words: &str) -> Class {
+    if is_about_key(words) { Class::Auth } else { Class::Fetch }
+}
+
+pub fn is_about_key(words: &str) -> bool {
+    words.contains("PGP signature") || words.contains("missing required signature")
+}
+
+/// What pacman says of a file's signature behind its name.
+pub fn is_about_signature(words: &str) -> bool {
+    words.starts_with("signature from ")
+        || words.starts_with("missing required signature")
+        || words.starts_with("signature format error")
+        || words.starts_with("unsupported signature format")
+        || (words.starts_with("key \"") && !words.contains("could not be looked up locally"))
+}
+
+/// `core: signature from "Somebody <x@example.org>" is unknown trust`
+pub fn is_signature(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, words)| is_about_signature(words))
+}
+
+pub fn is_space(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "No space left on device",
+        "not enough free disk space",
+        "Disk quota exceeded",
+        "Read-only file system",
+        "Failed writing",
+        "Failure writing output",
+        "(Write failed)",
+    ];
+    let full = text.starts_with("Partition ")
+        && (text.contains(" too full") || text.ends_with(" mounted read only"));
+    full || WORDS.iter().any(|word| text.contains(word))
+}
+
+/// The class of one error line by itself.
+pub fn class_of(line: &str) -> Class {
+    const CONFIG: &[&str] = &[
+        "no usable package repositories configured",
+        "config file ",
+        "'failed to resolve path ",
+        "no servers configured for repository",
+        "config parsing ",
+        // pacman 7 downloads as another user, in a sandbox that not every kernel has.
+        "restricting filesystem access failed",
+        "restricting syscall access failed",
+        "switching to sandbox user ",
+        "'sandboxuser' ",
+        "download user '",
+        "problem setting DownloadUser '",
+        "failed to get download user '",
+        "hook ",
+        "parsing hook file ",
+        "error while reading hook ",
+    ];
+    let is_bad_hook = line.starts_with("Missing ") && line.contains(" in hook: ");
+    if let Some((file, reason)) = retrieving(line) {
+        reason_class(file, reason)
+    } else if is_space(line) {
+        Class::Space
+    } else if unreadable_database(line).is_some() || line.contains(" appears to be truncated: ") {
+        Class::Fetch
+    } else if SCRIPT.iter().any(|words| line.starts_with(words)) {
+        Class::Script
+    } else if CONFIG.iter().any(|words| line.starts_with(words)) || is_bad_url(line) || is_bad_hook {
+        Class::Config
+    } else if is_signature(line)
+        || line.starts_with("keyring is not writable")
+        || line.starts_with("required key missing")
+        || line.starts_with("GPGME error: ")
+        || line.starts_with("key \"")
+        || lacks_keyring(line)
+    {
+        Class::Auth
+    } else if line.starts_with("database '") {
+        database_class(line)
+    } else if ["target not found: ", "unresolvable package conflicts", "cannot resolve \""]
+        .iter()
+        .any(|words| line.starts_with(words))
+    {
+        Class::Dependency
+    } else if is_of_entry(line) || line.starts_with("duplicated database entry ") {
+        // A package of which an install was cut off.
+        Class::Interrupted
+    } else {
+        Class::Other
+    }
+}
+
+/// The class of a line such as `failed to commit transaction (conflicting files)`.
+pub fn end_class(end: &str) -> Class {
+    let reason = end.split_once('(').map_or("", |(_, reason)| reason);
+    let reason = reason.strip_suffix(')').unwrap_or(reason);
+    const FETCH: &[&str] = &[
+        "failed to retrieve some files",
+        "download library error",
+        "invalid url for server",
+        "error invoking external downloader",
+        "invalid or corrupted package",
+        "invalid or corrupted package (checksum)",
+        "invalid or corrupted database",
+        "could not find database",
+        "package missing required signature",
+        "invalid or corrupted package (PGP signature)",
+        "invalid or corrupted database (PGP signature)",
+    ];
+    const DEPENDENCY: &[&str] = &[
+        "could not satisfy dependencies",
+        "conflicting dependencies",
+        "conflicting files",
+        "duplicate target",
+        "package architecture is not valid",
+        "could not find or read package",
+        "operation cancelled due to ignorepkg",
+    ];
+    const AUTH: &[&str] =
+        &["missing PGP signature", "invalid PGP signature", "required key missing from keyring"];
+    match reason {
+        "unable to lock database" => Class::Lock,
+        "failed to run transaction hooks" => Class::Script,
+        "not enough space" => Class::Space,
+        "no servers configured for repository" | "database has no configured servers" => Class::Config,
+        _ if FETCH.contains(&reason) => Class::Fetch,
+        _ if AUTH.contains(&reason) => Class::Auth,
+        _ if DEPENDENCY.contains(&reason) => Class::Dependency,
+        _ => Class::Other,
+    }
+}
+
+/// `failed retrieving file 'core.db' from 127.0.0.1:8080 : The requested URL returned error: 404`
+pub fn retrieving(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("failed retrieving file '")?;
+    let (file, rest) = rest.split_once("' from ")?;
+    Some((file, rest.split_once(" : ").map_or(rest, |(_, reason)| reason)))
+}
+
+/// The repository of a line that says that its file could not be read.
+pub fn unreadable_database(line: &str) -> Option<&str> {
+    if let Some(rest) = line.strip_prefix("could not read db '") {
+        return rest.split_once('\'').map(|(id, _)| id);
+    }
+    // `could not parse package description file 'tb-a-2.0-1/desc' from db 'core'`: all of it is dropped.
+    if let Some(rest) = line.strip_prefix("could not parse package description file '") {
+        return rest.split_once("' from db '")?.1.strip_suffix('\'');
+    }
+    let (path, _) = line.strip_prefix("could not open file ")?.split_once(".db: ")?;
+    path.rsplit_once("/sync/").map(|(_, id)| id).filter(|id| !id.contains('/'))
+}
+
+/// What pacman says of a script it does not say of which package.
+pub const SCRIPT: &[&str] = &[
+    "command failed to execute correctly",
+    "command terminated by signal ",
+    "scriptlet failed to execute correctly",
+    "unable to run hook",
+    "could not run hook",
+    "call to execv failed",
+    "call to waitpid failed",
+    "could not fork a new process",
+    "could not change the root directory",
+];
+
+/// `url 'nonsense/core.db' is invalid`
+pub fn is_bad_url(line: &str) -> bool {
+    line.starts_with("url '") && line.ends_with("' is invalid")
+}
+
+/// pacman 7 begins it with another letter.
+pub fn lacks_keyring(line: &str) -> bool {
+    line.to_lowercase().starts_with("public keyring not found")
+}
+
+/// Whether a file of an installed package could not be read.
+pub fn is_of_entry(line: &str) -> bool {
+    line.starts_with("could not open file ") && line.contains("/local/")
+}
