@@ -1,7 +1,7 @@
 //! What an apply came to: exit code, state, history, reboot, report.
 
 use super::Run;
-use super::changes::{changes, tell_since, without_unfinished};
+use super::changes::{changes, tell_since};
 use crate::cli::Reboot;
 use crate::commands::refresh::save;
 use crate::driver::shutdown;
@@ -37,9 +37,7 @@ impl Run<'_> {
                 Ok(after) => {
                     self.settle(&after);
                     if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
-                        let before = without_unfinished(before, &self.left_before);
-                        let after = without_unfinished(&after, &self.damage.leftovers);
-                        self.applied.packages = changes(&before, &after);
+                        self.applied.packages = changes(before, &after);
                     }
                     match (&mut error, self.contradiction(&after)) {
                         // The manager's words alone do not say what to do about it.

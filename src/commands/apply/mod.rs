@@ -12,7 +12,7 @@ use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
 use crate::commands::start::{permitted, setup};
 use crate::driver::Session;
-use crate::managers::{Damage, Installed, Leftover, Manager, Plan};
+use crate::managers::{Damage, Installed, Manager, Plan};
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
@@ -78,7 +78,6 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         is_repair_open: false,
         install_failed: None,
         before: None,
-        left_before: Vec::new(),
         index_partial: false,
         is_partial: false,
         planned: Listing::default(),
@@ -140,8 +139,6 @@ struct Run<'a> {
     is_repair_open: bool,
     install_failed: Option<Ending>,
     before: Option<Installed>,
-    /// What an earlier run had left in it.
-    left_before: Vec<Leftover>,
     index_partial: bool,
     /// Whether something that was selected had to be left out.
     is_partial: bool,

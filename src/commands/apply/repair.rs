@@ -53,7 +53,7 @@ impl Run<'_> {
         self.session.nobody_left_its_lock()?;
         info!("an earlier install was cut off; repairing it");
         self.repair_tried = true;
-        let (before, left_before) = (self.before.clone(), self.left_before.clone());
+        let before = self.before.clone();
         let mut failed = None;
         for step in 0.. {
             let commands = self.manager.repair(self.session.places(), &self.damage);
@@ -75,7 +75,6 @@ impl Run<'_> {
         }
         self.damage.unmet = self.manager.unmet(&self.session);
         let after = std::mem::replace(&mut self.before, before);
-        self.left_before = left_before;
         let changed =
             self.before.as_ref().zip(after.as_ref()).is_some_and(|(a, b)| !changes(a, b).is_empty());
         self.changed |= changed;
@@ -215,7 +214,6 @@ impl Run<'_> {
     pub(super) fn look(&mut self) -> Result<(), Failure> {
         let installed = self.session.installed()?;
         self.damage = self.damage_in(&installed);
-        self.left_before = self.damage.leftovers.clone();
         self.before = Some(installed);
         Ok(())
     }
