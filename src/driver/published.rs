@@ -22,6 +22,9 @@ const MOST_BYTES: u64 = 256 << 10;
 /// A repository has no more indexes than that: one for each release and each processor that was ever used.
 const MOST_FILES: usize = 20;
 
+/// No more are fetched once more.
+const MOST_LOOKS: usize = 20;
+
 /// What the indexes say, by the source.
 pub(super) type OfSources = HashMap<String, Published>;
 
@@ -38,18 +41,16 @@ impl Session {
     ) -> OfSources {
         let mut found = OfSources::new();
         let mut is_older = false;
-        // Another mirror may be behind this one, and somebody wanted it. A date that is still to come is none.
-        let is_comparable = state.source_config.as_deref() == Some(config);
-        let to_compare = |before: &Time| is_comparable && *before <= started;
+        let mut kept = Kept::of(self);
+        // Another mirror may be behind this one, and somebody wanted it.
+        let is_same_config = state.source_config.as_deref() == Some(config);
         // Some have many: none is looked for among all.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
-            let published = self.published(&source.id, started);
-            let before =
-                known.get(source.id.as_str()).and_then(|known| known.published_at).filter(to_compare);
-            if let (Some(now), Some(before)) =
-                (published.at, before.filter(|before| published.at < Some(*before)))
-            {
+            let published = self.published(&source.id, &mut kept, started);
+            let before = known.get(source.id.as_str()).and_then(|known| known.published_at);
+            let before = before.filter(|before| is_same_config && went_back(published.at, *before, started));
+            if let (Some(now), Some(before)) = (published.at, before) {
                 source.error = Some(older(&source.id, now, before));
                 is_older = true;
             }
@@ -68,13 +69,16 @@ impl Session {
         let Some(configured) = self.manager.configured() else { return };
         let second = self.state_dir.join("second-look");
         let mut is_found = false;
+        let mut looks = 0;
         for Came { id, file, mut again } in (configured.came)(finished) {
             let kept = self.places().cache.join(&file);
             let inode = std::fs::metadata(&kept).map(|meta| meta.ino()).ok();
             let before = self.index_dirs.borrow()[0].get(&file).map(|file| file.inode);
             let source =
                 refreshed.sources.iter_mut().find(|source| source.id == id && source.error.is_none());
-            let Some(source) = source.filter(|_| inode.is_some() && inode == before) else { continue };
+            let is_kept = inode.is_some() && inode == before && looks < MOST_LOOKS;
+            let Some(source) = source.filter(|_| is_kept) else { continue };
+            looks += 1;
             again.args.push(second.display().to_string());
             let answer = self.answer(&again);
             let date = |file: &Path| self.manager.published(&head_of(file)).at;
@@ -92,24 +96,76 @@ impl Session {
         }
     }
 
-    fn published(&self, id: &str, started: Time) -> Published {
-        let private = self.manager.private().zip(self.private_dir.as_ref());
-        let (root, by_time) = match private {
-            Some((private, dir)) => {
-                (dir.join(private.index), self.configuration().is_some_and(private.fetches_by_itself))
-            }
-            None => (self.places().cache.clone(), false),
+    fn published(&self, id: &str, kept: &mut Kept, started: Time) -> Published {
+        let files = self.manager.release_files(id);
+        let Some(file) = files.iter().find_map(|pattern| kept.newest(pattern)) else {
+            return Published::default();
         };
-        for pattern in self.manager.release_files(id) {
-            let Some(file) = newest(&root, &pattern) else { continue };
-            return match private {
-                Some(_) if by_time => by_time_of(&file, started),
-                Some(_) => Published::default(),
-                None => self.manager.published(&head_of(&file)),
-            };
+        match kept.says {
+            Says::Content => self.manager.published(&head_of(&file)),
+            Says::Time => by_time_of(&file, started),
+            Says::Nothing => Published::default(),
         }
-        Published::default()
     }
+}
+
+/// What tells of a file of the index when it was published.
+#[derive(Clone, Copy)]
+enum Says {
+    Content,
+    Time,
+    Nothing,
+}
+
+/// The files of the index. Each directory is read once, however many sources there are.
+struct Kept {
+    root: PathBuf,
+    says: Says,
+    names: HashMap<PathBuf, Vec<String>>,
+}
+
+impl Kept {
+    fn of(session: &Session) -> Kept {
+        let (root, says) = match session.manager.private().zip(session.private_dir.as_ref()) {
+            None => (session.places().cache.clone(), Says::Content),
+            Some((private, dir)) => {
+                let by_itself = session.configuration().is_some_and(private.fetches_by_itself);
+                (dir.join(private.index), if by_itself { Says::Time } else { Says::Nothing })
+            }
+        };
+        Kept { root, says, names: HashMap::new() }
+    }
+
+    /// The newest of the files that such a pattern stands for.
+    fn newest(&mut self, pattern: &str) -> Option<PathBuf> {
+        let mut found = vec![self.root.clone()];
+        for part in pattern.split('/') {
+            found = found.into_iter().flat_map(|dir| self.matching(dir, part)).collect();
+        }
+        let with_time = found.into_iter().filter_map(|file| {
+            let meta = std::fs::metadata(&file).ok().filter(std::fs::Metadata::is_file)?;
+            Some((meta.mtime(), file))
+        });
+        with_time.take(MOST_FILES).max().map(|(_, file)| file)
+    }
+
+    /// What in a directory one part of a pattern stands for. A plain name need not be there.
+    fn matching(&mut self, dir: PathBuf, part: &str) -> Vec<PathBuf> {
+        if !part.contains(['*', '?', '[']) {
+            return vec![dir.join(part)];
+        }
+        let Ok(part) = Pattern::new(part) else { return Vec::new() };
+        let names = self.names.entry(dir.clone()).or_insert_with_key(|dir| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        });
+        names.iter().filter(|name| part.matches(name)).map(|name| dir.join(name)).collect()
+    }
+}
+
+/// Whether an index is older than the one before. One that is still to come was none.
+fn went_back(now: Option<Time>, before: Time, started: Time) -> bool {
+    before <= started && now.is_some_and(|now| now < before)
 }
 
 fn older(id: &str, now: Time, before: Time) -> Failure {
@@ -136,18 +192,74 @@ fn by_time_of(file: &Path, started: Time) -> Published {
     Published { at: told.and_then(|(modified, _)| Time::from_unix(modified)), ..Published::default() }
 }
 
-/// The newest of the files that such a pattern stands for.
-fn newest(root: &Path, pattern: &str) -> Option<PathBuf> {
-    let root = Pattern::escape(&root.to_string_lossy());
-    let files = glob::glob(&format!("{root}/{pattern}")).into_iter().flatten().flatten().take(MOST_FILES);
-    let with_time = files.filter_map(|file| Some((std::fs::metadata(&file).ok()?.mtime(), file)));
-    with_time.max().map(|(_, file)| file)
-}
-
 /// The beginning of a file.
 fn head_of(file: &Path) -> String {
     let mut bytes = Vec::new();
     // What cannot be read says nothing.
     let _ = File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_goes_back_only_behind_a_day_that_has_come() {
+        let at = |day: i64| Time::from_unix(day * 86400).unwrap();
+        for (now, before, expected) in [
+            (Some(1), 2, true),
+            (Some(2), 2, false),
+            (Some(3), 2, false),
+            (None, 2, false),
+            (Some(9), 10, true),
+            // The refresh is of the tenth day.
+            (Some(1), 11, false),
+        ] {
+            assert_eq!(went_back(now.map(at), at(before), at(10)), expected, "{now:?} {before}");
+        }
+    }
+
+    #[test]
+    fn the_newest_file_is_found_and_each_directory_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, age: u64| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            File::create(&path).unwrap().set_modified(time).unwrap();
+            path
+        };
+        let (older, newer) = (file("a-00/repomd.xml", 50), file("a-11/repomd.xml", 5));
+        let odd = file("[x]/repomd.xml", 5);
+        let deep = file("x86_64/9/b/repomd.xml", 5);
+        std::fs::create_dir_all(dir.path().join("a-22/repomd.xml")).unwrap();
+        let mut kept = Kept { root: dir.path().into(), says: Says::Content, names: HashMap::new() };
+        assert_eq!(kept.newest("a-[0-9][0-9]/repomd.xml"), Some(newer));
+        assert_eq!(kept.newest("a-00/repomd.xml"), Some(older));
+        assert_eq!(kept.newest("[[]x[]]/repomd.xml"), Some(odd));
+        assert_eq!(kept.newest("*/*/b/repomd.xml"), Some(deep));
+        for none in ["b/repomd.xml", "*/b/repomd.xml", "none/*/b", "a-[", "a-00"] {
+            assert_eq!(kept.newest(none), None, "{none}");
+        }
+        let late = file("a-33/repomd.xml", 0);
+        assert_eq!(kept.newest("a-33/repomd.xml"), Some(late));
+        assert_eq!(kept.newest("a-3[0-9]/repomd.xml"), None, "the directory was read before");
+    }
+
+    #[test]
+    fn the_time_of_a_file_tells_only_where_the_server_gave_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("core.db");
+        let file = File::create(&path).unwrap();
+        let (now, day) = (std::time::SystemTime::now(), std::time::Duration::from_secs(86400));
+        let started = Time::now();
+        assert_eq!(by_time_of(&path, started), Published::default(), "as it came");
+        file.set_modified(now - 3 * day).unwrap();
+        let at = by_time_of(&path, started).at.unwrap();
+        assert!((3 * 86400 - 5..3 * 86400 + 5).contains(&started.seconds_since(at)), "{at}");
+        file.set_modified(now + 3 * day).unwrap();
+        assert_eq!(by_time_of(&path, started), Published::default(), "it is still to come");
+        assert_eq!(by_time_of(&dir.path().join("none"), started), Published::default());
+    }
 }

@@ -40,13 +40,13 @@ impl Published {
     /// <data type="updateinfo"> ... <timestamp>1767225600</timestamp>
     /// ```
     pub fn of_repomd(text: &str) -> Published {
-        // Before that there was no such repository.
-        const FIRST: i64 = 1_000_000_000;
+        // Before that there was no such repository, and what is beyond, as 202601281234, counts no seconds.
+        const TIMES: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
         let times = |tag: &'static str| {
             let open = format!("<{tag}>");
             let values = text.split(&open[..]).skip(1).map(|rest| rest.split('<').next().unwrap_or_default());
             let seconds = values.filter_map(|value| value.trim().parse::<i64>().ok());
-            seconds.filter(|seconds| *seconds >= FIRST).max()
+            seconds.filter(|seconds| TIMES.contains(seconds)).max()
         };
         let is_one = text.contains("<repomd") || text.contains("<data");
         Published {
@@ -100,6 +100,16 @@ mod tests {
                 "<repomd><revision>42</revision><data type=\"updateinfo\"><timestamp>1</timestamp><timestamp>1767225600</timestamp>",
                 "2026-01-01T00:00:00Z",
                 Some(true),
+            ),
+            (
+                "<repomd><revision>20260128123456</revision><timestamp>1767225600</timestamp>",
+                "2026-01-01T00:00:00Z",
+                Some(false),
+            ),
+            (
+                "<repomd><revision>202601281234</revision><timestamp>1767225600</timestamp>",
+                "2026-01-01T00:00:00Z",
+                Some(false),
             ),
             ("<repomd><revision>x</revision><timestamp>99999999999999999999</timestamp>", "", Some(false)),
             ("no index", "", None),

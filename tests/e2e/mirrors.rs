@@ -79,6 +79,12 @@ fn managers_of_rpm_say_it_of_each_source() {
     is_told(&root.sandbox, true, &|args| root.patch(args), &|days| publish_rpm(&repo, days));
     let (root, repo) = dnf5::one(none, &[rpm("tb-hello", "1.0")]);
     is_told(&root.sandbox, true, &|args| root.patch(args), &|days| publish_rpm(&repo, days));
+    // Another mirror may be behind the one before: that is no mirror that went back.
+    publish_rpm(&repo, 20);
+    root.patch(&["refresh"]).exits(2);
+    root.sandbox.sh("sed -i '$a # changed' /etc/yum.repos.d/*.repo");
+    let refreshed = root.patch(&["refresh"]);
+    assert!(at(&refreshed.exits(0).json["sources"][0]["published_at"]) < now() - 15 * DAY, "{refreshed}");
     let (root, repo) = zypper::one(none, &[rpm("tb-hello", "1.0")]);
     is_told(root.sandbox(), true, &|args| root.patch(args), &|days| publish_rpm(&repo, days));
 }
@@ -101,4 +107,29 @@ fn until_when_an_index_of_apt_is_valid_is_told() {
     let refreshed = sandbox.patch(&["refresh"]);
     let until = at(&refreshed.exits(0).json["sources"][0]["valid_until"]);
     assert!((now() + 6 * DAY..now() + 8 * DAY).contains(&until), "{refreshed}");
+}
+
+/// What an index that went back offers was perhaps withdrawn: what is pending has nothing of it, also where the
+/// refresh lists that itself.
+#[test]
+fn an_index_that_went_back_offers_nothing() {
+    for of_dnf5 in [true, false] {
+        let installed = [rpm("tb-hello", "1.0"), rpm("tb-other", "1.0")];
+        let published = [rpm("tb-hello", "2.0")];
+        let (root, _repo) =
+            if of_dnf5 { dnf5::one(&installed, &published) } else { rpm::one(&installed, &published) };
+        let mirror = RpmRepo::new(&[]);
+        root.add_repo("mirror", &mirror);
+        let publish =
+            |days: i64, version| mirror.publish_dated(now() - days * DAY, &[rpm("tb-other", version)]);
+        publish(1, "1.0");
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        publish(20, "2.0");
+        for _ in 0..2 {
+            let refreshed = root.patch(&["refresh"]);
+            refreshed.exits(1).one_source_failed(2, "mirror", "fetch");
+            refreshed.leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+        }
+        root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    }
 }

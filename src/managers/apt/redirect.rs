@@ -47,7 +47,7 @@ pub fn came(finished: &Finished) -> Vec<Came> {
         let kept = kept_as(&id, file).filter(|_| is_one)?;
         Some(Came { id, file: kept, again: fetch(format!("{uri}/dists/{suite}/{file}")) })
     });
-    came.take(MOST).collect()
+    came.collect()
 }
 
 fn fetch(url: String) -> Invocation {
@@ -90,6 +90,8 @@ mod tests {
         let first = ("http://b/d stable/updates", "b_d_dists_stable_updates_InRelease");
         assert_eq!(shown, [first, ("file:/srv s", "srv_dists_s_Release")]);
         assert_eq!(found[0].again.args.last().unwrap(), "http://b/d/dists/stable/updates/InRelease");
+        let many: String = (0..50).map(|at| format!("Get:{at} http://a{at} s InRelease [1 B]\n")).collect();
+        assert_eq!(came(&Finished::ended(0, &many, "")).len(), 50, "the last may be the one that went back");
     }
 
     #[test]

@@ -288,6 +288,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_repository_says_of_itself_is_found_where_yum_keeps_it() {
+        // By default the cache is below the processor and the release, and need not be.
+        let patterns = Yum.release_files("a[1]");
+        assert_eq!(patterns, ["a[[]1[]]/repomd.xml", "*/a[[]1[]]/repomd.xml", "*/*/a[[]1[]]/repomd.xml"]);
+        let text = "<repomd><revision>1767225600</revision><data type=\"updateinfo\">";
+        let published = Yum.published(text);
+        assert_eq!(published.at.unwrap().to_string(), "2026-01-01T00:00:00Z");
+        assert_eq!(published.has_advisories, Some(true));
+    }
+
+    #[test]
     fn only_a_transaction_whose_last_step_is_printed_is_done() {
         let head = "Running transaction check\nRunning transaction test\n";
         assert!(!errors::install_began(&printed(head)));
