@@ -5,23 +5,33 @@ use super::published::OfSources;
 use crate::store::state::State;
 use crate::system::release::Release;
 
+const NO_ADVISORIES: &str =
+    "no repository here has advisories: that no security update is pending means nothing";
+
 impl Session {
     /// Remembers until when the distribution is supported, and what makes "nothing is pending" mean less.
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
+        let has_no_advisories = lacks_advisories(state, published);
         state.caveats = Vec::new();
         if lacks_security_archive(&release, state) {
             let text =
                 "no security archive is among the sources: security updates of the distribution are not seen";
             state.caveats.push(text.to_string());
         }
-        let told: Vec<_> = published.values().filter_map(|published| published.has_advisories).collect();
-        if !told.is_empty() && !told.contains(&true) {
-            let text = "no repository here has advisories: that no security update is pending means nothing";
-            state.caveats.push(text.to_string());
+        if has_no_advisories {
+            state.caveats.push(NO_ADVISORIES.to_string());
         }
     }
+}
+
+/// Whether no repository has advisories. One that could not be refreshed may: what was said before stays then.
+fn lacks_advisories(state: &State, published: &OfSources) -> bool {
+    if state.sources.iter().any(|source| source.error.is_some()) {
+        return state.caveats.iter().any(|caveat| caveat == NO_ADVISORIES);
+    }
+    !published.is_empty() && published.values().all(|published| published.has_advisories == Some(false))
 }
 
 /// Whether a release whose security updates come from an archive of their own has sources, and none is that one.
@@ -39,4 +49,66 @@ fn lacks_security_archive(release: &Release, state: &State) -> bool {
         && release.has_security_archive()
         && !state.sources.is_empty()
         && !state.sources.iter().any(|source| is_one(&source.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::published::Published;
+    use serde_json::{Value, json};
+
+    fn state(manager: &str, sources: Value) -> State {
+        serde_json::from_value(json!({"manager": manager, "sources": sources})).unwrap()
+    }
+
+    #[test]
+    fn an_archive_of_security_updates_is_known_by_its_suite_or_its_place() {
+        let release = Release::parse("ID=debian\nVERSION_ID=12\n");
+        let lacks = |id: &str| {
+            let sources = json!([{"id": "http://a/debian stable"}, {"id": id}]);
+            lacks_security_archive(&release, &state("apt", sources))
+        };
+        for id in [
+            "http://a/debian stable-security",
+            "http://a/security stretch/updates",
+            "http://a/security stretch/updates/",
+            "http://security.debian.org stable/x",
+            "https://a/debian-security stable",
+            "http://security.ubuntu.com/ubuntu noble",
+        ] {
+            assert!(!lacks(id), "{id}");
+        }
+        for id in ["http://a/debian stable-updates", "http://a/debian stable-backports", "http://a/ ./"] {
+            assert!(lacks(id), "{id}");
+        }
+        let sources = || json!([{"id": "http://a/debian stable"}]);
+        assert!(!lacks_security_archive(&release, &state("dnf", sources())));
+        assert!(!lacks_security_archive(&Release::default(), &state("apt", sources())));
+        assert!(!lacks_security_archive(&release, &state("apt", json!([]))), "nothing is known of them");
+    }
+
+    #[test]
+    fn that_no_repository_has_advisories_is_said_only_where_all_are_known() {
+        let of = |told: &[Option<bool>]| -> OfSources {
+            let one = |(at, has): (usize, &Option<bool>)| {
+                (at.to_string(), Published { has_advisories: *has, ..Published::default() })
+            };
+            told.iter().enumerate().map(one).collect()
+        };
+        let whole = state("dnf", json!([{"id": "0"}, {"id": "1"}]));
+        for (told, expected) in [
+            (&[Some(false), Some(false)][..], true),
+            (&[Some(false), Some(true)], false),
+            (&[Some(false), None], false),
+            (&[None], false),
+            (&[], false),
+        ] {
+            assert_eq!(lacks_advisories(&whole, &of(told)), expected, "{told:?}");
+        }
+        let failure = json!({"class": "fetch", "message": "x"});
+        let mut partial = state("dnf", json!([{"id": "0"}, {"id": "1", "error": failure}]));
+        assert!(!lacks_advisories(&partial, &of(&[Some(false)])), "that one may have some");
+        partial.caveats.push(NO_ADVISORIES.to_string());
+        assert!(lacks_advisories(&partial, &of(&[Some(false)])) && lacks_advisories(&partial, &of(&[])));
+    }
 }

@@ -190,7 +190,10 @@ impl Alert {
         let is_meant = |source: &&Source| {
             self.sources.as_ref().is_none_or(|pattern| pattern.matches(&one_line(&source.id)))
         };
-        let published = state.sources.iter().filter(is_meant).filter_map(|source| source.published_at).max();
+        // A day that is still to come is none, and would be quiet until then. The clock here may be a little slow.
+        let has_come = |published: &Time| now.seconds_since(*published) >= -86400;
+        let published = state.sources.iter().filter(is_meant).filter_map(|source| source.published_at);
+        let published = published.filter(has_come).max();
         let of = self.sources.as_ref().map(|pattern| format!(" of {pattern}")).unwrap_or_default();
         match published.map(|published| now.seconds_since(published)) {
             Some(age) if age <= self.age => None,
@@ -302,6 +305,68 @@ mod tests {
             (Failed, Unknown, Failed),
         ] {
             assert_eq!(graver(one, other), expected, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_of_a_day_that_is_still_to_come_keeps_no_alert_quiet() {
+        const DAY: i64 = 86400;
+        let now = 2_000 * DAY;
+        let at = |day: i64| Time::from_unix(now + day * DAY).unwrap();
+        let level = |alert: &str, days: &[i64]| {
+            let source = |day: &i64| serde_json::json!({"id": format!("s{day}"), "published_at": at(*day)});
+            let state = serde_json::json!({"sources": days.iter().map(source).collect::<Vec<_>>()});
+            let state: State = serde_json::from_value(state).unwrap();
+            let alert = Alert::parse(alert).unwrap();
+            alert.of(&state, &Health::not_known(), at(0)).map(|(level, _)| level)
+        };
+        for (alert, days, expected) in [
+            ("mirror:14d", &[-14, -30][..], None),
+            ("mirror:14d", &[-15, -30], Some(ExitCode::Stale)),
+            ("mirror:14d=critical", &[-15, 9], Some(ExitCode::Failed)),
+            ("mirror:14d", &[-3, 9], None),
+            ("mirror:14d", &[1], None),
+            ("mirror:14d", &[9], Some(ExitCode::Unknown)),
+            ("mirror:14d", &[], Some(ExitCode::Unknown)),
+            ("mirror:14d@s-15", &[-3, -15], Some(ExitCode::Stale)),
+            ("mirror:14d@S-3", &[-3], Some(ExitCode::Unknown)),
+        ] {
+            assert_eq!(level(alert, days), expected, "{alert} {days:?}");
+        }
+    }
+
+    #[test]
+    fn a_security_update_is_alerted_of_from_that_age_on() {
+        let level = |first_seen: &str| {
+            let package = serde_json::json!({"name": "a", "candidate": "2", "security": true, "first_seen": first_seen});
+            let pending =
+                serde_json::json!({"as_of": "2026-01-01T00:00:00Z", "security": 1, "packages": [package]});
+            let state: State = serde_json::from_value(serde_json::json!({"pending": pending})).unwrap();
+            let now = Time::parse("2026-01-10 00:00:00", "%Y-%m-%d %H:%M:%S").unwrap();
+            let alert = Alert::parse("security-age:7d").unwrap();
+            alert.of(&state, &Health::not_known(), now).map(|(level, _)| level)
+        };
+        assert_eq!(level("2026-01-03T00:00:00Z"), Some(ExitCode::Stale));
+        assert_eq!(level("2026-01-03T00:00:01Z"), None);
+    }
+
+    #[test]
+    fn support_is_alerted_of_from_that_day_on() {
+        let level = |alert: &str, ends: &str| {
+            let state: State = serde_json::from_value(serde_json::json!({"support_ends": ends})).unwrap();
+            let now = Time::parse("2026-01-10 23:59:59", "%Y-%m-%d %H:%M:%S").unwrap();
+            Alert::parse(alert).unwrap().of(&state, &Health::not_known(), now).map(|(level, _)| level)
+        };
+        for (alert, ends, expected) in [
+            ("support", "2026-01-10", None),
+            ("support", "2026-01-09", Some(ExitCode::Stale)),
+            ("support=critical", "2026-01-09", Some(ExitCode::Failed)),
+            ("support:60d", "2026-03-11", None),
+            ("support:60d", "2026-03-10", Some(ExitCode::Stale)),
+            ("support:60d", "2026-01-09", Some(ExitCode::Stale)),
+            ("support", "soon", Some(ExitCode::Unknown)),
+        ] {
+            assert_eq!(level(alert, ends), expected, "{alert} {ends}");
         }
     }
 }

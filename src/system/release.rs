@@ -20,7 +20,8 @@ impl Release {
         Release::parse(&files.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default())
     }
 
-    fn parse(text: &str) -> Release {
+    /// Reads what such a file says.
+    pub fn parse(text: &str) -> Release {
         let value = |name: &str| {
             let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
             lines.next_back().unwrap_or_default().trim_matches(['"', '\'']).trim().to_string()
