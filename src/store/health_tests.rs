@@ -2,7 +2,7 @@ use super::*;
 use crate::managers::{MANAGERS, Manager, by_name};
 use crate::model::refreshed::RefreshOutcome;
 use crate::store::lock::Lock;
-use crate::store::state::{Attempt, BootMoment, InProgress, Pending};
+use crate::store::state::{Attempt, BootMoment, InProgress, OutdatedService, Pending, ServicesSeen};
 
 const DAY: i64 = 86400;
 const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a";
@@ -136,6 +136,25 @@ fn a_restart_was_found_required_in_this_boot_or_nobody_knows_in_which() {
     let knows_start = !boot::start().id.ends_with(" 0");
     assert_eq!(found(true, Some(&another)), !knows_start, "a container that was restarted");
     assert!(!found(true, Some("another")) && !found(false, None) && !found(false, Some(&this)));
+}
+
+#[test]
+fn what_was_found_to_run_in_another_boot_is_over() {
+    let found = |units: Option<&[&str]>, boot: &str| {
+        let service =
+            |unit: &&str| serde_json::from_value(serde_json::json!({"unit": unit, "processes": [1]}));
+        let seen = ServicesSeen { boot_id: boot.to_string(), ..ServicesSeen::default() };
+        let outdated_services = units
+            .map(|units| units.iter().map(service).map(Result::unwrap).collect::<Vec<OutdatedService>>());
+        let state = State { outdated_services, services_seen: Some(seen), ..State::default() };
+        super::outdated_services(&state).map(|services| services.len())
+    };
+    let this = boot::this_start();
+    assert_eq!(found(Some(&["a", "b"]), &this), Some(2));
+    assert_eq!(found(Some(&["a", "b"]), "another"), Some(0));
+    assert_eq!(found(Some(&[]), "another"), Some(0));
+    assert_eq!(found(None, &this), None);
+    assert_eq!(found(None, "another"), None, "nobody has looked in that one either");
 }
 
 /// What a status says of an apply that a process with this number began in this boot, changed so.

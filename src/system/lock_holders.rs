@@ -178,15 +178,18 @@ pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
 /// Whether a file was written before this machine started, so that nobody who runs on it has made it. One that
 /// machines share may be another's, and where the boot is not known nothing is.
 pub fn is_of_earlier_boot(file: &Path) -> bool {
-    // NFS, CIFS, SMB 2, Ceph, 9P, and FUSE with virtiofs.
-    const SHARED: [u64; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400, 0x0102_1997, 0x6573_5546];
-    let is_shared = || {
-        let system = rustix::fs::statfs(file);
-        system.map_or(true, |system| SHARED.contains(&(system.f_type as u64 & 0xffff_ffff)))
-    };
     let written = std::fs::symlink_metadata(file).ok().filter(std::fs::Metadata::is_file);
     let is_earlier = written.is_some_and(|meta| !started_before(0, meta.mtime()));
-    is_earlier && !boot::boot_id().is_empty() && !is_shared()
+    let is_ours = || rustix::fs::statfs(file).is_ok_and(|system| !is_shared(system.f_type as u64));
+    is_earlier && !boot::boot_id().is_empty() && is_ours()
+}
+
+/// Whether machines can share a file system of this kind.
+fn is_shared(kind: u64) -> bool {
+    // NFS, CIFS, SMB 2, Ceph, 9P, and FUSE with virtiofs.
+    const SHARED: [u64; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400, 0x0102_1997, 0x6573_5546];
+    // Some of them are negative where it has 32 bits.
+    SHARED.contains(&(kind & 0xffff_ffff))
 }
 
 /// A zombie has no command line any more, and holds nothing.
@@ -309,6 +312,25 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(!is_of_earlier_boot(dir.path()) && !is_of_earlier_boot(&link), "no file");
+    }
+
+    #[test]
+    fn a_file_that_machines_share_is_of_no_boot_of_ours() {
+        // By statfs(2); ext4, xfs, btrfs, tmpfs, overlay and zfs are a machine's own.
+        for kind in [
+            0x6969_u64,
+            0xff53_4d42,
+            0xffff_ffff_ff53_4d42,
+            0xfe53_4d42,
+            0x00c3_6400,
+            0x0102_1997,
+            0x6573_5546,
+        ] {
+            assert!(is_shared(kind), "{kind:x}");
+        }
+        for kind in [0xef53_u64, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
+            assert!(!is_shared(kind), "{kind:x}");
+        }
     }
 
     #[test]

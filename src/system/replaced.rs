@@ -54,13 +54,23 @@ pub fn look(until: Instant) -> Option<Replaced> {
             Ok(true) if pid != own && is_of_this_system(&dir, &ours) => {
                 add(&mut found, pid, &whose(&dir, init));
             }
-            // Others may have ended.
-            Err(error) => is_refused |= error.kind() == ErrorKind::PermissionDenied,
+            Err(error) => is_refused |= is_refusal(&error),
             Ok(_) => {}
         }
     }
+    as_known(found, is_any, is_refused)
+}
+
+/// What was found, where that can be all that there is or is something: that nothing was is not known where some
+/// are not shown.
+fn as_known(found: Replaced, is_any: bool, is_refused: bool) -> Option<Replaced> {
     let is_told = !is_refused || found != Replaced::default();
     (is_any && is_told).then_some(found)
+}
+
+/// Whether it is one and no process that has ended meanwhile.
+fn is_refusal(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
 }
 
 fn add(found: &mut Replaced, pid: u32, whose: &str) {
@@ -187,6 +197,8 @@ mod tests {
             "/home/a/x (deleted)",
             "/root/x (deleted)",
             "/usr/local/bin/x (deleted)",
+            "/opt/a/bin/x (deleted)",
+            "/usr/src/x (deleted)",
             "/srv/usr/lib/x (deleted)",
             "/library/x (deleted)",
             "/[aio] (deleted)",
@@ -250,6 +262,24 @@ mod tests {
             assert!(found.needs_reboot && found.units.is_empty(), "{whose}");
         }
         assert_eq!(found.units, BTreeMap::from([("tb.service".to_string(), vec![7, 9])]));
+    }
+
+    #[test]
+    fn that_nothing_runs_replaced_code_is_known_only_where_all_are_shown() {
+        let some = Replaced { needs_reboot: true, ..Replaced::default() };
+        let none = Replaced::default;
+        assert_eq!(as_known(none(), true, false), Some(none()));
+        assert_eq!(as_known(none(), true, true), None);
+        assert_eq!(as_known(none(), false, false), None, "no process at all: /proc is not there");
+        assert_eq!(as_known(some.clone(), true, true), Some(some));
+        for (errno, expected) in [
+            (rustix::io::Errno::ACCESS, true),
+            (rustix::io::Errno::PERM, true),
+            (rustix::io::Errno::NOENT, false),
+            (rustix::io::Errno::SRCH, false),
+        ] {
+            assert_eq!(is_refusal(&errno.into()), expected, "{errno}");
+        }
     }
 
     #[test]

@@ -105,6 +105,10 @@ fn the_message_bus_wants_a_reboot_instead() {
         .says("/outdated_services", json!([]))
         .says("/reboot_required", true);
     sandbox.patch(&["status", "--alert", "reboot", "--alert", "services"]).exits(1);
+    sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
+    // Somebody has dared to start it anew.
+    sandbox.kill_everything();
+    sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
 }
 
 /// A container of this machine has files of its own.

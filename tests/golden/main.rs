@@ -160,6 +160,24 @@ fn alerts_make_a_fresh_index_worse() {
 }
 
 #[test]
+fn the_end_of_support_is_told_from_ninety_days_before_on() {
+    for (day, words) in [
+        ("2026-05-26", "support ended on 2026-05-26: no further updates will come"),
+        ("2026-05-27", "support ends on 2026-05-27"),
+        ("2026-08-24", "support ends on 2026-08-24"),
+        ("2026-08-25", ""),
+    ] {
+        let report = status(state("full", |state| {
+            well(state);
+            state["support_ends"] = day.into();
+        }));
+        let text = report.render(Format::Text, false).unwrap();
+        let told: Vec<_> = text.lines().filter(|line| line.contains("support end")).collect();
+        assert_eq!(told.join(" "), words, "{text}");
+    }
+}
+
+#[test]
 fn what_is_not_known_is_never_a_number() {
     let mut report = status(state("full", |state| {
         for key in ["count", "security", "packages", "held_back", "basis", "database"] {
