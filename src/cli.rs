@@ -3,6 +3,7 @@
 use crate::managers::MANAGERS;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
+use crate::system::local_time::TimeOfDay;
 pub use crate::system::time::duration;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -229,6 +230,9 @@ pub struct ApplyArgs {
     /// Install nothing where only some sources were refreshed
     #[arg(long)]
     pub strict: bool,
+    /// Begin no install after this time of the day, HH:MM in local time
+    #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
+    pub not_after: Option<TimeOfDay>,
     /// Restart the machine afterwards [if-needed: only where that is required]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
     #[arg(value_enum, default_missing_value = "if-needed")]

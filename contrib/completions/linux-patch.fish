@@ -89,6 +89,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l 
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l min-age -d 'Leave out what this host has known for less time, security updates excepted' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l wait -d 'How long to wait for locks that others hold' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l not-after -d 'Begin no install after this time of the day, HH:MM in local time' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Restart the machine afterwards [if-needed: only where that is required]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'
 always\t'After every apply that did not fail'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-delay -d 'How long to wait before the restart, in whole minutes' -r

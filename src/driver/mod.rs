@@ -29,6 +29,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
+use crate::system::local_time::Latest;
 use crate::system::login_session;
 use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use log::{info, warn};
@@ -83,6 +84,10 @@ pub struct Session {
     /// Set where what is pending is to be installed: then it is counted anew after every refresh.
     /// What others did to an index in an unusual place cannot be seen.
     pub counts_anew: bool,
+    /// Until when the command that comes next may begin.
+    pub latest: Option<Latest>,
+    /// Set where it was not, because that was over when the manager's lock was free.
+    pub was_too_late: bool,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a restart.
@@ -132,6 +137,8 @@ impl Session {
             deadline: None,
             committed: false,
             counts_anew: false,
+            latest: None,
+            was_too_late: false,
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
@@ -272,6 +279,10 @@ impl Session {
                 told = true;
             }
             self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
+            if self.latest.is_some_and(|latest| latest.is_over()) {
+                self.was_too_late = true;
+                return Err(stopped_at);
+            }
             waited_for = Some(stopped_at);
         }
     }

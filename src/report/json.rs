@@ -54,6 +54,7 @@ pub(super) fn render(report: &Report) -> String {
             put("open_for", json!(were_open(&applied.packages)));
             put("held_back", json!(applied.held_back));
             put("dry_run", json!(applied.dry_run));
+            put("too_late", json!(applied.too_late));
             put("error", json!(applied.error));
             put("reboot_scheduled", json!(applied.reboot_scheduled));
             put("log", json!(applied.log));

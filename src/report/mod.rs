@@ -99,6 +99,8 @@ pub struct Applied {
     pub held_back: Vec<HeldBack>,
     /// Whether nothing was to be installed.
     pub dry_run: bool,
+    /// Whether it was too late to begin an install, or another one.
+    pub too_late: bool,
     /// Why it did not succeed.
     pub error: Option<Failure>,
     /// Whether a restart was asked for.

@@ -20,6 +20,7 @@ mod signals;
 mod state_file;
 mod status;
 mod surroundings;
+mod too_late;
 mod usage;
 mod world;
 mod yum;

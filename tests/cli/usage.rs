@@ -106,6 +106,15 @@ fn wrong() -> Vec<Vec<String>> {
     for bad in ["never", "", "yes", "ALWAYS", "if_needed", "now"] {
         add(&["apply", &format!("--reboot={bad}")]);
     }
+    for bad in
+        ["", "5", "5:00", "24:00", "05:60", "-1:00", "05:00:00", "5am", "now", "tomorrow 05:00", "05:00Z"]
+    {
+        add(&["apply", "--not-after", bad]);
+        add(&["apply", &format!("--not-after={bad}"), "tb-hello"]);
+    }
+    add(&["apply", "--not-after"]);
+    add(&["apply", "--not-after", "05:00", "--not-after", "06:00"]);
+    add(&["refresh", "--not-after", "05:00"]);
     for (value, other) in [("always", "if-needed"), ("if-needed", "always")] {
         add(&["apply", "--reboot", value]);
         add(&["apply", value, "--reboot"]);

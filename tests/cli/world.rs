@@ -12,7 +12,8 @@ use tempfile::TempDir;
 /// Every program that linux-patch starts; `guard` compares it with the sources.
 pub const HELPERS: [&str; 6] = ["apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-query", "shutdown"];
 /// What else the program can start: there only where a test puts a fake of it.
-pub const OTHERS: [&str; 15] = [
+pub const OTHERS: [&str; 16] = [
+    "date",
     "reboot",
     "systemctl",
     "openrc-shutdown",

@@ -790,6 +790,29 @@ fn updates_ripen_for_as_long_as_is_asked<M: Manager>() {
     stage.patch(&["apply", "--min-age", "0"]).did_all::<M>(&["tb-b 1.0 3.0"]);
 }
 
+/// What TZ must be so that it is this time of the day now.
+fn at(hour: i64, minute: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let behind = (now - (hour * 60 + minute) * 60).rem_euclid(86400);
+    format!("XXX+{}:{:02}:{:02}", behind / 3600, behind / 60 % 60, behind % 60)
+}
+
+fn no_install_begins_after_the_time_that_is_given<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let run = |zone: &str, time: &str| {
+        let mut command = stage.command(&["apply", "--not-after", time]);
+        command.env("TZ", zone);
+        stage.sandbox().start(command).report()
+    };
+    let late = run(&at(10, 0), "05:00");
+    late.exits(0).says("/too_late", true).says("/packages", serde_json::json!([]));
+    late.mentions("/reason", "it is past 05:00 (--not-after): 1 update not installed");
+    late.remembers("/pending/count", 1).remembers("/last_update_success", true);
+    stage.has_exactly(&["tb-hello 1.0"]);
+    assert_eq!(stage.server().requests(HELLO), 0, "{late}");
+    run(&at(23, 30), "02:00").did_all::<M>(&["tb-hello 1.0 2.0"]).says("/too_late", false);
+}
+
 fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {
     const DAEMON: &str = "/usr/lib/tb-daemon";
     // As the managers do it: the new file is put in the place of the old one.
@@ -916,6 +939,7 @@ scenarios! {
         a_package_that_only_a_restart_puts_to_use_requires_one,
         an_update_is_known_since_the_first_refresh_that_found_it,
         updates_ripen_for_as_long_as_is_asked,
+        no_install_begins_after_the_time_that_is_given,
         what_still_runs_code_that_an_apply_has_replaced_is_named,
     }
 }

@@ -329,6 +329,7 @@ fn an_apply_with_everything_that_it_can_say() {
         packages: changed,
         held_back,
         dry_run: false,
+        too_late: false,
         error: None,
         reboot_scheduled: true,
         log: Some("/var/log/linux-patch/x.log".into()),

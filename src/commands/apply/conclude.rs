@@ -150,6 +150,10 @@ impl Run<'_> {
         };
         let installs = !self.args.dry_run && !self.args.download_only;
         if wanted && installs && code != ExitCode::Failed {
+            if let Some(latest) = self.latest.filter(|latest| !self.changed && latest.is_over()) {
+                warn!("no reboot is asked for: it is past {latest} (--not-after)");
+                return Ok(());
+            }
             self.applied.reboot_scheduled = shutdown::schedule(self.args.reboot_delay)?;
         }
         Ok(())
@@ -160,6 +164,9 @@ impl Run<'_> {
         let count = counted(self.applied.packages.len(), "package");
         let reason = match &self.applied.error {
             Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
+            None if self.applied.too_late && self.applied.packages.is_empty() => {
+                self.too_late_words().unwrap_or_default()
+            }
             None if self.args.dry_run => format!("{count} would change"),
             None if self.args.download_only => {
                 format!("{} downloaded", counted(self.planned.updates.len(), "package"))
@@ -177,6 +184,12 @@ impl Run<'_> {
         let reason = match self.applied.held_back.len() {
             0 => reason,
             held => format!("{reason}; {} held back", counted(held, "update")),
+        };
+        let reason = match self.too_late_words() {
+            Some(words) if self.applied.error.is_none() && !self.applied.packages.is_empty() => {
+                format!("{reason}; {words}")
+            }
+            _ => reason,
         };
         let reason = match self.selection.young_words(&self.planned) {
             Some(words) if self.applied.error.is_none() => format!("{reason}; {words}"),

@@ -22,6 +22,9 @@ impl Run<'_> {
         let before = self.before.as_ref();
         self.open.extend(self.state.pending.iter().flat_map(Pending::open));
         self.planned = self.selection.plan(&self.session, &self.state, before, self.lock.dir())?;
+        if !self.planned.is_empty() && self.is_too_late() {
+            self.begin_nothing();
+        }
         if self.planned.is_empty() || self.args.dry_run {
             return Ok(());
         }
@@ -86,6 +89,10 @@ impl Run<'_> {
         if let Some(signal) = signals::received() {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
+        if self.is_too_late() {
+            self.begin_nothing();
+            return Ok(());
+        }
         self.session.offer_private(&self.planned)?;
         self.enter("install")?;
         // What others installed while we waited for their locks is not ours.
@@ -95,7 +102,14 @@ impl Run<'_> {
         self.session.committed = true;
         let invocation = self.manager.install(&self.selection.plan, downloaded);
         let label = "installing updates";
-        let finished = self.session.run(label, &invocation, &Limits::default())?;
+        self.session.latest = self.latest;
+        let finished = self.session.run(label, &invocation, &Limits::default());
+        self.session.latest = None;
+        if std::mem::take(&mut self.session.was_too_late) {
+            self.begin_nothing();
+            return Ok(());
+        }
+        let finished = finished?;
         if matches!(finished.end, End::Signal(_)) {
             self.session.outlast_installer();
         }

@@ -6,6 +6,7 @@ mod install;
 mod repair;
 mod selection;
 mod stale;
+mod too_late;
 mod verify;
 
 use crate::cli::{ApplyArgs, Global, Reboot};
@@ -24,6 +25,7 @@ use crate::report::{Applied, Detail, Report};
 use crate::store::lock::{self, Lock};
 use crate::store::state::{InProgress, Open, State};
 use crate::store::state_file::{Loaded, load};
+use crate::system::local_time::Latest;
 use crate::system::signals;
 use crate::system::time::{Time, span};
 use clap::ValueEnum;
@@ -39,9 +41,10 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let prepared = permitted(global).and_then(|manager| {
         no_blank_after_reboot(args)?;
         let selection = Selection::new(manager, args)?;
-        Ok((manager, selection))
+        let latest = args.not_after.map(Latest::from_now).transpose()?;
+        Ok((manager, selection, latest))
     });
-    let (manager, selection) = match prepared {
+    let (manager, selection, latest) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Report::refused("apply", reason),
     };
@@ -64,6 +67,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         manager,
         args,
         selection,
+        latest,
         session,
         lock,
         state,
@@ -81,6 +85,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         index_partial: false,
         is_partial: false,
         planned: Listing::default(),
+        left: 0,
         open: Vec::new(),
         done: Vec::new(),
         disappeared: Vec::new(),
@@ -121,6 +126,8 @@ struct Run<'a> {
     manager: &'static dyn Manager,
     args: &'a ApplyArgs,
     selection: Selection,
+    /// Until when an install may begin.
+    latest: Option<Latest>,
     session: Session,
     lock: Lock,
     state: State,
@@ -143,6 +150,8 @@ struct Run<'a> {
     /// Whether something that was selected had to be left out.
     is_partial: bool,
     planned: Listing,
+    /// How many updates it was too late for.
+    left: usize,
     /// Since when what was pending is known.
     open: Vec<Open>,
     /// What was planned before the manager updated itself.

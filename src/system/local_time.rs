@@ -1,0 +1,155 @@
+//! Times of the day at this place. date(1) is asked for them: it knows the time zone as the administrator has
+//! set it, and runs only for options that name such a time.
+
+use crate::system::process::{self, Invocation, Limits};
+use crate::system::time::since_boot;
+use std::time::Duration;
+
+const DAY: i64 = 86400;
+
+/// A time of the day here, in seconds since midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay(i64);
+
+impl TimeOfDay {
+    /// Reads `05:00`.
+    ///
+    /// # Errors
+    /// One line that says what is accepted.
+    pub fn parse(text: &str) -> Result<TimeOfDay, String> {
+        let said = || "write it like 05:00 or 23:30, in local time".to_string();
+        let is_form = text.len() == 5 && text.as_bytes()[2] == b':';
+        if !is_form {
+            return Err(said());
+        }
+        TimeOfDay::read(&format!("{text}:00")).ok_or_else(said)
+    }
+
+    /// Reads `05:00:31`.
+    fn read(text: &str) -> Option<TimeOfDay> {
+        let number = |text: &str| {
+            let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| text.parse::<i64>().ok()).flatten()
+        };
+        let parts: Vec<_> = text.split(':').map(number).collect::<Option<_>>()?;
+        // 60 is a leap second.
+        let is_time = matches!(parts[..], [..24, ..60, ..=60]);
+        is_time.then(|| TimeOfDay(parts[0] * 3600 + parts[1] * 60 + parts[2]))
+    }
+
+    /// What the clock on the wall says here and now.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    pub fn now() -> Result<TimeOfDay, String> {
+        let question =
+            Invocation { program: "date", args: vec!["+%H:%M:%S".to_string()], ..Invocation::default() };
+        let limits = Limits { budget: Some(Duration::from_secs(10)), ..Limits::default() };
+        let told = process::ask(&question, &limits).map_err(|error| error.to_string());
+        let told = told.and_then(|answer| match answer.succeeded() {
+            true => {
+                TimeOfDay::read(answer.stdout.trim()).ok_or(format!("it said {:?}", answer.stdout.trim()))
+            }
+            false => Err(answer.stderr.trim().to_string()),
+        });
+        told.map_err(|cause| format!("could not ask date for the local time: {cause}"))
+    }
+
+    /// Seconds to the next time that the clock says this; at most a day, and never none.
+    pub fn seconds_after(self, now: TimeOfDay) -> i64 {
+        match (self.0 - now.0).rem_euclid(DAY) {
+            0 => DAY,
+            seconds => seconds,
+        }
+    }
+
+    /// Seconds to this time, of yesterday, today or tomorrow, whichever is nearest; negative where that is past.
+    fn distance(self, now: TimeOfDay) -> i64 {
+        (self.0 - now.0 + DAY / 2).rem_euclid(DAY) - DAY / 2
+    }
+}
+
+impl std::fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 3600, self.0 / 60 % 60)
+    }
+}
+
+/// The end of the time in which something may begin: that of the day which is nearest to the start of the run. So a
+/// run of the evening has until the morning, and one of the morning is late for the night before.
+#[derive(Clone, Copy, Debug)]
+pub struct Latest {
+    time: TimeOfDay,
+    started: Duration,
+    left: i64,
+}
+
+impl Latest {
+    /// Counted from now.
+    ///
+    /// # Errors
+    /// When the local time cannot be told.
+    pub fn from_now(time: TimeOfDay) -> Result<Latest, String> {
+        Ok(Latest { time, started: since_boot(), left: time.distance(TimeOfDay::now()?) })
+    }
+
+    /// Whether it is over. The clock is asked again, since it may have been set; a run that was suspended for a day
+    /// does not begin in the next night's time.
+    pub fn is_over(&self) -> bool {
+        let elapsed = since_boot().saturating_sub(self.started).as_secs() as i64;
+        elapsed > self.left || TimeOfDay::now().is_ok_and(|now| self.time.distance(now) < 0)
+    }
+}
+
+impl std::fmt::Display for Latest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.time.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> TimeOfDay {
+        TimeOfDay::parse(text).unwrap()
+    }
+
+    #[test]
+    fn only_hours_and_minutes_of_a_day_are_times() {
+        for text in ["00:00", "05:00", "23:59"] {
+            assert_eq!(at(text).to_string(), text);
+        }
+        let wrong = [
+            "", "5", "5:00", "05:0", "24:00", "05:60", "-1:00", "05:00:00", "05.00", "5h", "+5:00", "０5:00",
+        ];
+        for text in wrong {
+            assert!(TimeOfDay::parse(text).is_err(), "{text:?} was accepted");
+        }
+        assert_eq!(TimeOfDay::read("05:00:31"), Some(TimeOfDay(5 * 3600 + 31)));
+        assert_eq!(TimeOfDay::read("05:00"), None);
+    }
+
+    #[test]
+    fn the_nearest_time_of_yesterday_today_or_tomorrow_counts() {
+        for (now, time, hours) in [
+            ("03:00", "05:00", 2),
+            ("10:00", "05:00", -5),
+            ("23:00", "02:00", 3),
+            ("00:00", "23:00", -1),
+            ("05:00", "05:00", 0),
+            ("16:00", "05:00", -11),
+            ("18:00", "05:00", 11),
+        ] {
+            assert_eq!(at(time).distance(at(now)), hours * 3600, "{time} at {now}");
+        }
+        assert_eq!(at("05:00").distance(TimeOfDay(5 * 3600 + 1)), -1);
+    }
+
+    #[test]
+    fn the_next_time_is_always_to_come() {
+        assert_eq!(at("05:00").seconds_after(at("03:30")), 5400);
+        assert_eq!(at("05:00").seconds_after(at("05:30")), 86400 - 1800);
+        assert_eq!(at("05:00").seconds_after(at("05:00")), 86400);
+    }
+}
