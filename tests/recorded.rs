@@ -16,6 +16,7 @@ use linux_patch::managers::{MANAGERS, Manager, Plan};
 use linux_patch::model::class::Class;
 use linux_patch::model::failure::Failure;
 use linux_patch::model::listing::Listing;
+use linux_patch::model::refreshed::Refreshed;
 use linux_patch::model::updates::HeldBack;
 use linux_patch::system::process::{End, Finished};
 use replay::Replay;
@@ -164,12 +165,20 @@ fn refreshed(manager: &dyn Manager, finished: &Finished) -> String {
     format!("{outcome} {} {failed}/{}", class(&judged.error), judged.sources.len())
 }
 
+/// How many sources of an index of our own a list could not read.
+fn unreadable(manager: &dyn Manager, finished: &Finished) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(own) = manager.own_index(dir.path()) else { return 0 };
+    let mut refreshed = Refreshed::of(BTreeMap::new(), None, "");
+    own.check(&Replay::new(manager, finished), false, &mut refreshed);
+    refreshed.sources.len()
+}
+
 /// What a list of newer versions says, and how many sources it could not read.
 fn listed(manager: &dyn Manager, finished: &Finished) -> String {
     let (held_back, updates): (Vec<_>, Vec<_>) =
         newer(manager, finished).into_iter().partition(|newer| newer.reason == "held");
-    let unreadable = manager.private().map_or(0, |private| (private.unreadable)(finished).len());
-    let counts = [updates.len(), held_back.len(), unreadable];
+    let counts = [updates.len(), held_back.len(), unreadable(manager, finished)];
     format!("{} pending {} held {} unreadable {}", ended(manager, finished), counts[0], counts[1], counts[2])
 }
 

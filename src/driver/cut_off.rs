@@ -158,7 +158,7 @@ impl Session {
             };
             return ended.into_iter().map(result).collect();
         }
-        if let Some(results) = self.stored_before(cut) {
+        if let Some(results) = self.own_index.as_ref().and_then(|own| own.stored_before(self, cut)) {
             return results;
         }
         let Some(mut results) = self.manager.read_cut(finished) else { return Vec::new() };

@@ -52,9 +52,7 @@ impl Session {
         if failure.class != Class::Fetch {
             return;
         }
-        let private = self.manager.private().zip(self.private_dir.as_ref());
-        let private = private.map(|(private, dir)| dir.join(private.index));
-        let cache = private.unwrap_or_else(|| self.places().cache.clone());
+        let cache = self.index_dir();
         if cache.ancestors().find(|dir| dir.exists()).is_some_and(is_full) {
             let text = format!("no room left in {}: {}", cache.display(), failure.message);
             *failure = Failure::new(Class::Space, text);

@@ -4,6 +4,7 @@ use super::Session;
 use crate::managers::SourceList;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Index, State};
 use crate::system::files::{exact_fingerprint, remove_if_there};
@@ -51,7 +52,7 @@ impl Session {
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }
-        let listed = self.read_private(finished, &mut refreshed, state);
+        let listed = self.check_own_index(finished, &mut refreshed, state);
         self.add_expired(&mut refreshed);
         self.tell_full_disks(&mut refreshed);
         (refreshed, listed)
@@ -228,13 +229,31 @@ impl Session {
         }
     }
 
+    /// Where the index is that a refresh of ours brings up to date.
+    pub(super) fn index_dir(&self) -> PathBuf {
+        self.own_index.as_ref().map_or_else(|| self.places().cache.clone(), |own| own.files())
+    }
+
+    /// Completes what a refresh of an index of our own did by what it has stored. Where that has to be read, the
+    /// list of what is pending comes of it.
+    fn check_own_index(
+        &self,
+        finished: &Finished,
+        refreshed: &mut Refreshed,
+        state: &State,
+    ) -> Option<Listing> {
+        let own = self.own_index.as_ref()?;
+        own.complete(self, finished, refreshed);
+        if refreshed.outcome == RefreshOutcome::Failed {
+            return None;
+        }
+        let read = state.pending.as_ref().and_then(|pending| pending.basis.as_ref());
+        own.check(self, read == Some(&self.pending_basis()), refreshed)
+    }
+
     /// The files of the index of a manager that is known to keep them under lasting names.
     fn index_files(&self) -> Vec<PathBuf> {
-        let private = self.manager.private().zip(self.private_dir.as_ref());
-        let root = match private {
-            Some((private, dir)) => dir.join(private.index),
-            None => self.places().cache.clone(),
-        };
+        let root = self.index_dir();
         let mut files = Vec::new();
         collect(&root, "", DEPTH, &|path| self.manager.is_index(path), &mut files);
         files.sort();

@@ -31,6 +31,19 @@ impl Session {
         Listing { updates, ..Listing::default() }.checked()
     }
 
+    /// What is newer than what is installed, of the sources that have an index: an upgrade could do
+    /// more, or less, but none is possible before all have.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    pub(super) fn newer_than_installed(&self) -> Result<Listing, Failure> {
+        let newer = self.manager.newer(self)?;
+        let (held_back, updates): (Vec<_>, Vec<_>) =
+            newer.into_iter().partition(|newer| newer.reason == "held");
+        let updates = updates.into_iter().filter_map(HeldBack::into_update).collect();
+        Listing { updates, held_back, ..Listing::default() }.checked()
+    }
+
     /// Lists what is pending, of the sources that were refreshed.
     ///
     /// # Errors
@@ -46,7 +59,7 @@ impl Session {
                 Ok(finished) => break finished,
                 Err(failure) => failure,
             };
-            if self.lacks_index(&plan.without) {
+            if self.own_index.as_ref().is_some_and(|own| own.lacks(&plan.without)) {
                 return self.newer_than_installed();
             }
             let is_known = |held: &HeldBack| plan.left_out.contains(&held.name);

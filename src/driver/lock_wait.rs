@@ -49,17 +49,16 @@ impl Session {
         lock_holders::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// The locks that are there while they are held: the system's and that of the private index.
+    /// The locks that are there while they are held: the system's and that of our own index.
     fn lock_files(&self) -> Vec<PathBuf> {
-        let private = self.manager.private().zip(self.private_dir.as_ref());
-        let private = private.map(|(private, dir)| dir.join(private.lock));
+        let own = self.own_index.as_ref().map(|own| own.lock());
         // Asked only where there is such a lock: it may need another process.
         let system = self
             .manager
             .facts()
             .lock_by_existence
             .and_then(|_| self.manager.facts().lock_file(self.places()));
-        system.into_iter().chain(private).collect()
+        system.into_iter().chain(own).collect()
     }
 
     /// That a lock which is there while it is held was not left by a process that was killed: it

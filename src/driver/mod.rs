@@ -8,8 +8,8 @@ mod index;
 mod kernels;
 mod lists;
 mod lock_wait;
+mod own_index;
 mod pending;
-mod private;
 mod published;
 mod questions;
 mod reboot;
@@ -24,7 +24,7 @@ mod unrefreshed;
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
 use crate::driver::settings_files::administrators;
-use crate::managers::{Elsewhere, IndexDir, Manager, Places};
+use crate::managers::{Elsewhere, IndexDir, Manager, OwnIndex, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::store::lock::{Lock, Watch};
@@ -34,8 +34,7 @@ use crate::system::login_session;
 use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A try that had to end so soon, after others that a lock has stopped, was none.
@@ -49,9 +48,6 @@ pub(super) struct Seen {
     /// Their names, and when they were installed.
     packages: Vec<(String, i64)>,
 }
-
-/// Which file of the index is which, before a refresh: one that the manager stores is another file.
-type Stored = BTreeMap<String, (u64, i64, i64)>;
 
 /// Where a run keeps what it remembers, and what it shows.
 #[derive(Clone, Debug)]
@@ -92,10 +88,8 @@ pub struct Session {
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a restart.
     restart_seen: RefCell<Option<Seen>>,
-    /// Where the manager's private index is, for one that has it.
-    private_dir: Option<PathBuf>,
-    /// The files of that index before the refresh.
-    index_before: RefCell<Stored>,
+    /// The index of our own, for a manager that has one.
+    own_index: Option<Box<dyn OwnIndex>>,
     state_dir: PathBuf,
     elsewhere: OnceCell<Elsewhere>,
     /// What the manager said of the sources that are configured.
@@ -104,13 +98,6 @@ pub struct Session {
     kept: RefCell<Option<Configuration>>,
     /// The directory of the index at the start of a refresh, and just before it was ended early.
     index_dirs: RefCell<[IndexDir; 2]>,
-}
-
-/// Where the private index is. The state directory is there: our lock is in it. The manager may change its working
-/// directory, and needs a path that holds wherever it is.
-fn private_dir(manager: &dyn Manager, state_dir: &Path) -> Option<PathBuf> {
-    let private = manager.private()?;
-    Some(state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_path_buf()).join(private.dir))
 }
 
 impl Session {
@@ -128,6 +115,8 @@ impl Session {
         if let Some(problem) = problem {
             warn!("{problem:#}; going on without it");
         }
+        // It is there: our lock is in it. A manager may change its working directory, and needs a path that holds.
+        let state_dir = setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone());
         Session {
             manager,
             watch: lock.watch().clone(),
@@ -142,9 +131,8 @@ impl Session {
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),
-            private_dir: private_dir(manager, &setup.state_dir),
-            index_before: RefCell::default(),
-            state_dir: setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone()),
+            own_index: manager.own_index(&state_dir),
+            state_dir,
             elsewhere: OnceCell::new(),
             configured: RefCell::default(),
             kept: RefCell::new(state.index.as_ref().and_then(|index| index.configuration.clone())),
@@ -243,7 +231,7 @@ impl Session {
         }
         let mut told = false;
         let mut waited_for: Option<Failure> = None;
-        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
+        let invocation = &self.with_settings(self.with_own_index(invocation))?;
         let mut display = self.display.borrow_mut();
         let mut phase = display.phase(label);
         loop {
@@ -260,7 +248,9 @@ impl Session {
             };
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
-            self.drop_unreadable(&finished);
+            if let Some(own) = &self.own_index {
+                own.drop_unreadable(&finished);
+            }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 let had_no_time = finished.end == End::TimedOut && finished.elapsed < LAST_TRY;
                 // It says nothing but that the time was spent on waiting.

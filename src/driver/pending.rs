@@ -1,6 +1,7 @@
 //! Counting what is pending.
 
 use super::Session;
+use crate::managers::Elsewhere;
 use crate::managers::Manager;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -13,6 +14,20 @@ use log::warn;
 use std::collections::HashSet;
 
 impl Session {
+    /// Everything whose change can change what is pending, as a fingerprint.
+    pub(super) fn pending_basis(&self) -> String {
+        let cache = self.places().cache.display().to_string();
+        let in_place = |path: &str| match path.strip_prefix(self.manager.facts().cache) {
+            Some(rest) => format!("{cache}{rest}"),
+            None => path.to_string(),
+        };
+        let mut paths: Vec<String> = self.manager.facts().pending_basis().into_iter().map(in_place).collect();
+        let Elsewhere { sources, index, .. } = self.elsewhere();
+        paths.extend(sources.iter().chain(index).cloned());
+        paths.extend(self.own_index.iter().flat_map(|own| own.basis()));
+        fingerprint(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Counts what is pending, unless nothing that decides about it has changed since the last
     /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
     /// known" and the reason behind, never an old number.

@@ -126,14 +126,12 @@ struct Kept {
 
 impl Kept {
     fn of(session: &Session) -> Kept {
-        let (root, says) = match session.manager.private().zip(session.private_dir.as_ref()) {
-            None => (session.places().cache.clone(), Says::Content),
-            Some((private, dir)) => {
-                let by_itself = session.configuration().is_some_and(private.fetches_by_itself);
-                (dir.join(private.index), if by_itself { Says::Time } else { Says::Nothing })
-            }
+        let says = match &session.own_index {
+            None => Says::Content,
+            Some(own) if own.has_times_of_server(session) => Says::Time,
+            Some(_) => Says::Nothing,
         };
-        Kept { root, says, names: HashMap::new() }
+        Kept { root: session.index_dir(), says, names: HashMap::new() }
     }
 
     /// The newest of the files that such a pattern stands for.

@@ -87,7 +87,7 @@ impl Session {
     /// # Errors
     /// When it cannot be asked.
     pub(super) fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let invocation = &self.with_settings(self.with_private_arg(invocation))?;
+        let invocation = &self.with_settings(self.with_own_index(invocation))?;
         let limits = Limits {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
@@ -114,6 +114,10 @@ impl Session {
 impl Machine for Session {
     fn places(&self) -> &Places {
         self.places()
+    }
+
+    fn configuration(&self) -> Option<&str> {
+        self.configuration()
     }
 
     fn elsewhere(&self) -> &Elsewhere {

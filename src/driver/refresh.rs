@@ -37,7 +37,7 @@ impl Session {
         let of_left = |left| if is_alone { left } else { manager.share(left) };
         limits.budget = Some(share.min(of_left(budget)));
         self.note_start();
-        let ready = self.is_unhindered(false).and_then(|()| self.prepare_private(config_changed));
+        let ready = self.is_unhindered(false).and_then(|()| self.prepare_own_index(config_changed));
         let mut run = ready.and_then(|()| self.run(label, &invocation, &limits));
         let mut stopped = Vec::new();
         if run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {

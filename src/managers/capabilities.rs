@@ -2,7 +2,7 @@
 
 use super::facts::Elsewhere;
 use crate::model::failure::Failure;
-use crate::model::refreshed::{Refreshed, SourceResult};
+use crate::model::refreshed::Refreshed;
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -101,47 +101,6 @@ pub struct Ended {
     pub error: Option<Failure>,
     /// Its lists of what it offers, which are put back as they were where the refresh was not done with it.
     pub lists: Vec<String>,
-}
-
-/// A directory of our own, below the state directory, that a manager takes for that of its package
-/// database: a link leads to the packages of the system, the index in it is ours.
-#[derive(Debug)]
-pub struct Private {
-    /// Its name.
-    pub dir: &'static str,
-    /// The name in it of the link to the package database.
-    pub link: &'static str,
-    /// The name in it of the lock of a manager that works with it.
-    pub lock: &'static str,
-    /// Where in it the files of the index are.
-    pub index: &'static str,
-    /// The file there that holds the index of a source.
-    pub file: fn(&str) -> String,
-    /// The sources that the administrator's configuration has the manager refresh.
-    pub sources: fn(&str) -> Vec<String>,
-    /// Whether the manager fetches by itself, by that configuration. What another program stores is the only
-    /// evidence that it fetched something.
-    pub fetches_by_itself: fn(&str) -> bool,
-    /// That other program, in words.
-    pub fetcher: &'static str,
-    /// The sources whose files a listing could not read, and why.
-    pub unreadable: fn(&Finished) -> Vec<SourceResult>,
-    /// The sources of which a failure of all speaks that names none, given the configuration.
-    pub blamed: fn(&Failure, &str) -> Vec<(String, Failure)>,
-    /// The name in it of the directory from which the install gets index and packages.
-    pub mirror: &'static str,
-    /// The directories with downloaded packages, by the administrator's configuration.
-    pub downloads: fn(&str) -> Vec<PathBuf>,
-    /// Name and version of the package to which a file there belongs.
-    pub package_of: fn(&str) -> Option<&str>,
-    /// The numbers of keys that a download misses, in hexadecimal, where it does not say for which packages.
-    pub missing_keys: fn(&Finished) -> Vec<String>,
-    /// The name in it of the configuration with which the system gets the same index.
-    pub config: &'static str,
-    /// Asks for the administrator's configuration.
-    pub ask_config: fn() -> Invocation,
-    /// Makes ours of the answer, given that directory.
-    pub make_config: fn(&str, &Path) -> String,
 }
 
 /// A file with settings that takes the place of the administrator's.

@@ -10,6 +10,9 @@ pub trait Machine {
     /// Where the manager's configuration puts things.
     fn places(&self) -> &Places;
 
+    /// The manager's configuration, as far as it is asked for or read; none where it does not say.
+    fn configuration(&self) -> Option<&str>;
+
     /// What the administrator's settings put in other places than the usual.
     fn elsewhere(&self) -> &Elsewhere;
 

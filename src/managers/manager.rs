@@ -1,11 +1,12 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{EndedEarly, Locate, Private, Settings, SourceList};
+use super::capabilities::{EndedEarly, Locate, Settings, SourceList};
 use super::database::Database;
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
 use super::machine::Machine;
 use super::origins;
+use crate::managers::own_index::OwnIndex;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -15,7 +16,7 @@ use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The functions make command lines and read what
@@ -133,9 +134,9 @@ pub trait Manager: Sync + std::fmt::Debug {
         usual
     }
 
-    /// The directory of our own in which the index is refreshed, for a manager whose own index
-    /// must not become newer than the packages.
-    fn private(&self) -> Option<&'static Private> {
+    /// The index of our own that is refreshed in the place of the manager's, for a manager whose own must not
+    /// become newer than the packages. It is kept below the state directory, of which the path is absolute.
+    fn own_index(&self, _state_dir: &Path) -> Option<Box<dyn OwnIndex>> {
         None
     }
 
@@ -294,7 +295,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// Which files below the directory of the index say when that of a source was published, as patterns, the better
-    /// ones first. Of a private index the time of the file says it.
+    /// ones first. Of an index of our own the time of the file says it.
     fn release_files(&self, _id: &str) -> Vec<String> {
         Vec::new()
     }

@@ -9,7 +9,6 @@ use linux_patch::model::listing::Listing;
 use linux_patch::model::refreshed::RefreshOutcome;
 use linux_patch::model::updates::HeldBack;
 use linux_patch::system::process::Finished;
-use std::path::Path;
 
 /// Words of a manager in what we say: one printable line that is not too long.
 fn check_message(failure: &Failure) {
@@ -43,6 +42,28 @@ fn check_listing(listing: Listing) {
                 assert!(versions.clone().all(|text| text.chars().all(is_plain)), "{change:?}");
             }
         }
+    }
+}
+
+/// Gives the words to an index of our own as the configuration, as the list and as those of a download.
+fn read_for_own_index(manager: &dyn Manager, machine: &Replay, finished: &Finished) {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(own) = manager.own_index(dir.path()) else { return };
+    let mut refreshed = manager.judge(finished);
+    own.prepare(machine, true).unwrap();
+    own.complete(machine, finished, &mut refreshed);
+    own.check(machine, false, &mut refreshed).into_iter().for_each(check_listing);
+    let cut = Failure::new(Class::Timeout, "cut");
+    let cut = own.stored_before(machine, &cut).into_iter().flatten();
+    let failed = refreshed.sources.into_iter().chain(cut).filter_map(|source| source.error);
+    failed.for_each(|failure| check_message(&failure));
+    own.drop_unreadable(finished);
+    let planned = manager.parse_list(&finished.stdout);
+    own.signed_with_missing_keys(machine, finished, &planned);
+    if own.offer(machine, &planned).is_ok() {
+        let config = std::fs::read_to_string(own.dir().join("install.conf")).unwrap();
+        let server = format!("Server = file://{}", own.dir().join("mirror").display());
+        assert!(config.lines().all(|line| !line.starts_with("Server") || line == server), "{config}");
     }
 }
 
@@ -85,12 +106,7 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     );
     let _ = (manager.cut_off_runs(&machine), manager.database().obsoleters(&machine, "tb-hello"));
     assert!(manager.notes(finished).iter().all(|note| note.chars().all(is_plain)));
-    if let Some(private) = manager.private() {
-        let unreadable = (private.unreadable)(finished);
-        unreadable.iter().filter_map(|source| source.error.as_ref()).for_each(check_message);
-        let config = (private.make_config)(&finished.stdout, Path::new("/x"));
-        assert!(config.lines().all(|line| !line.starts_with("Server") || line == "Server = file:///x"));
-    }
+    read_for_own_index(manager, &machine, finished);
     let origins = manager.parse_origins(&finished.stdout);
     let mut sources = origins.values().flatten().map(|origin| &origin.source);
     assert!(sources.all(|source| source.chars().all(is_plain)), "{origins:?}");

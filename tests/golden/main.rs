@@ -425,7 +425,10 @@ fn every_command_line_of_every_manager() {
         let others = manager.finish(&places, &["tb-a"]);
         let commands = [
             ("audit", manager.ask_audit()),
-            ("configuration", manager.private().map(|private| (private.ask_config)())),
+            (
+                "configuration",
+                manager.own_index(&places.cache).and(manager.locate()).map(|locate| (locate.ask)()),
+            ),
             ("the others", others),
         ];
         for (what, invocation) in commands {

@@ -28,6 +28,10 @@ impl Machine for Replay {
         &self.places
     }
 
+    fn configuration(&self) -> Option<&str> {
+        None
+    }
+
     fn elsewhere(&self) -> &Elsewhere {
         &self.elsewhere
     }

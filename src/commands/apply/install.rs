@@ -93,7 +93,7 @@ impl Run<'_> {
             self.begin_nothing();
             return Ok(());
         }
-        self.session.offer_private(&self.planned)?;
+        self.session.offer_own_index(&self.planned)?;
         self.enter("install")?;
         // What others installed while we waited for their locks is not ours.
         if !self.changed && !self.ran_again {

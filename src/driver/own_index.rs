@@ -1,0 +1,40 @@
+//! A session with a manager that has an index of our own.
+
+use super::Session;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::HeldBack;
+use crate::system::process::{Finished, Invocation};
+
+impl Session {
+    /// The command with the directory of our own index in its arguments, if it takes it.
+    pub(super) fn with_own_index(&self, invocation: &Invocation) -> Invocation {
+        let mut invocation = invocation.clone();
+        if let (Some(arg), Some(own)) = (invocation.private_arg.take(), &self.own_index) {
+            invocation.args.insert(0, arg.replace("{}", &own.dir().display().to_string()));
+        }
+        invocation
+    }
+
+    /// Makes it ready for a refresh.
+    ///
+    /// # Errors
+    /// When something else is in the way.
+    pub(super) fn prepare_own_index(&self, config_changed: bool) -> Result<(), Failure> {
+        self.own_index.as_ref().map_or(Ok(()), |own| own.prepare(self, config_changed))
+    }
+
+    /// The updates whose signatures are by keys that a download missed, where it names the keys alone.
+    pub fn signed_with_missing_keys(&self, downloaded: &Finished, planned: &Listing) -> Vec<HeldBack> {
+        let own = self.own_index.as_ref();
+        own.map(|own| own.signed_with_missing_keys(self, downloaded, planned)).unwrap_or_default()
+    }
+
+    /// Makes the install get the very index that the download used.
+    ///
+    /// # Errors
+    /// When the manager cannot say what its configuration is, or something cannot be written.
+    pub fn offer_own_index(&self, planned: &Listing) -> Result<(), Failure> {
+        self.own_index.as_ref().map_or(Ok(()), |own| own.offer(self, planned))
+    }
+}

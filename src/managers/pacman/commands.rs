@@ -1,0 +1,76 @@
+//! The command lines of pacman.
+
+use crate::managers::facts::Plan;
+use crate::system::process::{Finished, Invocation};
+
+/// The name, in our directory, of the configuration with which the system gets the same index.
+pub const CONFIG: &str = "install.conf";
+
+pub fn pacman(words: &[&str]) -> Invocation {
+    let args = words.iter().map(|word| word.to_string()).collect();
+    Invocation { program: "pacman", args, ..Invocation::default() }
+}
+
+pub fn pacman_conf(words: &[&str]) -> Invocation {
+    Invocation { program: "pacman-conf", ..pacman(words) }
+}
+
+/// pacman with the private directory for that of the system: it has another index and another lock.
+pub fn private(words: &[&str]) -> Invocation {
+    Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
+}
+
+/// How pacman's questions are answered that `--noconfirm` would answer otherwise; each is a bit.
+mod answers {
+    /// No: what is ignored is not brought in by another package.
+    pub const INSTALL_IGNORED: u32 = 1;
+    /// Yes: a package that is in the way may be removed.
+    pub const REMOVE_CONFLICTING: u32 = 4;
+    /// No: no key is accepted that is not there.
+    pub const IMPORT_KEY: u32 = 64;
+}
+
+/// What a plan adds to a command line.
+fn choice(plan: &Plan) -> Vec<String> {
+    let full = if plan.full { answers::REMOVE_CONFLICTING } else { 0 };
+    let ignored = if plan.left_out.is_empty() { 0 } else { answers::INSTALL_IGNORED };
+    let mut args = vec!["--ask".to_string(), (answers::IMPORT_KEY | full | ignored).to_string()];
+    args.extend(plan.left_out.iter().flat_map(|name| ["--ignore".to_string(), name.clone()]));
+    args
+}
+
+fn upgrade(mut invocation: Invocation, plan: &Plan) -> Invocation {
+    invocation.args.extend(choice(plan));
+    invocation
+}
+
+pub fn refresh() -> Invocation {
+    upgrade(private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]), &Plan::default())
+}
+
+pub fn list(plan: &Plan) -> Invocation {
+    upgrade(private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]), plan)
+}
+
+pub fn download(plan: &Plan) -> Invocation {
+    upgrade(private(&["-Suw", "--noconfirm"]), plan)
+}
+
+/// A directory of ours is the only source in the configuration: `-yy` gives the system that index, no
+/// other, in the same run that upgrades, and no mirror can be asked for anything.
+pub fn install(plan: &Plan, _: &Finished) -> Invocation {
+    let with_config = Some("--config={}/install.conf");
+    upgrade(Invocation { private_arg: with_config, ..pacman(&["-Syyu", "--noconfirm"]) }, plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_becomes_options() {
+        let plan = Plan { full: true, left_out: vec!["a".into(), "b".into()], ..Plan::default() };
+        assert!(download(&plan).line().ends_with("-Suw --noconfirm --ask 69 --ignore a --ignore b"));
+        assert_eq!(download(&Plan::default()).line(), "pacman -Suw --noconfirm --ask 64");
+    }
+}

@@ -1,0 +1,149 @@
+//! The administrator's configuration, as `pacman-conf` writes it out.
+
+use crate::managers::facts::Places;
+use crate::model::text::one_line;
+use std::path::{Path, PathBuf};
+
+/// Where the database is, and whether another program fetches: not which, since passwords may stand there.
+pub fn of_use(config: &str) -> String {
+    let line = |name: &str, value: &str| format!("{name} = {value}\n");
+    let place = option(config, "DBPath").map(|value| line("DBPath", value));
+    let fetcher = option(config, "XferCommand").map(|_| line("XferCommand", "set"));
+    place.into_iter().chain(fetcher).collect()
+}
+
+pub fn parse_places(usual: Places, config: &str) -> Places {
+    match option(config, "DBPath").filter(|path| path.starts_with('/')) {
+        Some(path) => Places { database: Path::new(path).join("local"), ..usual },
+        None => usual,
+    }
+}
+
+/// An option of the whole, of the configuration as `pacman-conf` writes it out.
+fn option<'a>(config: &'a str, name: &str) -> Option<&'a str> {
+    let options = config.lines().take_while(|line| !is_repository(line));
+    let mut values = options.filter_map(|line| line.split_once('='));
+    values.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+}
+
+/// Whether pacman fetches by itself. What another program stores is the only evidence that it fetched something.
+pub fn fetches_by_itself(config: &str) -> bool {
+    option(config, "XferCommand").is_none()
+}
+
+/// The repositories that `-Sy` refreshes, of the configuration as `pacman-conf` writes it out: one
+/// with a `Usage` that is not `Sync` it passes over.
+pub fn sources(config: &str) -> Vec<String> {
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for line in config.lines().skip_while(|line| !is_repository(line)) {
+        if is_repository(line) {
+            found.push((one_line(line.trim_matches(['[', ']'])), false));
+        } else if let (Some((key, value)), Some((_, is_refreshed))) = (line.split_once('='), found.last_mut())
+        {
+            *is_refreshed |= key.trim() == "Usage" && ["All", "Sync"].contains(&value.trim());
+        }
+    }
+    found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
+}
+
+/// The files that a file of the configuration includes; `*` may stand in their names.
+pub fn includes(config: &str) -> Vec<String> {
+    let values = config.lines().filter_map(|line| line.split_once('='));
+    let files = values.filter(|(key, _)| key.trim() == "Include");
+    files.map(|(_, value)| value.trim().to_string()).collect()
+}
+
+/// The directories with downloaded packages.
+pub fn downloads(config: &str) -> Vec<PathBuf> {
+    let values = config.lines().filter_map(|line| line.split_once('='));
+    let dirs = values.filter(|(key, _)| key.trim() == "CacheDir");
+    dirs.map(|(_, value)| PathBuf::from(value.trim())).collect()
+}
+
+fn is_repository(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with(']') && line != "[options]"
+}
+
+/// The administrator's configuration, as `pacman-conf` writes it out, with a directory of ours as the
+/// only server of every repository.
+pub fn for_install(config: &str, mirror: &Path) -> String {
+    // What is copied from a directory of root's needs no other program and no other user.
+    const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
+    // pacman 7 wants a directory that is named to be there, and none of these need be where it is not
+    // named: a machine without hooks of its own has no directory for them.
+    const USUAL: &[(&str, &str)] = &[
+        ("HookDir", "/etc/pacman.d/hooks"),
+        ("GPGDir", "/etc/pacman.d/gnupg"),
+        ("CacheDir", "/var/cache/pacman/pkg"),
+    ];
+    let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_string();
+    let is_usual = |line: &str| {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim().trim_end_matches('/'));
+        let key = key_of(line);
+        // One of several is there by the administrator's will.
+        USUAL.contains(&(key.as_str(), value))
+            && config.lines().filter(|other| key_of(other) == key).take(2).count() == 1
+    };
+    let mut text = String::from("# Made by linux-patch for one install.\n");
+    for line in config.lines() {
+        if DROPPED.contains(&key_of(line).as_str()) || is_usual(line) {
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        if is_repository(line) {
+            text.push_str(&format!("Server = file://{}\n", escaped(mirror)));
+        }
+    }
+    text
+}
+
+/// A path as a URL has it.
+fn escaped(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes
+        .map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_of_an_install_knows_no_mirror() {
+        let config = "[options]\nDBPath = /var/lib/pacman/\nXferCommand = /usr/bin/curl %u\nDownloadUser = alpm\nIgnorePkg = a\n[core]\nUsage = All\nSigLevel = PackageRequired\nCacheServer = http://x\nServer = https://m/core\nServer = https://n/core\n[my-own]\nServer = https://o";
+        let made = for_install(config, Path::new("/var/lib/state dir/sync"));
+        let server = "Server = file:///var/lib/state%20dir/sync\n";
+        let expected = format!(
+            "# Made by linux-patch for one install.\n[options]\nDBPath = /var/lib/pacman/\nIgnorePkg = a\n[core]\n{server}Usage = All\nSigLevel = PackageRequired\n[my-own]\n{server}"
+        );
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn only_repositories_that_are_refreshed_are_sources() {
+        let config = "[options]\nUsage = All\nServer = x\n[core]\nUsage = All\nServer = file:///[x]\n[two]\nUsage = Sync\n\
+                      Usage = Search\n[three]\nUsage = Search\nUsage = Install\n[none]\n";
+        assert_eq!(sources(config), ["core", "two"]);
+    }
+
+    #[test]
+    fn a_usual_directory_that_need_not_be_there_is_not_named() {
+        let usual = "[options]\nHookDir = /etc/pacman.d/hooks/\nGPGDir = /etc/pacman.d/gnupg/\nCacheDir = /var/cache/pacman/pkg/\n";
+        let made =
+            |config: &str| for_install(config, Path::new("/x")).lines().skip(2).collect::<Vec<_>>().join(" ");
+        assert_eq!(made(usual), "");
+        let more = "[options]\nHookDir = /etc/pacman.d/hooks/\nHookDir = /srv/hooks/\nCacheDir = /srv/pkg/\n";
+        assert_eq!(made(more), "HookDir = /etc/pacman.d/hooks/ HookDir = /srv/hooks/ CacheDir = /srv/pkg/");
+    }
+
+    #[test]
+    fn what_is_kept_of_the_configuration_holds_no_password() {
+        let config = "[options]\nDBPath = /srv/db/\nXferCommand = /usr/bin/curl -u me:secret %u\n[core]\nServer = http://me:secret@h\n";
+        let kept = of_use(config);
+        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\n");
+        assert!(!fetches_by_itself(&kept) && fetches_by_itself(&of_use("DBPath = /\n")));
+    }
+}

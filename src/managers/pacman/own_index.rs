@@ -1,0 +1,343 @@
+//! An index of our own: with `-Sy` on its own pacman's would become newer than the packages, and what somebody then
+//! installs by hand a partial upgrade.
+
+use super::commands::{CONFIG, pacman_conf};
+use super::{config, culprits, errors, refresh};
+use crate::managers::facts::Plan;
+use crate::managers::machine::Machine;
+use crate::managers::manager::Manager;
+use crate::managers::own_index::OwnIndex;
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use crate::model::text::one_line;
+use crate::model::updates::{HeldBack, Update};
+use crate::system::files::{own_directory, own_link, remove_if_there, remove_whatever, write_atomic};
+use crate::system::lock_holders;
+use crate::system::process::{End, Finished};
+use log::warn;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Which file of the index is which: one that pacman stores is another file.
+type Stored = BTreeMap<String, (u64, i64, i64)>;
+
+/// A directory that pacman takes for its `DBPath`: a link in it leads to the packages of the system, the index in it
+/// is ours.
+#[derive(Debug)]
+pub struct Own {
+    manager: &'static dyn Manager,
+    dir: PathBuf,
+    /// The files of the index before the refresh.
+    before: RefCell<Stored>,
+}
+fn failed(error: anyhow::Error) -> Failure {
+    Failure::new(Class::Config, format!("{error:#}"))
+}
+
+fn files_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Gives the files of an index a time so old that a program which compares times fetches them all again: a file
+/// that it leaves as it is then tells that it fetched nothing. Halves of files go, which it might go on with.
+fn make_old(index: &Path) {
+    for path in files_in(index) {
+        let is_half = path.extension().is_some_and(|end| end == "part");
+        let done = match is_half {
+            true => remove_if_there(&path),
+            false => File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(UNIX_EPOCH))
+                .map_err(Into::into),
+        };
+        if let Err(error) = done {
+            warn!("{}", one_line(&format!("{}: {error:#}", path.display())));
+        }
+    }
+}
+
+/// Removes the directories among places in our directory where files are to be.
+fn drop_directories(among: &[PathBuf]) -> Result<(), Failure> {
+    let is_directory = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    among.iter().filter(is_directory).try_for_each(|path| remove_whatever(path).map_err(failed))
+}
+
+/// Removes a file in our directory where a directory is to be.
+fn drop_file(place: &Path) -> Result<(), Failure> {
+    let is_file = place.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    if is_file { remove_whatever(place).map_err(failed) } else { Ok(()) }
+}
+
+impl Own {
+    /// The directory below that of the state.
+    pub fn below(state_dir: &Path, manager: &'static dyn Manager) -> Own {
+        Own { manager, dir: state_dir.join("pacman"), before: RefCell::default() }
+    }
+
+    /// The link to the package database.
+    fn link(&self) -> PathBuf {
+        self.dir.join("local")
+    }
+
+    /// The file that holds the index of a source.
+    fn file(&self, id: &str) -> PathBuf {
+        self.files().join(file_name(id))
+    }
+
+    /// The files of the index, as they are now.
+    fn stored(&self) -> Stored {
+        let entries = std::fs::read_dir(self.files()).into_iter().flatten().flatten();
+        let files = entries.filter_map(|entry| {
+            let meta = entry.metadata().ok()?;
+            Some((entry.file_name().into_string().ok()?, (meta.ino(), meta.ctime(), meta.ctime_nsec())))
+        });
+        files.collect()
+    }
+
+    /// Left there, they would be taken for new as long as the source has nothing newer.
+    fn drop_index_of(&self, sources: &[SourceResult]) {
+        let names = sources.iter().map(|source| file_name(&source.id));
+        for name in names.filter(|name| !name.contains('/')) {
+            if let Err(error) = remove_if_there(&self.files().join(name)) {
+                warn!("{}", one_line(&format!("{error:#}")));
+            }
+        }
+    }
+
+    /// That of a source something was fetched, and there is no index in it.
+    fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
+        let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
+            None => "missing",
+            Some(0) => "empty",
+            Some(_) => return None,
+        };
+        let text = format!("{}: its index is {what}", source.id);
+        Some(SourceResult { id: source.id.clone(), error: Some(Failure::new(Class::Fetch, text)) })
+    }
+}
+
+fn file_name(id: &str) -> String {
+    format!("{id}.db")
+}
+
+/// The administrator's configuration, whole.
+fn configuration(machine: &dyn Machine) -> Result<String, Failure> {
+    Ok(machine.ask(&pacman_conf(&[]))?.stdout)
+}
+
+/// The package to which a file among the downloads belongs, if it is one that is to be installed.
+fn planned_package<'a>(path: &Path, planned: &'a Listing) -> Option<&'a Update> {
+    let package = culprits::package_of(path.file_name()?.to_str()?)?;
+    planned.updates.iter().find(|update| package == format!("{}-{}", update.name, update.candidate))
+}
+
+impl OwnIndex for Own {
+    fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn files(&self) -> PathBuf {
+        self.dir.join("sync")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.dir.join("db.lck")
+    }
+
+    fn basis(&self) -> Vec<String> {
+        vec![self.files().display().to_string(), format!("{}/", self.link().display())]
+    }
+
+    /// What another program stores is the only evidence that it fetched something.
+    fn has_times_of_server(&self, machine: &dyn Machine) -> bool {
+        machine.configuration().is_some_and(config::fetches_by_itself)
+    }
+
+    fn prepare(&self, machine: &dyn Machine, config_changed: bool) -> Result<(), Failure> {
+        own_directory(&self.dir).map_err(failed)?;
+        let usual = self.manager.facts().usual_places().database;
+        // pacman is asked only where there may be another answer than the last time: that is another process.
+        let is_usual = std::fs::read_link(self.link()).is_ok_and(|target| target == usual);
+        if config_changed || !is_usual {
+            own_link(&self.link(), &machine.places().database).map_err(failed)?;
+        }
+        drop_file(&self.files())?;
+        drop_directories(&files_in(&self.files()))?;
+        // Nobody else works here while we have our lock, but for a pacman that has outlived its linux-patch.
+        let lock = self.lock();
+        if lock.exists() && lock_holders::of_open_files(std::slice::from_ref(&lock)).is_none() {
+            remove_whatever(&lock).map_err(failed)?;
+        }
+        if !self.has_times_of_server(machine) {
+            make_old(&self.files());
+        }
+        self.before.replace(self.stored());
+        Ok(())
+    }
+
+    fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
+        let config = configuration(machine).ok()?;
+        let (before, now) = (self.before.borrow(), self.stored());
+        let is_new = |file: &str| now.get(file).is_some_and(|stored| before.get(file) != Some(stored));
+        let results = config::sources(&config).into_iter().map(|id| {
+            let file = file_name(&id);
+            let error = match (is_new(&file), is_new(&format!("{file}.part"))) {
+                (true, _) => None,
+                (false, true) => {
+                    let text = format!("{id}: not done when pacman was ended");
+                    Some(Failure::new(cut.class, text))
+                }
+                (false, false) => Some(cut.clone()),
+            };
+            SourceResult { id, error }
+        });
+        Some(results.collect())
+    }
+
+    /// Where the fetching is left to another program pacman names no source. Those whose files that program has
+    /// stored were refreshed, whatever it exits with, and the first of the others is the one that failed.
+    fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
+        if refreshed.outcome == RefreshOutcome::Fresh {
+            return;
+        }
+        let is_well = finished.end == End::Code(0) && errors::classify(finished).is_none();
+        let config = match configuration(machine) {
+            Ok(config) => config,
+            Err(failure) if is_well => {
+                let text = format!("could not list the repositories: {}", failure.message);
+                *refreshed = Refreshed::failed(Vec::new(), Failure::new(failure.class, text));
+                return;
+            }
+            Err(_) => return,
+        };
+        let ids = config::sources(&config);
+        if is_well && !ids.is_empty() {
+            *refreshed = Refreshed { outcome: RefreshOutcome::Fresh, error: None, ..refreshed.clone() };
+        }
+        let of_all = refreshed.error.clone().filter(|_| refreshed.sources.is_empty());
+        for (id, failure) in of_all.iter().flat_map(|of_all| refresh::without_server(of_all, &ids, &config)) {
+            if refreshed.sources.is_empty() {
+                refreshed.error = Some(failure.clone());
+            }
+            refreshed.sources.push(SourceResult { id, error: Some(failure) });
+        }
+        let nothing_stored = |id: &str| {
+            let fetcher = "the program that XferCommand names";
+            Failure::new(Class::Fetch, format!("{id}: {fetcher} stored no index, and says that all is well"))
+        };
+        let (before, now) = (self.before.borrow(), self.stored());
+        let is_stored = |id: &str| {
+            let file = file_name(id);
+            now.get(&file).is_some_and(|stored| before.get(&file) != Some(stored))
+        };
+        let mut first = !refreshed.sources.iter().any(|source| source.error.is_some());
+        for id in ids {
+            if refreshed.sources.iter().any(|source| source.id == id) {
+                continue;
+            }
+            let failure = |error: &Failure| {
+                let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
+                Failure::new(error.class, format!("{id}: {why}{}", error.message))
+            };
+            let error = (!is_stored(&id))
+                .then(|| refreshed.error.as_ref().map_or_else(|| nothing_stored(&id), failure));
+            refreshed.sources.push(SourceResult { id, error });
+        }
+        if is_well || refreshed.sources.iter().any(|source| source.error.is_none()) {
+            refreshed.judge_again();
+        }
+    }
+
+    /// pacman only stores what it fetches.
+    fn check(&self, machine: &dyn Machine, was_read: bool, refreshed: &mut Refreshed) -> Option<Listing> {
+        let got = refreshed.sources.iter().filter(|source| source.error.is_none());
+        let mut bad: Vec<_> = got.filter_map(|source| self.without_index(source)).collect();
+        let mut listing = None;
+        if !was_read {
+            // Why it could not be asked is said where it is asked again.
+            let invocation = self.manager.pending(&Plan::default());
+            if let Ok(finished) = machine.try_ask(&invocation) {
+                bad.extend(refresh::unreadable(&finished));
+                let is_whole = bad.is_empty() && self.manager.failure(&invocation, &finished).is_none();
+                listing = is_whole.then(|| self.manager.parse_pending(&finished.stdout));
+                // A package database that is gone looks like one with nothing to do: that is said where
+                // it is asked again.
+                listing = listing.filter(|listing| !listing.is_empty() || machine.installed().is_ok());
+            }
+        }
+        self.drop_index_of(&bad);
+        for failed in bad {
+            match refreshed.sources.iter_mut().find(|source| source.id == failed.id) {
+                // Why it was not fetched says more than that it is not there.
+                Some(source) => source.error = source.error.take().or(failed.error),
+                None => refreshed.sources.push(failed),
+            }
+        }
+        refreshed.judge_again();
+        listing
+    }
+
+    fn lacks(&self, sources: &[String]) -> bool {
+        sources.iter().any(|id| !self.file(id).exists())
+    }
+
+    fn drop_unreadable(&self, finished: &Finished) {
+        self.drop_index_of(&refresh::unreadable(finished));
+    }
+
+    fn signed_with_missing_keys(
+        &self,
+        machine: &dyn Machine,
+        downloaded: &Finished,
+        planned: &Listing,
+    ) -> Vec<HeldBack> {
+        let keys = errors::missing_keys(downloaded);
+        let config = Some(()).filter(|()| !keys.is_empty()).and_then(|()| configuration(machine).ok());
+        let Some(config) = config else { return Vec::new() };
+        let bytes_of = |key: &String| u64::from_str_radix(key, 16).map(u64::to_be_bytes).ok();
+        let mut found = Vec::new();
+        for path in config::downloads(&config).iter().flat_map(|dir| files_in(dir)) {
+            let is_signature = path.extension().is_some_and(|end| end == "sig");
+            let Some(update) = planned_package(&path, planned).filter(|_| is_signature) else { continue };
+            let signature = std::fs::read(&path).unwrap_or_default();
+            let is_by =
+                |key: &&String| bytes_of(key).is_some_and(|key| signature.windows(8).any(|part| part == key));
+            if let Some(key) = keys.iter().find(is_by) {
+                let reason = format!("its signature is by the key {key}, which is not in the keyring");
+                found.push(HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) });
+            }
+        }
+        found
+    }
+
+    /// Where a signature of a package is optional and not there, pacman fetches it once more. One directory has
+    /// index and packages, since pacman asks no server any more that had three files too few.
+    fn offer(&self, machine: &dyn Machine, planned: &Listing) -> Result<(), Failure> {
+        let config = configuration(machine)?;
+        let mirror = self.dir.join("mirror");
+        drop_file(&mirror)?;
+        own_directory(&mirror).map_err(failed)?;
+        for old in files_in(&mirror) {
+            remove_whatever(&old).map_err(failed)?;
+        }
+        drop_directories(&[self.dir.join(CONFIG)])?;
+        let downloads = config::downloads(&config);
+        let packages = downloads.iter().flat_map(|dir| files_in(dir));
+        let packages = packages.filter(|path| planned_package(path, planned).is_some());
+        for path in files_in(&self.files()).into_iter().chain(packages) {
+            let link = path.file_name().map(|name| mirror.join(name));
+            link.map_or(Ok(()), |link| own_link(&link, &path)).map_err(failed)?;
+        }
+        let text = config::for_install(&config, &mirror);
+        write_atomic(&self.dir, CONFIG, text.as_bytes())
+            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
+    }
+}
