@@ -240,6 +240,10 @@ pub struct ApplyArgs {
     /// How long to wait before the restart, in whole minutes
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
     pub reboot_delay: Duration,
+    /// Restart when the clock says so next, HH:MM in local time, instead of after a delay
+    #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
+    #[arg(requires = "reboot", conflicts_with = "reboot_delay")]
+    pub reboot_at: Option<TimeOfDay>,
     /// Age and budget.
     #[command(flatten)]
     pub freshness: Freshness,

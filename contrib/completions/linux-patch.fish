@@ -93,6 +93,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l not-af
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Restart the machine afterwards [if-needed: only where that is required]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'
 always\t'After every apply that did not fail'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-delay -d 'How long to wait before the restart, in whole minutes' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-at -d 'Restart when the clock says so next, HH:MM in local time, instead of after a delay' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''

@@ -3,6 +3,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
+use crate::system::local_time::TimeOfDay;
 use crate::system::process::{Capture, find};
 use crate::system::time::Time;
 use log::info;
@@ -54,32 +55,74 @@ impl Scheduled {
     }
 }
 
-/// Asks for a restart after `delay`, rounded up to whole minutes: shutdown(8), or what else of that kind
-/// PATH has, after a wait that outlives us. Whether one will come: a shutdown that is scheduled already stays.
+/// When a restart is to come.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    /// After so long, rounded up to whole minutes.
+    After(Duration),
+    /// When the clock says so next.
+    At(TimeOfDay),
+}
+
+impl When {
+    /// In so many seconds, and how shutdown(8) is told so.
+    fn told(self) -> Result<(i64, String), String> {
+        match self {
+            When::After(delay) => {
+                let minutes = delay.as_secs().div_ceil(60);
+                Ok((minutes as i64 * 60, format!("+{minutes}")))
+            }
+            When::At(time) => Ok((time.seconds_after(TimeOfDay::now()?), time.to_string())),
+        }
+    }
+}
+
+/// A restart that will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When, where that is known.
+    pub at: Option<Time>,
+}
+
+fn scheduled() -> Option<Scheduled> {
+    std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text))
+}
+
+/// Asks for a restart: shutdown(8), or what else of that kind PATH has, after a wait that outlives us. The one
+/// that will come, if any: a shutdown that is scheduled already stays.
 ///
 /// # Errors
 /// Why it could not be asked for.
-pub fn schedule(delay: Duration) -> Result<bool, Failure> {
-    let minutes = delay.as_secs().div_ceil(60);
-    let now = Time::now().unix();
-    let scheduled = std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text));
-    if let Some(Scheduled { at, mode }) =
-        scheduled.filter(|scheduled| scheduled.is_instead(now, now.saturating_add(minutes as i64 * 60)))
-    {
-        let at = Time::from_unix(at).map(|at| format!(" for {at}")).unwrap_or_default();
-        info!("a {} is scheduled{at} already and stays so (shutdown -c cancels it)", one_line(&mode));
-        return Ok(!matches!(&*mode, "poweroff" | "halt"));
-    }
+pub fn schedule(when: When) -> Result<Option<Restart>, Failure> {
     let failed =
         |cause: String| Err(Failure::new(Class::Other, format!("could not restart the machine: {cause}")));
+    let now = Time::now().unix();
+    let (seconds, time) = match when.told() {
+        Ok(told) => told,
+        Err(cause) => return failed(cause),
+    };
+    let wanted = now.saturating_add(seconds);
+    let at = Time::from_unix(wanted);
+    if let Some(Scheduled { at, mode }) = scheduled().filter(|scheduled| scheduled.is_instead(now, wanted)) {
+        let at = Time::from_unix(at);
+        let words = at.map(|at| format!(" for {at}")).unwrap_or_default();
+        info!("a {} is scheduled{words} already and stays so (shutdown -c cancels it)", one_line(&mode));
+        let is_restart = !matches!(&*mode, "poweroff" | "halt");
+        return Ok(is_restart.then_some(Restart { at }));
+    }
     let mut said = "shutdown: it is not on PATH".to_string();
     if let Some(shutdown) = find("shutdown") {
-        match ask_shutdown(&shutdown, minutes) {
-            Ok(()) => return Ok(true),
+        match ask_shutdown(&shutdown, &time) {
+            // It knows better when the clock says so: that may be changed tonight.
+            Ok(()) => {
+                let is_it = |known: &Scheduled| known.mode == "reboot" && (known.at - wanted).abs() <= 3700;
+                let known = scheduled().filter(is_it);
+                return Ok(Some(Restart { at: known.and_then(|known| Time::from_unix(known.at)).or(at) }));
+            }
             // That of sysvinit.
             Err(words) if words.contains("already running") => {
                 info!("shutdown said: {words}");
-                return Ok(true);
+                return Ok(Some(Restart { at: None }));
             }
             Err(words) if NOT_UNDERSTOOD.iter().any(|word| words.to_lowercase().contains(word)) => {
                 said = format!("shutdown said: {words}");
@@ -91,19 +134,19 @@ pub fn schedule(delay: Duration) -> Result<bool, Failure> {
     let Some((program, args)) = known else {
         return failed(format!("{said}; neither is reboot, systemctl or openrc-shutdown"));
     };
-    match wait_and_run(minutes * 60, &program, args) {
-        Ok(()) => Ok(true),
+    match wait_and_run(seconds, &program, args) {
+        Ok(()) => Ok(Some(Restart { at })),
         Err(error) => failed(format!("{}: {error}", program.display())),
     }
 }
 
 /// Some shutdowns leave the waiting to the init, and end at once; that of sysvinit and others wait
 /// themselves, and are left alone with it.
-fn ask_shutdown(program: &Path, minutes: u64) -> Result<(), String> {
+fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     let output = Capture::in_memory().map_err(|error| error.to_string())?;
     let file = || output.out.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(program);
-    command.args(["-r", &format!("+{minutes}"), "linux-patch: restart after updates"]);
+    command.args(["-r", time, "linux-patch: restart after updates"]);
     command.env("LC_ALL", "C").process_group(0).stdin(Stdio::null()).stdout(file()?).stderr(file()?);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     match child.wait_timeout(ANSWER).map_err(|error| error.to_string())? {
@@ -118,7 +161,7 @@ fn ask_shutdown(program: &Path, minutes: u64) -> Result<(), String> {
 }
 
 /// Starts a process that outlives us, and the terminal, and runs a program after so many seconds.
-fn wait_and_run(seconds: u64, program: &Path, args: &[&str]) -> std::io::Result<()> {
+fn wait_and_run(seconds: i64, program: &Path, args: &[&str]) -> std::io::Result<()> {
     let shell = find("sh").ok_or_else(|| std::io::Error::other("there is no sh on PATH to wait with"))?;
     let mut command = Command::new(shell);
     command.args(["-c", "trap '' HUP INT TERM; sleep \"$1\"; shift; exec \"$@\"", "linux-patch"]);

@@ -57,6 +57,7 @@ pub(super) fn render(report: &Report) -> String {
             put("too_late", json!(applied.too_late));
             put("error", json!(applied.error));
             put("reboot_scheduled", json!(applied.reboot_scheduled));
+            put("reboot_at", json!(applied.reboot_at));
             put("log", json!(applied.log));
         }
     }

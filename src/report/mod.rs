@@ -105,6 +105,8 @@ pub struct Applied {
     pub error: Option<Failure>,
     /// Whether a restart was asked for.
     pub reboot_scheduled: bool,
+    /// When it is to come, where that is known.
+    pub reboot_at: Option<Time>,
     /// The manager's own output, where it is worth a look.
     pub log: Option<String>,
 }

@@ -157,7 +157,8 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
         lines.push("an install that had been cut off was repaired first".to_string());
     }
     if applied.reboot_scheduled {
-        lines.push("restart requested".to_string());
+        let at = applied.reboot_at.map(|at| format!(" for {at}")).unwrap_or_default();
+        lines.push(format!("restart requested{at}"));
     } else if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }

@@ -287,6 +287,9 @@ pub struct LastApply {
     /// Where the manager's output of it is kept.
     #[serde(default)]
     pub log: Option<String>,
+    /// When the restart is to come that it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reboot_at: Option<Time>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

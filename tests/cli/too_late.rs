@@ -1,4 +1,4 @@
-//! `apply --not-after`, on a machine whose clock the test sets.
+//! `apply --not-after` and `--reboot-at`, on a machine whose clock the test sets.
 
 use crate::world::World;
 use serde_json::json;
@@ -81,4 +81,48 @@ fn a_machine_whose_time_is_not_known_is_left_alone() {
     }
     let world = World::new();
     assert_eq!(world.run("apply --not-after 05:00").code, 3);
+}
+
+#[test]
+fn a_restart_comes_when_the_clock_says_so_next() {
+    let world = at("03:30:30");
+    let doc = world.json("apply --reboot=always --reboot-at 05:00");
+    assert!(world.calls("shutdown")[0].contains("shutdown -r 05:00 "), "{:?}", world.calls("shutdown"));
+    assert_eq!(doc["reboot_scheduled"], true, "{doc}");
+    let time = |text: &serde_json::Value| {
+        linux_patch::system::time::Time::parse(text.as_str()?, "%Y-%m-%dT%H:%M:%SZ")
+    };
+    let due = time(&doc["reboot_at"]).unwrap().seconds_since(linux_patch::system::time::Time::now());
+    assert!((5300..=5370).contains(&due), "{due}: {doc}");
+    assert_eq!(world.state()["apply"]["last"]["reboot_at"], doc["reboot_at"]);
+    assert_eq!(world.state()["counters"]["apply_total"], 1);
+    // A run that is made up for waits for the next night, and needs no --not-after for that.
+    let world = at("09:00:00");
+    let doc = world.json("apply --reboot=always --reboot-at 05:00 --not-after 04:00");
+    assert_eq!((&doc["too_late"], &doc["reboot_scheduled"]), (&json!(true), &json!(true)), "{doc}");
+    let text = at("03:30:00").run("apply --reboot=always --reboot-at 05:00").stdout;
+    assert!(text.contains("restart requested for 20"), "{text}");
+    // Without an end, and with nothing to say.
+    for args in ["apply --reboot=always --reboot-at 05:00 --dry-run", "apply"] {
+        let doc = at("03:30:00").json(args);
+        assert_eq!(
+            (&doc["reboot_scheduled"], &doc["reboot_at"]),
+            (&json!(false), &serde_json::Value::Null),
+            "{args}"
+        );
+    }
+}
+
+#[test]
+fn an_init_without_a_shutdown_that_takes_a_time_is_waited_for() {
+    let world = at("04:59:58");
+    world.install_fake("reboot");
+    world.on("reboot", "exit 0").on("shutdown", "echo 'Usage: shutdown [-r] [now|+minutes]' >&2; exit 1");
+    let ran = world.run("apply --reboot=always --reboot-at 05:00 --format json");
+    assert_eq!(ran.json()["reboot_scheduled"], true, "{}", ran.stderr);
+    crate::world::until("reboot", || world.count("reboot") == 1);
+    // With no time known nothing is begun at all.
+    let world = at("");
+    let ran = world.run("apply --reboot=always --reboot-at 05:00");
+    assert_eq!((ran.code, world.count("update")), (3, 0), "{}", ran.stderr);
 }

@@ -113,6 +113,16 @@ fn wrong() -> Vec<Vec<String>> {
         add(&["apply", &format!("--not-after={bad}"), "tb-hello"]);
     }
     add(&["apply", "--not-after"]);
+    for bad in [
+        "--reboot-at 05:00",
+        "--reboot --reboot-at 5:00",
+        "--reboot --reboot-at 24:00",
+        "--reboot --reboot-at",
+    ] {
+        add(&["apply"].into_iter().chain(bad.split(' ')).collect::<Vec<_>>());
+    }
+    add(&["apply", "--reboot", "--reboot-at", "05:00", "--reboot-delay", "5m"]);
+    add(&["refresh", "--reboot-at", "05:00"]);
     add(&["apply", "--not-after", "05:00", "--not-after", "06:00"]);
     add(&["refresh", "--not-after", "05:00"]);
     for (value, other) in [("always", "if-needed"), ("if-needed", "always")] {

@@ -800,7 +800,8 @@ fn at(hour: i64, minute: i64) -> String {
 fn no_install_begins_after_the_time_that_is_given<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     let run = |zone: &str, time: &str| {
-        let mut command = stage.command(&["apply", "--not-after", time]);
+        let mut command =
+            stage.command(&["apply", "--not-after", time, "--reboot=always", "--reboot-at", "04:00"]);
         command.env("TZ", zone);
         stage.sandbox().start(command).report()
     };
@@ -810,7 +811,12 @@ fn no_install_begins_after_the_time_that_is_given<M: Manager>() {
     late.remembers("/pending/count", 1).remembers("/last_update_success", true);
     stage.has_exactly(&["tb-hello 1.0"]);
     assert_eq!(stage.server().requests(HELLO), 0, "{late}");
-    run(&at(23, 30), "02:00").did_all::<M>(&["tb-hello 1.0 2.0"]).says("/too_late", false);
+    let restarts = || stage.sandbox().read("/run/restarts").unwrap_or_default();
+    assert!(restarts().starts_with("shutdown -r 04:00 "), "{}", restarts());
+    let in_time = run(&at(23, 30), "02:00");
+    in_time.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/too_late", false).says("/reboot_scheduled", true);
+    let at = in_time.json["reboot_at"].clone();
+    in_time.remembers("/apply/last/reboot_at", at);
 }
 
 fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {

@@ -332,6 +332,7 @@ fn an_apply_with_everything_that_it_can_say() {
         too_late: false,
         error: None,
         reboot_scheduled: true,
+        reboot_at: Time::from_unix(NOW + 3600),
         log: Some("/var/log/linux-patch/x.log".into()),
     };
     let mut report = Report { command: "apply", ..status(state) };
@@ -344,7 +345,8 @@ fn an_apply_with_everything_that_it_can_say() {
     report.reason = "script: tb-c: the script failed".into();
     let error = Some(Failure::new(Class::Script, "tb-c: the script failed"));
     report.health.reboot_required = true;
-    report.detail = Detail::Apply(Applied { error, reboot_scheduled: false, ..applied.clone() });
+    report.detail =
+        Detail::Apply(Applied { error, reboot_scheduled: false, reboot_at: None, ..applied.clone() });
     compare("apply-failed", &report);
 
     report.exit = ExitCode::Fresh;

@@ -4,7 +4,7 @@ use super::Run;
 use super::changes::{changes, tell_since};
 use crate::cli::Reboot;
 use crate::commands::refresh::save;
-use crate::driver::shutdown;
+use crate::driver::shutdown::{self, When};
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
@@ -98,6 +98,9 @@ impl Run<'_> {
             let _ = self.remember();
             return self.report(ExitCode::Failed);
         }
+        if self.applied.reboot_at.is_some() {
+            let _ = self.remember();
+        }
         self.report(code)
     }
 
@@ -137,6 +140,7 @@ impl Run<'_> {
             open_for: were_open(&self.applied.packages),
             error,
             log: self.session.log_path(),
+            reboot_at: self.applied.reboot_at,
             extra: Default::default(),
         });
     }
@@ -150,11 +154,17 @@ impl Run<'_> {
         };
         let installs = !self.args.dry_run && !self.args.download_only;
         if wanted && installs && code != ExitCode::Failed {
-            if let Some(latest) = self.latest.filter(|latest| !self.changed && latest.is_over()) {
+            if let Some(latest) = self
+                .latest
+                .filter(|latest| self.args.reboot_at.is_none() && !self.changed && latest.is_over())
+            {
                 warn!("no reboot is asked for: it is past {latest} (--not-after)");
                 return Ok(());
             }
-            self.applied.reboot_scheduled = shutdown::schedule(self.args.reboot_delay)?;
+            let when = self.args.reboot_at.map_or(When::After(self.args.reboot_delay), When::At);
+            let restart = shutdown::schedule(when)?;
+            self.applied.reboot_scheduled = restart.is_some();
+            self.applied.reboot_at = restart.and_then(|restart| restart.at);
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use crate::report::{Applied, Detail, Report};
 use crate::store::lock::{self, Lock};
 use crate::store::state::{InProgress, Open, State};
 use crate::store::state_file::{Loaded, load};
-use crate::system::local_time::Latest;
+use crate::system::local_time::{Latest, TimeOfDay};
 use crate::system::signals;
 use crate::system::time::{Time, span};
 use clap::ValueEnum;
@@ -41,6 +41,9 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let prepared = permitted(global).and_then(|manager| {
         no_blank_after_reboot(args)?;
         let selection = Selection::new(manager, args)?;
+        if args.reboot_at.is_some() {
+            TimeOfDay::now()?;
+        }
         let latest = args.not_after.map(Latest::from_now).transpose()?;
         Ok((manager, selection, latest))
     });
