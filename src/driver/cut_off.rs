@@ -32,7 +32,7 @@ impl Session {
     /// Remembers it before that refresh is ended early.
     pub(super) fn note_before_end(&self) {
         if let Some(early) = self.manager.ended_early() {
-            self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, early.is_list);
+            self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, |name| early.is_list(name));
         }
     }
 
@@ -174,11 +174,11 @@ impl Session {
         results
     }
 
-    fn read_early(&self, early: &EndedEarly, finished: &Finished, answer: &str) -> Vec<Ended> {
+    fn read_early(&self, early: &dyn EndedEarly, finished: &Finished, answer: &str) -> Vec<Ended> {
         let cache = &self.places().cache;
-        let after = read_dir(cache, early.is_list);
+        let after = read_dir(cache, |name| early.is_list(name));
         let dirs = self.index_dirs.borrow();
-        let ended = (early.read)(finished, answer, [&dirs[0], &dirs[1], &after]);
+        let ended = early.read(finished, answer, [&dirs[0], &dirs[1], &after]);
         for list in ended.iter().filter(|ended| !ended.is_done).flat_map(|ended| &ended.lists) {
             let before = dirs[1].get(list);
             let is_new = after.get(list).map(|file| file.inode) != before.map(|file| file.inode);
@@ -190,7 +190,7 @@ impl Session {
     }
 }
 
-fn read_dir(dir: &Path, is_list: fn(&str) -> bool) -> IndexDir {
+fn read_dir(dir: &Path, is_list: impl Fn(&str) -> bool) -> IndexDir {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let files = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;

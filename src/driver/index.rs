@@ -41,7 +41,7 @@ impl Session {
         if let Some(configured) = self.manager.configured() {
             if !self.is_as_known(&refreshed, state) {
                 if let Some(answer) = self.ask_configured() {
-                    refreshed = (configured.judge)(finished, &answer);
+                    refreshed = configured.judge(finished, &answer);
                 }
             }
         }
@@ -63,7 +63,7 @@ impl Session {
     fn drop_damaged(&self, finished: &Finished) -> Vec<Damaged> {
         let Some(configured) = self.manager.configured() else { return Vec::new() };
         let mut dropped: Vec<Damaged> = Vec::new();
-        let mut damaged = (configured.unreadable)(finished);
+        let mut damaged = configured.unreadable(finished);
         while let Some((file, words)) = damaged.take() {
             // What else it cannot read, its package database for example, is not ours.
             let inode = std::fs::metadata(&file).map(|meta| meta.ino());
@@ -76,7 +76,7 @@ impl Session {
             }
             dropped.push(Damaged { name, words, is_old });
             // It names them one by one.
-            damaged = self.question(&(configured.ask)()).ok().and_then(|next| (configured.unreadable)(&next));
+            damaged = self.question(&configured.ask()).ok().and_then(|next| configured.unreadable(&next));
         }
         dropped
     }
@@ -90,7 +90,7 @@ impl Session {
         let is_old = dropped.iter().any(|file| file.is_old);
         for Damaged { name, words, .. } in dropped {
             let is_its =
-                |source: &&mut SourceResult| (configured.files_of)(&answer, &source.id).contains(&name);
+                |source: &&mut SourceResult| configured.files_of(&answer, &source.id).contains(&name);
             if let Some(source) = refreshed.sources.iter_mut().find(is_its) {
                 let text = format!("{words}; it was removed, the next refresh fetches it anew");
                 let failure = Failure::new(Class::Fetch, text);
@@ -111,10 +111,10 @@ impl Session {
         let Some(configured) = self.manager.configured() else { return };
         let file = self.state_dir.join("second-look");
         let mut is_found = false;
-        for (id, mut invocation) in (configured.doubts)(finished) {
+        for (id, mut invocation) in configured.doubts(finished) {
             invocation.args.push(file.display().to_string());
             let answer = self.answer(&invocation);
-            let failure = answer.ok().and_then(|answer| (configured.is_others)(&invocation.args, &answer));
+            let failure = answer.ok().and_then(|answer| configured.is_others(&invocation.args, &answer));
             let source = refreshed.sources.iter_mut().find(|source| source.id == id);
             if let (Some(failure), Some(source)) = (failure, source) {
                 source.error.get_or_insert(failure);
@@ -143,7 +143,7 @@ impl Session {
         let mut is_found = false;
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let cache = &self.places().cache;
-            let mut files = (configured.files_of)(&answer, &source.id);
+            let mut files = configured.files_of(&answer, &source.id);
             files.retain(|name| !name.is_empty());
             let (class, text) = if !files.is_empty() && !files.iter().any(|name| cache.join(name).exists()) {
                 let dir = cache.display();
@@ -151,7 +151,7 @@ impl Session {
                     "it came, but no file of it is in {dir}: look what removes it there, a hook for example"
                 );
                 (Class::Other, text)
-            } else if let Some(file) = (configured.lacks)(&answer, &source.id, cache) {
+            } else if let Some(file) = configured.lacks(&answer, &source.id, cache) {
                 let text = format!(
                     "{} did not take its {file} and gave no reason: the source names it in a way that is of no use, \
                      or something removed it",
@@ -171,10 +171,10 @@ impl Session {
 
     /// Takes what came of a source out of the index: as long as it looks newer than what the source itself has, it
     /// would be taken for that.
-    fn forget(&self, configured: &SourceList, id: &str) {
+    fn forget(&self, configured: &dyn SourceList, id: &str) {
         let known = self.configured.borrow().clone();
         let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
-        for name in (configured.files_of)(&answer, id) {
+        for name in configured.files_of(&answer, id) {
             if let Err(error) = remove_if_there(&self.places().cache.join(name)) {
                 warn!("{error:#}");
             }
@@ -197,7 +197,7 @@ impl Session {
 
     /// What the manager says of the sources that are configured.
     pub(super) fn ask_configured(&self) -> Option<String> {
-        let answer = self.ask(&(self.manager.configured()?.ask)()).ok()?.stdout;
+        let answer = self.ask(&self.manager.configured()?.ask()).ok()?.stdout;
         self.configured.replace(Some(answer.clone()));
         Some(answer)
     }
@@ -205,8 +205,8 @@ impl Session {
     /// A fingerprint of what decides about that answer.
     fn settings(&self) -> Option<String> {
         let configured = self.manager.configured()?;
-        let named = std::env::var(configured.variable).unwrap_or_default();
-        let paths = [self.manager.facts().source_config, configured.settings, &[named.as_str()]].concat();
+        let named = std::env::var(configured.variable()).unwrap_or_default();
+        let paths = [self.manager.facts().source_config, configured.settings(), &[named.as_str()]].concat();
         Some(format!("{} {named}", exact_fingerprint(&paths)).trim_end().to_string())
     }
 
@@ -216,7 +216,7 @@ impl Session {
             let before = state.index.take().unwrap_or_default();
             let answer = self.configured.borrow();
             let files = match (self.manager.configured(), answer.as_ref()) {
-                (Some(configured), Some(answer)) => paths((configured.files)(answer)),
+                (Some(configured), Some(answer)) => paths(configured.files(answer)),
                 (Some(_), None) => before.files,
                 (None, _) => paths(self.index_files()),
             };

@@ -194,7 +194,7 @@ impl Session {
 
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
-        let settings = || self.manager.settings().and_then(|settings| administrators(&settings).ok());
+        let settings = || self.manager.settings().and_then(|settings| administrators(settings).ok());
         let text = self.configuration().map(str::to_owned).or_else(settings).unwrap_or_default();
         self.manager.longest_silence(invocation, &text)
     }

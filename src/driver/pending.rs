@@ -1,8 +1,7 @@
 //! Counting what is pending.
 
 use super::Session;
-use crate::managers::Elsewhere;
-use crate::managers::Manager;
+use crate::managers::{Elsewhere, Manager};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;

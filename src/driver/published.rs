@@ -70,7 +70,7 @@ impl Session {
         let second = self.state_dir.join("second-look");
         let mut is_found = false;
         let mut looks = 0;
-        for Came { id, file, mut again } in (configured.came)(finished) {
+        for Came { id, file, mut again } in configured.came(finished) {
             let kept = self.places().cache.join(&file);
             let inode = std::fs::metadata(&kept).map(|meta| meta.ino()).ok();
             let before = self.index_dirs.borrow()[0].get(&file).map(|file| file.inode);

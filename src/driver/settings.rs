@@ -21,17 +21,17 @@ impl Session {
     /// When the administrator's cannot be read, or ours cannot be written.
     pub(super) fn with_settings(&self, mut invocation: Invocation) -> Result<Invocation, Failure> {
         let has_own = !invocation.settings.is_empty();
-        let settings = self.manager.settings().filter(|settings| has_own || settings.kept.is_some());
+        let settings = self.manager.settings().filter(|settings| has_own || settings.leaves_some_out());
         let Some(settings) = settings else { return Ok(invocation) };
-        let theirs = administrators(&settings)?;
-        let kept = settings.kept.map_or_else(|| theirs.clone(), |kept| kept(&theirs));
+        let theirs = administrators(settings)?;
+        let kept = settings.kept(&theirs);
         if !has_own && kept == theirs {
             return Ok(invocation);
         }
         let text = format!("{kept}\n{}", invocation.settings);
         write_atomic(&self.state_dir, FILE, text.as_bytes())
             .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
-        invocation.vars.push((settings.variable, self.state_dir.join(FILE)));
+        invocation.vars.push((settings.variable(), self.state_dir.join(FILE)));
         Ok(invocation)
     }
 
@@ -39,11 +39,11 @@ impl Session {
     pub fn elsewhere(&self) -> &Elsewhere {
         self.elsewhere.get_or_init(|| {
             let settings = self.manager.settings();
-            let text = settings.and_then(|settings| administrators(&settings).ok());
-            let found = settings.zip(text).map(|(settings, text)| (settings.elsewhere)(&text));
+            let text = settings.and_then(|settings| administrators(settings).ok());
+            let found = settings.zip(text).map(|(settings, text)| settings.elsewhere(&text));
             let asked = || self.configuration().map(|text| self.manager.elsewhere(text));
             let mut found = found.or_else(asked).unwrap_or_default();
-            let named = settings.and_then(|settings| std::env::var(settings.variable).ok());
+            let named = settings.and_then(|settings| std::env::var(settings.variable()).ok());
             found.sources.extend(named);
             found.sources.extend(self.included());
             found
@@ -51,24 +51,24 @@ impl Session {
     }
 
     /// The manager's configuration as it said it before, if nothing has changed since.
-    pub(super) fn kept_configuration(&self, locate: &Locate) -> Option<String> {
-        let kept = self.kept.borrow().clone().filter(|_| !is_set(locate.variables))?;
+    pub(super) fn kept_configuration(&self, locate: &dyn Locate) -> Option<String> {
+        let kept = self.kept.borrow().clone().filter(|_| !is_set(locate.variables()))?;
         (kept.basis == self.basis_of_configuration(locate, &kept.text)).then_some(kept.text)
     }
 
     /// Asks for it, and keeps it where all is known that it depends on, and that did not change meanwhile.
-    pub(super) fn ask_and_keep_configuration(&self, locate: &Locate) -> Option<String> {
+    pub(super) fn ask_and_keep_configuration(&self, locate: &dyn Locate) -> Option<String> {
         let before = self.basis_of_configuration(locate, "");
-        let text = (locate.of_use)(&self.ask_configuration(locate)?);
+        let text = locate.of_use(&self.ask_configuration(locate)?);
         let depends_on_more = || {
             let files = self.files_of_configuration(locate, "");
             files_of(&strs(&files)).iter().any(|(path, _)| {
                 let text = std::fs::read(path);
-                text.map_or(true, |text| (locate.depends_on_more)(&String::from_utf8_lossy(&text)))
+                text.map_or(true, |text| locate.depends_on_more(&String::from_utf8_lossy(&text)))
             })
         };
-        let is_all_known = !is_set(locate.variables)
-            && !(locate.is_elsewhere)(&text)
+        let is_all_known = !is_set(locate.variables())
+            && !locate.is_elsewhere(&text)
             && before == self.basis_of_configuration(locate, "")
             && !depends_on_more();
         let basis = || self.basis_of_configuration(locate, &text);
@@ -78,8 +78,8 @@ impl Session {
     }
 
     /// All that the manager says of its configuration.
-    pub(super) fn ask_configuration(&self, locate: &Locate) -> Option<String> {
-        let invocation = (locate.ask)();
+    pub(super) fn ask_configuration(&self, locate: &dyn Locate) -> Option<String> {
+        let invocation = locate.ask();
         // Waiting for a lock begins with this question: no lock may be waited for here.
         let answer = self.answer(&invocation).ok()?;
         self.manager.failure(&invocation, &answer).is_none().then_some(answer.stdout)
@@ -87,17 +87,17 @@ impl Session {
 
     /// What tells whether the manager's configuration is still the one with this text. A manager that was
     /// replaced shows in the package database.
-    fn basis_of_configuration(&self, locate: &Locate, text: &str) -> String {
-        let question = (locate.ask)();
+    fn basis_of_configuration(&self, locate: &dyn Locate, text: &str) -> String {
+        let question = locate.ask();
         let mut files = self.files_of_configuration(locate, text);
         files.extend(find(question.program).map(|path| path.display().to_string()));
         files.extend(self.manager.facts().package_databases.iter().map(|path| path.to_string()));
         format!("{} {}", exact_fingerprint(&strs(&files)), question.line())
     }
 
-    fn files_of_configuration(&self, locate: &Locate, text: &str) -> Vec<String> {
+    fn files_of_configuration(&self, locate: &dyn Locate, text: &str) -> Vec<String> {
         let usual =
-            locate.files.iter().chain(self.manager.facts().source_config).map(|path| path.to_string());
+            locate.files().iter().chain(self.manager.facts().source_config).map(|path| path.to_string());
         let elsewhere = self.manager.elsewhere(text).sources;
         usual.chain(self.included()).chain(elsewhere).collect()
     }

@@ -46,14 +46,14 @@ pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 /// All the settings that the manager would read without ours, in the order in which it does.
-pub fn administrators(settings: &Settings) -> Result<String, Failure> {
-    let named = std::env::var_os(settings.variable).map(PathBuf::from);
+pub fn administrators(settings: &dyn Settings) -> Result<String, Failure> {
+    let named = std::env::var_os(settings.variable()).map(PathBuf::from);
     let files: Vec<PathBuf> = match named {
         Some(file) => vec![file],
         None => {
-            let main = settings.files.iter().map(PathBuf::from).find(|file| file.exists());
+            let main = settings.files().iter().map(PathBuf::from).find(|file| file.exists());
             let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let more = settings.directories.iter().flat_map(in_dir).map(|entry| entry.path());
+            let more = settings.directories().iter().flat_map(in_dir).map(|entry| entry.path());
             let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
             let by_name: BTreeMap<_, _> =
                 more.map(|path| (path.file_name().map(OsString::from), path)).collect();

@@ -113,7 +113,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// Asks the manager for its configuration, for its own idea of [`Places`] and for limits.
-    fn locate(&self) -> Option<&'static Locate> {
+    fn locate(&self) -> Option<&'static dyn Locate> {
         None
     }
 
@@ -191,7 +191,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// For managers whose refresh names mirrors, or not all sources: what they are by configuration.
-    fn configured(&self) -> Option<&'static SourceList> {
+    fn configured(&self) -> Option<&'static dyn SourceList> {
         None
     }
 
@@ -218,7 +218,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// The same for managers whose words do not show it.
-    fn ended_early(&self) -> Option<&'static EndedEarly> {
+    fn ended_early(&self) -> Option<&'static dyn EndedEarly> {
         None
     }
 
@@ -282,7 +282,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// For managers that a variable can tell to read settings of ours instead of the administrator's.
-    fn settings(&self) -> Option<Settings> {
+    fn settings(&self) -> Option<&'static dyn Settings> {
         None
     }
 

@@ -429,7 +429,7 @@ fn every_command_line_of_every_manager() {
             ("audit", manager.ask_audit()),
             (
                 "configuration",
-                manager.own_index(&places.cache).and(manager.locate()).map(|locate| (locate.ask)()),
+                manager.own_index(&places.cache).and(manager.locate()).map(|locate| locate.ask()),
             ),
             ("the others", others),
         ];

@@ -409,7 +409,7 @@ impl Run<'_> {
         let elsewhere = &self.session.elsewhere().rules;
         let elsewhere = elsewhere.iter().map(|dir| texts_of(Path::new(dir), "multiversion=\n"));
         let settings = self.manager.settings();
-        let settings = settings.and_then(|settings| administrators(&settings).ok());
+        let settings = settings.and_then(|settings| administrators(settings).ok());
         usual.chain(elsewhere).chain(settings).collect()
     }
 }

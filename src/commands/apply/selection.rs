@@ -525,10 +525,10 @@ impl Selection {
         let file = dir.join(FILE);
         let mut base = session.places().selection_base.clone();
         if let Some(settings) = session.manager.settings() {
-            let theirs = administrators(&settings)?;
-            base = (settings.base)(&theirs).unwrap_or(base);
-            let ours = format!("{theirs}\n{}", (settings.text)(&file));
-            put(&(settings.path)(&file), ours.as_bytes())?;
+            let theirs = administrators(settings)?;
+            base = settings.base(&theirs).unwrap_or(base);
+            let ours = format!("{theirs}\n{}", settings.text(&file));
+            put(&settings.path(&file), ours.as_bytes())?;
         }
         let mut content = selection.into_bytes();
         content.extend(theirs(&base)?.unwrap_or_default());
@@ -538,10 +538,10 @@ impl Selection {
     }
 
     /// Removes what [`Selection::plan`] wrote, here or in a run that was killed.
-    pub fn clean_up(&mut self, dir: &Path, settings: Option<Settings>) {
+    pub fn clean_up(&mut self, dir: &Path, settings: Option<&dyn Settings>) {
         self.plan.selection = None;
         let file = dir.join(FILE);
-        let settings = settings.map(|settings| (settings.path)(&file));
+        let settings = settings.map(|settings| settings.path(&file));
         for path in settings.iter().chain([&file]) {
             if let Err(error) = remove_if_there(path) {
                 warn!("{error:#}");

@@ -123,8 +123,8 @@ impl Manager for Apk {
         lists::audited(answer, changed)
     }
 
-    fn settings(&self) -> Option<Settings> {
-        Some(SETTINGS)
+    fn settings(&self) -> Option<&'static dyn Settings> {
+        Some(&OwnSettings)
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
@@ -160,16 +160,33 @@ impl Database for Apk {
 }
 
 /// The settings of apk 3. apk 2 knows none, nor the variable.
-const SETTINGS: Settings = Settings {
-    variable: "APK_CONFIG",
-    files: &["/etc/apk/config", "/lib/apk/config"],
-    directories: &[],
-    path: |selection| selection.with_extension("conf"),
-    text: |_| String::new(),
-    base: |_| None,
-    elsewhere,
-    kept: Some(kept),
-};
+struct OwnSettings;
+
+impl Settings for OwnSettings {
+    fn variable(&self) -> &'static str {
+        "APK_CONFIG"
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &["/etc/apk/config", "/lib/apk/config"]
+    }
+
+    fn path(&self, selection: &Path) -> PathBuf {
+        selection.with_extension("conf")
+    }
+
+    fn elsewhere(&self, settings: &str) -> Elsewhere {
+        elsewhere(settings)
+    }
+
+    fn leaves_some_out(&self) -> bool {
+        true
+    }
+
+    fn kept(&self, settings: &str) -> String {
+        kept(settings)
+    }
+}
 
 /// An option of a line of the settings, without the `no-` of those that are yes or no; and its value.
 fn option(line: &str) -> (&str, &str) {

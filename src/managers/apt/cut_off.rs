@@ -9,7 +9,17 @@ use crate::managers::capabilities::{Ended, EndedEarly, IndexDir, IndexFile};
 use crate::model::failure::Failure;
 use crate::system::process::Finished;
 
-pub const ENDED_EARLY: EndedEarly = EndedEarly { is_list, read };
+pub struct CutOff;
+
+impl EndedEarly for CutOff {
+    fn is_list(&self, name: &str) -> bool {
+        is_list(name)
+    }
+
+    fn read(&self, finished: &Finished, answer: &str, dirs: [&IndexDir; 3]) -> Vec<Ended> {
+        read(finished, answer, dirs)
+    }
+}
 
 fn is_list(name: &str) -> bool {
     ["InRelease", "Release", "Release.gpg"].iter().any(|end| name.ends_with(end))

@@ -13,6 +13,7 @@ mod progress;
 mod redirect;
 mod refresh;
 mod settings;
+mod source_list;
 mod sources;
 
 use crate::managers::apt::dpkg::Dpkg;
@@ -105,16 +106,16 @@ impl Manager for Apt {
         (finished.end != End::Code(0)).then(|| errors::classify(finished))
     }
 
-    fn locate(&self) -> Option<&'static Locate> {
-        Some(&settings::LOCATE)
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&settings::Configuration)
     }
 
-    fn configured(&self) -> Option<&'static SourceList> {
-        Some(&CONFIGURED)
+    fn configured(&self) -> Option<&'static dyn SourceList> {
+        Some(&source_list::Configured)
     }
 
-    fn ended_early(&self) -> Option<&'static EndedEarly> {
-        Some(&cut_off::ENDED_EARLY)
+    fn ended_early(&self) -> Option<&'static dyn EndedEarly> {
+        Some(&cut_off::CutOff)
     }
 
     fn unmet(&self, machine: &dyn Machine) -> Option<String> {
@@ -211,20 +212,6 @@ impl Manager for Apt {
         progress(line)
     }
 }
-
-const CONFIGURED: SourceList = SourceList {
-    ask: sources::ask,
-    settings: settings::SETTINGS,
-    variable: "APT_CONFIG",
-    judge: refresh::judge_configured,
-    files: sources::files,
-    doubts: redirect::doubts,
-    is_others: redirect::is_others,
-    came: redirect::came,
-    files_of: sources::files_of,
-    lacks: sources::lacks,
-    unreadable: errors::unreadable,
-};
 
 /// `dlstatus:3:66.6709:Retrieving file 3 of 3`, `pmstatus:tb-hello:7.6923:Unpacking tb-hello`.
 fn progress(line: &str) -> Option<(f64, &str)> {

@@ -12,14 +12,33 @@ use std::time::Duration;
 pub const SETTINGS: &[&str] = &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"];
 
 /// The file of APT_CONFIG may name another directory for all others.
-pub const LOCATE: Locate = Locate {
-    ask: locate,
-    files: SETTINGS,
-    variables: &["APT_CONFIG"],
-    of_use: str::to_owned,
-    depends_on_more: |text| text.to_ascii_lowercase().contains("#include"),
-    is_elsewhere,
-};
+pub struct Configuration;
+
+impl Locate for Configuration {
+    fn ask(&self) -> Invocation {
+        locate()
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        SETTINGS
+    }
+
+    fn variables(&self) -> &'static [&'static str] {
+        &["APT_CONFIG"]
+    }
+
+    fn of_use(&self, answer: &str) -> String {
+        answer.to_string()
+    }
+
+    fn depends_on_more(&self, file: &str) -> bool {
+        file.to_ascii_lowercase().contains("#include")
+    }
+
+    fn is_elsewhere(&self, answer: &str) -> bool {
+        is_elsewhere(answer)
+    }
+}
 
 /// Whether apt.conf itself is not in its usual place. What is read in the end can still move it.
 pub fn is_elsewhere(configuration: &str) -> bool {

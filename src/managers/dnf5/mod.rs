@@ -140,8 +140,8 @@ impl Manager for Dnf5 {
         refresh::others(refresh, finished)
     }
 
-    fn locate(&self) -> Option<&'static Locate> {
-        Some(&LOCATE)
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&Configuration)
     }
 
     fn elsewhere(&self, configuration: &str) -> Elsewhere {
@@ -180,7 +180,7 @@ impl Manager for Dnf5 {
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {
-        let answer = machine.ask(&ask_configuration()).ok();
+        let answer = machine.ask(&Configuration.ask()).ok();
         answer.map(|answer| refresh::configured(&answer.stdout)).unwrap_or_default()
     }
 
@@ -242,18 +242,29 @@ impl Manager for Dnf5 {
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
 /// Its plugin `actions` can change settings.
-const LOCATE: Locate = Locate {
-    ask: ask_configuration,
-    files: &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"],
-    variables: &["DNF"],
-    of_use: refresh::of_use,
-    depends_on_more: |text| text.contains("_base_setup:") || text.contains("repos_configured:"),
-    is_elsewhere: |_| false,
-};
-
 /// All settings, as dnf.conf, the files of the repositories and what overrides these have them.
-fn ask_configuration() -> Invocation {
-    dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
+struct Configuration;
+
+impl Locate for Configuration {
+    fn ask(&self) -> Invocation {
+        dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"]
+    }
+
+    fn variables(&self) -> &'static [&'static str] {
+        &["DNF"]
+    }
+
+    fn of_use(&self, answer: &str) -> String {
+        refresh::of_use(answer)
+    }
+
+    fn depends_on_more(&self, file: &str) -> bool {
+        file.contains("_base_setup:") || file.contains("repos_configured:")
+    }
 }
 
 /// One run refreshes and lists: `check-upgrade` names neither what obsoletes something nor what

@@ -104,8 +104,8 @@ impl Manager for Pacman {
         errors::classify(finished)
     }
 
-    fn locate(&self) -> Option<&'static Locate> {
-        Some(&LOCATE)
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&Configuration)
     }
 
     fn parse_places(&self, usual: Places, configuration: &str) -> Places {
@@ -176,14 +176,18 @@ impl Database for Pacman {
     }
 }
 
-const LOCATE: Locate = Locate {
-    ask: || pacman_conf(&[]),
-    files: &[],
-    variables: &[],
-    of_use: config::of_use,
-    depends_on_more: |_| false,
-    is_elsewhere: |_| false,
-};
+/// Asked of `pacman-conf`.
+struct Configuration;
+
+impl Locate for Configuration {
+    fn ask(&self) -> Invocation {
+        pacman_conf(&[])
+    }
+
+    fn of_use(&self, answer: &str) -> String {
+        config::of_use(answer)
+    }
+}
 
 /// `archlinux-keyring` and those of its relatives. gnome-keyring and python-keyring keep other keys.
 fn is_keyring(name: &str) -> bool {

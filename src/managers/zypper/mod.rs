@@ -137,8 +137,8 @@ impl Manager for Zypper {
         Some(lock(plan))
     }
 
-    fn settings(&self) -> Option<Settings> {
-        Some(SETTINGS)
+    fn settings(&self) -> Option<&'static dyn Settings> {
+        Some(&OwnSettings)
     }
 
     fn longest_silence(&self, _: &Invocation, settings: &str) -> Duration {
@@ -258,27 +258,48 @@ const LOCKS: &str = "/etc/zypp/locks";
 /// Where zypper is told of our locks. Of the files and directories it reads itself the variable
 /// makes it read none, so that ours holds what they hold: without `multiversion` a new kernel
 /// would replace the running one.
-const SETTINGS: Settings = Settings {
-    variable: SETTINGS_VARIABLE,
-    // Debian's builds have /usr/share where SUSE's have /usr/etc.
-    files: &[
-        "/etc/zypp/zypp.conf",
-        "/run/zypp/zypp.conf",
-        "/usr/etc/zypp/zypp.conf",
-        "/usr/share/zypp/zypp.conf",
-    ],
-    directories: &[
-        "/usr/share/zypp/zypp.conf.d",
-        "/usr/etc/zypp/zypp.conf.d",
-        "/run/zypp/zypp.conf.d",
-        "/etc/zypp/zypp.conf.d",
-    ],
-    path: settings_path,
-    text: |selection| format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display()),
-    base,
-    elsewhere,
-    kept: None,
-};
+struct OwnSettings;
+
+impl Settings for OwnSettings {
+    fn variable(&self) -> &'static str {
+        SETTINGS_VARIABLE
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        // Debian's builds have /usr/share where SUSE's have /usr/etc.
+        &[
+            "/etc/zypp/zypp.conf",
+            "/run/zypp/zypp.conf",
+            "/usr/etc/zypp/zypp.conf",
+            "/usr/share/zypp/zypp.conf",
+        ]
+    }
+
+    fn directories(&self) -> &'static [&'static str] {
+        &[
+            "/usr/share/zypp/zypp.conf.d",
+            "/usr/etc/zypp/zypp.conf.d",
+            "/run/zypp/zypp.conf.d",
+            "/etc/zypp/zypp.conf.d",
+        ]
+    }
+
+    fn path(&self, selection: &Path) -> PathBuf {
+        settings_path(selection)
+    }
+
+    fn text(&self, selection: &Path) -> String {
+        format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display())
+    }
+
+    fn base(&self, settings: &str) -> Option<PathBuf> {
+        base(settings)
+    }
+
+    fn elsewhere(&self, settings: &str) -> Elsewhere {
+        elsewhere(settings)
+    }
+}
 
 /// Where the administrator keeps the locks, if it is not the usual place; nowhere, if they are not
 /// to be applied.
