@@ -393,10 +393,11 @@ fn full_state() -> state_file::Loaded {
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth"}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
-                                "process_start": 1, "pid_namespace": "n", "packages": ["p"],
+                                "process_start": 1, "pid_namespace": "n", "packages": ["p"], "log": "l",
                                 "earlier": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install"}},
                 "last": {"started_at": time, "finished_at": time, "outcome": "success",
-                         "packages": [{"name": "p", "from": "1", "to": "2"}], "error": error}},
+                         "packages": [{"name": "p", "from": "1", "to": "2"}], "error": error,
+                         "mended_at": time}},
         }))
         .unwrap(),
     );

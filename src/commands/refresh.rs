@@ -80,6 +80,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let mut session =
         Session::start(manager, &setup(global), "refresh", args.freshness.timeout, &lock, &state);
     let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
+    health::note_mended(&mut state, |last| session.is_whole(&last.packages));
     let mut code = code_of(refreshed.outcome, &state);
     if let Err(lost) = save(&state, &lock) {
         code = ExitCode::Failed;

@@ -5,6 +5,7 @@ use crate::managers::{Elsewhere, Installed, InstalledPackage, Machine, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::{is_printable, one_line};
+use crate::model::updates::Change;
 use crate::system::process::{self, End, Finished, Invocation, Limits};
 use crate::system::signals;
 use std::time::Duration;
@@ -45,6 +46,17 @@ impl Session {
         }
         self.note_for_restart(basis, &installed);
         Ok(installed)
+    }
+
+    /// Whether no package is half installed, nor the old version of one of these still there beside the new one.
+    pub fn is_whole(&self, changed: &[Change]) -> bool {
+        let Ok(installed) = self.installed() else { return false };
+        let is_left = |change: &Change| {
+            let others =
+                installed.get(&change.name).map(|package| package.others.as_slice()).unwrap_or_default();
+            change.to.is_some() && others.iter().any(|other| change.from.as_ref() == Some(&other.version))
+        };
+        !installed.values().any(|package| package.is_broken) && !changed.iter().any(is_left)
     }
 
     /// # Errors

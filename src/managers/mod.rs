@@ -9,6 +9,7 @@ mod dnf;
 mod dnf5;
 mod ended;
 mod facts;
+mod last_words;
 mod machine;
 mod manager;
 mod origins;

@@ -186,8 +186,12 @@ impl Report {
     /// knows what it lacks and cannot get it is not healthy.
     pub fn tell_apply_trouble(&mut self) {
         let Some(words) = &self.health.apply_trouble else { return };
-        let last = self.state.as_ref().and_then(|state| state.apply.last.as_ref());
-        let log = last.filter(|last| last.error.is_some()).and_then(|last| last.log.as_ref());
+        let apply = self.state.as_ref().map(|state| &state.apply);
+        let is_cut_off = self.health.unfinished.as_ref().is_some_and(Unfinished::is_cut_off);
+        let log = apply.and_then(|apply| match is_cut_off {
+            true => apply.in_progress.as_ref()?.log.as_ref(),
+            false => apply.last.as_ref()?.log.as_ref(),
+        });
         let log = log.map(|log| format!(", its output: {log}")).unwrap_or_default();
         let reason = match self.exit {
             ExitCode::Fresh => format!("{words}{log}; the index is fresh, {}", self.reason),

@@ -280,25 +280,47 @@ pub fn apply_failure(state: &State) -> Option<&Failure> {
     last.error.as_ref().filter(|_| !is_mended(state, last))
 }
 
-/// Whether packages were changed by others since an apply, and a count after that found nothing pending.
-/// Of a failure that can leave a package half installed only another apply knows whether it is whole.
+/// Whether a refresh has found that somebody mended it. A failure that changed nothing is also seen to be mended
+/// without one.
 fn is_mended(state: &State, last: &LastApply) -> bool {
-    let (Some(manager), Some(pending), Some(failure)) = (driven(state), &state.pending, &last.error) else {
-        return false;
+    last.mended_at.is_some() || (seems_mended(state, last) && !may_leave_halves(last))
+}
+
+/// Whether a failure can leave packages half installed: then the package database has to say that all are whole.
+fn may_leave_halves(last: &LastApply) -> bool {
+    let before_the_install = |failure: &Failure| {
+        matches!(
+            failure.class,
+            Class::Fetch
+                | Class::Network
+                | Class::Lock
+                | Class::Auth
+                | Class::Clock
+                | Class::Dependency
+                | Class::Config
+        )
     };
-    let before_the_install = matches!(
-        failure.class,
-        Class::Fetch
-            | Class::Network
-            | Class::Lock
-            | Class::Auth
-            | Class::Clock
-            | Class::Dependency
-            | Class::Config
-    );
+    last.error.as_ref().is_some_and(|failure| !before_the_install(failure))
+}
+
+/// Notes that what the last apply failed in was mended since, so that it stays so when new updates come. `is_whole`
+/// tells whether the package database holds nothing half installed, which may cost a program.
+pub fn note_mended(state: &mut State, is_whole: impl FnOnce(&LastApply) -> bool) {
+    let Some(last) =
+        state.apply.last.as_ref().filter(|last| last.error.is_some() && last.mended_at.is_none())
+    else {
+        return;
+    };
+    if seems_mended(state, last) && (!may_leave_halves(last) || is_whole(last)) {
+        state.apply.last.iter_mut().for_each(|last| last.mended_at = Some(Time::now()));
+    }
+}
+
+/// Whether packages were changed by others since an apply, and a count after that found nothing pending.
+fn seems_mended(state: &State, last: &LastApply) -> bool {
+    let (Some(manager), Some(pending)) = (driven(state), &state.pending) else { return false };
     let changed = newest_change(manager.facts().package_databases);
-    before_the_install
-        && pending.count == Some(0)
+    pending.count == Some(0)
         && !pending_is_outdated(state)
         && changed.is_some_and(|changed| changed > last.finished_at.unix())
 }

@@ -160,6 +160,7 @@ fn what_was_found_to_run_in_another_boot_is_over() {
 /// What a status says of an apply that a process with this number began in this boot, changed so.
 fn seen(pid: u32, change: impl FnOnce(&mut InProgress)) -> Unfinished {
     let mut apply = InProgress {
+        log: None,
         pid,
         boot_id: boot::boot_id(),
         started_at: Time::now(),

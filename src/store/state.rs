@@ -231,6 +231,9 @@ pub struct InProgress {
     /// The packages that it was installing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
+    /// Where the manager's output of it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// The apply before it that was cut off, as long as what that left is not repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<InProgress>>,
@@ -290,6 +293,9 @@ pub struct LastApply {
     /// When the restart is to come that it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_at: Option<Time>,
+    /// When a refresh found that somebody has mended by hand what had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mended_at: Option<Time>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -27,6 +27,7 @@ mod starts;
 mod zypper;
 
 mod vault;
+mod worst_first;
 
 mod apt_apples;
 mod apt_cut_off;

@@ -11,6 +11,7 @@ use crate::model::failure::Failure;
 use crate::model::text::counted;
 use crate::model::updates::{HeldBack, were_open};
 use crate::report::{Detail, Report};
+use crate::store::health::{apply_failure, note_mended};
 use crate::store::history;
 use crate::store::state::{ApplyOutcome, LastApply, count};
 use crate::store::state_file::Loaded;
@@ -131,6 +132,14 @@ impl Run<'_> {
         count(&mut counters.apply_failed_total, error.is_some());
         count(&mut counters.apply_retried_total, self.applied.retried && !again);
         self.state.apply.in_progress = self.cut_off.clone();
+        // A download mends nothing of what failed before, and must not hide it.
+        if self.args.download_only {
+            let session = &self.session;
+            note_mended(&mut self.state, |last| session.is_whole(&last.packages));
+            if apply_failure(&self.state).is_some() {
+                return;
+            }
+        }
         self.state.apply.last = Some(LastApply {
             started_at: self.started_at,
             finished_at: Time::now(),
@@ -141,6 +150,7 @@ impl Run<'_> {
             error,
             log: self.session.log_path(),
             reboot_at: self.applied.reboot_at,
+            mended_at: None,
             extra: Default::default(),
         });
     }

@@ -152,6 +152,7 @@ impl Run<'_> {
             process_start: lock_holders::started(std::process::id()),
             pid_namespace: lock_holders::pid_namespace(),
             packages: if phase == "install" { self.planned.names() } else { Vec::new() },
+            log: self.session.log_path(),
             earlier: self.cut_off.clone().map(Box::new),
             extra: Default::default(),
         });

@@ -2,6 +2,7 @@
 
 use super::classes::{last_reason, package_class, reason_class};
 use super::lists::{change, name_and_version, source_id};
+use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
@@ -53,7 +54,8 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         Some(verdict) if verdict.errors > 0 => Some(of_packages(finished, &verdict)),
         // Neither triggers nor hooks are counted by apk 2.
         _ => {
-            let script = own_errors(finished).find_map(script).map(|(_, failure)| failure);
+            let script =
+                own_errors(finished).find_map(|text| script(finished, text)).map(|(_, failure)| failure);
             script.or_else(|| (finished.end != End::Code(0)).then(|| problem(finished)))
         }
     }
@@ -186,7 +188,7 @@ fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
             let (package, reason) = text.split_once(": ")?;
             packages.contains(package).then(|| (package, Failure::new(package_class(reason), text)))
         };
-        let Some((package, failure)) = script(text).or_else(of_package) else { continue };
+        let Some((package, failure)) = script(finished, text).or_else(of_package) else { continue };
         let failure = match found.remove(package) {
             Some(before) => failure.more_decisive(before),
             None => failure,
@@ -209,9 +211,18 @@ fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
     }
 }
 
+/// What a script printed on standard error before the line that tells of it; apk 3 puts `  * ` before each line.
+fn said<'a>(finished: &'a Finished, text: &str) -> Option<&'a str> {
+    let lines: Vec<_> = finished.stderr.lines().collect();
+    let at = lines.iter().position(|line| line.strip_prefix("ERROR: ") == Some(text))?;
+    let is_of_apk = |line: &&&str| line.starts_with("ERROR: ") || line.starts_with("WARNING: ");
+    let said = lines[..at].iter().rev().take_while(|line| !is_of_apk(line)).count();
+    last_words::decisive(lines[at - said..at].iter().map(|line| line.strip_prefix("  * ").unwrap_or(line)))
+}
+
 /// `tb-brk-2.0-r0.post-upgrade: script exited with error 1`, of apk 3
 /// `lib/apk/exec/tb-brk-2.0-r0.post-upgrade: exited with error 1`; of a commit hook its file.
-fn script(text: &str) -> Option<(&str, Failure)> {
+fn script<'a>(finished: &Finished, text: &'a str) -> Option<(&'a str, Failure)> {
     let (what, how) = text.split_once(": ")?;
     let is_end =
         ["script exited ", "script terminated ", "exited ", "terminated ", "killed ", "failed to execute"]
@@ -226,7 +237,7 @@ fn script(text: &str) -> Option<(&str, Failure)> {
         Some((name, _)) => format!("; apk fix {name} runs it again"),
         None => String::new(),
     };
-    Some((package, Failure::new(Class::Script, format!("{text}{again}"))))
+    Some((package, Failure::new(Class::Script, last_words::quoted(text, said(finished, text)) + &again)))
 }
 
 /// `other`, with apk's last words.

@@ -1,6 +1,7 @@
 //! Reading apt's and dpkg's error lines.
 
 use super::classes::{class_of, dpkg_class, is_space};
+use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::cut;
@@ -142,11 +143,77 @@ fn dpkg_failure(finished: &Finished) -> Option<Failure> {
     if errors.is_empty() {
         errors = told.iter().map(|(what, why)| (format!("{what}: {why}"), why.to_string())).collect();
     }
-    let failure = |(text, reason): &(String, String)| Failure::new(dpkg_class(reason), text);
+    let failure = |(text, reason): &(String, String)| {
+        let class = dpkg_class(reason);
+        let said = said_by_script(finished, text, reason).filter(|_| class == Class::Script);
+        Failure::new(class, last_words::quoted(text, said))
+    };
     let is_full = errors.iter().find(|(_, reason)| is_space(reason));
     // That another package is not configured only follows from its own error.
     let is_cause = |(_, reason): &&(String, String)| !reason.starts_with("dependency problems");
     is_full.or_else(|| errors.iter().find(is_cause)).or(errors.first()).map(failure)
+}
+
+/// What the script of the package printed of which dpkg tells this. On standard error that stands just before dpkg's
+/// line; on standard output below the line that names the package:
+///
+/// ```text
+/// Setting up tb-brk (2.0-1) ...
+/// tb-brk: post script says no
+/// ```
+fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Option<&'a str> {
+    let what = text.strip_prefix("package ").or_else(|| text.strip_prefix("archive ")).unwrap_or(text);
+    let what = what.split([' ', ':']).next().unwrap_or_default();
+    let name = what.rsplit('/').next().and_then(|file| file.split('_').next()).unwrap_or_default();
+    let lines: Vec<_> = finished.stderr.split(['\n', '\r']).collect();
+    let is_told = |line: &&str| line.trim() == reason;
+    let before = lines.iter().position(is_told).and_then(|at| at.checked_sub(1)).unwrap_or(0);
+    let is_of_dpkg = |line: &&&str| line.starts_with("dpkg: ") || line.starts_with("Errors were encountered");
+    let count = lines[..before].iter().rev().take_while(|line| !is_of_dpkg(line)).count();
+    const CHATTER: &[&str] = &["debconf: ", "Created symlink ", "Removed ", "update-alternatives: ", " "];
+    let is_words = |line: &&str| !CHATTER.iter().any(|start| line.starts_with(start));
+    let on_stderr = || last_words::decisive(lines[before - count..before].iter().copied().filter(is_words));
+    let mut section: Vec<&str> = Vec::new();
+    let mut is_its = false;
+    for line in finished.stdout.split(['\n', '\r']) {
+        if let Some(step) = step_of(line) {
+            let names =
+                step.split([' ', ':', '/']).any(|word| word == name || word.split('_').next() == Some(name));
+            // What dpkg unpacks it names twice.
+            if names && !is_its {
+                section.clear();
+            }
+            is_its = names;
+        } else if is_its && !line.starts_with("dpkg: ") {
+            section.push(line);
+        } else {
+            is_its = false;
+        }
+    }
+    let on_stdout = last_words::decisive(section.into_iter());
+    // Standard error may hold the warning of another package's script, standard output does not.
+    match (on_stderr(), on_stdout) {
+        (Some(error), Some(said)) if error.to_lowercase().contains("warning") => Some(said),
+        (Some(error), _) => Some(error),
+        (None, said) => said,
+    }
+}
+
+/// What a line of dpkg is about that begins something new.
+fn step_of(line: &str) -> Option<&str> {
+    const STEPS: &[&str] = &[
+        "Setting up ",
+        "Preparing to unpack ",
+        "Unpacking ",
+        "Removing ",
+        "Purging configuration files for ",
+        "Processing triggers for ",
+        "Selecting previously unselected package ",
+    ];
+    STEPS
+        .iter()
+        .find_map(|step| line.strip_prefix(step))
+        .filter(|rest| rest.ends_with("...") || rest.ends_with('.'))
 }
 
 /// `pmerror:WHAT:PERCENT:REASON`; a package may be named with its architecture.

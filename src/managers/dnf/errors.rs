@@ -1,6 +1,7 @@
 //! Reading dnf's and rpm's error lines.
 
 use super::lists::{contradiction, transaction};
+use crate::managers::last_words;
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
@@ -22,7 +23,10 @@ const LOCKED: i32 = 200;
 /// Why a command of dnf or rpm failed. An exit code of 0 does not mean that every scriptlet went
 /// well, and 1 is also said where a simulation ended as it should.
 pub fn classify(finished: &Finished) -> Option<Failure> {
-    let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
+    let scriptlet = || {
+        let line = scriptlet(finished)?;
+        Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
+    };
     if let Some(line) = finished.stderr.lines().find(|line| is_database(line)) {
         return Some(Failure::new(Class::Other, line));
     }

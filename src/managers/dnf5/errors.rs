@@ -1,6 +1,7 @@
 //! Reading dnf5's and rpm's error lines.
 
 use super::lists::{rows_to_change, said_to_change, transaction};
+use crate::managers::last_words;
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
 use crate::model::class::{Class, Extra};
@@ -149,7 +150,10 @@ fn without_path(line: &str) -> String {
 /// Why a command failed. An exit code of 1 is also said where a simulation ended as it should, and
 /// where all is installed but a script failed.
 pub fn why_failed(finished: &Finished) -> Option<Failure> {
-    let scriptlet = |own_only| scriptlet(finished, own_only).map(|line| Failure::new(Class::Script, line));
+    let scriptlet = |own_only| {
+        let line = scriptlet(finished, own_only)?;
+        Some(Failure::new(Class::Script, last_words::quoted(line, said(finished, line))))
+    };
     match finished.end {
         End::Code(0 | 100) => scriptlet(true),
         End::Code(_) if is_aborted(finished) => None,
@@ -200,6 +204,14 @@ fn scriptlet(finished: &Finished, own_only: bool) -> Option<&str> {
             && words.contains(" scriptlet: ");
         (tells && !(is_output && own_only)).then_some(words)
     })
+}
+
+/// What the script of that line printed: it stands below the headline, until rpm's own line.
+fn said<'a>(finished: &'a Finished, line: &str) -> Option<&'a str> {
+    let words = finished.stderr.lines().skip_while(|other| other.strip_prefix(">>> ") != Some(line)).skip(1);
+    let words = words.map_while(|other| other.strip_prefix(">>> "));
+    let output = words.skip_while(|words| *words != "Scriptlet output:").skip(1);
+    last_words::decisive(output.take_while(|words| !words.starts_with("[RPM] ")))
 }
 
 /// What dnf5 says beside its errors.

@@ -5,6 +5,7 @@ use super::classes::{
     class_of, end_class, is_about_key, is_of_entry, is_signature, lacks_keyring, reason_class, retrieving,
     unreadable_database,
 };
+use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
@@ -105,31 +106,46 @@ fn script(finished: &Finished, line: &str) -> Failure {
         return Failure::new(Class::Script, format!("{line}: {reason}"));
     }
     let talkative = talkative(&finished.stdout);
-    let text = match talkative.len() {
-        0 => line.to_string(),
-        _ => format!("{line}; a script or hook printed something at: {}", talkative.join(", ")),
+    let names =
+        || talkative.iter().map(|(name, _)| *name).take(MOST_TALKATIVE).collect::<Vec<_>>().join(", ");
+    let text = match talkative.as_slice() {
+        [] => line.to_string(),
+        [(name, said)] => {
+            last_words::quoted(&format!("{line} at {name}"), last_words::decisive(said.iter().copied()))
+        }
+        _ => format!("{line}; a script or hook printed something at: {}", names()),
     };
     Failure::new(Class::Script, text)
 }
 
-/// The packages and hooks whose scripts printed something: it follows the line that names them.
-fn talkative(stdout: &str) -> Vec<&str> {
+/// So many packages are named.
+const MOST_TALKATIVE: usize = 10;
+
+/// The packages and hooks whose scripts printed something, which follows the line that names them, and that.
+fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
     const STEPS: &[&str] = &["upgrading ", "installing ", "reinstalling ", "downgrading ", "removing "];
-    let mut found: Vec<&str> = Vec::new();
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut current = None;
+    let mut is_open = false;
     for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
         let step = STEPS.iter().find_map(|step| line.strip_prefix(step)?.strip_suffix("..."));
         let hook = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
         let hook = hook.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/'));
         if let Some(name) = step.or(hook.map(|(_, name)| name)) {
-            current = Some(name);
+            (current, is_open) = (Some(name), false);
+        } else if line.starts_with("Errors occurred, ") {
+            // The hook named last is the one that stopped it.
+            found.extend(current.take().map(|name| (name, Vec::new())));
+            is_open = false;
         } else if line.starts_with(":: ") {
-            current = None;
+            (current, is_open) = (None, false);
         } else if let Some(name) = current.take() {
-            found.push(name);
+            found.push((name, vec![line]));
+            is_open = true;
+        } else if let Some((_, said)) = found.last_mut().filter(|_| is_open) {
+            said.push(line);
         }
     }
-    found.truncate(10);
     found
 }
 

@@ -2,6 +2,7 @@
 //! standard error every line is yum's.
 
 use super::lists::transaction;
+use crate::managers::last_words;
 use crate::managers::rpm::listed_name;
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
@@ -20,7 +21,10 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     if let Some(line) = stderr.lines().find(|line| line.starts_with("There are no enabled repos")) {
         return Some(Failure::new(Class::Config, line));
     }
-    let scriptlet = || scriptlet(finished).map(|line| Failure::new(Class::Script, line));
+    let scriptlet = || {
+        let line = scriptlet(finished)?;
+        Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
+    };
     let began = install_began(finished);
     match finished.end {
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),

@@ -2,6 +2,7 @@
 
 use super::classes::{VAGUE, class_of, has};
 use super::xml::{Element, elements, id_of};
+use crate::managers::last_words;
 use crate::managers::rpm::listed_name;
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
@@ -78,7 +79,8 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         code::NO_REPOSITORY => Some(Failure::new(Class::Config, "no repository is defined and enabled")),
         code::SCRIPT_FAILED => {
             let line = lines.of_rpm.iter().find(|line| is_scriptlet(line));
-            Some(Failure::new(Class::Script, line.map_or("a script of a package failed", String::as_str)))
+            let line = line.map_or("a script of a package failed", String::as_str);
+            Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
         }
         // What could be installed is installed, and which repositories failed the refresh has said.
         // Only a plan in which one is missing that was refreshed is not to be trusted.
