@@ -2,11 +2,12 @@
 
 use super::Session;
 use super::published::note_published;
+use crate::managers::ConfigFile;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
-use crate::system::files::fingerprint;
+use crate::system::files::{files_of, fingerprint};
 use crate::system::process::{End, Limits};
 use crate::system::time::{Time, seconds_since_boot};
 use crate::system::{boot, signals};
@@ -93,6 +94,7 @@ impl Session {
             return refreshed;
         }
         self.add_sources_of_configuration(&mut refreshed);
+        refreshed = self.with_files(refreshed);
         let before = refreshed.error.clone();
         let published = self.read_published(&mut refreshed, state, &config, started_at);
         // What such a list has from there is no newer.
@@ -142,6 +144,22 @@ impl Session {
             let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
             add_sources(ids, refreshed);
         }
+    }
+}
+
+impl Session {
+    /// What the manager does not say itself, but the files of its sources do.
+    fn with_files(&self, refreshed: Refreshed) -> Refreshed {
+        let Some(read) = self.manager.read_with_files() else { return refreshed };
+        let places = self.elsewhere().sources.clone();
+        let files = files_of(&self.manager.facts().source_places(&places)).into_iter();
+        let files = files.filter_map(|(path, _)| {
+            let bytes = std::fs::read(&path).ok()?;
+            let mut listed = std::fs::read_dir(path.parent()?).into_iter().flatten().flatten();
+            let listed_at = listed.position(|entry| entry.path() == path).unwrap_or_default();
+            Some(ConfigFile { path, bytes, listed_at })
+        });
+        read(files.collect(), refreshed)
     }
 }
 

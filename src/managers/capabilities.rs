@@ -76,6 +76,17 @@ pub trait SourceList {
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;
 }
 
+/// A file that configures the sources.
+#[derive(Debug)]
+pub struct ConfigFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// Its place in its directory as the system lists that, in which order some read it.
+    pub listed_at: usize,
+}
+
 /// A file that came in a refresh.
 #[derive(Debug)]
 pub struct Came {

@@ -1,6 +1,6 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{EndedEarly, Locate, Settings, SourceList};
+use super::capabilities::{ConfigFile, EndedEarly, Locate, Settings, SourceList};
 use super::database::Database;
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
@@ -155,6 +155,12 @@ pub trait Manager: Sync + std::fmt::Debug {
     /// Reads them from the configuration, where the manager could not even begin.
     fn sources_in(&self, _configuration: &str) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What the files that configure the sources, in the order in which the manager reads them, add to what it says
+    /// of a refresh.
+    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
+        None
     }
 
     /// How much of the time that is left one run of a refresh may take, where others may have to follow.

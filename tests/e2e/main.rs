@@ -64,6 +64,7 @@ mod pacman_locks;
 mod pacman_odd;
 mod pacman_refresh;
 mod pacman_settings;
+mod rpm_files;
 mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;

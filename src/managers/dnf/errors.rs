@@ -3,6 +3,7 @@
 use super::lists::{contradiction, transaction};
 use crate::managers::last_words;
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
+use crate::managers::rpm::files::NO_UTF8;
 use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
 use crate::model::class::{Class, Extra};
@@ -248,6 +249,12 @@ fn failure(finished: &Finished) -> Option<Failure> {
     if let Some(line) = stderr.lines().find(|line| is_space(line)) {
         return Some(Failure::new(Class::Space, line));
     }
+    if let Some(line) = stderr.lines().find(|line| is_no_utf8(line)).filter(|_| !began) {
+        let text = format!(
+            "a value or a name there {NO_UTF8}, so that dnf does nothing at all; save it as UTF-8: {line}"
+        );
+        return Some(Failure::new(Class::Config, text));
+    }
     if let Some(id) = keyless(finished) {
         let text = format!(
             "repository {id}: its packages or its index are to be verified, but it names no key (gpgkey), and none is installed"
@@ -285,6 +292,17 @@ fn failure(finished: &Finished) -> Option<Failure> {
         class => class,
     };
     Some(Failure::new(class, text))
+}
+
+/// How a byte of the configuration that is no UTF-8 ends dnf, with a trace of where it was or without.
+///
+/// ```text
+/// TypeError: in method 'OptionBinds_Item_newString', argument 3 of type 'std::string const &'
+/// Config error: 'utf-8' codec can't decode byte 0xe9 in position 3: invalid continuation byte
+/// ```
+fn is_no_utf8(line: &str) -> bool {
+    (line.starts_with("TypeError: in method '") && line.contains(" of type 'std::string "))
+        || line.starts_with("Config error: 'utf-8' codec can't decode ")
 }
 
 /// Whether dnf had all repositories, and then found no way to do what it was to do. Of repositories that it went

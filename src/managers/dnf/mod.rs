@@ -6,6 +6,7 @@ mod errors;
 mod lists;
 mod refresh;
 
+use crate::managers::capabilities::ConfigFile;
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -150,6 +151,14 @@ impl Manager for Dnf {
 
     fn sources_in(&self, configuration: &str) -> Vec<String> {
         switched_on(configuration)
+    }
+
+    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
+        Some(|mut files, refreshed| {
+            // Of all directories together.
+            files.sort_by_key(|file| file.path.with_extension(""));
+            rpm::files::in_the_light_of(files, refreshed)
+        })
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
@@ -302,10 +311,7 @@ fn is_usual(dir: &str) -> bool {
 /// The repositories that are switched on, where dnf itself cannot say.
 fn switched_on(text: &str) -> Vec<String> {
     let settings = settings(text);
-    let is_off = |setting: &Setting| {
-        setting.name == "enabled"
-            && matches!(&*setting.value.to_ascii_lowercase(), "0" | "no" | "false" | "off")
-    };
+    let is_off = |setting: &Setting| setting.name == "enabled" && rpm::files::is_no(&setting.value);
     let off: Vec<_> =
         settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
     let ids = settings.iter().map(|setting| &setting.section);

@@ -5,7 +5,7 @@ mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::Locate;
+use crate::managers::capabilities::{ConfigFile, Locate};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -166,6 +166,10 @@ impl Manager for Dnf5 {
 
     fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
         refresh::with_limits(invocation, configuration)
+    }
+
+    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
+        Some(rpm::files::in_the_light_of)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

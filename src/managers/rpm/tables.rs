@@ -69,8 +69,11 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     };
     let (timeout, retries) = (ours("timeout"), ours("retries"));
     let is_limit = |setting: &Setting| match setting.name.as_str() {
-        // Not a number of seconds alone: `3m`. Without an end: `0`.
-        "timeout" => setting.value.parse().map_or(true, |value: u32| value == 0 || value > timeout),
+        // Not a number of seconds alone: `3m`. Without an end: `0`. What is no time the manager passes over.
+        "timeout" => match setting.value.parse::<u32>() {
+            Ok(value) => value == 0 || value > timeout,
+            Err(_) => is_time(&setting.value),
+        },
         "retries" => setting.value.parse().is_ok_and(|value: u32| value == 0 || value > retries),
         _ => false,
     };
@@ -85,6 +88,11 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     let command = invocation.args.len() - 1;
     invocation.args.splice(command..command, options.collect::<Vec<_>>());
     invocation
+}
+
+fn is_time(value: &str) -> bool {
+    let number = value.trim_end_matches(['s', 'm', 'h', 'd', 'S', 'M', 'H', 'D']);
+    value.len() - number.len() <= 1 && number.parse::<f64>().is_ok_and(|number| number >= 0.0)
 }
 
 /// What in the main section of the configuration is in the way, given its settings: another system is looked

@@ -5,6 +5,7 @@ mod errors;
 mod lists;
 mod refresh;
 
+use crate::managers::capabilities::ConfigFile;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -135,6 +136,10 @@ impl Manager for Yum {
 
     fn cut_off_runs(&self, _: &dyn Machine) -> Vec<CutOff> {
         rpm::history::not_done(&rpm::history::text_of_files("/var/lib/yum", "transaction-"))
+    }
+
+    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
+        Some(rpm::files::in_the_light_of)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

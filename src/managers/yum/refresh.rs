@@ -141,6 +141,7 @@ fn errors(stderr: &str) -> Vec<(&str, &str)> {
 /// ```text
 /// Not using downloaded extra/repomd.xml because it is older than what we have:
 /// Repository 'x': Error parsing config: Error parsing "baseurl = 'htp://x/'": ...
+/// Bad id for repo: my repo, byte =   2
 /// ```
 fn named(line: &str) -> Option<(String, Failure)> {
     if let Some((id, _)) = line
@@ -149,8 +150,11 @@ fn named(line: &str) -> Option<(String, Failure)> {
     {
         return Some((id.to_string(), Failure::new(Class::Fetch, line.trim_end_matches(':'))));
     }
-    let rest = line.strip_prefix("Repository '")?;
-    let (id, _) = rest.split_once("': Error parsing config: ")?;
+    let (id, _) = match line.strip_prefix("Bad id for repo: ") {
+        // By its source; not recorded.
+        Some(rest) => rest.rsplit_once(", byte = ")?,
+        None => line.strip_prefix("Repository '")?.split_once("': Error parsing config: ")?,
+    };
     Some((id.to_string(), Failure::new(Class::Config, line)))
 }
 
@@ -167,6 +171,16 @@ mod tests {
             mirrors: Some("http://list".into()),
             has_index: true,
         }
+    }
+
+    #[test]
+    fn a_repository_that_yum_does_not_take_for_one_is_named() {
+        for line in ["Bad id for repo: my repo, byte =   2", "Repository 'my repo': Error parsing config: x"]
+        {
+            let (id, failure) = named(line).unwrap();
+            assert_eq!((&*id, failure.class), ("my repo", Class::Config));
+        }
+        assert!(named("Bad id").is_none());
     }
 
     #[test]

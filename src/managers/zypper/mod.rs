@@ -10,7 +10,7 @@ mod owned;
 mod refresh;
 mod xml;
 
-use crate::managers::capabilities::Settings;
+use crate::managers::capabilities::{ConfigFile, Settings};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -170,6 +170,13 @@ impl Manager for Zypper {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         details::complete(machine, plan, listing)
+    }
+
+    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
+        Some(|mut files, refreshed| {
+            files.sort_by_key(|file| file.listed_at);
+            rpm::files::in_the_light_of(files, refreshed)
+        })
     }
 
     fn share(&self, left: Duration) -> Duration {
