@@ -215,6 +215,9 @@ pub struct ApplyArgs {
     /// Leave out the packages whose names match (may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Install only what sources offer whose id matches, with what that needs from others (may be repeated)
+    #[arg(long, value_name = "GLOB")]
+    pub from: Vec<String>,
     /// Also install updates that need the removal of a package
     #[arg(long)]
     pub full: bool,

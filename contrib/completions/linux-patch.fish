@@ -88,6 +88,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s q -l 
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l min-age -d 'Leave out what this host has known for less time, security updates excepted' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l from -d 'Install only what sources offer whose id matches, with what that needs from others (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l wait -d 'How long to wait for locks that others hold' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l not-after -d 'Begin no install after this time of the day, HH:MM in local time' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Restart the machine afterwards [if-needed: only where that is required]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'

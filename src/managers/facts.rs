@@ -68,6 +68,8 @@ pub struct Facts {
     /// Whether they hold nothing that only sources offer which were not refreshed, given
     /// [`Plan::without`].
     pub lists_refreshed_only: bool,
+    /// Whether versions can be left out in favour of older ones, as [`Plan::passed_over`] says.
+    pub passes_over: bool,
 }
 
 impl Facts {
@@ -100,6 +102,7 @@ impl Facts {
         lists_installed: false,
         lists_newer: false,
         lists_refreshed_only: true,
+        passes_over: false,
     };
 
     /// Everything whose change can change what is pending.

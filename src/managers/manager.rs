@@ -13,7 +13,7 @@ use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
-use crate::model::updates::HeldBack;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -260,6 +260,18 @@ pub trait Manager: Sync + std::fmt::Debug {
             Some(question) if !names.is_empty() => Ok(self.parse_origins(&machine.ask(&question)?.stdout)),
             _ => Ok(HashMap::new()),
         }
+    }
+
+    /// Which sources offer these updates, with the versions. Most lists name the source of each.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn offers(
+        &self,
+        _machine: &dyn Machine,
+        updates: &[Update],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        Ok(origins::of_lists(updates))
     }
 
     /// Tells which updates are security updates. Most say it by the sources that offer them.

@@ -2,6 +2,7 @@
 
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
+use crate::model::updates::Update;
 use std::collections::HashMap;
 
 /// The packages of which it is to be found out: it may be a version below the candidate that is one.
@@ -10,6 +11,23 @@ pub fn open(listing: &Listing) -> Vec<&str> {
         listing.updates.iter().filter(|update| update.security != Some(true) && update.installed.is_some());
     let held = listing.held_back.iter().map(|held| &held.name);
     open.map(|update| &update.name).chain(held).map(String::as_str).collect()
+}
+
+/// The sources that lists name.
+pub fn of_lists(updates: &[Update]) -> HashMap<String, Vec<Origin>> {
+    let of_update = |update: &Update| {
+        let origin = Origin {
+            source: update.source.clone()?,
+            is_security: false,
+            advice: None,
+            is_candidate: true,
+            version: Some(update.candidate.clone()),
+            priority: 0,
+            is_phased: false,
+        };
+        Some((update.name.clone(), vec![origin]))
+    };
+    updates.iter().filter_map(of_update).collect()
 }
 
 /// Tells it by these origins; `is_asked` where the manager can say it of what is held back.

@@ -103,6 +103,12 @@ fn wrong() -> Vec<Vec<String>> {
         add(&["apply", "--exclude", glob]);
         add(&["apply", &format!("--exclude={glob}"), "tb-hello"]);
     }
+    for glob in ["", " ", "[", "***", "a\nb", "[!", "a**b"] {
+        add(&["apply", "--from", glob]);
+        add(&["apply", "--from", "*", &format!("--from={glob}")]);
+    }
+    add(&["apply", "--from"]);
+    add(&["refresh", "--from", "*"]);
     for bad in ["never", "", "yes", "ALWAYS", "if_needed", "now"] {
         add(&["apply", &format!("--reboot={bad}")]);
     }

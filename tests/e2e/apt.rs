@@ -54,6 +54,7 @@ impl Repository for Repo {
 
 impl Manager for Apt {
     const NAME: &'static str = "apt";
+    const PASSES_OVER: bool = true;
     const REVISION: &'static str = "";
     const INDEX: &'static str = "/InRelease";
     const DOWNLOADS: &'static str = "/var/cache/apt/archives";

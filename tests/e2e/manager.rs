@@ -85,6 +85,8 @@ pub trait Manager: Sized {
     const NAME: &'static str;
     /// Scenarios that fail with this manager, and why that is right.
     const LACKS: &'static [Lack] = &[];
+    /// Whether an older version of one source can take the place of a newer one of another.
+    const PASSES_OVER: bool = false;
     /// What its versions have behind the `1.0` of a scenario.
     const REVISION: &'static str;
     /// Part of the path that is asked for once per refresh, without which there is no index.
@@ -133,6 +135,7 @@ macro_rules! as_unturned {
         const NAME: &'static str = <$manager>::NAME;
         const LACKS: &'static [crate::manager::Lack] = <$manager>::LACKS;
         const REVISION: &'static str = <$manager>::REVISION;
+        const PASSES_OVER: bool = <$manager>::PASSES_OVER;
         const INDEX: &'static str = <$manager>::INDEX;
         type Repo = <$manager as Manager>::Repo;
 

@@ -534,6 +534,11 @@ impl Manager for Pacman {
             fails_with: "--min-age cannot be used with pacman: ",
         },
         Lack {
+            scenario: "only_what_the_chosen_sources_offer_is_installed",
+            why: WHOLE,
+            fails_with: "--from cannot be used with pacman: ",
+        },
+        Lack {
             scenario: "named_packages_are_installed_and_no_other",
             why: WHOLE,
             fails_with: "packages cannot be chosen with pacman",

@@ -579,6 +579,49 @@ fn named_packages_are_installed_and_no_other<M: Manager>() {
     stage.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-c 1.0"]);
 }
 
+fn only_what_the_chosen_sources_offer_is_installed<M: Manager>() {
+    // Each updates one of its own; "vendor" also one that needs a new package and a newer one of "base".
+    let manager = M::new();
+    let base =
+        M::Repo::with(&[package("tb-base", "2.0"), package("tb-lib", "2.0"), package("tb-new", "1.0")]);
+    let app = package("tb-app", "2.0").needs("tb-new");
+    let vendor = M::Repo::with(&[package("tb-own", "2.0"), app.clone()]);
+    manager.add_source("base", &base);
+    manager.add_source("vendor", &vendor);
+    manager.install(&["tb-base", "tb-lib", "tb-own", "tb-app"].map(|name| package(name, "1.0")));
+    let stage = Stage::<M> { manager, repos: vec![base, vendor] };
+    let glob = format!("*{}*", stage.manager.source_id("vendor", &stage.repos[1]));
+
+    let wrong = stage.patch(&["apply", "--from", "nowhere*"]);
+    wrong.exits(3).says("/error/class", "config").says("/packages", serde_json::json!([]));
+    wrong.mentions("/reason", "--from nowhere* matches no source; there are: ");
+    wrong.mentions("/reason", &stage.manager.source_id("base", &stage.repos[0]));
+    wrong.remembers("/apply/in_progress", Value::Null).remembers("/apply/last", Value::Null);
+
+    stage.patch(&["apply", "--from", &glob, "tb-base"]).did_all::<M>(&[]);
+    stage
+        .patch(&["apply", "--from", &glob, "--exclude", "tb-app", "--dry-run"])
+        .did::<M>(&["tb-own 1.0 2.0"]);
+    stage.patch(&["apply", "--from", &glob, "tb-own"]).did_all::<M>(&["tb-own 1.0 2.0"]);
+    let applied = stage.patch(&["apply", "--from", &glob]);
+    applied.did_all::<M>(&["tb-app 1.0 2.0", "tb-new - 1.0"]);
+    stage.has_exactly(&["tb-app 2.0", "tb-base 1.0", "tb-lib 1.0", "tb-new 1.0", "tb-own 2.0"]);
+
+    // A newer version in another source is not what this one offers.
+    stage.repos[0].publish(&[package("tb-base", "2.0"), package("tb-own", "9.0")]);
+    stage.repos[1].publish(&[package("tb-app", "3.0"), package("tb-own", "3.0")]);
+    let applied = stage.patch(&["apply", "--from", &glob, "--full"]);
+    applied.exits(0);
+    let installed = stage.manager.installed();
+    assert!(installed.contains(&"tb-app 3.0".to_string()), "{applied}");
+    assert!(installed.contains(&"tb-base 1.0".to_string()), "{applied}");
+    let own: Vec<_> = installed.iter().filter(|line| line.starts_with("tb-own ")).collect();
+    assert!(own == ["tb-own 3.0"] || own == ["tb-own 2.0"], "{applied}");
+    assert_eq!(own == ["tb-own 3.0"], M::PASSES_OVER, "{applied}");
+    stage.patch(&["apply", "--from", &glob, "--from", "*"]).exits(0);
+    assert!(stage.manager.installed().contains(&"tb-base 2.0".to_string()));
+}
+
 fn excluded_packages_stay_as_they_are<M: Manager>() {
     let stage = Stage::<M>::one(
         &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "1.0")),
@@ -932,6 +975,7 @@ scenarios! {
         an_update_that_cannot_be_resolved_never_looks_like_success,
         a_configuration_file_changed_on_the_machine_is_kept,
         named_packages_are_installed_and_no_other,
+        only_what_the_chosen_sources_offer_is_installed,
         excluded_packages_stay_as_they_are,
         a_refresh_waits_for_the_managers_lock,
         a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder,

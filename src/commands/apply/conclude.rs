@@ -83,6 +83,7 @@ impl Run<'_> {
         let is_failure = |held: &HeldBack| held.class.is_some_and(|class| class != Class::Dependency);
         self.is_partial |= self.applied.held_back.iter().any(is_failure);
         let code = match (&error, self.is_partial) {
+            (Some(_), _) if self.selection.is_refused => ExitCode::Unknown,
             (Some(_), _) => ExitCode::Failed,
             (None, true) => ExitCode::Stale,
             (None, false) => ExitCode::Fresh,
@@ -110,7 +111,9 @@ impl Run<'_> {
     /// # Errors
     /// When the lock was lost.
     pub(super) fn remember(&mut self) -> Result<(), Failure> {
-        if !self.args.dry_run {
+        if self.selection.is_refused && !self.changed {
+            self.state.apply.in_progress = self.cut_off.clone();
+        } else if !self.args.dry_run {
             self.record();
         }
         save(&self.state, &self.lock)
@@ -163,7 +166,7 @@ impl Run<'_> {
             None => false,
         };
         let installs = !self.args.dry_run && !self.args.download_only;
-        if wanted && installs && code != ExitCode::Failed {
+        if wanted && installs && matches!(code, ExitCode::Fresh | ExitCode::Stale) {
             if let Some(latest) = self
                 .latest
                 .filter(|latest| self.args.reboot_at.is_none() && !self.changed && latest.is_over())

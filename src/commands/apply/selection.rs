@@ -1,6 +1,6 @@
 //! Which of the pending updates an apply is to install.
 
-use super::stale::stale_updates;
+use super::stale::{Stale, is_one, of_other_sources, stale_updates};
 use crate::cli::ApplyArgs;
 use crate::commands::exclude::{matches, patterns};
 use crate::driver::Session;
@@ -9,7 +9,7 @@ use crate::managers::{Installed, Manager, Plan, Settings};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::text::counted;
+use crate::model::text::{counted, is_printable};
 use crate::model::updates::{HeldBack, Update};
 use crate::store::state::{Pending, State};
 use crate::system::files::{remove_if_there, write_atomic};
@@ -39,6 +39,12 @@ pub(super) struct Selection {
     packages: Vec<String>,
     security: bool,
     exclude: Vec<Pattern>,
+    /// Which sources, if not all.
+    from: Vec<Pattern>,
+    /// What only others offer.
+    of_others: BTreeSet<String>,
+    /// Whether what was asked for cannot be done at all.
+    pub is_refused: bool,
     /// For how many seconds an update must have been known here, unless it is one of security.
     min_age: Option<i64>,
     /// What is left out because it has not.
@@ -66,9 +72,12 @@ impl Selection {
         if let Some(name) = args.packages.iter().find(|name| !manager.database().is_package_name(name)) {
             return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
         }
-        if let (Some(why), Some(_)) = (manager.facts().only_whole, args.min_age) {
+        let parts = [("--min-age", args.min_age.is_some()), ("--from", !args.from.is_empty())];
+        if let (Some(why), Some((option, _))) =
+            (manager.facts().only_whole, parts.iter().find(|(_, is_given)| *is_given))
+        {
             return Err(format!(
-                "--min-age cannot be used with {}: {why}; run apply without it",
+                "{option} cannot be used with {}: {why}; run apply without it",
                 manager.facts().name
             ));
         }
@@ -88,6 +97,9 @@ impl Selection {
             packages: args.packages.clone(),
             security: args.security,
             exclude: patterns(&args.exclude)?,
+            from: sources(&args.from)?,
+            of_others: BTreeSet::new(),
+            is_refused: false,
             min_age: args.min_age.map(|age| age.as_secs() as i64),
             young: BTreeSet::new(),
             impossible: Vec::new(),
@@ -118,6 +130,7 @@ impl Selection {
             );
             self.plan.full = false;
         }
+        self.knows_sources(state)?;
         let choice = session.choice(state)?;
         self.plan.without = choice.without;
         self.plan.from = choice.from;
@@ -211,11 +224,52 @@ impl Selection {
             pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
             stale = stale_updates(session, state, &pending)?;
         }
+        self.of_others = self.choose_sources(session, dir, &mut pending)?;
         if !stale.names.is_empty() {
             let names: Vec<_> = stale.names.iter().map(String::as_str).collect();
             warn!("left out, because their source was not refreshed: {}", names.join(", "));
         }
         Ok((pending, stale.names))
+    }
+
+    /// Has what the chosen sources offer take the place of newer versions of others, where the manager can do that,
+    /// and says which updates only others offer.
+    fn choose_sources(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        pending: &mut Listing,
+    ) -> Result<BTreeSet<String>, Failure> {
+        if self.from.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        for _ in 0..MOST_ROUNDS {
+            let Stale { names, mut passed_over } = of_other_sources(session, pending, &self.from)?;
+            let before = self.plan.passed_over.len();
+            self.plan.passed_over.append(&mut passed_over);
+            if self.plan.passed_over.len() == before {
+                return Ok(names);
+            }
+            self.write(session, dir)?;
+            *pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+        }
+        let text = "the chosen sources offer ever another version".to_string();
+        Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// That every pattern of a source matches one: a slip of the pen would else look like nothing to do.
+    ///
+    /// # Errors
+    /// When one matches none, with all that there are.
+    fn knows_sources(&mut self, state: &State) -> Result<(), Failure> {
+        let is_any = |pattern: &&Pattern| {
+            state.sources.iter().any(|source| is_one(std::slice::from_ref(pattern), &source.id))
+        };
+        let Some(unknown) = self.from.iter().find(|pattern| !is_any(pattern)) else { return Ok(()) };
+        self.is_refused = true;
+        let ids: Vec<_> = state.sources.iter().map(|source| source.id.as_str()).collect();
+        let text = format!("--from {unknown} matches no source; there are: {}", ids.join(", "));
+        Err(Failure::new(Class::Config, text))
     }
 
     /// Makes the plan for nothing but mending dependencies that are not met. What is excluded stays.
@@ -301,7 +355,11 @@ impl Selection {
     }
 
     fn is_everything(&self) -> bool {
-        self.packages.is_empty() && !self.security && self.exclude.is_empty() && self.min_age.is_none()
+        self.packages.is_empty()
+            && !self.security
+            && self.exclude.is_empty()
+            && self.from.is_empty()
+            && self.min_age.is_none()
     }
 
     /// The updates that this host has not known for long enough, less those of security: what it has never
@@ -425,7 +483,9 @@ impl Selection {
         let is_named = |update: &&Update| named.is_empty() || named.contains(&update.name);
         let is_secure = |update: &&Update| !self.security || update.security == Some(true);
         let is_old = |update: &&Update| !self.young.contains(&update.name);
-        let selected = pending.updates.iter().filter(is_named).filter(is_secure).filter(is_old);
+        let is_from = |update: &&Update| !self.of_others.contains(&update.name);
+        let updates = pending.updates.iter().filter(is_from);
+        let selected = updates.filter(is_named).filter(is_secure).filter(is_old);
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
             // What comes in the place of an installed package is asked for by the name of that.
@@ -548,6 +608,18 @@ impl Selection {
             }
         }
     }
+}
+
+/// The patterns of `--from`: an identifier may hold anything that can be printed.
+///
+/// # Errors
+/// When one is no pattern.
+fn sources(globs: &[String]) -> Result<Vec<Pattern>, String> {
+    let pattern = |glob: &String| match Pattern::new(glob) {
+        Ok(pattern) if !glob.trim().is_empty() && glob.chars().all(is_printable) => Ok(pattern),
+        _ => Err(format!("{glob:?} is not a pattern of sources, like *-security")),
+    };
+    globs.iter().map(pattern).collect()
 }
 
 /// The installed packages in whose place only updates would come that are not wanted.

@@ -1,10 +1,11 @@
-//! Updates of sources that were not refreshed, and what other sources offer in their place.
+//! Updates of sources that were not refreshed or not chosen, and what other sources offer in their place.
 
 use crate::driver::Session;
 use crate::managers::Origin;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::store::state::State;
+use glob::Pattern;
 use std::collections::BTreeSet;
 
 /// Updates that only sources offer which were not refreshed: their index is old, and often the files
@@ -27,7 +28,7 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     let origins = session.manager.origins(session, &names)?;
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
-        match choose(origins, &update.candidate, &failed) {
+        match choose(origins, &update.candidate, &|source| !failed.contains(source)) {
             Choice::Fresh => {}
             Choice::Stale => drop(stale.names.insert(update.name.clone())),
             Choice::Older(versions) => {
@@ -37,6 +38,35 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
         }
     }
     Ok(stale)
+}
+
+/// Updates that none of the chosen sources offers, and versions above those that one of them offers. What nobody
+/// is known to offer is none of theirs.
+pub(super) fn of_other_sources(
+    session: &Session,
+    pending: &Listing,
+    from: &[Pattern],
+) -> Result<Stale, Failure> {
+    let mut others = Stale::default();
+    let offers = session.manager.offers(session, &pending.updates)?;
+    for update in &pending.updates {
+        let of_update = offers.get(&update.name).map(Vec::as_slice).unwrap_or_default();
+        let is_known = of_update.iter().any(|origin| origin.version.as_ref() == Some(&update.candidate));
+        match choose(of_update, &update.candidate, &|source| is_one(from, source)) {
+            Choice::Fresh if is_known => {}
+            Choice::Older(versions) if session.manager.facts().passes_over => {
+                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
+                others.passed_over.extend(versions);
+            }
+            _ => drop(others.names.insert(update.name.clone())),
+        }
+    }
+    Ok(others)
+}
+
+/// Whether one of the patterns matches the identifier of a source.
+pub(super) fn is_one(from: &[Pattern], source: &str) -> bool {
+    from.iter().any(|pattern| pattern.matches(source))
 }
 
 /// What becomes of a candidate.
@@ -50,8 +80,8 @@ pub(super) enum Choice {
     Older(Vec<String>),
 }
 
-pub(super) fn choose(origins: &[Origin], candidate: &str, failed: &[String]) -> Choice {
-    let is_fresh = |origin: &Origin| !failed.contains(&origin.source);
+fn choose(origins: &[Origin], candidate: &str, is_usable: &dyn Fn(&String) -> bool) -> Choice {
+    let is_fresh = |origin: &Origin| is_usable(&origin.source);
     let is_candidate = |origin: &&Origin| match &origin.version {
         Some(version) => version == candidate,
         None => origin.is_candidate,
@@ -88,7 +118,7 @@ mod tests {
         };
         let chosen = |table: &[(&str, &str, i64)]| {
             let origins: Vec<_> = table.iter().map(origin).collect();
-            choose(&origins, "3", &["dead".to_string()])
+            choose(&origins, "3", &|source| source != "dead")
         };
         let older = |versions: &[&str]| Choice::Older(versions.iter().map(ToString::to_string).collect());
         assert_eq!(chosen(&[]), Choice::Fresh, "nobody knows");

@@ -77,8 +77,15 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
     rows.collect()
 }
 
-/// What `apk policy` says of versions that are not installed. Which of them would come is not
+/// What `apk policy` says of versions that are not installed, less the versions. Which of them would come is not
 /// said; where a good source offers any of them, none counts as offered by failed ones alone.
+pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found = offers(stdout);
+    found.values_mut().flatten().for_each(|origin| origin.version = None);
+    found
+}
+
+/// The same with the versions.
 ///
 /// ```text
 /// tb-hello policy:
@@ -87,9 +94,9 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
 ///   2.0-r0:
 ///     @edge http://127.0.0.1:8080
 /// ```
-pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
+pub fn offers(stdout: &str) -> HashMap<String, Vec<Origin>> {
     let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
-    let mut name = "";
+    let (mut name, mut version) = ("", "");
     let mut of_version: Vec<&str> = Vec::new();
     for line in stdout.lines().chain([""]) {
         if let Some(source) = line.strip_prefix("    ") {
@@ -104,7 +111,7 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
             advice: None,
             is_security: false,
             is_candidate: true,
-            version: None,
+            version: Some(version.to_string()),
             priority: 0,
             is_phased: false,
         });
@@ -114,6 +121,8 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
         }
         if let Some(next) = line.strip_suffix(" policy:") {
             name = next;
+        } else if let Some(next) = line.strip_suffix(':') {
+            version = next.trim_start();
         }
     }
     found
@@ -298,6 +307,8 @@ mod tests {
         let sources: Vec<_> = found["a"].iter().map(|origin| origin.source.as_str()).collect();
         assert_eq!(sources, ["http://h/main", "http://h/edge"]);
         assert!(!found.contains_key("b"));
+        let versions: Vec<_> = offers(text)["a"].iter().map(|origin| origin.version.clone()).collect();
+        assert_eq!(versions, [Some("2-r0".to_string()), Some("2-r0".to_string())]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Installed, Origin};
 use crate::model::refreshed::{Refreshed, SourceResult};
-use crate::model::updates::HeldBack;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,18 @@ impl Manager for Apk {
 
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
         lists::origins(text)
+    }
+
+    fn offers(
+        &self,
+        machine: &dyn Machine,
+        updates: &[Update],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(lists::offers(&machine.ask(&ask_origins(&names))?.stdout))
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {

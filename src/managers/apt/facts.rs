@@ -34,6 +34,7 @@ pub static FACTS: Facts = Facts {
     knows_security: true,
     lists_installed: true,
     lists_refreshed_only: false,
+    passes_over: true,
     selection_base: "/etc/apt/preferences",
     ..Facts::NONE
 };

@@ -29,7 +29,7 @@ use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
-use crate::model::updates::HeldBack;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use commands::apt_get;
 use facts::FACTS;
@@ -128,6 +128,15 @@ impl Manager for Apt {
             Some(question) => Ok(lists::add_allowed(&machine.ask(&question)?.stdout, listing)),
             None => Ok(listing),
         }
+    }
+
+    fn offers(
+        &self,
+        machine: &dyn Machine,
+        updates: &[Update],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        // Its lists name them by what their indexes say of themselves.
+        self.origins(machine, &updates.iter().map(|update| update.name.as_str()).collect::<Vec<_>>())
     }
 
     fn may_unpack_on_read_only(&self, machine: &dyn Machine) -> Result<bool, Failure> {
