@@ -166,9 +166,10 @@ pub struct StatusArgs {
     /// Age and budget.
     #[command(flatten)]
     pub freshness: Freshness,
-    /// List the last runs
-    #[arg(long)]
-    pub history: bool,
+    /// List the last 20 runs, or so many, or the last 20 of one command
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
+    #[arg(value_parser = History::parse, default_missing_value = "20")]
+    pub history: Option<History>,
     /// Age from which the exit code is 1; the same as --max-age
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub warning: Option<Duration>,
@@ -191,6 +192,35 @@ pub struct StatusArgs {
     /// Write the result to this file, replaced in one step, instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Which runs are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// How many.
+    pub most: usize,
+    /// Of which command; of both where that is not said.
+    pub command: Option<&'static str>,
+}
+
+impl History {
+    /// How many runs are listed where that is not said.
+    const USUAL: usize = 20;
+
+    fn parse(text: &str) -> Result<History, String> {
+        let of = |command| Ok(History { most: History::USUAL, command: Some(command) });
+        match text {
+            "refresh" => of("refresh"),
+            "apply" => of("apply"),
+            _ => {
+                let number = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                let most = number.and_then(|text| text.parse().ok()).filter(|most| *most > 0);
+                let most =
+                    most.ok_or("write --history, --history=50, --history=refresh or --history=apply")?;
+                Ok(History { most, command: None })
+            }
+        }
+    }
 }
 
 impl StatusArgs {

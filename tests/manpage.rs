@@ -397,7 +397,8 @@ fn full_state() -> state_file::Loaded {
                                 "earlier": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install"}},
                 "last": {"started_at": time, "finished_at": time, "outcome": "success",
                          "packages": [{"name": "p", "from": "1", "to": "2"}], "error": error,
-                         "mended_at": time}},
+                         "mended_at": time},
+                "last_change": {"started_at": time, "finished_at": time, "outcome": "success"}},
         }))
         .unwrap(),
     );
@@ -415,7 +416,8 @@ fn report(command: &'static str, detail: Detail) -> Report {
 
 fn status_report() -> Report {
     let entry = json!({"time": "2026-05-27T13:00:00Z", "command": "refresh", "exit_code": 0, "class": null,
-                       "message": "m", "duration_ms": 1, "packages": 1,
+                       "message": "m", "duration_ms": 1, "packages": 1, "dry_run": true,
+                       "changes": [{"name": "p", "from": "1", "to": "2"}],
                        "open_for": [{"name": "p", "seconds": 1}]});
     let entry: history::Entry = serde_json::from_value(entry).unwrap();
     report("status", Detail::Status { history: Some(vec![entry]) })
@@ -438,7 +440,7 @@ fn the_json_keys_are_those_of_the_program() {
     let applied = Applied { packages: vec![serde_json::from_value(changed).unwrap()], ..Applied::default() };
     let reports = [
         status_report(),
-        report("refresh", Detail::Refresh { joined: false, error: None }),
+        report("refresh", Detail::Refresh { refreshed: true, joined: false, error: None }),
         report("apply", Detail::Apply(applied)),
     ];
     let mut everything = Words::new();

@@ -184,6 +184,10 @@ _linux__patch() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --history)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --warning)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

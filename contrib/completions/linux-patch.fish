@@ -64,6 +64,7 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s q -l
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs, or so many, or the last 20 of one command' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age from which the exit code is 1; the same as --max-age' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age from which the exit code is 2' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or =critical (may be repeated)' -r
@@ -82,7 +83,6 @@ json\t'One JSON document'
 nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l refresh -d 'Refresh first where the index is not fresh'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last runs'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -75,6 +75,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         drop(lock);
         return joined(code_of(outcome, &state));
     }
+    history::append_killed(&lock, &state);
     state.count_joined(&lock);
     let started = Instant::now();
     let mut session =
@@ -94,19 +95,28 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let entry = history::Entry {
         time: Time::now(),
         command: "refresh".into(),
-        exit_code: code.code(),
+        exit_code: Some(code.code()),
         class: error.as_ref().map(|failure| failure.class),
         message: reason.clone(),
-        duration_ms: started.elapsed().as_millis() as u64,
-        packages: 0,
+        duration_ms: Some(started.elapsed().as_millis() as u64),
+        packages: Some(0),
+        changes: Vec::new(),
+        dry_run: false,
         open_for: Vec::new(),
     };
     history::append(&lock, &entry);
     drop(lock);
     let mut report =
         Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), args.freshness.max_age);
-    report.detail = Detail::Refresh { joined: false, error };
+    report.detail =
+        Detail::Refresh { refreshed: refreshed.outcome != RefreshOutcome::Failed, joined: false, error };
     report
+}
+
+/// Whether the last refresh refreshed a source.
+fn has_refreshed(state: Option<&State>) -> bool {
+    let outcome = state.and_then(State::last_outcome);
+    outcome.is_some_and(|outcome| outcome != RefreshOutcome::Failed)
 }
 
 /// Why what is pending is not known.
@@ -241,7 +251,8 @@ fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String,
         _ => None,
     };
     let mut report = Report::new("refresh", code, one_line(&reason), loaded, freshness.max_age);
-    report.detail = Detail::Refresh { joined, error };
+    let refreshed = joined && has_refreshed(report.state.as_deref());
+    report.detail = Detail::Refresh { refreshed, joined, error };
     report
 }
 

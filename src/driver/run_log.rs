@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How many runs are kept.
+/// How many runs of each command are kept: hourly refreshes must not push out the log of an install.
 const KEPT: usize = 20;
 
 /// An install writes to a disk with at least so much room: a script that cannot print its words
@@ -53,7 +53,7 @@ impl RunLog {
                 let err = new_file(dir, &log.path.with_extension("stderr"))?;
                 Ok(Capture { out, err })
             });
-            prune(dir, &Time::now().compact());
+            prune(dir, command, &Time::now().compact());
             Ok(made?)
         });
         match on_disk {
@@ -143,13 +143,13 @@ fn remove(dir: &OwnedFd, path: &Path) {
     let _ = unlinkat(dir, path.file_name().unwrap_or_default(), AtFlags::empty());
 }
 
-/// Removes all but the newest of our own logs; names begin with the time, so they sort by age.
+/// Removes all but the newest of our own logs of a command; names begin with the time, so they sort by age.
 /// Those that are later than `now`, from before the clock was set back, go first: else each run
 /// would remove its own log.
-fn prune(dir: &OwnedFd, now: &str) {
+fn prune(dir: &OwnedFd, command: &str, now: &str) {
     let entries = Dir::read_from(dir).into_iter().flatten().flatten();
     let names = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry.file_name().to_bytes())));
-    let paths: Vec<_> = names.filter(|path| is_ours(path)).collect();
+    let paths: Vec<_> = names.filter(|path| is_ours(path, command)).collect();
     let age = |path: &Path| {
         let run = path.with_extension("");
         let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -167,13 +167,13 @@ fn prune(dir: &OwnedFd, now: &str) {
 }
 
 /// `20260527T130000Z-apply-1234.log`: the directory may be one that others write logs to.
-fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path, command: &str) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.strip_suffix(".log").or_else(|| name.strip_suffix(".stderr")).unwrap_or_default();
     let parts: Vec<_> = stem.split('-').collect();
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match parts.as_slice() {
-        [time, "refresh" | "apply", pid] => {
+        [time, of, pid] if *of == command => {
             let (date, clock) = time.split_once('T').unwrap_or_default();
             date.len() == 8
                 && digits(date)
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_twenty_logs_are_kept() {
+    fn the_newest_twenty_logs_of_a_command_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         for day in 1..=25 {
             for kind in ["log", "stderr"] {
@@ -200,6 +200,15 @@ mod tests {
         }
         std::fs::write(dir.path().join("01-app.log"), "somebody else's").unwrap();
         let (log, problem) = RunLog::create(dir.path(), "refresh");
+        assert!(
+            dir.path().join("20260101T000000Z-apply-1.log").exists(),
+            "a refresh removed the log of an apply"
+        );
+        drop(log);
+        let (log, problem) = match problem {
+            None => RunLog::create(dir.path(), "apply"),
+            Some(problem) => panic!("{problem:#}"),
+        };
         assert!(problem.is_none() && log.path().unwrap().exists());
         drop(log);
         let mut left: Vec<_> = std::fs::read_dir(dir.path())
@@ -208,7 +217,7 @@ mod tests {
             .filter(|name| name.ends_with(".log"))
             .collect();
         left.sort();
-        assert_eq!(left.len(), KEPT + 1);
+        assert_eq!(left.len(), KEPT + 2, "with one of a refresh and one of somebody else");
         assert_eq!(left[..2], ["01-app.log", "20260107T000000Z-apply-1.log"]);
         assert!(!dir.path().join("20260106T000000Z-apply-1.stderr").exists());
     }

@@ -43,7 +43,8 @@ pub(super) fn render(report: &Report) -> String {
                 put("history", json!(history));
             }
         }
-        Detail::Refresh { joined, error } => {
+        Detail::Refresh { refreshed, joined, error } => {
+            put("refreshed", json!(refreshed));
             put("joined", json!(joined));
             put("error", json!(error));
         }

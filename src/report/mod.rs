@@ -65,6 +65,8 @@ pub enum Detail {
     },
     /// Of `refresh`.
     Refresh {
+        /// Whether a refresh took place, this run's or one that it shared, and refreshed a source.
+        refreshed: bool,
         /// Whether the result is another process's.
         joined: bool,
         /// Why not every source was refreshed.
@@ -79,7 +81,7 @@ impl Detail {
     fn of_refused(command: &str) -> Detail {
         match command {
             "status" => Detail::Status { history: None },
-            "refresh" => Detail::Refresh { joined: false, error: None },
+            "refresh" => Detail::Refresh { refreshed: false, joined: false, error: None },
             "apply" => Detail::Apply(Applied::default()),
             _ => Detail::Refused,
         }

@@ -4,7 +4,8 @@ use super::alert::support_words;
 use super::{Applied, Detail, Report};
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{counted, one_line};
-use crate::model::updates::HeldBack;
+use crate::model::updates::{Change, HeldBack};
+use crate::store::history::Entry;
 use crate::store::state::Source;
 use crate::system::time::{Time, span};
 
@@ -78,6 +79,13 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             None => format!("{} changed", counted(last.packages.len(), "package")),
         };
         lines.push(format!("last apply: {ago}, {how}"));
+        if let Some(change) = &state.apply.last_change {
+            let changed = counted(change.packages.len(), "package");
+            let ago = span(report.now.seconds_since(change.finished_at).max(0));
+            lines.push(format!(
+                "last change: {ago} ago, {changed} changed (status --history=apply lists them)"
+            ));
+        }
     }
     if report.health.reboot_required {
         lines.push("reboot required".to_string());
@@ -94,14 +102,30 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     lines.extend(state.caveats.iter().cloned());
     if let Detail::Status { history: Some(history) } = &report.detail {
         lines.push("history:".to_string());
-        lines.extend(history.iter().map(|entry| {
-            let seconds = entry.duration_ms as f64 / 1000.0;
-            format!(
-                "  {} {} exit {} {seconds:.1} s: {}",
-                entry.time, entry.command, entry.exit_code, entry.message
-            )
-        }));
+        history.iter().for_each(|entry| run(entry, report.lists_packages, lines));
     }
+}
+
+/// A run of the history, and below it what it changed.
+fn run(entry: &Entry, lists_all: bool, lines: &mut Vec<String>) {
+    let exit = entry.exit_code.map_or("did not end".to_string(), |code| format!("exit {code}"));
+    let seconds = entry.duration_ms.map(|ms| format!(" {:.1} s", ms as f64 / 1000.0)).unwrap_or_default();
+    let dry = if entry.dry_run { " (dry run)" } else { "" };
+    lines.push(format!("  {} {}{dry} {exit}{seconds}: {}", entry.time, entry.command, entry.message));
+    let shown = if lists_all { usize::MAX } else { LISTED };
+    lines.extend(entry.changes.iter().take(shown).map(|change| format!("  {}", change_line(change))));
+    let left_out = entry.packages.unwrap_or(0).saturating_sub(entry.changes.len().min(shown));
+    if left_out > 0 && !entry.changes.is_empty() {
+        lines.push(format!("    and {left_out} more"));
+    }
+}
+
+/// `  tb-a 1.1 -> 1.2 (open for 3 d)`
+fn change_line(change: &Change) -> String {
+    let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "none".to_string());
+    let open = change.open_seconds.filter(|open| *open >= 60);
+    let open = open.map(|open| format!(" (open for {})", span(open))).unwrap_or_default();
+    format!("  {} {} -> {}{open}", change.name, version(&change.from), version(&change.to))
 }
 
 fn held_back(held: &HeldBack) -> String {
@@ -145,12 +169,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
         failed_sources(report, lines);
     }
     let title = if applied.dry_run { "would change:" } else { "changed:" };
-    let changes = applied.packages.iter().map(|change| {
-        let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "none".to_string());
-        let open = change.open_seconds.filter(|open| *open >= 60);
-        let open = open.map(|open| format!(" (open for {})", span(open))).unwrap_or_default();
-        format!("  {} {} -> {}{open}", change.name, version(&change.from), version(&change.to))
-    });
+    let changes = applied.packages.iter().map(change_line);
     list(title, changes.collect(), lines);
     list("held back:", applied.held_back.iter().map(held_back).collect(), lines);
     if applied.repaired {

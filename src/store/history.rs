@@ -1,9 +1,10 @@
 //! `history.jsonl`: one line per refresh and apply, for people and for `status --history`.
 
 use crate::model::class::Class;
-use crate::model::text::printable_json;
-use crate::model::updates::WasOpen;
+use crate::model::text::{printable_json, short_line};
+use crate::model::updates::{Change, WasOpen};
 use crate::store::lock::Lock;
+use crate::store::state::State;
 use crate::system::time::Time;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,8 @@ const FILE: &str = "history.jsonl";
 /// Where it is rotated.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A line has room for so many packages: what is read of the file at a time holds several lines.
-pub const MOST_OPEN: usize = 500;
+/// A line has room for so many packages.
+pub const MOST_PACKAGES: usize = 500;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,19 +28,57 @@ pub struct Entry {
     pub time: Time,
     /// `refresh` or `apply`.
     pub command: String,
-    /// Its exit code.
-    pub exit_code: u8,
+    /// Its exit code; `None` of one that was killed.
+    pub exit_code: Option<u8>,
     /// Class of its error.
     pub class: Option<Class>,
     /// Its error, or what it did, in one line.
     pub message: String,
-    /// Wall time in milliseconds.
-    pub duration_ms: u64,
-    /// Packages changed.
-    pub packages: usize,
+    /// Wall time in milliseconds; `None` of one that was killed.
+    pub duration_ms: Option<u64>,
+    /// How many packages changed; of a dry run, would; `None` of one that was killed.
+    pub packages: Option<usize>,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Whether nothing was to be installed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// For how long the updates of the first of them had been known here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_for: Vec<WasOpen>,
+}
+
+/// Adds a line for the run that held the lock before and was killed, where there is one. What it was is known by the
+/// lock, and how far an apply had come by the state.
+pub fn append_killed(lock: &Lock, state: &State) {
+    let Some(killed) = lock.left_by().filter(|killed| matches!(killed.command.as_str(), "refresh" | "apply"))
+    else {
+        return;
+    };
+    let apply = state.apply.in_progress.as_ref().filter(|apply| apply.pid == killed.pid);
+    let phase = apply.map(|apply| format!(" in phase {}", apply.phase)).unwrap_or_default();
+    let names = apply.map(|apply| apply.packages.as_slice()).unwrap_or_default();
+    let mut words = format!(
+        "the {} of {} (process {}) did not end: it was killed, or the machine went down{phase}",
+        killed.command, killed.since, killed.pid
+    );
+    if !names.is_empty() {
+        words += &format!("; it was installing {}", names.join(", "));
+    }
+    let entry = Entry {
+        time: Time::now(),
+        command: killed.command.clone(),
+        exit_code: None,
+        class: Some(Class::Interrupted),
+        message: short_line(&words),
+        duration_ms: None,
+        packages: None,
+        changes: Vec::new(),
+        dry_run: false,
+        open_for: Vec::new(),
+    };
+    append(lock, &entry);
 }
 
 /// Adds a line, and rotates when the file is full. Best effort: a history that cannot be written
@@ -82,17 +121,17 @@ fn open(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
     }
 }
 
-/// The last `most` runs, oldest first. Lines that are no entries are passed over.
-pub fn last(dir: &Path, most: usize) -> Vec<Entry> {
-    let newer = entries(&dir.join(FILE), most);
-    let mut all = entries(&dir.join(FILE).with_extension("jsonl.1"), most - newer.len());
+/// The last `most` runs, of one command where that is said, oldest first. Lines that are no entries are passed over.
+pub fn last(dir: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
+    let newer = entries(&dir.join(FILE), most, command);
+    let mut all = entries(&dir.join(FILE).with_extension("jsonl.1"), most - newer.len(), command);
     all.extend(newer);
     all
 }
 
-/// The last `most` entries of one file; only its last 256 KiB are read.
-fn entries(path: &Path, most: usize) -> Vec<Entry> {
-    const TAIL: u64 = 256 << 10;
+/// The last `most` entries of one file; of one that is longer than it can become only the end is read.
+fn entries(path: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
+    const TAIL: u64 = MOST_BYTES + (256 << 10);
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = open(OpenOptions::new().read(true), path)?;
         let length = file.metadata()?.len();
@@ -101,10 +140,14 @@ fn entries(path: &Path, most: usize) -> Vec<Entry> {
         file.take(TAIL).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
+    if most == 0 {
+        return Vec::new();
+    }
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let mut entries: Vec<_> =
-        text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(most).collect();
+    let parsed = text.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    let is_asked = |entry: &Entry| command.is_none_or(|command| entry.command == command);
+    let mut entries: Vec<_> = parsed.filter(is_asked).take(most).collect();
     entries.reverse();
     entries
 }
@@ -117,11 +160,13 @@ mod tests {
         Entry {
             time: Time::from_unix(1_800_000_000 + number as i64).unwrap(),
             command: "refresh".into(),
-            exit_code: 0,
+            exit_code: Some(0),
             class: None,
             message: "x".repeat(1000),
-            duration_ms: number,
-            packages: 0,
+            duration_ms: Some(number),
+            packages: Some(0),
+            changes: Vec::new(),
+            dry_run: false,
             open_for: Vec::new(),
         }
     }
@@ -136,7 +181,7 @@ mod tests {
         let bytes = |name: &str| dir.path().join(name).metadata().unwrap().len();
         assert!(bytes("history.jsonl") <= MOST_BYTES + 2000);
         assert!(bytes("history.jsonl.1") <= MOST_BYTES + 2000);
-        let last: Vec<_> = last(dir.path(), 3).iter().map(|entry| entry.duration_ms).collect();
+        let last: Vec<_> = last(dir.path(), 3, None).iter().map(|entry| entry.duration_ms.unwrap()).collect();
         assert_eq!(last, [2497, 2498, 2499]);
     }
 
@@ -145,6 +190,48 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         append(&Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap(), &entry(1));
         std::fs::write(dir.path().join("history.jsonl.1"), b"\xff{\n{}\n").unwrap();
-        assert_eq!(last(dir.path(), 20).len(), 1);
+        assert_eq!(last(dir.path(), 20, None).len(), 1);
+    }
+
+    #[test]
+    fn the_applies_are_found_behind_all_the_refreshes() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+        for number in 0..900 {
+            let command = if number % 600 == 5 { "apply" } else { "refresh" };
+            append(&lock, &Entry { command: command.into(), ..entry(number) });
+        }
+        let of = |most, command| {
+            let entries = last(dir.path(), most, command);
+            entries.iter().map(|entry| entry.duration_ms.unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(20, Some("apply")), [5, 605]);
+        assert_eq!(of(1, Some("apply")), [605]);
+        assert_eq!(of(2, Some("refresh")), [898, 899]);
+        assert_eq!(of(2, None), [898, 899]);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_is_in_the_history_once_the_next_one_finds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Lock::try_acquire(dir.path(), "apply").unwrap().unwrap());
+        let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+        append_killed(&lock, &State::default());
+        assert_eq!(last(dir.path(), 9, None), [], "it gave the lock back");
+        drop(lock);
+        std::fs::write(dir.path().join("lock"), "77 apply 2026-05-27T13:00:00Z\n").unwrap();
+        let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+        append_killed(&lock, &State::default());
+        drop(lock);
+        append_killed(&Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap(), &State::default());
+        let [entry] = &last(dir.path(), 9, None)[..] else { panic!("not one") };
+        assert_eq!(
+            (entry.command.as_str(), entry.exit_code, entry.class),
+            ("apply", None, Some(Class::Interrupted))
+        );
+        assert!(
+            entry.message.starts_with("the apply of 2026-05-27T13:00:00Z (process 77) did not end"),
+            "{entry:?}"
+        );
     }
 }

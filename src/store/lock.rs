@@ -10,7 +10,7 @@ use fs2::FileExt;
 use rustix::fs::{FlockOperation, MemfdFlags, OFlags, fcntl_lock, memfd_create};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Lock {
     file: File,
     dir: PathBuf,
     watch: Watch,
+    /// Who held it before and did not give it back: a run that was killed.
+    left_by: Option<Holder>,
     /// By which this process is known to hold the lock also where the file is no longer there, or another.
     _mark: OwnedFd,
 }
@@ -69,14 +71,17 @@ impl Lock {
                 return Err(error).with_context(|| format!("could not lock {}", path.display()));
             }
         }
+        // Who ends by itself takes its name away.
+        let mut before = String::new();
+        let left_by = (&mut file).take(256).read_to_string(&mut before).ok().and_then(|_| named_in(&before));
         // The text only tells others who to wait for: a full disk must not stop the run.
         let text = format!("{} {command} {}\n", std::process::id(), Time::now());
-        let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         let meta = file.metadata()?;
         let mark = lock_holders::Mark::of(dir)?;
         let made = memfd_create(mark.name(), MemfdFlags::CLOEXEC).context("could not mark this process")?;
         let watch = Watch { path, file: (meta.dev(), meta.ino()) };
-        let lock = Lock { file, dir: dir.to_path_buf(), watch, _mark: made };
+        let lock = Lock { file, dir: dir.to_path_buf(), watch, left_by, _mark: made };
         // Not ours where it was removed or replaced before it was locked, or under a run that goes on.
         let is_alone = lock.watch.check().is_ok() && !mark.is_anothers();
         Ok(is_alone.then_some(lock))
@@ -85,6 +90,11 @@ impl Lock {
     /// The directory this lock guards.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Who held it before and did not give it back: a run that was killed, or went down with the machine.
+    pub fn left_by(&self) -> Option<&Holder> {
+        self.left_by.as_ref()
     }
 
     /// What tells whether it still keeps others out.
@@ -196,13 +206,18 @@ pub fn holder(dir: &Path) -> Option<Holder> {
     let path = dir.join("lock");
     let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
     file.take(256).read_to_string(&mut text).ok()?;
+    let named = named_in(&text)?;
+    lock_holders::has_lock(named.pid, &path).then_some(named)
+}
+
+/// `4711 apply 2026-05-27T13:00:00Z`
+fn named_in(text: &str) -> Option<Holder> {
     let mut words = text.split_whitespace();
-    let named = Holder {
+    Some(Holder {
         pid: words.next()?.parse().ok()?,
         command: words.next()?.to_string(),
         since: words.next()?.to_string(),
-    };
-    lock_holders::has_lock(named.pid, &path).then_some(named)
+    })
 }
 
 /// Names who is waited for, when there is something to say: a holder writes its name just after it has taken

@@ -205,6 +205,9 @@ pub struct Apply {
     pub in_progress: Option<InProgress>,
     /// The last one that ended.
     pub last: Option<LastApply>,
+    /// Where that changed nothing: the last one before it that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<Box<LastApply>>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -182,6 +182,7 @@ impl State {
                 pending.error = Some(Failure::new(Class::Other, text));
             }
             kept.apply.last.iter_mut().for_each(|last| last.packages.clear());
+            kept.apply.last_change = None;
             bytes = kept.encode()?;
         }
         anyhow::ensure!(

@@ -9,6 +9,7 @@ mod dnf5;
 mod evidence;
 #[path = "../cli/hangup.rs"]
 mod hangup;
+mod history;
 mod holder;
 mod locks;
 #[macro_use]

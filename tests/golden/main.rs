@@ -115,16 +115,29 @@ fn a_state_in_which_every_field_says_something() {
     let entry = |command: &str, exit_code, class, message: &str, duration_ms, packages| Entry {
         time: Time::from_unix(NOW - 5000).unwrap(),
         command: command.into(),
-        exit_code,
+        exit_code: Some(exit_code),
         class,
         message: message.into(),
-        duration_ms,
-        packages,
+        duration_ms: Some(duration_ms),
+        packages: Some(packages),
+        changes: Vec::new(),
+        dry_run: false,
         open_for: Vec::new(),
     };
+    let changes = ["tb-c", "tb-d"].map(|name| {
+        serde_json::from_value(serde_json::json!({"name": name, "from": "1", "to": "2"})).unwrap()
+    });
+    let killed = Entry {
+        exit_code: None,
+        duration_ms: None,
+        packages: None,
+        ..entry("apply", 0, Some(Class::Interrupted), "the apply did not end", 0, 0)
+    };
     let history = vec![
+        killed,
+        Entry { dry_run: true, ..entry("apply", 0, None, "3 packages would change", 900, 3) },
         entry("refresh", 1, Some(Class::Fetch), "b: 404", 1234, 0),
-        entry("apply", 0, None, "2 packages changed", 65_400, 2),
+        Entry { changes: changes.to_vec(), ..entry("apply", 0, None, "2 packages changed", 65_400, 2) },
     ];
     report.detail = Detail::Status { history: Some(history) };
     compare("full", &report);
@@ -313,7 +326,8 @@ fn a_refresh_in_part() {
     let mut report = Report { command: "refresh", ..status(state("full", |_| {})) };
     report.exit = ExitCode::Stale;
     report.reason = "b: 404".into();
-    report.detail = Detail::Refresh { joined: true, error: Some(Failure::new(Class::Fetch, "b: 404")) };
+    report.detail =
+        Detail::Refresh { refreshed: true, joined: true, error: Some(Failure::new(Class::Fetch, "b: 404")) };
     compare("refresh", &report);
 }
 

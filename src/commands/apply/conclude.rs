@@ -143,7 +143,14 @@ impl Run<'_> {
                 return;
             }
         }
-        self.state.apply.last = Some(LastApply {
+        // What changed last night is not forgotten because nothing did since.
+        let before = self.state.apply.last.take().filter(|last| !last.packages.is_empty());
+        let apply = &mut self.state.apply;
+        apply.last_change = match self.applied.packages.is_empty() {
+            true => before.map(Box::new).or(apply.last_change.take()),
+            false => None,
+        };
+        apply.last = Some(LastApply {
             started_at: self.started_at,
             finished_at: Time::now(),
             outcome,
@@ -221,12 +228,14 @@ impl Run<'_> {
         let entry = history::Entry {
             time: Time::now(),
             command: "apply".into(),
-            exit_code: code.code(),
+            exit_code: Some(code.code()),
             class: self.applied.error.as_ref().map(|failure| failure.class),
             message: reason.clone(),
-            duration_ms: self.started.elapsed().as_millis() as u64,
-            packages: self.applied.packages.len(),
-            open_for: were_open(&self.applied.packages).into_iter().take(history::MOST_OPEN).collect(),
+            duration_ms: Some(self.started.elapsed().as_millis() as u64),
+            packages: Some(self.applied.packages.len()),
+            changes: self.applied.packages.iter().take(history::MOST_PACKAGES).cloned().collect(),
+            dry_run: self.args.dry_run,
+            open_for: were_open(&self.applied.packages).into_iter().take(history::MOST_PACKAGES).collect(),
         };
         history::append(&self.lock, &entry);
         let loaded = Loaded::Good(Box::new(self.state));

@@ -22,6 +22,7 @@ use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::counted;
 use crate::model::updates::Update;
 use crate::report::{Applied, Detail, Report};
+use crate::store::history;
 use crate::store::lock::{self, Lock};
 use crate::store::state::{InProgress, Open, State};
 use crate::store::state_file::{Loaded, load};
@@ -62,6 +63,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     if let Some(note) = note {
         warn!("{note}");
     }
+    history::append_killed(&lock, &state);
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
     let mut session = Session::start(manager, &setup(global), "apply", patience, &lock, &state);

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::cli::{Freshness, Global, RefreshArgs, StatusArgs};
+use crate::cli::{Freshness, Global, History, RefreshArgs, StatusArgs};
 use crate::commands::exclude::{matches, patterns};
 use crate::commands::refresh;
 use crate::managers;
@@ -16,9 +16,6 @@ use crate::store::state::State;
 use crate::store::state_file::{Loaded, load};
 use crate::system::time::span;
 use glob::Pattern;
-
-/// How many runs `--history` lists.
-const RUNS_SHOWN: usize = 20;
 
 /// Judges the remembered state.
 pub fn run(global: &Global, args: &StatusArgs) -> Report {
@@ -59,9 +56,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
             report.raise(level, words);
         }
     }
-    let wants_history = args.history && matches!(global.format, Format::Text | Format::Json);
-    report.detail =
-        Detail::Status { history: wants_history.then(|| history::last(&global.state_dir, RUNS_SHOWN)) };
+    let history = args.history.as_ref().filter(|_| matches!(global.format, Format::Text | Format::Json));
+    let listed = |asked: &History| history::last(&global.state_dir, asked.most, asked.command);
+    report.detail = Detail::Status { history: history.map(listed) };
     report
 }
 
