@@ -54,9 +54,4 @@ pub trait Database: Sync {
     fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
         HashMap::new()
     }
-
-    /// The packages that say they come in the place of this one.
-    fn obsoleters(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
-        Vec::new()
-    }
 }

@@ -45,6 +45,8 @@ pub struct InstalledPackage {
     pub is_held: bool,
     /// When it was installed, in seconds since 1970, where the list tells.
     pub installed_at: Option<i64>,
+    /// In the place of which packages it comes, where the list tells: `tb-old < 2.0`.
+    pub obsoletes: Vec<String>,
 }
 
 /// A version of a package that stands beside another in the package database.

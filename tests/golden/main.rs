@@ -461,7 +461,6 @@ fn every_command_line_of_every_manager() {
         ask("unmet", &|machine| drop(manager.unmet(machine)));
         ask("newer", &|machine| drop(manager.newer(machine)));
         ask("provides", &|machine| drop(manager.database().provides(machine, &["tb-a"])));
-        ask("obsoleters", &|machine| drop(manager.database().obsoleters(machine, "tb-a")));
         ask("reboot", &|machine| drop(manager.wanting_reboot(machine)));
         ask("hooks", &|machine| drop(manager.may_unpack_on_read_only(machine)));
         ask("security", &|machine| drop(manager.tell_security(machine, &mut replacing())));

@@ -57,6 +57,7 @@ mod tests {
             is_unpacked: false,
             needs_reinstall: false,
             is_held: false,
+            obsoletes: Vec::new(),
             installed_at: None,
         };
         packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()

@@ -265,13 +265,14 @@ impl Run<'_> {
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
         let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
         let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
+        let obsoleted = obsoleted(installed);
         // Asked once, and not at all where nothing depends on the answer.
-        let is_asked = !several.is_empty() || self.cut_off.is_some();
+        let is_asked = !several.is_empty() || !obsoleted.is_empty();
         let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
         Damage {
             broken: broken.map(|(name, _)| name.clone()).collect(),
             needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
-            leftovers: [self.leftovers(several, &history), self.obsoleted(installed, &history)].concat(),
+            leftovers: [self.leftovers(several, &history), self.obsoleted(obsoleted, &history)].concat(),
             unmet: None,
         }
     }
@@ -350,30 +351,22 @@ impl Run<'_> {
 
     /// What was to go for another package that a run which was cut off had installed. The manager itself
     /// never looks at that again.
-    fn obsoleted(&mut self, installed: &Installed, history: &[CutOff]) -> Vec<Leftover> {
-        if self.cut_off.is_none() {
-            return Vec::new();
-        }
-        let is_named = |name: &str, package: &InstalledPackage, run: &&CutOff| {
-            run.goes.contains(&rpm::nevra(name, &package.version, &package.architecture))
+    fn obsoleted(
+        &mut self,
+        pairs: Vec<[(&String, &InstalledPackage); 2]>,
+        history: &[CutOff],
+    ) -> Vec<Leftover> {
+        let is_left = |[old, new]: &[(&String, &InstalledPackage); 2]| {
+            let mut ours = self.cut_off.iter().flat_map(InProgress::all).filter(|run| run.phase == "install");
+            ours.any(|run| run.packages.contains(new.0) && is_between(run.started_at.unix(), *old, *new))
+                || history.iter().any(|run| is_obsoleted_by(run, *old, *new))
         };
-        let named = installed.iter().filter(|(_, package)| package.others.is_empty()).filter_map(|one| {
-            let run = history.iter().find(|run| is_named(one.0, one.1, run))?;
-            (rpm::is_package_name(one.0) && one.1.installed_at <= run.began).then_some((one, run))
-        });
-        let left = named.filter_map(|((name, package), run)| {
-            let obsoleters = self.manager.database().obsoleters(&self.session, name);
-            let mut new = obsoleters.iter().filter_map(|name| installed.get_key_value(name));
-            let (new, by) = new.find(|(_, by)| {
-                by.installed_at >= run.began && run.began.is_some() && by.architecture == package.architecture
-            })?;
-            Some(Leftover {
-                name: name.clone(),
-                architecture: by.architecture.clone(),
-                version: package.version.clone(),
-                newer: by.version.clone(),
-                obsoleter: Some(new.clone()),
-            })
+        let left = pairs.into_iter().filter(is_left).map(|[(name, package), (new, by)]| Leftover {
+            name: name.clone(),
+            architecture: by.architecture.clone(),
+            version: package.version.clone(),
+            newer: by.version.clone(),
+            obsoleter: Some(new.clone()),
         });
         let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.manager);
         let (excluded, left): (Vec<_>, Vec<_>) = left.partition(is_excluded);
@@ -439,15 +432,61 @@ fn is_left_by(
 ) -> bool {
     let named = |version: &OtherVersion| rpm::nevra(name, &version.version, &package.architecture);
     if !run.comes.is_empty() {
-        // By the clock of a time zone that is not known.
-        let later = run.began.zip(newer.installed_at).map(|(began, at)| began - at);
-        let is_then = later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120);
-        return is_then && run.comes.contains(&named(newer));
+        return is_then(run, newer.installed_at) && run.comes.contains(&named(newer));
     }
     let is_in_time = run.began.is_none_or(|began| {
         newer.installed_at.is_some_and(|at| at >= began) && older.installed_at.is_some_and(|at| at <= began)
     });
     is_in_time && run.goes.contains(&named(older))
+}
+
+/// The installed packages in whose place another one came that is there too, with that one. A manager takes
+/// the first away when the second comes.
+fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]> {
+    let of_one = |new: (&'_ String, &'_ InstalledPackage)| {
+        let found = new.1.obsoletes.iter().filter_map(|obsoletes| {
+            let name = obsoletes.split(' ').next().unwrap_or_default();
+            let (name, old) = installed.get_key_value(&rpm::listed_name(name, &new.1.architecture))?;
+            let is_it = rpm::is_obsoleted(obsoletes, name, &old.version)
+                && name != new.0
+                && old.others.is_empty()
+                && old.architecture == new.1.architecture
+                && old.installed_at <= new.1.installed_at;
+            is_it.then_some((name.clone(), new.0.clone()))
+        });
+        found.collect::<Vec<_>>()
+    };
+    let mut names: Vec<_> = installed.iter().flat_map(of_one).collect();
+    names.sort();
+    names.dedup_by(|one, other| one.0 == other.0);
+    let entry = |name: &String| installed.get_key_value(name);
+    names.iter().filter_map(|(old, new)| Some([entry(old)?, entry(new)?])).collect()
+}
+
+/// Whether a run that began then came between the two.
+fn is_between(began: i64, old: (&String, &InstalledPackage), new: (&String, &InstalledPackage)) -> bool {
+    old.1.installed_at.is_some_and(|at| at <= began) && new.1.installed_at.is_some_and(|at| at >= began)
+}
+
+/// Whether a run of the manager that was cut off was to replace one package by the other.
+fn is_obsoleted_by(
+    run: &CutOff,
+    old: (&String, &InstalledPackage),
+    new: (&String, &InstalledPackage),
+) -> bool {
+    let named = |(name, package): (&String, &InstalledPackage)| {
+        rpm::nevra(name, &package.version, &package.architecture)
+    };
+    if !run.comes.is_empty() {
+        return is_then(run, new.1.installed_at) && run.comes.contains(&named(new));
+    }
+    run.began.is_none_or(|began| is_between(began, old, new)) && run.goes.contains(&named(old))
+}
+
+/// Whether what zypper wrote down then was installed then, by the clock of a time zone that is not known.
+fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
+    let later = run.began.zip(installed_at).map(|(began, at)| began - at);
+    later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
 }
 
 /// The text of a file, or of the files `*.conf` in a directory. Each file begins anew.
@@ -511,6 +550,33 @@ mod tests {
             assert!(!left(at, "a-2-1.noarch"), "{at}");
         }
         assert!(!left(100_000, "a-1-1.noarch"));
+    }
+
+    #[test]
+    fn a_package_is_left_beside_what_obsoletes_it_by_a_run_that_came_between_the_two() {
+        let pairs = |text: &str| {
+            let installed = rpm::database::parse_installed(text);
+            let names = obsoleted(&installed).into_iter().map(|[old, new]| format!("{} {}", old.0, new.0));
+            names.collect::<Vec<_>>()
+        };
+        let new = "new\tnoarch\t0:1-1\t100\told < 2,none  ,new < 1,\n";
+        let both = format!("old\tnoarch\t0:1-1\t50\t(none) (none) (none),\n{new}");
+        assert_eq!(pairs(&both), ["old new"]);
+        for old in ["old\tnoarch\t0:2-1\t50\t\n", "old\tnoarch\t0:1-1\t101\t\n", "old\tx86_64\t0:1-1\t50\t\n"]
+        {
+            assert!(pairs(&format!("{old}{new}")).is_empty(), "{old}");
+        }
+        let installed = rpm::database::parse_installed(&both);
+        let [old, new] = obsoleted(&installed)[0];
+        let run = |began, goes: &str| CutOff { began, goes: vec![goes.into()], comes: Vec::new() };
+        assert!(is_obsoleted_by(&run(Some(90), "old-1-1.noarch"), old, new));
+        assert!(is_obsoleted_by(&run(None, "old-1-1.noarch"), old, new));
+        for (began, goes) in [(90, "old-0-1.noarch"), (40, "old-1-1.noarch"), (101, "old-1-1.noarch")] {
+            assert!(!is_obsoleted_by(&run(Some(began), goes), old, new), "{began} {goes}");
+        }
+        let logged =
+            |began| CutOff { began: Some(began), comes: vec!["new-1-1.noarch".into()], goes: vec![] };
+        assert!(is_obsoleted_by(&logged(101), old, new) && !is_obsoleted_by(&logged(90), old, new));
     }
 
     #[test]

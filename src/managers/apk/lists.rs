@@ -180,6 +180,7 @@ pub fn parse_installed(text: &str) -> Installed {
                     is_unpacked: false,
                     needs_reinstall: false,
                     is_held: false,
+                    obsoletes: Vec::new(),
                     installed_at: None,
                 };
                 installed.insert(name.to_string(), package);

@@ -151,6 +151,7 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
             is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
             needs_reinstall: error == Some('R'),
             is_held: wanted == Some('h'),
+            obsoletes: Vec::new(),
             installed_at: None,
         };
         installed.insert(name, package);

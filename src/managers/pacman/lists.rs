@@ -141,6 +141,7 @@ pub fn installed(stdout: &str) -> Installed {
             is_unpacked: false,
             needs_reinstall: false,
             is_held: false,
+            obsoletes: Vec::new(),
             installed_at: None,
         };
         (name.to_string(), package)

@@ -46,13 +46,6 @@ impl Database for Rpm {
         }
         provides
     }
-
-    fn obsoleters(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
-        let args = ["-q", "--qf", r"%{NAME}\n", "--whatobsoletes", plain_name(name)];
-        let args = args.map(str::to_owned).to_vec();
-        let answer = machine.ask(&Invocation { program: "rpm", args, ..Invocation::default() });
-        answer.map(|answer| answer.stdout.lines().map(str::to_owned).collect()).unwrap_or_default()
-    }
 }
 
 /// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
@@ -97,10 +90,16 @@ fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
 
 /// Reads that list. Of several versions of a package the newest counts; the others stand beside it.
 pub fn parse_installed(stdout: &str) -> Installed {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = |text: &str| text.split(' ').next().unwrap_or_default().to_string();
     let mut installed = Installed::new();
     for line in stdout.lines() {
         let fields: Vec<_> = line.split('\t').collect();
-        let [name, arch, version, time] = fields[..] else { continue };
+        let (name, arch, version, time, obsoletes) = match fields[..] {
+            [name, arch, version, time] => (name, arch, version, time, ""),
+            [name, arch, version, time, obsoletes] => (name, arch, version, time, obsoletes),
+            _ => continue,
+        };
         if name == "gpg-pubkey" {
             continue;
         }
@@ -114,6 +113,7 @@ pub fn parse_installed(stdout: &str) -> Installed {
             needs_reinstall: false,
             is_held: false,
             installed_at: time.trim().parse().ok(),
+            obsoletes: obsoletes.split(',').map(words).filter(|one| is_package_name(&plain(one))).collect(),
         };
         let other = |package: &InstalledPackage| OtherVersion {
             version: package.version.clone(),

@@ -95,7 +95,7 @@ pub fn is_package_name(name: &str) -> bool {
 
 /// `EPOCHNUM` is 0 where a package has none.
 pub fn list_installed() -> Invocation {
-    let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n";
+    let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\t[%{OBSOLETENAME} %{OBSOLETEFLAGS:depflags} %{OBSOLETEVERSION},]\n";
     Invocation {
         program: "rpm",
         args: ["-qa", "--qf", format].map(str::to_owned).to_vec(),
@@ -113,6 +113,30 @@ pub fn compare_versions(one: &str, other: &str) -> Ordering {
     let (one, other) = (parts(one), parts(other));
     let by_epoch = one.0.cmp(&other.0);
     by_epoch.then_with(|| compare_parts(one.1, other.1)).then_with(|| compare_parts(one.2, other.2))
+}
+
+/// Whether what a package obsoletes, such as `tb-old < 2.0`, is this version of a package.
+pub fn is_obsoleted(obsoletes: &str, name: &str, version: &str) -> bool {
+    let words: Vec<_> = obsoletes.split_whitespace().collect();
+    let (relation, limit) = match words[..] {
+        [old] => return old == plain_name(name),
+        [old, relation, limit] if old == plain_name(name) => (relation, limit),
+        _ => return false,
+    };
+    // Without a release in the limit that of the package does not count.
+    let version = match limit.contains('-') {
+        true => version,
+        false => version.rsplit_once('-').map_or(version, |(version, _)| version),
+    };
+    let wanted: &[Ordering] = match relation {
+        "<" => &[Ordering::Less],
+        "<=" => &[Ordering::Less, Ordering::Equal],
+        "=" => &[Ordering::Equal],
+        ">=" => &[Ordering::Greater, Ordering::Equal],
+        ">" => &[Ordering::Greater],
+        _ => return false,
+    };
+    wanted.contains(&compare_versions(version, limit))
 }
 
 /// Compares two versions or two releases run by run of digits or letters (rpmvercmp): digits are newer
@@ -287,6 +311,26 @@ mod tests {
         ] {
             assert_eq!(compare_versions(one, other), order, "{one} {other}");
             assert_eq!(compare_versions(other, one), order.reverse(), "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn what_a_package_obsoletes_is_told_by_name_and_version() {
+        for (obsoletes, version, is_it) in [
+            ("tb-a", "1.0-1", true),
+            ("tb-b", "1.0-1", false),
+            ("tb-a < 2", "1.0-1", true),
+            ("tb-a < 2", "2-0", false),
+            ("tb-a <= 2", "2-5", true),
+            ("tb-a <= 2-4", "2-5", false),
+            ("tb-a = 1:2-5", "1:2-5", true),
+            ("tb-a < 1:1", "2.0-1", true),
+            ("tb-a >= 2", "1.9-1", false),
+            ("tb-a > 1", "1.9-1", true),
+            ("(none)", "1.0-1", false),
+            ("tb-a ? 2", "1.0-1", false),
+        ] {
+            assert_eq!(is_obsoleted(obsoletes, "tb-a", version), is_it, "{obsoletes} {version}");
         }
     }
 
