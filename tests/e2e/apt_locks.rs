@@ -124,7 +124,7 @@ fn a_termination_while_waiting_for_a_lock_ends_the_run_at_once() {
     let (sandbox, _repo) = bench::pending_update();
     let (holder, pid) = locks::hold(&sandbox, locks::FRONTEND, FOR_EVER);
     let run = sandbox.start(sandbox.patch_command(&["apply"]));
-    std::thread::sleep(A_MOMENT);
+    run.wait_to_hear("waiting for the lock of apt");
     sandbox.signal(sandbox.patch_pid(), "TERM");
     let report = run.report();
     report.apply_failed("interrupted").remembers("/apply/last/outcome", "interrupted");

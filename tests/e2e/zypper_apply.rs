@@ -234,8 +234,7 @@ fn rpms_own_lock_is_waited_for() {
     let running = root.start(&["apply"]);
     root.sandbox()
         .wait_until("rpm meets the lock", || root.sandbox().log().contains("create transaction lock"));
-    // Time enough to see who holds it.
-    std::thread::sleep(Duration::from_secs(3));
+    running.wait_to_hear("waiting for the lock of zypper: process ");
     root.sandbox().signal(pid, "KILL");
     holder.wait();
     let applied = running.report();

@@ -90,6 +90,115 @@ pub fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
+/// What apt says where it stopped at something of the machine.
+const STOPPED: &[(Class, &[&str])] = &[
+    (Class::Lock, &["Could not get lock", "is another process using it"]),
+    (
+        Class::Interrupted,
+        &[
+            "dpkg was interrupted",
+            "received signal",
+            "received a segmentation fault",
+            "Operation was interrupted before it could finish",
+        ],
+    ),
+];
+
+/// Where it stopped at what the administrator wrote.
+const CONFIGURATION: &[&str] = &[
+    "Malformed ",
+    "list of sources could not be read",
+    "is not known on line",
+    "is not known on stanza",
+    "Unable to parse ",
+    "Conflicting values set for option",
+    "Invalid value set for option",
+    "Unsupported 'Signed-By'",
+    "method driver ",
+    "did not start correctly",
+    "explicitly disabled via configuration",
+    "Snapshots not supported",
+    "Syntax error ",
+    "Opening configuration file ",
+    "configured compressor",
+    "in the preferences file",
+    "specified for pin",
+    "valid pin priorities",
+    "can only be used for 'Package: *' records",
+    "for APT::Default-Release",
+    "changed its '",
+    "doesn't have the component",
+    "does not seem to provide it",
+    "MMap ran out of room",
+    "Cache-Limit",
+    "apt-cdrom",
+    "No sandbox user",
+    "can not drop rights",
+    "Could not switch ",
+    "Command line option ",
+    "Trivial Only specified",
+    "Unknown update error mode",
+    "suitable packaging system type",
+    "Archives directory ",
+    "List directory ",
+    "Directory '",
+];
+
+/// Where it cannot solve what is asked for, or could not fetch it.
+const NOT_TO_BE_HAD: &[(Class, &[&str])] = &[
+    (
+        Class::Dependency,
+        &[
+            "Unable to locate package",
+            "Can't find a source to download",
+            "Couldn't find any package",
+            "Couldn't find package",
+            "has no installation candidate",
+            " was not found",
+            "I wasn't able to locate a file for the ",
+            "Unable to correct",
+            "Unable to satisfy dependencies",
+            "two conflicting ",
+            "Solver timed out",
+            "External solver failed",
+            "held broken packages",
+            "generated breaks",
+            "nmet dependencies",
+            "Broken packages",
+            "Held packages were changed",
+            "but remove is disabled",
+            "Essential packages",
+            "the essential package",
+            "Removing essential",
+            "Packages were downgraded",
+            "pkgProblemResolver",
+            "immediate configuration on",
+            "Could not configure '",
+            "Couldn't configure ",
+            "predepends looping",
+            "conflicts violated",
+            "needs to be reinstalled",
+        ],
+    ),
+    (
+        Class::Fetch,
+        &[
+            "Unable to fetch some archives",
+            "Failed to fetch some archives",
+            "Some files failed to download",
+            "have a Release file",
+            "has a Release file",
+            "Some index files failed",
+            "Problem with MergeList",
+        ],
+    ),
+];
+
+/// The first class of which the words stand in a text.
+fn class_in(table: &[(Class, &[&str])], text: &str) -> Option<Class> {
+    table.iter().find(|(_, words)| has(text, words)).map(|(class, _)| *class)
+}
+
 /// The class of one of apt's messages.
 pub fn class_of(text: &str) -> Class {
     if let Some(rest) = text.strip_prefix("Failed to fetch ") {
@@ -99,24 +208,13 @@ pub fn class_of(text: &str) -> Class {
     if is_space(text) {
         return Class::Space;
     }
-    if has(text, &["Could not get lock", "is another process using it"]) {
-        return Class::Lock;
-    }
-    const INTERRUPTED: &[&str] = &[
-        "dpkg was interrupted",
-        "received signal",
-        "received a segmentation fault",
-        "Operation was interrupted before it could finish",
-    ];
-    if has(text, INTERRUPTED) {
-        return Class::Interrupted;
+    if let Some(class) = class_in(STOPPED, text) {
+        return class;
     }
     // What stands between quotes behind these is the administrator's.
-    const SCRIPT: &[&str] = &[HOOK_FAILED, "Failure running script ", "Failure running hook "];
-    if SCRIPT.iter().any(|words| text.starts_with(words)) {
-        return Class::Script;
-    }
-    if text.starts_with("Sub-process ") && !is_signature(text) {
+    let hooks = [HOOK_FAILED, "Failure running script ", "Failure running hook "];
+    let is_hook = hooks.iter().any(|words| text.starts_with(words));
+    if is_hook || (text.starts_with("Sub-process ") && !is_signature(text)) {
         return Class::Script;
     }
     if is_validity(text) {
@@ -128,97 +226,13 @@ pub fn class_of(text: &str) -> Class {
         let found = ours.into_iter().find(|(part, _)| text.contains(part));
         return found.map_or(Class::Config, |(_, class)| class);
     }
-    const CONFIG: &[&str] = &[
-        "Malformed ",
-        "list of sources could not be read",
-        "is not known on line",
-        "is not known on stanza",
-        "Unable to parse ",
-        "Conflicting values set for option",
-        "Invalid value set for option",
-        "Unsupported 'Signed-By'",
-        "method driver ",
-        "did not start correctly",
-        "explicitly disabled via configuration",
-        "Snapshots not supported",
-        "Syntax error ",
-        "Opening configuration file ",
-        "configured compressor",
-        "in the preferences file",
-        "specified for pin",
-        "valid pin priorities",
-        "can only be used for 'Package: *' records",
-        "for APT::Default-Release",
-        "changed its '",
-        "doesn't have the component",
-        "does not seem to provide it",
-        "MMap ran out of room",
-        "Cache-Limit",
-        "apt-cdrom",
-        "No sandbox user",
-        "can not drop rights",
-        "Could not switch ",
-        "Command line option ",
-        "Trivial Only specified",
-        "Unknown update error mode",
-        "suitable packaging system type",
-        "Archives directory ",
-        "List directory ",
-        "Directory '",
-    ];
-    if has(text, CONFIG) {
+    if has(text, CONFIGURATION) {
         return Class::Config;
     }
     if is_signature(text) {
         return Class::Auth;
     }
-    const DEPENDENCY: &[&str] = &[
-        "Unable to locate package",
-        "Can't find a source to download",
-        "Couldn't find any package",
-        "Couldn't find package",
-        "has no installation candidate",
-        " was not found",
-        "I wasn't able to locate a file for the ",
-        "Unable to correct",
-        "Unable to satisfy dependencies",
-        "two conflicting ",
-        "Solver timed out",
-        "External solver failed",
-        "held broken packages",
-        "generated breaks",
-        "nmet dependencies",
-        "Broken packages",
-        "Held packages were changed",
-        "but remove is disabled",
-        "Essential packages",
-        "the essential package",
-        "Removing essential",
-        "Packages were downgraded",
-        "pkgProblemResolver",
-        "immediate configuration on",
-        "Could not configure '",
-        "Couldn't configure ",
-        "predepends looping",
-        "conflicts violated",
-        "needs to be reinstalled",
-    ];
-    if has(text, DEPENDENCY) {
-        return Class::Dependency;
-    }
-    const FETCH: &[&str] = &[
-        "Unable to fetch some archives",
-        "Failed to fetch some archives",
-        "Some files failed to download",
-        "have a Release file",
-        "has a Release file",
-        "Some index files failed",
-        "Problem with MergeList",
-    ];
-    if has(text, FETCH) {
-        return Class::Fetch;
-    }
-    Class::Other
+    class_in(NOT_TO_BE_HAD, text).unwrap_or(Class::Other)
 }
 
 /// The class of the reason that apt gives for one file it could not fetch.

@@ -36,7 +36,7 @@ impl Capture {
 /// Reads what others append to a file, without moving the offset that the child shares.
 pub(super) struct Tail<'a> {
     file: &'a File,
-    pub start: u64,
+    start: u64,
     offset: u64,
     /// Up to here nothing is kept any more.
     forgotten: u64,
@@ -46,6 +46,12 @@ impl<'a> Tail<'a> {
     pub fn at_end(mut file: &'a File) -> io::Result<Self> {
         let offset = file.seek(SeekFrom::End(0))?;
         Ok(Tail { file, start: offset, offset, forgotten: offset })
+    }
+
+    /// All that has come since the start, or only the last part when it is too much; then the second value is
+    /// `false`.
+    pub fn read(&self) -> io::Result<(String, bool)> {
+        read_from(self.file, self.start)
     }
 
     /// How much has come since the start, read or not.
@@ -91,9 +97,8 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// Everything from `offset` on, or only the last part when it is too much; then the second value
-/// is `false`.
-pub(super) fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
+/// Everything from `offset` on, or only the last part.
+fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
     let end = file.seek(SeekFrom::End(0))?;
     let is_whole = end.saturating_sub(offset) <= MOST_OUTPUT;
     let from = if is_whole { offset } else { end - MOST_OUTPUT };

@@ -4,14 +4,16 @@
 mod capture;
 mod environment;
 mod no_tty;
+mod output;
 mod stop;
 
 pub use capture::Capture;
 pub use environment::find;
 
 use crate::system::signals;
-use capture::{MOST_OUTPUT, Tail, read_from};
+
 use environment::{is_withheld, path_with_sbin};
+use output::Output;
 use rustix::process::Pid;
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -88,6 +90,20 @@ impl Limits {
     /// Whether anything of ours may end the command at all.
     pub fn may_end(&self) -> bool {
         self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
+    }
+
+    /// Which of them a command has reached that has run for so long.
+    fn reached(&self, signal: Option<&'static str>, elapsed: Duration, output: &mut Output) -> Option<End> {
+        let is_over = |most: Option<Duration>, time: Duration| most.is_some_and(|most| time >= most);
+        if let Some(signal) = signal.filter(|_| self.interruptible) {
+            Some(End::Interrupted(signal))
+        } else if self.deadline.is_some_and(|at| Instant::now() >= at) || is_over(self.budget, elapsed) {
+            Some(End::TimedOut)
+        } else if output.unmoved().is_some_and(|time| is_over(self.stall, time)) {
+            Some(End::Stalled)
+        } else {
+            (self.may_end() && output.is_flood()).then_some(End::Flooded)
+        }
     }
 }
 
@@ -191,26 +207,13 @@ pub fn run(
     watch: &mut dyn FnMut(&Glimpse),
 ) -> io::Result<Finished> {
     let started = Instant::now();
-    let mut out = Tail::at_end(&capture.out)?;
-    let mut err = Tail::at_end(&capture.err)?;
-    let (out_start, err_start) = (out.start, err.start);
     let status_file = match invocation.status_arg {
         Some(_) => Some(inherited_file()?),
         None => None,
     };
-    let mut status = status_file.as_ref().map(Tail::at_end).transpose()?;
-
-    // By our PATH, not by the longer one that the child gets: what is not on it is not there.
-    let program = find(invocation.program).ok_or_else(|| io::Error::other("it is not on PATH"))?;
-    let input = input_file(invocation.input)?;
-    let shielded = if limits.may_end() { None } else { no_tty::shielded(&program) };
-    let is_shielded = shielded.is_some();
-    let plain = || {
-        let mut command = Command::new(&program);
-        command.arg0(invocation.program);
-        command
-    };
-    let mut command = command(shielded.unwrap_or_else(plain), invocation, status_file.as_ref(), input);
+    let mut output = Output::from_now(capture, status_file.as_ref())?;
+    let (program, is_shielded) = program(invocation, limits)?;
+    let mut command = command(program, invocation, status_file.as_ref(), input_file(invocation.input)?);
     command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
     // A group member that makes a session of its own must not escape the deadline: it becomes
     // our child when its parent dies, and is found again.
@@ -223,53 +226,37 @@ pub fn run(
     let mut child = command.spawn()?;
     let group = Pid::from_child(&child);
 
-    let mut status_line = String::new();
-    let mut moved = (String::new(), Instant::now());
     let mut took = None;
     let mut waits = false;
     let end = loop {
         let ended = child.wait_timeout(TICK)?;
-        let output = out.lines() + &err.lines();
-        if let Some(line) = status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned)) {
-            status_line = line;
-        }
-        waits |= limits.waits.is_some_and(|words| output.lines().any(|line| line.starts_with(words)));
+        let lines = output.look();
+        waits |= limits.waits.is_some_and(|words| lines.lines().any(|line| line.starts_with(words)));
         let signal = signals::received();
-        watch(&Glimpse {
-            output: &output,
-            status: &status_line,
-            elapsed: started.elapsed(),
+        let elapsed = started.elapsed();
+        let glimpse = Glimpse {
+            output: &lines,
+            status: &output.status_line,
+            elapsed,
             is_ending: false,
             ignored_signal: signal.filter(|_| !limits.interruptible),
-        });
+        };
+        watch(&glimpse);
         if let Some(exit) = ended {
             break natural_end(exit);
         }
-        if moved.0 != progress_mark(&status_line) {
-            moved = (progress_mark(&status_line).to_string(), Instant::now());
-        }
-        let cause = if let Some(signal) = signal.filter(|_| limits.interruptible) {
-            End::Interrupted(signal)
-        } else if limits.deadline.is_some_and(|at| Instant::now() >= at)
-            || limits.budget.is_some_and(|most| started.elapsed() >= most)
-        {
-            End::TimedOut
-        } else if status.is_some() && limits.stall.is_some_and(|most| moved.1.elapsed() >= most) {
-            End::Stalled
-        } else if limits.may_end()
-            && tails(&mut out, &mut err, &mut status).map(|tail| tail.size()).sum::<u64>() > MOST_OUTPUT
-        {
-            End::Flooded
-        } else if std::mem::take(&mut waits) && still_waits(group) {
-            End::Waiting
-        } else {
-            tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
+        let cause = limits.reached(signal, elapsed, &mut output).or_else(|| {
+            let is_waiting = std::mem::take(&mut waits) && still_waits(group);
+            is_waiting.then_some(End::Waiting)
+        });
+        let Some(cause) = cause else {
+            output.forget();
             continue;
         };
         took = Some(started.elapsed());
         watch(&Glimpse {
             output: "",
-            status: &status_line,
+            status: &output.status_line,
             elapsed: started.elapsed(),
             is_ending: true,
             ignored_signal: None,
@@ -277,15 +264,11 @@ pub fn run(
         if limits.gently && !matches!(cause, End::Flooded | End::Waiting) {
             end_helpers(&mut child);
         }
-        let meanwhile = &mut || tails(&mut out, &mut err, &mut status).for_each(Tail::forget);
-        terminate(&mut child, group, &strangers, meanwhile);
+        terminate(&mut child, group, &strangers, &mut || output.forget());
         break cause;
     };
     adopt(false);
-    let (stdout, out_whole) = read_from(&capture.out, out_start)?;
-    let (stderr, err_whole) = read_from(&capture.err, err_start)?;
-    let (status, status_whole) = status_file.map_or(Ok((String::new(), true)), |file| read_from(&file, 0))?;
-    let is_whole = out_whole && err_whole && status_whole;
+    let ([stdout, stderr, status], is_whole) = output.read()?;
     if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
         return Err(error);
     }
@@ -299,13 +282,17 @@ pub fn run(
     })
 }
 
-/// Everything that a running command can write to.
-fn tails<'a, 'f>(
-    out: &'a mut Tail<'f>,
-    err: &'a mut Tail<'f>,
-    status: &'a mut Option<Tail<'f>>,
-) -> impl Iterator<Item = &'a mut Tail<'f>> {
-    [out, err].into_iter().chain(status)
+/// What is to be started, and whether it stands behind a shield against terminals.
+fn program(invocation: &Invocation, limits: &Limits) -> io::Result<(Command, bool)> {
+    // By our PATH, not by the longer one that the child gets: what is not on it is not there.
+    let program = find(invocation.program).ok_or_else(|| io::Error::other("it is not on PATH"))?;
+    let shielded = if limits.may_end() { None } else { no_tty::shielded(&program) };
+    if let Some(shielded) = shielded {
+        return Ok((shielded, true));
+    }
+    let mut command = Command::new(&program);
+    command.arg0(invocation.program);
+    Ok((command, false))
 }
 
 /// A short question whose output goes nowhere but to us.
@@ -368,12 +355,6 @@ fn natural_end(exit: ExitStatus) -> End {
         (Some(code), _) => End::Code(code),
         (None, signal) => End::Signal(signal.unwrap_or_default()),
     }
-}
-
-/// The part of a progress line that moves only when the work does: apt repeats its lines, and
-/// counts down an estimate, while a mirror hangs.
-fn progress_mark(status: &str) -> &str {
-    status.split(':').nth(2).unwrap_or(status)
 }
 
 #[cfg(test)]
@@ -464,6 +445,5 @@ mod tests {
         let command = command(Command::new("sh"), &invocation, Some(&file), None);
         let args: Vec<_> = command.get_args().collect();
         assert_eq!(args[0], &*file.as_raw_fd().to_string());
-        assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");
     }
 }

@@ -1,0 +1,87 @@
+//! What a running command has printed so far.
+
+use super::capture::{Capture, MOST_OUTPUT, Tail};
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Both streams and, where there is one, the progress descriptor.
+pub(super) struct Output<'a> {
+    out: Tail<'a>,
+    err: Tail<'a>,
+    status: Option<Tail<'a>>,
+    /// The newest line of the progress descriptor.
+    pub status_line: String,
+    /// When the work last went on, by that descriptor.
+    moved_at: Instant,
+}
+
+impl<'a> Output<'a> {
+    /// What comes from now on.
+    pub fn from_now(capture: &'a Capture, status_file: Option<&'a File>) -> io::Result<Self> {
+        Ok(Output {
+            out: Tail::at_end(&capture.out)?,
+            err: Tail::at_end(&capture.err)?,
+            status: status_file.map(Tail::at_end).transpose()?,
+            status_line: String::new(),
+            moved_at: Instant::now(),
+        })
+    }
+
+    /// The whole lines of both streams that have come since the last call.
+    pub fn look(&mut self) -> String {
+        let newest = self.status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned));
+        if let Some(line) = newest {
+            if progress_mark(&line) != progress_mark(&self.status_line) {
+                self.moved_at = Instant::now();
+            }
+            self.status_line = line;
+        }
+        self.out.lines() + &self.err.lines()
+    }
+
+    /// For how long the work has not gone on; only where the command reports that.
+    pub fn unmoved(&self) -> Option<Duration> {
+        self.status.as_ref().map(|_| self.moved_at.elapsed())
+    }
+
+    fn tails(&mut self) -> impl Iterator<Item = &mut Tail<'a>> {
+        [&mut self.out, &mut self.err].into_iter().chain(&mut self.status)
+    }
+
+    /// Whether it is more than a report can be.
+    pub fn is_flood(&mut self) -> bool {
+        self.tails().map(|tail| tail.size()).sum::<u64>() > MOST_OUTPUT
+    }
+
+    /// Gives back the memory of what is too old to be read in the end.
+    pub fn forget(&mut self) {
+        self.tails().for_each(Tail::forget);
+    }
+
+    /// All of it: standard output, standard error and progress; and whether nothing of it is missing.
+    pub fn read(&self) -> io::Result<([String; 3], bool)> {
+        let (out, out_whole) = self.out.read()?;
+        let (err, err_whole) = self.err.read()?;
+        let (status, status_whole) =
+            self.status.as_ref().map_or(Ok((String::new(), true)), |tail| tail.read())?;
+        Ok(([out, err, status], out_whole && err_whole && status_whole))
+    }
+}
+
+/// The part of a progress line that moves only when the work does: apt repeats its lines, and
+/// counts down an estimate, while a mirror hangs.
+fn progress_mark(status: &str) -> &str {
+    status.split(':').nth(2).unwrap_or(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_work_moves_the_mark_of_progress() {
+        assert_eq!(progress_mark("dlstatus:3:66.67:Retrieving (2s remaining)"), "66.67");
+        assert_eq!(progress_mark("done"), "done");
+    }
+}
