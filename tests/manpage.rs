@@ -390,7 +390,8 @@ fn full_state() -> state_file::Loaded {
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,
                  "replaces": ["o"]}],
                 "known": [{"name": "p", "first_seen": time}],
-                "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth"}]},
+                "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth",
+                               "security": true, "first_seen": time}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
                                 "process_start": 1, "pid_namespace": "n", "packages": ["p"], "log": "l",

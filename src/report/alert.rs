@@ -3,7 +3,7 @@
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{counted, one_line};
 use crate::store::health::{Health, Life};
-use crate::store::state::{Source, State};
+use crate::store::state::{Pending, Source, State};
 use crate::system::time::{Time, duration, span};
 use glob::Pattern;
 
@@ -137,7 +137,19 @@ impl Alert {
         match self.condition {
             Condition::Updates => number(pending.and_then(|pending| pending.count), "update", "pending"),
             Condition::Security => {
-                number(pending.and_then(|pending| pending.security), "security update", "pending")
+                let held = pending.and_then(Pending::held_back_security).unwrap_or(0);
+                match pending.and_then(Pending::security) {
+                    // What nobody installs stays open all the same.
+                    Some(0) if held > 0 => number(Some(held), "security update", "held back"),
+                    Some(count) => {
+                        let of =
+                            if held > 0 { format!(" ({held} of them held back)") } else { String::new() };
+                        let all = number(Some(count + held), "security update", "pending");
+                        all.map(|(level, words)| (level, words + &of))
+                    }
+                    None if held >= self.count => number(Some(held), "security update", "held back"),
+                    None => number(None, "security update", "pending"),
+                }
             }
             Condition::SecurityAge => match pending.and_then(|pending| pending.oldest_security(now)) {
                 Some(Some((age, name))) if age >= self.age => {

@@ -71,7 +71,9 @@ pub(super) fn render(report: &Report) -> String {
 fn pending(report: &Report) -> Value {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
     let mut value = json!(pending);
-    if let Some(object) = value.as_object_mut() {
+    if let (Some(object), Some(pending)) = (value.as_object_mut(), pending) {
+        object.insert("security".to_string(), json!(pending.security()));
+        object.insert("held_back_security".to_string(), json!(pending.held_back_security()));
         object.insert("outdated".to_string(), json!(report.health.pending_outdated));
         // Of use to this program only.
         object.remove("basis");

@@ -17,6 +17,7 @@ use crate::store::history::Entry;
 use crate::store::state::{Pending, State};
 use crate::store::state_file::Loaded;
 use crate::system::time::{Time, span};
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
@@ -178,10 +179,21 @@ impl Report {
         matches!(self.command, "status" | "")
     }
 
-    /// Adds an alert, which can only make the exit code graver.
-    pub fn raise(&mut self, level: ExitCode, words: String) {
-        self.exit = graver(self.exit, level);
-        self.alerts.push(one_line(&words));
+    /// Adds alerts, which can only make the exit code graver; the gravest comes first, and of two that say the same
+    /// only one is told.
+    pub fn raise(&mut self, mut alerts: Vec<(ExitCode, String)>) {
+        alerts.sort_by(|(one, _), (other, _)| match graver(*one, *other) {
+            _ if one == other => Ordering::Equal,
+            level if level == *one => Ordering::Less,
+            _ => Ordering::Greater,
+        });
+        for (level, words) in alerts {
+            self.exit = graver(self.exit, level);
+            let words = one_line(&words);
+            if !self.alerts.contains(&words) {
+                self.alerts.push(words);
+            }
+        }
     }
 
     /// Says what is wrong with the last apply, before all else unless the index is worse: a machine that
@@ -202,6 +214,12 @@ impl Report {
         };
         self.reason = cut(one_line(&reason), MOST_WORDS);
         self.exit = graver(self.exit, ExitCode::Stale);
+    }
+
+    /// Whether no alert is graver than what the reason tells of.
+    fn is_reason_gravest(&self) -> bool {
+        let code = self.health.verdict.code;
+        code == self.exit && matches!(code, ExitCode::Failed | ExitCode::Unknown)
     }
 
     /// Whether the index is fresh and the reason is the last apply.
@@ -235,11 +253,15 @@ impl Report {
             0 => "nothing pending".to_string(),
             count => format!("{} pending", counted(count, "update")),
         };
-        if let Some(security) = pending.security.filter(|_| count > 0) {
+        if let Some(security) = pending.security().filter(|_| count > 0) {
             words += &format!(" ({security} security)");
         }
         if !pending.held_back().is_empty() {
             words += &format!(", {} held back", pending.held_back().len());
+            match pending.held_back_security() {
+                Some(security) if security > 0 => words += &format!(" ({security} security)"),
+                _ => {}
+            }
         }
         if self.health.pending_outdated {
             words += " (outdated: packages have changed since they were counted)";

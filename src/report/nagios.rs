@@ -5,6 +5,7 @@ use super::Report;
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{cut, one_line};
 use crate::report::alert::Condition;
+use crate::store::state::Pending;
 
 /// Nagios and older NRPEs keep about 8 kB in all; the first line is no longer than 3 kB.
 const LIST_BYTES: usize = 4000;
@@ -13,9 +14,10 @@ const LONGEST: usize = 300;
 
 pub(super) fn render(report: &Report) -> String {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
-    let mut words = vec![report.reason.clone()];
     // What makes the service red comes first.
-    words.splice(0..0, report.more_alerts().cloned());
+    let mut words: Vec<_> = report.more_alerts().cloned().collect();
+    let at = if report.is_reason_gravest() { 0 } else { words.len() };
+    words.insert(at, report.reason.clone());
     words.extend(report.pending_words());
     words.extend(report.unfinished_words());
     if report.health.reboot_required && !report.alerts.iter().any(|alert| alert == "reboot required") {
@@ -45,7 +47,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
         format!(
             "security={};{};0",
-            number(counted.and_then(|pending| pending.security)),
+            number(counted.and_then(Pending::all_security)),
             thresholds(report, Condition::Security)
         ),
         format!(
@@ -73,6 +75,7 @@ pub(super) fn render(report: &Report) -> String {
             ),
             ages(report, Condition::SecurityAge)
         ),
+        format!("security_held_back={};;;0", number(counted.and_then(Pending::held_back_security))),
     ];
     let list = if report.lists_packages { list(report) } else { String::new() };
     format!("{first} | {}\n{list}", perfdata.join(" "))

@@ -4,6 +4,7 @@ use super::Report;
 use crate::model::exit_code::ExitCode;
 use crate::model::text::one_line;
 use crate::store::health;
+use crate::store::state::Pending;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -43,7 +44,7 @@ pub(super) fn render(report: &Report) -> String {
         "Updates that apply would install.",
         pending.and_then(|pending| pending.count).map(number),
     );
-    let security = pending.and_then(|pending| pending.security);
+    let security = pending.and_then(Pending::security);
     page.optional("pending_security_updates", "Security updates among them.", security.map(number));
     page.optional(
         "oldest_security_update_age_seconds",
@@ -56,6 +57,11 @@ pub(super) fn render(report: &Report) -> String {
         "held_back_updates",
         "Newer versions that apply does not install.",
         pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),
+    );
+    page.optional(
+        "held_back_security_updates",
+        "Security updates among them.",
+        pending.and_then(Pending::held_back_security).map(number),
     );
     page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.health.reboot_required));
     page.optional(

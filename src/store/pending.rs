@@ -107,7 +107,7 @@ impl Pending {
     /// name. `Some(None)` where there is none, `None` where that cannot be told.
     pub fn oldest_security(&self, now: Time) -> Option<Option<(i64, &str)>> {
         let packages = self.packages.as_ref()?;
-        self.security?;
+        self.security()?;
         let updates = packages.iter().map(|update| (&update.name, update.security, &update.told));
         let held = self.held_back().iter().map(|held| (&held.name, held.security, &held.told));
         let mut oldest: Option<(i64, &str)> = None;
@@ -118,6 +118,23 @@ impl Pending {
             }
         }
         Some(oldest)
+    }
+
+    /// How many of the updates are security updates. Of none that is pending none is, also where the manager cannot tell.
+    pub fn security(&self) -> Option<usize> {
+        self.security.or((self.count == Some(0)).then_some(0))
+    }
+
+    /// How many security updates are held back; `None` where that is told of none that is.
+    pub fn held_back_security(&self) -> Option<usize> {
+        let held = self.held_back.as_ref()?;
+        let is_told = held.is_empty() || held.iter().any(|held| held.security.is_some());
+        is_told.then(|| held.iter().filter(|held| held.security == Some(true)).count())
+    }
+
+    /// How many security updates there are, pending or held back.
+    pub fn all_security(&self) -> Option<usize> {
+        Some(self.security()? + self.held_back_security().unwrap_or(0))
     }
 
     /// The updates; none where they are not known.
@@ -147,7 +164,7 @@ impl Pending {
     /// Sets what is pending, and counts it.
     pub fn set_packages(&mut self, packages: Vec<Update>) {
         let secure = packages.iter().filter(|update| update.security == Some(true)).count();
-        self.security = self.security.map(|_| secure);
+        self.security = self.security.or(packages.is_empty().then_some(0)).map(|_| secure);
         self.count = Some(packages.len());
         self.packages = Some(packages);
     }

@@ -129,6 +129,35 @@ fn an_update_whose_dependency_does_not_exist_keeps_the_others_going() {
 }
 
 #[test]
+fn a_security_update_that_is_held_back_is_alerted_of() {
+    let (sandbox, repo) =
+        bench::one(&[deb("tb-hello", "1.0"), deb("tb-held", "1.0")], &[deb("tb-hello", "1.0")]);
+    let security = Repo::claiming(|claims| claims.suite = "stable-security".into(), &[deb("tb-held", "2.0")]);
+    sandbox.add_source("security", &security);
+    sandbox.sh("apt-mark hold tb-held");
+    sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 0).says("/pending/security", 0);
+    let alert = &["status", "--alert", "security=critical"];
+    let report = sandbox.patch(alert);
+    report.exits(2).says("/pending/held_back_security", 1);
+    assert_eq!(report.json["alerts"], serde_json::json!(["1 security update held back"]), "{report}");
+    let nagios =
+        sandbox.run(&["linux-patch", "status", "--alert", "security=critical", "--format", "nagios"]);
+    assert!(nagios.stdout.starts_with("PATCH CRITICAL: 1 security update held back"), "{nagios:?}");
+    assert!(
+        nagios.stdout.contains(" security=1;;0;0 ") && nagios.stdout.contains("security_held_back=1;"),
+        "{nagios:?}"
+    );
+    let metrics = sandbox.run(&["linux-patch", "status", "--format", "openmetrics"]).stdout;
+    assert!(metrics.contains("\nlinux_patch_held_back_security_updates 1\n"), "{metrics}");
+    assert!(metrics.contains("\nlinux_patch_pending_security_updates 0\n"), "{metrics}");
+    sandbox.patch(&["status", "--alert", "security:2=critical"]).exits(0);
+    sandbox.patch(&["status", "--alert", "security=critical", "--exclude", "tb-held"]).exits(0);
+    repo.publish(&[deb("tb-hello", "2.0")]);
+    sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 1);
+    sandbox.patch(alert).exits(2);
+}
+
+#[test]
 fn security_installs_only_what_comes_from_a_security_source() {
     let (sandbox, _main) = bench::one(
         &[deb("tb-hello", "1.0"), deb("tb-label", "1.0"), deb("tb-suite", "1.0")],

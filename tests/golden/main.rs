@@ -166,7 +166,7 @@ fn alerts_make_a_fresh_index_worse() {
         if let Some((level, words)) =
             report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
         {
-            report.raise(level, words);
+            report.raise(vec![(level, words)]);
         }
     }
     compare("alerts", &report);
@@ -211,7 +211,7 @@ fn what_is_not_known_is_never_a_number() {
         if let Some((level, words)) =
             report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
         {
-            report.raise(level, words);
+            report.raise(vec![(level, words)]);
         }
     }
     compare("unknown", &report);
@@ -383,7 +383,7 @@ fn an_index_that_is_too_old() {
     let Verdict { code, .. } = report.health.verdict;
     assert_eq!(code, ExitCode::Stale);
     report.critical_age = Some(14_000);
-    report.raise(ExitCode::Failed, "older than 3 h 53 min".into());
+    report.raise(vec![(ExitCode::Failed, "older than 3 h 53 min".into())]);
     compare("old", &report);
 }
 

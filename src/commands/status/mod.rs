@@ -8,6 +8,7 @@ use crate::commands::exclude::{matches, patterns};
 use crate::commands::refresh;
 use crate::managers;
 use crate::model::exit_code::ExitCode;
+use crate::report::alert::Alert;
 use crate::report::print::Format;
 use crate::report::{Detail, Report};
 use crate::store::health::{driven, verdict};
@@ -43,19 +44,15 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     }
     let mut report = Report::of_state("status", loaded, max_age);
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
-    if report.critical_age.is_some_and(|most| report.health.verdict.age.is_some_and(|age| age > most)) {
-        report.raise(ExitCode::Failed, format!("older than {}", span(report.critical_age.unwrap_or(0))));
-    }
+    let too_old = report.critical_age.filter(|most| report.health.verdict.age.is_some_and(|age| age > *most));
     report.tell_apply_trouble();
     report.lists_packages = global.verbose;
     report.asked = args.alert.clone();
-    for alert in &args.alert {
-        if let Some((level, words)) =
-            report.state.as_deref().and_then(|state| alert.of(state, &report.health, report.now))
-        {
-            report.raise(level, words);
-        }
-    }
+    let state = report.state.as_deref();
+    let of_alert = |alert: &Alert| alert.of(state?, &report.health, report.now);
+    let too_old = too_old.map(|most| (ExitCode::Failed, format!("older than {}", span(most))));
+    let alerts: Vec<_> = too_old.into_iter().chain(args.alert.iter().filter_map(of_alert)).collect();
+    report.raise(alerts);
     let history = args.history.as_ref().filter(|_| matches!(global.format, Format::Text | Format::Json));
     let listed = |asked: &History| history::last(&global.state_dir, asked.most, asked.command);
     report.detail = Detail::Status { history: history.map(listed) };
