@@ -50,6 +50,10 @@ fn is_secret(setting: &str) -> bool {
 }
 
 pub(super) fn without_secrets(word: &str) -> String {
+    // What holds neither an address nor a setting has none.
+    if !word.bytes().any(|byte| matches!(byte, b':' | b'=' | b'>')) {
+        return word.to_string();
+    }
     without_secret_values(&without_token(without_credentials(word)))
 }
 

@@ -66,8 +66,8 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             let from = update.installed.as_deref().unwrap_or("new");
             format!("  {} {from} -> {}{}", update.name, update.candidate, report.marks(update))
         });
-        list("pending:", packages.collect(), lines);
-        list("held back:", pending.held_back().iter().map(held_back).collect(), lines);
+        list("pending:", packages, lines);
+        list("held back:", pending.held_back().iter().map(held_back), lines);
     }
     if let Some(last) = &state.apply.last {
         let ago = match report.now.seconds_since(last.finished_at) {
@@ -170,8 +170,8 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
     let title = if applied.dry_run { "would change:" } else { "changed:" };
     let changes = applied.packages.iter().map(change_line);
-    list(title, changes.collect(), lines);
-    list("held back:", applied.held_back.iter().map(held_back).collect(), lines);
+    list(title, changes, lines);
+    list("held back:", applied.held_back.iter().map(held_back), lines);
     if applied.repaired {
         lines.push("an install that had been cut off was repaired first".to_string());
     }
@@ -187,15 +187,14 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
 }
 
-fn list(title: &str, mut items: Vec<String>, lines: &mut Vec<String>) {
-    if items.is_empty() {
+fn list(title: &str, items: impl ExactSizeIterator<Item = String>, lines: &mut Vec<String>) {
+    let count = items.len();
+    if count == 0 {
         return;
     }
-    let left_out = items.len().saturating_sub(LISTED);
-    items.truncate(LISTED);
     lines.push(title.to_string());
-    lines.extend(items);
-    if left_out > 0 {
-        lines.push(format!("  and {left_out} more"));
+    lines.extend(items.take(LISTED));
+    if count > LISTED {
+        lines.push(format!("  and {} more", count - LISTED));
     }
 }

@@ -88,6 +88,18 @@ pub fn parse(bytes: &[u8]) -> Loaded {
     if bytes.len() as u64 > MOST_BYTES {
         return Loaded::Corrupt(format!("larger than {} MiB", MOST_BYTES >> 20));
     }
+    directly(bytes).unwrap_or_else(|| judged(bytes))
+}
+
+/// The state where nothing about it is odd, without a detour: most of what a status costs.
+fn directly(bytes: &[u8]) -> Option<Loaded> {
+    let mut state: Box<State> = serde_json::from_slice(bytes).ok()?;
+    state.counters.bound();
+    (state.version == VERSION).then_some(Loaded::Good(state))
+}
+
+/// Any bytes, such as those in which a key stands twice, with the reason where it is no state.
+fn judged(bytes: &[u8]) -> Loaded {
     let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
         Err(error) => return Loaded::Corrupt(error.to_string()),
@@ -205,5 +217,60 @@ impl State {
     fn encode(&self) -> Result<Vec<u8>> {
         let text = serde_json::to_string_pretty(self).context("could not encode the state")?;
         Ok((printable_json(text) + "\n").into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_read_directly_is_the_one_that_is_judged() {
+        let state =
+            r#"{"version":1,"manager":"apt","own":{"a":[1.5,-0,18446744073709551616,"\ud83d\ude00"]},"#;
+        let pending = r#""pending":{"as_of":"2026-05-27T13:00:00Z","count":1,"security":null,"packages":[{"name":"a",
+            "installed":null,"candidate":"2","security":true,"source":null,"first_seen":"2026-05-27T13:00:00Z",
+            "severity":"low","later":[{}]}],"more":1}}"#;
+        let whole = format!("{state}{pending}");
+        assert!(matches!(directly(whole.as_bytes()), Some(Loaded::Good(_))));
+        let mut odd: Vec<Vec<u8>> = (0..whole.len()).map(|end| whole.as_bytes()[..end].to_vec()).collect();
+        let each_byte = |byte: u8| (0..whole.len()).map(move |at| (at, byte));
+        for (at, byte) in
+            [0, b'0', b'9', b'"', b'{', b'}', b',', b':', b'-', b'e', 0xff].into_iter().flat_map(each_byte)
+        {
+            let mut bytes = whole.clone().into_bytes();
+            bytes[at] = byte;
+            odd.push(bytes);
+        }
+        for (from, to) in [
+            ("\"manager\":\"apt\"", "\"manager\":\"apt\",\"manager\":\"dnf\""),
+            ("\"more\":1", "\"more\":1,\"more\":2"),
+            ("\"more\":1", "\"count\":2"),
+            ("\"severity\":\"low\"", "\"severity\":\"low\",\"severity\":\"high\""),
+            ("\"version\":1", "\"version\":2"),
+            ("\"version\":1", "\"version\":1.0"),
+            ("\"version\":1", "\"version\":-1"),
+            ("\"version\":1,", ""),
+            ("1.5", "1e999"),
+            ("\\ude00", ""),
+            ("[{}]", &("[".repeat(200) + &"]".repeat(200))),
+            ("\"security\":true", "\"security\":1"),
+        ] {
+            odd.push(whole.replacen(from, to, 1).into_bytes());
+        }
+        odd.push((whole.clone() + " x").into_bytes());
+        odd.push(
+            whole
+                .replacen("\"own\"", "\"counters\":{\"apply_total\":18446744073709551615},\"own\"", 1)
+                .into(),
+        );
+        odd.push(b"\"text\"".to_vec());
+        odd.push(b"[1]".to_vec());
+        for bytes in odd {
+            if let Some(direct) = directly(&bytes) {
+                let text = String::from_utf8_lossy(&bytes);
+                assert_eq!(format!("{direct:?}"), format!("{:?}", judged(&bytes)), "{text}");
+            }
+        }
     }
 }
