@@ -251,6 +251,9 @@ pub struct ApplyArgs {
     /// Also install updates that need the removal of a package
     #[arg(long)]
     pub full: bool,
+    /// Also remove what was installed automatically and nothing needs any more
+    #[arg(long)]
+    pub autoremove: bool,
     /// Download what is pending, install nothing
     #[arg(long, conflicts_with = "dry_run")]
     pub download_only: bool,

@@ -66,7 +66,7 @@ _linux__patch() {
             return 0
             ;;
         linux__patch__subcmd__apply)
-            opts="-v -q -h --security --min-age --exclude --from --full --download-only --dry-run --wait --strict --not-after --reboot --reboot-delay --reboot-at --max-age --timeout --manager --state-dir --format --verbose --quiet --help"
+            opts="-v -q -h --security --min-age --exclude --from --full --autoremove --download-only --dry-run --wait --strict --not-after --reboot --reboot-delay --reboot-at --max-age --timeout --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

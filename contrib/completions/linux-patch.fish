@@ -111,6 +111,7 @@ nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l security -d 'Install security updates only'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l full -d 'Also install updates that need the removal of a package'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l autoremove -d 'Also remove what was installed automatically and nothing needs any more'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l download-only -d 'Download what is pending, install nothing'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l dry-run -d 'Refresh, say what would be installed, install nothing'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l strict -d 'Install nothing where only some sources were refreshed'

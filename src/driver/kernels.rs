@@ -35,6 +35,26 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, sta
         || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
+/// Whether a package with this name and version is, or may be, of the running kernel: Debian has its release in
+/// the name, others in the version, with the processor or the kind behind it, or SUSE's number of a rebuild.
+pub fn is_of_running(name: &str, version: &str) -> bool {
+    let uname = rustix::system::uname();
+    is_of(name, version, uname.release().to_str().unwrap_or(""))
+}
+
+fn is_of(name: &str, version: &str, release: &str) -> bool {
+    let parts = |text: &str| -> Vec<String> {
+        text.split(|letter: char| !letter.is_ascii_alphanumeric()).map(str::to_owned).collect()
+    };
+    let version = parts(version.split_once(':').map_or(version, |(_, version)| version));
+    let release_parts = parts(release);
+    let without_kind = &release_parts[..release_parts.len() - 1];
+    let is_kernel = name.contains("kernel") || name.starts_with("linux") || name.contains("vmlinu");
+    let is_version =
+        release_parts.starts_with(&version) || (without_kind.len() > 2 && version.starts_with(without_kind));
+    !release.is_empty() && (name.contains(release) || (is_kernel && is_version))
+}
+
 /// From the start until now. What comes after that was written by a clock that was wrong, perhaps long before.
 #[derive(Clone, Copy, Debug)]
 struct Since {
@@ -134,6 +154,29 @@ fn parts(release: &str) -> Vec<Part<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_of_the_running_kernel_are_known_by_name_or_version() {
+        for (name, version, release) in [
+            ("linux-image-6.1.0-13-amd64", "6.1.55-1", "6.1.0-13-amd64"),
+            ("kernel-core", "6.5.6-300.fc39", "6.5.6-300.fc39.x86_64"),
+            ("kernel-uek", "0:5.15.0-1.el9", "5.15.0-1.el9.x86_64"),
+            ("kernel-default", "5.14.21-150500.55.31.1", "5.14.21-150500.55.31-default"),
+            ("linux", "6.6.1.arch1-1", "6.6.1-arch1-1"),
+            ("linux-lts", "6.1.60-1", "6.1.60-1-lts"),
+        ] {
+            assert!(is_of(name, version, release), "{name} {version} {release}");
+        }
+        for (name, version, release) in [
+            ("linux-image-6.1.0-12-amd64", "6.1.52-1", "6.1.0-13-amd64"),
+            ("kernel-core", "6.5.5-300.fc39", "6.5.6-300.fc39.x86_64"),
+            ("kernel-default", "5.14.21-150500.55.30.1", "5.14.21-150500.55.31-default"),
+            ("tb-lib", "6.5.6-300.fc39", "6.5.6-300.fc39.x86_64"),
+            ("linux", "6.6.1.arch1-1", ""),
+        ] {
+            assert!(!is_of(name, version, release), "{name} {version} {release}");
+        }
+    }
 
     #[test]
     fn a_release_is_newer_by_its_numbers_up_to_where_its_kind_begins() {

@@ -5,7 +5,7 @@ mod cut_off;
 pub mod display;
 mod full_disk;
 mod index;
-mod kernels;
+pub mod kernels;
 mod lists;
 mod lock_wait;
 mod own_index;

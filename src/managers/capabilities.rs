@@ -1,7 +1,9 @@
 //! What only some package managers can or need.
 
 use super::facts::Elsewhere;
+use super::machine::Machine;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::refreshed::Refreshed;
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
@@ -134,6 +136,37 @@ pub struct Ended {
     pub error: Option<Failure>,
     /// Its lists of what it offers, which are put back as they were where the refresh was not done with it.
     pub lists: Vec<String>,
+}
+
+/// A package that may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unneeded {
+    /// Its name, as lists have it.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+}
+
+/// The removal of what was installed automatically and nothing needs any more.
+pub trait Autoremove {
+    /// What that is, given the plain names of packages that are to stay. One that is listed all the same stays too.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    fn list(&self, machine: &dyn Machine, keep: &[String]) -> Result<Listing, Failure>;
+
+    /// What would go with some of them; nothing where the removal takes nothing by itself that is to stay.
+    ///
+    /// # Errors
+    /// When the manager cannot list it.
+    fn goes_with(&self, _machine: &dyn Machine, _packages: &[Unneeded]) -> Result<Listing, Failure> {
+        Ok(Listing::default())
+    }
+
+    /// Removes them.
+    fn remove(&self, keep: &[String], packages: &[Unneeded]) -> Invocation;
 }
 
 /// A file with settings that takes the place of the administrator's.

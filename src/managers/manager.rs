@@ -1,6 +1,6 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{ConfigFile, EndedEarly, Locate, Settings, SourceList};
+use super::capabilities::{Autoremove, ConfigFile, EndedEarly, Locate, Settings, SourceList};
 use super::database::Database;
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
@@ -93,6 +93,11 @@ pub trait Manager: Sync + std::fmt::Debug {
 
     /// Makes an install go on past what fails in it, for a manager that stops there.
     fn past_failures(&self, _install: Invocation) -> Option<Invocation> {
+        None
+    }
+
+    /// How what nothing needs is removed; `None` where every install does that.
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
         None
     }
 

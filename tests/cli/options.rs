@@ -118,6 +118,7 @@ fn no_other_variable_changes_what_an_apply_does() {
         ("LINUX_PATCH_REBOOT_AT", "soon"),
         ("LINUX_PATCH_NOT_AFTER", "soon"),
         ("LINUX_PATCH_FROM", "nowhere"),
+        ("LINUX_PATCH_AUTOREMOVE", "1"),
         ("LINUX_PATCH_IF_STALE", "1"),
         ("LINUX_PATCH_HISTORY", "1"),
         ("LINUX_PATCH_PACKAGES", "x"),

@@ -108,6 +108,8 @@ fn wrong() -> Vec<Vec<String>> {
         add(&["apply", "--from", "*", &format!("--from={glob}")]);
     }
     add(&["apply", "--from"]);
+    add(&["apply", "--autoremove=yes"]);
+    add(&["refresh", "--autoremove"]);
     add(&["refresh", "--from", "*"]);
     for bad in ["never", "", "yes", "ALWAYS", "if_needed", "now"] {
         add(&["apply", &format!("--reboot={bad}")]);

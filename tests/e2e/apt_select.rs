@@ -309,3 +309,27 @@ fn download_only_fetches_and_installs_nothing() {
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
     assert_eq!(repo.server.requests("/pool/"), 2, "what was downloaded is used again");
 }
+
+#[test]
+fn neither_what_is_held_nor_the_running_kernel_is_ever_unneeded() {
+    let release = rustix::system::uname().release().to_str().unwrap().to_string();
+    let running = format!("linux-image-{release}");
+    let names = [&*running, "linux-image-9.9.9-1-none", "tb-held", "tb-own"];
+    let (sandbox, _repo) = bench::one(&names.map(|name| deb(name, "1.0")), &[deb("tb-own", "1.0")]);
+    sandbox.sh(&format!("apt-mark auto {running} linux-image-9.9.9-1-none tb-held; apt-mark hold tb-held"));
+    let applied = sandbox.patch(&["apply", "--autoremove"]);
+    applied.applied(&["linux-image-9.9.9-1-none 1.0 -"]);
+    sandbox.has_exactly(&[&format!("{running} 1.0"), "tb-held 1.0", "tb-own 1.0"]);
+}
+
+#[test]
+fn a_removal_that_fails_makes_the_run_fail_and_what_was_installed_is_listed() {
+    let stays = deb("tb-stays", "1.0").script("prerm", "echo no; exit 1");
+    let (sandbox, _repo) = bench::one(&[stays, deb("tb-hello", "1.0")], &[deb("tb-hello", "2.0")]);
+    sandbox.sh("apt-mark auto tb-stays");
+    let applied = sandbox.patch(&["apply", "--autoremove", "--reboot=always"]);
+    applied.exits(2).changed(&["tb-hello 1.0 2.0"]).says("/error/class", "script");
+    applied.mentions("/error/message", "could not remove what nothing needs any more");
+    assert!(sandbox.read("/run/restarts").is_none(), "{applied}");
+    sandbox.has_exactly(&["tb-hello 2.0", "tb-stays 1.0"]);
+}

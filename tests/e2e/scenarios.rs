@@ -622,6 +622,48 @@ fn only_what_the_chosen_sources_offer_is_installed<M: Manager>() {
     assert!(stage.manager.installed().contains(&"tb-base 2.0".to_string()));
 }
 
+fn what_nothing_needs_any_more_goes_where_that_is_asked_for<M: Manager>() {
+    let dep = package("tb-dep", "1.0").needs("tb-deep");
+    let stage = Stage::<M>::one(
+        &["tb-app", "tb-own"].map(|name| package(name, "1.0")),
+        &[package("tb-app", "2.0").needs("tb-dep"), dep, package("tb-deep", "1.0")],
+    );
+    let came = ["tb-app 1.0 2.0", "tb-deep - 1.0", "tb-dep - 1.0"];
+    stage.patch(&["apply", "--autoremove"]).did_all::<M>(&came);
+    stage.repos[0].publish(&[package("tb-app", "3.0")]);
+    let set = stage.sandbox().run(&["grep", "-rqs", "AutomaticRemove", "/etc/apt"]).code == 0;
+    let applied = stage.patch(&["apply"]);
+    if set && M::NAME == "apt" {
+        // The administrator has apt do so by itself.
+        applied.did_all::<M>(&["tb-app 2.0 3.0", "tb-deep 1.0 -", "tb-dep 1.0 -"]);
+        return;
+    }
+    applied.did_all::<M>(&["tb-app 2.0 3.0"]);
+    stage.has_exactly(&["tb-app 3.0", "tb-deep 1.0", "tb-dep 1.0", "tb-own 1.0"]);
+
+    if stage.sandbox().run(&["grep", "-qs", "history_record=0", "/etc/dnf/dnf.conf"]).code == 0
+        && M::NAME == "dnf"
+    {
+        // It writes down of no package why that came: all may be wanted.
+        stage.patch(&["apply", "--autoremove"]).exits(0).did::<M>(&[]);
+        return;
+    }
+    let goes = ["tb-deep 1.0 -", "tb-dep 1.0 -"];
+    stage.patch(&["apply", "--autoremove", "--dry-run"]).exits(0).did::<M>(&goes);
+    stage.patch(&["apply", "--autoremove", "--download-only"]).exits(0);
+    // What is excluded keeps what it needs.
+    stage.patch(&["apply", "--autoremove", "--exclude", "tb-dep"]).exits(0).did::<M>(&[]);
+    stage.has_exactly(&["tb-app 3.0", "tb-deep 1.0", "tb-dep 1.0", "tb-own 1.0"]);
+    stage.repos[0].publish(&[package("tb-app", "4.0")]);
+    let applied = stage.patch(&["apply", "--autoremove", "--exclude", "tb-deep"]);
+    applied.exits(0).did::<M>(&["tb-app 3.0 4.0", "tb-dep 1.0 -"]);
+    let applied = stage.patch(&["apply", "--autoremove"]);
+    applied.exits(0).did::<M>(&["tb-deep 1.0 -"]).mentions("/reason", "1 package changed");
+    stage.has_exactly(&["tb-app 4.0", "tb-own 1.0"]);
+    stage.patch(&["apply", "--autoremove"]).exits(0).says("/reason", "nothing pending");
+    stage.patch(&["status"]).exits(0);
+}
+
 fn excluded_packages_stay_as_they_are<M: Manager>() {
     let stage = Stage::<M>::one(
         &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "1.0")),
@@ -976,6 +1018,7 @@ scenarios! {
         a_configuration_file_changed_on_the_machine_is_kept,
         named_packages_are_installed_and_no_other,
         only_what_the_chosen_sources_offer_is_installed,
+        what_nothing_needs_any_more_goes_where_that_is_asked_for,
         excluded_packages_stay_as_they_are,
         a_refresh_waits_for_the_managers_lock,
         a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder,

@@ -201,7 +201,9 @@ impl Run<'_> {
             None if self.args.download_only => {
                 format!("{} downloaded", counted(self.planned.updates.len(), "package"))
             }
-            None if self.planned.is_empty() && self.done.is_empty() => "nothing pending".to_string(),
+            None if self.planned.is_empty() && self.done.is_empty() && self.applied.packages.is_empty() => {
+                "nothing pending".to_string()
+            }
             None => format!("{count} changed"),
         };
         let reason = match self.index_partial && self.applied.error.is_none() {

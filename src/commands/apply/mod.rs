@@ -1,5 +1,6 @@
 //! `linux-patch apply`: the numbered steps of the contract's section 6.
 
+mod autoremove;
 mod changes;
 mod conclude;
 mod install;
@@ -101,7 +102,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         recorded: false,
         applied: Applied { dry_run: args.dry_run, ..Applied::default() },
     };
-    let result = run.execute();
+    let result = run.execute().and_then(|()| run.remove_unneeded());
     run.conclude(result)
 }
 

@@ -1,5 +1,6 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
+mod autoremove;
 mod blame;
 mod classes;
 mod commands;
@@ -17,7 +18,7 @@ mod source_list;
 mod sources;
 
 use crate::managers::apt::dpkg::Dpkg;
-use crate::managers::capabilities::{EndedEarly, Locate, SourceList};
+use crate::managers::capabilities::{Autoremove, EndedEarly, Locate, SourceList};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
 use crate::managers::machine::Machine;
@@ -168,6 +169,10 @@ impl Manager for Apt {
 
     fn past_failures(&self, install: Invocation) -> Option<Invocation> {
         Some(commands::past_failures(install))
+    }
+
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::Unneeded)
     }
 
     fn reinstall(&self, name: &str) -> String {

@@ -1,12 +1,13 @@
 //! dnf 4: Fedora up to 40, Red Hat Enterprise Linux 8 and 9 and their relatives. Behaviour
 //! measured with dnf 4.14 and 4.24.
 
+mod autoremove;
 mod commands;
 mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::ConfigFile;
+use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -123,6 +124,10 @@ impl Manager for Dnf {
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
         install(plan, downloaded)
+    }
+
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::OfOthers)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

@@ -1,11 +1,12 @@
 //! dnf 5: Fedora since 41, and what follows it. Behaviour measured with dnf5 5.4.
 
+mod autoremove;
 mod commands;
 mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::{ConfigFile, Locate};
+use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -120,6 +121,10 @@ impl Manager for Dnf5 {
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
         install(plan, downloaded)
+    }
+
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::OfOthers)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

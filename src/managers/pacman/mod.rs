@@ -1,5 +1,6 @@
 //! pacman: Arch Linux and its relatives. Behaviour measured with pacman 6.0.2 and 7.1.
 
+mod autoremove;
 mod classes;
 mod commands;
 mod config;
@@ -9,7 +10,7 @@ mod lists;
 mod own_index;
 mod refresh;
 
-use crate::managers::capabilities::Locate;
+use crate::managers::capabilities::{Autoremove, Locate};
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -94,6 +95,10 @@ impl Manager for Pacman {
 
     fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
         commands::install(plan, downloaded)
+    }
+
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::OfOthers)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

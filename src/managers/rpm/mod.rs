@@ -9,6 +9,7 @@ pub mod history;
 pub mod owned;
 pub mod tables;
 
+use crate::managers::capabilities::Unneeded;
 use crate::model::class::Extra;
 use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Leftover, Origin};
@@ -194,6 +195,11 @@ pub const RULES: &[&str] = &[
 /// A package as rpm takes it for an argument, and as managers write it in their histories.
 pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
     format!("{}-{version}.{architecture}", plain_name(name))
+}
+
+/// Packages that may go, likewise.
+pub fn nevras(packages: &[Unneeded]) -> Vec<String> {
+    packages.iter().map(|one| nevra(&one.name, &one.version, &one.architecture)).collect()
 }
 
 /// Installs the newer versions again with this command of the manager, if it has one, and takes away

@@ -1,11 +1,13 @@
 //! yum 3.4: Red Hat Enterprise Linux 7, CentOS 7, Amazon Linux 2. Behaviour measured with yum
 //! 3.4.3 as it was last published, and rpm 4.14.
 
+mod autoremove;
+mod commands;
 mod errors;
 mod lists;
 mod refresh;
 
-use crate::managers::capabilities::ConfigFile;
+use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -21,6 +23,7 @@ use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
+use commands::yum;
 use glob::Pattern;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -118,6 +121,10 @@ impl Manager for Yum {
         install(plan, downloaded)
     }
 
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::OfOthers)
+    }
+
     fn install_began(&self, finished: &Finished) -> bool {
         errors::install_began(finished)
     }
@@ -180,14 +187,6 @@ impl Manager for Yum {
     }
 }
 
-/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
-const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
-
-/// No colour, and no less or more words than it says by default, whatever yum.conf asks for. With the
-/// last yum gives up at once where another one is at work. Left alone it waits for
-/// ever; we wait ourselves, inside a budget.
-const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
-
 /// A repository that is down must not keep the others from being refreshed. Without it yum takes
 /// the index that it has, and exits as if it were the new one.
 const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
@@ -198,16 +197,6 @@ const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 /// What one start of yum is asked in a refresh: which repositories are off, what is pending, which
 /// repositories are still on after that.
 const QUESTIONS: &str = "repolist disabled\ncheck-update\nrepolist all\n";
-
-fn yum(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ALWAYS.iter().chain(options).chain(words);
-    Invocation {
-        program: "yum",
-        args: args.map(|arg| arg.to_string()).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
-}
 
 /// yum names nowhere the repositories that it refreshed, and says nothing when it leaves one out
 /// for which the disk is too full. It turns off what it leaves out, which its shell can be asked

@@ -119,9 +119,14 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
 /// ```text
 /// <lock number="1"><name>tb-wor*</name><type>package</type></lock>
 /// ```
-pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
+pub fn locks(report: &str) -> Vec<Pattern> {
     let names = elements(report).filter(|element| element.name == "name");
-    let locks: Vec<_> = names.filter_map(|element| Pattern::new(&element.text()).ok()).collect();
+    names.filter_map(|element| Pattern::new(&element.text()).ok()).collect()
+}
+
+/// Says of what they hold back that it is held.
+pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
+    let locks = locks(report);
     for held in &mut listing.held_back {
         if locks.iter().any(|lock| lock.matches(plain_name(&held.name))) {
             held.reason = "held".to_string();

@@ -1,6 +1,7 @@
 //! zypper: SUSE Linux Enterprise, openSUSE Leap and Tumbleweed. Behaviour measured with zypper
 //! 1.14.42 and 1.14.101.
 
+mod autoremove;
 mod classes;
 mod commands;
 mod details;
@@ -10,7 +11,7 @@ mod owned;
 mod refresh;
 mod xml;
 
-use crate::managers::capabilities::{ConfigFile, Settings};
+use crate::managers::capabilities::{Autoremove, ConfigFile, Settings};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -118,6 +119,10 @@ impl Manager for Zypper {
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
         // All at once, whatever a setting says of downloads: it is there.
         upgrade(plan, &["--download", "in-advance"])
+    }
+
+    fn autoremove(&self) -> Option<&'static dyn Autoremove> {
+        Some(&autoremove::OfOthers)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

@@ -1,0 +1,142 @@
+//! `--autoremove`: what was installed automatically and nothing needs any more goes too.
+
+use super::{Ending, Run};
+use crate::driver::kernels::is_of_running;
+use crate::managers::{Autoremove, Installed, InstalledPackage, Unneeded};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::text::counted;
+use crate::system::process::{End, Invocation, Limits};
+use crate::system::signals;
+use log::{info, warn};
+use std::collections::BTreeSet;
+
+/// Some managers name only those that nothing at all needs: below these there may be others.
+const MOST_ROUNDS: usize = 10;
+
+/// So many are looked at one by one where something that is to stay needs some of them.
+const MOST_TRIED: usize = 50;
+
+impl Run<'_> {
+    /// Removes it, after an install that went well.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or removing it fails.
+    pub(super) fn remove_unneeded(&mut self) -> Result<(), Failure> {
+        if !self.args.autoremove || self.args.download_only || self.applied.too_late {
+            return Ok(());
+        }
+        // Some remove it with every install.
+        let Some(manager) = self.manager.autoremove() else { return Ok(()) };
+        if !self.session.may_remove() {
+            info!("{} is configured to remove nothing", self.manager.facts().name);
+            return Ok(());
+        }
+        for _ in 0..MOST_ROUNDS {
+            let installed = self.session.installed()?;
+            let (keep, unneeded) = self.unneeded(manager, &installed)?;
+            if self.args.dry_run {
+                let new = unneeded.into_iter().map(|package| (package.name, Some(package.version)));
+                let known = std::mem::take(&mut self.planned.removals);
+                self.planned.removals = new.filter(|new| !known.contains(new)).collect();
+                self.planned.removals.splice(0..0, known);
+                return Ok(());
+            }
+            if unneeded.is_empty() {
+                return Ok(());
+            }
+            if self.is_too_late() {
+                self.begin_nothing();
+                return Ok(());
+            }
+            if let Some(signal) = signals::received() {
+                warn!("{signal} received: {} not removed", counted(unneeded.len(), "package"));
+                return Ok(());
+            }
+            self.remove(manager.remove(&keep, &unneeded), &unneeded, installed)?;
+        }
+        Ok(())
+    }
+
+    /// What is to stay, and what may go: neither what is excluded, nor what that needs, nor the running kernel.
+    fn unneeded(
+        &self,
+        manager: &dyn Autoremove,
+        installed: &Installed,
+    ) -> Result<(Vec<String>, Vec<Unneeded>), Failure> {
+        let is_kept = |name: &str, version: &str| {
+            let plain = self.manager.database().plain_name(name);
+            self.selection.is_excluded(name, self.manager) || is_of_running(plain, version)
+        };
+        let is_one = |(name, package): &(&String, &InstalledPackage)| {
+            package.is_held || is_kept(name, &package.version)
+        };
+        let keep = installed.iter().filter(is_one);
+        let keep: Vec<_> =
+            keep.map(|(name, _)| self.manager.database().plain_name(name).to_string()).collect();
+        let listed = manager.list(&self.session, &keep)?.checked()?;
+        let mut found: Vec<_> = listed
+            .removals
+            .into_iter()
+            .filter_map(|(name, version)| {
+                let package = installed.get(&name)?;
+                let version = version.unwrap_or_else(|| package.version.clone());
+                Some(Unneeded { name, version, architecture: package.architecture.clone() })
+            })
+            .collect();
+        let is_held = |name: &str| installed.get(name).is_some_and(|package| package.is_held);
+        found.retain(|one| !is_kept(&one.name, &one.version) && !is_held(&one.name));
+        let names: BTreeSet<_> = found.iter().map(|one| one.name.clone()).collect();
+        // What the manager would remove with them must be among them.
+        let goes_too = |these: &[Unneeded]| -> Result<bool, Failure> {
+            if these.is_empty() {
+                return Ok(false);
+            }
+            let goes = manager.goes_with(&self.session, these)?.removals;
+            Ok(goes.iter().any(|(name, version)| {
+                let is_kept = version.as_ref().is_some_and(|version| is_kept(name, version));
+                is_kept || !names.contains(name)
+            }))
+        };
+        if !goes_too(&found)? {
+            return Ok((keep, found));
+        }
+        if found.len() > MOST_TRIED {
+            warn!("nothing is removed: what is to stay needs some of {} packages", found.len());
+            return Ok((keep, Vec::new()));
+        }
+        let mut left = Vec::new();
+        for one in found {
+            if !goes_too(std::slice::from_ref(&one))? {
+                left.push(one);
+            }
+        }
+        // Together they must not take more than each by itself.
+        Ok((keep, if goes_too(&left)? { Vec::new() } else { left }))
+    }
+
+    fn remove(
+        &mut self,
+        invocation: Invocation,
+        unneeded: &[Unneeded],
+        installed: Installed,
+    ) -> Result<(), Failure> {
+        self.before.get_or_insert(installed);
+        self.enter("install")?;
+        self.session.committed = true;
+        let finished = self.session.run("removing what nothing needs", &invocation, &Limits::default())?;
+        if matches!(finished.end, End::Signal(_)) {
+            self.session.outlast_installer();
+        }
+        self.changed = true;
+        // What was updated before may go with it.
+        self.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
+        let Some(failure) = self.manager.failure(&invocation, &finished) else { return Ok(()) };
+        self.install_failed = Some(match failure.class {
+            Class::Interrupted => Ending::CutOff,
+            _ => Ending::ByItself,
+        });
+        let message = format!("could not remove what nothing needs any more: {}", failure.message);
+        Err(Failure { message, culprits: Vec::new(), ..failure })
+    }
+}

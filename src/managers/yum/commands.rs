@@ -1,0 +1,21 @@
+//! The command line of yum.
+
+use crate::system::process::Invocation;
+
+/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
+const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
+
+/// No colour, and no less or more words than it says by default, whatever yum.conf asks for. With the
+/// last yum gives up at once where another one is at work. Left alone it waits for
+/// ever; we wait ourselves, inside a budget.
+const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
+
+pub(super) fn yum(options: &[&str], words: &[&str]) -> Invocation {
+    let args = ALWAYS.iter().chain(options).chain(words);
+    Invocation {
+        program: "yum",
+        args: args.map(|arg| arg.to_string()).collect(),
+        env: ENV,
+        ..Invocation::default()
+    }
+}

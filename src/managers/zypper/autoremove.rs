@@ -1,0 +1,93 @@
+//! `zypper packages --unneeded`, and what these alone need.
+
+use super::commands::{OFFLINE, PLAIN, plain_zypper, zypper};
+use super::lists;
+use crate::managers::capabilities::{Autoremove, Unneeded};
+use crate::managers::machine::Machine;
+use crate::managers::rpm::plain_name;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::system::process::Invocation;
+
+/// What zypper has written down as installed for others alone, in `/var/lib/zypp/AutoInstalled`.
+pub(super) struct OfOthers;
+
+impl Autoremove for OfOthers {
+    fn list(&self, machine: &dyn Machine, _: &[String]) -> Result<Listing, Failure> {
+        let question = plain_zypper(PLAIN, &["packages", "--unneeded"]);
+        let mut names = unneeded(&machine.ask(&question)?.stdout);
+        if !names.is_empty() {
+            // What is locked cannot go, and would keep the others.
+            let locked = lists::locks(&machine.ask(&zypper(OFFLINE, &["locks"]))?.stdout);
+            names.retain(|one| !locked.iter().any(|lock| plain(one).is_some_and(|name| lock.matches(name))));
+        }
+        if names.is_empty() {
+            return Ok(Listing::default());
+        }
+        // It names only what nothing at all needs.
+        let question = remove(&["--clean-deps", "--dry-run"], names);
+        Ok(lists::plan(&machine.ask(&question)?.stdout))
+    }
+
+    fn goes_with(&self, machine: &dyn Machine, packages: &[Unneeded]) -> Result<Listing, Failure> {
+        let question = remove(&["--no-clean-deps", "--dry-run"], arguments(packages));
+        Ok(lists::plan(&machine.ask(&question)?.stdout))
+    }
+
+    fn remove(&self, _: &[String], packages: &[Unneeded]) -> Invocation {
+        remove(&["--no-clean-deps"], arguments(packages))
+    }
+}
+
+fn remove(options: &[&str], names: Vec<String>) -> Invocation {
+    let mut invocation = zypper(OFFLINE, &[&["remove"], options, &["--"]].concat());
+    // Where only downloads are to be made nothing is removed either.
+    invocation.settings = "[main]\ncommit.downloadMode = DownloadInAdvance\n";
+    invocation.args.extend(names);
+    invocation
+}
+
+/// `NAME.ARCHITECTURE=VERSION` is that one package.
+fn arguments(packages: &[Unneeded]) -> Vec<String> {
+    let argument = |one: &Unneeded| format!("{}.{}={}", plain_name(&one.name), one.architecture, one.version);
+    packages.iter().map(argument).collect()
+}
+
+/// The name in such an argument.
+fn plain(argument: &str) -> Option<&str> {
+    Some(argument.split_once('=')?.0.rsplit_once('.')?.0)
+}
+
+/// Reads that list, less what a person has asked for, which is marked `i+`.
+///
+/// ```text
+/// S | Repository | Name   | Version | Arch
+/// --+------------+--------+---------+-------
+/// i | @System    | tb-dep | 1.0-1   | noarch
+/// ```
+fn unneeded(stdout: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match cells[..] {
+            ["i", _, name, version, architecture] => Some(format!("{name}.{architecture}={version}")),
+            _ => None,
+        }
+    };
+    let mut found: Vec<_> = stdout.lines().filter_map(row).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_has_asked_for_is_not_unneeded() {
+        let text = "S  | Repository | Name   | Version | Arch\n---+------------+--------+---------+-------\ni  | @System    | tb-dep | 1.0-1   | noarch\n\
+                    i+ | @System    | tb-own | 1.0-1   | noarch\ni  | test       | tb-dep | 1.0-1   | noarch\n";
+        assert_eq!(unneeded(text), ["tb-dep.noarch=1.0-1"]);
+        assert_eq!(plain("tb.dep.noarch=1.0-1"), Some("tb.dep"));
+    }
+}
