@@ -39,8 +39,11 @@ fn nothing_pending_is_a_success_that_starts_no_install() {
     bench::spy(&sandbox);
     sandbox.patch(&["apply"]).applied(&[]).says("/retried", false);
     assert_eq!(repo.refreshes(), 1, "apply always refreshes");
-    let calls = bench::calls(&sandbox);
-    assert!(!calls.iter().any(|call| call.contains("--no-download")), "{calls:#?}");
+    let installs = || bench::calls(&sandbox).iter().filter(|call| call.contains("--no-download")).count();
+    assert_eq!(installs(), 0);
+    repo.publish(&[deb("tb-hello", "3.0")]);
+    sandbox.patch(&["apply"]).applied(&["tb-hello 2.0 3.0"]);
+    assert_eq!(installs(), 1);
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn a_server_that_redirects_to_another_suite_is_not_fresh_though_apt_says_so() {
     }
     security.server.heal();
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-alpha 1.0 2.0"]);
+    assert!(sandbox.sh("ls /var/lib/apt/lists").contains("Release"));
     assert_eq!(sandbox.list("/var/lib/linux-patch"), ["history.jsonl", "lock", "state.json"]);
 }
 

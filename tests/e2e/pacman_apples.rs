@@ -161,10 +161,12 @@ fn a_mistake_in_an_index_that_pacman_does_not_mind_stops_nothing() {
 #[test]
 fn an_index_that_pacman_drops_as_a_whole_is_not_refreshed() {
     let (root, repos) = three();
+    const LIST: &str = "pacman -Sy >/dev/null 2>&1; pacman -Sup --print-format %n 2>/dev/null || true";
+    let listed = root.sandbox.sh(LIST);
+    assert!(listed.contains("tb-alpha"), "{listed}");
     repos[0].publish_altered(&[pkg("tb-alpha", "2.0")], "%FILENAME%\n", "%FILENAME%\n../../../etc/");
     // pacman 6 goes on with the others, and exits with 0.
-    let listed =
-        root.sandbox.sh("pacman -Sy >/dev/null 2>&1; pacman -Sup --print-format %n 2>/dev/null || true");
+    let listed = root.sandbox.sh(LIST);
     assert!(!listed.contains("tb-alpha"), "{listed}");
     root.patch(&["refresh"]).exits(1).one_source_failed(3, "alpha", "fetch");
     root.patch(&["apply"]).apply_failed("fetch").changed(&[]);

@@ -152,6 +152,7 @@ fn what_is_excluded_keeps_back_what_needs_it_and_nothing_is_left_behind() {
     // The administrator's locks are as they were, and what came by itself still has.
     root.sandbox().sh("md5sum --check --quiet /run/locks.md5; grep -qx tb-a /var/lib/zypp/AutoInstalled");
     let left = root.sandbox().list("/var/lib/linux-patch");
+    assert!(left.iter().any(|name| name == "state.json"), "{left:?}");
     assert!(!left.iter().any(|name| name.contains("selection")), "{left:?}");
 }
 

@@ -30,10 +30,16 @@ fn each_run_of_a_unit_writes_the_metrics() {
     }
     booted.sandbox.sh(&format!("mkdir -p {0}; rm -f {0}/*", PAGE.rsplit_once('/').unwrap().0));
     // It exits with 0 whatever it ignores.
-    let verified =
-        booted.sandbox.run(&["systemd-analyze", "verify", "--man=no", "linux-patch-refresh.service"]);
-    let said = format!("{}{}", verified.stdout, verified.stderr);
-    assert!(!said.contains("metrics.conf"), "{said}");
+    let verify = || {
+        let verified =
+            booted.sandbox.run(&["systemd-analyze", "verify", "--man=no", "linux-patch-refresh.service"]);
+        format!("{}{}", verified.stdout, verified.stderr)
+    };
+    let bad = "/etc/systemd/system/linux-patch-refresh.service.d/bad-metrics.conf";
+    booted.sandbox.write(bad, "[Service]\nNoSuchSetting=yes\n");
+    assert!(verify().contains("bad-metrics.conf"), "{}", verify());
+    booted.sandbox.sh(&format!("rm {bad}"));
+    assert!(!verify().contains("metrics.conf"), "{}", verify());
     booted.boot();
     let start = |unit: &str| {
         let ended = booted.run(&["systemctl", "start", unit]);

@@ -263,5 +263,6 @@ fn nagios_sees_every_state_itself_by_nrpe_and_by_ssh() {
         seen.has_overflown(host);
     }
     let log = sandbox.read("/var/log/nagios4/nagios.log").unwrap_or_default();
+    assert!(log.contains("starting..."), "{log}");
     assert!(!log.contains("Warning:") && !log.contains("Error:"), "{log}");
 }
