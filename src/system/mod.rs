@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod files;
+pub mod image;
 pub mod local_time;
 pub mod lock_holders;
 pub mod login_session;

@@ -198,3 +198,32 @@ fn a_system_that_is_mounted_read_only_is_left_alone_and_told() {
     sandbox.write("/etc/apt/apt.conf.d/rw", "DPkg::Pre-Invoke { \"mount -o remount,rw,bind /usr\"; };\n");
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
 }
+
+#[test]
+fn a_system_that_is_an_image_is_refreshed_and_never_changed() {
+    let (sandbox, repo) = bench::pending_update();
+    let refused = |words: &str| {
+        for args in [&["apply"][..], &["apply", "--dry-run"], &["apply", "--download-only"]] {
+            sandbox.patch(args).exits(3).mentions("/reason", words);
+        }
+        sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 1);
+        sandbox.patch(&["status"]).exits(0);
+        assert_eq!(repo.server.requests("tb-hello"), 0);
+    };
+    sandbox.sh("touch /run/ostree-booted");
+    refused("use ostree admin upgrade instead");
+    sandbox.write_script("/usr/local/bin/rpm-ostree", "exit 1");
+    refused("use rpm-ostree upgrade instead");
+    sandbox.write_script("/usr/local/bin/bootc", "exit 1");
+    refused("use bootc upgrade instead");
+    // The tools alone are on many systems.
+    sandbox.sh("rm /run/ostree-booted /usr/local/bin/*");
+    sandbox.write_script("/usr/local/sbin/transactional-update", "exit 1");
+    sandbox.patch(&["apply", "--dry-run"]).exits(0);
+    sandbox.sh("mount -o remount,ro,bind /");
+    refused("use transactional-update up instead");
+    sandbox.sh("rm /usr/local/sbin/transactional-update");
+    sandbox.patch(&["apply", "--dry-run"]).exits(0);
+    sandbox.sh("mount -o remount,rw,bind /");
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+}

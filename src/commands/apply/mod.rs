@@ -28,8 +28,8 @@ use crate::store::lock::{self, Lock};
 use crate::store::state::{InProgress, Open, State};
 use crate::store::state_file::{Loaded, load};
 use crate::system::local_time::{Latest, TimeOfDay};
-use crate::system::signals;
 use crate::system::time::{Time, span};
+use crate::system::{image, signals};
 use clap::ValueEnum;
 use log::{info, warn};
 use selection::Selection;
@@ -42,6 +42,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let started = Instant::now();
     let prepared = permitted(global).and_then(|manager| {
         no_blank_after_reboot(args)?;
+        changes_no_image()?;
         let selection = Selection::new(manager, args)?;
         if args.reboot_at.is_some() {
             TimeOfDay::now()?;
@@ -104,6 +105,19 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     };
     let result = run.execute().and_then(|()| run.remove_unneeded());
     run.conclude(result)
+}
+
+/// That packages can be changed in the running system at all.
+///
+/// # Errors
+/// What to run instead.
+fn changes_no_image() -> Result<(), String> {
+    match image::updater() {
+        Some(command) => Err(format!(
+            "this system is an image, in which no package is changed while it runs; use {command} instead of apply"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// That `--reboot always` is not taken for a restart only where it is required, and a package `always`.

@@ -1,0 +1,83 @@
+//! Systems whose root is an image: packages are changed in the next image, and never in the running one.
+
+use crate::system::process::find;
+use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
+use std::path::Path;
+
+/// What is there of a system.
+struct Signs<'a> {
+    /// Whether it was started by ostree.
+    is_ostree: bool,
+    /// Whether its root or `/usr` cannot be written to.
+    is_read_only: bool,
+    /// Whether that is of a kind that can never be.
+    is_sealed: bool,
+    /// Whether there is such a program.
+    has: &'a dyn Fn(&str) -> bool,
+}
+
+/// What updates systems of ostree.
+const OF_OSTREE: &[(&str, &str)] = &[("bootc", "bootc upgrade"), ("rpm-ostree", "rpm-ostree upgrade")];
+
+/// What updates those whose root is read-only, where it is there: of openSUSE MicroOS and SLE Micro, of any system
+/// of bootc, of SteamOS, of Vanilla OS.
+const OF_READ_ONLY: &[(&str, &str)] = &[
+    ("transactional-update", "transactional-update up"),
+    ("bootc", "bootc upgrade"),
+    ("steamos-update", "steamos-update"),
+    ("abroot", "abroot upgrade"),
+];
+
+/// What to run instead of an install, where the running system is an image.
+pub fn updater() -> Option<&'static str> {
+    let is_read_only =
+        |path: &str| statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
+    // squashfs, erofs, cramfs, iso9660
+    const SEALED: [u64; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x9660];
+    let is_sealed =
+        |path: &str| statfs(path).is_ok_and(|found| SEALED.contains(&(found.f_type as u64 & 0xffff_ffff)));
+    // In what cron has for PATH some directories are missing.
+    let is_in = |dir: &str, program: &str| Path::new(dir).join(program).exists();
+    let has = |program: &str| {
+        find(program).is_some() || ["/usr/sbin", "/usr/bin"].iter().any(|dir| is_in(dir, program))
+    };
+    let signs = Signs {
+        is_ostree: Path::new("/run/ostree-booted").exists(),
+        is_read_only: is_read_only("/usr") || is_read_only("/"),
+        is_sealed: is_sealed("/usr"),
+        has: &has,
+    };
+    of(&signs)
+}
+
+fn of(signs: &Signs) -> Option<&'static str> {
+    let known = |tools: &[(&str, &'static str)]| {
+        tools.iter().find(|(program, _)| (signs.has)(program)).map(|(_, command)| *command)
+    };
+    match signs {
+        Signs { is_ostree: true, .. } => Some(known(OF_OSTREE).unwrap_or("ostree admin upgrade")),
+        Signs { is_read_only: true, .. } if known(OF_READ_ONLY).is_some() => known(OF_READ_ONLY),
+        Signs { is_sealed: true, .. } => Some("what brings this system its images"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_updates_an_image_is_told_by_what_is_there() {
+        let told = |is_ostree, is_read_only, is_sealed, programs: &[&str]| {
+            of(&Signs { is_ostree, is_read_only, is_sealed, has: &|program| programs.contains(&program) })
+        };
+        assert_eq!(told(true, true, false, &["rpm-ostree"]), Some("rpm-ostree upgrade"));
+        assert_eq!(told(true, true, false, &["rpm-ostree", "bootc"]), Some("bootc upgrade"));
+        assert_eq!(told(true, false, false, &[]), Some("ostree admin upgrade"));
+        assert_eq!(told(false, true, false, &["transactional-update"]), Some("transactional-update up"));
+        // The tools alone, as in the making of an image, and a disk that is only mounted so, are no image.
+        assert_eq!(told(false, false, false, &["bootc", "rpm-ostree", "transactional-update"]), None);
+        assert_eq!(told(false, true, false, &[]), None);
+        assert!(told(false, true, true, &[]).is_some());
+    }
+}
