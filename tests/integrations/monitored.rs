@@ -215,6 +215,9 @@ pub struct Seen {
     pub perfdata: Vec<String>,
 }
 
+/// How many values the performance data has.
+pub const VALUES: usize = 9;
+
 impl Seen {
     /// Out of what a plugin prints.
     pub fn of_text(code: i32, text: &str) -> Seen {
@@ -232,7 +235,7 @@ impl Seen {
     #[track_caller]
     pub fn has_overflown(&self, by: &str) {
         assert!(self.output.contains("500 updates pending"), "{by}: {self:?}");
-        assert!(self.perfdata.len() == 6 && self.perfdata[1] == "pending=500;;;0", "{by}: {self:?}");
+        assert!(self.perfdata.len() == VALUES && self.perfdata[1] == "pending=500;;;0", "{by}: {self:?}");
         let listed = self.long_output.len() - 1;
         assert!(listed > 100 && self.long_output[0] == "package-0 1.0/1 -> 2.0", "{by}: {self:?}");
         assert_eq!(self.long_output[listed], format!("and {} more", 500 - listed), "{by}");
@@ -249,7 +252,7 @@ impl Seen {
         for value in step.perfdata {
             assert!(self.perfdata.iter().any(|found| found == value), "{value}: {place}");
         }
-        assert_eq!(self.perfdata.len(), 6, "{place}");
+        assert_eq!(self.perfdata.len(), VALUES, "{place}");
         assert_eq!(self.long_output, step.list, "{place}");
     }
 }

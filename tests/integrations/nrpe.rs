@@ -1,7 +1,7 @@
 //! contrib/nagios/nrpe.cfg in a real NRPE, asked by the real check_nrpe; and check_by_ssh.
 
 use crate::daemons::ours;
-use crate::monitored::{Monitored, STORY, Seen, overflow};
+use crate::monitored::{Monitored, STORY, Seen, VALUES, overflow};
 
 #[test]
 #[ignore = "make integrations"]
@@ -24,7 +24,7 @@ fn check_nrpe_passes_every_state_on() {
     check(&[]).has_overflown("check_nrpe");
     // The old packets have room for one kilobyte: the list is cut, what counts comes first.
     let seen = check(&["-2"]);
-    assert!(seen.perfdata.len() == 6 && seen.perfdata[1] == "pending=500;;;0", "{seen:?}");
+    assert!(seen.perfdata.len() == VALUES && seen.perfdata[1] == "pending=500;;;0", "{seen:?}");
 }
 
 #[test]
