@@ -15,16 +15,42 @@ use std::collections::HashSet;
 impl Session {
     /// Everything whose change can change what is pending, as a fingerprint.
     pub(super) fn pending_basis(&self) -> String {
+        self.basis_of(self.manager.facts().pending_basis())
+    }
+
+    fn basis_of(&self, places: Vec<&str>) -> String {
         let cache = self.places().cache.display().to_string();
         let in_place = |path: &str| match path.strip_prefix(self.manager.facts().cache) {
             Some(rest) => format!("{cache}{rest}"),
             None => path.to_string(),
         };
-        let mut paths: Vec<String> = self.manager.facts().pending_basis().into_iter().map(in_place).collect();
+        let mut paths: Vec<String> = places.into_iter().map(in_place).collect();
         let Elsewhere { sources, index, .. } = self.elsewhere();
         paths.extend(sources.iter().chain(index).cloned());
         paths.extend(self.own_index.iter().flat_map(|own| own.basis()));
         fingerprint(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// What is offered now, as a fingerprint, if nothing has changed since the last count.
+    pub fn offer_as_counted(&self, state: &State) -> Option<String> {
+        let counted = state.pending.as_ref().and_then(|pending| pending.basis.as_ref())?;
+        (*counted == self.pending_basis()).then(|| self.offer())
+    }
+
+    /// The sources, their index and the settings for them, as a fingerprint.
+    pub fn offer(&self) -> String {
+        self.basis_of(self.manager.facts().offer_basis())
+    }
+
+    /// The package database, as a fingerprint.
+    pub fn database_now(&self) -> String {
+        fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()))
+    }
+
+    /// Remembers that nothing is pending, which follows from what was installed, given the fingerprint that the
+    /// package database had then.
+    pub fn count_none(&self, state: &mut State, database: String) {
+        self.count_listed(state, true, Some((Listing::default(), database)));
     }
 
     /// Counts what is pending, unless nothing that decides about it has changed since the last

@@ -63,6 +63,8 @@ pub struct Facts {
     pub needs_of_new: bool,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
+    /// Whether it lists every newer version there is, so that nothing is pending once all that it lists is installed.
+    pub lists_all: bool,
     /// Whether the lists do not say what stays as it is, and every newer version can be listed too.
     pub lists_newer: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
@@ -100,6 +102,7 @@ impl Facts {
         caches: &[],
         needs_of_new: false,
         lists_installed: false,
+        lists_all: false,
         lists_newer: false,
         lists_refreshed_only: true,
         passes_over: false,
@@ -107,7 +110,12 @@ impl Facts {
 
     /// Everything whose change can change what is pending.
     pub fn pending_basis(&self) -> Vec<&'static str> {
-        [self.package_databases, self.source_config, self.index].concat()
+        [self.package_databases, &self.offer_basis()].concat()
+    }
+
+    /// Of that what an install does not change by itself.
+    pub fn offer_basis(&self) -> Vec<&'static str> {
+        [self.source_config, self.index].concat()
     }
 
     /// Everything that configures the sources, with what the administrator has put elsewhere.

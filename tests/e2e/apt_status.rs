@@ -326,3 +326,17 @@ fn a_container_that_was_restarted_requires_no_reboot_any_more() {
     assert_eq!(found, true, "in the start in which it was found");
     assert_eq!(container(&format!("sleep 0.1; {status}")), false, "in the next");
 }
+
+#[test]
+fn an_update_whose_script_changes_what_is_offered_is_counted_after() {
+    let installed = [deb("tb-pins", "1.0"), deb("tb-pinned", "1.0")];
+    let lifts = deb("tb-pins", "2.0").script("postinst", "rm -f /etc/apt/preferences.d/pin");
+    let (sandbox, _repo) = bench::one(&installed, &[lifts, deb("tb-pinned", "2.0")]);
+    sandbox.write("/etc/apt/preferences.d/pin", "Package: tb-pinned\nPin: version 2.0\nPin-Priority: -1\n");
+    let applied = sandbox.patch(&["apply"]);
+    assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(1));
+    applied.exits(0).says("/pending/count", 1).says("/pending/packages/0/name", "tb-pinned");
+    // Of that one nothing is left.
+    sandbox.patch(&["apply"]).exits(0).says("/pending/count", 0).says("/pending/security", 0);
+    sandbox.patch(&["status"]).exits(0).says("/pending/count", 0).says("/pending/outdated", false);
+}

@@ -69,7 +69,7 @@ fn apt_is_started_no_more_than_this() {
             "apt-config apt-get apt-get apt-get apt-cache",
             "apt-get",
             "apt-config apt-get apt-get apt-get apt-cache",
-            "dpkg-query apt-get apt-get apt-cache apt-get dpkg-query apt-get dpkg-query apt-get",
+            "dpkg-query apt-get apt-get apt-cache apt-get dpkg-query apt-get dpkg-query",
             "apt-config dpkg-query apt-get apt-get dpkg-query",
         ],
     );

@@ -34,6 +34,7 @@ impl Run<'_> {
             self.applied.packages = self.planned.as_changes();
             self.applied.held_back = self.selection.impossible().to_vec();
         } else {
+            let database = self.session.database_now();
             match self.session.installed() {
                 Ok(after) => {
                     self.settle(&after);
@@ -58,7 +59,9 @@ impl Run<'_> {
             }
             // Where no advisory spoke of what was pending, none speaks of a reboot.
             let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
-            if self.changed || self.applied.repaired {
+            if error.is_none() && self.nothing_is_left() {
+                self.session.count_none(&mut self.state, database);
+            } else if self.changed || self.applied.repaired {
                 self.session.count(&mut self.state, true);
             }
             if let Some(pending) = &mut self.state.pending {

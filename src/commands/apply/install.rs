@@ -98,6 +98,7 @@ impl Run<'_> {
         // What others installed while we waited for their locks is not ours.
         if !self.changed && !self.ran_again {
             self.before = Some(self.session.installed()?);
+            self.offered = self.session.offer_as_counted(&self.state);
         }
         self.session.committed = true;
         let invocation = self.manager.install(&self.selection.plan, downloaded);

@@ -89,6 +89,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         is_repair_open: false,
         install_failed: None,
         before: None,
+        offered: None,
         index_partial: false,
         is_partial: false,
         planned: Listing::default(),
@@ -166,6 +167,8 @@ struct Run<'a> {
     is_repair_open: bool,
     install_failed: Option<Ending>,
     before: Option<Installed>,
+    /// What was offered when the install began, if all of that was counted.
+    offered: Option<String>,
     index_partial: bool,
     /// Whether something that was selected had to be left out.
     is_partial: bool,

@@ -40,6 +40,29 @@ impl Run<'_> {
             .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
     }
 
+    /// Whether nothing can be pending: what was pending was all that is offered, exactly that is what changed in the
+    /// package database, and the same is offered still. Else it is counted.
+    pub(super) fn nothing_is_left(&self) -> bool {
+        let Some(pending) = &self.state.pending else { return false };
+        let (Some(listed), Some(held_back)) = (&pending.packages, &pending.held_back) else { return false };
+        let is_all = self.manager.facts().lists_all
+            && !self.index_partial
+            && held_back.is_empty()
+            && self.selection.impossible().is_empty();
+        let as_listed = || {
+            let mut listed: Vec<_> =
+                listed.iter().map(|update| (&update.name, Some(&update.candidate))).collect();
+            let changed = self.applied.packages.iter();
+            let mut changed: Vec<_> = changed.map(|change| (&change.name, change.to.as_ref())).collect();
+            listed.sort();
+            changed.sort();
+            listed == changed
+        };
+        let is_offered_still =
+            || self.offered.as_ref().is_some_and(|offered| *offered == self.session.offer());
+        self.changed && is_all && as_listed() && is_offered_still()
+    }
+
     /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
     /// the next download fetches them.
     pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {

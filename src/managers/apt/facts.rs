@@ -33,6 +33,7 @@ pub static FACTS: Facts = Facts {
     kernels: Kernels::IN_BOOT,
     knows_security: true,
     lists_installed: true,
+    lists_all: true,
     lists_refreshed_only: false,
     passes_over: true,
     selection_base: "/etc/apt/preferences",
