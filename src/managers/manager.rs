@@ -107,6 +107,11 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
+    /// Whether the repair leaves packages as they are that must be installed once more, and says nothing of it.
+    fn repair_leaves_some(&self) -> bool {
+        false
+    }
+
     /// How a person installs this package once more.
     fn reinstall(&self, name: &str) -> String {
         format!("install {name} again")

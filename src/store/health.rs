@@ -246,7 +246,13 @@ impl Unfinished {
 fn by_hand(manager: &dyn managers::Manager) -> Option<String> {
     let places = manager.facts().usual_places();
     if let Some(repair) = manager.repair(&places, &Default::default()).first() {
-        return Some(repair.line());
+        let again = match manager.repair_leaves_some() {
+            true => {
+                format!("; then, for each package that must be reinstalled: {}", manager.reinstall("NAME"))
+            }
+            false => String::new(),
+        };
+        return Some(repair.line() + &again);
     }
     let lock = manager.facts().lock_file(&places).filter(|lock| lock.exists())?;
     Some(format!("if no {} runs, rm {} first", manager.facts().name, lock.display()))

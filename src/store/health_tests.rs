@@ -5,7 +5,8 @@ use crate::store::lock::Lock;
 use crate::store::state::{Attempt, BootMoment, InProgress, OutdatedService, Pending, ServicesSeen};
 
 const DAY: i64 = 86400;
-const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a";
+const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a; then, for each package that must be \
+                      reinstalled: apt-get install --reinstall NAME";
 
 /// A state of a refresh so many seconds ago by the wall clock, and, by that of this boot, so many.
 pub(crate) fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {

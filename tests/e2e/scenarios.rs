@@ -664,6 +664,33 @@ fn what_nothing_needs_any_more_goes_where_that_is_asked_for<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn what_an_exclude_drags_along_is_said<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &["tb-app", "tb-lib", "tb-own"].map(|name| package(name, "1.0")),
+        &[
+            package("tb-app", "2.0").needs("tb-lib-new"),
+            package("tb-lib-new", "1.0"),
+            package("tb-own", "2.0"),
+        ],
+    );
+    let applied =
+        stage.patch(&["apply", "--exclude", "tb-lib-new", "--exclude", "tb-nothing*", "--exclude", "tb-lib"]);
+    applied.exits(0).did::<M>(&["tb-own 1.0 2.0"]);
+    let warned = |words: &str| assert!(applied.stderr.contains(words), "no {words:?}: {applied}");
+    warned("--exclude tb-nothing* matches no installed package");
+    // pacman refuses everything, and names it: then it is held back.
+    let is_held = applied.stderr.contains("tb-app stays as it is (dependency: ");
+    assert_eq!(is_held, M::NAME == "pacman", "{applied}");
+    if !is_held {
+        warned("left out too, because it needs what is excluded: tb-app");
+    }
+    assert!(!applied.stderr.contains("--exclude tb-lib"), "{applied}");
+    // Also where nothing is pending any more.
+    stage.patch(&["apply"]).exits(0);
+    let nothing = stage.patch(&["apply", "--exclude", "tb-other*"]);
+    assert!(nothing.stderr.contains("--exclude tb-other* matches no installed package"), "{nothing}");
+}
+
 fn excluded_packages_stay_as_they_are<M: Manager>() {
     let stage = Stage::<M>::one(
         &["tb-a", "tb-b", "tb-c"].map(|name| package(name, "1.0")),
@@ -1019,6 +1046,7 @@ scenarios! {
         named_packages_are_installed_and_no_other,
         only_what_the_chosen_sources_offer_is_installed,
         what_nothing_needs_any_more_goes_where_that_is_asked_for,
+        what_an_exclude_drags_along_is_said,
         excluded_packages_stay_as_they_are,
         a_refresh_waits_for_the_managers_lock,
         a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder,

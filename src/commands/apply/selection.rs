@@ -43,6 +43,8 @@ pub(super) struct Selection {
     from: Vec<Pattern>,
     /// What only others offer.
     of_others: BTreeSet<String>,
+    /// Whether what the patterns of `--exclude` do was said.
+    is_told_of_excludes: bool,
     /// Whether what was asked for cannot be done at all.
     pub is_refused: bool,
     /// For how many seconds an update must have been known here, unless it is one of security.
@@ -99,6 +101,7 @@ impl Selection {
             exclude: patterns(&args.exclude)?,
             from: sources(&args.from)?,
             of_others: BTreeSet::new(),
+            is_told_of_excludes: false,
             is_refused: false,
             min_age: args.min_age.map(|age| age.as_secs() as i64),
             young: BTreeSet::new(),
@@ -165,6 +168,7 @@ impl Selection {
         wanted.retain(|name| !self.plan.left_out.contains(name));
         self.check(session, dir, &planned)?;
         self.note_dependents(&planned, &pending, &wanted);
+        self.tell_excludes(session.manager, installed, &planned, &pending, &wanted);
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
         match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
             Some(name) => {
@@ -313,6 +317,42 @@ impl Selection {
         };
         let dependents: Vec<_> = pending.updates.iter().filter(stays).filter_map(of_one).collect();
         self.leave_out(dependents);
+    }
+
+    /// Warns of patterns of `--exclude` that match nothing, and says which updates stay for what they name: those
+    /// need what is left out.
+    fn tell_excludes(
+        &mut self,
+        manager: &dyn Manager,
+        installed: Option<&Installed>,
+        planned: &Listing,
+        pending: &Listing,
+        wanted: &BTreeSet<String>,
+    ) {
+        if self.exclude.is_empty() || std::mem::replace(&mut self.is_told_of_excludes, true) {
+            return;
+        }
+        let plain = |name: &str| manager.database().plain_name(name).to_string();
+        let is_known = |pattern: &&Pattern| {
+            let updates = pending.updates.iter().map(|update| &update.name);
+            let mut names = updates.chain(installed.into_iter().flat_map(|installed| installed.keys()));
+            names.any(|name| matches(std::slice::from_ref(pattern), name, &plain(name)))
+        };
+        for pattern in self.exclude.iter().filter(|pattern| installed.is_some() && !is_known(pattern)) {
+            warn!("--exclude {pattern} matches no installed package");
+        }
+        let stays = |update: &&Update| {
+            wanted.contains(&update.name)
+                && !self.is_excluded(&update.name, manager)
+                && planned.updates.iter().all(|comes| comes.name != update.name)
+                // Nothing else is in its way.
+                && self.impossible.iter().all(|held| held.name != update.name)
+        };
+        let dragged: Vec<_> =
+            pending.updates.iter().filter(stays).map(|update| update.name.as_str()).collect();
+        if !dragged.is_empty() {
+            warn!("left out too, because it needs what is excluded: {}", dragged.join(", "));
+        }
     }
 
     /// Has the pending keys installed alone, once, where a key was all that was missing.

@@ -175,6 +175,11 @@ impl Manager for Apt {
         Some(&autoremove::Unneeded)
     }
 
+    fn repair_leaves_some(&self) -> bool {
+        // dpkg exits with 0.
+        true
+    }
+
     fn reinstall(&self, name: &str) -> String {
         format!("apt-get install --reinstall {name}")
     }
