@@ -55,7 +55,18 @@ impl Report {
             assert!(report.json.get(key).is_some(), "no {key}: {report}");
         }
         assert!(!report.stderr.contains("panicked"), "it panicked: {report}");
+        report.agrees_with_its_state();
         report
+    }
+
+    /// What an apply says it left as it is stands in the state too, and nothing else does.
+    #[track_caller]
+    fn agrees_with_its_state(&self) {
+        let held_back = &self.state["pending"]["held_back"];
+        let is_done = self.json["command"] == "apply" && self.json["dry_run"] == false && self.code < 2;
+        if is_done && held_back.is_array() {
+            assert_eq!(self.json["held_back"], *held_back, "held back by {self}");
+        }
     }
 
     #[track_caller]

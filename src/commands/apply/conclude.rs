@@ -18,6 +18,12 @@ use crate::store::state_file::Loaded;
 use crate::system::time::Time;
 use log::warn;
 
+/// What linux-patch itself left out, so that the other updates could be installed, each with its class. Else the
+/// administrator or the manager holds an update back.
+fn left_out_by_us(held_back: &[HeldBack]) -> impl Iterator<Item = (&HeldBack, Class)> {
+    held_back.iter().filter_map(|held| Some((held, held.class?)))
+}
+
 impl Run<'_> {
     /// Step 7: whatever happened, look at what is really installed before saying anything.
     pub(super) fn conclude(mut self, result: Result<(), Failure>) -> Report {
@@ -32,7 +38,10 @@ impl Run<'_> {
         };
         if self.args.dry_run {
             self.applied.packages = self.planned.as_changes();
-            self.applied.held_back = self.selection.impossible().to_vec();
+            let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
+            let impossible = self.selection.impossible();
+            let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
+            self.applied.held_back = known.iter().filter(is_new).chain(impossible).cloned().collect();
         } else {
             let database = self.session.database_now();
             match self.session.installed() {
@@ -66,7 +75,7 @@ impl Run<'_> {
             }
             if let Some(pending) = &mut self.state.pending {
                 pending.leave_out(self.selection.impossible());
-                self.applied.held_back = pending.left_out_by_us();
+                self.applied.held_back = pending.held_back().to_vec();
             }
             if self.changed && has_advisories {
                 self.session.look_for_restart_after_install(&mut self.state);
@@ -78,13 +87,12 @@ impl Run<'_> {
         if let Some(failure) = error.as_mut().filter(|_| !self.args.dry_run) {
             self.session.tell_no_place(failure);
         }
-        for held in &self.applied.held_back {
-            let class = held.class.unwrap_or(Class::Other).word();
-            warn!("{} stays as it is ({class}: {})", held.name, held.reason);
+        for (held, class) in left_out_by_us(&self.applied.held_back) {
+            warn!("{} stays as it is ({}: {})", held.name, class.word(), held.reason);
         }
         // What cannot be resolved the manager itself would hold back, and be content.
-        let is_failure = |held: &HeldBack| held.class.is_some_and(|class| class != Class::Dependency);
-        self.is_partial |= self.applied.held_back.iter().any(is_failure);
+        let is_failure = |class: Class| class != Class::Dependency;
+        self.is_partial |= left_out_by_us(&self.applied.held_back).any(|(_, class)| is_failure(class));
         let code = match (&error, self.is_partial) {
             (Some(_), _) if self.selection.is_refused => ExitCode::Unknown,
             (Some(_), _) => ExitCode::Failed,
@@ -216,7 +224,7 @@ impl Run<'_> {
             true => format!("{reason}; part of the index is stale"),
             false => reason,
         };
-        let reason = match self.applied.held_back.len() {
+        let reason = match left_out_by_us(&self.applied.held_back).count() {
             0 => reason,
             held => format!("{reason}; {} held back", counted(held, "update")),
         };
