@@ -299,7 +299,10 @@ fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
     match name.strip_prefix('*') {
         Some(end) if !dir.contains('*') && end.starts_with('.') => {
-            files_in(Path::new(dir), |name| name.ends_with(end) && !name.starts_with('.'))
+            let is_apts = [".list", ".sources"].contains(&end);
+            files_in(Path::new(dir), |name| {
+                name.ends_with(end) && !name.starts_with('.') && (!is_apts || is_name_for_apt(name))
+            })
         }
         _ if path.contains(['*', '?', '[']) => {
             let found = glob::glob(path).into_iter().flatten().flatten();
@@ -316,7 +319,9 @@ fn files_at(path: &Path) -> Vec<(PathBuf, Metadata)> {
         Ok(meta) if !meta.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") => {
             vec![(path.to_path_buf(), meta)]
         }
-        Ok(_) => files_in(path, |name| (!is_note(name) || is_setting(path, name)) && !is_leftover(name)),
+        Ok(_) => files_in(path, |name| {
+            (!is_note(name) || is_setting(path, name)) && !is_leftover(name) && is_read_in(path, name)
+        }),
     }
 }
 
@@ -340,6 +345,22 @@ fn is_note(name: &str) -> bool {
 /// Whether the file is one of a directory such as apt.conf.d, all of which are read: a name there means nothing.
 fn is_setting(dir: &Path, name: &str) -> bool {
     name == "lock" && dir.extension().is_some_and(|end| end == "d")
+}
+
+/// Whether apt reads a file with this name in such a directory of its settings: with the end that belongs there, or
+/// none.
+fn is_read_in(dir: &Path, name: &str) -> bool {
+    let end = match dir.file_name().and_then(|dir| dir.to_str()) {
+        Some("apt.conf.d") => "conf",
+        Some("preferences.d") => "pref",
+        _ => return true,
+    };
+    is_name_for_apt(name) && name.rsplit_once('.').is_none_or(|(_, found)| found == end)
+}
+
+/// Whether apt reads files with such names: others it passes over, with a note or without.
+fn is_name_for_apt(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:.".contains(&byte))
 }
 
 /// What a package manager or an editor puts beside a file of configuration, for people.
@@ -375,6 +396,26 @@ fn is_leftover(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_settings_of_apt_those_count_that_it_reads_by_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, read) in [("apt.conf.d", "conf"), ("preferences.d", "pref"), ("trusted", "")] {
+            let path = dir.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            for file in ["10a", "a_b-C:1", "a.conf", "a.pref", "a.x.pref", "a b", "a+b.conf", "a.txt", "a."] {
+                std::fs::write(path.join(file), "").unwrap();
+            }
+            let found = files(&path.display().to_string());
+            let found: Vec<_> = found.iter().filter_map(|(path, _)| path.file_name()?.to_str()).collect();
+            let expected = match read {
+                "conf" => &["10a", "a.conf", "a_b-C:1"][..],
+                "pref" => &["10a", "a.pref", "a.x.pref", "a_b-C:1"],
+                _ => &["10a", "a b", "a+b.conf", "a.", "a.conf", "a.pref", "a.txt", "a.x.pref", "a_b-C:1"],
+            };
+            assert_eq!(found, expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_write_replaces_the_file_and_leaves_no_temporary() {

@@ -340,3 +340,44 @@ fn an_update_whose_script_changes_what_is_offered_is_counted_after() {
     sandbox.patch(&["apply"]).exits(0).says("/pending/count", 0).says("/pending/security", 0);
     sandbox.patch(&["status"]).exits(0).says("/pending/count", 0).says("/pending/outdated", false);
 }
+
+#[test]
+fn a_file_of_sources_counts_where_apt_reads_it_by_its_name_and_otherwise_not() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.patch(&["refresh"]).exits(0);
+    let letters = || {
+        (b'!'..=b'~')
+            .chain([b' '])
+            .filter(|byte| *byte != b'/' && (!byte.is_ascii_alphanumeric() || b"aZ0".contains(byte)))
+            .map(char::from)
+    };
+    let ends = ["", ".", ".list", ".sources", ".txt", ".LIST", ".list.d", ".list.1", ".list."];
+    for end in [".list", ".sources", ""] {
+        let names = letters().map(|letter| format!("a{letter}b")).chain(ends.map(|end| format!("a{end}")));
+        let all: Vec<_> = names.map(|name| format!("/etc/apt/sources.list.d/{name}{end}")).collect();
+        let write = |nth: usize| {
+            let uri = format!("http://127.0.0.250/n{nth}n");
+            let text = match all[nth].ends_with(".sources") {
+                true => format!("Types: deb\nURIs: {uri}\nSuites: x\nComponents: main\n"),
+                false => format!("deb {uri} x main\n"),
+            };
+            sandbox.write(&all[nth], text);
+        };
+        (0..all.len()).for_each(write);
+        let read = sandbox.run(&["apt-get", "update", "--print-uris"]);
+        assert_eq!(read.code, 0, "{read:?}");
+        let read = read.stdout;
+        all.iter().for_each(|path| drop(sandbox.run(&["rm", "-f", path])));
+        let mut wrong = Vec::new();
+        for (nth, path) in all.iter().enumerate() {
+            let is_read = read.contains(&format!("/n{nth}n/"));
+            write(nth);
+            if (sandbox.patch(&["status"]).code == 1) != is_read {
+                wrong.push((path, is_read));
+            }
+            sandbox.run(&["rm", path]);
+        }
+        assert!(wrong.is_empty(), "{wrong:?}, with whether apt reads it");
+        assert!(read.matches("/n").count() > 3, "{read}");
+    }
+}

@@ -333,7 +333,8 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
     for (dir, names) in [
         (
             "/etc/apt/sources.list.d",
-            "a.list.dpkg-dist a.sources.ucf-dist a.list.save a.list~ .a.list a.disabled",
+            "a.list.dpkg-dist a.sources.ucf-dist a.list.save a.list~ .a.list a.disabled a|b.list a|b.sources a+b.list \
+             \u{e9}.list a(1).sources a.list. a@b.list a.list.list~ LIST",
         ),
         ("/etc/yum.repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo.rpmorig a.repo~ .a.repo.swp a.bak"),
         ("/etc/zypp/repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo~ .a.repo.swp a.bak"),
@@ -343,6 +344,7 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
         ),
     ] {
         for name in names.split(' ').filter(|_| stage.sandbox().exists(dir)) {
+            let name = name.replace('|', " ");
             stage.sandbox().write(&format!("{dir}/{name}"), "[broken\nno source at all\n");
             let status = stage.patch(&["status"]);
             assert_eq!(status.code, 0, "{dir}/{name}: {status}");
