@@ -166,6 +166,9 @@ pub struct StatusArgs {
     /// Age and budget.
     #[command(flatten)]
     pub freshness: Freshness,
+    /// Say why the host is not fresh or not patched, what to do, and what will run next
+    #[arg(long)]
+    pub explain: bool,
     /// List the last 20 runs, or so many, or the last 20 of one command
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = History::parse, default_missing_value = "20")]

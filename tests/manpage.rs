@@ -7,6 +7,7 @@ use linux_patch::cli::{Cli, Reboot, Verb};
 use linux_patch::managers::{Plan, by_name};
 use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
+use linux_patch::report::finding::Finding;
 use linux_patch::report::{Applied, Detail, Report};
 use linux_patch::store::{history, state, state_file};
 use linux_patch::system::process::Finished;
@@ -421,7 +422,8 @@ fn status_report() -> Report {
                        "changes": [{"name": "p", "from": "1", "to": "2"}],
                        "open_for": [{"name": "p", "seconds": 1}]});
     let entry: history::Entry = serde_json::from_value(entry).unwrap();
-    report("status", Detail::Status { history: Some(vec![entry]) })
+    let finding = Finding::problem("source", "t", "c");
+    report("status", Detail::Status { history: Some(vec![entry]), explanation: Some(vec![finding]) })
 }
 
 fn all_keys(value: &Value, keys: &mut Words) {

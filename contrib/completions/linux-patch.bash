@@ -170,7 +170,7 @@ _linux__patch() {
             return 0
             ;;
         linux__patch__subcmd__status)
-            opts="-w -c -v -q -h --refresh --max-age --timeout --history --warning --critical --alert --exclude --output --manager --state-dir --format --verbose --quiet --help"
+            opts="-w -c -v -q -h --refresh --max-age --timeout --explain --history --warning --critical --alert --exclude --output --manager --state-dir --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

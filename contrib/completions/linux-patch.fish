@@ -83,6 +83,7 @@ json\t'One JSON document'
 nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l refresh -d 'Refresh first where the index is not fresh'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l explain -d 'Say why the host is not fresh or not patched, what to do, and what will run next'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'

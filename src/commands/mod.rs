@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod exclude;
+mod explain;
 pub mod refresh;
 mod start;
 pub mod status;

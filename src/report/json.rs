@@ -32,7 +32,7 @@ pub(super) fn render(report: &Report) -> String {
     let detail = if report.is_refusal() { &refused } else { &report.detail };
     match detail {
         Detail::Refused => {}
-        Detail::Status { history } => {
+        Detail::Status { history, explanation } => {
             put("max_age_seconds", json!(report.max_age));
             put("alerts", json!(report.alerts));
             put("last_attempt", json!(state.and_then(|state| state.last_attempt.as_ref())));
@@ -41,6 +41,9 @@ pub(super) fn render(report: &Report) -> String {
             put("counters", json!(state.map(|state| &state.counters)));
             if let Some(history) = history {
                 put("history", json!(history));
+            }
+            if let Some(findings) = explanation {
+                put("explanation", json!(findings));
             }
         }
         Detail::Refresh { refreshed, joined, error } => {

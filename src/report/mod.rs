@@ -1,6 +1,8 @@
 //! The result of a run as one value; every form on standard output is rendered from it.
 
 pub mod alert;
+mod explain;
+pub mod finding;
 mod json;
 mod nagios;
 mod openmetrics;
@@ -12,6 +14,7 @@ use crate::model::failure::Failure;
 use crate::model::text::{counted, cut, one_line};
 use crate::model::updates::{Change, HeldBack, Update};
 use crate::report::alert::{Alert, graver};
+use crate::report::finding::Finding;
 use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;
 use crate::store::state::{Pending, State};
@@ -63,6 +66,8 @@ pub enum Detail {
     Status {
         /// The last runs, where asked for.
         history: Option<Vec<Entry>>,
+        /// Why the host is as it is, where asked for.
+        explanation: Option<Vec<Finding>>,
     },
     /// Of `refresh`.
     Refresh {
@@ -81,7 +86,7 @@ impl Detail {
     /// What a command that was refused would have had to say: nothing happened.
     fn of_refused(command: &str) -> Detail {
         match command {
-            "status" => Detail::Status { history: None },
+            "status" => Detail::Status { history: None, explanation: None },
             "refresh" => Detail::Refresh { refreshed: false, joined: false, error: None },
             "apply" => Detail::Apply(Applied::default()),
             _ => Detail::Refused,

@@ -5,6 +5,7 @@ use super::{Applied, Detail, Report};
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{counted, one_line};
 use crate::model::updates::{Change, HeldBack};
+use crate::report::finding::Finding;
 use crate::store::history::Entry;
 use crate::store::state::Source;
 use crate::system::time::{Time, span};
@@ -55,6 +56,11 @@ fn headline(report: &Report) -> &'static str {
 }
 
 fn status(report: &Report, lines: &mut Vec<String>) {
+    if let Detail::Status { explanation: Some(findings), .. } = &report.detail {
+        lines.extend(findings.iter().flat_map(Finding::lines));
+        history(report, lines);
+        return;
+    }
     let Some(state) = report.state.as_deref() else { return };
     failed_sources(report, lines);
     if report.lists_packages {
@@ -100,7 +106,11 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         }
     }
     lines.extend(state.caveats.iter().cloned());
-    if let Detail::Status { history: Some(history) } = &report.detail {
+    history(report, lines);
+}
+
+fn history(report: &Report, lines: &mut Vec<String>) {
+    if let Detail::Status { history: Some(history), .. } = &report.detail {
         lines.push("history:".to_string());
         history.iter().for_each(|entry| run(entry, report.lists_packages, lines));
     }

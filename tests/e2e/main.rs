@@ -7,6 +7,7 @@ mod deb;
 mod dnf;
 mod dnf5;
 mod evidence;
+mod explain;
 #[path = "../cli/hangup.rs"]
 mod hangup;
 mod history;

@@ -25,7 +25,7 @@ pub fn check(bytes: &[u8]) -> Option<(String, Vec<metrics::Sample>)> {
         check_memory(state);
     }
     let mut report = Report::new("status", verdict.code, verdict.reason, loaded, MAX_AGE);
-    report.detail = Detail::Status { history: None };
+    report.detail = Detail::Status { history: None, explanation: None };
     let render = |format| report.render(format, false);
 
     let text = render(Format::Text)?;

@@ -54,7 +54,7 @@ fn status(state: Box<State>) -> Report {
     report.health.reboot_required = false;
     report.health.outdated_services = report.state.as_ref().and_then(|state| state.outdated_services.clone());
     report.health.unfinished = None;
-    report.detail = Detail::Status { history: None };
+    report.detail = Detail::Status { history: None, explanation: None };
     report
 }
 
@@ -139,7 +139,7 @@ fn a_state_in_which_every_field_says_something() {
         entry("refresh", 1, Some(Class::Fetch), "b: 404", 1234, 0),
         Entry { changes: changes.to_vec(), ..entry("apply", 0, None, "2 packages changed", 65_400, 2) },
     ];
-    report.detail = Detail::Status { history: Some(history) };
+    report.detail = Detail::Status { history: Some(history), explanation: None };
     compare("full", &report);
 }
 
@@ -297,7 +297,7 @@ fn a_machine_that_was_never_refreshed() {
     let loaded = Loaded::Missing;
     let verdict = judge(&loaded, Time::from_unix(NOW).unwrap(), MAX_AGE.as_secs() as i64, false);
     let mut report = Report::new("status", verdict.code, verdict.reason, loaded, MAX_AGE);
-    report.detail = Detail::Status { history: None };
+    report.detail = Detail::Status { history: None, explanation: None };
     compare("never", &report);
 }
 

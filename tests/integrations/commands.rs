@@ -105,6 +105,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ),
     ("linux-patch apply", Run(Machine, 0, &["is linux-image-tb 2.0"])),
     ("linux-patch apply --full", Run(Machine, 0, &[])),
+    ("linux-patch status --explain", Run(Machine, 0, &["grep -q 'will ever run\\|timer: ' $said"])),
     ("linux-patch status --history", Run(Machine, 0, &["grep -q apply $said"])),
     // From another machine.
     (

@@ -5,6 +5,7 @@ mod tests;
 
 use crate::cli::{Freshness, Global, History, RefreshArgs, StatusArgs};
 use crate::commands::exclude::{matches, patterns};
+use crate::commands::explain;
 use crate::commands::refresh;
 use crate::managers;
 use crate::model::exit_code::ExitCode;
@@ -55,7 +56,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     report.raise(alerts);
     let history = args.history.as_ref().filter(|_| matches!(global.format, Format::Text | Format::Json));
     let listed = |asked: &History| history::last(&global.state_dir, asked.most, asked.command);
-    report.detail = Detail::Status { history: history.map(listed) };
+    let is_explained = args.explain && matches!(global.format, Format::Text | Format::Json);
+    let explanation = is_explained.then(|| explain::findings(&report, &global.state_dir));
+    report.detail = Detail::Status { history: history.map(listed), explanation };
     report
 }
 

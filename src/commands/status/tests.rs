@@ -33,7 +33,7 @@ fn exactly_as_old_as_critical_is_not_critical() {
 fn the_history_is_listed_where_it_was_asked_for_and_has_a_place() {
     let dir = tempfile::tempdir().unwrap();
     let listed = |words: &[&str]| match ran(dir.path(), words).detail {
-        Detail::Status { history } => history.is_some(),
+        Detail::Status { history, .. } => history.is_some(),
         _ => panic!("another command"),
     };
     assert!(listed(&["--history"]) && listed(&["--history", "--format", "json"]));

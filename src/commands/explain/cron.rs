@@ -1,0 +1,240 @@
+//! The lines of cron that run linux-patch, and when they do so next.
+
+use chrono::{Datelike, Days, NaiveDateTime, Timelike};
+use std::path::{Path, PathBuf};
+
+/// A file that is larger is no table.
+const MOST_BYTES: u64 = 1 << 20;
+/// Where tables with a column of users are, and those of single users.
+const SYSTEM_TABLES: &[&str] = &["/etc/crontab", "/etc/anacrontab"];
+const SYSTEM_DIRS: &[&str] = &["/etc/cron.d"];
+const USER_DIRS: &[&str] =
+    &["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron", "/etc/crontabs"];
+/// Where scripts are that run so often.
+const SCRIPT_DIRS: &[(&str, &str)] = &[
+    ("/etc/cron.hourly", "hourly"),
+    ("/etc/cron.daily", "daily"),
+    ("/etc/cron.weekly", "weekly"),
+    ("/etc/cron.monthly", "monthly"),
+    ("/etc/periodic/15min", "every 15 minutes"),
+    ("/etc/periodic/hourly", "hourly"),
+    ("/etc/periodic/daily", "daily"),
+    ("/etc/periodic/weekly", "weekly"),
+    ("/etc/periodic/monthly", "monthly"),
+];
+
+/// A line or a script that runs linux-patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The file it stands in.
+    pub file: PathBuf,
+    /// When it runs, in cron's words.
+    pub when: String,
+    /// The command.
+    pub command: String,
+}
+
+/// All that can be found; tables of users need root.
+pub fn jobs() -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let in_dir = |dir: &&str| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        paths.sort();
+        paths
+    };
+    let system = SYSTEM_TABLES.iter().map(PathBuf::from).chain(SYSTEM_DIRS.iter().flat_map(in_dir));
+    for path in system {
+        jobs.extend(jobs_in(&text_of(&path), true).map(|(when, command)| Job {
+            file: path.clone(),
+            when,
+            command,
+        }));
+    }
+    for path in USER_DIRS.iter().flat_map(in_dir) {
+        jobs.extend(jobs_in(&text_of(&path), false).map(|(when, command)| Job {
+            file: path.clone(),
+            when,
+            command,
+        }));
+    }
+    for (dir, when) in SCRIPT_DIRS {
+        for path in in_dir(dir) {
+            let text = text_of(&path);
+            let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+            if let Some(line) = lines.find(|line| runs_us(line)) {
+                jobs.push(Job { file: path.clone(), when: when.to_string(), command: line.to_string() });
+            }
+        }
+    }
+    jobs
+}
+
+fn text_of(path: &Path) -> String {
+    let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
+    let bytes = if is_fit { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a command line runs a refresh or an apply of linux-patch, and does not only look.
+pub fn runs_us(line: &str) -> bool {
+    let is_program = |word: &str| word.rsplit('/').next() == Some("linux-patch");
+    let mut words = line
+        .split([' ', '\t', ';', '&', '|', '(', ')', '"', '\'', '`'])
+        .map(|word| word.trim_start_matches(['-', '@', '+', '!', ':']));
+    words.by_ref().any(is_program) && words.any(|word| matches!(word, "refresh" | "apply"))
+}
+
+/// The schedules and commands of the lines that run it.
+fn jobs_in(text: &str, has_user: bool) -> impl Iterator<Item = (String, String)> + '_ {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && runs_us(line));
+    lines.filter_map(move |line| {
+        let fields = if line.starts_with('@') { 1 } else { 5 };
+        let mut rest = line;
+        let mut taken = Vec::new();
+        for _ in 0..fields + usize::from(has_user) {
+            let (word, after) = rest.split_once([' ', '\t'])?;
+            taken.push(word);
+            rest = after.trim_start();
+        }
+        taken.truncate(fields);
+        Some((taken.join(" "), rest.to_string()))
+    })
+}
+
+/// When a schedule comes next after that moment of the local time; `None` where it is not one of cron's plain ones.
+pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
+    let plain = match when {
+        "@hourly" => "0 * * * *",
+        "@daily" | "@midnight" => "0 0 * * *",
+        "@weekly" => "0 0 * * 0",
+        "@monthly" => "0 0 1 * *",
+        "@yearly" | "@annually" => "0 0 1 1 *",
+        other => other,
+    };
+    let fields: Vec<_> = plain.split(' ').collect();
+    let [minute, hour, day, month, weekday] = fields[..] else { return None };
+    let minutes = field(minute, 0, 59, &[])?;
+    let hours = field(hour, 0, 23, &[])?;
+    let days = field(day, 1, 31, &[])?;
+    let months = field(
+        month,
+        1,
+        12,
+        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+    )?;
+    let weekdays = field(weekday, 0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"])?;
+    let is_day = |date: &NaiveDateTime| {
+        let of_week = date.weekday().num_days_from_sunday();
+        let by_week = weekdays.contains(&of_week) || (of_week == 0 && weekdays.contains(&7));
+        let by_month = days.contains(&date.day());
+        // Where both are restricted, either will do.
+        let is_either = !day.starts_with('*') && !weekday.starts_with('*');
+        months.contains(&date.month()) && if is_either { by_week || by_month } else { by_week && by_month }
+    };
+    let midnight = now.date().and_hms_opt(0, 0, 0)?;
+    for ahead in 0..1500 {
+        let date = midnight.checked_add_days(Days::new(ahead))?;
+        if !is_day(&date) {
+            continue;
+        }
+        for hour in &hours {
+            for minute in &minutes {
+                let at = date.with_hour(*hour)?.with_minute(*minute)?;
+                if at > now {
+                    return Some(at);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The numbers that a field stands for, in their order: `*`, `1,3-5`, `*/15`, `mon`.
+fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
+    let number = |text: &str| {
+        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|at| at as u32);
+        let named = named.map(|at| if most == 12 { at + 1 } else { at });
+        named.or_else(|| text.parse().ok()).filter(|number| (least..=most).contains(number))
+    };
+    let mut found = Vec::new();
+    for part in text.split(',') {
+        let (range, step) =
+            part.split_once('/').map_or((part, Some(1)), |(range, step)| (range, step.parse().ok()));
+        let step = step.filter(|step: &usize| *step > 0)?;
+        let (from, to) = match range {
+            "*" => (least, most),
+            _ => match range.split_once('-') {
+                Some((from, to)) => (number(from)?, number(to)?),
+                None if part.contains('/') => (number(range)?, most),
+                None => (number(range)?, number(range)?),
+            },
+        };
+        found.extend((from..=to).step_by(step));
+    }
+    found.sort_unstable();
+    found.dedup();
+    Some(found).filter(|found| !found.is_empty())
+}
+
+/// Whether a daemon runs that reads the tables; `None` where processes cannot be seen.
+pub fn is_running() -> Option<bool> {
+    const DAEMONS: &[&str] = &["cron", "crond", "fcron", "dcron", "cronie", "bcron-sched"];
+    let entries = std::fs::read_dir("/proc").ok()?;
+    let mut names =
+        entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
+    let mut any = false;
+    let found = names.any(|name| {
+        any = true;
+        DAEMONS.contains(&name.trim())
+    });
+    any.then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> NaiveDateTime {
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap()
+    }
+
+    #[test]
+    fn the_next_time_of_a_line_is_computed_as_cron_does() {
+        // A Saturday.
+        let now = at("2026-11-28 17:25");
+        for (when, expected) in [
+            ("0 * * * *", "2026-11-28 18:00"),
+            ("25 17 * * *", "2026-11-29 17:25"),
+            ("30 3 * * *", "2026-11-29 03:30"),
+            ("*/20 17 * * *", "2026-11-28 17:40"),
+            ("0 4 * * 1-5", "2026-11-30 04:00"),
+            ("0 4 * * mon,Wed", "2026-11-30 04:00"),
+            ("0 4 * * 7", "2026-11-29 04:00"),
+            ("0 4 1 * *", "2026-12-01 04:00"),
+            ("0 4 15 * sun", "2026-11-29 04:00"),
+            ("0 4 1 jan *", "2027-01-01 04:00"),
+            ("0 0 29 2 *", "2028-02-29 00:00"),
+            ("@daily", "2026-11-29 00:00"),
+        ] {
+            assert_eq!(next(when, now), Some(at(expected)), "{when}");
+        }
+        for when in ["@reboot", "", "* * *", "61 * * * *", "0 4 31 2 *", "*/0 * * * *", "x * * * *"] {
+            assert_eq!(next(when, now), None, "{when}");
+        }
+    }
+
+    #[test]
+    fn only_lines_that_refresh_or_apply_count() {
+        let table = "# 0 * * * * root linux-patch apply\nMAILTO=root\n0 * * * *  root  PATH=/x /usr/bin/linux-patch refresh --quiet\n\
+                     5 5 * * * root linux-patch status\n@daily root linux-patch -q apply && true\n";
+        let found: Vec<_> = jobs_in(table, true).collect();
+        let expected = [
+            ("0 * * * *", "PATH=/x /usr/bin/linux-patch refresh --quiet"),
+            ("@daily", "linux-patch -q apply && true"),
+        ];
+        assert_eq!(found, expected.map(|(when, command)| (when.to_string(), command.to_string())));
+        assert_eq!(jobs_in("1 2 * * * linux-patch apply", false).count(), 1);
+        assert!(!runs_us("echo linux-patch-apply") && runs_us("-/usr/bin/linux-patch apply"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Room on the disks, locks, and a shutdown that is to come.
+
+use crate::managers::Manager;
+use crate::report::finding::Finding;
+use crate::store::lock;
+use crate::system::time::{Time, span};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+
+/// So much has to be free for an update to have a chance: of what is downloaded and unpacked, and of a kernel.
+const PLACES: &[(&str, u64)] = &[("/", 500 * MIB), ("/var", 500 * MIB), ("/boot", 100 * MIB)];
+
+/// Whether there is room for updates.
+pub fn room() -> Vec<Finding> {
+    let mut seen = Vec::new();
+    let mut findings = Vec::new();
+    for (place, needed) in PLACES {
+        let Ok(meta) = std::fs::metadata(place) else { continue };
+        if seen.contains(&meta.dev()) {
+            continue;
+        }
+        seen.push(meta.dev());
+        let Ok(disk) = rustix::fs::statvfs(*place) else { continue };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let is_read_only = disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+        let (free_mib, inodes) = (free / MIB, disk.f_favail);
+        let look = format!("du -xh {place} | sort -h | tail -20");
+        findings.push(if is_read_only {
+            Finding::problem(
+                "room",
+                format!("{place} is mounted read-only"),
+                format!("mount -o remount,rw {place}"),
+            )
+        } else if disk.f_files > 0 && inodes < 1000 {
+            Finding::problem(
+                "room",
+                format!("{place} has no inodes left ({inodes})"),
+                format!("df -i {place}"),
+            )
+        } else if free < *needed {
+            Finding::problem("room", format!("{place} has only {free_mib} MiB free"), look)
+        } else {
+            Finding::ok("room", format!("{place} has {free_mib} MiB free"))
+        });
+    }
+    findings
+}
+
+/// Who holds the locks that a run needs.
+pub fn locks(manager: Option<&dyn Manager>, state_dir: &Path) -> Vec<Finding> {
+    let ours = lock::holder(state_dir).map(|holder| {
+        Finding::problem(
+            "lock",
+            format!("{holder} holds the lock of linux-patch"),
+            format!("ps -fp {}", holder.pid),
+        )
+    });
+    let theirs = manager.and_then(|manager| {
+        let places = manager.facts().usual_places();
+        let file = manager.facts().lock_file(&places).filter(|file| file.exists());
+        let holder = manager.facts().lock_holder(&file.iter().cloned().collect::<Vec<_>>());
+        let name = manager.facts().name;
+        match (holder, file) {
+            (Some(holder), _) => {
+                let text = format!("{holder} holds a lock of {name}");
+                Some(Finding::problem("lock", text, "wait for it, or see what it does: ps -ef"))
+            }
+            (None, Some(file)) => {
+                let text = format!("{} is there, and no process is seen that has it open", file.display());
+                Some(Finding::problem("lock", text, format!("if no {name} runs: rm {}", file.display())))
+            }
+            (None, None) => None,
+        }
+    });
+    let found: Vec<_> = ours.into_iter().chain(theirs).collect();
+    match found.is_empty() {
+        true => vec![Finding::ok("lock", "nobody holds one that a run needs")],
+        false => found,
+    }
+}
+
+/// A shutdown that is to come.
+pub fn shutdown(now: Time) -> Vec<Finding> {
+    let scheduled = std::fs::read_to_string("/run/systemd/shutdown/scheduled").unwrap_or_default();
+    let value = |name: &str| scheduled.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let at = value("USEC").and_then(|usec| usec.trim().parse::<i64>().ok()).map(|usec| usec / 1_000_000);
+    let mut findings = Vec::new();
+    if let Some(at) = at.and_then(Time::from_unix) {
+        let mode = value("MODE").unwrap_or("shutdown").trim().to_string();
+        let text = match at.seconds_since(now) {
+            ..0 => format!("a {mode} was due at {at}"),
+            left => format!("a {mode} comes at {at}, in {}", span(left)),
+        };
+        findings.push(Finding::problem("shutdown", text, "shutdown -c (calls it off)"));
+    }
+    if let Ok(words) = std::fs::read_to_string("/run/nologin") {
+        let text = format!("/run/nologin keeps users from logging in: {}", words.trim());
+        findings.push(Finding::problem("shutdown", text, "rm /run/nologin, unless a shutdown is under way"));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("shutdown", "none is scheduled"));
+    }
+    findings
+}

@@ -1,0 +1,30 @@
+//! `status --explain`: what else can be seen of the host. It changes nothing.
+
+mod cron;
+mod host;
+mod schedule;
+mod sources;
+mod units;
+
+use crate::managers::{self, Manager};
+use crate::report::Report;
+use crate::report::finding::Finding;
+use crate::store::health::driven;
+use std::path::Path;
+
+/// Everything that was looked at, in a fixed order.
+pub fn findings(report: &Report, state_dir: &Path) -> Vec<Finding> {
+    let state = report.state.as_deref();
+    let manager: Option<&dyn Manager> = state.and_then(driven).or_else(|| managers::detect().ok());
+    let mut findings = report.explained_index();
+    findings.extend(sources::look(state, manager, report.now));
+    findings.extend(host::room());
+    findings.extend(host::locks(manager, state_dir));
+    findings.extend(report.explained_updates());
+    let units = units::Units::look();
+    findings.extend(schedule::of_us(&units));
+    findings.extend(schedule::failed(&units));
+    findings.extend(schedule::of_others(&units));
+    findings.extend(host::shutdown(report.now));
+    findings
+}

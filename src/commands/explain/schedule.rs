@@ -1,0 +1,227 @@
+//! What will run linux-patch next, what is wrong with its units, and who else updates this host.
+
+use super::cron::{self, runs_us};
+use super::units::{Units, values};
+use crate::report::finding::Finding;
+use crate::system::process::{Invocation, Limits, ask};
+use chrono::NaiveDateTime;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long date may take.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// The timers and units that others bring and that change packages or hold the locks of the manager, and what each is.
+const OTHERS: &[(&str, &str)] = &[
+    ("apt-daily.timer", "apt's own refresh"),
+    ("apt-daily-upgrade.timer", "apt's own upgrade (unattended-upgrades)"),
+    ("unattended-upgrades.service", "unattended-upgrades"),
+    ("dnf-makecache.timer", "dnf's own refresh"),
+    ("dnf-automatic.timer", "dnf-automatic"),
+    ("dnf-automatic-download.timer", "dnf-automatic"),
+    ("dnf-automatic-install.timer", "dnf-automatic"),
+    ("dnf-automatic-notifyonly.timer", "dnf-automatic"),
+    ("dnf5-automatic.timer", "dnf5-automatic"),
+    ("yum-cron.service", "yum-cron"),
+    ("packagekit.service", "PackageKit"),
+    ("packagekit-offline-update.service", "PackageKit's updates at boot"),
+    ("transactional-update.timer", "transactional-update"),
+    ("rebootmgr.service", "rebootmgr"),
+];
+/// What of these starts only on demand, so that nothing enables it.
+const ON_DEMAND: &str = "packagekit.service";
+
+/// The timers and cron files that run linux-patch, with the next time.
+pub fn of_us(units: &Units) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut will_run = false;
+    let ours: Vec<_> = units
+        .names(".timer")
+        .map(|timer| (timer, units.service_of(timer)))
+        .filter(|(timer, service)| is_ours(units, timer, service))
+        .collect();
+    let names: Vec<_> = ours.iter().map(|(timer, _)| *timer).collect();
+    let told = units.told(&names);
+    for (timer, service) in &ours {
+        let state = told.as_ref().and_then(|told| told.get(*timer));
+        let value =
+            |key: &str| state.and_then(|state| state.get(key)).map(String::as_str).unwrap_or_default();
+        let text = units.text(timer);
+        let calendar =
+            values(&text, "OnCalendar").filter(|when| !when.is_empty()).last().unwrap_or("its own schedule");
+        let command = units.commands(service).join("; ");
+        let drop_ins: Vec<_> = units
+            .drop_ins(timer)
+            .into_iter()
+            .chain(units.drop_ins(service))
+            .map(|path| path.display().to_string())
+            .collect();
+        let with =
+            if drop_ins.is_empty() { String::new() } else { format!("; changed by {}", drop_ins.join(", ")) };
+        let what = format!("{timer} ({calendar}) runs {command}{with}");
+        findings.push(if units.is_masked(timer) {
+            Finding::problem(
+                "timer",
+                format!("{timer} is masked: it never runs"),
+                format!("systemctl unmask {timer}; systemctl enable --now {timer}"),
+            )
+        } else if units.is_masked(service) {
+            Finding::problem(
+                "timer",
+                format!("{timer} starts {service}, which is masked"),
+                format!("systemctl unmask {service}"),
+            )
+        } else if !units.is_running {
+            Finding::problem(
+                "timer",
+                format!("{what}, but systemd does not run here"),
+                "use cron instead: contrib/cron",
+            )
+        } else if value("ActiveState") == "active" {
+            will_run = true;
+            let next = Some(value("NextElapseUSecRealtime")).filter(|next| !next.is_empty());
+            Finding::ok("timer", format!("{what}; next: {}", next.unwrap_or("not told")))
+        } else if state.is_some() || !units.is_enabled(timer) {
+            let not = if units.is_enabled(timer) { "not started" } else { "not enabled" };
+            Finding::problem(
+                "timer",
+                format!("{timer} is there but {not}"),
+                format!("systemctl enable --now {timer}"),
+            )
+        } else {
+            will_run = true;
+            Finding::ok("timer", format!("{what}; next: systemctl did not tell"))
+        });
+    }
+    let jobs = cron::jobs();
+    let daemon = cron::is_running();
+    let now = if jobs.is_empty() { None } else { local_now() };
+    for job in &jobs {
+        let next = now.and_then(|now| cron::next(&job.when, now));
+        let next = next
+            .map(|next| format!("; next: {} local time", next.format("%Y-%m-%d %H:%M")))
+            .unwrap_or_default();
+        let what = format!("{} ({}) runs {}", job.file.display(), job.when, job.command);
+        findings.push(match daemon {
+            Some(false) => Finding::problem(
+                "cron",
+                format!("{what}, but no cron daemon runs"),
+                "systemctl enable --now cron, or crond",
+            ),
+            _ => {
+                will_run = true;
+                Finding::ok("cron", what + &next)
+            }
+        });
+    }
+    if !will_run {
+        let text = "nothing will ever run linux-patch again on this host";
+        let command = match units.is_running {
+            true if units.has("linux-patch-refresh.timer") => {
+                "systemctl enable --now linux-patch-refresh.timer linux-patch-apply.timer"
+            }
+            _ => "set up its timers (contrib/systemd) or its cron table (contrib/cron)",
+        };
+        findings.push(Finding::problem("next run", text, command));
+    }
+    findings
+}
+
+/// Whether a timer runs linux-patch: one that is masked has no text, only its name.
+fn is_ours(units: &Units, timer: &str, service: &str) -> bool {
+    let is_named_so = timer == "linux-patch-refresh.timer" || timer == "linux-patch-apply.timer";
+    is_named_so || units.commands(service).iter().any(|line| runs_us(line))
+}
+
+/// Units of linux-patch that have failed or are masked.
+pub fn failed(units: &Units) -> Vec<Finding> {
+    let services: Vec<_> = units
+        .names(".service")
+        .filter(|name| {
+            units.commands(name).iter().any(|line| runs_us(line))
+                || (name.starts_with("linux-patch-") && units.is_masked(name))
+        })
+        .collect();
+    let masked = services.iter().filter(|name| units.is_masked(name));
+    let mut findings: Vec<_> = masked
+        .map(|name| Finding::problem("unit", format!("{name} is masked"), format!("systemctl unmask {name}")))
+        .collect();
+    for (name, state) in units.told(&services).unwrap_or_default() {
+        if state.get("ActiveState").is_some_and(|state| state == "failed") {
+            let result = state.get("Result").cloned().unwrap_or_default();
+            let text = format!("{name} has failed ({result})");
+            findings.push(Finding::problem(
+                "unit",
+                text,
+                format!("journalctl -u {name} -e; systemctl reset-failed {name}"),
+            ));
+        }
+    }
+    if findings.is_empty() && !services.is_empty() {
+        findings
+            .push(Finding::ok("unit", format!("none of {} has failed or is masked", services.join(", "))));
+    }
+    findings
+}
+
+/// Who else updates this host.
+pub fn of_others(units: &Units) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, what) in OTHERS.iter().filter(|(name, _)| units.has(name)) {
+        findings.push(if units.is_masked(name) {
+            Finding::ok("other updater", format!("{what} ({name}) is masked"))
+        } else if units.is_enabled(name) {
+            let text =
+                format!("{what} ({name}) is enabled: it takes the same locks, and installs by its own rules");
+            Finding::problem(
+                "other updater",
+                text,
+                format!("systemctl disable --now {name}, if linux-patch is to do it"),
+            )
+        } else if *name == ON_DEMAND {
+            Finding::ok("other updater", format!("{what} ({name}) starts on demand"))
+        } else {
+            Finding::ok("other updater", format!("{what} ({name}) is there and not enabled"))
+        });
+    }
+    if is_unattended() {
+        let text = "apt.conf.d lets unattended-upgrades install (APT::Periodic::Unattended-Upgrade)";
+        findings.push(Finding::problem(
+            "other updater",
+            text,
+            "dpkg-reconfigure unattended-upgrades, if linux-patch is to do it",
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("other updater", "none is installed"));
+    }
+    findings
+}
+
+/// Whether apt's configuration turns unattended-upgrades on, and it is there; the last word counts.
+fn is_unattended() -> bool {
+    if !Path::new("/usr/bin/unattended-upgrade").exists() {
+        return false;
+    }
+    let entries = std::fs::read_dir("/etc/apt/apt.conf.d").into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    let texts: Vec<_> = texts.collect();
+    let said =
+        texts.iter().flat_map(|text| text.lines().map(str::trim)).filter(|line| !line.starts_with("//"));
+    let mut said = said.filter_map(|line| line.strip_prefix("APT::Periodic::Unattended-Upgrade"));
+    said.next_back().is_some_and(|value| {
+        let value = value.trim().trim_end_matches(';').trim().trim_matches('"');
+        !matches!(value, "0" | "")
+    })
+}
+
+/// The local time, which only a program can tell that knows the zones.
+fn local_now() -> Option<NaiveDateTime> {
+    let args = vec!["+%Y-%m-%d %H:%M".to_string()];
+    let invocation = Invocation { program: "date", args, ..Invocation::default() };
+    let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
+    let answer = ask(&invocation, &limits).ok()?;
+    NaiveDateTime::parse_from_str(answer.stdout.trim(), "%Y-%m-%d %H:%M").ok()
+}

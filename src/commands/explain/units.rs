@@ -1,0 +1,169 @@
+//! The units of systemd, as far as their files tell; and what systemctl says of some, where systemd runs.
+
+use crate::system::process::{Invocation, Limits, ask, find};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where units are, the first that has one wins.
+const DIRS: &[&str] = &[
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+/// How long systemctl may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// A file that is larger is no unit.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The units of the host.
+pub struct Units {
+    /// By name, with the file that counts.
+    files: BTreeMap<String, PathBuf>,
+    /// Whether systemd is what runs this host.
+    pub is_running: bool,
+}
+
+/// A property of a unit that systemctl tells, such as `ActiveState`.
+pub type Told = BTreeMap<String, BTreeMap<String, String>>;
+
+impl Units {
+    /// Looks for them.
+    pub fn look() -> Units {
+        let mut files = BTreeMap::new();
+        for dir in DIRS {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                if name.ends_with(".timer") || name.ends_with(".service") {
+                    files.entry(name).or_insert_with(|| entry.path());
+                }
+            }
+        }
+        Units { files, is_running: Path::new("/run/systemd/system").is_dir() }
+    }
+
+    /// Whether there is a unit of this name, masked or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// Whether it is kept from running.
+    pub fn is_masked(&self, name: &str) -> bool {
+        let Some(path) = self.files.get(name) else { return false };
+        std::fs::read_link(path).is_ok_and(|target| target == Path::new("/dev/null"))
+            || std::fs::metadata(path).is_ok_and(|meta| meta.len() == 0)
+    }
+
+    /// Whether something pulls it in at boot.
+    pub fn is_enabled(&self, name: &str) -> bool {
+        let pulls = |dir: &&str| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let mut targets = entries.filter(|entry| {
+                let target = entry.file_name();
+                let target = target.to_string_lossy();
+                target.ends_with(".wants") || target.ends_with(".requires")
+            });
+            targets.any(|target| target.path().join(name).symlink_metadata().is_ok())
+        };
+        !self.is_masked(name) && DIRS.iter().any(pulls)
+    }
+
+    /// The text of a unit, that of its drop-ins behind it.
+    pub fn text(&self, name: &str) -> String {
+        let read = |path: &Path| {
+            let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
+            let bytes = if is_fit { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let drop_ins = self.drop_ins(name).into_iter().map(|path| read(&path));
+        let own = self.files.get(name).map(|path| read(path)).unwrap_or_default();
+        std::iter::once(own).chain(drop_ins).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Its drop-ins.
+    pub fn drop_ins(&self, name: &str) -> Vec<PathBuf> {
+        let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for dir in DIRS {
+            for entry in std::fs::read_dir(format!("{dir}/{name}.d")).into_iter().flatten().flatten() {
+                let file = entry.file_name().to_string_lossy().into_owned();
+                if file.ends_with(".conf") {
+                    found.entry(file).or_insert_with(|| entry.path());
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The service that a timer starts.
+    pub fn service_of(&self, timer: &str) -> String {
+        let text = self.text(timer);
+        let unit = values(&text, "Unit").last().map(|unit| unit.to_string());
+        unit.unwrap_or_else(|| timer.replace(".timer", ".service"))
+    }
+
+    /// The command lines of a service.
+    pub fn commands(&self, service: &str) -> Vec<String> {
+        let text = self.text(service);
+        let mut commands = Vec::new();
+        for line in values(&text, "ExecStart") {
+            match line {
+                // What stands before is taken back.
+                "" => commands.clear(),
+                line => commands.push(line.to_string()),
+            }
+        }
+        commands
+    }
+
+    /// The names of all units that end so.
+    pub fn names<'a>(&'a self, end: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files.keys().map(String::as_str).filter(move |name| name.ends_with(end))
+    }
+
+    /// What systemctl says of them, where systemd runs and it answers in time.
+    pub fn told(&self, names: &[&str]) -> Option<Told> {
+        if !self.is_running || names.is_empty() || find("systemctl").is_none() {
+            return None;
+        }
+        let properties = "--property=Id,LoadState,ActiveState,Result,UnitFileState,NextElapseUSecRealtime";
+        let args =
+            ["show", properties].into_iter().chain(names.iter().copied()).map(str::to_string).collect();
+        let invocation = Invocation { program: "systemctl", args, ..Invocation::default() };
+        let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
+        let answer = ask(&invocation, &limits).ok().filter(|answer| answer.succeeded())?;
+        Some(read_told(&answer.stdout))
+    }
+}
+
+/// The blocks of `systemctl show`, by the name of their unit.
+fn read_told(text: &str) -> Told {
+    let block = |block: &str| {
+        let pairs = block.lines().filter_map(|line| line.split_once('='));
+        let pairs: BTreeMap<_, _> =
+            pairs.map(|(key, value)| (key.to_string(), value.trim().to_string())).collect();
+        Some((pairs.get("Id")?.clone(), pairs))
+    };
+    text.split("\n\n").filter_map(block).collect()
+}
+
+/// The values of a key in the text of units, in their order.
+pub fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter_map(move |line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemctl_shows_is_read_unit_by_unit() {
+        let told = read_told(
+            "Id=a.timer\nActiveState=active\nNextElapseUSecRealtime=Sat 2026-11-28 18:00:00 UTC\n\nId=b.service\nResult=exit-code\n",
+        );
+        assert_eq!(told["a.timer"]["NextElapseUSecRealtime"], "Sat 2026-11-28 18:00:00 UTC");
+        assert_eq!(told["b.service"]["Result"], "exit-code");
+    }
+}

@@ -1,0 +1,217 @@
+//! `status --explain`: why the host is as it is, and what will run next.
+
+use serde_json::Value;
+
+use crate::bench;
+use crate::deb::deb;
+use crate::repo::Repo;
+use crate::sandbox::Sandbox;
+
+/// What was found of a topic, as `STATE TEXT -> COMMAND`.
+#[track_caller]
+fn found(sandbox: &Sandbox, topic: &str) -> Vec<String> {
+    let report = sandbox.patch(&["status", "--explain"]);
+    let findings =
+        report.json["explanation"].as_array().unwrap_or_else(|| panic!("nothing explained: {report}"));
+    let of = findings.iter().filter(|finding| finding["topic"] == topic);
+    let line = |finding: &Value| {
+        let command = finding["command"].as_str().map(|command| format!(" -> {command}")).unwrap_or_default();
+        format!("{} {}{command}", finding["state"].as_str().unwrap(), finding["text"].as_str().unwrap())
+    };
+    of.map(line).collect()
+}
+
+#[track_caller]
+fn says(sandbox: &Sandbox, topic: &str, words: &[&str]) {
+    let found = found(sandbox, topic);
+    assert!(
+        found.iter().any(|line| words.iter().all(|word| line.contains(word))),
+        "{topic}: {words:?} not in {found:#?}"
+    );
+}
+
+fn shipped(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/contrib/systemd/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn each_failed_source_is_explained_by_what_is_seen_of_it() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&[deb("tb-hello", "1.0")]);
+    sandbox.add_source("good", &repo);
+    sandbox.add_source_at("dead", bench::REFUSED, "stable");
+    sandbox.add_source_at("wrong", bench::UNRESOLVABLE, "stable");
+    sandbox.add_source_at("gone", &repo.url(), "nowhere");
+    sandbox.patch(&["refresh", "--timeout", "20s"]).exits(1);
+    says(&sandbox, "index", &["problem stale: 3 of 4 sources", "-> linux-patch refresh"]);
+    says(
+        &sandbox,
+        "source",
+        &[
+            "problem http://127.88.0.1:1 ",
+            "never refreshed",
+            "127.88.0.1 (127.88.0.1) port 1 does not answer",
+        ],
+    );
+    says(
+        &sandbox,
+        "source",
+        &["problem http://mirror.invalid", "the name mirror.invalid does not resolve", "resolv.conf"],
+    );
+    says(&sandbox, "source", &["nowhere", "answers", "-> linux-patch refresh --verbose"]);
+    assert_eq!(found(&sandbox, "source").len(), 3);
+    let text = sandbox.run(&["linux-patch", "status", "--explain"]);
+    assert!(text.code == 1 && text.stdout.starts_with("stale: "), "{text:?}");
+    assert!(
+        text.stdout.contains("\n! source: http://127.88.0.1:1 ") && text.stdout.contains("\n    -> "),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn explaining_changes_nothing_and_works_before_the_first_refresh() {
+    let (sandbox, repo) = bench::pending_update();
+    says(&sandbox, "index", &["unknown unknown: the index was never refreshed", "-> linux-patch refresh"]);
+    says(&sandbox, "source", &["unknown none is known yet"]);
+    assert!(!sandbox.exists("/var/lib/linux-patch"), "it writes nothing");
+    sandbox.patch(&["refresh"]).exits(0);
+    let before = sandbox.sh("cd /; find var etc -type f | sort | xargs md5sum");
+    let requests = repo.refreshes();
+    bench::spy(&sandbox);
+    says(&sandbox, "updates", &["problem 1 update pending", "-> linux-patch apply"]);
+    says(&sandbox, "source", &["ok the last refresh reached all 1"]);
+    assert_eq!(before, sandbox.sh("cd /; find var etc -type f | sort | xargs md5sum"));
+    assert_eq!((repo.refreshes(), bench::calls(&sandbox)), (requests, Vec::<String>::new()));
+}
+
+#[test]
+fn what_is_held_back_and_what_failed_is_explained() {
+    let (sandbox, _repo) = bench::one(
+        &[deb("tb-held", "1.0"), deb("tb-broken", "1.0")],
+        &[deb("tb-held", "2.0"), deb("tb-broken", "2.0").script("postinst", "echo no disk today; exit 1")],
+    );
+    sandbox.sh("apt-mark hold tb-held");
+    sandbox.patch(&["apply"]).apply_failed("script");
+    says(
+        &sandbox,
+        "apply",
+        &["problem the last apply failed (script: ", "no disk today", "-> less /var/log/linux-patch/"],
+    );
+    says(&sandbox, "held back", &["problem tb-held 2.0 (held)", "PERMANENT EXCLUDES"]);
+    says(&sandbox, "room", &["/"]);
+    says(&sandbox, "lock", &["ok nobody"]);
+}
+
+#[test]
+fn a_host_on_which_nothing_runs_linux_patch_is_told_so() {
+    let (sandbox, _repo) = bench::pending_update();
+    says(&sandbox, "next run", &["problem nothing will ever run linux-patch again on this host"]);
+    // Somebody only looks.
+    sandbox.write("/etc/cron.d/look", "* * * * * root linux-patch status\n");
+    says(&sandbox, "next run", &["nothing will ever run"]);
+    sandbox.write(
+        "/etc/cron.d/linux-patch",
+        "# every hour\n0 * * * *  root  linux-patch refresh --quiet --splay 59min\n",
+    );
+    // No daemon reads it here.
+    says(
+        &sandbox,
+        "cron",
+        &["problem /etc/cron.d/linux-patch (0 * * * *) runs linux-patch refresh", "no cron daemon runs"],
+    );
+    says(&sandbox, "next run", &["nothing will ever run"]);
+    let mut daemon = sandbox.command("sh");
+    daemon.args(["-c", "cp /bin/sleep /tmp/cron; exec /tmp/cron 60"]);
+    let _daemon = sandbox.start(daemon);
+    sandbox.wait_until("the daemon runs", || sandbox.processes().iter().any(|(_, name)| name == "cron"));
+    says(
+        &sandbox,
+        "cron",
+        &["ok /etc/cron.d/linux-patch (0 * * * *) runs linux-patch refresh", ":00 local time"],
+    );
+    assert_eq!(found(&sandbox, "next run"), [] as [&str; 0]);
+    sandbox.kill_everything();
+}
+
+#[test]
+fn timers_are_told_with_their_next_time_and_what_keeps_them_from_it() {
+    let (sandbox, _repo) = bench::pending_update();
+    for name in ["linux-patch-refresh", "linux-patch-apply"] {
+        for end in ["service", "timer"] {
+            let name = format!("{name}.{end}");
+            sandbox.write(&format!("/usr/lib/systemd/system/{name}"), shipped(&name));
+        }
+    }
+    says(&sandbox, "timer", &["problem linux-patch-refresh.timer", "systemd does not run here"]);
+    says(&sandbox, "next run", &["nothing will ever run"]);
+    // One that systemd runs.
+    sandbox.sh("mkdir -p /run/systemd/system /etc/systemd/system/timers.target.wants /etc/systemd/system/linux-patch-apply.service.d");
+    sandbox.write(
+        "/etc/systemd/system/linux-patch-apply.service.d/ours.conf",
+        "[Service]\nExecStart=\nExecStart=linux-patch apply --security\n",
+    );
+    sandbox
+        .sh("ln -s /usr/lib/systemd/system/linux-patch-apply.timer /etc/systemd/system/timers.target.wants/");
+    let block = |timer: &str, active: &str, next: &str| {
+        format!("echo Id={timer}; echo ActiveState={active}; echo NextElapseUSecRealtime={next}; echo\n")
+    };
+    let answer = block("linux-patch-apply.timer", "active", "'Sun 2026-11-29 03:30:00 UTC'")
+        + &block("linux-patch-refresh.timer", "inactive", "");
+    sandbox.write_script("/usr/local/sbin/systemctl", &answer);
+    says(
+        &sandbox,
+        "timer",
+        &["ok linux-patch-apply.timer", "apply --security", "ours.conf", "next: Sun 2026-11-29 03:30:00 UTC"],
+    );
+    says(
+        &sandbox,
+        "timer",
+        &["problem linux-patch-refresh.timer is there but not enabled", "-> systemctl enable --now"],
+    );
+    assert_eq!(found(&sandbox, "next run"), [] as [&str; 0]);
+    // One that does not answer holds up nothing for long.
+    sandbox.write_script("/usr/local/sbin/systemctl", "sleep 60");
+    let report = sandbox.patch(&["status", "--explain"]);
+    assert!(report.elapsed.as_secs() < 20, "{report}");
+    sandbox.sh("ln -s /dev/null /etc/systemd/system/linux-patch-apply.timer");
+    says(&sandbox, "timer", &["problem linux-patch-apply.timer is masked", "-> systemctl unmask"]);
+    says(&sandbox, "next run", &["nothing will ever run"]);
+}
+
+#[test]
+fn others_that_update_the_host_and_a_shutdown_are_told() {
+    let (sandbox, _repo) = bench::pending_update();
+    says(&sandbox, "shutdown", &["ok none"]);
+    sandbox.sh(
+        "find /etc/systemd/system -name 'apt-daily*' -delete; rm -f /etc/systemd/system/packagekit.service",
+    );
+    sandbox.write("/usr/lib/systemd/system/apt-daily-upgrade.timer", "[Timer]\nOnCalendar=daily\n");
+    sandbox.write(
+        "/usr/lib/systemd/system/packagekit.service",
+        "[Service]\nExecStart=/usr/libexec/packagekitd\n",
+    );
+    says(
+        &sandbox,
+        "other updater",
+        &["ok apt's own upgrade (unattended-upgrades) (apt-daily-upgrade.timer) is there and not enabled"],
+    );
+    sandbox.sh("mkdir -p /etc/systemd/system/timers.target.wants /run/systemd/shutdown");
+    sandbox
+        .sh("ln -s /usr/lib/systemd/system/apt-daily-upgrade.timer /etc/systemd/system/timers.target.wants/");
+    says(
+        &sandbox,
+        "other updater",
+        &[
+            "problem ",
+            "apt-daily-upgrade.timer) is enabled",
+            "-> systemctl disable --now apt-daily-upgrade.timer",
+        ],
+    );
+    says(&sandbox, "other updater", &["ok PackageKit (packagekit.service) starts on demand"]);
+    sandbox.write("/run/systemd/shutdown/scheduled", "USEC=4102444800000000\nMODE=reboot\n");
+    sandbox.write("/run/nologin", "going down\n");
+    says(&sandbox, "shutdown", &["problem a reboot comes at 2100-01-01T00:00:00Z", "-> shutdown -c"]);
+    says(&sandbox, "shutdown", &["/run/nologin", "going down"]);
+    // A running apply is no riddle.
+    says(&sandbox, "lock", &["ok "]);
+}
