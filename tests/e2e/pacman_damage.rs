@@ -28,6 +28,23 @@ fn what_else_lies_in_the_package_database_stops_nothing() {
 }
 
 #[test]
+fn what_mends_two_entries_of_one_package_is_said() {
+    let more =
+        format!("cp -r {LOCAL}/tb-a-1.0-1 {LOCAL}/tb-a-0.9-1; sed -i s/1.0-1/0.9-1/ {LOCAL}/tb-a-0.9-1/desc");
+    let (root, _repo) = two(&more);
+    let advice =
+        "remove that of the older version, and install the package again with pacman -S --overwrite '*' tb-a";
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).remembers("/pending/error/class", "interrupted");
+    assert!(refreshed.state["pending"]["error"]["message"].as_str().unwrap().contains(advice), "{refreshed}");
+    let applied = root.patch(&["apply"]);
+    applied.apply_failed("interrupted").mentions("/error/message", advice).changed(&[]);
+    root.sandbox.sh(&format!("rm -r {LOCAL}/tb-a-0.9-1; pacman -Sy --noconfirm --overwrite '*' tb-a 2>&1"));
+    root.patch(&["apply"]).applied(&["tb-z 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-a 2.0", "tb-z 2.0"]);
+}
+
+#[test]
 fn an_entry_without_its_files_is_no_fetch_error_and_what_mends_it_is_said() {
     for lost in ["files", "desc", "*"] {
         let (root, _repo) = two(&format!("rm {LOCAL}/tb-a-1.0-1/{lost}"));

@@ -86,8 +86,16 @@ fn is_of_no_matter(line: &str) -> bool {
     is_named_twice(line) || is_passed_over(line)
 }
 
-/// pacman does not mend an entry without content: it can neither upgrade nor install that package.
+/// pacman does not mend an entry without content: it can neither upgrade nor install that package. Nor does it mend
+/// two entries of one package.
 fn cut_off(line: &str) -> String {
+    if let Some(name) = line.strip_prefix(DUPLICATE).and_then(|rest| rest.strip_suffix('\'')) {
+        return format!(
+            "{line}: an install of {name} was cut off, and nothing is installed as long as it has two entries; of the \
+             directories {name}-VERSION in local, below DBPath (/var/lib/pacman), remove that of the older version, \
+             and install the package again with pacman -S --overwrite '*' {name}"
+        );
+    }
     let path = line.strip_prefix("could not open file ");
     let path = path.and_then(|rest| rest.split_once("/desc: ").or_else(|| rest.split_once("/files: ")));
     match path.and_then(|(entry, _)| Some((entry, entry.rsplit_once('/')?.1))) {
@@ -98,6 +106,9 @@ fn cut_off(line: &str) -> String {
         None => line.to_string(),
     }
 }
+
+/// `duplicated database entry 'tb-a'`
+const DUPLICATE: &str = "duplicated database entry '";
 
 fn script(finished: &Finished, line: &str) -> Failure {
     // `hook /etc/pacman.d/hooks/b.hook line 2: invalid option Nonsense`
