@@ -3,6 +3,7 @@
 mod autoremove;
 mod changes;
 mod conclude;
+mod damage;
 mod install;
 mod repair;
 mod selection;

@@ -6,6 +6,7 @@ pub mod database;
 pub mod errors;
 pub mod files;
 pub mod history;
+pub mod leftovers;
 pub mod owned;
 pub mod tables;
 

@@ -1,0 +1,177 @@
+//! What a package database holds of a run that was cut off.
+
+use super::Run;
+use crate::driver::settings_files::administrators;
+use crate::managers::rpm::leftovers::{by_age, is_between, is_left_by, is_obsoleted_by, obsoleted};
+use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, rpm};
+use crate::store::state::InProgress;
+use log::info;
+use std::collections::HashMap;
+use std::path::Path;
+
+impl Run<'_> {
+    /// What a package database holds of a run that was cut off.
+    pub(super) fn damage_in(&mut self, installed: &Installed) -> Damage {
+        self.excludes_damage = false;
+        let broken = installed.iter().filter(|(_, package)| package.is_broken);
+        let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
+        let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
+        let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
+        let obsoleted = obsoleted(installed);
+        // Asked once, and not at all where nothing depends on the answer.
+        let is_asked = !several.is_empty() || !obsoleted.is_empty();
+        let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
+        Damage {
+            broken: broken.map(|(name, _)| name.clone()).collect(),
+            needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
+            leftovers: [self.leftovers(several, &history), self.obsoleted(obsoleted, &history)].concat(),
+            unmet: None,
+        }
+    }
+
+    /// What is not whole, for people.
+    pub(super) fn damage_words(&self) -> String {
+        if let Some(unmet) = &self.damage.unmet {
+            return unmet.clone();
+        }
+        let again = |name: &String| self.damage.needs_reinstall.contains(name);
+        let broken = self.damage.broken.iter().map(|name| match again(name) {
+            true => format!("{name} (which must be installed once more: {})", self.manager.reinstall(name)),
+            false => name.clone(),
+        });
+        let leftovers = self.damage.leftovers.iter();
+        let leftovers = leftovers.map(|left| {
+            let new = left.obsoleter.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            let old = rpm::nevra(&left.name, &left.version, &left.architecture);
+            format!(
+                "{} ({} is still there beside {new}{}; where its own script fails: `rpm -e --nodeps --noscripts {old}`)",
+                left.name, left.version, left.newer
+            )
+        });
+        let names: Vec<_> = broken.chain(leftovers).collect();
+        match names.is_empty() {
+            true => "the package manager says that it was interrupted".to_string(),
+            false => format!("not completely installed: {}", names.join(", ")),
+        }
+    }
+
+    /// The versions that a run which was cut off was to replace: the evidence is our own note of such a
+    /// run, or the manager's. All others stand beside newer ones because somebody wants them there.
+    fn leftovers(&mut self, several: Vec<(&String, &InstalledPackage)>, history: &[CutOff]) -> Vec<Leftover> {
+        if several.is_empty() {
+            return Vec::new();
+        }
+        let mut leftovers = Vec::new();
+        let mut kept = Vec::new();
+        let provides = self.provides(&several);
+        let rules = self.rules();
+        let no_words = Vec::new();
+        for (name, package) in several {
+            let words = provides.get(name.as_str()).unwrap_or(&no_words);
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            if self.keeps_several(name, &words, &rules) {
+                continue;
+            }
+            let (newer, olders) = by_age(package);
+            for older in olders {
+                let is_left = older.installed_at <= newer.installed_at
+                    && (self.is_noted(name, &newer)
+                        || history.iter().any(|run| is_left_by(run, name, package, &newer, &older)));
+                if is_left && self.selection.is_excluded(name, self.manager) {
+                    self.excludes_damage = true;
+                } else if is_left {
+                    leftovers.push(Leftover {
+                        name: name.clone(),
+                        architecture: package.architecture.clone(),
+                        version: older.version,
+                        newer: newer.version.clone(),
+                        obsoleter: None,
+                    });
+                } else {
+                    kept.push(format!("{name} {} beside {}", older.version, newer.version));
+                }
+            }
+        }
+        if !kept.is_empty() && !std::mem::replace(&mut self.told_of_several, true) {
+            info!(
+                "installed in two versions, and left alone since no run was cut off over them: {}",
+                kept.join(", ")
+            );
+        }
+        leftovers
+    }
+
+    /// What was to go for another package that a run which was cut off had installed. The manager itself
+    /// never looks at that again.
+    fn obsoleted(
+        &mut self,
+        pairs: Vec<[(&String, &InstalledPackage); 2]>,
+        history: &[CutOff],
+    ) -> Vec<Leftover> {
+        let is_left = |[old, new]: &[(&String, &InstalledPackage); 2]| {
+            let mut ours = self.cut_off.iter().flat_map(InProgress::all).filter(|run| run.phase == "install");
+            ours.any(|run| run.packages.contains(new.0) && is_between(run.started_at.unix(), *old, *new))
+                || history.iter().any(|run| is_obsoleted_by(run, *old, *new))
+        };
+        let left = pairs.into_iter().filter(is_left).map(|[(name, package), (new, by)]| Leftover {
+            name: name.clone(),
+            architecture: by.architecture.clone(),
+            version: package.version.clone(),
+            newer: by.version.clone(),
+            obsoleter: Some(new.clone()),
+        });
+        let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.manager);
+        let (excluded, left): (Vec<_>, Vec<_>) = left.partition(is_excluded);
+        self.excludes_damage |= !excluded.is_empty();
+        left
+    }
+
+    /// Whether a run of ours that was cut off was installing this version of a package.
+    fn is_noted(&self, name: &String, newer: &OtherVersion) -> bool {
+        let mut runs = self.cut_off.iter().flat_map(InProgress::all).filter(|run| run.phase == "install");
+        runs.any(|run| {
+            // An older version of this program did not say what it was installing.
+            run.packages.is_empty()
+                || (run.packages.contains(name)
+                    && newer.installed_at.is_some_and(|at| at >= run.started_at.unix()))
+        })
+    }
+
+    fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
+        self.manager.database().keeps_several(name, provides, rules)
+    }
+
+    /// What these packages provide; nothing where that cannot be told.
+    fn provides(&self, packages: &[(&String, &InstalledPackage)]) -> HashMap<String, Vec<String>> {
+        let names: Vec<_> =
+            packages.iter().map(|(name, _)| self.manager.database().plain_name(name)).collect();
+        self.manager.database().provides(&self.session, &names)
+    }
+
+    /// The text of the configuration that says what is kept in several versions.
+    fn rules(&self) -> String {
+        let usual = self.manager.facts().rules.iter().map(|path| texts(Path::new(path)));
+        let elsewhere = &self.session.elsewhere().rules;
+        let elsewhere = elsewhere.iter().map(|dir| texts_of(Path::new(dir), "multiversion=\n"));
+        let settings = self.manager.settings();
+        let settings = settings.and_then(|settings| administrators(settings).ok());
+        usual.chain(elsewhere).chain(settings).collect()
+    }
+}
+
+/// The text of a file, or of the files `*.conf` in a directory. Each file begins anew.
+fn texts(path: &Path) -> String {
+    if !path.is_dir() {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        return format!("[]\n{text}\n");
+    }
+    // Those of multiversion.d hold nothing but names.
+    texts_of(path, if path.ends_with("multiversion.d") { "multiversion=\n" } else { "[]\n" })
+}
+
+/// The texts of the files in a directory, with this before each.
+fn texts_of(dir: &Path, head: &str) -> String {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = entries.filter(|file| file.is_file());
+    files.map(|file| format!("{head}{}\n", std::fs::read_to_string(file).unwrap_or_default())).collect()
+}

@@ -1,0 +1,168 @@
+//! Which versions a run that was cut off has left beside those that it installed.
+
+use super::{is_obsoleted, listed_name, nevra};
+use crate::managers::{CutOff, Installed, InstalledPackage, OtherVersion};
+
+/// All versions of a package, the one that was installed last and the others.
+pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
+    let main = OtherVersion { version: package.version.clone(), installed_at: package.installed_at };
+    let mut newer = main;
+    let mut olders = Vec::new();
+    for other in &package.others {
+        let mut older = other.clone();
+        if older.installed_at > newer.installed_at {
+            std::mem::swap(&mut older, &mut newer);
+        }
+        olders.push(older);
+    }
+    (newer, olders)
+}
+
+/// Whether a run of the manager that was cut off was to replace one version by the other.
+pub fn is_left_by(
+    run: &CutOff,
+    name: &str,
+    package: &InstalledPackage,
+    newer: &OtherVersion,
+    older: &OtherVersion,
+) -> bool {
+    let named = |version: &OtherVersion| nevra(name, &version.version, &package.architecture);
+    if !run.comes.is_empty() {
+        return is_then(run, newer.installed_at) && run.comes.contains(&named(newer));
+    }
+    let is_in_time = run.began.is_none_or(|began| {
+        newer.installed_at.is_some_and(|at| at >= began) && older.installed_at.is_some_and(|at| at <= began)
+    });
+    is_in_time && run.goes.contains(&named(older))
+}
+
+/// The installed packages in whose place another one came that is there too, with that one. A manager takes
+/// the first away when the second comes.
+pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]> {
+    let of_one = |new: (&'_ String, &'_ InstalledPackage)| {
+        let found = new.1.obsoletes.iter().filter_map(|obsoletes| {
+            let name = obsoletes.split(' ').next().unwrap_or_default();
+            let (name, old) = installed.get_key_value(&listed_name(name, &new.1.architecture))?;
+            let is_it = is_obsoleted(obsoletes, name, &old.version)
+                && name != new.0
+                && old.others.is_empty()
+                && old.architecture == new.1.architecture
+                && old.installed_at <= new.1.installed_at;
+            is_it.then_some((name.clone(), new.0.clone()))
+        });
+        found.collect::<Vec<_>>()
+    };
+    let mut names: Vec<_> = installed.iter().flat_map(of_one).collect();
+    names.sort();
+    names.dedup_by(|one, other| one.0 == other.0);
+    let entry = |name: &String| installed.get_key_value(name);
+    names.iter().filter_map(|(old, new)| Some([entry(old)?, entry(new)?])).collect()
+}
+
+/// Whether a run that began then came between the two.
+pub fn is_between(began: i64, old: (&String, &InstalledPackage), new: (&String, &InstalledPackage)) -> bool {
+    old.1.installed_at.is_some_and(|at| at <= began) && new.1.installed_at.is_some_and(|at| at >= began)
+}
+
+/// Whether a run of the manager that was cut off was to replace one package by the other.
+pub fn is_obsoleted_by(
+    run: &CutOff,
+    old: (&String, &InstalledPackage),
+    new: (&String, &InstalledPackage),
+) -> bool {
+    let named =
+        |(name, package): (&String, &InstalledPackage)| nevra(name, &package.version, &package.architecture);
+    if !run.comes.is_empty() {
+        return is_then(run, new.1.installed_at) && run.comes.contains(&named(new));
+    }
+    run.began.is_none_or(|began| is_between(began, old, new)) && run.goes.contains(&named(old))
+}
+
+/// Whether what zypper wrote down then was installed then, by the clock of a time zone that is not known.
+fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
+    let later = run.began.zip(installed_at).map(|(began, at)| began - at);
+    later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managers::rpm::database;
+
+    fn version(version: &str, at: i64) -> OtherVersion {
+        OtherVersion { version: version.into(), installed_at: Some(at) }
+    }
+
+    fn package(versions: &[(&str, i64)]) -> InstalledPackage {
+        let text = versions.iter().map(|(version, at)| format!("a\tnoarch\t0:{version}\t{at}\n"));
+        database::parse_installed(&text.collect::<String>()).remove("a").unwrap()
+    }
+
+    #[test]
+    fn a_version_is_left_by_a_run_that_was_to_take_it_away_and_came_between_the_two() {
+        let both = package(&[("1-1", 50), ("2-1", 100)]);
+        let (newer, olders) = by_age(&both);
+        assert_eq!((newer.clone(), olders.clone()), (version("2-1", 100), vec![version("1-1", 50)]));
+        let left = |run: &CutOff| is_left_by(run, "a", &both, &newer, &olders[0]);
+        let run = |began, goes: &str| CutOff { began, goes: vec![goes.into()], comes: Vec::new() };
+        assert!(left(&run(Some(90), "a-1-1.noarch")) && left(&run(None, "a-1-1.noarch")));
+        // Of another package or version; before the one was there; after the other was.
+        for (began, goes) in
+            [(90, "b-1-1.noarch"), (90, "a-0-1.noarch"), (40, "a-1-1.noarch"), (101, "a-1-1.noarch")]
+        {
+            assert!(!left(&run(Some(began), goes)), "{began} {goes}");
+        }
+    }
+
+    #[test]
+    fn what_zypper_logged_in_the_same_second_of_any_time_zone_came_by_it() {
+        let both = package(&[("1-1", 50), ("2-1", 100_000)]);
+        let (newer, olders) = by_age(&both);
+        let left = |at: i64, comes: &str| {
+            let run = CutOff { began: Some(at), comes: vec![comes.into()], goes: Vec::new() };
+            is_left_by(&run, "a", &both, &newer, &olders[0])
+        };
+        for at in [100_000, 100_001, 107_200, 100_000 - 5 * 3600 - 2700] {
+            assert!(left(at, "a-2-1.noarch"), "{at}");
+        }
+        for at in [99_990, 100_300, 100_000 + 86_400] {
+            assert!(!left(at, "a-2-1.noarch"), "{at}");
+        }
+        assert!(!left(100_000, "a-1-1.noarch"));
+    }
+
+    #[test]
+    fn a_package_is_left_beside_what_obsoletes_it_by_a_run_that_came_between_the_two() {
+        let pairs = |text: &str| {
+            let installed = database::parse_installed(text);
+            let names = obsoleted(&installed).into_iter().map(|[old, new]| format!("{} {}", old.0, new.0));
+            names.collect::<Vec<_>>()
+        };
+        let new = "new\tnoarch\t0:1-1\t100\told < 2,none  ,new < 1,\n";
+        let both = format!("old\tnoarch\t0:1-1\t50\t(none) (none) (none),\n{new}");
+        assert_eq!(pairs(&both), ["old new"]);
+        for old in ["old\tnoarch\t0:2-1\t50\t\n", "old\tnoarch\t0:1-1\t101\t\n", "old\tx86_64\t0:1-1\t50\t\n"]
+        {
+            assert!(pairs(&format!("{old}{new}")).is_empty(), "{old}");
+        }
+        let installed = database::parse_installed(&both);
+        let [old, new] = obsoleted(&installed)[0];
+        let run = |began, goes: &str| CutOff { began, goes: vec![goes.into()], comes: Vec::new() };
+        assert!(is_obsoleted_by(&run(Some(90), "old-1-1.noarch"), old, new));
+        assert!(is_obsoleted_by(&run(None, "old-1-1.noarch"), old, new));
+        for (began, goes) in [(90, "old-0-1.noarch"), (40, "old-1-1.noarch"), (101, "old-1-1.noarch")] {
+            assert!(!is_obsoleted_by(&run(Some(began), goes), old, new), "{began} {goes}");
+        }
+        let logged =
+            |began| CutOff { began: Some(began), comes: vec!["new-1-1.noarch".into()], goes: vec![] };
+        assert!(is_obsoleted_by(&logged(101), old, new) && !is_obsoleted_by(&logged(90), old, new));
+    }
+
+    #[test]
+    fn of_a_downgrade_the_older_version_is_the_one_that_came() {
+        let (newer, olders) = by_age(&package(&[("2-1", 50), ("1-1", 100)]));
+        assert_eq!((newer, olders), (version("1-1", 100), vec![version("2-1", 50)]));
+        // In the same second the higher version.
+        assert_eq!(by_age(&package(&[("2-1", 50), ("1-1", 50)])).0, version("2-1", 50));
+    }
+}
