@@ -48,6 +48,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--print", "pacman"),
     ("--non-interactive", "zypper"),
     ("--now", "systemctl"),
+    ("--reinstall", "apt-get"),
     ("--repo", "zypper"),
     ("--show-output", "cargo test"),
     ("--skip-broken", "yum"),
