@@ -111,6 +111,8 @@ pub struct Applied {
     pub too_late: bool,
     /// Why it did not succeed.
     pub error: Option<Failure>,
+    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    pub config_files: Vec<String>,
     /// Whether a restart was asked for.
     pub reboot_scheduled: bool,
     /// When it is to come, where that is known.

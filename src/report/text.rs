@@ -182,6 +182,8 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     let changes = applied.packages.iter().map(change_line);
     list(title, changes, lines);
     list("held back:", applied.held_back.iter().map(held_back), lines);
+    let files = applied.config_files.iter().map(|path| format!("  {path}"));
+    list("configuration files to compare:", files, lines);
     if applied.repaired {
         lines.push("an install that had been cut off was repaired first".to_string());
     }

@@ -293,6 +293,9 @@ pub struct LastApply {
     /// Where the manager's output of it is kept.
     #[serde(default)]
     pub log: Option<String>,
+    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_files: Vec<String>,
     /// When the restart is to come that it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_at: Option<Time>,

@@ -95,7 +95,7 @@ fn an_apply_refreshes_downloads_and_installs() {
     assert_eq!(changed(&doc), ["tb-hello \"3.0-1\"", "tb-world \"2.0-1\""]);
     assert_eq!(counts(&world), [1, 1, 1, 0]);
     let install = &world.calls("yum-install")[0];
-    assert!(install.ends_with(" --skip-broken -y -C update"), "{install}");
+    assert!(install.ends_with(" --skip-broken -y -C --setopt=rpmverbosity=info update"), "{install}");
 }
 
 #[test]

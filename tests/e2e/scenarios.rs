@@ -563,8 +563,16 @@ fn a_configuration_file_changed_on_the_machine_is_kept<M: Manager>() {
         &[package("tb-conf", "2.0").config("two\n")],
     );
     stage.sandbox().sh("echo mine >/etc/tb-conf.conf");
-    stage.patch(&["apply"]).did_all::<M>(&["tb-conf 1.0 2.0"]);
+    let applied = stage.patch(&["apply"]);
+    applied.did_all::<M>(&["tb-conf 1.0 2.0"]);
     assert_eq!(stage.sandbox().read("/etc/tb-conf.conf").as_deref(), Some("mine\n"));
+    // What came with the package lies beside it, and is named.
+    let beside: Vec<_> =
+        stage.sandbox().list("/etc").into_iter().filter(|name| name.starts_with("tb-conf.conf.")).collect();
+    assert_eq!(beside.len(), 1, "{beside:?}");
+    let path = format!("/etc/{}", beside[0]);
+    applied.says("/config_files", serde_json::json!([path]));
+    applied.remembers("/apply/last/config_files", serde_json::json!([path]));
 }
 
 fn named_packages_are_installed_and_no_other<M: Manager>() {

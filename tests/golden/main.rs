@@ -344,6 +344,7 @@ fn an_apply_with_everything_that_it_can_say() {
         held_back,
         dry_run: false,
         too_late: false,
+        config_files: vec!["/etc/tb-c.conf.dpkg-dist".into()],
         error: None,
         reboot_scheduled: true,
         reboot_at: Time::from_unix(NOW + 3600),

@@ -129,6 +129,7 @@ impl Run<'_> {
             self.session.outlast_installer();
         }
         self.changed = true;
+        self.note_left_aside(&finished);
         // What was updated before may go with it.
         self.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
         let Some(failure) = self.manager.failure(&invocation, &finished) else { return Ok(()) };

@@ -170,6 +170,7 @@ impl Run<'_> {
             open_for: were_open(&self.applied.packages),
             error,
             log: self.session.log_path(),
+            config_files: self.applied.config_files.clone(),
             reboot_at: self.applied.reboot_at,
             mended_at: None,
             extra: Default::default(),

@@ -2,12 +2,15 @@
 
 use super::{Ending, Run};
 use crate::commands::refresh::save;
+use crate::managers::left_aside;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::text::one_line;
 use crate::store::state::{InProgress, Pending};
 use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::{boot, lock_holders, signals};
 use log::warn;
+use std::path::Path;
 use std::time::Duration;
 
 /// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
@@ -121,6 +124,7 @@ impl Run<'_> {
         });
         self.install_began |= failure.is_none() || self.manager.install_began(&finished);
         self.changed |= self.install_began;
+        self.note_left_aside(&finished);
         for note in self.manager.notes(&finished) {
             warn!("{note}");
         }
@@ -133,6 +137,15 @@ impl Run<'_> {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Notes the configuration files that came beside those of the administrator.
+    pub(super) fn note_left_aside(&mut self, finished: &Finished) {
+        let named = [&finished.stdout, &finished.stderr].map(|output| left_aside(output));
+        let there = named.concat().into_iter().filter(|path| Path::new(path).symlink_metadata().is_ok());
+        let known = &self.applied.config_files;
+        let new: Vec<_> = there.map(|path| one_line(&path)).filter(|path| !known.contains(path)).collect();
+        self.applied.config_files.extend(new);
     }
 
     /// Remembers how far this run has come, so that the next one knows what was cut off.

@@ -198,6 +198,7 @@ impl Run<'_> {
             );
             let label = "installing the others";
             let finished = self.session.run(label, &install, &Limits::default())?;
+            self.note_left_aside(&finished);
             if matches!(finished.end, End::Signal(_)) {
                 self.session.outlast_installer();
             }

@@ -346,9 +346,12 @@ fn download(plan: &Plan) -> Invocation {
     invocation
 }
 
+/// rpm names the configuration files that it leaves aside.
+const RPM_TELLS: &str = "--setopt=rpmverbosity=info";
+
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    upgrade(plan, &["-y", "--setopt=assumeno=0", "-C"], &[])
+    upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[])
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next

@@ -270,7 +270,8 @@ fn download(plan: &Plan) -> Invocation {
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    update(plan, &["-y", "-C"], &[])
+    // So that rpm names the configuration files that it leaves aside.
+    update(plan, &["-y", "-C", "--setopt=rpmverbosity=info"], &[])
 }
 
 #[cfg(test)]
