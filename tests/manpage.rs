@@ -386,6 +386,7 @@ fn full_state() -> state_file::Loaded {
             "outdated_services": [{"unit": "u", "processes": [1]}],
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
             "last_cache_boot": {"boot_id": "b", "seconds": 1},
+            "reboot_required_since": time,
             "reboot_packages": {"names": ["p"], "by_advisory": ["q"], "start": "s", "basis": "x"},
             "sources": [{"id": "s", "last_success": time, "published_at": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
@@ -542,7 +543,14 @@ fn variables(lines: &[&str]) -> Words {
 #[test]
 fn the_metrics_are_those_of_the_program() {
     let page = reference();
-    let text = status_report().render(linux_patch::report::print::Format::Openmetrics, false).unwrap();
+    let mut report = status_report();
+    let now = Some(report.now);
+    (report.health.reboot_required_since, report.health.reboot_scheduled_at) = (now, now);
+    let mut failed = report.clone();
+    failed.state.as_mut().unwrap().apply.last.as_mut().unwrap().mended_at = None;
+    let texts =
+        [report, failed].map(|report| report.render(linux_patch::report::print::Format::Openmetrics, false));
+    let text = texts.map(Option::unwrap).concat();
     let names = text.lines().filter_map(|line| line.strip_prefix("linux_patch_"));
     let real = names.map(|line| line.split(['{', ' ']).next().unwrap());
     let lines = section(&page, ".Sh METRICS");

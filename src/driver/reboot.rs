@@ -14,6 +14,8 @@ impl Session {
     pub fn look_for_restart(&self, state: &mut State) {
         let Facts { reboot_flags, kernels, kernel_modules, .. } = self.manager.facts();
         let start = boot::start();
+        let is_of_this_boot = state.reboot_boot_id.as_deref().is_some_and(boot::is_this_start);
+        let since = state.reboot_required_since.take().filter(|_| is_of_this_boot);
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
         state.reboot_required = kernels::is_required(reboot_flags, kernels, *kernel_modules, &start)
             || state
@@ -23,6 +25,7 @@ impl Session {
         self.look_for_replaced_code(state);
         state.reboot_required |= state.services_seen.as_ref().is_some_and(|seen| seen.needs_reboot);
         state.reboot_boot_id = Some(boot::this_start());
+        state.reboot_required_since = state.reboot_required.then(|| since.unwrap_or_else(Time::now));
     }
 
     /// The same after an install, of which the manager may know more than the names of packages.
@@ -33,6 +36,7 @@ impl Session {
         if let Some(names) = self.manager.wanting_reboot(self) {
             known.by_advisory = names.iter().map(|name| one_line(name)).collect();
             state.reboot_required = !known.by_advisory.is_empty();
+            state.reboot_required_since = state.reboot_required.then(Time::now);
         }
     }
 

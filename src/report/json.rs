@@ -34,6 +34,8 @@ pub(super) fn render(report: &Report) -> String {
         Detail::Refused => {}
         Detail::Status { history, explanation } => {
             put("max_age_seconds", json!(report.max_age));
+            put("reboot_required_since", json!(report.health.reboot_required_since));
+            put("reboot_scheduled_at", json!(report.health.reboot_scheduled_at));
             put("alerts", json!(report.alerts));
             put("last_attempt", json!(state.and_then(|state| state.last_attempt.as_ref())));
             put("apply", json!(state.map(|state| &state.apply)));

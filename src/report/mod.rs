@@ -282,6 +282,12 @@ impl Report {
         (unfinished.life != Life::NotKnown).then(|| unfinished.is_cut_off())
     }
 
+    /// Whether an apply is running; `None` where one has begun whose process cannot be seen.
+    fn is_applying(&self) -> Option<bool> {
+        let Some(unfinished) = &self.health.unfinished else { return Some(false) };
+        (unfinished.life != Life::NotKnown).then_some(unfinished.life == Life::Running)
+    }
+
     /// The state of the last apply that matters to an operator, in one line.
     fn unfinished_words(&self) -> Option<String> {
         let unfinished = self.health.unfinished.as_ref()?;

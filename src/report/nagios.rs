@@ -58,7 +58,7 @@ pub(super) fn render(report: &Report) -> String {
         format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),
         format!(
             "reboot_required={};{};0;1",
-            u8::from(report.health.reboot_required),
+            number(report.state.as_deref().map(|_| usize::from(report.health.reboot_required))),
             thresholds(report, Condition::Reboot)
         ),
         format!(

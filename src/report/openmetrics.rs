@@ -11,6 +11,12 @@ use std::fmt::Write;
 pub(super) fn render(report: &Report) -> String {
     let mut page = Page::default();
     let state = report.state.as_deref();
+    page.family("info", "The program and the package manager that it drives.");
+    let manager = state.and_then(|state| state.manager.as_deref()).map(one_line);
+    let version = ("version", env!("CARGO_PKG_VERSION"));
+    let labels: Vec<_> =
+        std::iter::once(version).chain(manager.as_deref().map(|name| ("manager", name))).collect();
+    page.sample("info", &labels, 1);
     page.family("cache_status", "Verdict on the package index; the one that holds has the value 1.");
     for code in [ExitCode::Fresh, ExitCode::Stale, ExitCode::Failed, ExitCode::Unknown] {
         page.sample(
@@ -63,7 +69,21 @@ pub(super) fn render(report: &Report) -> String {
         "Security updates among them.",
         pending.and_then(Pending::held_back_security).map(number),
     );
-    page.gauge("reboot_required", "Whether a reboot is required.", i64::from(report.health.reboot_required));
+    page.optional(
+        "reboot_required",
+        "Whether a reboot is required.",
+        state.map(|_| i64::from(report.health.reboot_required)),
+    );
+    page.optional(
+        "reboot_required_since_timestamp_seconds",
+        "Since when a reboot is required.",
+        report.health.reboot_required_since.map(|since| since.unix()),
+    );
+    page.optional(
+        "reboot_scheduled_timestamp_seconds",
+        "When a reboot comes that was asked for.",
+        report.health.reboot_scheduled_at.map(|at| at.unix()),
+    );
     page.optional(
         "outdated_services",
         "Services that still run code which an update has replaced.",
@@ -77,7 +97,7 @@ pub(super) fn render(report: &Report) -> String {
     page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",
-        report.is_interrupted().map(i64::from),
+        state.and_then(|_| report.is_interrupted()).map(i64::from),
     );
     let last = state.and_then(|state| state.apply.last.as_ref());
     page.optional(
@@ -89,6 +109,39 @@ pub(super) fn render(report: &Report) -> String {
         "last_apply_success",
         "Whether the last apply installed everything selected.",
         state.filter(|_| last.is_some()).map(|state| i64::from(health::apply_failure(state).is_none())),
+    );
+    page.optional(
+        "last_apply_duration_seconds",
+        "How long the last apply took.",
+        last.map(|last| last.finished_at.seconds_since(last.started_at)).filter(|seconds| *seconds >= 0),
+    );
+    page.optional(
+        "last_apply_packages",
+        "Packages that the last apply changed.",
+        last.map(|last| number(last.packages.len())),
+    );
+    let failures = [
+        (
+            "last_apply_failure",
+            "Class of the failure of the last apply.",
+            state.and_then(health::apply_failure),
+        ),
+        (
+            "last_refresh_failure",
+            "Class of the failure of the last refresh.",
+            state.and_then(|state| state.last_update_error.as_ref()),
+        ),
+    ];
+    for (name, help, failure) in failures {
+        if let Some(failure) = failure {
+            page.family(name, help);
+            page.sample(name, &[("class", failure.class.word())], 1);
+        }
+    }
+    page.optional(
+        "apply_in_progress",
+        "Whether an apply is running.",
+        state.and_then(|_| report.is_applying()).map(i64::from),
     );
     if let Some(state) = state {
         page.family("source_up", "Whether the last attempt refreshed the source.");

@@ -30,6 +30,10 @@ pub struct Health {
     pub pending_outdated: bool,
     /// Whether a reboot is required.
     pub reboot_required: bool,
+    /// Since when, where that is known.
+    pub reboot_required_since: Option<Time>,
+    /// When a reboot comes that was asked for.
+    pub reboot_scheduled_at: Option<Time>,
     /// What still runs code that an update has replaced; `None` where that is not known.
     pub outdated_services: Option<Vec<OutdatedService>>,
     /// An apply that has begun and not ended.
@@ -49,6 +53,8 @@ impl Health {
             verdict,
             pending_outdated: pending_is_outdated(state),
             reboot_required: reboot_required(state),
+            reboot_required_since: reboot_required_since(state),
+            reboot_scheduled_at: reboot_scheduled_at(state),
             outdated_services: outdated_services(state),
             apply_trouble: apply_trouble(state, unfinished.as_ref()),
             unfinished,
@@ -61,6 +67,8 @@ impl Health {
             verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
             pending_outdated: false,
             reboot_required: false,
+            reboot_required_since: None,
+            reboot_scheduled_at: None,
             outdated_services: None,
             unfinished: None,
             apply_trouble: None,
@@ -204,6 +212,22 @@ fn reboot_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|manager| boot::is_flagged(manager.facts().reboot_flags));
     let in_this_boot = |boot: &String| boot::is_this_start(boot);
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
+}
+
+/// Since when that is so: as the last run found it, else as long as a flag file lies there.
+fn reboot_required_since(state: &State) -> Option<Time> {
+    if !reboot_required(state) {
+        return None;
+    }
+    let by_flag = || newest_change(driven(state)?.facts().reboot_flags).and_then(Time::from_unix);
+    let found = state.reboot_required_since.filter(|_| state.reboot_required);
+    found.or_else(by_flag)
+}
+
+/// When a reboot comes: as systemd has it, else as the last apply asked for it.
+fn reboot_scheduled_at(state: &State) -> Option<Time> {
+    let asked = || state.apply.last.as_ref()?.reboot_at.filter(|at| *at > Time::now());
+    boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
 }
 
 /// What still runs replaced code, as far as the last run found it in this boot: what runs in another was started

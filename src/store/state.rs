@@ -39,6 +39,9 @@ pub struct State {
     pub reboot_required: bool,
     /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found; of a container also its start.
     pub reboot_boot_id: Option<String>,
+    /// Since when; `None` where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_required_since: Option<Time>,
     /// The packages that required it; `None` where the manager names none that could.
     pub reboot_packages: Option<RebootPackages>,
     /// What still runs code that an update has replaced; `None` where that could not be told.

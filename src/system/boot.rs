@@ -76,10 +76,31 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
+/// When a reboot comes that somebody has asked systemd for, in seconds since 1970.
+pub fn scheduled_reboot() -> Option<i64> {
+    scheduled_in(&std::fs::read_to_string("/run/systemd/shutdown/scheduled").ok()?)
+}
+
+/// Reads lines like `USEC=1795863600000000` and `MODE=reboot`.
+fn scheduled_in(text: &str) -> Option<i64> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let is_reboot = value("MODE").is_some_and(|mode| matches!(mode.trim(), "reboot" | "kexec"));
+    let at = value("USEC")?.trim().parse::<i64>().ok()? / 1_000_000;
+    is_reboot.then_some(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::system::time::Time;
+
+    #[test]
+    fn only_a_shutdown_that_comes_back_is_a_reboot() {
+        assert_eq!(scheduled_in("USEC=1795863600000000\nWARN_WALL=1\nMODE=reboot\n"), Some(1_795_863_600));
+        for text in ["", "USEC=x\nMODE=reboot\n", "USEC=1\n", "USEC=1795863600000000\nMODE=poweroff\n"] {
+            assert_eq!(scheduled_in(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn only_what_was_installed_since_the_start_counts() {

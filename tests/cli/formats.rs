@@ -95,6 +95,7 @@ fn nagios_output_is_one_line_with_performance_data_by_the_guidelines() {
             "reboot_required",
             "outdated_services",
             "security_age",
+            "security_held_back",
         ];
         assert_eq!(labels, expected, "{name}");
         let value = |label: &str| values.iter().find(|pair| pair.0 == label).unwrap().1.as_str();
@@ -124,9 +125,15 @@ fn sample(line: &str) -> (String, String, i64) {
     };
     assert!(name.starts_with("linux_patch_"), "{line}");
     assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
-    if !labels.is_empty() {
+    let pairs = match labels.split_once("\",manager=") {
+        Some((version, manager)) if name == "linux_patch_info" => {
+            vec![format!("{version}\""), format!("manager={manager}")]
+        }
+        _ => vec![labels.to_string()],
+    };
+    for labels in pairs.iter().filter(|labels| !labels.is_empty()) {
         let (key, quoted) = labels.split_once("=\"").expect("a label has a quoted value");
-        assert!(["status", "source"].contains(&key), "{line}");
+        assert!(["status", "source", "version", "manager", "class"].contains(&key), "{line}");
         let inner = quoted.strip_suffix('"').expect("the quotes are closed");
         let mut chars = inner.chars();
         while let Some(char) = chars.next() {

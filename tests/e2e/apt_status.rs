@@ -381,3 +381,40 @@ fn a_file_of_sources_counts_where_apt_reads_it_by_its_name_and_otherwise_not() {
         assert!(read.matches("/n").count() > 3, "{read}");
     }
 }
+
+#[test]
+fn since_when_a_reboot_is_required_is_remembered_and_metrics_tell_no_more_than_is_known() {
+    let (sandbox, _repo) = kernel_pending();
+    let metrics =
+        |sandbox: &Sandbox| sandbox.run(&["linux-patch", "status", "--format", "openmetrics"]).stdout;
+    let page = metrics(&sandbox);
+    for unknown in
+        ["reboot_required", "apply_in_progress", "apply_interrupted", "last_apply", "held_back", "manager="]
+    {
+        assert!(!page.contains(unknown), "{unknown}: {page}");
+    }
+    assert!(page.contains("\nlinux_patch_info{version=\""), "{page}");
+    sandbox.patch(&["apply"]).exits(0).remembers("/reboot_required", true);
+    let since = sandbox.state()["reboot_required_since"].as_str().unwrap().to_string();
+    bench::tick();
+    sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required_since", since.clone());
+    sandbox
+        .patch(&["status"])
+        .says("/reboot_required_since", since)
+        .says("/reboot_scheduled_at", Value::Null);
+    let page = metrics(&sandbox);
+    for line in [
+        "last_apply_packages 1",
+        "apply_in_progress 0",
+        "reboot_required 1",
+        "info{version=\"0.1.0\",manager=\"apt\"} 1",
+    ] {
+        assert!(page.contains(&format!("\nlinux_patch_{line}\n")), "{line}: {page}");
+    }
+    assert!(page.contains("\nlinux_patch_reboot_required_since_timestamp_seconds "), "{page}");
+    assert!(!page.contains("failure{"), "{page}");
+    sandbox.sh("mkdir -p /run/systemd/shutdown");
+    sandbox.write("/run/systemd/shutdown/scheduled", "USEC=4102444800000000\nMODE=reboot\n");
+    sandbox.patch(&["status"]).says("/reboot_scheduled_at", "2100-01-01T00:00:00Z");
+    assert!(metrics(&sandbox).contains("\nlinux_patch_reboot_scheduled_timestamp_seconds 4102444800\n"));
+}

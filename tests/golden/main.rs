@@ -52,6 +52,8 @@ fn status(state: Box<State>) -> Report {
     report.health.verdict = verdict;
     report.health.pending_outdated = false;
     report.health.reboot_required = false;
+    report.health.reboot_required_since = None;
+    report.health.reboot_scheduled_at = None;
     report.health.outdated_services = report.state.as_ref().and_then(|state| state.outdated_services.clone());
     report.health.unfinished = None;
     report.detail = Detail::Status { history: None, explanation: None };
@@ -111,6 +113,8 @@ fn compare_text(name: &str, shown: &str) {
 fn a_state_in_which_every_field_says_something() {
     let mut report = status(state("full", |_| {}));
     report.health.reboot_required = true;
+    report.health.reboot_required_since = Time::from_unix(NOW - 90_000);
+    report.health.reboot_scheduled_at = Time::from_unix(NOW + 3600);
     report.critical_age = Some(7 * 86400);
     let entry = |command: &str, exit_code, class, message: &str, duration_ms, packages| Entry {
         time: Time::from_unix(NOW - 5000).unwrap(),

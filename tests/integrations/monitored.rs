@@ -113,7 +113,7 @@ pub const STORY: &[Step] = &[
         happens: |_| (),
         code: 3,
         words: &["UNKNOWN: ", "never refreshed"],
-        perfdata: &["age=U;14400;86400;0", "pending=U;;;0", "security=U;0;;0", "reboot_required=0;0;;0;1"],
+        perfdata: &["age=U;14400;86400;0", "pending=U;;;0", "security=U;0;;0", "reboot_required=U;0;;0;1"],
         list: &[],
     },
     Step {
