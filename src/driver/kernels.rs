@@ -35,6 +35,19 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, sta
         || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
+/// Whether a package with this name brings a kernel, or what the first process and the message bus run.
+pub fn is_kernel_or_core(name: &str) -> bool {
+    const CORE: &[&str] =
+        &["libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker", "linux"];
+    const KERNELS: &[&str] = &["linux-image-", "kernel-core", "kernel-default", "kernel-rt", "kernel-uek"];
+    const KINDS: &[&str] = &["lts", "virt", "zen", "hardened", "rt", "rpi", "edge", "cachyos"];
+    let is_kind = |kind: &str| KINDS.contains(&kind);
+    CORE.contains(&name)
+        || KERNELS.iter().any(|start| name.starts_with(start))
+        || name.strip_prefix("linux-").is_some_and(is_kind)
+        || name == "kernel"
+}
+
 /// Whether a package with this name and version is, or may be, of the running kernel: Debian has its release in
 /// the name, others in the version, with the processor or the kind behind it, or SUSE's number of a rebuild.
 pub fn is_of_running(name: &str, version: &str) -> bool {

@@ -1,12 +1,13 @@
 //! The lists of the manager: what is pending, what a plan would install.
 
 use super::Session;
-use crate::managers::Plan;
+use crate::managers::{Plan, download_size};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::HeldBack;
 use crate::store::state::State;
+use crate::system::process::Finished;
 
 /// So many updates may be in the way of the others.
 const MOST_LEFT_OUT: usize = 100;
@@ -18,7 +19,13 @@ impl Session {
     /// When the manager cannot list it.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
         let finished = self.ask(&self.manager.list(plan))?;
+        self.note_download(&finished);
         self.with_installed(self.manager.parse_list(&finished.stdout))
+    }
+
+    /// Remembers how much what was just listed would download, where the manager says it.
+    pub(super) fn note_download(&self, listed: &Finished) {
+        self.download_size.set(download_size(&listed.stdout).or_else(|| download_size(&listed.stderr)));
     }
 
     /// Every newer version as an update, for managers that list nothing where one cannot be had.
@@ -74,6 +81,7 @@ impl Session {
             left_out.extend(new);
             plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
         };
+        self.note_download(&finished);
         let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
         // A package database that is gone looks like one with nothing to do.

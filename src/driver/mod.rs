@@ -84,6 +84,8 @@ pub struct Session {
     pub latest: Option<Latest>,
     /// Set where it was not, because that was over when the manager's lock was free.
     pub was_too_late: bool,
+    /// How much the plan that was listed last would download, where the manager says it.
+    pub download_size: Cell<Option<u64>>,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a restart.
@@ -128,6 +130,7 @@ impl Session {
             counts_anew: false,
             latest: None,
             was_too_late: false,
+            download_size: Cell::new(None),
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             restart_seen: RefCell::new(None),

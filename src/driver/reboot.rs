@@ -2,6 +2,7 @@
 
 use super::{Seen, Session, kernels};
 use crate::managers::{Facts, Installed};
+use crate::model::listing::Listing;
 use crate::model::text::one_line;
 use crate::store::state::{RebootPackages, State};
 use crate::system::boot::{self, Start};
@@ -67,6 +68,24 @@ impl Session {
             basis: seen.basis.clone(),
             extra: known.map(|known| known.extra).unwrap_or_default(),
         })
+    }
+
+    /// Whether a reboot will be required once a plan is installed: surely so where one is required already, or where it
+    /// brings a kernel, the libc, systemd or dbus, or what the distribution counts among these; surely not where
+    /// it is empty; else not known.
+    pub fn expects_restart(&self, planned: &Listing, state: &State) -> Option<bool> {
+        let Facts { reboot_packages, .. } = self.manager.facts();
+        let more = kernels::named_in(reboot_packages.directories);
+        let is_one = |name: &str| {
+            let plain = self.manager.database().plain_name(name);
+            kernels::is_kernel_or_core(plain)
+                || reboot_packages.names.contains(&plain)
+                || more.contains(plain)
+        };
+        match state.reboot_required || planned.updates.iter().any(|update| is_one(&update.name)) {
+            true => Some(true),
+            false => planned.is_empty().then_some(false),
+        }
     }
 
     /// A fingerprint of what decides about that; `None` where the manager names no such packages.

@@ -152,6 +152,7 @@ impl Session {
         };
         let cut = self.judge_cut(&invocation, &finished, state).map(|refreshed| (refreshed, None));
         let (mut refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
+        self.note_download(&finished);
         let listed = self.manager.pending_of_refresh(&finished).or(listed).filter(|_| stopped.is_empty());
         if !stopped.is_empty() {
             refreshed.sources.retain(|source| !stopped.iter().any(|slow| slow.id == source.id));

@@ -59,6 +59,8 @@ pub(super) fn render(report: &Report) -> String {
             put("packages", json!(applied.packages));
             put("open_for", json!(were_open(&applied.packages)));
             put("held_back", json!(applied.held_back));
+            put("download_bytes", json!(applied.download_bytes));
+            put("reboot_expected", json!(applied.reboot_expected));
             put("config_files", json!(applied.config_files));
             put("dry_run", json!(applied.dry_run));
             put("too_late", json!(applied.too_late));

@@ -111,6 +111,10 @@ pub struct Applied {
     pub too_late: bool,
     /// Why it did not succeed.
     pub error: Option<Failure>,
+    /// How many bytes a dry run would download, where the manager says it.
+    pub download_bytes: Option<u64>,
+    /// Whether a reboot would be required after a dry run, where that can be known.
+    pub reboot_expected: Option<bool>,
     /// Configuration files that came beside those of the administrator, or were put aside for them.
     pub config_files: Vec<String>,
     /// Whether a restart was asked for.

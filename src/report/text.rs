@@ -184,6 +184,11 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     list("held back:", applied.held_back.iter().map(held_back), lines);
     let files = applied.config_files.iter().map(|path| format!("  {path}"));
     list("configuration files to compare:", files, lines);
+    let size = applied.download_bytes.map(|bytes| format!("{} to download", size_words(bytes)));
+    lines.extend(size);
+    if applied.reboot_expected == Some(true) && !report.health.reboot_required {
+        lines.push("a reboot will be required".to_string());
+    }
     if applied.repaired {
         lines.push("an install that had been cut off was repaired first".to_string());
     }
@@ -197,6 +202,17 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     if let Some(log) = applied.log.as_ref().filter(|_| applied.error.is_some()) {
         lines.push(format!("log: {log}"));
     }
+}
+
+/// `312 B`, `26 KiB`, `1.5 MiB`.
+fn size_words(bytes: u64) -> String {
+    let (mut number, mut unit) = (bytes as f64, 0);
+    while number >= 1024.0 && unit < 4 {
+        number /= 1024.0;
+        unit += 1;
+    }
+    let unit = ["B", "KiB", "MiB", "GiB", "TiB"][unit];
+    if bytes < 1024 || number >= 10.0 { format!("{number:.0} {unit}") } else { format!("{number:.1} {unit}") }
 }
 
 fn list(title: &str, items: impl ExactSizeIterator<Item = String>, lines: &mut Vec<String>) {

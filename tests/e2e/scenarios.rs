@@ -380,9 +380,19 @@ fn updates_come_with_their_new_dependencies_and_are_reported_with_both_versions<
 
 fn a_dry_run_says_what_would_change_and_changes_nothing<M: Manager>() {
     let stage = Stage::<M>::pending_update();
-    stage.patch(&["apply", "--dry-run"]).exits(0).did::<M>(&["tb-hello 1.0 2.0"]);
+    let dry = stage.patch(&["apply", "--dry-run"]);
+    dry.exits(0).did::<M>(&["tb-hello 1.0 2.0"]).says("/reboot_expected", Value::Null);
+    let bytes = dry.json["download_bytes"].as_u64();
+    let is_told = ["dnf", "dnf5", "zypper"].contains(&M::NAME);
+    assert_eq!(bytes.is_some_and(|bytes| bytes > 1000), is_told, "{dry}");
     stage.has_exactly(&["tb-hello 1.0"]);
     assert_eq!(stage.server().requests(HELLO), 0);
+    let core = stage.manager.core("1.0");
+    stage.repos[0].publish(&[core.clone(), package("tb-hello", "3.0").needs(&core.name)]);
+    let dry = stage.patch(&["apply", "--dry-run"]);
+    dry.exits(0).did::<M>(&[&format!("{} - 1.0", core.name), "tb-hello 1.0 3.0"]);
+    dry.says("/reboot_expected", true).says("/reboot_required", false);
+    stage.patch(&["apply", "--dry-run", "--exclude", "*"]).exits(0).says("/reboot_expected", false);
 }
 
 fn what_was_downloaded_is_installed_without_another_request<M: Manager>() {

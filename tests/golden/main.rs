@@ -348,6 +348,8 @@ fn an_apply_with_everything_that_it_can_say() {
         held_back,
         dry_run: false,
         too_late: false,
+        download_bytes: None,
+        reboot_expected: None,
         config_files: vec!["/etc/tb-c.conf.dpkg-dist".into()],
         error: None,
         reboot_scheduled: true,
@@ -374,7 +376,13 @@ fn an_apply_with_everything_that_it_can_say() {
         name: format!("tb-{at}"),
         ..applied.packages[0].clone()
     });
-    report.detail = Detail::Apply(Applied { dry_run: true, packages: many.collect(), ..Applied::default() });
+    report.detail = Detail::Apply(Applied {
+        dry_run: true,
+        packages: many.collect(),
+        download_bytes: Some(1_600_000),
+        reboot_expected: Some(true),
+        ..Applied::default()
+    });
     compare("apply-dry-run", &report);
 }
 

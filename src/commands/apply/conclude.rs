@@ -38,6 +38,9 @@ impl Run<'_> {
         };
         if self.args.dry_run {
             self.applied.packages = self.planned.as_changes();
+            let is_any = !self.planned.updates.is_empty();
+            self.applied.download_bytes = self.session.download_size.get().filter(|_| is_any);
+            self.applied.reboot_expected = self.session.expects_restart(&self.planned, &self.state);
             let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
             let impossible = self.selection.impossible();
             let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
