@@ -385,6 +385,44 @@ fn one_update_that_cannot_be_installed_holds_back_no_other() {
 }
 
 #[test]
+fn what_would_come_in_the_place_of_a_protected_package_stays_and_the_others_come() {
+    for (more, bad) in
+        [("", &["tb-new"][..]), ("  Trying to remove \"tb-2\", which is protected", &["tb-new", "tb-newer"])]
+    {
+        let words =
+            format!("echo 'Error: Trying to remove \"tb-1\", which is protected' >&2; echo '{more}' >&2");
+        let world = of_ten("yum-download", &words, bad);
+        let rows =
+            |new: &str, old: &str| format!("{new}.noarch 1.0-1 base\n    {old}.noarch 1.0-1 installed\n");
+        let mut obsoleting = format!("Obsoleting Packages\n{}", rows("tb-new", "tb-1"));
+        if bad.len() > 1 {
+            obsoleting += &rows("tb-newer", "tb-2");
+        }
+        world.write("obsoleting", &obsoleting);
+        let refreshed = world.read("refreshed");
+        let last = refreshed.lines().rfind(|line| line.starts_with("tb-10.")).unwrap();
+        world.write("refreshed", &refreshed.replace(last, &format!("{last}\n{obsoleting}")));
+        let pending = world.read("scripts/yum-pending");
+        world.on("yum-pending", &pending.replace("exit 100", "cat $world/obsoleting; exit 100"));
+        let doc = run(&world, "apply");
+        assert_eq!((&doc["exit_code"], changed(&doc).len()), (&json!(0), 10 - bad.len()), "{doc}");
+        assert_eq!(doc["retried"], false, "{doc}");
+        let held: Vec<_> = doc["held_back"].as_array().unwrap().iter().collect();
+        for name in bad {
+            let held =
+                held.iter().find(|held| held["name"] == **name).unwrap_or_else(|| panic!("{name}: {doc}"));
+            assert!(
+                held["class"] == "dependency" && held["reason"].to_string().contains("it is protected"),
+                "{doc}"
+            );
+        }
+        let install = &world.calls("yum-install")[0];
+        assert!(install.contains(" --exclude=tb-new ") && install.contains(" --exclude=tb-1 "), "{install}");
+        assert_eq!(world.state()["pending"]["count"], 0, "{doc}");
+    }
+}
+
+#[test]
 fn a_conflict_of_files_as_yum_was_recorded_costs_one_update() {
     let world = World::of_yum();
     let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n tb-world noarch 2.0-1 base 5 k\\n\\n'";

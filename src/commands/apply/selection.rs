@@ -142,6 +142,7 @@ impl Selection {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
         }
         let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
+        self.note_replacing(&pending);
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
         if let Keys::First(names) = &self.keys {
             let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
@@ -297,6 +298,18 @@ impl Selection {
             }
         }
         self.impossible.len() > before
+    }
+
+    /// What would come in the place of a package that turned out to have to stay is impossible too.
+    fn note_replacing(&mut self, pending: &Listing) {
+        let of_one = |update: &Update| {
+            let mut stays = self.impossible.iter().filter(|held| held.candidate.is_none());
+            let stays = stays.find(|held| update.replaces.contains(&held.name))?;
+            let reason = format!("{}, in whose place it would come, stays: {}", stays.name, stays.reason);
+            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+        };
+        let replacing = pending.updates.iter().filter_map(of_one).collect();
+        self.leave_out(replacing);
     }
 
     /// What needs a package that turned out to be impossible is impossible too: the manager keeps it back

@@ -2,6 +2,7 @@
 
 use super::lists::{contradiction, transaction};
 use crate::managers::last_words;
+use crate::managers::rpm::WOULD_GO;
 use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
 use crate::managers::rpm::files::NO_UTF8;
 use crate::managers::rpm::listed_name;
@@ -129,8 +130,6 @@ fn unresolved(finished: &Finished) -> Vec<HeldBack> {
 
 const NOT_THE_BEST: &str = "cannot install the best update candidate for package ";
 const PROTECTED: &str = "The operation would result in removing the following protected packages: ";
-const WOULD_GO: &str =
-    "it is protected, and an update would remove it: another package comes in its place or is in its way";
 
 /// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
 ///

@@ -31,6 +31,10 @@ pub const DATABASES: &[&str] = &[
     "/var/lib/rpm/Packages",
 ];
 
+/// Why a protected package, and what would come in its place, stays as it is.
+pub const WOULD_GO: &str =
+    "it is protected, and an update would remove it: another package comes in its place or is in its way";
+
 /// Its lock.
 pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
 

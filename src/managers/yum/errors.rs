@@ -3,7 +3,7 @@
 
 use super::lists::transaction;
 use crate::managers::last_words;
-use crate::managers::rpm::listed_name;
+use crate::managers::rpm::{WOULD_GO, listed_name};
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
@@ -65,6 +65,12 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     if finished.stderr.lines().any(|line| line.starts_with(LOST_KEY)) {
         return without_key(finished);
     }
+    let protected: Vec<_> = finished.stderr.lines().filter_map(protected).collect();
+    if !protected.is_empty() {
+        let held =
+            |name: &str| HeldBack { class: Some(Class::Dependency), ..unlisted(name.to_string(), WOULD_GO) };
+        return protected.into_iter().map(held).collect();
+    }
     let updates = transaction(&finished.stdout).updates;
     let mut found: Vec<HeldBack> = Vec::new();
     for line in finished.stderr.lines().chain(test_of_rpm(finished)) {
@@ -99,6 +105,19 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         }
     }
     found
+}
+
+/// A protected package in whose place another would come, with which yum does nothing at all. Of several the first
+/// line has the word in front. By its source; not recorded.
+///
+/// ```text
+/// Error: Trying to remove "tb-a", which is protected
+/// ```
+fn protected(line: &str) -> Option<&str> {
+    line.trim_start()
+        .trim_start_matches("Error: ")
+        .strip_prefix("Trying to remove \"")?
+        .strip_suffix("\", which is protected")
 }
 
 const LOST_KEY: &str = "GPG key retrieval failed: ";
