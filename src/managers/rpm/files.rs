@@ -27,7 +27,10 @@ pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refr
     let mut refreshed = without_switched_off(&sections, refreshed);
     name_the_file(files, &mut refreshed);
     let never_read = never_read(&sections);
-    if refreshed.sources.is_empty() {
+    // Where something else stopped it, what is known of the sources is better than their names in files, which
+    // may hold variables.
+    let is_config = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Config);
+    if refreshed.sources.is_empty() && is_config {
         let mut ids: Vec<_> =
             sections.iter().filter(|section| section.is_on).map(|section| &section.id).collect();
         ids.sort();
@@ -291,6 +294,8 @@ mod tests {
         let words = "Invalid repository id \"m b\": unexpected character ' '";
         let named = in_the_light_of(files(), failed(words)).error.unwrap().message;
         assert_eq!(named, format!("/r/1.repo: {words}"));
+        let other = Refreshed::failed(Vec::new(), Failure::new(Class::Lock, "locked"));
+        assert!(in_the_light_of(files(), other).sources.is_empty());
         let none = Refreshed::failed(Vec::new(), Failure::new(Class::Config, words));
         assert_eq!(ids(&in_the_light_of(files(), none)), [("b", false), ("m b", false)]);
     }
