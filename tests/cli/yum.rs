@@ -511,3 +511,32 @@ fn only_security_updates_come_when_only_they_are_asked_for() {
         assert!(world.calls(verb)[0].contains(" --exclude=tb-hello update"), "{verb}");
     }
 }
+
+#[test]
+fn what_nothing_needs_any_more_is_removed_by_its_whole_name() {
+    let world = World::of_yum();
+    let old = "tb-old\tnoarch\t0:1.0-1\t5\ntb-kept\tnoarch\t1:1.0-1\t5\n";
+    for name in ["installed", "installed.after"] {
+        let text = world.read(name);
+        world.write(name, &(text + old));
+    }
+    let table = "Dependencies Resolved\n\n====\n Package Arch Version Repository Size\n====\nRemoving:\n \
+                 tb-kept noarch 1:1.0-1 @base 0\n tb-old noarch 1.0-1 @base 0\n\nTransaction Summary\n====\n\
+                 Remove  2 Packages\n\nExiting on user command\n";
+    let one = table.replace(" tb-kept noarch 1:1.0-1 @base 0\n", "").replace("2 Packages", "1 Package");
+    world.write("table", table);
+    world.write("table.one", &one);
+    let answer = "case \"$*\" in *' autoremove') [ ! -e $world/removed ] || exit 0; cat $world/table; exit 1 ;; \
+                  *' remove '*) cat $world/table.one; exit 1 ;; esac";
+    world.on("yum-list", answer).on("yum-pending", "exit 0");
+    world.on_call("yum-install", 2, "sed -i /^tb-old/d $world/installed; touch $world/removed");
+    let doc = run(&world, "apply --autoremove --exclude tb-kept");
+    assert_eq!(doc["exit_code"], 0, "{doc}");
+    let gone = &doc["packages"][1];
+    assert_eq!((&gone["name"], &gone["to"]), (&"tb-old".into(), &Value::Null), "{}", world.read("calls"));
+    let lines = world.calls("yum-list");
+    assert!(lines.iter().any(|line| line.ends_with(" autoremove")), "{lines:?}");
+    let removal = &world.calls("yum-install")[1];
+    let end = " -y -C --setopt=clean_requirements_on_remove=0 remove tb-old-1.0-1.noarch";
+    assert!(removal.ends_with(end), "{removal}");
+}
