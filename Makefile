@@ -150,7 +150,7 @@ mutants:
 	-$(CARGO) mutants --jobs 1 -o target $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state
 	$(CARGO) mutants --jobs 1 -o target --iterate $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state --test cli
 
-# status beside check_apt, refresh beside what each manager itself takes for it, and the size.
+# status beside check_apt, refresh and apply beside what each manager itself takes for them, and the size.
 bench: newer-root
 	@$(call need,$(BENCH_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) bench --locked --bench side_by_side

@@ -103,6 +103,72 @@ fn refresh_beside<M: Manager>(bare: &str, batches: usize, runs: usize) {
     show(&commands, &compare(sandbox, &commands, batches, runs));
 }
 
+/// How many packages an apply updates, and about how many bytes each of them has.
+const UPDATED: usize = 60;
+const BYTES: usize = 100_000;
+
+/// An apply of updates, and one that finds none, beside the bare commands that do the same. Each run updates all
+/// packages once more, since a newer version of each was published before it.
+fn apply_beside<M: Manager>(bare: &str, pairs: usize) {
+    let all = |version: usize| -> Vec<_> {
+        let one = |number| package(&format!("tb-number-{number}"), &format!("{version}.0")).padded(BYTES);
+        (0..UPDATED).map(one).collect()
+    };
+    let manager = M::new();
+    manager.install(&all(1));
+    let repo = M::Repo::with(&all(1));
+    manager.add_source("one", &repo);
+    let ours = format!("linux-patch --manager {} apply", M::NAME);
+    let commands = [bare, &ours];
+    let sandbox = manager.sandbox();
+    // Neither is the first that loads the programs.
+    for command in commands {
+        spent(sandbox, command);
+    }
+    let mut version = 1;
+    for (what, publishes) in [("that updates", true), ("that finds nothing of", false)] {
+        let mut runs = [Vec::new(), Vec::new()];
+        for _ in 0..pairs {
+            for (command, runs) in commands.iter().zip(&mut runs) {
+                if publishes {
+                    version += 1;
+                    repo.publish(&all(version));
+                }
+                runs.push(spent(sandbox, command));
+            }
+        }
+        println!("an apply {what} {UPDATED} packages of {} kB beside {bare}:", BYTES / 1000);
+        println!("  ms a run   ratio  CPU ms   ratio");
+        let middle = |runs: &[(Duration, Duration)]| {
+            let of = |which: fn(&(Duration, Duration)) -> Duration| median(runs.iter().map(which).collect());
+            [of(|run| run.0), of(|run| run.1)].map(|time| time.as_secs_f64() * 1000.0)
+        };
+        let [[wall, cpu], ours] = runs.map(|runs| middle(&runs));
+        for (command, [its_wall, its_cpu]) in commands.iter().zip([[wall, cpu], ours]) {
+            let (walls, cpus) = (its_wall / wall, its_cpu / cpu);
+            println!("  {its_wall:8.0}  {walls:6.2}  {its_cpu:6.0}  {cpus:6.2}  {command}");
+        }
+    }
+    let expected: Vec<_> = (0..UPDATED).map(|number| format!("tb-number-{number} {version}.0")).collect();
+    let installed = manager.installed();
+    assert!(expected.iter().all(|package| installed.contains(package)), "{installed:?}");
+}
+
+/// How long a command takes, and how much time of the processors.
+fn spent(sandbox: &Sandbox, command: &str) -> (Duration, Duration) {
+    let started = Instant::now();
+    let said = sandbox.run(&["sh", "-c", &format!("{{ {command}; }} >/run/said 2>&1 || exit 9; times")]);
+    let wall = started.elapsed();
+    assert_eq!(said.code, 0, "{command}: {:?}", sandbox.read("/run/said"));
+    // `0m1.230s 0m0.450s`, of the shell itself and of what it ran.
+    let second = |word: &str| {
+        let (minutes, seconds) = word.trim_end_matches('s').split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    };
+    let cpu: f64 = said.stdout.split_whitespace().filter_map(second).sum();
+    (wall, Duration::from_secs_f64(cpu))
+}
+
 fn show(commands: &[&str], times: &[f64]) {
     println!("  ms a run   ratio");
     for (command, time) in commands.iter().zip(times) {
@@ -124,6 +190,12 @@ fn main() {
     refresh_beside::<dnf5::Dnf5>("dnf5 check-upgrade --refresh", 15, 4);
     refresh_beside::<zypper::Zypper>("zypper --non-interactive refresh", 15, 4);
     refresh_beside::<pacman::Pacman>("pacman -Sy", 15, 10);
+
+    apply_beside::<apt::Apt>("apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y upgrade", 5);
+    apply_beside::<dnf::Dnf>("dnf -y --refresh upgrade", 3);
+    apply_beside::<dnf5::Dnf5>("dnf5 -y --refresh upgrade", 3);
+    apply_beside::<zypper::Zypper>("zypper --non-interactive refresh && zypper --non-interactive update", 3);
+    apply_beside::<pacman::Pacman>("pacman -Syu --noconfirm", 5);
 
     let memory = sandbox.sh("/usr/bin/time -f %M linux-patch status 2>&1 >/dev/null");
     println!("peak memory of status: {} KiB", memory.trim());
