@@ -167,6 +167,8 @@ install: build
 	install -D -m 644 contrib/completions/linux-patch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/linux-patch
 	install -D -m 644 contrib/completions/_linux-patch $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_linux-patch
 	install -D -m 644 contrib/completions/linux-patch.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/linux-patch.fish
+	install -d $(DESTDIR)$(PREFIX)/share/linux-patch/schema
+	install -m 644 contrib/schema/*.json $(DESTDIR)$(PREFIX)/share/linux-patch/schema
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in $(notdir $(wildcard contrib/systemd/linux-patch-*)); do \
 	  sed 's#/usr/bin/linux-patch#$(PREFIX)/bin/linux-patch#' contrib/systemd/$$unit \

@@ -2,6 +2,9 @@
 //! option, default, variable, exit code, class, key and metric is compared in both directions,
 //! and every command line shown is parsed.
 
+#[path = "schema/mod.rs"]
+mod schema;
+
 use clap::{Arg, Command, CommandFactory, Parser};
 use linux_patch::cli::{Cli, Reboot, Verb};
 use linux_patch::managers::{Plan, by_name};
@@ -468,6 +471,44 @@ fn the_json_keys_are_those_of_the_program() {
     let of_all = [".Sh JSON DOCUMENTS", ".Sh OBJECTS", ".Sh STATE FILE", ".Sh HISTORY FILE"];
     let named = of_all.iter().flat_map(|heading| variables(&section(&page, heading)));
     same("keys", &named.collect(), &everything);
+}
+
+#[test]
+fn every_document_is_as_its_schema_says_and_no_key_is_missing_there() {
+    let changed = json!({"name": "p", "from": null, "to": "1"});
+    let applied = Applied { packages: vec![serde_json::from_value(changed).unwrap()], ..Applied::default() };
+    let is_missing = |command| {
+        Report::new(command, ExitCode::Unknown, "r".into(), state_file::Loaded::Missing, Duration::ZERO)
+    };
+    let never =
+        Report { detail: Detail::Status { history: None, explanation: None }, ..is_missing("status") };
+    let reports = [
+        status_report(),
+        never,
+        report("refresh", Detail::Refresh { refreshed: true, joined: false, error: None }),
+        report("apply", Detail::Apply(applied)),
+        Report::refused("status", "r".into()),
+        Report::refused("refresh", "r".into()),
+        Report::refused("apply", "r".into()),
+        Report::refused("", "r".into()),
+    ];
+    for report in reports {
+        let text = report.render(linux_patch::report::print::Format::Json, false).unwrap();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let found = schema::violations(schema::of_document(&document), &document, true);
+        assert!(found.is_empty(), "{found:#?} {document:#}");
+        for run in document["history"].as_array().into_iter().flatten() {
+            assert_eq!(schema::violations("history", run, true), [""; 0]);
+        }
+        // A validator that says yes to everything is none.
+        let mut wrong = document.clone();
+        wrong["exit_code"] = json!(4);
+        wrong["last_cache_update"] = json!("yesterday");
+        wrong.as_object_mut().unwrap().remove("reason");
+        wrong["new"] = json!(1);
+        assert_eq!(schema::violations(schema::of_document(&wrong), &wrong, true).len(), 4, "{wrong:#}");
+    }
+    assert_eq!(schema::violations("state", &full_state_json(), true), [""; 0]);
 }
 
 /// The variables that head the items of a section of the reference.

@@ -1,3 +1,7 @@
 if [ "$1" -eq 0 ] && [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || :
 fi
+# rpm does not know that the directories are ours.
+if [ "$1" -eq 0 ]; then
+	rmdir /usr/share/linux-patch/schema /usr/share/linux-patch 2>/dev/null || :
+fi

@@ -1,6 +1,9 @@
 //! A machine of fakes: a PATH on which every package tool is a script of the test's, and a
 //! state directory of its own, so that no test needs root or can touch the real system.
 
+#[path = "../schema/mod.rs"]
+mod schema;
+
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -415,6 +418,8 @@ impl Ran {
             }
             _ => {}
         }
+        let violations = schema::violations(schema::of_document(&doc), &doc, false);
+        assert!(violations.is_empty(), "{violations:?} {all}");
         doc
     }
 }

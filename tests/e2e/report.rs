@@ -1,5 +1,10 @@
 //! What one run of linux-patch said, what it left in its state, and checks of both.
 
+// The scenarios of tests/faults have it from the other harness too.
+#[allow(clippy::duplicate_mod)]
+#[path = "../schema/mod.rs"]
+mod schema;
+
 use std::fmt;
 use std::ops::Deref;
 
@@ -54,6 +59,11 @@ impl Report {
         for key in ["reason", "last_cache_update", "age_seconds", "version"] {
             assert!(report.json.get(key).is_some(), "no {key}: {report}");
         }
+        let mut violations = schema::violations(schema::of_document(&report.json), &report.json, false);
+        if report.state["version"] == 1 {
+            violations.extend(schema::violations("state", &report.state, false));
+        }
+        assert!(violations.is_empty(), "{violations:?} {report}");
         assert!(!report.stderr.contains("panicked"), "it panicked: {report}");
         report.agrees_with_its_state();
         report
