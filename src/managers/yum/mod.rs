@@ -333,6 +333,6 @@ mod tests {
         let line = list_needs(&plan, &["tb-a".into()]).line();
         assert!(line.ends_with(" --disablerepo=extra --exclude=kernel update tb-a"), "{line}");
         let full = Plan { full: true, ..Plan::default() };
-        assert!(install(&full, &printed("")).line().ends_with(" -y -C upgrade"));
+        assert!(install(&full, &printed("")).line().ends_with(" -y -C --setopt=rpmverbosity=info upgrade"));
     }
 }
