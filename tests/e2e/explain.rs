@@ -66,6 +66,10 @@ fn each_failed_source_is_explained_by_what_is_seen_of_it() {
         text.stdout.contains("\n! source: http://127.88.0.1:1 ") && text.stdout.contains("\n    -> "),
         "{text:?}"
     );
+    // A name server that says nothing holds nobody up, and nothing stays behind.
+    sandbox.write_script("/usr/local/bin/getent", "exec sleep 600");
+    says(&sandbox, "source", &["problem http://mirror.invalid", "its name server does not answer"]);
+    sandbox.runs_nothing();
 }
 
 #[test]

@@ -6,9 +6,12 @@ use crate::report::finding::{Finding, Mark};
 use crate::store::state::{Source, State};
 use crate::system::files::files_of;
 use crate::system::time::{Time, span};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use wait_timeout::ChildExt;
 
 /// How long a name and a port may take to answer, each.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -51,18 +54,18 @@ pub fn look(state: Option<&State>, manager: Option<&dyn Manager>, now: Time) -> 
     }
     let of = |(source, address): (&&Source, &Option<Address>)| {
         let known = address.as_ref().and_then(|address| answers.iter().find(|(other, _)| other == address));
-        let silent = "its name server does not answer".to_string();
         let seen = known.map(|(_, seen)| seen.clone()).or_else(|| {
             address
                 .as_ref()
                 .filter(|address| asked.contains(address))
-                .map(|_| (silent, NAME_SERVER.to_string()))
+                .map(|_| (SILENT.to_string(), NAME_SERVER.to_string()))
         });
         finding(source, seen, now)
     };
     failed.iter().zip(&addresses).map(of).collect()
 }
 
+const SILENT: &str = "its name server does not answer";
 const NAME_SERVER: &str = "cat /etc/resolv.conf; getent hosts";
 
 fn finding(source: &Source, seen: Option<(String, String)>, now: Time) -> Finding {
@@ -101,14 +104,14 @@ struct Address {
 /// What a connection to it finds, and what to do.
 fn tried(address: &Address) -> (String, String) {
     let Address { host, port, is_tls } = address;
-    let found: Vec<SocketAddr> = match (host.as_str(), *port).to_socket_addrs() {
-        Ok(found) => found.collect(),
-        Err(_) => return (format!("the name {host} does not resolve"), format!("{NAME_SERVER} {host}")),
+    let first = match resolve(host) {
+        Name::Is(first) => SocketAddr::new(first, *port),
+        Name::Unknown => {
+            return (format!("the name {host} does not resolve"), format!("{NAME_SERVER} {host}"));
+        }
+        Name::NotAsked => return (SILENT.to_string(), format!("{NAME_SERVER} {host}")),
     };
-    let Some(first) = found.first() else {
-        return (format!("the name {host} has no address"), format!("{NAME_SERVER} {host}"));
-    };
-    match TcpStream::connect_timeout(first, PATIENCE) {
+    match TcpStream::connect_timeout(&first, PATIENCE) {
         Ok(_) => {
             let what = if *is_tls { "; whether its certificate holds is not tried" } else { "" };
             (format!("{host} port {port} answers{what}"), "linux-patch refresh --verbose".to_string())
@@ -118,6 +121,33 @@ fn tried(address: &Address) -> (String, String) {
             (format!("{host} ({}) port {port} does not answer: {error}", first.ip()), command)
         }
     }
+}
+
+/// What is known of the name of a host.
+enum Name {
+    Is(IpAddr),
+    Unknown,
+    /// Nobody answers.
+    NotAsked,
+}
+
+/// Asks getent: its question can be ended, and a program that has its C library linked in cannot ask for a name by
+/// all the ways that the system has.
+fn resolve(host: &str) -> Name {
+    if let Ok(address) = host.parse() {
+        return Name::Is(address);
+    }
+    let mut command = Command::new("getent");
+    command.args(["ahosts", host]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return Name::NotAsked };
+    if !matches!(child.wait_timeout(PATIENCE), Ok(Some(_))) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Name::NotAsked;
+    }
+    let mut text = String::new();
+    let _ = child.stdout.take().map(|out| out.take(64 << 10).read_to_string(&mut text));
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).map_or(Name::Unknown, Name::Is)
 }
 
 /// Where a source is: its name says so with most managers, else its error, else the files that configure it.
