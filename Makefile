@@ -67,9 +67,10 @@ build:
 	@$(call need,$(BUILD_NEEDS))
 	@[ -z "$(TARGET)" ] || rustc --print target-libdir --target $(TARGET) | xargs test -d || { \
 	  echo "the standard library for $(TARGET) is needed: rustup target add $(TARGET)"; exit 1; }
-	static=; [ -n "$(TARGET)" ] || [ ! -f "$$(cc -print-file-name=libc.a 2>/dev/null)" ] || static=1; \
-	if [ -n "$$static" ]; then $(CARGO) rustc --release --locked --bin linux-patch -- -C target-feature=+crt-static; \
-	else $(CARGO) build --release --locked $(for_target); fi
+	@if [ -z "$(TARGET)" ] && [ -f "$$(cc -print-file-name=libc.a 2>/dev/null)" ]; then \
+	  set -- rustc --release --locked --bin linux-patch -- -C target-feature=+crt-static; \
+	else set -- build --release --locked $(for_target); fi; \
+	echo "$(CARGO) $$*"; $(CARGO) "$$@"
 
 # The main job on this machine: refreshes its package index, says how fresh it is, and shows
 # what an apply would install. Nothing is installed. The exit code of each is shown, not acted on.

@@ -146,7 +146,7 @@ const COMMANDS: &[(&str, Proof)] = &[
             &[
                 "is make 2.0",
                 "is gcc 2.0",
-                "grep -qx 'build --release --locked' cargo.log",
+                "grep -qx 'rustc --release --locked --bin linux-patch -- -C target-feature=+crt-static' cargo.log",
                 "test $(grep -cx 'exit code 0' $said) = 3",
                 "grep -q '^fresh: 2 sources refreshed' $said",
             ],
@@ -362,8 +362,8 @@ const COMMANDS: &[(&str, Proof)] = &[
         Run(Systemd, 0, &["test \"$(cat $said)\" = 'web1: fetch: 404'"]),
     ),
     (
-        "while read -r host; do\nssh -n \"$host\" linux-patch status >/dev/null; echo \"$host $?\"\ndone <hosts | sort -k 2n",
-        Run(Remote, 0, &["grep -qx 'web1 0' $said", "grep -qx 'nowhere 255' $said"]),
+        "while read -r host; do\nline=$(ssh -n \"$host\" linux-patch status --format nagios --alert security --alert reboot --alert apply=critical)\necho \"$? $host ${line%%|*}\"\ndone <hosts | sort -n",
+        Run(Remote, 0, &["grep -q '^[01] web1 PATCH [OW]' $said", "grep -qx '255 nowhere ' $said"]),
     ),
 ];
 const ROLE: &str = "the_role_installs_and_sets_the_timers_once";
@@ -658,7 +658,7 @@ to=target/$(expr " $*" : '.* --target \([^ ]*\)')
 case "$*" in
   "deb --version") echo cargo-deb {deb} ;;
   "generate-rpm --version") echo cargo-generate-rpm {rpm} ;;
-  "build --release "*) install -D /srv/built/linux-patch $to/release/linux-patch ;;
+  "build --release "* | "rustc --release "*) install -D /srv/built/linux-patch $to/release/linux-patch ;;
   "deb "*) out=$(expr "$*" : '.* -o \([^ ]*\)')
     [ -x $to/release/linux-patch ] && mkdir -p $out && cp /srv/built/*.deb $out ;;
   "generate-rpm "*) [ -x $to/release/linux-patch ] && mkdir -p $to/generate-rpm && cp /srv/built/*.rpm $to/generate-rpm/ ;;

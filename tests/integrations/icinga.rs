@@ -191,7 +191,9 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
         )
     };
     let hosts = [
-        host("itself", "127.0.0.1", "  vars.linux_patch_by = \"agent\"\n"),
+        host("itself", "127.0.0.1", "  vars.linux_patch_by = \"here\"\n"),
+        // Its agent is not named: this Icinga must not look at itself in its stead.
+        host("unnamed", "127.0.0.9", "  vars.linux_patch_by = \"agent\"\n"),
         host("by-nrpe", &nrpe.to_string(), "  vars.linux_patch_by = \"nrpe\"\n"),
         host("by-ssh", &ssh.to_string(), "  vars.linux_patch_by = \"ssh\"\n"),
         // Values of its own, over ssh, where they pass through a shell.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::booted::{Booted, UNITS};
+use crate::daemons::ours;
 use crate::deb::deb;
 use crate::rpm::{self, rpm};
 
@@ -123,8 +124,11 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     assert_eq!(stands(&booted, APPLY_TIMER), is("enabled", "active"));
     booted.sh(&format!("systemctl enable --now {REFRESH_TIMER}"));
 
+    let drop_ins = write_metrics(&booted);
     let before = booted.sandbox.state();
     booted.sh("dpkg --remove linux-patch 2>&1");
+    assert!(!booted.sandbox.exists(PAGE), "it would say that all is well for ever");
+    assert!(drop_ins.iter().all(|path| booted.sandbox.exists(path)), "it is configuration");
     for unit in UNITS {
         assert_ne!(stands(&booted, unit).1, "active", "{unit}");
     }
@@ -140,6 +144,22 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     assert_eq!(left, "");
     assert_eq!(booted.sh("systemctl list-unit-files --no-legend 'linux-patch*' || true"), "");
     assert_eq!(booted.sh("systemctl list-units --all --no-legend 'linux-patch*'"), "");
+}
+
+/// Where the node exporter finds the metrics.
+const PAGE: &str = "/var/lib/prometheus/node-exporter/linux-patch.prom";
+
+/// Sets up the metrics of both units as the documentation says, and has them written once.
+fn write_metrics(booted: &Booted) -> [String; 2] {
+    let drop_ins = ["refresh", "apply"]
+        .map(|unit| format!("/etc/systemd/system/linux-patch-{unit}.service.d/metrics.conf"));
+    for path in &drop_ins {
+        booted.sandbox.write(path, ours("contrib/prometheus/linux-patch-metrics.conf"));
+    }
+    booted.sh("mkdir -p /var/lib/prometheus/node-exporter; systemctl daemon-reload");
+    booted.run(&["systemctl", "start", "linux-patch-refresh.service"]);
+    assert!(booted.sandbox.exists(PAGE));
+    drop_ins
 }
 
 /// The one apply there was has ended well, and these are what it changed.
@@ -249,8 +269,12 @@ fn the_rpm_enables_the_refresh_only_and_an_apply_that_upgrades_it_goes_on() {
     assert_eq!(stands(&booted, REFRESH_TIMER), is("disabled", "inactive"));
     assert_eq!(stands(&booted, APPLY_TIMER), is("enabled", "active"));
 
+    let drop_ins = write_metrics(&booted);
     let before = booted.sandbox.state();
     booted.sh("dnf --quiet -y remove linux-patch 2>&1");
+    assert!(!booted.sandbox.exists(PAGE), "it would say that all is well for ever");
+    assert!(!drop_ins.iter().any(|path| booted.sandbox.exists(path)));
+    assert_eq!(booted.sh("find /etc/systemd/system -name 'linux-patch*.d'"), "");
     assert_eq!(booted.sandbox.state(), before, "the state is kept");
     assert_eq!(booted.sh("systemctl list-units --all --no-legend 'linux-patch*'"), "");
     assert_eq!(booted.sh("find /etc/systemd/system -name 'linux-patch*.timer'"), "");

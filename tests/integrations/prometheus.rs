@@ -395,6 +395,7 @@ fn a_prometheus_answers_every_panel_and_rule() {
         "LinuxPatchRebootRequired",
         "LinuxPatchSecurityUpdatesPending",
         "LinuxPatchSourceDown",
+        "LinuxPatchUpdatesPileUp",
     ];
     assert_eq!(pending.iter().map(String::as_str).collect::<Vec<_>>(), expected);
 }
