@@ -14,8 +14,9 @@ pub(super) fn render(report: &Report) -> String {
     page.family("info", "The program and the package manager that it drives.");
     let manager = state.and_then(|state| state.manager.as_deref()).map(one_line);
     let version = ("version", env!("CARGO_PKG_VERSION"));
+    // In the order in which an exporter shows them.
     let labels: Vec<_> =
-        std::iter::once(version).chain(manager.as_deref().map(|name| ("manager", name))).collect();
+        manager.as_deref().map(|name| ("manager", name)).into_iter().chain([version]).collect();
     page.sample("info", &labels, 1);
     page.family("cache_status", "Verdict on the package index; the one that holds has the value 1.");
     for code in [ExitCode::Fresh, ExitCode::Stale, ExitCode::Failed, ExitCode::Unknown] {
