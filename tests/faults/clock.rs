@@ -399,7 +399,7 @@ fn logs_from_the_future_do_not_push_out_the_log_of_this_run() {
     for number in 0..30 {
         let time = Time::from_unix(Time::now().unix() + DAY + number).unwrap().compact();
         std::fs::create_dir_all(world.state_dir().join("log")).unwrap();
-        std::fs::write(world.state_dir().join(format!("log/{time}-refresh-1.log")), "").unwrap();
+        std::fs::write(world.state_dir().join(format!("log/{time}-apply-1.log")), "").unwrap();
     }
     for _ in 0..3 {
         let doc = world.json("apply");
