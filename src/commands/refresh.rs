@@ -3,6 +3,7 @@
 use crate::cli::{Freshness, Global, RefreshArgs};
 use crate::commands::start::{permitted, setup};
 use crate::driver::Session;
+use crate::managers::Manager;
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
@@ -77,10 +78,21 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     history::append_killed(&lock, &state);
     state.count_joined(&lock);
+    refresh(global, args.freshness, manager, lock, state, deadline)
+}
+
+/// Refreshes it, with our lock in hand.
+fn refresh(
+    global: &Global,
+    freshness: Freshness,
+    manager: &'static dyn Manager,
+    lock: Lock,
+    mut state: State,
+    deadline: Instant,
+) -> Report {
     let started = Instant::now();
-    let mut session =
-        Session::start(manager, &setup(global), "refresh", args.freshness.timeout, &lock, &state);
-    let mut refreshed = session.refresh(&mut state, args.freshness.timeout, Some(deadline));
+    let mut session = Session::start(manager, &setup(global), "refresh", freshness.timeout, &lock, &state);
+    let mut refreshed = session.refresh(&mut state, freshness.timeout, Some(deadline));
     health::note_mended(&mut state, |last| session.is_whole(&last.packages));
     let mut code = code_of(refreshed.outcome, &state);
     if let Err(lost) = save(&state, &lock) {
@@ -106,8 +118,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     };
     history::append(&lock, &entry);
     drop(lock);
-    let mut report =
-        Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), args.freshness.max_age);
+    let mut report = Report::new("refresh", code, reason, Loaded::Good(Box::new(state)), freshness.max_age);
     report.detail =
         Detail::Refresh { refreshed: refreshed.outcome != RefreshOutcome::Failed, joined: false, error };
     report

@@ -105,21 +105,8 @@ impl Session {
             warn!("could not list the pending updates: {}", failure.message);
         }
         let extra = state.pending.take().map(|pending| pending.extra).unwrap_or_default();
-        let pending = Pending {
-            as_of,
-            count: None,
-            security: None,
-            error: None,
-            packages: None,
-            held_back: None,
-            database_places,
-            basis: None,
-            database: None,
-            known: Vec::new(),
-            extra,
-        };
-        state.pending = Some(match listing {
-            Err(failure) => Pending { error: Some(failure), ..pending },
+        let mut pending = match listing {
+            Err(failure) => Pending { error: Some(failure), ..Pending::not_known(as_of) },
             Ok(listing) => Pending {
                 count: Some(listing.updates.len()),
                 security: security_count(self.manager, &listing),
@@ -127,13 +114,11 @@ impl Session {
                 held_back: Some(listing.held_back),
                 basis: Some(basis),
                 database: Some(database),
-                ..pending
+                ..Pending::not_known(as_of)
             },
-        });
-        let may_lack_some = !state.not_refreshed().is_empty();
-        if let Some(pending) = &mut state.pending {
-            pending.remember_first_seen(&open, may_lack_some);
-        }
+        };
+        pending.remember_first_seen(&open, !state.not_refreshed().is_empty());
+        state.pending = Some(Pending { database_places, extra, ..pending });
     }
 
     /// Fills in what the list itself does not say: what is held back and who holds it, and security

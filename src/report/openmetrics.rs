@@ -4,12 +4,24 @@ use super::Report;
 use crate::model::exit_code::ExitCode;
 use crate::model::text::one_line;
 use crate::store::health;
-use crate::store::state::Pending;
+use crate::store::state::{Pending, State};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) fn render(report: &Report) -> String {
     let mut page = Page::default();
+    add_index(&mut page, report);
+    add_updates(&mut page, report);
+    add_host(&mut page, report);
+    add_apply(&mut page, report);
+    if let Some(state) = &report.state {
+        add_sources(&mut page, state);
+        add_counters(&mut page, state);
+    }
+    page.text + "# EOF\n"
+}
+
+fn add_index(page: &mut Page, report: &Report) {
     let state = report.state.as_deref();
     page.family("info", "The program and the package manager that it drives.");
     let manager = state.and_then(|state| state.manager.as_deref()).map(one_line);
@@ -44,8 +56,11 @@ pub(super) fn render(report: &Report) -> String {
         "End of the last refresh.",
         attempt.map(|attempt| attempt.finished_at.unix()),
     );
+}
+
+fn add_updates(page: &mut Page, report: &Report) {
+    let state = report.state.as_deref();
     let pending = state.and_then(|state| state.pending.as_ref()).filter(|_| !report.health.pending_outdated);
-    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     page.optional(
         "pending_updates",
         "Updates that apply would install.",
@@ -70,6 +85,10 @@ pub(super) fn render(report: &Report) -> String {
         "Security updates among them.",
         pending.and_then(Pending::held_back_security).map(number),
     );
+}
+
+fn add_host(page: &mut Page, report: &Report) {
+    let state = report.state.as_deref();
     page.optional(
         "reboot_required",
         "Whether a reboot is required.",
@@ -95,6 +114,10 @@ pub(super) fn render(report: &Report) -> String {
         "End of the last day on which the distribution has updates.",
         state.and_then(|state| state.support_end()).map(|end| end.unix()),
     );
+}
+
+fn add_apply(page: &mut Page, report: &Report) {
+    let state = report.state.as_deref();
     page.optional(
         "apply_interrupted",
         "Whether an apply was cut off and waits for its repair.",
@@ -144,58 +167,61 @@ pub(super) fn render(report: &Report) -> String {
         "Whether an apply is running.",
         state.and_then(|_| report.is_applying()).map(i64::from),
     );
-    if let Some(state) = state {
-        page.family("source_up", "Whether the last attempt refreshed the source.");
-        // A series that stands there twice spoils the whole page: two sources can differ in nothing
-        // but what is not shown.
-        let mut sources: BTreeMap<String, bool> = BTreeMap::new();
-        for source in &state.sources {
-            *sources.entry(one_line(&source.id)).or_insert(true) &= source.error.is_none();
-        }
-        for (id, is_up) in &sources {
-            page.sample("source_up", &[("source", id)], i64::from(*is_up));
-        }
-        page.family("source_published_timestamp_seconds", "When the index of the source was published.");
-        let mut published: BTreeMap<String, i64> = BTreeMap::new();
-        for source in &state.sources {
-            if let Some(at) = source.published_at {
-                let newest = published.entry(one_line(&source.id)).or_insert(at.unix());
-                *newest = at.unix().max(*newest);
-            }
-        }
-        for (id, at) in &published {
-            page.sample("source_published_timestamp_seconds", &[("source", id)], *at);
-        }
-        let counters = &state.counters;
-        for (name, help, value) in [
-            ("refresh_total", "Refreshes run.", counters.refresh_total),
-            (
-                "refresh_failed_total",
-                "Refreshes in which no source was refreshed.",
-                counters.refresh_failed_total,
-            ),
-            (
-                "refresh_joined_total",
-                "Refreshes that shared another's result.",
-                counters.refresh_joined_total,
-            ),
-            (
-                "refresh_skipped_fresh_total",
-                "Refreshes skipped because the index was fresh.",
-                counters.refresh_skipped_fresh_total,
-            ),
-            ("apply_total", "Applies run.", counters.apply_total),
-            ("apply_failed_total", "Applies that failed.", counters.apply_failed_total),
-            (
-                "apply_retried_total",
-                "Applies that refreshed and downloaded a second time.",
-                counters.apply_retried_total,
-            ),
-        ] {
-            page.counter(name, help, value);
+}
+
+fn add_sources(page: &mut Page, state: &State) {
+    page.family("source_up", "Whether the last attempt refreshed the source.");
+    // A series that stands there twice spoils the whole page: two sources can differ in nothing
+    // but what is not shown.
+    let mut sources: BTreeMap<String, bool> = BTreeMap::new();
+    for source in &state.sources {
+        *sources.entry(one_line(&source.id)).or_insert(true) &= source.error.is_none();
+    }
+    for (id, is_up) in &sources {
+        page.sample("source_up", &[("source", id)], i64::from(*is_up));
+    }
+    page.family("source_published_timestamp_seconds", "When the index of the source was published.");
+    let mut published: BTreeMap<String, i64> = BTreeMap::new();
+    for source in &state.sources {
+        if let Some(at) = source.published_at {
+            let newest = published.entry(one_line(&source.id)).or_insert(at.unix());
+            *newest = at.unix().max(*newest);
         }
     }
-    page.text + "# EOF\n"
+    for (id, at) in &published {
+        page.sample("source_published_timestamp_seconds", &[("source", id)], *at);
+    }
+}
+
+fn add_counters(page: &mut Page, state: &State) {
+    let counters = &state.counters;
+    for (name, help, value) in [
+        ("refresh_total", "Refreshes run.", counters.refresh_total),
+        (
+            "refresh_failed_total",
+            "Refreshes in which no source was refreshed.",
+            counters.refresh_failed_total,
+        ),
+        ("refresh_joined_total", "Refreshes that shared another's result.", counters.refresh_joined_total),
+        (
+            "refresh_skipped_fresh_total",
+            "Refreshes skipped because the index was fresh.",
+            counters.refresh_skipped_fresh_total,
+        ),
+        ("apply_total", "Applies run.", counters.apply_total),
+        ("apply_failed_total", "Applies that failed.", counters.apply_failed_total),
+        (
+            "apply_retried_total",
+            "Applies that refreshed and downloaded a second time.",
+            counters.apply_retried_total,
+        ),
+    ] {
+        page.counter(name, help, value);
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[derive(Default)]

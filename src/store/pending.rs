@@ -62,6 +62,23 @@ pub struct Open {
 }
 
 impl Pending {
+    /// Nothing but when it was asked.
+    pub fn not_known(as_of: Time) -> Pending {
+        Pending {
+            as_of,
+            count: None,
+            security: None,
+            error: None,
+            packages: None,
+            held_back: None,
+            database_places: Vec::new(),
+            basis: None,
+            database: None,
+            known: Vec::new(),
+            extra: Extra::new(),
+        }
+    }
+
     /// The updates, and those that are held back, with the time since which each is known; with those that
     /// could not be listed.
     pub fn open(&self) -> Vec<Open> {

@@ -125,9 +125,9 @@ fn sample(line: &str) -> (String, String, i64) {
     };
     assert!(name.starts_with("linux_patch_"), "{line}");
     assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
-    let pairs = match labels.split_once("\",manager=") {
-        Some((version, manager)) if name == "linux_patch_info" => {
-            vec![format!("{version}\""), format!("manager={manager}")]
+    let pairs = match labels.split_once("\",version=") {
+        Some((manager, version)) if name == "linux_patch_info" => {
+            vec![format!("{manager}\""), format!("version={version}")]
         }
         _ => vec![labels.to_string()],
     };

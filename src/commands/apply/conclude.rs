@@ -32,59 +32,10 @@ impl Run<'_> {
         }
         self.session.committed = true;
         let mut error = result.err();
-        let warn_of = |error: &mut Option<Failure>, failure: Failure| {
-            warn!("{}", failure.message);
-            error.get_or_insert(failure);
-        };
         if self.args.dry_run {
-            self.applied.packages = self.planned.as_changes();
-            let is_any = !self.planned.updates.is_empty();
-            self.applied.download_bytes = self.session.download_size.get().filter(|_| is_any);
-            self.applied.reboot_expected = self.session.expects_restart(&self.planned, &self.state);
-            let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
-            let impossible = self.selection.impossible();
-            let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
-            self.applied.held_back = known.iter().filter(is_new).chain(impossible).cloned().collect();
+            self.tell_what_would_be();
         } else {
-            let database = self.session.database_now();
-            match self.session.installed() {
-                Ok(after) => {
-                    self.settle(&after);
-                    if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
-                        self.applied.packages = changes(before, &after);
-                    }
-                    match (&mut error, self.contradiction(&after)) {
-                        // The manager's words alone do not say what to do about it.
-                        (Some(known), Some(failure))
-                            if known.class == Class::Script && !self.damage.leftovers.is_empty() =>
-                        {
-                            known.message = format!("{}; {}", known.message, failure.message);
-                        }
-                        (_, Some(failure)) => warn_of(&mut error, failure),
-                        _ => {}
-                    }
-                    if let Some(failure) = self.damage() {
-                        warn_of(&mut error, failure);
-                    }
-                }
-                Err(failure) => warn_of(&mut error, failure),
-            }
-            // Where no advisory spoke of what was pending, none speaks of a reboot.
-            let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
-            if error.is_none() && self.nothing_is_left() {
-                self.session.count_none(&mut self.state, database);
-            } else if self.changed || self.applied.repaired {
-                self.session.count(&mut self.state, true);
-            }
-            if let Some(pending) = &mut self.state.pending {
-                pending.leave_out(self.selection.impossible());
-                self.applied.held_back = pending.held_back().to_vec();
-            }
-            if self.changed && has_advisories {
-                self.session.look_for_restart_after_install(&mut self.state);
-            } else {
-                self.session.look_for_restart(&mut self.state);
-            }
+            self.look_back(&mut error);
         }
         tell_since(&mut self.applied.packages, &self.open);
         if let Some(failure) = error.as_mut().filter(|_| !self.args.dry_run) {
@@ -118,6 +69,65 @@ impl Run<'_> {
             let _ = self.remember();
         }
         self.report(code)
+    }
+
+    /// What a dry run found.
+    fn tell_what_would_be(&mut self) {
+        self.applied.packages = self.planned.as_changes();
+        let is_any = !self.planned.updates.is_empty();
+        self.applied.download_bytes = self.session.download_size.get().filter(|_| is_any);
+        self.applied.reboot_expected = self.session.expects_restart(&self.planned, &self.state);
+        let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
+        let impossible = self.selection.impossible();
+        let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
+        self.applied.held_back = known.iter().filter(is_new).chain(impossible).cloned().collect();
+    }
+
+    /// What is installed now, and what is pending and required after it.
+    fn look_back(&mut self, error: &mut Option<Failure>) {
+        let database = self.session.database_now();
+        let warn_of = |error: &mut Option<Failure>, failure: Failure| {
+            warn!("{}", failure.message);
+            error.get_or_insert(failure);
+        };
+        match self.session.installed() {
+            Ok(after) => {
+                self.settle(&after);
+                if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
+                    self.applied.packages = changes(before, &after);
+                }
+                match (error.as_mut(), self.contradiction(&after)) {
+                    // The manager's words alone do not say what to do about it.
+                    (Some(known), Some(failure))
+                        if known.class == Class::Script && !self.damage.leftovers.is_empty() =>
+                    {
+                        known.message = format!("{}; {}", known.message, failure.message);
+                    }
+                    (_, Some(failure)) => warn_of(error, failure),
+                    _ => {}
+                }
+                if let Some(failure) = self.damage() {
+                    warn_of(error, failure);
+                }
+            }
+            Err(failure) => warn_of(error, failure),
+        }
+        // Where no advisory spoke of what was pending, none speaks of a reboot.
+        let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
+        if error.is_none() && self.nothing_is_left() {
+            self.session.count_none(&mut self.state, database);
+        } else if self.changed || self.applied.repaired {
+            self.session.count(&mut self.state, true);
+        }
+        if let Some(pending) = &mut self.state.pending {
+            pending.leave_out(self.selection.impossible());
+            self.applied.held_back = pending.held_back().to_vec();
+        }
+        if self.changed && has_advisories {
+            self.session.look_for_restart_after_install(&mut self.state);
+        } else {
+            self.session.look_for_restart(&mut self.state);
+        }
     }
 
     /// Writes down how this apply ended; a dry run was none.
