@@ -1,6 +1,6 @@
 //! The last words of a script that failed: the exit status alone, which the manager tells, helps nobody.
 
-use crate::model::text::cut;
+use crate::model::text::{contains_any, cut};
 
 /// So many lines before the end of a script are looked at.
 const LINES: usize = 50;
@@ -38,7 +38,7 @@ pub fn decisive<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 /// Whether a line says that something went wrong.
 fn speaks_of_error(line: &str) -> bool {
     let line = line.to_lowercase();
-    DECISIVE.iter().any(|word| line.contains(word))
+    contains_any(&line, DECISIVE)
 }
 
 /// A failure's line with what the script said.

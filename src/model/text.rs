@@ -41,6 +41,11 @@ pub fn short_line(text: &str) -> String {
     cut(one_line(text), MOST_WORDS)
 }
 
+/// Whether one of these words stands in a text.
+pub fn contains_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
 /// A text with at most so many characters, and three dots where there were more.
 pub fn cut(mut text: String, most: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(most) {

@@ -408,7 +408,7 @@ fn since_when_a_reboot_is_required_is_remembered_and_metrics_tell_no_more_than_i
         "last_apply_packages 1",
         "apply_in_progress 0",
         "reboot_required 1",
-        "info{version=\"0.1.0\",manager=\"apt\"} 1",
+        "info{manager=\"apt\",version=\"0.1.0\"} 1",
     ] {
         assert!(page.contains(&format!("\nlinux_patch_{line}\n")), "{line}: {page}");
     }

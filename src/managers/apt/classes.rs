@@ -1,6 +1,7 @@
 //! The class of what apt and dpkg say.
 
 use crate::model::class::Class;
+use crate::model::text::contains_any;
 
 /// How apt says that a hook of its configuration failed.
 pub const HOOK_FAILED: &str = "Problem executing scripts";
@@ -56,18 +57,18 @@ pub fn dpkg_class(reason: &str) -> Class {
     ];
     if is_space(reason) {
         Class::Space
-    } else if reason.contains("syntax ") && !has(reason, CONFIG) {
+    } else if reason.contains("syntax ") && !contains_any(reason, CONFIG) {
         // In a file of dpkg's own database.
         Class::Other
     } else if reason.contains("was locked by ") {
         Class::Lock
-    } else if has(reason, DEPENDENCY) {
+    } else if contains_any(reason, DEPENDENCY) {
         Class::Dependency
-    } else if has(reason, DAMAGED) {
+    } else if contains_any(reason, DAMAGED) {
         Class::Fetch
-    } else if has(reason, CONFIG) {
+    } else if contains_any(reason, CONFIG) {
         Class::Config
-    } else if has(reason, SCRIPT) {
+    } else if contains_any(reason, SCRIPT) {
         Class::Script
     } else {
         Class::Other
@@ -75,7 +76,7 @@ pub fn dpkg_class(reason: &str) -> Class {
 }
 
 pub fn is_space(text: &str) -> bool {
-    has(
+    contains_any(
         text,
         &[
             "No space left on device",
@@ -84,10 +85,6 @@ pub fn is_space(text: &str) -> bool {
             "Disk quota exceeded",
         ],
     )
-}
-
-pub fn has(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
 }
 
 /// What apt says where it stopped at something of the machine.
@@ -196,7 +193,7 @@ const NOT_TO_BE_HAD: &[(Class, &[&str])] = &[
 
 /// The first class of which the words stand in a text.
 fn class_in(table: &[(Class, &[&str])], text: &str) -> Option<Class> {
-    table.iter().find(|(_, words)| has(text, words)).map(|(class, _)| *class)
+    table.iter().find(|(_, words)| contains_any(text, words)).map(|(class, _)| *class)
 }
 
 /// The class of one of apt's messages.
@@ -226,7 +223,7 @@ pub fn class_of(text: &str) -> Class {
         let found = ours.into_iter().find(|(part, _)| text.contains(part));
         return found.map_or(Class::Config, |(_, class)| class);
     }
-    if has(text, CONFIGURATION) {
+    if contains_any(text, CONFIGURATION) {
         return Class::Config;
     }
     if is_signature(text) {
@@ -272,9 +269,9 @@ pub fn fetch_class(reason: &str) -> Class {
         Class::Clock
     } else if is_signature(reason) {
         Class::Auth
-    } else if has(reason, CONFIG) {
+    } else if contains_any(reason, CONFIG) {
         Class::Config
-    } else if has(reason, FETCH) {
+    } else if contains_any(reason, FETCH) {
         Class::Fetch
     } else {
         // Resolving, connecting, TLS, closed connections: apt has many words for "no answer".
@@ -317,7 +314,7 @@ pub fn is_signature(text: &str) -> bool {
         "unauthenticated packages",
         "could not be authenticated",
     ];
-    has(text, WORDS)
+    contains_any(text, WORDS)
 }
 
 #[cfg(test)]

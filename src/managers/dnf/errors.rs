@@ -3,13 +3,13 @@
 use super::lists::{contradiction, transaction};
 use crate::managers::last_words;
 use crate::managers::rpm::WOULD_GO;
-use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
+use crate::managers::rpm::errors::{KEYS, decisive, is_space, known, reason_class};
 use crate::managers::rpm::files::NO_UTF8;
 use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
-use crate::model::text::cut;
+use crate::model::text::{contains_any, cut};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
@@ -378,15 +378,15 @@ fn class_of(text: &str, began: bool) -> Class {
         Class::Space
     } else if (cache_gone || text.contains("incorrect checksum")) && !began {
         Class::Fetch
-    } else if has(text, CONFIG) {
+    } else if contains_any(text, CONFIG) {
         Class::Config
-    } else if has(text, &["terrupted", "Terminated"]) {
+    } else if contains_any(text, &["terrupted", "Terminated"]) {
         Class::Interrupted
-    } else if has(text, DEPENDENCY) {
+    } else if contains_any(text, DEPENDENCY) {
         Class::Dependency
-    } else if has(text, KEYS) || has(text, SIGNATURES) {
+    } else if contains_any(text, KEYS) || contains_any(text, SIGNATURES) {
         Class::Auth
-    } else if has(text, &["scriptlet"]) {
+    } else if contains_any(text, &["scriptlet"]) {
         Class::Script
     } else {
         Class::Other

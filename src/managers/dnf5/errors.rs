@@ -2,11 +2,11 @@
 
 use super::lists::{rows_to_change, said_to_change, transaction};
 use crate::managers::last_words;
-use crate::managers::rpm::errors::{KEYS, decisive, has, is_space, known, reason_class};
+use crate::managers::rpm::errors::{KEYS, decisive, is_space, known, reason_class};
 use crate::managers::rpm::listed_name;
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
-use crate::model::text::counted;
+use crate::model::text::{contains_any, counted};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
@@ -326,7 +326,7 @@ pub fn is_of_cache(text: &str) -> bool {
         "Error loading local metadata ",
         "Missing solvfile cache",
     ];
-    has(text, WORDS) || (text.contains("Failed to load ") && text.contains(" cache for repo "))
+    contains_any(text, WORDS) || (text.contains("Failed to load ") && text.contains(" cache for repo "))
 }
 
 /// The class of one of dnf5's error messages.
@@ -377,17 +377,17 @@ fn class_of(text: &str) -> Class {
         "No corresponding key",
         "key is not trusted",
     ];
-    if has(text, &["rpm transaction lock", "can't create transaction lock"]) {
+    if contains_any(text, &["rpm transaction lock", "can't create transaction lock"]) {
         Class::Lock
     } else if is_space(text) || text.contains("configured to be read-only") {
         Class::Space
     } else if is_of_cache(text) {
         Class::Fetch
-    } else if has(text, CONFIG) {
+    } else if contains_any(text, CONFIG) {
         Class::Config
-    } else if has(text, SIGNATURES) || has(text, KEYS) {
+    } else if contains_any(text, SIGNATURES) || contains_any(text, KEYS) {
         Class::Auth
-    } else if has(text, DEPENDENCY) {
+    } else if contains_any(text, DEPENDENCY) {
         Class::Dependency
     } else {
         Class::Other

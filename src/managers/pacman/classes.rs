@@ -1,6 +1,7 @@
 //! The class of what pacman says.
 
 use crate::model::class::Class;
+use crate::model::text::contains_any;
 
 /// The class of the reason that a file could not be had.
 pub fn reason_class(file: &str, reason: &str) -> Class {
@@ -27,7 +28,7 @@ pub fn reason_class(file: &str, reason: &str) -> Class {
     let is_answer = has_status(reason);
     if is_space(reason) && !is_answer {
         Class::Space
-    } else if NETWORK.iter().any(|word| reason.contains(word)) && !is_answer {
+    } else if contains_any(reason, NETWORK) && !is_answer {
         Class::Network
     } else if file.ends_with(".sig") {
         // A signature that is not there: no refresh mends that.
@@ -80,7 +81,7 @@ pub fn is_space(text: &str) -> bool {
     ];
     let full = text.starts_with("Partition ")
         && (text.contains(" too full") || text.ends_with(" mounted read only"));
-    full || WORDS.iter().any(|word| text.contains(word))
+    full || contains_any(text, WORDS)
 }
 
 /// The class of one error line by itself.

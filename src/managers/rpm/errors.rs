@@ -2,6 +2,7 @@
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::text::contains_any;
 
 /// A reason that says something, before one that only says that every mirror was tried.
 pub fn known(first: Failure, other: Failure) -> Failure {
@@ -12,11 +13,6 @@ pub fn known(first: Failure, other: Failure) -> Failure {
 pub fn decisive<'a>(text: &str, reasons: impl Iterator<Item = &'a str>) -> Option<Failure> {
     let failure = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known)?;
     Some(Failure::new(failure.class, format!("{text}: {}", failure.message)))
-}
-
-/// Whether a text holds one of these.
-pub fn has(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
 }
 
 /// Whether a text tells of a file system that takes no more.
@@ -31,7 +27,7 @@ pub fn is_space(text: &str) -> bool {
         "Disk quota exceeded",
     ];
     // librepo words a full disk as a failed transfer: "Failed writing received data to disk".
-    has(text, WORDS) || text.contains("Curl error (23)")
+    contains_any(text, WORDS) || text.contains("Curl error (23)")
 }
 
 /// What is said of keys and signatures, and the names of their files.
@@ -79,18 +75,18 @@ pub fn reason_class(text: &str) -> Class {
         Class::Space
     } else if text.contains("interrupted by a signal") {
         Class::Interrupted
-    } else if has(text, KEYS) {
+    } else if contains_any(text, KEYS) {
         // A 404 on a key or a signature too: no refresh mends that.
         Class::Auth
     } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
         // There is no list, which is not one without mirrors.
         Class::Fetch
-    } else if has(text, CONFIG) {
+    } else if contains_any(text, CONFIG) {
         Class::Config
     } else if let Some((code, _)) = curl {
         // A protocol error, a partial file, a range, a local file that is not there.
         if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
-    } else if has(text, DAMAGED) {
+    } else if contains_any(text, DAMAGED) {
         Class::Fetch
     } else {
         Class::Other

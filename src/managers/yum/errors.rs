@@ -6,6 +6,7 @@ use crate::managers::last_words;
 use crate::managers::rpm::{WOULD_GO, listed_name};
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
+use crate::model::text::contains_any;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
@@ -331,10 +332,6 @@ pub fn known(first: Failure, other: Failure) -> Failure {
     if first.class == Class::Other { other } else { first.more_decisive(other) }
 }
 
-fn has(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
-}
-
 fn is_lock(line: &str) -> bool {
     line.starts_with("Another app is currently holding the yum lock")
         // rpm's own; as a part of yum it says nothing of it.
@@ -355,7 +352,7 @@ fn is_space(text: &str) -> bool {
     ];
     let text = without_phrase(text);
     let needs = text.starts_with("  installing package ") && text.contains(" needs ");
-    needs || has(text, WORDS)
+    needs || contains_any(text, WORDS)
 }
 
 /// `[Errno 14] HTTP Error 404 - Not Found` without the words that a server puts behind the number.
@@ -387,17 +384,17 @@ pub fn reason_class(text: &str) -> Class {
     let curl = text.split_once("curl#").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
     if is_space(text) {
         Class::Space
-    } else if has(text, KEYS) {
+    } else if contains_any(text, KEYS) {
         // A 404 on a key or a signature too: no refresh mends that.
         Class::Auth
     } else if let Some(code) = curl {
         // A protocol error, a partial file, a range, a local file that is not there.
         if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
-    } else if has(text, &["[Errno 12]", "Timeout on "]) {
+    } else if contains_any(text, &["[Errno 12]", "Timeout on "]) {
         Class::Network
-    } else if has(text, &["[Errno 15]", "User abort"]) {
+    } else if contains_any(text, &["[Errno 15]", "User abort"]) {
         Class::Interrupted
-    } else if has(
+    } else if contains_any(
         text,
         &[
             "HTTP Error ",
@@ -438,15 +435,16 @@ fn class_of(line: &str) -> Class {
         "Error: Nothing to do",
         " is needed by ",
     ];
-    if has(line, CONFIG) {
+    if contains_any(line, CONFIG) {
         Class::Config
-    } else if has(line, KEYS) {
+    } else if contains_any(line, KEYS) {
         Class::Auth
-    } else if has(line, DEPENDENCY) {
+    } else if contains_any(line, DEPENDENCY) {
         Class::Dependency
-    } else if has(line, &["Exiting on user cancel", "Exiting on Broken Pipe", "Keyboard Interrupt"]) {
+    } else if contains_any(line, &["Exiting on user cancel", "Exiting on Broken Pipe", "Keyboard Interrupt"])
+    {
         Class::Interrupted
-    } else if has(
+    } else if contains_any(
         line,
         &["no local cache of ", "requested datatype ", "does not match intended", "does not match checksum"],
     ) {

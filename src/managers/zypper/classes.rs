@@ -1,6 +1,7 @@
 //! The class of what zypper says.
 
 use crate::model::class::Class;
+use crate::model::text::contains_any;
 
 pub const SPACE: &[&str] = &[
     "No space left on device",
@@ -188,29 +189,25 @@ pub fn class_of(line: &str) -> Option<Class> {
     let line = &*without_names(line);
     let curl = line.split_once("Curl error ").map(|(_, rest)| rest.trim_start_matches('('));
     let curl = curl.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
-    if has(line, SPACE) {
+    if contains_any(line, SPACE) {
         Some(Class::Space)
-    } else if has(line, AUTH) {
+    } else if contains_any(line, AUTH) {
         Some(Class::Auth)
-    } else if has(line, CONFIG) {
+    } else if contains_any(line, CONFIG) {
         Some(Class::Config)
     } else if line.starts_with('[') && !line.starts_with("[|") && line.contains("|] ") {
         // `[alias|url]`, of a repository without one.
         Some(Class::Config)
-    } else if has(line, DEPENDENCY) {
+    } else if contains_any(line, DEPENDENCY) {
         Some(Class::Dependency)
-    } else if has(line, FETCH) {
+    } else if contains_any(line, FETCH) {
         Some(Class::Fetch)
     } else if let Some(code) = curl {
         // A partial file, an HTTP error, a range, a local file that is not there.
         Some(if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network })
-    } else if has(line, NETWORK) {
+    } else if contains_any(line, NETWORK) {
         Some(Class::Network)
     } else {
-        (has(line, VAGUE) || has(line, ANSWERS)).then_some(Class::Fetch)
+        (contains_any(line, VAGUE) || contains_any(line, ANSWERS)).then_some(Class::Fetch)
     }
-}
-
-pub fn has(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
 }

@@ -1,13 +1,13 @@
 //! Reading zypper's and rpm's error lines.
 
-use super::classes::{VAGUE, class_of, has};
+use super::classes::{VAGUE, class_of};
 use super::xml::{Element, elements, id_of};
 use crate::managers::last_words;
 use crate::managers::rpm::listed_name;
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
-use crate::model::text::one_line;
+use crate::model::text::{contains_any, one_line};
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ const NOTHING_FOUND: &str = "No matching items found.";
 
 /// Whether this says what an update would install.
 fn is_plan(stdout: &str) -> bool {
-    has(stdout, &["<install-summary", " going to be ", "Nothing to do."])
+    contains_any(stdout, &["<install-summary", " going to be ", "Nothing to do."])
 }
 
 /// Why a command of zypper or rpm failed.
@@ -350,7 +350,7 @@ fn joined(lines: &[String]) -> Vec<String> {
 /// Of two lines about one repository, the one that says what happened: that there is no valid
 /// metadata is only what follows from it.
 fn clearer(first: Failure, other: Failure) -> Failure {
-    let is_vague = |failure: &Failure| has(&failure.message, VAGUE);
+    let is_vague = |failure: &Failure| contains_any(&failure.message, VAGUE);
     if is_vague(&first) && !is_vague(&other) { other } else { first.more_decisive(other) }
 }
 
@@ -373,7 +373,7 @@ const CLOSING: &[&str] = &[
 /// `other`, with what was said last.
 fn undecided(finished: &Finished) -> Failure {
     let lines = lines(finished);
-    let telling = lines.errors.iter().rev().find(|line| !has(line, CLOSING));
+    let telling = lines.errors.iter().rev().find(|line| !contains_any(line, CLOSING));
     if let Some(last) = telling.or(lines.errors.last()) {
         return Failure::new(Class::Other, last);
     }
