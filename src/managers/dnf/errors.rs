@@ -2,11 +2,10 @@
 
 use super::lists::{contradiction, transaction};
 use crate::managers::last_words;
-use crate::managers::rpm::WOULD_GO;
 use crate::managers::rpm::errors::{KEYS, decisive, is_space, known, reason_class};
 use crate::managers::rpm::files::NO_UTF8;
-use crate::managers::rpm::listed_name;
 use crate::managers::rpm::tables::settings;
+use crate::managers::rpm::{WOULD_GO, listed_name};
 use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
 use crate::model::text::{contains_any, cut};

@@ -1,0 +1,132 @@
+//! What is excluded, and what an exclude drags along.
+
+use super::{MOST_ROUNDS, Selection};
+use crate::commands::exclude::matches;
+use crate::driver::Session;
+use crate::managers::{Installed, Manager, Plan};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::{HeldBack, Update};
+use crate::store::state::State;
+use glob::Pattern;
+use log::warn;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+impl Selection {
+    /// What needs a package that turned out to be impossible is impossible too: the manager keeps it back
+    /// only while that one is left out. What is excluded is for its user to say.
+    pub(super) fn note_dependents(
+        &mut self,
+        planned: &Listing,
+        pending: &Listing,
+        wanted: &BTreeSet<String>,
+    ) {
+        if self.impossible.is_empty() || !self.exclude.is_empty() {
+            return;
+        }
+        let stays = |update: &&Update| {
+            wanted.contains(&update.name) && planned.updates.iter().all(|comes| comes.name != update.name)
+        };
+        let names: Vec<_> = self.impossible.iter().map(|held| held.name.as_str()).collect();
+        let without = format!(" without what stays as it is: {}", names.join(", "));
+        let of_one = |update: &Update| {
+            let held = planned.held_back.iter().find(|held| held.name == update.name)?;
+            let reason = format!("{}{without}", held.reason);
+            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+        };
+        let dependents: Vec<_> = pending.updates.iter().filter(stays).filter_map(of_one).collect();
+        self.leave_out(dependents);
+    }
+
+    /// Warns of patterns of `--exclude` that match nothing, and says which updates stay for what they name: those
+    /// need what is left out.
+    pub(super) fn tell_excludes(
+        &mut self,
+        manager: &dyn Manager,
+        installed: Option<&Installed>,
+        planned: &Listing,
+        pending: &Listing,
+        wanted: &BTreeSet<String>,
+    ) {
+        if self.exclude.is_empty() || std::mem::replace(&mut self.is_told_of_excludes, true) {
+            return;
+        }
+        let plain = |name: &str| manager.database().plain_name(name).to_string();
+        let is_known = |pattern: &&Pattern| {
+            let updates = pending.updates.iter().map(|update| &update.name);
+            let mut names = updates.chain(installed.into_iter().flat_map(|installed| installed.keys()));
+            names.any(|name| matches(std::slice::from_ref(pattern), name, &plain(name)))
+        };
+        for pattern in self.exclude.iter().filter(|pattern| installed.is_some() && !is_known(pattern)) {
+            warn!("--exclude {pattern} matches no installed package");
+        }
+        let stays = |update: &&Update| {
+            wanted.contains(&update.name)
+                && !self.is_excluded(&update.name, manager)
+                && planned.updates.iter().all(|comes| comes.name != update.name)
+                // Nothing else is in its way.
+                && self.impossible.iter().all(|held| held.name != update.name)
+        };
+        let dragged: Vec<_> =
+            pending.updates.iter().filter(stays).map(|update| update.name.as_str()).collect();
+        if !dragged.is_empty() {
+            warn!("left out too, because it needs what is excluded: {}", dragged.join(", "));
+        }
+    }
+
+    pub(super) fn excluded_removal(&self, manager: &dyn Manager, planned: &Listing) -> Option<String> {
+        let mut names = planned.removals.iter().map(|(name, _)| name);
+        names.find(|name| self.is_excluded(name, manager)).cloned()
+    }
+
+    /// The updates that need the removal of an excluded package: among those that a plan without removals
+    /// does not have the one without which it stays, or else all of them.
+    pub(super) fn removers(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        planned: &Listing,
+        excluded: &str,
+    ) -> Result<Vec<HeldBack>, Failure> {
+        let kept = session.list(&Plan { full: false, ..self.plan.clone() })?;
+        let stays = |update: &&Update| kept.updates.iter().all(|kept| kept.name != update.name);
+        let reason = format!("it needs the removal of {excluded}, which is excluded");
+        let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
+        let held = |update: &&Update| HeldBack {
+            class: Some(Class::Dependency),
+            ..Update::clone(update).held_back(&reason)
+        };
+        for suspect in suspects.iter().take(MOST_ROUNDS) {
+            self.plan.left_out.push(suspect.name.clone());
+            let without = self.write(session, dir).and_then(|()| session.list(&self.plan));
+            self.plan.left_out.pop();
+            if without?.removals.iter().all(|(name, _)| name != excluded) {
+                return Ok(vec![held(suspect)]);
+            }
+        }
+        Ok(suspects.iter().map(held).collect())
+    }
+
+    /// What is excluded of what the last count knew: one update that cannot be installed at all can
+    /// stop a full upgrade as a whole.
+    pub(super) fn known_excluded(&self, manager: &dyn Manager, state: &State) -> Vec<String> {
+        let known = state.pending.iter().filter(|_| self.plan.full);
+        let names = known.flat_map(|known| {
+            let held = known.held_back().iter().map(|held| &held.name);
+            held.chain(known.packages().iter().map(|update| &update.name))
+        });
+        names.filter(|name| self.is_excluded(name, manager)).cloned().collect()
+    }
+
+    /// Whether an update changes an excluded package, or comes in its place.
+    pub(super) fn touches_excluded(&self, update: &Update, manager: &dyn Manager) -> bool {
+        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, manager))
+    }
+
+    /// Whether `--exclude` names a package.
+    pub fn is_excluded(&self, name: &str, manager: &dyn Manager) -> bool {
+        matches(&self.exclude, name, manager.database().plain_name(name))
+    }
+}

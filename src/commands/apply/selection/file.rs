@@ -1,0 +1,52 @@
+//! The file that tells a manager what to leave out.
+
+use super::Selection;
+use crate::driver::Session;
+use crate::driver::settings_files::{administrators, theirs};
+use crate::managers::Settings;
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::system::files::{remove_if_there, write_atomic};
+use log::warn;
+use std::path::Path;
+
+/// The file, in the state directory, that tells the manager what to leave as it is.
+const FILE: &str = "selection";
+
+impl Selection {
+    /// Writes what is left out where the manager reads it, if it reads it from a file: before the
+    /// administrator's own file of that kind, which it takes the place of.
+    pub(super) fn write(&mut self, session: &Session, dir: &Path) -> Result<(), Failure> {
+        let put = |path: &Path, content: &[u8]| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            write_atomic(dir, &name, content)
+                .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
+        };
+        let Some(selection) = session.manager.selection(&self.plan) else { return Ok(()) };
+        let file = dir.join(FILE);
+        let mut base = session.places().selection_base.clone();
+        if let Some(settings) = session.manager.settings() {
+            let theirs = administrators(settings)?;
+            base = settings.base(&theirs).unwrap_or(base);
+            let ours = format!("{theirs}\n{}", settings.text(&file));
+            put(&settings.path(&file), ours.as_bytes())?;
+        }
+        let mut content = selection.into_bytes();
+        content.extend(theirs(&base)?.unwrap_or_default());
+        put(&file, &content)?;
+        self.plan.selection = Some(file);
+        Ok(())
+    }
+
+    /// Removes what [`Selection::plan`] wrote, here or in a run that was killed.
+    pub fn clean_up(&mut self, dir: &Path, settings: Option<&dyn Settings>) {
+        self.plan.selection = None;
+        let file = dir.join(FILE);
+        let settings = settings.map(|settings| settings.path(&file));
+        for path in settings.iter().chain([&file]) {
+            if let Err(error) = remove_if_there(path) {
+                warn!("{error:#}");
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Which of the pending updates an apply is to install.
+
+mod excludes;
+mod file;
+mod sources;
+mod wanted;
+
+use crate::cli::ApplyArgs;
+use crate::commands::exclude::patterns;
+use crate::driver::Session;
+use crate::managers::{Installed, Manager, Plan};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::{HeldBack, Update};
+use crate::store::state::{Pending, State};
+use glob::Pattern;
+use log::info;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// So often a plan is made anew without versions that no refreshed source offers.
+const MOST_ROUNDS: usize = 10;
+
+/// Whether packages with new keys must be installed before those that are signed with them.
+#[derive(Debug)]
+enum Keys {
+    NotNeeded,
+    First(Vec<String>),
+    Tried,
+}
+
+/// What the command line selects, and the plan made of it.
+#[derive(Debug)]
+pub(super) struct Selection {
+    packages: Vec<String>,
+    security: bool,
+    exclude: Vec<Pattern>,
+    /// Which sources, if not all.
+    from: Vec<Pattern>,
+    /// What only others offer.
+    of_others: BTreeSet<String>,
+    /// Whether what the patterns of `--exclude` do was said.
+    is_told_of_excludes: bool,
+    /// Whether what was asked for cannot be done at all.
+    pub is_refused: bool,
+    /// For how many seconds an update must have been known here, unless it is one of security.
+    min_age: Option<i64>,
+    /// What is left out because it has not.
+    young: BTreeSet<String>,
+    /// What turned out to be impossible to install.
+    impossible: Vec<HeldBack>,
+    /// The packages with keys that are installed before all others.
+    keys: Keys,
+    /// The plan for the manager, made by [`Selection::plan`].
+    pub plan: Plan,
+}
+
+impl Selection {
+    /// Checks the arguments before anything runs.
+    ///
+    /// # Errors
+    /// One line that names the argument and what is wrong with it.
+    pub fn new(manager: &dyn Manager, args: &ApplyArgs) -> Result<Self, String> {
+        if let (Some(why), false) = (manager.facts().only_whole, args.packages.is_empty()) {
+            return Err(format!(
+                "packages cannot be chosen with {}: {why}; run apply without them",
+                manager.facts().name
+            ));
+        }
+        if let Some(name) = args.packages.iter().find(|name| !manager.database().is_package_name(name)) {
+            return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
+        }
+        let parts = [("--min-age", args.min_age.is_some()), ("--from", !args.from.is_empty())];
+        if let (Some(why), Some((option, _))) =
+            (manager.facts().only_whole, parts.iter().find(|(_, is_given)| *is_given))
+        {
+            return Err(format!(
+                "{option} cannot be used with {}: {why}; run apply without it",
+                manager.facts().name
+            ));
+        }
+        if args.security && !manager.facts().knows_security {
+            return Err(format!(
+                "{} cannot tell security updates from others; run apply without --security",
+                manager.facts().name
+            ));
+        }
+        if args.download_only && manager.download(&Plan::default()).is_none() {
+            return Err(format!(
+                "{} downloads while it installs; run apply without --download-only",
+                manager.facts().name
+            ));
+        }
+        let selection = Selection {
+            packages: args.packages.clone(),
+            security: args.security,
+            exclude: patterns(&args.exclude)?,
+            from: Selection::patterns_of(&args.from)?,
+            of_others: BTreeSet::new(),
+            is_told_of_excludes: false,
+            is_refused: false,
+            min_age: args.min_age.map(|age| age.as_secs() as i64),
+            young: BTreeSet::new(),
+            impossible: Vec::new(),
+            keys: Keys::NotNeeded,
+            plan: Plan { full: args.full, ..Plan::default() },
+        };
+        match args.packages.iter().find(|name| selection.is_excluded(name, manager)) {
+            Some(name) => Err(format!("{name} is both named and excluded")),
+            None => Ok(selection),
+        }
+    }
+
+    /// Makes the plan for what is pending now, and lists what it installs.
+    ///
+    /// # Errors
+    /// When a named package cannot be updated, or the manager cannot list the plan.
+    pub fn plan(
+        &mut self,
+        session: &Session,
+        state: &State,
+        installed: Option<&Installed>,
+        dir: &Path,
+    ) -> Result<Listing, Failure> {
+        if self.plan.full && !session.may_remove() {
+            info!(
+                "{} is configured to remove nothing: what needs removals stays",
+                session.manager.facts().name
+            );
+            self.plan.full = false;
+        }
+        self.knows_sources(state)?;
+        let choice = session.choice(state)?;
+        self.plan.without = choice.without;
+        self.plan.from = choice.from;
+        self.plan.left_out = self.known_excluded(session.manager, state);
+        if self.plan.full {
+            self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
+        }
+        let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
+        self.note_replacing(&pending);
+        left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
+        if let Keys::First(names) = &self.keys {
+            let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
+            left_out.extend(others.map(|update| update.name.clone()));
+        }
+        self.can_tell(session.manager, &pending)?;
+        if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
+            self.clean_up(dir, session.manager.settings());
+            self.plan.left_out.clear();
+            self.plan.kept.clear();
+            return Ok(pending);
+        }
+        let named = self.named(&pending, installed)?;
+        self.young = self.known_too_shortly(&pending, state);
+        let mut wanted = self.wanted(session, &pending, &named)?;
+        let names = pending.updates.iter().map(|update| update.name.clone());
+        let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
+        self.plan.kept = Selection::kept(&pending, &wanted);
+        left_out.extend(not_wanted);
+        let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
+        left_out.extend(std::mem::take(&mut self.plan.left_out));
+        self.plan.left_out = left_out.into_iter().collect();
+        let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
+        wanted.retain(|name| !self.plan.left_out.contains(name));
+        self.check(session, dir, &planned)?;
+        self.note_dependents(&planned, &pending, &wanted);
+        self.tell_excludes(session.manager, installed, &planned, &pending, &wanted);
+        let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
+        match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
+            Some(name) => {
+                let held = planned.held_back.iter().find(|held| held.name == **name);
+                let text = match held {
+                    Some(held) => format!("{name} cannot be updated: {}", held.reason),
+                    None => format!("{name} cannot be updated without a package that is left out"),
+                };
+                Err(Failure::new(Class::Dependency, text))
+            }
+            None => Ok(planned),
+        }
+    }
+
+    /// Lists what the plan installs. Without one package another may come in the place of an excluded
+    /// one, or an excluded one be updated itself: that is left out too. What is excluded stays.
+    fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
+        let manager = session.manager;
+        for _ in 0..MOST_ROUNDS {
+            self.write(session, dir)?;
+            let mut planned = session.list(&self.plan)?;
+            planned.allow(pending);
+            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, manager));
+            let names = excluded.map(|update| update.name.clone());
+            let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
+            let goes =
+                planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name, manager));
+            let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
+            if more.is_empty() && goes.is_empty() {
+                return Ok(planned);
+            }
+            self.plan.left_out.extend(more);
+            self.plan.kept.extend(goes);
+        }
+        let text = "what is excluded would be replaced by ever another package".to_string();
+        Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// Makes the plan for nothing but mending dependencies that are not met. What is excluded stays.
+    ///
+    /// # Errors
+    /// When it cannot be written down for the manager.
+    pub fn mend(&mut self, session: &Session, installed: &Installed, dir: &Path) -> Result<(), Failure> {
+        let excluded = installed.keys().filter(|name| self.is_excluded(name, session.manager));
+        self.plan.left_out = excluded.cloned().collect();
+        self.plan.mends = true;
+        self.write(session, dir)
+    }
+
+    /// Takes updates out of this run, so that the others can be installed; says whether there was
+    /// any that was not out already.
+    pub fn leave_out(&mut self, impossible: Vec<HeldBack>) -> bool {
+        let before = self.impossible.len();
+        for held in impossible {
+            if !self.impossible.iter().any(|known| known.name == held.name) {
+                self.impossible.push(held);
+            }
+        }
+        self.impossible.len() > before
+    }
+
+    /// What would come in the place of a package that turned out to have to stay is impossible too.
+    fn note_replacing(&mut self, pending: &Listing) {
+        let of_one = |update: &Update| {
+            let mut stays = self.impossible.iter().filter(|held| held.candidate.is_none());
+            let stays = stays.find(|held| update.replaces.contains(&held.name))?;
+            let reason = format!("{}, in whose place it would come, stays: {}", stays.name, stays.reason);
+            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+        };
+        let replacing = pending.updates.iter().filter_map(of_one).collect();
+        self.leave_out(replacing);
+    }
+
+    /// Has the pending keys installed alone, once, where a key was all that was missing.
+    pub fn install_keys_first(
+        &mut self,
+        manager: &dyn Manager,
+        failure: &Failure,
+        planned: &[Update],
+    ) -> bool {
+        let is_missing = failure.class == Class::Auth;
+        let names = planned.iter().map(|update| update.name.clone()).filter(|name| manager.is_keyring(name));
+        let names: Vec<_> = names.collect();
+        let is_use = is_missing && !names.is_empty() && matches!(self.keys, Keys::NotNeeded);
+        self.keys = match std::mem::replace(&mut self.keys, Keys::Tried) {
+            Keys::NotNeeded if is_use => Keys::First(names),
+            Keys::NotNeeded => Keys::NotNeeded,
+            _ => Keys::Tried,
+        };
+        is_use
+    }
+
+    /// Whether the run that ended well was that of the keys; the next is that of the others.
+    pub fn has_installed_keys(&mut self, is_installed: bool) -> bool {
+        let is_first = is_installed && matches!(self.keys, Keys::First(_));
+        if is_first {
+            self.keys = Keys::Tried;
+        }
+        is_first
+    }
+
+    /// What this run has found to be impossible.
+    pub fn impossible(&self) -> &[HeldBack] {
+        &self.impossible
+    }
+
+    /// What is left out because it cannot be installed: as the list says, or as this run has found.
+    pub fn left_out_by_us(&self, pending: &Listing) -> Vec<HeldBack> {
+        let listed = pending.held_back.iter().filter(|held| held.class.is_some());
+        listed.chain(&self.impossible).cloned().collect()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.packages.is_empty()
+            && !self.security
+            && self.exclude.is_empty()
+            && self.from.is_empty()
+            && self.min_age.is_none()
+    }
+
+    /// What is left out must stay as it is, and what is excluded must stay.
+    ///
+    /// # Errors
+    /// When it would not, naming the updates to leave out too, if they can be told.
+    fn check(&mut self, session: &Session, dir: &Path, planned: &Listing) -> Result<(), Failure> {
+        let comes = planned.updates.iter().find(|update| self.plan.left_out.contains(&update.name));
+        if let Some(update) = comes {
+            let text = format!("{} was to be left out, but would be updated", update.name);
+            return Err(Failure::new(Class::Other, text));
+        }
+        let Some(name) = self.excluded_removal(session.manager, planned) else { return Ok(()) };
+        let text = format!("{name} is excluded, but would be removed; exclude what replaces it too");
+        let culprits = self.removers(session, dir, planned, &name).unwrap_or_default();
+        Err(Failure { culprits, ..Failure::new(Class::Dependency, text) })
+    }
+
+    /// What is pending as a whole: the count of the refresh says it, except for a full upgrade.
+    fn pending(&self, session: &Session, state: &State) -> Result<Listing, Failure> {
+        match &state.pending {
+            Some(Pending { packages: Some(updates), held_back: Some(held_back), .. }) if !self.plan.full => {
+                Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), removals: Vec::new() })
+            }
+            _ => {
+                let (without, from) = (self.plan.without.clone(), self.plan.from.clone());
+                let mut left_out = self.plan.left_out.clone();
+                left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
+                let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
+                match session.list(&whole) {
+                    // One update that cannot be had is in the way of all: it may be left out.
+                    Err(failure)
+                        if failure.class == Class::Dependency
+                            && !self.is_everything()
+                            && session.manager.facts().lists_newer =>
+                    {
+                        session.newer_versions()
+                    }
+                    listed => {
+                        let listing = session.told_more(listed?, &whole)?;
+                        session.complete(session.without_owned(listing, state, &whole)?)
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The sources that a selection is of.
+
+use super::super::stale::{Stale, is_one, of_other_sources, stale_updates};
+use super::{MOST_ROUNDS, Selection};
+use crate::driver::Session;
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::text::is_printable;
+use crate::store::state::State;
+use glob::Pattern;
+use log::warn;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+impl Selection {
+    /// What is pending, and the updates to leave out because only sources offer them that were not
+    /// refreshed. Where one that was offers an older version, which nothing keeps back, that is pending instead.
+    pub(super) fn pending_of_refreshed(
+        &mut self,
+        session: &Session,
+        state: &State,
+        dir: &Path,
+    ) -> Result<(Listing, BTreeSet<String>), Failure> {
+        self.plan.passed_over.clear();
+        let mut pending = self.pending(session, state)?;
+        let mut stale = stale_updates(session, state, &pending)?;
+        for _ in 0..MOST_ROUNDS {
+            let before = self.plan.passed_over.len();
+            self.plan.passed_over.append(&mut stale.passed_over);
+            if self.plan.passed_over.len() == before {
+                break;
+            }
+            self.write(session, dir)?;
+            pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+            stale = stale_updates(session, state, &pending)?;
+        }
+        self.of_others = self.choose_sources(session, dir, &mut pending)?;
+        if !stale.names.is_empty() {
+            let names: Vec<_> = stale.names.iter().map(String::as_str).collect();
+            warn!("left out, because their source was not refreshed: {}", names.join(", "));
+        }
+        Ok((pending, stale.names))
+    }
+
+    /// Has what the chosen sources offer take the place of newer versions of others, where the manager can do that,
+    /// and says which updates only others offer.
+    pub(super) fn choose_sources(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        pending: &mut Listing,
+    ) -> Result<BTreeSet<String>, Failure> {
+        if self.from.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        for _ in 0..MOST_ROUNDS {
+            let Stale { names, mut passed_over } = of_other_sources(session, pending, &self.from)?;
+            let before = self.plan.passed_over.len();
+            self.plan.passed_over.append(&mut passed_over);
+            if self.plan.passed_over.len() == before {
+                return Ok(names);
+            }
+            self.write(session, dir)?;
+            *pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+        }
+        let text = "the chosen sources offer ever another version".to_string();
+        Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// That every pattern of a source matches one: a slip of the pen would else look like nothing to do.
+    ///
+    /// # Errors
+    /// When one matches none, with all that there are.
+    pub(super) fn knows_sources(&mut self, state: &State) -> Result<(), Failure> {
+        let is_any = |pattern: &&Pattern| {
+            state.sources.iter().any(|source| is_one(std::slice::from_ref(pattern), &source.id))
+        };
+        let Some(unknown) = self.from.iter().find(|pattern| !is_any(pattern)) else { return Ok(()) };
+        self.is_refused = true;
+        let ids: Vec<_> = state.sources.iter().map(|source| source.id.as_str()).collect();
+        let text = format!("--from {unknown} matches no source; there are: {}", ids.join(", "));
+        Err(Failure::new(Class::Config, text))
+    }
+
+    /// The patterns of `--from`: an identifier may hold anything that can be printed.
+    ///
+    /// # Errors
+    /// When one is no pattern.
+    pub(super) fn patterns_of(globs: &[String]) -> Result<Vec<Pattern>, String> {
+        let pattern = |glob: &String| match Pattern::new(glob) {
+            Ok(pattern) if !glob.trim().is_empty() && glob.chars().all(is_printable) => Ok(pattern),
+            _ => Err(format!("{glob:?} is not a pattern of sources, like *-security")),
+        };
+        globs.iter().map(pattern).collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! Which of the pending updates are wanted.
+
+use super::Selection;
+use crate::driver::Session;
+use crate::managers::{Installed, Manager};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::text::counted;
+use crate::model::updates::Update;
+use crate::store::state::{Pending, State};
+use crate::system::time::{Time, span};
+use log::warn;
+use std::collections::BTreeSet;
+
+impl Selection {
+    /// The updates that this host has not known for long enough, less those of security: what it has never
+    /// seen before is as young as can be.
+    pub(super) fn known_too_shortly(&self, pending: &Listing, state: &State) -> BTreeSet<String> {
+        let Some(min_age) = self.min_age else { return BTreeSet::new() };
+        let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
+        let now = Time::now();
+        let is_young = |update: &&Update| {
+            let known = open.iter().filter(|open| open.name == update.name).map(|open| open.first_seen).min();
+            let age = known.map(|first_seen| now.seconds_since(first_seen));
+            update.security != Some(true) && age.is_none_or(|age| age < min_age)
+        };
+        pending.updates.iter().filter(is_young).map(|update| update.name.clone()).collect()
+    }
+
+    /// What of that the plan leaves out, in words.
+    pub fn young_words(&self, planned: &Listing) -> Option<String> {
+        let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
+        let count = self.young.iter().filter(|name| !comes(name)).count();
+        let age = span(self.min_age?);
+        (count > 0).then(|| format!("{} known for less than {age}", counted(count, "update")))
+    }
+
+    /// The names of the updates that are selected, and of what they need, less the excluded.
+    pub(super) fn wanted(
+        &self,
+        session: &Session,
+        pending: &Listing,
+        named: &[String],
+    ) -> Result<BTreeSet<String>, Failure> {
+        let is_named = |update: &&Update| named.is_empty() || named.contains(&update.name);
+        let is_secure = |update: &&Update| !self.security || update.security == Some(true);
+        let is_old = |update: &&Update| !self.young.contains(&update.name);
+        let is_from = |update: &&Update| !self.of_others.contains(&update.name);
+        let updates = pending.updates.iter().filter(is_from);
+        let selected = updates.filter(is_named).filter(is_secure).filter(is_old);
+        let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
+        if wanted.len() < pending.updates.len() && !wanted.is_empty() {
+            // What comes in the place of an installed package is asked for by the name of that.
+            let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
+            let names = names.flat_map(|update| match update.installed {
+                None if !update.replaces.is_empty() && !session.manager.facts().needs_of_new => {
+                    update.replaces.clone()
+                }
+                _ => vec![update.name.clone()],
+            });
+            let names: Vec<_> = names.collect();
+            let needs = session.ask(&session.manager.list_needs(&self.plan, &names))?;
+            let needs = session.manager.parse_list(&needs.stdout).updates;
+            wanted.extend(needs.into_iter().map(|update| update.name));
+        }
+        // A package that was split needs its own update beside what comes in the place of its old version:
+        // without it, it would be removed.
+        let split = pending.updates.iter().filter(|update| wanted.contains(&update.name));
+        let split: Vec<_> = split.flat_map(|update| update.replaces.clone()).collect();
+        let updates = pending.updates.iter().map(|update| &update.name);
+        wanted.extend(updates.filter(|name| split.contains(name)).cloned());
+        let manager = session.manager;
+        wanted.retain(|name| !self.is_excluded(name, manager));
+        let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, manager));
+        for update in excluded {
+            wanted.remove(&update.name);
+            if !self.is_excluded(&update.name, manager) {
+                let (name, old) = (&update.name, update.replaces.join(", "));
+                warn!("left out, because it would come in the place of {old}, which is excluded: {name}");
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The PACKAGE arguments as the manager lists them.
+    ///
+    /// # Errors
+    /// When one is not installed, or held back.
+    pub(super) fn named(
+        &self,
+        pending: &Listing,
+        installed: Option<&Installed>,
+    ) -> Result<Vec<String>, Failure> {
+        let refuse = |text: String| Err(Failure::new(Class::Dependency, text));
+        let mut names = Vec::new();
+        for argument in &self.packages {
+            let Some(name) = installed.and_then(|installed| listed_name(argument, installed)) else {
+                return refuse(format!("{argument} is not installed; apply only updates what is"));
+            };
+            if let Some(held) = self.impossible.iter().find(|held| held.name == name) {
+                let class = held.class.unwrap_or(Class::Other);
+                return Err(Failure::new(class, format!("{name} cannot be updated: {}", held.reason)));
+            }
+            let is_pending = pending.updates.iter().any(|update| update.name == name);
+            if let Some(held) = pending.held_back.iter().find(|held| held.name == name && !is_pending) {
+                return refuse(format!("{name} cannot be updated: {}", held.reason));
+            }
+            let in_its_place =
+                pending.updates.iter().filter(|update| update.replaces.iter().any(|old| old == name));
+            names.extend(in_its_place.map(|update| update.name.clone()));
+            names.push(name.to_string());
+        }
+        Ok(names)
+    }
+
+    /// Nothing chosen because nothing could be told would look like nothing to do.
+    ///
+    /// # Errors
+    /// When security updates are asked for, and the sources say of no update what it is.
+    pub(super) fn can_tell(&self, manager: &dyn Manager, pending: &Listing) -> Result<(), Failure> {
+        let told = pending.updates.iter().any(|update| update.security.is_some());
+        if !self.security || told || pending.updates.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
+            manager.facts().name
+        );
+        Err(Failure::new(Class::Config, text))
+    }
+
+    /// The installed packages in whose place only updates would come that are not wanted.
+    pub(super) fn kept(pending: &Listing, wanted: &BTreeSet<String>) -> Vec<String> {
+        let (of_wanted, of_others): (Vec<_>, Vec<_>) =
+            pending.updates.iter().partition(|update| wanted.contains(&update.name));
+        let goes = |name: &String| {
+            of_wanted.iter().any(|update| update.name == *name || update.replaces.contains(name))
+        };
+        let names = of_others.iter().flat_map(|update| &update.replaces).filter(|name| !goes(name));
+        names.cloned().collect()
+    }
+}
+
+/// `libc6:amd64` is listed as `libc6` where amd64 is the native architecture, `bash.x86_64` as
+/// `bash`.
+pub(super) fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Option<&'a str> {
+    if installed.contains_key(argument) {
+        return Some(argument);
+    }
+    let (plain, architecture) = argument.rsplit_once([':', '.'])?;
+    let package = installed.get(plain)?;
+    (package.architecture == architecture).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_unwanted_updates_would_replace_is_kept() {
+        let update = |name: &str, replaces: &[&str]| Update {
+            name: name.into(),
+            installed: None,
+            candidate: "2".into(),
+            security: None,
+            source: None,
+            replaces: replaces.iter().map(ToString::to_string).collect(),
+            told: Default::default(),
+            extra: Default::default(),
+        };
+        let updates = vec![update("new", &["a", "b"]), update("other", &["b"]), update("plain", &[])];
+        let pending = Listing { updates, ..Listing::default() };
+        let kept =
+            |wanted: &[&str]| Selection::kept(&pending, &wanted.iter().map(ToString::to_string).collect());
+        assert_eq!(kept(&["new", "other", "plain"]), [""; 0]);
+        assert_eq!(kept(&["other"]), ["a"]);
+        assert_eq!(kept(&["plain"]), ["a", "b", "b"]);
+    }
+}
