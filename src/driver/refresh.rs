@@ -12,6 +12,8 @@ use crate::system::files::{files_of, fingerprint};
 use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::time::{Time, seconds_since_boot};
 use crate::system::{boot, signals};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How things were when a refresh began: what is changed while the manager reads it counts as changed since.
@@ -56,7 +58,7 @@ impl Session {
             return refreshed;
         }
         self.add_sources_of_configuration(&mut refreshed);
-        let mut refreshed = self.with_files(refreshed);
+        let mut refreshed = self.manager.with_files(refreshed, &|| self.source_files());
         let error = refreshed.error.clone();
         let published = self.read_published(&mut refreshed, state, &before.source_config, before.started_at);
         // What such a list has from an index that went back is no newer.
@@ -183,18 +185,23 @@ impl Session {
         }
     }
 
-    /// What the manager does not say itself, but the files of its sources do.
-    fn with_files(&self, refreshed: Refreshed) -> Refreshed {
-        let Some(read) = self.manager.read_with_files() else { return refreshed };
+    /// The files that configure the sources, in the order of their names.
+    fn source_files(&self) -> Vec<ConfigFile> {
         let places = self.elsewhere().sources.clone();
         let files = files_of(&self.manager.facts().source_places(&places)).into_iter();
+        // Each directory is listed once, however many files it has.
+        let mut listed: HashMap<PathBuf, HashMap<PathBuf, usize>> = HashMap::new();
         let files = files.filter_map(|(path, _)| {
             let bytes = std::fs::read(&path).ok()?;
-            let mut listed = std::fs::read_dir(path.parent()?).into_iter().flatten().flatten();
-            let listed_at = listed.position(|entry| entry.path() == path).unwrap_or_default();
+            let in_order = listed.entry(path.parent()?.to_path_buf()).or_insert_with_key(|dir| {
+                let entries =
+                    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+                entries.enumerate().map(|(at, path)| (path, at)).collect()
+            });
+            let listed_at = in_order.get(&path).copied().unwrap_or_default();
             Some(ConfigFile { path, bytes, listed_at })
         });
-        read(files.collect(), refreshed)
+        files.collect()
     }
 
     /// The sources that a refresh which failed says nothing of were not refreshed either.

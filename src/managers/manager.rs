@@ -167,10 +167,10 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// What the files that configure the sources, in the order in which the manager reads them, add to what it says
-    /// of a refresh.
-    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
-        None
+    /// What it did with what the files that configure the sources add to the manager's words. `read` reads them, and
+    /// is called only where they are of use.
+    fn with_files(&self, refreshed: Refreshed, _read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        refreshed
     }
 
     /// How much of the time that is left one run of a refresh may take, where others may have to follow.

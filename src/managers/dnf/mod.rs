@@ -158,12 +158,11 @@ impl Manager for Dnf {
         switched_on(configuration)
     }
 
-    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
-        Some(|mut files, refreshed| {
-            // Of all directories together.
-            files.sort_by_key(|file| file.path.with_extension(""));
-            rpm::files::in_the_light_of(files, refreshed)
-        })
+    fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        let mut files = read();
+        // Of all directories together.
+        files.sort_by_key(|file| file.path.with_extension(""));
+        rpm::files::in_the_light_of(files, refreshed)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

@@ -173,8 +173,8 @@ impl Manager for Dnf5 {
         refresh::with_limits(invocation, configuration)
     }
 
-    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
-        Some(rpm::files::in_the_light_of)
+    fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        rpm::files::in_the_light_of(read(), refreshed)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

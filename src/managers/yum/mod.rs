@@ -145,8 +145,8 @@ impl Manager for Yum {
         rpm::history::not_done(&rpm::history::text_of_files("/var/lib/yum", "transaction-"))
     }
 
-    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
-        Some(rpm::files::in_the_light_of)
+    fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        rpm::files::in_the_light_of(read(), refreshed)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {

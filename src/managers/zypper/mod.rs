@@ -177,11 +177,10 @@ impl Manager for Zypper {
         details::complete(machine, plan, listing)
     }
 
-    fn read_with_files(&self) -> Option<fn(Vec<ConfigFile>, Refreshed) -> Refreshed> {
-        Some(|mut files, refreshed| {
-            files.sort_by_key(|file| file.listed_at);
-            rpm::files::in_the_light_of(files, refreshed)
-        })
+    fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        let mut files = read();
+        files.sort_by_key(|file| file.listed_at);
+        rpm::files::in_the_light_of(files, refreshed)
     }
 
     fn share(&self, left: Duration) -> Duration {
