@@ -202,6 +202,11 @@ fn others_that_update_the_host_and_a_shutdown_are_told() {
     sandbox.sh("mkdir -p /etc/systemd/system/timers.target.wants /run/systemd/shutdown");
     sandbox
         .sh("ln -s /usr/lib/systemd/system/apt-daily-upgrade.timer /etc/systemd/system/timers.target.wants/");
+    // On every Debian it is, and does nothing there.
+    let harmless = "apt-daily-upgrade.timer) is enabled, and apt.conf lets it install nothing";
+    says(&sandbox, "other updater", &["ok ", harmless]);
+    sandbox.write_script("/usr/bin/unattended-upgrade", "exit 0");
+    sandbox.write("/etc/apt/apt.conf.d/20auto-upgrades", "APT::Periodic::Unattended-Upgrade \"1\";\n");
     says(
         &sandbox,
         "other updater",

@@ -63,6 +63,13 @@ fn a_failed_script_stands_first_with_its_own_words_and_the_log() {
     // Nothing is pending any more, which does not mend it.
     sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 0);
     is_told(&sandbox, "script");
+    // Nor does a repair that fails, which says why.
+    let again = sandbox.patch(&["apply"]);
+    again
+        .apply_failed("script")
+        .mentions("/error/message", "not completely installed: tb-broken; the repair failed");
+    again.mentions("/error/message", "\"tb-broken: the database is gone\"");
+    is_told(&sandbox, "script");
 }
 
 #[test]

@@ -88,6 +88,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         mend_tried: false,
         told_of_several: false,
         is_repair_open: false,
+        repair_failed: None,
         install_failed: None,
         before: None,
         offered: None,
@@ -166,6 +167,8 @@ struct Run<'a> {
     told_of_several: bool,
     /// Whether it was tried and the package database was not whole then.
     is_repair_open: bool,
+    /// Why a repair of this run failed.
+    repair_failed: Option<String>,
     install_failed: Option<Ending>,
     before: Option<Installed>,
     /// What was offered when the install began, if all of that was counted.

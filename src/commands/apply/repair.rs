@@ -82,6 +82,7 @@ impl Run<'_> {
         }
         if let Some(failure) = failed {
             warn!("the repair failed: {}", failure.message);
+            self.repair_failed = Some(failure.message);
         } else if self.is_repair_open && self.damage.unmet.is_none() {
             warn!("the repair changed nothing: {}", self.damage_words());
         }

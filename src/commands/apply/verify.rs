@@ -23,7 +23,11 @@ impl Run<'_> {
         let others_at_work = !self.install_began && self.session.lock_holder().is_some();
         if !self.damage.is_none() && !others_at_work {
             let class = if self.damage.unmet.is_some() { Class::Dependency } else { Class::Script };
-            return Some(Failure::new(class, self.damage_words()));
+            let words = self.damage_words();
+            // A repair has run the script again, and what that said is the reason.
+            let why = self.repair_failed.as_ref().filter(|_| !self.install_began);
+            let text = why.map_or_else(|| words.clone(), |why| format!("{words}; the repair failed: {why}"));
+            return Some(Failure::new(class, text));
         }
         let is_there =
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);

@@ -170,6 +170,8 @@ pub fn of_others(units: &Units) -> Vec<Finding> {
     for (name, what) in OTHERS.iter().filter(|(name, _)| units.has(name)) {
         findings.push(if units.is_masked(name) {
             Finding::ok("other updater", format!("{what} ({name}) is masked"))
+        } else if let Some(why) = harmless(name).filter(|_| units.is_enabled(name)) {
+            Finding::ok("other updater", format!("{what} ({name}) is enabled, and {why}"))
         } else if units.is_enabled(name) {
             let text =
                 format!("{what} ({name}) is enabled: it takes the same locks, and installs by its own rules");
@@ -184,7 +186,8 @@ pub fn of_others(units: &Units) -> Vec<Finding> {
             Finding::ok("other updater", format!("{what} ({name}) is there and not enabled"))
         });
     }
-    if is_unattended() {
+    let has_timer = units.is_enabled("apt-daily-upgrade.timer");
+    if is_unattended() && !has_timer {
         let text = "apt.conf.d lets unattended-upgrades install (APT::Periodic::Unattended-Upgrade)";
         findings.push(Finding::problem(
             "other updater",
@@ -196,6 +199,28 @@ pub fn of_others(units: &Units) -> Vec<Finding> {
         findings.push(Finding::ok("other updater", "none is installed"));
     }
     findings
+}
+
+/// Why one that is enabled installs nothing, as things are: Debian enables its timers on every host.
+fn harmless(name: &str) -> Option<&'static str> {
+    const REFRESHES: &[&str] = &[
+        "apt-daily.timer",
+        "dnf-makecache.timer",
+        "dnf-automatic-notifyonly.timer",
+        "dnf-automatic-download.timer",
+    ];
+    if REFRESHES.contains(&name) {
+        return Some("installs nothing");
+    }
+    match name {
+        "apt-daily-upgrade.timer" | "unattended-upgrades.service" if !is_unattended() => {
+            Some("apt.conf lets it install nothing")
+        }
+        "packagekit-offline-update.service" if !Path::new("/system-update").is_symlink() => {
+            Some("nothing is prepared for it")
+        }
+        _ => None,
+    }
 }
 
 /// Whether apt's configuration turns unattended-upgrades on, and it is there; the last word counts.
