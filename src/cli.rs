@@ -30,6 +30,7 @@ pub struct Cli {
 
 /// Options of every command; they may stand before or after it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Package manager to drive [default: the one that owns the system]
     #[arg(long, global = true, env = "LINUX_PATCH_MANAGER", hide_env = true, value_name = "NAME")]
@@ -88,6 +89,13 @@ impl Cli {
                 return Cli { global, verb: Verb::Status(status) }.checked(args);
             }
         }
+        // `help apply` is what people know; clap's own would be a command more in help and completions.
+        if let [name, help, verb @ ..] = args {
+            if help == "help" && verb.len() < 2 {
+                let flag = OsString::from("--help");
+                return Cli::try_parse_from([name].into_iter().chain(verb).chain([&flag]));
+            }
+        }
         Cli::try_parse_from(args)?.checked(args)
     }
 
@@ -107,14 +115,27 @@ impl Cli {
     }
 }
 
+const REFRESH_EXAMPLES: &str = "Examples:
+  linux-patch refresh --timeout 5m
+  linux-patch refresh --if-stale && apt-get install nginx";
+const STATUS_EXAMPLES: &str = "Examples:
+  linux-patch status --explain
+  linux-patch status --format nagios --alert security --alert apply=critical";
+const APPLY_EXAMPLES: &str = "Examples:
+  linux-patch apply --dry-run
+  linux-patch apply --security --exclude 'linux-image-*' --reboot --reboot-at 05:00";
+
 /// The three commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Refresh the package index and record whether that worked
+    #[command(after_help = REFRESH_EXAMPLES)]
     Refresh(RefreshArgs),
     /// Say whether the index is fresh, by exit code
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
     /// Refresh, then install what is pending
+    #[command(after_help = APPLY_EXAMPLES)]
     Apply(ApplyArgs),
 }
 
@@ -131,6 +152,7 @@ impl Verb {
 
 /// What a refresh may cost and how old its result may be.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Refresh")]
 pub struct Freshness {
     /// Age up to which the index counts as fresh
     #[arg(long, env = "LINUX_PATCH_MAX_AGE", hide_env = true, value_name = "DUR")]
@@ -167,19 +189,24 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub freshness: Freshness,
     /// Say why the host is not fresh or not patched, what to do, and what will run next
+    #[arg(help_heading = "What to say")]
     #[arg(long)]
     pub explain: bool,
     /// List the last 20 runs, or so many, or the last 20 of one command
+    #[arg(help_heading = "What to say")]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = History::parse, default_missing_value = "20")]
     pub history: Option<History>,
     /// Age from which the exit code is 1; the same as --max-age
+    #[arg(help_heading = "What counts")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub warning: Option<Duration>,
     /// Age from which the exit code is 2
+    #[arg(help_heading = "What counts")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
     /// What else changes the exit code.
+    #[arg(help_heading = "What counts")]
     #[arg(
         long,
         value_name = "WHAT",
@@ -190,9 +217,11 @@ pub struct StatusArgs {
     )]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)
+    #[arg(help_heading = "What to say")]
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Write the result to this file, replaced in one step, instead of standard output
+    #[arg(help_heading = "What to say")]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -240,46 +269,60 @@ pub struct ApplyArgs {
     #[arg(value_name = "PACKAGE")]
     pub packages: Vec<String>,
     /// Install security updates only
+    #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub security: bool,
     /// Leave out what this host has known for less time, security updates excepted
+    #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub min_age: Option<Duration>,
     /// Leave out the packages whose names match (may be repeated)
+    #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Install only what sources offer whose id matches, with what that needs from others (may be repeated)
+    #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "GLOB")]
     pub from: Vec<String>,
     /// Also install updates that need the removal of a package
+    #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub full: bool,
     /// Also remove what was installed automatically and nothing needs any more
+    #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub autoremove: bool,
     /// Download what is pending, install nothing
+    #[arg(help_heading = "What to install")]
     #[arg(long, conflicts_with = "dry_run")]
     pub download_only: bool,
     /// Refresh, say what would be installed, install nothing
+    #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub dry_run: bool,
     /// How long to wait for locks that others hold
+    #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "10m")]
     pub wait: Duration,
     /// Install nothing where only some sources were refreshed
+    #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub strict: bool,
     /// Begin no install after this time of the day, HH:MM in local time
+    #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     pub not_after: Option<TimeOfDay>,
     /// Restart the machine afterwards [if-needed: only where that is required]
+    #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
     #[arg(value_enum, default_missing_value = "if-needed")]
     pub reboot: Option<Reboot>,
     /// How long to wait before the restart, in whole minutes
+    #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
     pub reboot_delay: Duration,
     /// Restart when the clock says so next, HH:MM in local time, instead of after a delay
+    #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     #[arg(requires = "reboot", conflicts_with = "reboot_delay")]
     pub reboot_at: Option<TimeOfDay>,
@@ -353,6 +396,20 @@ mod tests {
             let whole = Cli::try_parse_from(&words).unwrap_err().to_string();
             assert_eq!(Cli::read(&words).unwrap_err().to_string(), whole, "{line}");
         }
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        let told = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            Cli::read(&words).unwrap_err().to_string()
+        };
+        assert_eq!(told("x help"), told("x --help"));
+        assert_eq!(told("x help apply"), told("x apply --help"));
+        assert!(
+            told("x help apply").contains("Examples:") && told("x help nonsense").contains("unrecognized")
+        );
+        assert!(told("x help apply status").contains("unrecognized"));
     }
 
     #[test]

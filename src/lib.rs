@@ -112,10 +112,20 @@ fn usage(error: &clap::Error) -> Report {
     let text = error.to_string();
     let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
     let said = text.lines().take_while(|line| !is_advice(line));
-    let words: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
-    let words = words.join(" ");
+    let words: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).map(question).collect();
+    let words = words.join("; ").replace(":; ", ": ").replace("; [", " [");
     let words = words.strip_prefix("error: ").unwrap_or(&words);
-    Report::refused("", format!("{words}; see linux-patch --help"))
+    let end = if words.ends_with('?') { " See" } else { "; see" };
+    Report::refused("", format!("{words}{end} linux-patch --help"))
+}
+
+/// `tip: a similar subcommand exists: 'status'` as one asks it.
+fn question(line: &str) -> String {
+    let similar = line.strip_prefix("tip: ").filter(|tip| tip.contains("similar"));
+    match similar.and_then(|tip| tip.split_once(": ")) {
+        Some((_, names)) => format!("did you mean {}?", names.replace('\'', "")),
+        None => line.strip_prefix("tip: ").unwrap_or(line).to_string(),
+    }
 }
 
 /// The form asked for, also where the rest of the command line is not understood: a program that

@@ -159,3 +159,19 @@ fn the_managers_lines_are_shown_with_verbose_and_never_on_standard_output() {
     assert_eq!(json.json()["exit_code"], 0);
     assert!(json.stderr.contains("refreshing the package index"), "{}", json.stderr);
 }
+
+#[test]
+fn a_word_that_is_misspelt_is_answered_with_the_one_that_is_meant() {
+    let world = World::new();
+    for (args, words) in [
+        ("statsu", "unrecognized subcommand 'statsu'; did you mean status? See linux-patch --help"),
+        (
+            "apply --exclud x",
+            "unexpected argument '--exclud' found; did you mean --exclude? See linux-patch --help",
+        ),
+        ("refresh more", "unexpected argument 'more' found; see linux-patch --help"),
+    ] {
+        let ran = world.run(args);
+        assert_eq!((ran.code, &*ran.stderr), (3, &*format!("linux-patch: {words}\n")), "{args}");
+    }
+}
