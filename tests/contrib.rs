@@ -363,3 +363,17 @@ fn ansible_sets_in_the_table_of_root_what_the_file_for_it_says() {
     let task = part("cron.yml", &role, "- name: Set the refresh in the table of root");
     assert!(task.contains(&&*format!("job: {job}")) && task.contains(&"minute: \"0\""), "{task:?}");
 }
+
+#[test]
+fn every_variable_of_the_role_has_its_kind() {
+    let role = |name: &str| text(&format!("ansible/roles/linux_patch/{name}"));
+    let (defaults, specs) = (role("defaults/main.yml"), role("meta/argument_specs.yml"));
+    let name = |line: &str| {
+        let name = line.trim().split(':').next().filter(|name| name.starts_with("linux_patch_"))?;
+        Some(name.to_string())
+    };
+    let set: BTreeSet<_> = defaults.lines().filter(|line| !line.starts_with('#')).filter_map(name).collect();
+    let known: BTreeSet<_> = specs.lines().filter_map(name).collect();
+    assert!(set.len() > 10, "{set:?}");
+    assert_eq!(set, known);
+}

@@ -3,7 +3,7 @@
 use super::{Report, json, nagios, openmetrics, text};
 use crate::model::exit_code::ExitCode;
 use crate::system::files::replace_shared;
-use crate::system::streams::{error_mark, write_patiently};
+use crate::system::streams::{error_mark, stdout_is_the_journal, write_patiently};
 use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -77,7 +77,14 @@ impl Report {
             write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
         }
         if let Some(text) = self.render(format, quiet) {
-            write_patiently(std::io::stdout(), text.as_bytes(), RESULT_PATIENCE);
+            // For `journalctl -p warning`: the first line says why.
+            let mark = match self.exit {
+                _ if format != Format::Text || !stdout_is_the_journal() => "",
+                ExitCode::Fresh => "",
+                ExitCode::Stale => "<4>",
+                ExitCode::Failed | ExitCode::Unknown => "<3>",
+            };
+            write_patiently(std::io::stdout(), format!("{mark}{text}").as_bytes(), RESULT_PATIENCE);
         }
         self.exit
     }

@@ -87,13 +87,23 @@ pub fn error_mark() -> &'static str {
     if stderr_is_the_journal() { "<3>" } else { "" }
 }
 
-/// `$JOURNAL_STREAM` names the device and inode of the journal's socket (systemd.exec(5)); it is
-/// inherited, so only a standard error that is this very socket counts.
+/// Whether standard error goes to the journal.
 pub fn stderr_is_the_journal() -> bool {
+    is_the_journal("/proc/self/fd/2")
+}
+
+/// Whether standard output does.
+pub fn stdout_is_the_journal() -> bool {
+    is_the_journal("/proc/self/fd/1")
+}
+
+/// `$JOURNAL_STREAM` names the device and inode of the journal's socket (systemd.exec(5)); it is
+/// inherited, so only a stream that is this very socket counts.
+fn is_the_journal(stream: &str) -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(|meta| named == format!("{}:{}", meta.dev(), meta.ino()))
+    std::fs::metadata(stream).is_ok_and(|meta| named == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 #[cfg(test)]

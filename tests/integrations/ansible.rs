@@ -96,6 +96,12 @@ fn the_role_installs_and_sets_the_timers_once() {
         extra(copied, "linux_patch_binary: /usr/bin/linux-patch");
         extra(plain, "linux_patch_binary: /usr/bin/linux-patch");
 
+        let checked = fleet.play("install.yml", &["--check"]);
+        assert_eq!(checked.code, 0);
+        for host in &fleet.hosts {
+            assert!(checked.count(host, "changed") > 0);
+            assert!(!host.sandbox().exists("/usr/bin/linux-patch"), "{}", host.name());
+        }
         let first = fleet.play("install.yml", &[]);
         assert_eq!(first.code, 0);
         for host in &fleet.hosts {
@@ -249,7 +255,8 @@ fn a_rollout_stops_where_a_share_fails_and_goes_on_where_it_left_off() {
             assert_eq!(report["failed"], failed == 1, "{report:#}");
             assert_eq!(report["document"]["exit_code"], 2 * failed, "{report:#}");
         }
-        assert!(!stopped.names(fourth) && fleet.report(REPORTS, fourth).is_none());
+        let report = fleet.report(REPORTS, fourth).unwrap();
+        assert_eq!((&report["begun"], &report["failed"]), (&json!(false), &json!(false)), "{report:#}");
         assert_eq!(repos[3].refreshes(), 0, "the last batch was begun");
         fourth.sandbox().has_exactly(&["tb-hello 1.0"]);
         third.sandbox().has_exactly(&["tb-hello 1.0"]);

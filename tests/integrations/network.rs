@@ -315,10 +315,4 @@ impl Played {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(&format!("{what}=")));
         word.map(|number| number.parse().unwrap()).unwrap_or_else(|| panic!("no {what} of {start}: {recap}"))
     }
-
-    /// Whether the recap has a line for a host.
-    pub fn names(&self, host: &Host) -> bool {
-        let start = format!("\n{} ", host.name());
-        self.said.split("PLAY RECAP").nth(1).is_some_and(|recap| recap.contains(&start))
-    }
 }

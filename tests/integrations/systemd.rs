@@ -149,6 +149,10 @@ fn a_failed_refresh_is_a_failed_unit_and_the_next_comes_all_the_same() {
     assert_ne!(started.code, 0);
     assert_eq!((codes(&booted), booted.show(REFRESH, "ActiveState")), (vec![1, 2], "failed".to_string()));
     assert!(booted.sh("systemctl --failed --plain").contains(REFRESH));
+    // Its reason is there for who looks at what went wrong alone.
+    let told = |level: &str| booted.sh(&format!("journalctl --no-pager -o cat -p {level} -u {REFRESH}"));
+    assert!(told("err").contains("failed: ") && told("err").contains("404"), "{}", told("err"));
+    assert!(told("warning").contains("stale: "), "{}", told("warning"));
 
     let often =
         documented("[Timer]\nOnCalendar=\n").replace("00/6:00:00", "*:*:0/2").replace("5h59min", "1s");
