@@ -122,10 +122,16 @@ impl Host {
 
     /// Gates for apt where it lists what is pending: before the install, and after it.
     fn gate_listings(&self) {
-        let [before, after] = ["listing", "recount"].map(gate);
-        let gates = format!("if [ -e {} ]; then {after}; else {before}; fi", bench::IN_POSTINST);
-        let body = format!(r#"case " $* " in *" -s "*) {gates} ;; esac; exec /usr/bin/apt-get "$@""#);
+        let body =
+            format!(r#"case " $* " in *" -s "*) {} ;; esac; exec /usr/bin/apt-get "$@""#, gate("listing"));
         self.sandbox.write_script("/usr/local/bin/apt-get", &body);
+        // After an install of all there was nothing is listed but what is installed.
+        let body = format!(
+            r#"if [ -e {} ]; then {}; fi; exec /usr/bin/dpkg-query "$@""#,
+            bench::IN_POSTINST,
+            gate("recount")
+        );
+        self.sandbox.write_script("/usr/local/bin/dpkg-query", &body);
     }
 
     fn open_gates(&self) {
