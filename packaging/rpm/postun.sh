@@ -3,5 +3,6 @@ if [ "$1" -eq 0 ] && [ -d /run/systemd/system ]; then
 fi
 # rpm does not know that the directories are ours.
 if [ "$1" -eq 0 ]; then
-	rmdir /usr/share/linux-patch/schema /usr/share/linux-patch 2>/dev/null || :
+	rmdir /usr/share/linux-patch/schema /usr/share/linux-patch /usr/share/doc/linux-patch/* /usr/share/doc/linux-patch \
+		/usr/share/licenses/linux-patch 2>/dev/null || :
 fi
