@@ -169,6 +169,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("make faults", Not("it runs tests, and does for long")),
     ("make fuzz", Not("it wants cargo-fuzz, and runs for half an hour")),
     ("make mutants", Not("it wants cargo-mutants, and runs for hours")),
+    ("make bench", Not("it runs for many minutes, and what it prints is worth nothing on a busy machine")),
     // One that systemd has booted.
     (
         "make install PREFIX=/usr",
