@@ -55,7 +55,8 @@ fn wrong() -> Vec<Vec<String>> {
     {
         add(&bad.split(' ').collect::<Vec<_>>());
     }
-    for bad in ["", "help", "version", "Refresh", "refresh,status", "--", "upgrade", "-", "--refresh"] {
+    add(&["help", "nonsense"]);
+    for bad in ["", "version", "Refresh", "refresh,status", "--", "upgrade", "-", "--refresh"] {
         add(&[bad]);
     }
     for package in [
