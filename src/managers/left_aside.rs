@@ -38,7 +38,10 @@ pub fn left_aside(output: &str) -> Vec<String> {
             let ends = ENDS.iter().filter(|end| end.contains(".dpkg-") || end.contains(".ucf-"));
             found.extend(ends.map(|end| format!("{path}{end}")));
         }
-        let words = line.split_whitespace().map(|word| word.trim_matches(['\'', '`', '"', ',', ';']));
+        // A new zypper has them in its XML.
+        let words = line
+            .split(|c: char| c.is_whitespace() || "<>".contains(c))
+            .map(|word| word.trim_matches(['\'', '`', '"', ',', ';']));
         let words = words.filter(|word| ENDS.iter().any(|end| word.ends_with(end)));
         found.extend(words.map(|word| match word.starts_with('/') {
             true => word.to_string(),
@@ -57,11 +60,18 @@ mod tests {
     fn what_is_left_aside_is_found_in_the_words_of_every_manager() {
         let output = "warning: /etc/tb.conf created as /etc/tb.conf.rpmnew\n>>> [RPM] /etc/a.conf saved as /etc/a.conf.rpmsave\n\
                       warning: /etc/tb.conf installed as /etc/tb.conf.pacnew\n  Installing file to etc/tb.conf.apk-new\r\n\
-                      Unpacking tb.pacnew-tools (1.0) ...\nerror\n";
+                      Unpacking tb.pacnew-tools (1.0) ...\nerror\n\
+                      <message type=\"info\">warning: /etc/z created as /etc/z.rpmnew</message>\n";
         let found = left_aside(output);
         assert_eq!(
             found,
-            ["/etc/a.conf.rpmsave", "/etc/tb.conf.apk-new", "/etc/tb.conf.pacnew", "/etc/tb.conf.rpmnew"]
+            [
+                "/etc/a.conf.rpmsave",
+                "/etc/tb.conf.apk-new",
+                "/etc/tb.conf.pacnew",
+                "/etc/tb.conf.rpmnew",
+                "/etc/z.rpmnew"
+            ]
         );
         let found =
             left_aside("Configuration file '/etc/tb.conf'\r\n ==> Keeping old config file as default.\r\n");
