@@ -78,15 +78,25 @@ pub fn is_flagged(flags: &[&str]) -> bool {
 
 /// When a reboot comes that somebody has asked systemd for, in seconds since 1970.
 pub fn scheduled_reboot() -> Option<i64> {
+    scheduled_shutdown().filter(|(_, mode)| is_reboot(mode)).map(|(at, _)| at)
+}
+
+/// When the machine goes down, as somebody has asked systemd for, in seconds since 1970; and what it then does, such
+/// as `reboot` or `poweroff`.
+pub fn scheduled_shutdown() -> Option<(i64, String)> {
     scheduled_in(&std::fs::read_to_string("/run/systemd/shutdown/scheduled").ok()?)
 }
 
 /// Reads lines like `USEC=1795863600000000` and `MODE=reboot`.
-fn scheduled_in(text: &str) -> Option<i64> {
+fn scheduled_in(text: &str) -> Option<(i64, String)> {
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    let is_reboot = value("MODE").is_some_and(|mode| matches!(mode.trim(), "reboot" | "kexec"));
     let at = value("USEC")?.trim().parse::<i64>().ok()? / 1_000_000;
-    is_reboot.then_some(at)
+    Some((at, value("MODE").unwrap_or("shutdown").trim().to_string()))
+}
+
+/// Whether the machine comes back then.
+fn is_reboot(mode: &str) -> bool {
+    matches!(mode, "reboot" | "kexec")
 }
 
 #[cfg(test)]
@@ -96,10 +106,13 @@ mod tests {
 
     #[test]
     fn only_a_shutdown_that_comes_back_is_a_reboot() {
-        assert_eq!(scheduled_in("USEC=1795863600000000\nWARN_WALL=1\nMODE=reboot\n"), Some(1_795_863_600));
+        let comes_back =
+            |text: &str| scheduled_in(text).filter(|(_, mode)| is_reboot(mode)).map(|(at, _)| at);
+        assert_eq!(comes_back("USEC=1795863600000000\nWARN_WALL=1\nMODE=reboot\n"), Some(1_795_863_600));
         for text in ["", "USEC=x\nMODE=reboot\n", "USEC=1\n", "USEC=1795863600000000\nMODE=poweroff\n"] {
-            assert_eq!(scheduled_in(text), None, "{text}");
+            assert_eq!(comes_back(text), None, "{text}");
         }
+        assert_eq!(scheduled_in("USEC=2000000\nMODE=poweroff\n"), Some((2, "poweroff".to_string())));
     }
 
     #[test]

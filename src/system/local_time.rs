@@ -42,16 +42,8 @@ impl TimeOfDay {
     /// # Errors
     /// Why it cannot be told.
     pub fn now() -> Result<TimeOfDay, String> {
-        let question =
-            Invocation { program: "date", args: vec!["+%H:%M:%S".to_string()], ..Invocation::default() };
-        let limits = Limits { budget: Some(Duration::from_secs(10)), ..Limits::default() };
-        let told = process::ask(&question, &limits).map_err(|error| error.to_string());
-        let told = told.and_then(|answer| match answer.succeeded() {
-            true => {
-                TimeOfDay::read(answer.stdout.trim()).ok_or(format!("it said {:?}", answer.stdout.trim()))
-            }
-            false => Err(answer.stderr.trim().to_string()),
-        });
+        let told = ask("%H:%M:%S", Duration::from_secs(10));
+        let told = told.and_then(|text| TimeOfDay::read(&text).ok_or(format!("it said {text:?}")));
         told.map_err(|cause| format!("could not ask date for the local time: {cause}"))
     }
 
@@ -72,6 +64,20 @@ impl TimeOfDay {
 impl std::fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:02}:{:02}", self.0 / 3600, self.0 / 60 % 60)
+    }
+}
+
+/// The local time in a form of date(1), which may take so long.
+///
+/// # Errors
+/// Why it cannot be told.
+pub fn ask(form: &str, budget: Duration) -> Result<String, String> {
+    let question = Invocation { program: "date", args: vec![format!("+{form}")], ..Invocation::default() };
+    let limits = Limits { budget: Some(budget), ..Limits::default() };
+    let answer = process::ask(&question, &limits).map_err(|error| error.to_string())?;
+    match answer.succeeded() {
+        true => Ok(answer.stdout.trim().to_string()),
+        false => Err(answer.stderr.trim().to_string()),
     }
 }
 

@@ -206,7 +206,10 @@ fn others_that_update_the_host_and_a_shutdown_are_told() {
     let harmless = "apt-daily-upgrade.timer) is enabled, and apt.conf lets it install nothing";
     says(&sandbox, "other updater", &["ok ", harmless]);
     sandbox.write_script("/usr/bin/unattended-upgrade", "exit 0");
-    sandbox.write("/etc/apt/apt.conf.d/20auto-upgrades", "APT::Periodic::Unattended-Upgrade \"1\";\n");
+    says(&sandbox, "other updater", &["ok ", harmless]);
+    // In any of the forms that apt reads.
+    let block = "APT { Periodic { Unattended-Upgrade \"1\"; }; };\n";
+    sandbox.write("/etc/apt/apt.conf.d/20auto-upgrades", block);
     says(
         &sandbox,
         "other updater",

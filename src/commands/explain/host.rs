@@ -3,6 +3,7 @@
 use crate::managers::Manager;
 use crate::report::finding::Finding;
 use crate::store::lock;
+use crate::system::boot;
 use crate::system::time::{Time, span};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -83,12 +84,9 @@ pub fn locks(manager: Option<&dyn Manager>, state_dir: &Path) -> Vec<Finding> {
 
 /// A shutdown that is to come.
 pub fn shutdown(now: Time) -> Vec<Finding> {
-    let scheduled = std::fs::read_to_string("/run/systemd/shutdown/scheduled").unwrap_or_default();
-    let value = |name: &str| scheduled.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    let at = value("USEC").and_then(|usec| usec.trim().parse::<i64>().ok()).map(|usec| usec / 1_000_000);
+    let scheduled = boot::scheduled_shutdown().and_then(|(at, mode)| Some((Time::from_unix(at)?, mode)));
     let mut findings = Vec::new();
-    if let Some(at) = at.and_then(Time::from_unix) {
-        let mode = value("MODE").unwrap_or("shutdown").trim().to_string();
+    if let Some((at, mode)) = scheduled {
         let text = match at.seconds_since(now) {
             ..0 => format!("a {mode} was due at {at}"),
             left => format!("a {mode} comes at {at}, in {}", span(left)),

@@ -3,6 +3,7 @@
 use super::cron::{self, runs_us};
 use super::units::{Units, values};
 use crate::report::finding::Finding;
+use crate::system::local_time;
 use crate::system::process::{Invocation, Limits, ask};
 use chrono::NaiveDateTime;
 use std::path::Path;
@@ -223,30 +224,26 @@ fn harmless(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether apt's configuration turns unattended-upgrades on, and it is there; the last word counts.
+/// Whether apt's configuration turns unattended-upgrades on, and it is there. apt itself is asked: its files can say
+/// it in many forms. One that does not answer may well.
 fn is_unattended() -> bool {
     if !Path::new("/usr/bin/unattended-upgrade").exists() {
         return false;
     }
-    let entries = std::fs::read_dir("/etc/apt/apt.conf.d").into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
-    let texts: Vec<_> = texts.collect();
-    let said =
-        texts.iter().flat_map(|text| text.lines().map(str::trim)).filter(|line| !line.starts_with("//"));
-    let mut said = said.filter_map(|line| line.strip_prefix("APT::Periodic::Unattended-Upgrade"));
-    said.next_back().is_some_and(|value| {
-        let value = value.trim().trim_end_matches(';').trim().trim_matches('"');
-        !matches!(value, "0" | "")
-    })
+    let value = |name: &str| {
+        let args = ["dump", "--format=%v%n", name].map(str::to_string).into();
+        let question = Invocation { program: "apt-config", args, ..Invocation::default() };
+        let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
+        let answer = ask(&question, &limits).ok().filter(|answer| answer.succeeded())?;
+        Some(answer.stdout.trim().to_string())
+    };
+    let is_off = |name: &str, off: &[&str]| value(name).is_some_and(|value| off.contains(&&*value));
+    !is_off("APT::Periodic::Enable", &["0"]) && !is_off("APT::Periodic::Unattended-Upgrade", &["", "0"])
 }
 
-/// The local time, which only a program can tell that knows the zones.
+/// The local time.
 fn local_now() -> Option<NaiveDateTime> {
-    let args = vec!["+%Y-%m-%d %H:%M".to_string()];
-    let invocation = Invocation { program: "date", args, ..Invocation::default() };
-    let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
-    let answer = ask(&invocation, &limits).ok()?;
-    NaiveDateTime::parse_from_str(answer.stdout.trim(), "%Y-%m-%d %H:%M").ok()
+    const FORM: &str = "%Y-%m-%d %H:%M";
+    let told = local_time::ask(FORM, ANSWER).ok()?;
+    NaiveDateTime::parse_from_str(&told, FORM).ok()
 }
