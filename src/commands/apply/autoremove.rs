@@ -32,9 +32,14 @@ impl Run<'_> {
             info!("{} is configured to remove nothing", self.manager.facts().name);
             return Ok(());
         }
+        let mut removed: Vec<Unneeded> = Vec::new();
         for _ in 0..MOST_ROUNDS {
             let installed = self.session.installed()?;
             let (keep, unneeded) = self.unneeded(manager, &installed)?;
+            if let Some(left) = unneeded.iter().find(|one| removed.contains(one)) {
+                let text = format!("{} was removed as no longer needed, and is still installed", left.name);
+                return Err(Failure::new(Class::Other, text));
+            }
             if self.args.dry_run {
                 let new = unneeded.into_iter().map(|package| (package.name, Some(package.version)));
                 let known = std::mem::take(&mut self.planned.removals);
@@ -54,6 +59,7 @@ impl Run<'_> {
                 return Ok(());
             }
             self.remove(manager.remove(&keep, &unneeded), &unneeded, installed)?;
+            removed = unneeded;
         }
         Ok(())
     }
@@ -102,7 +108,11 @@ impl Run<'_> {
             return Ok((keep, found));
         }
         if found.len() > MOST_TRIED {
-            warn!("nothing is removed: what is to stay needs some of {} packages", found.len());
+            warn!(
+                "--autoremove removes nothing: packages that stay need some of the {} that could go; \
+                 remove them by name with the package manager",
+                found.len()
+            );
             return Ok((keep, Vec::new()));
         }
         let mut left = Vec::new();

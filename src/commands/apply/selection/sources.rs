@@ -64,7 +64,10 @@ impl Selection {
             self.write(session, dir)?;
             *pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
         }
-        let text = "the chosen sources offer ever another version".to_string();
+        let text = format!(
+            "after {MOST_ROUNDS} tries other sources still offer newer versions than those of --from; \
+             run apply without --from, or name the packages"
+        );
         Err(Failure::new(Class::Dependency, text))
     }
 
