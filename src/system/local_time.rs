@@ -103,7 +103,11 @@ impl Latest {
     /// does not begin in the next night's time.
     pub fn is_over(&self) -> bool {
         let elapsed = since_boot().saturating_sub(self.started).as_secs() as i64;
-        elapsed > self.left || TimeOfDay::now().is_ok_and(|now| self.time.distance(now) < 0)
+        self.is_over_after(elapsed, || TimeOfDay::now().ok())
+    }
+
+    fn is_over_after(&self, elapsed: i64, now: impl FnOnce() -> Option<TimeOfDay>) -> bool {
+        elapsed > self.left || now().is_some_and(|now| self.time.distance(now) < 0)
     }
 }
 
@@ -150,6 +154,19 @@ mod tests {
             assert_eq!(at(time).distance(at(now)), hours * 3600, "{time} at {now}");
         }
         assert_eq!(at("05:00").distance(TimeOfDay(5 * 3600 + 1)), -1);
+    }
+
+    #[test]
+    fn the_time_of_one_night_is_no_time_of_the_next() {
+        let night = Latest { time: at("05:00"), started: Duration::ZERO, left: 7200 };
+        let is_over = |elapsed, now: &str| night.is_over_after(elapsed, || Some(at(now)));
+        assert!(!is_over(7200, "05:00") && is_over(7201, "05:00"));
+        // It was suspended for a day, and the clock says four again.
+        assert!(is_over(86400 + 3600, "04:00"));
+        // The clock was set forward.
+        assert!(
+            is_over(60, "09:00") && night.is_over_after(7201, || None) && !night.is_over_after(60, || None)
+        );
     }
 
     #[test]
