@@ -317,12 +317,16 @@ fn download_only_fetches_and_installs_nothing() {
 fn neither_what_is_held_nor_the_running_kernel_is_ever_unneeded() {
     let release = rustix::system::uname().release().to_str().unwrap().to_string();
     let running = format!("linux-image-{release}");
-    let names = [&*running, "linux-image-9.9.9-1-none", "tb-held", "tb-own"];
+    // The image apt itself keeps, what else belongs to that kernel it does not.
+    let modules = format!("tb-modules-{release}");
+    let names = [&*running, &*modules, "linux-image-9.9.9-1-none", "tb-held", "tb-own"];
     let (sandbox, _repo) = bench::one(&names.map(|name| deb(name, "1.0")), &[deb("tb-own", "1.0")]);
-    sandbox.sh(&format!("apt-mark auto {running} linux-image-9.9.9-1-none tb-held; apt-mark hold tb-held"));
+    sandbox.sh(&format!(
+        "apt-mark auto {running} {modules} linux-image-9.9.9-1-none tb-held; apt-mark hold tb-held"
+    ));
     let applied = sandbox.patch(&["apply", "--autoremove"]);
     applied.applied(&["linux-image-9.9.9-1-none 1.0 -"]);
-    sandbox.has_exactly(&[&format!("{running} 1.0"), "tb-held 1.0", "tb-own 1.0"]);
+    sandbox.has_exactly(&[&format!("{running} 1.0"), "tb-held 1.0", &format!("{modules} 1.0"), "tb-own 1.0"]);
 }
 
 #[test]
