@@ -4,5 +4,5 @@ fi
 # rpm does not know that the directories are ours.
 if [ "$1" -eq 0 ]; then
 	rmdir /usr/share/linux-patch/schema /usr/share/linux-patch /usr/share/doc/linux-patch/* /usr/share/doc/linux-patch \
-		/usr/share/licenses/linux-patch 2>/dev/null || :
+		/usr/share/licenses/linux-patch /usr/lib/systemd/system/linux-patch-refresh.service.d 2>/dev/null || :
 fi

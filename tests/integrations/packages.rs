@@ -279,6 +279,11 @@ fn the_rpm_enables_the_refresh_only_and_an_apply_that_upgrades_it_goes_on() {
     assert_eq!(booted.sandbox.state(), before, "the state is kept");
     assert_eq!(booted.sh("systemctl list-units --all --no-legend 'linux-patch*'"), "");
     assert_eq!(booted.sh("find /etc/systemd/system -name 'linux-patch*.timer'"), "");
+    assert_eq!(
+        booted.sh("find /usr/share /usr/lib/systemd -name '*linux-patch*'"),
+        "",
+        "a directory is left"
+    );
 }
 
 #[test]
