@@ -280,6 +280,34 @@ fn ignored_packages_and_groups_are_held_back() {
     root.patch(&["apply"]).applied(&["tb-b 1.0-1 2.0-1"]).leaves_pending(&[]);
 }
 
+/// By the name of the old package, of the new one, and by group; one new package for two old ones.
+#[test]
+fn replacements_that_are_ignored_are_held_back_too() {
+    let replaces = |name: &str, olds: &[&str]| {
+        olds.iter().fold(pkg(name, "1.0"), |new, old| {
+            new.info(&format!("replaces = {old}")).info(&format!("conflict = {old}"))
+        })
+    };
+    let (root, _repo) = one(
+        &["tb-a", "tb-b", "tb-b2", "tb-c", "tb-d", "tb-x"].map(|name| pkg(name, "1.0")),
+        &[
+            replaces("tb-a-new", &["tb-a"]),
+            replaces("tb-b-new", &["tb-b", "tb-b2"]),
+            replaces("tb-c-new", &["tb-c"]).info("group = tb-group"),
+            replaces("tb-d-new", &["tb-d"]),
+            pkg("tb-x", "2.0"),
+        ],
+    );
+    root.option("IgnorePkg = tb-a tb-b-new");
+    root.option("IgnoreGroup = tb-group");
+    let held = ["tb-a-new - 1.0-1 held", "tb-b-new - 1.0-1 held", "tb-c-new - 1.0-1 held"];
+    let pending = ["tb-d-new - 1.0-1", "tb-x 1.0-1 2.0-1"];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&pending).holds_back(&held);
+    assert!(root.sandbox.list("/var/cache/pacman/pkg").is_empty());
+    let changes = ["tb-d 1.0-1 -", "tb-d-new - 1.0-1", "tb-x 1.0-1 2.0-1"];
+    root.patch(&["apply"]).applied(&changes).leaves_pending(&[]).holds_back(&held);
+}
+
 #[test]
 fn mistakes_in_the_configuration_are_no_fetch_errors() {
     for mistake in ["[more]\n", "[more]\nServer = nonsense\n", "[more]\nInclude = /nonexistent\n"] {

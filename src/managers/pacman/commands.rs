@@ -52,6 +52,12 @@ pub fn list(plan: &Plan) -> Invocation {
     upgrade(private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]), plan)
 }
 
+/// The same as pacman says it where it is to be done: in a list it leaves out its warnings. Its question whether to go
+/// on is answered by nobody, which means no.
+pub fn upgrade_in_words() -> Invocation {
+    private(&["-Suw", "--logfile", "/dev/null"])
+}
+
 pub fn download(plan: &Plan) -> Invocation {
     upgrade(private(&["-Suw", "--noconfirm"]), plan)
 }

@@ -4,12 +4,23 @@ use crate::managers::facts::Places;
 use crate::model::text::one_line;
 use std::path::{Path, PathBuf};
 
-/// Where the database is, and whether another program fetches: not which, since passwords may stand there.
+/// Where the database is, whether another program fetches (not which, since passwords may stand there), and whether
+/// something is ignored.
 pub fn of_use(config: &str) -> String {
     let line = |name: &str, value: &str| format!("{name} = {value}\n");
     let place = option(config, "DBPath").map(|value| line("DBPath", value));
     let fetcher = option(config, "XferCommand").map(|_| line("XferCommand", "set"));
-    place.into_iter().chain(fetcher).collect()
+    let ignores = ["IgnorePkg", "IgnoreGroup"].iter().any(|name| option(config, name).is_some());
+    let ignores = line(IGNORES, if ignores { "yes" } else { "no" });
+    place.into_iter().chain(fetcher).chain([ignores]).collect()
+}
+
+const IGNORES: &str = "Ignores";
+
+/// Whether packages or groups may be ignored, given what was kept of the configuration. An older program kept no word
+/// of it.
+pub fn may_ignore(kept: &str) -> bool {
+    option(kept, IGNORES) != Some("no")
 }
 
 pub fn parse_places(usual: Places, config: &str) -> Places {
@@ -140,10 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn that_something_is_ignored_is_kept() {
+        for (config, expected) in [
+            ("DBPath = /\nIgnorePkg = a\n[core]\n", true),
+            ("IgnoreGroup = g\n", true),
+            ("DBPath = /\n[core]\nIgnorePkg = a\n", false),
+        ] {
+            assert_eq!(may_ignore(&of_use(config)), expected, "{config}");
+        }
+        assert!(may_ignore("DBPath = /\n"), "as an older program kept it");
+    }
+
+    #[test]
     fn what_is_kept_of_the_configuration_holds_no_password() {
         let config = "[options]\nDBPath = /srv/db/\nXferCommand = /usr/bin/curl -u me:secret %u\n[core]\nServer = http://me:secret@h\n";
         let kept = of_use(config);
-        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\n");
+        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\nIgnores = no\n");
         assert!(!fetches_by_itself(&kept) && fetches_by_itself(&of_use("DBPath = /\n")));
     }
 }

@@ -19,18 +19,44 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
             _ => (&words[..], "kept back"),
         };
         let [name, installed, "->", candidate] = row[..] else { return None };
-        Some(HeldBack {
-            name: name.to_string(),
-            installed: Some(installed.to_string()),
-            candidate: Some(candidate.to_string()),
-            reason: reason.to_string(),
-            class: None,
-            security: None,
-            told: Default::default(),
-            extra: Extra::new(),
-        })
+        Some(held_back(name, Some(installed), candidate, reason))
     });
     rows.collect()
+}
+
+fn held_back(name: &str, installed: Option<&str>, candidate: &str, reason: &str) -> HeldBack {
+    HeldBack {
+        name: name.to_string(),
+        installed: installed.map(str::to_owned),
+        candidate: Some(candidate.to_string()),
+        reason: reason.to_string(),
+        class: None,
+        security: None,
+        told: Default::default(),
+        extra: Extra::new(),
+    }
+}
+
+/// Reads the replacements that are ignored, by the old package or the new one, of which `-Qu` knows nothing.
+///
+/// ```text
+/// warning: ignoring package replacement (tb-old-1.0-1 => tb-new-1.0-1)
+/// ```
+pub fn ignored_replacements(stderr: &str) -> Vec<HeldBack> {
+    let pairs = stderr.lines().filter_map(|line| {
+        let pair = line.strip_prefix("warning: ignoring package replacement (")?.strip_suffix(')')?;
+        let mut parts = pair.split_once(" => ")?.1.rsplitn(3, '-');
+        let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(held_back(name, None, &format!("{version}-{release}"), "held"))
+    });
+    // One package may come in the place of several.
+    let mut found: Vec<HeldBack> = Vec::new();
+    pairs.for_each(|held| {
+        if !found.contains(&held) {
+            found.push(held)
+        }
+    });
+    found
 }
 
 fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&str>) -> Update {
@@ -170,6 +196,17 @@ mod tests {
         let told: Vec<_> = rows.iter().map(|held| (held.name.as_str(), held.reason.as_str())).collect();
         assert_eq!(told, [("tb-hello", "held"), ("tb-sec", "kept back")]);
         assert_eq!(rows[1].candidate.as_deref(), Some("1:2.0-1"));
+    }
+
+    #[test]
+    fn an_ignored_replacement_is_held_back_once() {
+        let text = "warning: ignoring package replacement (tb-a-1.0-1 => tb-a-new-1:1.0-1)\n\
+                    warning: ignoring package replacement (tb-b-1.0-1 => tb-a-new-1:1.0-1)\n\
+                    warning: tb-c: ignoring package upgrade (1.0-1 => 2.0-1)\n:: Proceed with download? [Y/n] \n";
+        let rows = ignored_replacements(text);
+        let told: Vec<_> = rows.iter().map(|held| (held.name.as_str(), held.candidate.as_deref())).collect();
+        assert_eq!(told, [("tb-a-new", Some("1:1.0-1"))]);
+        assert_eq!((rows[0].reason.as_str(), &rows[0].installed), ("held", &None));
     }
 
     #[test]

@@ -126,7 +126,12 @@ impl Manager for Pacman {
     }
 
     fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
-        Ok(lists::newer(&machine.ask(&private(&["-Qu"]))?.stdout))
+        let mut newer = lists::newer(&machine.ask(&private(&["-Qu"]))?.stdout);
+        if machine.configuration().is_none_or(config::may_ignore) {
+            let words = machine.try_ask(&commands::upgrade_in_words())?;
+            newer.extend(lists::ignored_replacements(&words.stderr));
+        }
+        Ok(newer)
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
