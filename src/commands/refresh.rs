@@ -2,7 +2,7 @@
 
 use crate::cli::{Freshness, Global, RefreshArgs};
 use crate::commands::start::{permitted, setup};
-use crate::driver::Session;
+use crate::driver::{Purpose, Session};
 use crate::managers::Manager;
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
@@ -91,7 +91,8 @@ fn refresh(
     deadline: Instant,
 ) -> Report {
     let started = Instant::now();
-    let mut session = Session::start(manager, &setup(global), "refresh", freshness.timeout, &lock, &state);
+    let mut session =
+        Session::start(manager, &setup(global), Purpose::Refresh, freshness.timeout, &lock, &state);
     let mut refreshed = session.refresh(&mut state, freshness.timeout, Some(deadline));
     health::note_mended(&mut state, |last| session.is_whole(&last.packages));
     let mut code = code_of(refreshed.outcome, &state);

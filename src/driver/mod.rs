@@ -62,6 +62,39 @@ pub struct Setup {
     pub is_verbose: bool,
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Refreshing the index.
+    Refresh,
+    /// Installing what is pending. It is counted anew after every refresh: what others did to an index in an
+    /// unusual place cannot be seen.
+    Apply,
+}
+
+impl Purpose {
+    /// The command of ours that does it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Purpose::Refresh => "refresh",
+            Purpose::Apply => "apply",
+        }
+    }
+}
+
+/// Why a command was not run to its end.
+enum NotRun {
+    Failed(Failure),
+    /// It was too late to begin when the lock was free that the failure names.
+    TooLate(Failure),
+}
+
+impl From<Failure> for NotRun {
+    fn from(failure: Failure) -> Self {
+        NotRun::Failed(failure)
+    }
+}
+
 /// One run that drives the package manager.
 #[derive(Debug)]
 pub struct Session {
@@ -77,13 +110,7 @@ pub struct Session {
     deadline: Option<Instant>,
     /// Set when packages were changed: from then on no signal stops the looking at the result.
     pub committed: bool,
-    /// Set where what is pending is to be installed: then it is counted anew after every refresh.
-    /// What others did to an index in an unusual place cannot be seen.
-    pub counts_anew: bool,
-    /// Until when the command that comes next may begin.
-    pub latest: Option<Latest>,
-    /// Set where it was not, because that was over when the manager's lock was free.
-    pub was_too_late: bool,
+    purpose: Purpose,
     /// How much the plan that was listed last would download, where the manager says it.
     pub download_size: Cell<Option<u64>>,
     configuration: OnceCell<Option<String>>,
@@ -108,12 +135,12 @@ impl Session {
     pub fn start(
         manager: &'static dyn Manager,
         setup: &Setup,
-        command: &str,
+        purpose: Purpose,
         patience: Duration,
         lock: &Lock,
         state: &State,
     ) -> Session {
-        let (log, problem) = RunLog::create(&setup.log_dir, command);
+        let (log, problem) = RunLog::create(&setup.log_dir, purpose.command());
         if let Some(problem) = problem {
             warn!("{problem:#}; going on without it");
         }
@@ -127,9 +154,7 @@ impl Session {
             patience: Cell::new(patience),
             deadline: None,
             committed: false,
-            counts_anew: false,
-            latest: None,
-            was_too_late: false,
+            purpose,
             download_size: Cell::new(None),
             configuration: OnceCell::new(),
             places: OnceCell::new(),
@@ -226,6 +251,36 @@ impl Session {
         invocation: &Invocation,
         limits: &Limits,
     ) -> Result<Finished, Failure> {
+        self.run_in_turn(label, invocation, limits, None).map_err(|not_run| match not_run {
+            NotRun::Failed(failure) | NotRun::TooLate(failure) => failure,
+        })
+    }
+
+    /// Likewise, but begins nothing once `latest` is over; `None` where it was when the lock was free.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_unless_late(
+        &mut self,
+        label: &'static str,
+        invocation: &Invocation,
+        limits: &Limits,
+        latest: Option<Latest>,
+    ) -> Result<Option<Finished>, Failure> {
+        match self.run_in_turn(label, invocation, limits, latest) {
+            Ok(finished) => Ok(Some(finished)),
+            Err(NotRun::TooLate(_)) => Ok(None),
+            Err(NotRun::Failed(failure)) => Err(failure),
+        }
+    }
+
+    fn run_in_turn(
+        &mut self,
+        label: &'static str,
+        invocation: &Invocation,
+        limits: &Limits,
+        latest: Option<Latest>,
+    ) -> Result<Finished, NotRun> {
         self.watch.check()?;
         let limits = &Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
         // What nothing of ours may end, the end of a login session must not end either.
@@ -259,7 +314,8 @@ impl Session {
                 // It says nothing but that the time was spent on waiting.
                 return match waited_for.filter(|_| had_no_time) {
                     Some(lock) => {
-                        Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message)))
+                        Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message))
+                            .into())
                     }
                     None => Ok(finished),
                 };
@@ -272,9 +328,8 @@ impl Session {
                 told = true;
             }
             self.wait_for_lock(holder, &stopped_at, limits.deadline)?;
-            if self.latest.is_some_and(|latest| latest.is_over()) {
-                self.was_too_late = true;
-                return Err(stopped_at);
+            if latest.is_some_and(|latest| latest.is_over()) {
+                return Err(NotRun::TooLate(stopped_at));
             }
             waited_for = Some(stopped_at);
         }

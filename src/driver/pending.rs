@@ -1,6 +1,6 @@
 //! Counting what is pending.
 
-use super::Session;
+use super::{Purpose, Session};
 use crate::managers::{Elsewhere, Manager};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -67,7 +67,7 @@ impl Session {
         // What an apply found impossible stays so until the next apply tries it again. What could not
         // be fetched may be there now.
         let mut impossible = match &state.pending {
-            Some(pending) if !self.counts_anew => pending.left_out_by_us(),
+            Some(pending) if self.purpose == Purpose::Refresh => pending.left_out_by_us(),
             _ => Vec::new(),
         };
         impossible.retain(|held| !held.class.is_some_and(Class::is_retried));

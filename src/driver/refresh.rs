@@ -1,7 +1,7 @@
 //! The refresh: its runs within the budget, and what is remembered of it.
 
-use super::Session;
 use super::published::note_published;
+use super::{Purpose, Session};
 use crate::managers::ConfigFile;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -70,7 +70,7 @@ impl Session {
         if refreshed.outcome != RefreshOutcome::Failed {
             // Updates of other sources count now, though their index is as it was.
             let others = failed_before != state.not_refreshed();
-            self.count_listed(state, refreshed.changed || self.counts_anew || others, listed);
+            self.count_listed(state, refreshed.changed || self.purpose == Purpose::Apply || others, listed);
         }
         self.look_for_restart(state);
         self.note_caveats(state, &published);

@@ -1,6 +1,7 @@
 //! `--autoremove`: what was installed automatically and nothing needs any more goes too.
 
-use super::{Ending, Run};
+use super::Run;
+use super::work::Ending;
 use crate::driver::kernels::is_of_running;
 use crate::managers::{Autoremove, Installed, InstalledPackage, Unneeded};
 use crate::model::class::Class;
@@ -23,7 +24,7 @@ impl Run<'_> {
     /// # Errors
     /// When it cannot be listed, or removing it fails.
     pub(super) fn remove_unneeded(&mut self) -> Result<(), Failure> {
-        if !self.args.autoremove || self.args.download_only || self.applied.too_late {
+        if !self.args.autoremove || self.args.download_only || self.work.too_late_for.is_some() {
             return Ok(());
         }
         // Some remove it with every install.
@@ -42,16 +43,16 @@ impl Run<'_> {
             }
             if self.args.dry_run {
                 let new = unneeded.into_iter().map(|package| (package.name, Some(package.version)));
-                let known = std::mem::take(&mut self.planned.removals);
-                self.planned.removals = new.filter(|new| !known.contains(new)).collect();
-                self.planned.removals.splice(0..0, known);
+                let known = std::mem::take(&mut self.work.planned.removals);
+                self.work.planned.removals = new.filter(|new| !known.contains(new)).collect();
+                self.work.planned.removals.splice(0..0, known);
                 return Ok(());
             }
             if unneeded.is_empty() {
                 return Ok(());
             }
             if self.is_too_late() {
-                self.begin_nothing();
+                self.work.leave_planned();
                 return Ok(());
             }
             if let Some(signal) = signals::received() {
@@ -131,22 +132,22 @@ impl Run<'_> {
         unneeded: &[Unneeded],
         installed: Installed,
     ) -> Result<(), Failure> {
-        self.before.get_or_insert(installed);
+        // What others installed while we waited for their locks is not ours.
+        if !self.work.has_changed() {
+            self.work.before = installed;
+        }
         self.enter("install")?;
         self.session.committed = true;
         let finished = self.session.run("removing what nothing needs", &invocation, &Limits::default())?;
         if matches!(finished.end, End::Signal(_)) {
             self.session.outlast_installer();
         }
-        self.changed = true;
+        self.work.note_change();
         self.note_left_aside(&finished);
         // What was updated before may go with it.
-        self.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
+        self.work.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
         let Some(failure) = self.manager.failure(&invocation, &finished) else { return Ok(()) };
-        self.install_failed = Some(match failure.class {
-            Class::Interrupted => Ending::CutOff,
-            _ => Ending::ByItself,
-        });
+        self.work.failed = Some(Ending::of(&failure));
         let message = format!("could not remove what nothing needs any more: {}", failure.message);
         Err(Failure { message, culprits: Vec::new(), ..failure })
     }

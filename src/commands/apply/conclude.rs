@@ -2,15 +2,17 @@
 
 use super::Run;
 use super::changes::{changes, tell_since};
+use super::work::Repair;
 use crate::cli::Reboot;
 use crate::commands::refresh::save;
 use crate::driver::shutdown::{self, When};
+use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
 use crate::model::text::counted;
-use crate::model::updates::{HeldBack, were_open};
-use crate::report::{Detail, Report};
+use crate::model::updates::{Change, HeldBack, were_open};
+use crate::report::{Applied, Detail, Report};
 use crate::store::health::{apply_failure, note_mended};
 use crate::store::history;
 use crate::store::state::{ApplyOutcome, LastApply, count};
@@ -31,102 +33,130 @@ impl Run<'_> {
             self.selection.clean_up(self.lock.dir(), self.manager.settings());
         }
         self.session.committed = true;
-        let mut error = result.err();
-        if self.args.dry_run {
-            self.tell_what_would_be();
-        } else {
-            self.look_back(&mut error);
-        }
-        tell_since(&mut self.applied.packages, &self.open);
-        if let Some(failure) = error.as_mut().filter(|_| !self.args.dry_run) {
-            self.session.tell_no_place(failure);
-        }
-        for (held, class) in left_out_by_us(&self.applied.held_back) {
+        let mut applied = match (self.args.dry_run, result.err()) {
+            (true, error) => Applied { error, ..self.what_would_be() },
+            (false, error) => self.look_back(error),
+        };
+        tell_since(&mut applied.packages, &self.work.open);
+        for (held, class) in left_out_by_us(&applied.held_back) {
             warn!("{} stays as it is ({}: {})", held.name, class.word(), held.reason);
         }
-        // What cannot be resolved the manager itself would hold back, and be content.
-        let is_failure = |class: Class| class != Class::Dependency;
-        self.is_partial |= left_out_by_us(&self.applied.held_back).any(|(_, class)| is_failure(class));
-        let code = match (&error, self.is_partial) {
-            (Some(_), _) if self.selection.is_refused => ExitCode::Unknown,
-            (Some(_), _) => ExitCode::Failed,
-            (None, true) => ExitCode::Stale,
-            (None, false) => ExitCode::Fresh,
-        };
-        self.applied.error = error;
-        if let Err(lost) = self.remember() {
-            self.applied.error.get_or_insert(lost);
-            return self.report(ExitCode::Failed);
+        let outcome = self.outcome(&applied);
+        if let Err(lost) = self.remember(&applied, outcome) {
+            applied.error.get_or_insert(lost);
+            return self.report(applied, ExitCode::Failed);
         }
         // The restart comes last, when the state is safe; that it could not be asked for is a
         // failure of this run too.
-        if let Err(failure) = self.restart(code) {
-            self.applied.error = Some(failure);
-            let _ = self.remember();
-            return self.report(ExitCode::Failed);
+        if let Err(failure) = self.restart(&mut applied, outcome) {
+            applied.error = Some(failure);
+            self.amend(&applied, ApplyOutcome::Failed);
+            return self.report(applied, ExitCode::Failed);
         }
-        if self.applied.reboot_at.is_some() {
-            let _ = self.remember();
+        if applied.reboot_at.is_some() {
+            self.amend(&applied, outcome);
         }
-        self.report(code)
+        let code = match outcome {
+            _ if applied.error.is_some() && self.selection.is_refused => ExitCode::Unknown,
+            ApplyOutcome::Failed | ApplyOutcome::Interrupted => ExitCode::Failed,
+            ApplyOutcome::Partial => ExitCode::Stale,
+            ApplyOutcome::Success => ExitCode::Fresh,
+        };
+        self.report(applied, code)
     }
 
     /// What a dry run found.
-    fn tell_what_would_be(&mut self) {
-        self.applied.packages = self.planned.as_changes();
-        let is_any = !self.planned.updates.is_empty();
-        self.applied.download_bytes = self.session.download_size.get().filter(|_| is_any);
-        self.applied.reboot_expected = self.session.expects_restart(&self.planned, &self.state);
+    fn what_would_be(&mut self) -> Applied {
+        let planned = &self.work.planned;
         let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
         let impossible = self.selection.impossible();
         let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
-        self.applied.held_back = known.iter().filter(is_new).chain(impossible).cloned().collect();
+        Applied {
+            dry_run: true,
+            packages: planned.as_changes(),
+            download_bytes: self.session.download_size.get().filter(|_| !planned.updates.is_empty()),
+            reboot_expected: self.session.expects_restart(planned, &self.state),
+            held_back: known.iter().filter(is_new).chain(impossible).cloned().collect(),
+            ..self.what_was_done()
+        }
+    }
+
+    /// What the steps have noted.
+    fn what_was_done(&mut self) -> Applied {
+        Applied {
+            retried: self.work.is_retried,
+            repaired: self.repair == Repair::Done,
+            too_late: self.work.too_late_for.is_some(),
+            config_files: std::mem::take(&mut self.work.config_files),
+            log: self.session.log_path(),
+            ..Applied::default()
+        }
     }
 
     /// What is installed now, and what is pending and required after it.
-    fn look_back(&mut self, error: &mut Option<Failure>) {
+    fn look_back(&mut self, error: Option<Failure>) -> Applied {
         let database = self.session.database_now();
-        let warn_of = |error: &mut Option<Failure>, failure: Failure| {
-            warn!("{}", failure.message);
-            error.get_or_insert(failure);
+        let (packages, mut error) = match self.session.installed() {
+            Ok(after) => self.compare(&after, error),
+            Err(failure) => (Vec::new(), Some(warned(error, failure))),
         };
-        match self.session.installed() {
-            Ok(after) => {
-                self.settle(&after);
-                if let Some(before) = self.before.as_ref().filter(|_| self.changed) {
-                    self.applied.packages = changes(before, &after);
-                }
-                match (error.as_mut(), self.contradiction(&after)) {
-                    // The manager's words alone do not say what to do about it.
-                    (Some(known), Some(failure))
-                        if known.class == Class::Script && !self.damage.leftovers.is_empty() =>
-                    {
-                        known.message = format!("{}; {}", known.message, failure.message);
-                    }
-                    (_, Some(failure)) => warn_of(error, failure),
-                    _ => {}
-                }
-                if let Some(failure) = self.damage() {
-                    warn_of(error, failure);
-                }
-            }
-            Err(failure) => warn_of(error, failure),
-        }
         // Where no advisory spoke of what was pending, none speaks of a reboot.
         let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
-        if error.is_none() && self.nothing_is_left() {
+        if error.is_none() && self.nothing_is_left(&packages) {
             self.session.count_none(&mut self.state, database);
-        } else if self.changed || self.applied.repaired {
+        } else if self.work.has_changed() || self.repair == Repair::Done {
             self.session.count(&mut self.state, true);
         }
+        let mut held_back = Vec::new();
         if let Some(pending) = &mut self.state.pending {
             pending.leave_out(self.selection.impossible());
-            self.applied.held_back = pending.held_back().to_vec();
+            held_back = pending.held_back().to_vec();
         }
-        if self.changed && has_advisories {
+        if self.work.has_changed() && has_advisories {
             self.session.look_for_restart_after_install(&mut self.state);
         } else {
             self.session.look_for_restart(&mut self.state);
+        }
+        if let Some(failure) = &mut error {
+            self.session.tell_no_place(failure);
+        }
+        Applied { packages, held_back, error, ..self.what_was_done() }
+    }
+
+    /// What has changed, and what was wrong with it, given how the run ended.
+    fn compare(&mut self, after: &Installed, mut error: Option<Failure>) -> (Vec<Change>, Option<Failure>) {
+        self.settle(after);
+        let packages = match self.work.has_changed() {
+            true => changes(&self.work.before, after),
+            false => Vec::new(),
+        };
+        let has_leftovers = !self.remains.damage.leftovers.is_empty();
+        match (error.as_mut(), self.contradiction(after)) {
+            // The manager's words alone do not say what to do about it.
+            (Some(known), Some(failure)) if known.class == Class::Script && has_leftovers => {
+                known.message = format!("{}; {}", known.message, failure.message);
+            }
+            (_, Some(failure)) => error = Some(warned(error, failure)),
+            _ => {}
+        }
+        if let Some(failure) = self.changed_files(&packages) {
+            error = Some(warned(error, failure));
+        }
+        (packages, error)
+    }
+
+    /// How it ended.
+    fn outcome(&self, applied: &Applied) -> ApplyOutcome {
+        // What cannot be resolved the manager itself would hold back, and be content.
+        let is_failure = |class: Class| class != Class::Dependency;
+        let has_failed = left_out_by_us(&applied.held_back).any(|(_, class)| is_failure(class));
+        match &applied.error {
+            Some(failure) if failure.class == Class::Interrupted && !self.work.has_begun() => {
+                ApplyOutcome::Interrupted
+            }
+            Some(_) => ApplyOutcome::Failed,
+            None if self.is_index_partial() || has_failed => ApplyOutcome::Partial,
+            None => ApplyOutcome::Success,
         }
     }
 
@@ -134,31 +164,21 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When the lock was lost.
-    pub(super) fn remember(&mut self) -> Result<(), Failure> {
-        if self.selection.is_refused && !self.changed {
-            self.state.apply.in_progress = self.cut_off.clone();
+    fn remember(&mut self, applied: &Applied, outcome: ApplyOutcome) -> Result<(), Failure> {
+        if self.selection.is_refused && !self.work.has_changed() {
+            self.state.apply.in_progress = self.remains.run.clone();
         } else if !self.args.dry_run {
-            self.record();
+            self.record(applied, outcome);
         }
         save(&self.state, &self.lock)
     }
 
-    pub(super) fn record(&mut self) {
-        let error = self.applied.error.clone();
-        let interrupted = |failure: &Failure| failure.class == Class::Interrupted && !self.install_began;
-        let outcome = match &error {
-            Some(failure) if interrupted(failure) => ApplyOutcome::Interrupted,
-            Some(_) => ApplyOutcome::Failed,
-            None if self.is_partial => ApplyOutcome::Partial,
-            None => ApplyOutcome::Success,
-        };
-        // Recorded a second time when only the restart failed: it is still one run.
-        let again = std::mem::replace(&mut self.recorded, true);
+    fn record(&mut self, applied: &Applied, outcome: ApplyOutcome) {
         let counters = &mut self.state.counters;
-        count(&mut counters.apply_total, !again);
-        count(&mut counters.apply_failed_total, error.is_some());
-        count(&mut counters.apply_retried_total, self.applied.retried && !again);
-        self.state.apply.in_progress = self.cut_off.clone();
+        count(&mut counters.apply_total, true);
+        count(&mut counters.apply_failed_total, applied.error.is_some());
+        count(&mut counters.apply_retried_total, applied.retried);
+        self.state.apply.in_progress = self.remains.run.clone();
         // A download mends nothing of what failed before, and must not hide it.
         if self.args.download_only {
             let session = &self.session;
@@ -170,7 +190,7 @@ impl Run<'_> {
         // What changed last night is not forgotten because nothing did since.
         let before = self.state.apply.last.take().filter(|last| !last.packages.is_empty());
         let apply = &mut self.state.apply;
-        apply.last_change = match self.applied.packages.is_empty() {
+        apply.last_change = match applied.packages.is_empty() {
             true => before.map(Box::new).or(apply.last_change.take()),
             false => None,
         };
@@ -178,96 +198,114 @@ impl Run<'_> {
             started_at: self.started_at,
             finished_at: Time::now(),
             outcome,
-            retried: self.applied.retried,
-            packages: self.applied.packages.clone(),
-            open_for: were_open(&self.applied.packages),
-            error,
-            log: self.session.log_path(),
-            config_files: self.applied.config_files.clone(),
-            reboot_at: self.applied.reboot_at,
+            retried: applied.retried,
+            packages: applied.packages.clone(),
+            open_for: were_open(&applied.packages),
+            error: applied.error.clone(),
+            log: applied.log.clone(),
+            config_files: applied.config_files.clone(),
+            reboot_at: None,
             mended_at: None,
             extra: Default::default(),
         });
     }
 
+    /// Adds to what is remembered what became of the restart.
+    fn amend(&mut self, applied: &Applied, outcome: ApplyOutcome) {
+        if let Some(last) = &mut self.state.apply.last {
+            last.outcome = outcome;
+            last.error = applied.error.clone();
+            last.reboot_at = applied.reboot_at;
+        }
+        count(&mut self.state.counters.apply_failed_total, applied.error.is_some());
+        // The run itself is remembered already; that this is not is said there.
+        let _ = save(&self.state, &self.lock);
+    }
+
     /// Asks for the restart where it is wanted; never after a failure.
-    pub(super) fn restart(&mut self, code: ExitCode) -> Result<(), Failure> {
+    fn restart(&self, applied: &mut Applied, outcome: ApplyOutcome) -> Result<(), Failure> {
         let wanted = match self.args.reboot {
             Some(Reboot::Always) => true,
             Some(Reboot::IfNeeded) => self.state.reboot_required,
             None => false,
         };
         let installs = !self.args.dry_run && !self.args.download_only;
-        if wanted && installs && matches!(code, ExitCode::Fresh | ExitCode::Stale) {
-            if let Some(latest) = self
-                .latest
-                .filter(|latest| self.args.reboot_at.is_none() && !self.changed && latest.is_over())
-            {
+        if wanted && installs && matches!(outcome, ApplyOutcome::Success | ApplyOutcome::Partial) {
+            let is_kept = self.args.reboot_at.is_none() && !self.work.has_changed();
+            if let Some(latest) = self.latest.filter(|latest| is_kept && latest.is_over()) {
                 warn!("no reboot is asked for: it is past {latest} (--not-after)");
                 return Ok(());
             }
             let when = self.args.reboot_at.map_or(When::After(self.args.reboot_delay), When::At);
             let restart = shutdown::schedule(when)?;
-            self.applied.reboot_scheduled = restart.is_some();
-            self.applied.reboot_at = restart.and_then(|restart| restart.at);
+            applied.reboot_scheduled = restart.is_some();
+            applied.reboot_at = restart.and_then(|restart| restart.at);
         }
         Ok(())
     }
 
-    pub(super) fn report(mut self, code: ExitCode) -> Report {
-        self.applied.log = self.session.log_path();
-        let count = counted(self.applied.packages.len(), "package");
-        let reason = match &self.applied.error {
-            Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
-            None if self.applied.too_late && self.applied.packages.is_empty() => {
-                self.too_late_words().unwrap_or_default()
-            }
-            None if self.args.dry_run => format!("{count} would change"),
-            None if self.args.download_only => {
-                format!("{} downloaded", counted(self.planned.updates.len(), "package"))
-            }
-            None if self.planned.is_empty() && self.done.is_empty() && self.applied.packages.is_empty() => {
-                "nothing pending".to_string()
-            }
-            None => format!("{count} changed"),
-        };
-        let reason = match self.index_partial && self.applied.error.is_none() {
-            true if self.state.not_refreshed().is_empty() => {
-                format!("{reason}; the refresh did not end well")
-            }
-            true => format!("{reason}; part of the index is stale"),
-            false => reason,
-        };
-        let reason = match left_out_by_us(&self.applied.held_back).count() {
-            0 => reason,
-            held => format!("{reason}; {} held back", counted(held, "update")),
-        };
-        let reason = match self.too_late_words() {
-            Some(words) if self.applied.error.is_none() && !self.applied.packages.is_empty() => {
-                format!("{reason}; {words}")
-            }
-            _ => reason,
-        };
-        let reason = match self.selection.young_words(&self.planned) {
-            Some(words) if self.applied.error.is_none() => format!("{reason}; {words}"),
-            _ => reason,
-        };
+    /// What is said of it.
+    fn report(self, applied: Applied, code: ExitCode) -> Report {
+        let reason = self.reason(&applied);
+        let few = |most| applied.packages.iter().take(most).cloned().collect();
         let entry = history::Entry {
             time: Time::now(),
             command: "apply".into(),
             exit_code: Some(code.code()),
-            class: self.applied.error.as_ref().map(|failure| failure.class),
+            class: applied.error.as_ref().map(|failure| failure.class),
             message: reason.clone(),
             duration_ms: Some(self.started.elapsed().as_millis() as u64),
-            packages: Some(self.applied.packages.len()),
-            changes: self.applied.packages.iter().take(history::MOST_PACKAGES).cloned().collect(),
+            packages: Some(applied.packages.len()),
+            changes: few(history::MOST_PACKAGES),
             dry_run: self.args.dry_run,
-            open_for: were_open(&self.applied.packages).into_iter().take(history::MOST_PACKAGES).collect(),
+            open_for: were_open(&applied.packages).into_iter().take(history::MOST_PACKAGES).collect(),
         };
         history::append(&self.lock, &entry);
         let loaded = Loaded::Good(Box::new(self.state));
         let mut report = Report::new("apply", code, reason, loaded, self.args.freshness.max_age);
-        report.detail = Detail::Apply(self.applied);
+        report.detail = Detail::Apply(applied);
         report
     }
+
+    /// In one line what it came to, and what of it is not as it could be.
+    fn reason(&self, applied: &Applied) -> String {
+        let work = &self.work;
+        let count = counted(applied.packages.len(), "package");
+        let has_changed = !applied.packages.is_empty();
+        let is_well = applied.error.is_none();
+        let too_late = self.too_late_words();
+        let mut parts = vec![match (&applied.error, &too_late) {
+            (Some(failure), _) => format!("{}: {}", failure.class.word(), failure.message),
+            (None, Some(words)) if !has_changed => words.clone(),
+            _ if self.args.dry_run => format!("{count} would change"),
+            _ if self.args.download_only => {
+                format!("{} downloaded", counted(work.planned.updates.len(), "package"))
+            }
+            _ if work.planned.is_empty() && work.done.is_empty() && !has_changed => {
+                "nothing pending".to_string()
+            }
+            _ => format!("{count} changed"),
+        }];
+        if is_well && self.is_index_partial() {
+            parts.push(match self.state.not_refreshed().is_empty() {
+                true => "the refresh did not end well".to_string(),
+                false => "part of the index is stale".to_string(),
+            });
+        }
+        match left_out_by_us(&applied.held_back).count() {
+            0 => {}
+            held => parts.push(format!("{} held back", counted(held, "update"))),
+        }
+        if is_well {
+            parts.extend(too_late.filter(|_| has_changed));
+            parts.extend(self.selection.young_words(&work.planned));
+        }
+        parts.join("; ")
+    }
+}
+
+/// Warns of a failure; the error of the run is the first that there was.
+fn warned(error: Option<Failure>, failure: Failure) -> Failure {
+    warn!("{}", failure.message);
+    error.unwrap_or(failure)
 }

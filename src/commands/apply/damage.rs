@@ -1,6 +1,7 @@
 //! What a package database holds of a run that was cut off.
 
 use super::Run;
+use super::work::Remains;
 use crate::driver::settings_files::administrators;
 use crate::managers::rpm::leftovers::{by_age, is_between, is_left_by, is_obsoleted_by, obsoleted};
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, rpm};
@@ -10,9 +11,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 impl Run<'_> {
-    /// What a package database holds of a run that was cut off.
-    pub(super) fn damage_in(&mut self, installed: &Installed) -> Damage {
-        self.excludes_damage = false;
+    /// Notes what a package database holds of a run that was cut off.
+    pub(super) fn note_remains(&mut self, installed: &Installed) {
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
         let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
@@ -21,25 +21,40 @@ impl Run<'_> {
         // Asked once, and not at all where nothing depends on the answer.
         let is_asked = !several.is_empty() || !obsoleted.is_empty();
         let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
-        Damage {
-            broken: broken.map(|(name, _)| name.clone()).collect(),
-            needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
-            leftovers: [self.leftovers(several, &history), self.obsoleted(obsoleted, &history)].concat(),
-            unmet: None,
+        let (leftovers, side_by_side) = self.leftovers(several, &history);
+        let leftovers = [leftovers, self.obsoleted(obsoleted, &history)].concat();
+        let (excluded, leftovers): (Vec<_>, Vec<_>) =
+            leftovers.into_iter().partition(|left| self.selection.is_excluded(&left.name, self.manager));
+        if !side_by_side.is_empty() && self.remains.side_by_side.is_empty() {
+            info!(
+                "installed in two versions, and left alone since no run was cut off over them: {}",
+                side_by_side.join(", ")
+            );
         }
+        self.remains = Remains {
+            run: self.remains.run.take(),
+            damage: Damage {
+                broken: broken.map(|(name, _)| name.clone()).collect(),
+                needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
+                leftovers,
+                unmet: None,
+            },
+            is_some_excluded: !excluded.is_empty(),
+            side_by_side,
+        };
     }
 
     /// What is not whole, for people.
     pub(super) fn damage_words(&self) -> String {
-        if let Some(unmet) = &self.damage.unmet {
+        if let Some(unmet) = &self.remains.damage.unmet {
             return unmet.clone();
         }
-        let again = |name: &String| self.damage.needs_reinstall.contains(name);
-        let broken = self.damage.broken.iter().map(|name| match again(name) {
+        let again = |name: &String| self.remains.damage.needs_reinstall.contains(name);
+        let broken = self.remains.damage.broken.iter().map(|name| match again(name) {
             true => format!("{name} (which must be installed once more: {})", self.manager.reinstall(name)),
             false => name.clone(),
         });
-        let leftovers = self.damage.leftovers.iter();
+        let leftovers = self.remains.damage.leftovers.iter();
         let leftovers = leftovers.map(|left| {
             let new = left.obsoleter.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
             let old = rpm::nevra(&left.name, &left.version, &left.architecture);
@@ -56,13 +71,17 @@ impl Run<'_> {
     }
 
     /// The versions that a run which was cut off was to replace: the evidence is our own note of such a
-    /// run, or the manager's. All others stand beside newer ones because somebody wants them there.
-    fn leftovers(&mut self, several: Vec<(&String, &InstalledPackage)>, history: &[CutOff]) -> Vec<Leftover> {
+    /// run, or the manager's. All others stand beside newer ones because somebody wants them there; these are
+    /// given in words.
+    fn leftovers(
+        &self,
+        several: Vec<(&String, &InstalledPackage)>,
+        history: &[CutOff],
+    ) -> (Vec<Leftover>, Vec<String>) {
+        let (mut leftovers, mut kept) = (Vec::new(), Vec::new());
         if several.is_empty() {
-            return Vec::new();
+            return (leftovers, kept);
         }
-        let mut leftovers = Vec::new();
-        let mut kept = Vec::new();
         let provides = self.provides(&several);
         let rules = self.rules();
         let no_words = Vec::new();
@@ -77,9 +96,7 @@ impl Run<'_> {
                 let is_left = older.installed_at <= newer.installed_at
                     && (self.is_noted(name, &newer)
                         || history.iter().any(|run| is_left_by(run, name, package, &newer, &older)));
-                if is_left && self.selection.is_excluded(name, self.manager) {
-                    self.excludes_damage = true;
-                } else if is_left {
+                if is_left {
                     leftovers.push(Leftover {
                         name: name.clone(),
                         architecture: package.architecture.clone(),
@@ -92,25 +109,17 @@ impl Run<'_> {
                 }
             }
         }
-        if !kept.is_empty() && !std::mem::replace(&mut self.told_of_several, true) {
-            info!(
-                "installed in two versions, and left alone since no run was cut off over them: {}",
-                kept.join(", ")
-            );
-        }
-        leftovers
+        (leftovers, kept)
     }
 
     /// What was to go for another package that a run which was cut off had installed. The manager itself
     /// never looks at that again.
-    fn obsoleted(
-        &mut self,
-        pairs: Vec<[(&String, &InstalledPackage); 2]>,
-        history: &[CutOff],
-    ) -> Vec<Leftover> {
+    fn obsoleted(&self, pairs: Vec<[(&String, &InstalledPackage); 2]>, history: &[CutOff]) -> Vec<Leftover> {
         let is_left = |[old, new]: &[(&String, &InstalledPackage); 2]| {
-            let mut ours = self.cut_off.iter().flat_map(InProgress::all).filter(|run| run.phase == "install");
-            ours.any(|run| run.packages.contains(new.0) && is_between(run.started_at.unix(), *old, *new))
+            let is_noted = |run: &InProgress| {
+                run.packages.contains(new.0) && is_between(run.started_at.unix(), *old, *new)
+            };
+            self.installs_cut_off().any(is_noted)
                 || history.iter().any(|run| is_obsoleted_by(run, *old, *new))
         };
         let left = pairs.into_iter().filter(is_left).map(|[(name, package), (new, by)]| Leftover {
@@ -120,16 +129,17 @@ impl Run<'_> {
             newer: by.version.clone(),
             obsoleter: Some(new.clone()),
         });
-        let is_excluded = |left: &Leftover| self.selection.is_excluded(&left.name, self.manager);
-        let (excluded, left): (Vec<_>, Vec<_>) = left.partition(is_excluded);
-        self.excludes_damage |= !excluded.is_empty();
-        left
+        left.collect()
+    }
+
+    /// The runs of ours that were cut off while they installed.
+    fn installs_cut_off(&self) -> impl Iterator<Item = &InProgress> {
+        self.remains.run.iter().flat_map(InProgress::all).filter(|run| run.phase == "install")
     }
 
     /// Whether a run of ours that was cut off was installing this version of a package.
     fn is_noted(&self, name: &String, newer: &OtherVersion) -> bool {
-        let mut runs = self.cut_off.iter().flat_map(InProgress::all).filter(|run| run.phase == "install");
-        runs.any(|run| {
+        self.installs_cut_off().any(|run| {
             // An older version of this program did not say what it was installing.
             run.packages.is_empty()
                 || (run.packages.contains(name)

@@ -1,6 +1,7 @@
 //! The steps of an apply that change the system: plan, download, install.
 
-use super::{Ending, Run};
+use super::Run;
+use super::work::{Changed, Ending, Round};
 use crate::commands::refresh::save;
 use crate::managers::left_aside;
 use crate::model::class::Class;
@@ -21,17 +22,41 @@ const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 
 impl Run<'_> {
     /// Steps 4 to 6: what is to be installed, and the installing of it.
-    pub(super) fn plan_and_install(&mut self) -> Result<(), Failure> {
-        let before = self.before.as_ref();
-        self.open.extend(self.state.pending.iter().flat_map(Pending::open));
-        self.planned = self.selection.plan(&self.session, &self.state, before, self.lock.dir())?;
-        if !self.planned.is_empty() && self.is_too_late() {
-            self.begin_nothing();
+    pub(super) fn plan_and_install(&mut self) -> Result<Round, Failure> {
+        self.work.open.extend(self.state.pending.iter().flat_map(Pending::open));
+        self.work.planned =
+            self.selection.plan(&self.session, &self.state, &self.work.before, self.lock.dir())?;
+        if !self.work.planned.is_empty() && self.is_too_late() {
+            self.work.leave_planned();
         }
-        if self.planned.is_empty() || self.args.dry_run {
-            return Ok(());
+        if self.work.planned.is_empty() || self.args.dry_run {
+            return Ok(Round::Done);
         }
         self.download_and_install()
+    }
+
+    /// Steps 5 and 6.
+    pub(super) fn download_and_install(&mut self) -> Result<Round, Failure> {
+        if !self.args.download_only {
+            self.session.is_writable()?;
+            self.session.is_unhindered(true)?;
+        }
+        let Some(invocation) = self.download() else {
+            return self.install(&Finished::ended(0, "", ""));
+        };
+        self.enter("download")?;
+        let downloaded = self.run_download(invocation)?;
+        self.drop_damaged(&downloaded)?;
+        if let Some(exact) = self.manager.plan_of_download(&downloaded) {
+            self.work.planned = self.session.with_installed(exact)?;
+            for held in &self.work.planned.held_back {
+                warn!("{} stays as it is: {}", held.name, held.reason);
+            }
+        }
+        if self.args.download_only || self.work.planned.is_empty() {
+            return Ok(Round::Done);
+        }
+        self.install(&downloaded)
     }
 
     /// The download of what is planned, where the manager has one.
@@ -40,17 +65,8 @@ impl Run<'_> {
         Some(self.session.with_limits(download))
     }
 
-    /// Steps 5 and 6.
-    pub(super) fn download_and_install(&mut self) -> Result<(), Failure> {
-        if !self.args.download_only {
-            self.session.is_writable()?;
-            self.session.is_unhindered(true)?;
-        }
-        let Some(mut invocation) = self.download() else {
-            return self.install(&Finished::ended(0, "", ""));
-        };
-        self.enter("download")?;
-        let label = "downloading updates";
+    /// Step 5, with as many runs as there are sources without a key: such a source costs only what comes from it.
+    fn run_download(&mut self, mut invocation: Invocation) -> Result<Finished, Failure> {
         let downloaded = loop {
             let limits = Limits {
                 budget: Some(DOWNLOAD_BUDGET),
@@ -58,8 +74,7 @@ impl Run<'_> {
                 interruptible: true,
                 ..Limits::default()
             };
-            let downloaded = self.session.run(label, &invocation, &limits)?;
-            // It costs only what comes from there.
+            let downloaded = self.session.run("downloading updates", &invocation, &limits)?;
             let keyless = &mut self.selection.plan.keyless;
             match self.manager.keyless(&downloaded).filter(|id| !keyless.contains(id)) {
                 Some(id) => keyless.push(id),
@@ -67,85 +82,76 @@ impl Run<'_> {
             }
             invocation = self.download().unwrap_or(invocation);
         };
-        if let Some(failure) = self.manager.failure(&invocation, &downloaded) {
-            let mut failure = self.session.with_culprits(failure, &downloaded);
-            if failure.class == Class::Auth && failure.culprits.is_empty() {
-                failure.culprits = self.session.signed_with_missing_keys(&downloaded, &self.planned);
-            }
-            return Err(failure);
+        let Some(failure) = self.manager.failure(&invocation, &downloaded) else { return Ok(downloaded) };
+        let mut failure = self.session.with_culprits(failure, &downloaded);
+        if failure.class == Class::Auth && failure.culprits.is_empty() {
+            failure.culprits = self.session.signed_with_missing_keys(&downloaded, &self.work.planned);
         }
-        self.drop_damaged(&downloaded)?;
-        if let Some(exact) = self.manager.plan_of_download(&downloaded) {
-            self.planned = self.session.with_installed(exact)?;
-            for held in &self.planned.held_back {
-                warn!("{} stays as it is: {}", held.name, held.reason);
-            }
-        }
-        if self.args.download_only || self.planned.is_empty() {
-            return Ok(());
-        }
-        self.install(&downloaded)
+        Err(failure)
     }
 
     /// Step 6: from here on nothing of ours ends the manager.
-    pub(super) fn install(&mut self, downloaded: &Finished) -> Result<(), Failure> {
+    fn install(&mut self, downloaded: &Finished) -> Result<Round, Failure> {
         if let Some(signal) = signals::received() {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
         if self.is_too_late() {
-            self.begin_nothing();
-            return Ok(());
+            self.work.leave_planned();
+            return Ok(Round::Done);
         }
-        self.session.offer_own_index(&self.planned)?;
+        self.session.offer_own_index(&self.work.planned)?;
         self.enter("install")?;
         // What others installed while we waited for their locks is not ours.
-        if !self.changed && !self.ran_again {
-            self.before = Some(self.session.installed()?);
-            self.offered = self.session.offer_as_counted(&self.state);
+        if !self.work.has_changed() {
+            self.work.before = self.session.installed()?;
+            self.work.offered = self.session.offer_as_counted(&self.state);
         }
         self.session.committed = true;
         let invocation = self.manager.install(&self.selection.plan, downloaded);
         let label = "installing updates";
-        self.session.latest = self.latest;
-        let finished = self.session.run(label, &invocation, &Limits::default());
-        self.session.latest = None;
-        if std::mem::take(&mut self.session.was_too_late) {
-            self.begin_nothing();
-            return Ok(());
-        }
-        let finished = finished?;
+        let limits = Limits::default();
+        let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, self.latest)? else {
+            self.work.leave_planned();
+            return Ok(Round::Done);
+        };
+        self.judge_install(invocation, &finished)
+    }
+
+    /// What an install did that has ended, and the rest of it where another package failed.
+    fn judge_install(&mut self, invocation: Invocation, finished: &Finished) -> Result<Round, Failure> {
         if matches!(finished.end, End::Signal(_)) {
             self.session.outlast_installer();
         }
-        let failure = self.manager.failure(&invocation, &finished);
-        self.install_failed = failure.as_ref().map(|failure| match failure.class {
-            Class::Interrupted => Ending::CutOff,
-            _ => Ending::ByItself,
-        });
-        self.install_began |= failure.is_none() || self.manager.install_began(&finished);
-        self.changed |= self.install_began;
-        self.note_left_aside(&finished);
-        for note in self.manager.notes(&finished) {
+        let failure = self.manager.failure(&invocation, finished);
+        self.work.failed = failure.as_ref().map(Ending::of);
+        if failure.is_none() || self.manager.install_began(finished) {
+            self.work.changed = Changed::ByThisRound;
+        }
+        self.note_left_aside(finished);
+        for note in self.manager.notes(finished) {
             warn!("{note}");
         }
-        self.disappeared.extend(self.manager.disappeared(&finished));
-        self.asked_to_run_again = failure.is_none() && self.manager.asks_to_run_again(&finished);
-        if self.install_failed == Some(Ending::ByItself) && self.install_began {
+        self.work.disappeared.extend(self.manager.disappeared(finished));
+        let Some(failure) = failure else {
+            return Ok(match self.manager.asks_to_run_again(finished) {
+                true => Round::LeftTheRest,
+                false => Round::Done,
+            });
+        };
+        if self.work.failed == Some(Ending::ByItself) && self.work.has_begun() {
             self.finish_others()?;
-            if let Some(failed) = &failure {
-                self.install_others(invocation, failed)?;
-            }
+            self.install_others(invocation, &failure)?;
         }
-        failure.map_or(Ok(()), Err)
+        Err(failure)
     }
 
     /// Notes the configuration files that came beside those of the administrator.
     pub(super) fn note_left_aside(&mut self, finished: &Finished) {
         let named = [&finished.stdout, &finished.stderr].map(|output| left_aside(output));
         let there = named.concat().into_iter().filter(|path| Path::new(path).symlink_metadata().is_ok());
-        let known = &self.applied.config_files;
+        let known = &self.work.config_files;
         let new: Vec<_> = there.map(|path| one_line(&path)).filter(|path| !known.contains(path)).collect();
-        self.applied.config_files.extend(new);
+        self.work.config_files.extend(new);
     }
 
     /// Remembers how far this run has come, so that the next one knows what was cut off.
@@ -165,9 +171,9 @@ impl Run<'_> {
             phase: phase.to_string(),
             process_start: lock_holders::started(std::process::id()),
             pid_namespace: lock_holders::pid_namespace(),
-            packages: if phase == "install" { self.planned.names() } else { Vec::new() },
+            packages: if phase == "install" { self.work.planned.names() } else { Vec::new() },
             log: self.session.log_path(),
-            earlier: self.cut_off.clone().map(Box::new),
+            earlier: self.remains.run.clone().map(Box::new),
             extra: Default::default(),
         });
         save(&self.state, &self.lock)

@@ -10,23 +10,22 @@ mod selection;
 mod stale;
 mod too_late;
 mod verify;
+mod work;
 
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
 use crate::commands::start::{permitted, setup};
-use crate::driver::Session;
-use crate::managers::{Damage, Installed, Manager, Plan};
+use crate::driver::{Purpose, Session};
+use crate::managers::{Manager, Plan};
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
-use crate::model::listing::Listing;
 use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::counted;
-use crate::model::updates::Update;
 use crate::report::{Applied, Detail, Report};
 use crate::store::history;
 use crate::store::lock::{self, Lock};
-use crate::store::state::{InProgress, Open, State};
+use crate::store::state::{InProgress, State};
 use crate::store::state_file::{Loaded, load};
 use crate::system::local_time::{Latest, TimeOfDay};
 use crate::system::time::{Time, span};
@@ -35,6 +34,7 @@ use clap::ValueEnum;
 use log::{info, warn};
 use selection::Selection;
 use std::time::{Duration, Instant};
+use work::{Remains, Repair, Round, Work};
 
 /// So often a run plans anew without updates that turned out to be impossible: each time at least one more.
 const MOST_ROUNDS: usize = 500;
@@ -69,42 +69,19 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     history::append_killed(&lock, &state);
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
-    let mut session = Session::start(manager, &setup(global), "apply", patience, &lock, &state);
-    session.counts_anew = true;
     let mut run = Run {
         manager,
         args,
         selection,
         latest,
-        session,
+        session: Session::start(manager, &setup(global), Purpose::Apply, patience, &lock, &state),
         lock,
         state,
         started,
         started_at: Time::now(),
-        cut_off: None,
-        damage: Damage::default(),
-        excludes_damage: false,
-        repair_tried: false,
-        mend_tried: false,
-        told_of_several: false,
-        is_repair_open: false,
-        repair_failed: None,
-        install_failed: None,
-        before: None,
-        offered: None,
-        index_partial: false,
-        is_partial: false,
-        planned: Listing::default(),
-        left: 0,
-        open: Vec::new(),
-        done: Vec::new(),
-        disappeared: Vec::new(),
-        asked_to_run_again: false,
-        ran_again: false,
-        install_began: false,
-        changed: false,
-        recorded: false,
-        applied: Applied { dry_run: args.dry_run, ..Applied::default() },
+        remains: Remains::default(),
+        repair: Repair::NotTried,
+        work: Work::default(),
     };
     let result = run.execute().and_then(|()| run.remove_unneeded());
     run.conclude(result)
@@ -135,15 +112,6 @@ fn no_blank_after_reboot(args: &ApplyArgs) -> Result<(), String> {
     }
 }
 
-/// How an install came to its end that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// It gave up.
-    ByItself,
-    /// It was cut off.
-    CutOff,
-}
-
 /// One apply, from its lock to its report.
 struct Run<'a> {
     manager: &'static dyn Manager,
@@ -156,50 +124,18 @@ struct Run<'a> {
     state: State,
     started: Instant,
     started_at: Time,
-    /// An earlier apply that was cut off, until what it left is repaired.
-    cut_off: Option<InProgress>,
-    /// What of that is in the package database.
-    damage: Damage,
-    /// Whether `--exclude` names something that was cut off.
-    excludes_damage: bool,
-    repair_tried: bool,
-    mend_tried: bool,
-    told_of_several: bool,
-    /// Whether it was tried and the package database was not whole then.
-    is_repair_open: bool,
-    /// Why a repair of this run failed.
-    repair_failed: Option<String>,
-    install_failed: Option<Ending>,
-    before: Option<Installed>,
-    /// What was offered when the install began, if all of that was counted.
-    offered: Option<String>,
-    index_partial: bool,
-    /// Whether something that was selected had to be left out.
-    is_partial: bool,
-    planned: Listing,
-    /// How many updates it was too late for.
-    left: usize,
-    /// Since when what was pending is known.
-    open: Vec<Open>,
-    /// What was planned before the manager updated itself.
-    done: Vec<Update>,
-    /// What the manager itself removed because others have taken over all its files.
-    disappeared: Vec<String>,
-    asked_to_run_again: bool,
-    ran_again: bool,
-    install_began: bool,
-    /// Whether anything of ours has changed packages.
-    changed: bool,
-    recorded: bool,
-    applied: Applied,
+    /// What earlier runs that were cut off have left.
+    remains: Remains,
+    repair: Repair,
+    work: Work,
 }
 
 impl Run<'_> {
     /// Steps 2 to 6. An error ends the run; what was installed until then is read back later.
     fn execute(&mut self) -> Result<(), Failure> {
-        self.cut_off = self.state.apply.in_progress.clone().map(InProgress::cut_off);
+        self.remains.run = self.state.apply.in_progress.clone().map(InProgress::cut_off);
         self.enter("repair")?;
-        self.look()?;
+        self.work.before = self.look()?;
         if self.manager.facts().repair_fetches {
             self.refresh()?;
             self.repair_with_fresh_index()?;
@@ -207,54 +143,71 @@ impl Run<'_> {
             self.repair()?;
             self.refresh()?;
         }
-        let mut rounds = 0;
+        let (mut rounds, mut may_mend, mut may_run_again) = (0, true, true);
         loop {
             rounds += 1;
             match self.plan_and_install() {
                 // Once: a newer index names files that exist.
                 Err(failure) if failure.class.is_retried() && self.may_retry() => {
                     warn!("{}; refreshing and trying once more", failure.message);
-                    self.applied.retried = true;
+                    self.work.is_retried = true;
                     self.refresh()?;
                 }
-                // While dependencies are not met the manager does nothing else.
-                Err(failure) if self.may_mend(&failure) => self.mend(failure)?,
+                // Once: while dependencies are not met the manager does nothing else.
+                Err(failure) if may_mend && self.can_mend(&failure) => {
+                    may_mend = false;
+                    self.mend(failure)?;
+                }
                 // One update that cannot be installed holds back itself, not the others.
-                Err(mut failure) if rounds <= MOST_ROUNDS && !self.install_began => {
-                    let culprits = std::mem::take(&mut failure.culprits);
-                    let planned = &self.planned.updates;
-                    if self.selection.install_keys_first(self.manager, &failure, planned) {
-                        warn!("{}; installing the pending keys first", failure.message);
-                    } else if !self.selection.leave_out(culprits) {
-                        return Err(failure);
-                    }
-                    // Nothing was changed, and what follows may be stopped again.
-                    self.session.committed = false;
+                Err(failure) if rounds <= MOST_ROUNDS && !self.work.has_begun() => {
+                    self.narrow_down(failure)?
                 }
                 // The keys are there now.
-                Ok(()) if self.selection.has_installed_keys(self.install_began) => {
-                    self.done.append(&mut self.planned.updates);
-                    self.install_began = false;
-                    self.ran_again = true;
-                    self.session.count(&mut self.state, true);
+                Ok(_) if self.selection.has_installed_keys(self.work.has_begun()) => {
+                    may_run_again = false;
+                    self.plan_the_rest();
+                    self.work.begin_anew();
                 }
-                // The manager has updated itself, and left the rest to its new version.
-                Ok(()) if self.asked_to_run_again && !self.ran_again => {
+                // Once.
+                Ok(Round::LeftTheRest) if may_run_again => {
+                    may_run_again = false;
                     info!("{} was updated itself; installing what it left", self.manager.facts().name);
-                    self.ran_again = true;
-                    self.done.append(&mut self.planned.updates);
-                    self.session.count(&mut self.state, true);
+                    self.plan_the_rest();
                 }
-                result => return result,
+                ended => return ended.map(drop),
             }
         }
+    }
+
+    /// Has the next round try what can be installed without the updates that a failure names.
+    ///
+    /// # Errors
+    /// The failure, where that is nothing new.
+    fn narrow_down(&mut self, mut failure: Failure) -> Result<(), Failure> {
+        let culprits = std::mem::take(&mut failure.culprits);
+        let planned = &self.work.planned.updates;
+        if self.selection.install_keys_first(self.manager, &failure, planned) {
+            warn!("{}; installing the pending keys first", failure.message);
+        } else if !self.selection.leave_out(culprits) {
+            return Err(failure);
+        }
+        // Nothing was changed, and what follows may be stopped again.
+        self.session.committed = false;
+        Ok(())
+    }
+
+    /// Counts what is pending after a round that is not the last.
+    fn plan_the_rest(&mut self) {
+        self.work.end_round();
+        self.session.count(&mut self.state, true);
     }
 
     /// Only while nothing was changed, or where an install fetches by itself and does the rest when
     /// it is run again. That somebody wants us to stop is heard between two installs.
     fn may_retry(&self) -> bool {
-        let is_safe = !self.install_began || self.manager.download(&Plan::default()).is_none();
-        is_safe && !self.applied.retried && (!self.install_began || signals::received().is_none())
+        let has_begun = self.work.has_begun();
+        let is_safe = !has_begun || self.manager.download(&Plan::default()).is_none();
+        is_safe && !self.work.is_retried && (!has_begun || signals::received().is_none())
     }
 
     /// Step 3: always.
@@ -264,8 +217,6 @@ impl Run<'_> {
         let refreshed = self.session.refresh(&mut self.state, timeout, None);
         save(&self.state, &self.lock)?;
         let failed = refreshed.sources.iter().filter(|source| source.error.is_some()).count();
-        self.index_partial = refreshed.outcome == RefreshOutcome::Partial;
-        self.is_partial = self.index_partial;
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),
             (RefreshOutcome::Partial, Some(failure)) if self.manager.facts().only_whole.is_some() => {
@@ -284,6 +235,11 @@ impl Run<'_> {
             }
             (_, Some(failure)) => Err(failure),
         }
+    }
+
+    /// Whether the refresh of this run reached only some of the sources.
+    fn is_index_partial(&self) -> bool {
+        self.state.last_outcome() == Some(RefreshOutcome::Partial)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Step 2: what a run that was cut off has left, by evidence, and its repair.
 
+use super::Run;
 use super::changes::changes;
-use super::{Ending, Run};
+use super::work::{Ending, Repair};
 use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -16,8 +17,8 @@ impl Run<'_> {
         if !self.needs_repair() {
             return Ok(());
         }
-        let is_needed = !self.manager.repair(self.session.places(), &self.damage).is_empty();
-        if is_needed && self.index_partial {
+        let is_needed = !self.manager.repair(self.session.places(), &self.remains.damage).is_empty();
+        if is_needed && self.is_index_partial() {
             warn!("a package is broken; it is repaired when every source was refreshed");
             return Ok(());
         }
@@ -41,18 +42,43 @@ impl Run<'_> {
         // It may be under way still, in other hands: then there is nothing to repair.
         if let Some(holder) = self.session.lock_holder() {
             self.session.wait_until_free(&holder)?;
-            self.look()?;
+            self.work.before = self.look()?;
             if !self.needs_repair() {
                 return Ok(());
             }
         }
         self.session.nobody_left_its_lock()?;
         info!("an earlier install was cut off; repairing it");
-        self.repair_tried = true;
-        let before = self.before.clone();
-        let mut failed = None;
+        self.repair = Repair::Tried;
+        let (after, failed) = self.run_repair()?;
+        self.remains.damage.unmet = self.manager.unmet(&self.session);
+        let has_changed = after.is_some_and(|after| !changes(&self.work.before, &after).is_empty());
+        if has_changed {
+            self.work.note_change();
+        }
+        if let Some(failure) = &failed {
+            warn!("the repair failed: {}", failure.message);
+        } else if !self.is_whole() && self.remains.damage.unmet.is_none() {
+            warn!("the repair changed nothing: {}", self.damage_words());
+        }
+        self.repair = match failed {
+            failed if !self.is_whole() => Repair::Open(failed.map(|failure| failure.message)),
+            // What failed may also have lost what it was to repair; where all of it is excluded nothing was repaired.
+            None if has_changed || !self.remains.is_some_excluded => Repair::Done,
+            _ => Repair::Tried,
+        };
+        if self.is_whole() {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Runs its commands until the package database is whole, which is then as it is given back; with why the last
+    /// one failed, if it did.
+    fn run_repair(&mut self) -> Result<(Option<Installed>, Option<Failure>), Failure> {
+        let (mut after, mut failed) = (None, None);
         for step in 0.. {
-            let commands = self.manager.repair(self.session.places(), &self.damage);
+            let commands = self.manager.repair(self.session.places(), &self.remains.damage);
             let Some(invocation) = commands.get(step) else { break };
             self.session.committed = true;
             let finished =
@@ -64,35 +90,17 @@ impl Run<'_> {
                 self.session.outlast_installer();
             }
             failed = self.manager.failure(invocation, &finished);
-            self.look()?;
+            after = Some(self.look()?);
             if self.is_whole() {
                 break;
             }
         }
-        self.damage.unmet = self.manager.unmet(&self.session);
-        let after = std::mem::replace(&mut self.before, before);
-        let changed =
-            self.before.as_ref().zip(after.as_ref()).is_some_and(|(a, b)| !changes(a, b).is_empty());
-        self.changed |= changed;
-        // What failed may also have lost what it was to repair; where all of it is excluded nothing was repaired.
-        self.applied.repaired = self.is_whole() && failed.is_none() && (changed || !self.excludes_damage);
-        self.is_repair_open = !self.is_whole();
-        if self.is_whole() {
-            self.forget();
-        }
-        if let Some(failure) = failed {
-            warn!("the repair failed: {}", failure.message);
-            self.repair_failed = Some(failure.message);
-        } else if self.is_repair_open && self.damage.unmet.is_none() {
-            warn!("the repair changed nothing: {}", self.damage_words());
-        }
-        Ok(())
+        Ok((after, failed))
     }
 
     /// Whether a plan failed because dependencies of what is installed are not met.
-    pub(super) fn may_mend(&self, failure: &Failure) -> bool {
-        let is_first = !self.mend_tried && !self.install_began;
-        is_first
+    pub(super) fn can_mend(&self, failure: &Failure) -> bool {
+        !self.work.has_begun()
             && failure.class == Class::Dependency
             && failure.culprits.is_empty()
             && self.manager.unmet(&self.session).is_some()
@@ -104,47 +112,50 @@ impl Run<'_> {
     /// # Errors
     /// When that is for a person to decide, or fails.
     pub(super) fn mend(&mut self, failure: Failure) -> Result<(), Failure> {
-        self.mend_tried = true;
-        let again = self.damage.needs_reinstall.iter().map(|name| self.manager.reinstall(name));
-        let again: Vec<_> = again.collect();
         let unmet = failure.message.trim_end_matches('.');
-        let by_hand = |why: &str| {
-            let advice = match again.is_empty() {
-                true => "look at what `apt-get -f install` proposes, or install the versions that belong \
-                         together by name (apt-get install NAME=VERSION NAME=VERSION)"
-                    .to_string(),
-                false => format!("once a source offers it again, run `{}`", again.join("` and `")),
-            };
-            Failure::new(Class::Dependency, format!("{unmet}; {why}: {advice}"))
-        };
         if self.args.dry_run || self.args.download_only {
             let text = format!("{unmet}; an apply that may install mends that, if it can");
             return Err(Failure::new(Class::Dependency, text));
         }
-        let installed = self.before.clone().unwrap_or_default();
-        self.selection.mend(&self.session, &installed, self.lock.dir())?;
-        let listing = match self.session.list(&self.selection.plan) {
-            Ok(listing) => listing,
-            Err(_) => return Err(by_hand("apt-get -f install cannot mend that")),
+        self.selection.mend(&self.session, &self.work.before, self.lock.dir())?;
+        let listing =
+            self.session.list(&self.selection.plan).map_err(|_| "apt-get -f install cannot mend that".into());
+        let proposed = listing.and_then(|listing| match listing.removals.first() {
+            Some((name, _)) => Err(format!("to mend it {name} would have to be removed")),
+            None if listing.updates.is_empty() => {
+                Err("the package manager proposes nothing that would mend it".to_string())
+            }
+            None => Ok(listing),
+        });
+        self.work.planned = proposed.map_err(|why| {
+            Failure::new(Class::Dependency, format!("{unmet}; {why}: {}", self.mend_by_hand()))
+        })?;
+        let names = self.work.planned.names().join(", ");
+        info!("dependencies are not met; mending that with {names}");
+        self.repair = match std::mem::replace(&mut self.repair, Repair::NotTried) {
+            Repair::Open(failed) => Repair::Open(failed),
+            _ => Repair::Open(None),
         };
-        if let Some((name, _)) = listing.removals.first() {
-            return Err(by_hand(&format!("to mend it {name} would have to be removed")));
-        }
-        if listing.updates.is_empty() {
-            return Err(by_hand("the package manager proposes nothing that would mend it"));
-        }
-        info!("dependencies are not met; mending that with {}", listing.names().join(", "));
-        self.repair_tried = true;
-        self.is_repair_open = true;
-        self.planned = listing;
         let mended = self.download_and_install();
         self.selection.plan.mends = false;
         self.session.committed = false;
-        self.done.append(&mut self.planned.updates);
+        self.work.end_round();
         mended?;
-        self.install_began = false;
+        self.work.begin_anew();
         self.session.count(&mut self.state, true);
         Ok(())
+    }
+
+    /// What a person can do where dependencies are not met and cannot be mended.
+    fn mend_by_hand(&self) -> String {
+        let again = self.remains.damage.needs_reinstall.iter().map(|name| self.manager.reinstall(name));
+        let again: Vec<_> = again.collect();
+        match again.is_empty() {
+            true => "look at what `apt-get -f install` proposes, or install the versions that belong \
+                     together by name (apt-get install NAME=VERSION NAME=VERSION)"
+                .to_string(),
+            false => format!("once a source offers it again, run `{}`", again.join("` and `")),
+        }
     }
 
     /// Ends the install of the packages that were left unpacked because another one failed.
@@ -171,7 +182,7 @@ impl Run<'_> {
     pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
         let Some(install) = self.manager.past_failures(install) else { return Ok(()) };
         let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
-        let removes = self.selection.plan.full || !self.planned.removals.is_empty();
+        let removes = self.selection.plan.full || !self.work.planned.removals.is_empty();
         if !is_theirs || removes || signals::received().is_some() {
             return Ok(());
         }
@@ -186,9 +197,9 @@ impl Run<'_> {
             let package = installed.get(&update.name);
             package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
         };
-        let others = self.planned.updates.iter().filter(is_untouched).count();
+        let others = self.work.planned.updates.iter().filter(is_untouched).count();
         // Without a word of which one failed it may be all of them.
-        let is_known = self.planned.updates.iter().any(|update| {
+        let is_known = self.work.planned.updates.iter().any(|update| {
             is_named(&update.name) || installed.get(&update.name).is_some_and(|package| package.is_broken)
         });
         if others > 0 && is_known {
@@ -209,50 +220,53 @@ impl Run<'_> {
     }
 
     /// Looks at the package database, and at what of a run that was cut off is left in it.
-    pub(super) fn look(&mut self) -> Result<(), Failure> {
+    pub(super) fn look(&mut self) -> Result<Installed, Failure> {
         let installed = self.session.installed()?;
-        self.damage = self.damage_in(&installed);
-        self.before = Some(installed);
-        Ok(())
+        self.note_remains(&installed);
+        Ok(installed)
     }
 
     /// What remains on record, now that this run has ended: what was cut off stays there until the
     /// package database is whole.
     pub(super) fn settle(&mut self, after: &Installed) {
-        let earlier = self.cut_off.clone();
-        if self.install_failed.is_some() {
-            self.cut_off = self.state.apply.in_progress.clone();
+        let earlier = self.remains.run.clone();
+        if self.work.failed.is_some() {
+            self.remains.run = self.state.apply.in_progress.clone();
         }
-        self.damage = self.damage_in(after);
+        self.note_remains(after);
+        let has_leftovers = !self.remains.damage.leftovers.is_empty();
         // Not every manager takes it for a failure that an old version does not go.
-        if self.install_began && self.cut_off.is_none() && !self.damage.leftovers.is_empty() {
-            self.cut_off = self.state.apply.in_progress.clone();
+        if self.work.has_begun() && self.remains.run.is_none() && has_leftovers {
+            self.remains.run = self.state.apply.in_progress.clone();
         }
-        if self.repair_tried || self.install_failed.is_some() {
-            self.damage.unmet = self.manager.unmet(&self.session);
+        let has_tried = self.repair != Repair::NotTried || self.work.failed.is_some();
+        if has_tried {
+            self.remains.damage.unmet = self.manager.unmet(&self.session);
         }
         if self.is_whole() {
-            self.applied.repaired |= std::mem::take(&mut self.is_repair_open);
-            if self.repair_tried || self.install_failed.is_some() {
+            if matches!(self.repair, Repair::Open(_)) {
+                self.repair = Repair::Done;
+            }
+            if has_tried {
                 self.forget();
             }
-        } else if self.install_failed == Some(Ending::ByItself) && self.damage.leftovers.is_empty() {
+        } else if self.work.failed == Some(Ending::ByItself) && !has_leftovers {
             // A script that fails is no interruption.
-            self.cut_off = earlier;
+            self.remains.run = earlier;
         }
     }
 
     /// Takes what was cut off from the record, unless this run was told to leave some of it.
     fn forget(&mut self) {
-        self.cut_off.take_if(|_| !self.excludes_damage);
+        self.remains.run.take_if(|_| !self.remains.is_some_excluded);
     }
 
     /// Whether nothing is left of a run that was cut off.
     pub(super) fn is_whole(&self) -> bool {
-        self.damage.is_none() && !self.manager.database().was_cut_off(self.session.places())
+        self.remains.damage.is_none() && !self.manager.database().was_cut_off(self.session.places())
     }
 
     pub(super) fn needs_repair(&self) -> bool {
-        self.cut_off.is_some() || !self.is_whole()
+        self.remains.run.is_some() || !self.is_whole()
     }
 }

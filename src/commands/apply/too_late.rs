@@ -1,7 +1,6 @@
 //! `--not-after`: from a time of the day on no install is begun.
 
 use super::Run;
-use crate::model::listing::Listing;
 use crate::model::text::counted;
 
 impl Run<'_> {
@@ -10,17 +9,10 @@ impl Run<'_> {
         !self.args.download_only && self.latest.is_some_and(|latest| latest.is_over())
     }
 
-    /// Leaves what is planned to another run.
-    pub(super) fn begin_nothing(&mut self) {
-        self.applied.too_late = true;
-        self.left = self.planned.updates.len();
-        self.planned = Listing::default();
-    }
-
     /// That it was too late, in words.
     pub(super) fn too_late_words(&self) -> Option<String> {
-        let latest = self.latest.filter(|_| self.applied.too_late)?;
-        let left = counted(self.left, "update");
+        let latest = self.latest?;
+        let left = counted(self.work.too_late_for?, "update");
         Some(format!("it is past {latest} (--not-after): {left} not installed"))
     }
 }

@@ -1,6 +1,7 @@
 //! What an apply really did: the package database before and after it, and the files.
 
 use super::Run;
+use super::work::Repair;
 use crate::managers::{Installed, cut_short};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -20,23 +21,26 @@ impl Run<'_> {
     /// What the manager's exit code 0 does not say: a package that was selected and is not
     /// there, or one that was left half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
-        let others_at_work = !self.install_began && self.session.lock_holder().is_some();
-        if !self.damage.is_none() && !others_at_work {
-            let class = if self.damage.unmet.is_some() { Class::Dependency } else { Class::Script };
+        let (work, damage) = (&self.work, &self.remains.damage);
+        let others_at_work = !work.has_begun() && self.session.lock_holder().is_some();
+        if !damage.is_none() && !others_at_work {
+            let class = if damage.unmet.is_some() { Class::Dependency } else { Class::Script };
             let words = self.damage_words();
-            // A repair has run the script again, and what that said is the reason.
-            let why = self.repair_failed.as_ref().filter(|_| !self.install_began);
-            let text = why.map_or_else(|| words.clone(), |why| format!("{words}; the repair failed: {why}"));
+            let text = match &self.repair {
+                // A repair has run the script again, and what that said is the reason.
+                Repair::Open(Some(why)) if !work.has_begun() => format!("{words}; the repair failed: {why}"),
+                _ => words,
+            };
             return Some(Failure::new(class, text));
         }
         let is_there =
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
-        let planned = &self.planned.updates;
+        let planned = &work.planned.updates;
         let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
-        let done = self.done.iter().filter(|done| !is_newer(done));
-        let updates = planned.iter().chain(done).filter(|_| self.install_began);
+        let done = work.done.iter().filter(|done| !is_newer(done));
+        let updates = planned.iter().chain(done).filter(|_| work.has_begun());
         // Another package may have taken over all its files.
-        let is_gone = |name: &String| self.disappeared.contains(name) && !after.contains_key(name);
+        let is_gone = |name: &String| work.disappeared.contains(name) && !after.contains_key(name);
         let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);
         let missing: Vec<_> = updates.filter(is_missing).filter(|update| !is_gone(&update.name)).collect();
         let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
@@ -46,31 +50,31 @@ impl Run<'_> {
 
     /// Whether nothing can be pending: what was pending was all that is offered, exactly that is what changed in the
     /// package database, and the same is offered still. Else it is counted.
-    pub(super) fn nothing_is_left(&self) -> bool {
+    pub(super) fn nothing_is_left(&self, changes: &[Change]) -> bool {
         let Some(pending) = &self.state.pending else { return false };
         let (Some(listed), Some(held_back)) = (&pending.packages, &pending.held_back) else { return false };
         let is_all = self.manager.facts().lists_all
-            && !self.index_partial
+            && !self.is_index_partial()
             && held_back.is_empty()
             && self.selection.impossible().is_empty();
         let as_listed = || {
             let mut listed: Vec<_> =
                 listed.iter().map(|update| (&update.name, Some(&update.candidate))).collect();
-            let changed = self.applied.packages.iter();
-            let mut changed: Vec<_> = changed.map(|change| (&change.name, change.to.as_ref())).collect();
+            let mut changed: Vec<_> =
+                changes.iter().map(|change| (&change.name, change.to.as_ref())).collect();
             listed.sort();
             changed.sort();
             listed == changed
         };
         let is_offered_still =
-            || self.offered.as_ref().is_some_and(|offered| *offered == self.session.offer());
-        self.changed && is_all && as_listed() && is_offered_still()
+            || self.work.offered.as_ref().is_some_and(|offered| *offered == self.session.offer());
+        self.work.has_changed() && is_all && as_listed() && is_offered_still()
     }
 
     /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
     /// the next download fetches them.
     pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
-        let mut files = self.manager.cached(&self.session, &self.planned, downloaded);
+        let mut files = self.manager.cached(&self.session, &self.work.planned, downloaded);
         // What the manager takes from other places it has compared itself.
         files.retain(|(path, _)| path.is_absolute() && path.is_file());
         if files.is_empty() {
@@ -110,9 +114,9 @@ impl Run<'_> {
     }
 
     /// What neither exit code nor database say: files that are not as they were to be installed.
-    pub(super) fn damage(&mut self) -> Option<Failure> {
+    pub(super) fn changed_files(&mut self, changes: &[Change]) -> Option<Failure> {
         let invocation = self.manager.ask_audit()?;
-        let changed: Vec<_> = self.applied.packages.iter().filter_map(Change::new_version).collect();
+        let changed: Vec<_> = changes.iter().filter_map(Change::new_version).collect();
         if changed.is_empty() {
             return None;
         }

@@ -45,7 +45,7 @@ impl Selection {
     pub(super) fn tell_excludes(
         &mut self,
         manager: &dyn Manager,
-        installed: Option<&Installed>,
+        installed: &Installed,
         planned: &Listing,
         pending: &Listing,
         wanted: &BTreeSet<String>,
@@ -56,10 +56,10 @@ impl Selection {
         let plain = |name: &str| manager.database().plain_name(name).to_string();
         let is_known = |pattern: &&Pattern| {
             let updates = pending.updates.iter().map(|update| &update.name);
-            let mut names = updates.chain(installed.into_iter().flat_map(|installed| installed.keys()));
+            let mut names = updates.chain(installed.keys());
             names.any(|name| matches(std::slice::from_ref(pattern), name, &plain(name)))
         };
-        for pattern in self.exclude.iter().filter(|pattern| installed.is_some() && !is_known(pattern)) {
+        for pattern in self.exclude.iter().filter(|pattern| !is_known(pattern)) {
             warn!("--exclude {pattern} matches no installed package");
         }
         let stays = |update: &&Update| {

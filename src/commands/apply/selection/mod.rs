@@ -120,7 +120,7 @@ impl Selection {
         &mut self,
         session: &Session,
         state: &State,
-        installed: Option<&Installed>,
+        installed: &Installed,
         dir: &Path,
     ) -> Result<Listing, Failure> {
         if self.plan.full && !session.may_remove() {

@@ -87,15 +87,11 @@ impl Selection {
     ///
     /// # Errors
     /// When one is not installed, or held back.
-    pub(super) fn named(
-        &self,
-        pending: &Listing,
-        installed: Option<&Installed>,
-    ) -> Result<Vec<String>, Failure> {
+    pub(super) fn named(&self, pending: &Listing, installed: &Installed) -> Result<Vec<String>, Failure> {
         let refuse = |text: String| Err(Failure::new(Class::Dependency, text));
         let mut names = Vec::new();
         for argument in &self.packages {
-            let Some(name) = installed.and_then(|installed| listed_name(argument, installed)) else {
+            let Some(name) = listed_name(argument, installed) else {
                 return refuse(format!("{argument} is not installed; apply only updates what is"));
             };
             if let Some(held) = self.impossible.iter().find(|held| held.name == name) {

@@ -1,0 +1,135 @@
+//! What an apply finds and does, as far as it has come: its steps leave here what the later ones must know.
+
+use crate::managers::{Damage, Installed};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::listing::Listing;
+use crate::model::updates::Update;
+use crate::store::state::{InProgress, Open};
+
+/// What earlier runs that were cut off have left.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    /// The last of these runs, with those before it, until it is repaired.
+    pub(super) run: Option<InProgress>,
+    /// What of them is in the package database.
+    pub(super) damage: Damage,
+    /// Whether there is more that `--exclude` names: that stays.
+    pub(super) is_some_excluded: bool,
+    /// Packages in two versions that no such run has left, for people.
+    pub(super) side_by_side: Vec<String>,
+}
+
+/// What became of the repair of what was cut off.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Repair {
+    NotTried,
+    /// It was begun, and repaired nothing.
+    Tried,
+    /// The package database was not whole after it; with why the repair failed, if it did.
+    Open(Option<String>),
+    /// It was repaired.
+    Done,
+}
+
+/// What this run has planned and done.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// The package database before anything of ours changed it.
+    pub(super) before: Installed,
+    /// What was offered when the install began, if all of that was counted.
+    pub(super) offered: Option<String>,
+    /// Since when what was pending is known.
+    pub(super) open: Vec<Open>,
+    /// What is to be installed in this round: the last one, once the run has ended.
+    pub(super) planned: Listing,
+    /// What was planned in the rounds before it, which ended.
+    pub(super) done: Vec<Update>,
+    /// Whether it refreshed and downloaded a second time.
+    pub(super) is_retried: bool,
+    /// How many updates it was too late for, if it was.
+    pub(super) too_late_for: Option<usize>,
+    /// Whether packages have changed.
+    pub(super) changed: Changed,
+    /// How the last install failed, if it did.
+    pub(super) failed: Option<Ending>,
+    /// What the manager itself removed because others have taken over all its files, or nothing needs it.
+    pub(super) disappeared: Vec<String>,
+    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    pub(super) config_files: Vec<String>,
+}
+
+impl Work {
+    /// Whether anything of ours has changed packages.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed != Changed::Nothing
+    }
+
+    /// Whether the install of this round has begun: what it leaves is no longer what the plan was made for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.changed == Changed::ByThisRound
+    }
+
+    /// Notes that a repair or a removal changed something.
+    pub(super) fn note_change(&mut self) {
+        if !self.has_changed() {
+            self.changed = Changed::Before;
+        }
+    }
+
+    /// Takes what was planned as done, so that the rest can be planned.
+    pub(super) fn end_round(&mut self) {
+        self.done.append(&mut self.planned.updates);
+    }
+
+    /// Lets what comes next be tried again as if nothing had begun.
+    pub(super) fn begin_anew(&mut self) {
+        if self.has_begun() {
+            self.changed = Changed::Before;
+        }
+    }
+
+    /// Leaves what is planned to another run.
+    pub(super) fn leave_planned(&mut self) {
+        self.too_late_for = Some(self.planned.updates.len());
+        self.planned = Listing::default();
+    }
+}
+
+/// Whether packages have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Changed {
+    #[default]
+    Nothing,
+    /// By a repair, or by an install that has ended.
+    Before,
+    /// By the install of this round.
+    ByThisRound,
+}
+
+/// How an install came to its end that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It gave up.
+    ByItself,
+    /// It was cut off.
+    CutOff,
+}
+
+impl Ending {
+    pub(super) fn of(failure: &Failure) -> Ending {
+        match failure.class {
+            Class::Interrupted => Ending::CutOff,
+            _ => Ending::ByItself,
+        }
+    }
+}
+
+/// How a round of plan, download and install ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Nothing of the plan is left, or nothing was to be installed.
+    Done,
+    /// The manager has updated itself, and left the rest to its new version.
+    LeftTheRest,
+}
