@@ -121,7 +121,7 @@ fn explained_held(held: &HeldBack) -> Finding {
         (None, _) => Finding::problem(
             "held back",
             text,
-            "take the administrator's hold back; see PERMANENT EXCLUDES in linux-patch(8)",
+            "take the administrator's hold back; see EXCLUDING PACKAGES FOR GOOD in linux-patch(8)",
         ),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Report, json, nagios, openmetrics, text};
 use crate::model::exit_code::ExitCode;
 use crate::system::files::replace_shared;
-use crate::system::streams::{error_mark, stdout_is_the_journal, write_patiently};
+use crate::system::streams::{error_mark, stdout_is_the_journal, stdout_takes_colour, write_patiently};
 use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -76,7 +76,10 @@ impl Report {
             let line = format!("{}linux-patch: {}\n", error_mark(), self.reason);
             write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
         }
-        if let Some(text) = self.render(format, quiet) {
+        if let Some(mut text) = self.render(format, quiet) {
+            if format == Format::Text && !quiet && stdout_takes_colour() {
+                text = text::painted(&text, self.exit);
+            }
             // For `journalctl -p warning`: the first line says why.
             let mark = match self.exit {
                 _ if format != Format::Text || !stdout_is_the_journal() => "",

@@ -37,6 +37,29 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The same for a terminal: the verdict in a colour, by the exit code, and what is marked as security.
+pub(super) fn painted(text: &str, exit: ExitCode) -> String {
+    const BOLD_RED: &str = "\x1b[1;31m";
+    const PLAIN: &str = "\x1b[0m";
+    let colour = match exit {
+        ExitCode::Fresh => "\x1b[1;32m",
+        ExitCode::Stale => "\x1b[1;33m",
+        ExitCode::Failed | ExitCode::Unknown => BOLD_RED,
+    };
+    let Some((headline, rest)) = text.split_once(':') else { return text.to_string() };
+    let mut painted = format!("{colour}{headline}{PLAIN}:");
+    let mut parts = rest.split("security").peekable();
+    while let Some(part) = parts.next() {
+        painted += part;
+        let Some(next) = parts.peek() else { break };
+        // `(security, known for 3 d)`, `(held, security)`, `(2 security)`
+        let before = part.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == ' ');
+        let is_mark = before.ends_with(['(', ',']) && next.starts_with([')', ',']) && !part.ends_with("(0 ");
+        painted += &if is_mark { format!("{BOLD_RED}security{PLAIN}") } else { "security".to_string() };
+    }
+    painted
+}
+
 /// One printable line that keeps its indentation.
 fn printable(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
@@ -56,9 +79,9 @@ fn headline(report: &Report) -> &'static str {
 }
 
 fn status(report: &Report, lines: &mut Vec<String>) {
+    history(report, lines);
     if let Detail::Status { explanation: Some(findings), .. } = &report.detail {
         lines.extend(findings.iter().flat_map(Finding::lines));
-        history(report, lines);
         return;
     }
     let Some(state) = report.state.as_deref() else { return };
@@ -106,7 +129,6 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         }
     }
     lines.extend(state.caveats.iter().cloned());
-    history(report, lines);
 }
 
 fn history(report: &Report, lines: &mut Vec<String>) {
@@ -152,12 +174,10 @@ fn failed_sources(report: &Report, lines: &mut Vec<String>) {
             let last = source
                 .last_success
                 .map_or("never refreshed".to_string(), |time| format!("last refreshed {time}"));
-            lines.push(format!(
-                "source {}: {}: {} ({last})",
-                source.id,
-                failure.class.word(),
-                failure.message
-            ));
+            // Said once: in the first line, or of the first source that has it.
+            let is_said = |line: &String| !failure.message.is_empty() && line.contains(&failure.message);
+            let message = if lines.iter().any(is_said) { "as above" } else { &failure.message };
+            lines.push(format!("source {}: {}: {message} ({last})", source.id, failure.class.word()));
         }
     }
 }
@@ -224,5 +244,21 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>, lines: &mut V
     lines.extend(items.take(LISTED));
     if count > LISTED {
         lines.push(format!("  and {} more", count - LISTED));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_and_the_marks_of_security_are_painted_and_nothing_else() {
+        let text = "stale: http://x/trixie-security; 9 pending (2 security), 1 held back (1 security)\n  \
+                    libsecurity 1 -> 2 (security, known for 3 d)\n  security 1 (held, security) (0 security)\n";
+        let painted = painted(text, ExitCode::Stale);
+        assert!(painted.starts_with("\x1b[1;33mstale\x1b[0m: http://x/trixie-security;"), "{painted:?}");
+        assert_eq!(painted.matches("\x1b[1;31msecurity\x1b[0m").count(), 4, "{painted:?}");
+        let plain = painted.replace("\x1b[1;33m", "").replace("\x1b[1;31m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, text);
     }
 }

@@ -88,12 +88,14 @@ pub struct Verdict {
     pub age: Option<i64>,
 }
 
+const NEVER: &str = "the index was never refreshed by linux-patch; run linux-patch refresh";
+
 /// Judges the index by what is remembered (the contract's section 7, in its order).
 pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> Verdict {
     let unknown = |reason: String| Verdict { code: ExitCode::Unknown, reason, age: None };
     let state = match loaded {
         Loaded::Good(state) => state,
-        Loaded::Missing => return unknown("the index was never refreshed by linux-patch".into()),
+        Loaded::Missing => return unknown(NEVER.into()),
         Loaded::Corrupt(reason) => {
             return unknown(format!("the state is corrupt: {reason}; run linux-patch refresh"));
         }
@@ -115,7 +117,7 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
         None => fallback.to_string(),
     };
     match state.last_outcome() {
-        None => unknown("the index was never refreshed by linux-patch".into()),
+        None => unknown(NEVER.into()),
         Some(RefreshOutcome::Failed) => verdict(
             ExitCode::Failed,
             format!("the last refresh failed ({}); last complete refresh {ago}", error("no reason recorded")),

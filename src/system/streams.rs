@@ -53,6 +53,22 @@ pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
     }
 }
 
+/// The width of the terminal that is standard output, or else standard error, where it knows it.
+pub fn terminal_width() -> Option<usize> {
+    let of = |size: rustix::io::Result<rustix::termios::Winsize>| size.ok().map(|size| size.ws_col.into());
+    let known = |width: &usize| *width > 0;
+    let out = of(rustix::termios::tcgetwinsize(io::stdout())).filter(known);
+    out.or_else(|| of(rustix::termios::tcgetwinsize(io::stderr())).filter(known))
+}
+
+/// Whether colours help on standard output: on a terminal that has them, whose user has not declined them
+/// (no-color.org).
+pub fn stdout_takes_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let has_colours = set("TERM").is_some_and(|term| term != "dumb");
+    has_colours && set("NO_COLOR").is_none() && rustix::termios::isatty(io::stdout())
+}
+
 /// A terminal says that it takes more when it takes one byte, and a longer write would wait for the
 /// rest. Not so one that is opened for us alone: on the shared one that would be everybody's.
 fn opened_anew(terminal: &impl AsFd) -> Option<OwnedFd> {

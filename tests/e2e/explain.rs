@@ -101,7 +101,7 @@ fn what_is_held_back_and_what_failed_is_explained() {
         "apply",
         &["problem the last apply failed (script: ", "no disk today", "-> less /var/log/linux-patch/"],
     );
-    says(&sandbox, "held back", &["problem tb-held 2.0 (held)", "PERMANENT EXCLUDES"]);
+    says(&sandbox, "held back", &["problem tb-held 2.0 (held)", "EXCLUDING PACKAGES FOR GOOD"]);
     says(&sandbox, "room", &["/"]);
     says(&sandbox, "lock", &["ok nobody"]);
 }
