@@ -55,7 +55,7 @@ enum Mode {
     Bar,
 }
 
-/// The line on the terminal: twenty cells, or a mark that moves while there is no percentage.
+/// The line on the terminal: up to twenty cells, or a mark that moves while there is no percentage.
 #[derive(Debug)]
 struct Bar {
     label: &'static str,
@@ -64,28 +64,45 @@ struct Bar {
 
 impl Bar {
     const CELLS: usize = 20;
+    /// Fewer say nothing.
+    const FEWEST_CELLS: usize = 5;
 
     fn draw(&self, percent: Option<f64>, elapsed: Duration, words: &str) {
-        let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col.max(20));
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+        // A terminal that does not know its width says 0.
+        let width = size.map(|size| size.ws_col).filter(|width| *width > 0).unwrap_or(80).max(20);
         let line = self.line(percent, elapsed, words, usize::from(width) - 1);
         self.drawn.set(true);
         let _ = Stderr.write(format!("\r{line}\x1b[K").as_bytes());
     }
 
+    /// On a narrow terminal the words go first, then the cells, the time and the end of the label: the percentage
+    /// stays.
     fn line(&self, percent: Option<f64>, elapsed: Duration, words: &str, width: usize) -> String {
-        let seconds = elapsed.as_secs();
-        let cells = match percent {
-            Some(percent) => {
-                let full = (percent.clamp(0.0, 100.0) as usize * Self::CELLS) / 100;
-                "#".repeat(full) + &".".repeat(Self::CELLS - full)
-            }
-            None => {
-                let at = elapsed.as_millis() as usize / 100 % Self::CELLS;
-                ".".repeat(at) + "#" + &".".repeat(Self::CELLS - 1 - at)
-            }
-        };
-        let percent = percent.map(|percent| format!(" {percent:.0}%")).unwrap_or_default();
-        let line = format!("{} [{cells}]{percent} {} {words}", self.label, span(seconds as i64));
+        let number = percent.map(|percent| format!(" {percent:.0}%")).unwrap_or_default();
+        let label: String = self.label.chars().take(width.saturating_sub(number.len())).collect();
+        let mut line = label.trim_end().to_string();
+        let time = format!(" {}", span(elapsed.as_secs() as i64));
+        let room = width - line.chars().count() - number.len();
+        // ` [` and `]` stand around the cells.
+        let cells = room.saturating_sub(time.len() + 3).min(Self::CELLS);
+        if cells >= Self::FEWEST_CELLS {
+            let cells = match percent {
+                Some(percent) => {
+                    let full = (percent.clamp(0.0, 100.0) as usize * cells) / 100;
+                    "#".repeat(full) + &".".repeat(cells - full)
+                }
+                None => {
+                    let at = elapsed.as_millis() as usize / 100 % cells;
+                    ".".repeat(at) + "#" + &".".repeat(cells - 1 - at)
+                }
+            };
+            line += &format!(" [{cells}]");
+        }
+        line += &number;
+        if room >= time.len() {
+            line += &format!("{time} {words}");
+        }
         line.chars().take(width).collect()
     }
 
@@ -101,6 +118,10 @@ impl Bar {
 pub struct Display {
     mode: Mode,
     told: Option<&'static str>,
+    /// Hosts that the next phase asks all at once, and that have not answered.
+    silent: Vec<String>,
+    /// Sources that it asks, for a manager of whose lines that cannot be told.
+    asked: Vec<String>,
 }
 
 /// One phase on display, from its start to its end.
@@ -111,6 +132,7 @@ pub struct Phase<'a> {
     bar: Option<Bar>,
     last_line: String,
     started: Instant,
+    is_question: bool,
 }
 
 impl Display {
@@ -124,16 +146,43 @@ impl Display {
         } else {
             Mode::Lines
         };
-        Display { mode, told: None }
+        Display { mode, told: None, silent: Vec::new(), asked: Vec::new() }
+    }
+
+    /// Whether there is a line on a terminal that tells what goes on.
+    pub fn has_bar(&self) -> bool {
+        self.mode == Mode::Bar
+    }
+
+    /// Names the hosts that the next phase asks all at once, for a manager that prints a line of each only when it
+    /// has answered; and the sources, for others.
+    pub fn waits_for(&mut self, hosts: Vec<String>, sources: Vec<String>) {
+        (self.silent, self.asked) = (hosts, sources);
     }
 
     /// Begins a phase.
     pub fn phase(&mut self, label: &'static str) -> Phase<'_> {
-        let bar = (self.mode == Mode::Bar).then(|| Bar { label, drawn: Cell::new(false) });
+        let bar = self.has_bar().then(|| Bar { label, drawn: Cell::new(false) });
         if bar.is_none() {
             info!("{label}");
         }
-        Phase { display: self, label, bar, last_line: String::new(), started: Instant::now() }
+        self.begin(label, bar)
+    }
+
+    /// Begins a question to the manager: only a bar shows it, and nothing remains of it.
+    pub fn question(&mut self, program: &str) -> Option<Phase<'_>> {
+        const LABEL: &str = "listing packages";
+        self.has_bar().then(|| {
+            let mut phase = self.begin(LABEL, Some(Bar { label: LABEL, drawn: Cell::new(false) }));
+            phase.is_question = true;
+            phase.last_line = program.to_string();
+            phase
+        })
+    }
+
+    fn begin(&mut self, label: &'static str, bar: Option<Bar>) -> Phase<'_> {
+        let started = Instant::now();
+        Phase { display: self, label, bar, last_line: String::new(), started, is_question: false }
     }
 }
 
@@ -154,7 +203,8 @@ impl Phase<'_> {
                 let _ = Stderr.write((one_line(&without_passwords(line)) + "\n").as_bytes());
             }
         }
-        let news = glimpse.ignored_signal.filter(|signal| self.display.told != Some(signal));
+        let news = glimpse.ignored_signal.filter(|_| !self.is_question);
+        let news = news.filter(|signal| self.display.told != Some(signal));
         if let Some(signal) = news {
             self.display.told = Some(signal);
             self.suspend(|| {
@@ -162,27 +212,55 @@ impl Phase<'_> {
             });
         }
         let Some(bar) = &self.bar else { return };
-        if let Some(line) = glimpse.output.lines().rev().find(|line| !line.trim().is_empty()) {
-            self.last_line = one_line(line.trim_end_matches('\r').rsplit('\r').next().unwrap_or(line));
+        let (silent, asked) = (&mut self.display.silent, &self.display.asked);
+        // What apt ignores it may try again.
+        let answers =
+            |host: &str| glimpse.output.lines().any(|line| line.contains(host) && !line.starts_with("Ign:"));
+        silent.retain(|host| !answers(host));
+        if !self.is_question {
+            if let Some(line) = glimpse.output.lines().rev().find(|line| !line.trim().is_empty()) {
+                self.last_line = one_line(line.trim_end_matches('\r').rsplit('\r').next().unwrap_or(line));
+            }
         }
-        let (percent, words) = match progress(glimpse.status) {
+        let elapsed = self.started.elapsed();
+        let is_slow = elapsed >= Duration::from_secs(1);
+        let (percent, mut words) = match progress(glimpse.status) {
             Some((percent, words)) => (Some(percent), one_line(words)),
             None => (None, self.last_line.clone()),
         };
-        bar.draw(percent, glimpse.elapsed, &words);
+        if is_slow && !silent.is_empty() {
+            words = format!("no answer yet from {}", silent.join(", "));
+        } else if is_slow && !asked.is_empty() && !asked.iter().any(|id| words.contains(id.as_str())) {
+            words = format!("asking {}", asked.join(", "));
+        }
+        // Most questions are answered before anybody could read what is asked.
+        if !self.is_question || elapsed > Duration::from_millis(300) {
+            bar.draw(percent, elapsed, &words);
+        }
     }
 }
 
 impl Drop for Phase<'_> {
     fn drop(&mut self) {
+        self.display.waits_for(Vec::new(), Vec::new());
         if let Some(bar) = &self.bar {
             bar.clear();
             let took = self.started.elapsed();
             // What took no time is not worth a line.
-            if took > Duration::from_millis(500) {
-                info!("{}: {}", self.label, span(took.as_secs() as i64));
+            if took > Duration::from_millis(500) && !self.is_question {
+                info!("{}: {}", self.label, time_words(took));
             }
         }
+    }
+}
+
+/// `0.7 s`, `42 s`, `1 min 59 s`, `1 h 5 min`.
+fn time_words(took: Duration) -> String {
+    let seconds = took.as_secs();
+    match seconds {
+        ..10 => format!("{:.1} s", took.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => span(seconds as i64),
     }
 }
 
@@ -198,5 +276,25 @@ mod tests {
         let unknown = bar.line(None, Duration::from_millis(200), "x", 80);
         assert!(unknown.contains("[..#................."), "{unknown}");
         assert_eq!(bar.line(None, Duration::ZERO, &"long ".repeat(50), 40).chars().count(), 40);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_the_percentage_stays() {
+        let line = |label, width| {
+            let bar = Bar { label, drawn: Cell::new(false) };
+            bar.line(Some(50.0), Duration::from_secs(75), "file 1 of 2", width)
+        };
+        assert_eq!(line("installing updates", 39), "installing updates [####....] 50% 1 min");
+        assert_eq!(line("refreshing the package index", 39), "refreshing the package index 50% 1 min ");
+        assert_eq!(line("refreshing the package index", 33), "refreshing the package index 50%");
+        assert_eq!(line("refreshing the package index", 19), "refreshing the 50%");
+    }
+
+    #[test]
+    fn the_time_that_a_phase_took_is_told_as_it_was() {
+        for (ms, words) in [(640, "0.6 s"), (9_940, "9.9 s"), (12_800, "12 s"), (119_000, "1 min 59 s")] {
+            assert_eq!(time_words(Duration::from_millis(ms)), words);
+        }
+        assert_eq!(time_words(Duration::from_secs(3900)), "1 h 5 min");
     }
 }

@@ -6,8 +6,9 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::{is_printable, one_line};
 use crate::model::updates::Change;
-use crate::system::process::{self, End, Finished, Invocation, Limits};
+use crate::system::process::{self, Capture, End, Finished, Invocation, Limits};
 use crate::system::signals;
+use std::io;
 use std::time::Duration;
 
 impl Session {
@@ -109,7 +110,7 @@ impl Session {
         };
         let mut hits = 0;
         loop {
-            let finished = process::ask(invocation, &limits).map_err(|error| {
+            let finished = self.ask_shown(invocation, &limits).map_err(|error| {
                 Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
             })?;
             // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
@@ -120,6 +121,20 @@ impl Session {
             }
             hits += 1;
         }
+    }
+}
+
+impl Session {
+    /// Asks it while a terminal shows that. In the middle of a phase, which has the display, it is not shown.
+    fn ask_shown(&self, invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
+        let mut display = self.display.try_borrow_mut().ok();
+        let mut phase = display.as_mut().and_then(|display| display.question(invocation.program));
+        let capture = Capture::in_memory()?;
+        process::run(invocation, limits, &capture, &mut |glimpse| {
+            if let Some(phase) = &mut phase {
+                phase.show(glimpse, &|_| None);
+            }
+        })
     }
 }
 

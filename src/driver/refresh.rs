@@ -111,6 +111,7 @@ impl Session {
             ..Limits::default()
         };
         self.note_start();
+        self.tell_asked();
         let ready = self.is_unhindered(false).and_then(|()| self.prepare_own_index(config_changed));
         let run = ready.and_then(|()| self.run(LABEL, &invocation, &limits));
         let mut runs = Runs { run, invocation, stopped: Vec::new() };
@@ -143,6 +144,22 @@ impl Session {
             }
         }
         runs
+    }
+
+    /// For a terminal: who is asked.
+    fn tell_asked(&self) {
+        if !self.display.borrow().has_bar() {
+            return;
+        }
+        let files = self.manager.configured().map(|list| (list, self.source_files()));
+        let hosts = files.iter().flat_map(|(list, files)| {
+            files.iter().flat_map(|file| list.hosts(&String::from_utf8_lossy(&file.bytes)))
+        });
+        let sources = match self.own_index_sources() {
+            Some(sources) => sources,
+            None => self.configuration().map(|text| self.manager.sources_in(text)).unwrap_or_default(),
+        };
+        self.display.borrow_mut().waits_for(hosts.collect(), sources);
     }
 
     /// What they did, with the exit code, and the list of what is pending that comes of them.

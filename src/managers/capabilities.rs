@@ -76,6 +76,10 @@ pub trait SourceList {
 
     /// The file of the index that the manager could not read, so that all of it is of no use, and its words.
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;
+
+    /// The hosts that a refresh asks all at once by such a file of the configuration, of each of which something is
+    /// printed only when it has answered.
+    fn hosts(&self, text: &str) -> Vec<String>;
 }
 
 /// A file that configures the sources.

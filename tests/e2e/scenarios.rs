@@ -259,6 +259,22 @@ fn a_source_that_hangs_costs_no_more_than_the_budget<M: Manager>() {
     stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
 }
 
+fn a_source_that_is_waited_for_is_named_on_a_terminal<M: Manager>() {
+    let stage = Stage::<M>::three();
+    let beta = &stage.repos[1];
+    beta.server().fault(M::INDEX, Fault::Hang);
+    let line = format!("stty cols 150; linux-patch --manager {} refresh --timeout 8s", M::NAME);
+    let script = format!("TERM=xterm script -qec '{line}' /tmp/shown >/dev/null || :; cat /tmp/shown");
+    let shown = stage.sandbox().sh(&script);
+    // The first line may be from before anything was asked.
+    let drawn =
+        shown.split('\r').filter(|part| part.starts_with("refreshing the") && !part.contains("] 0 s"));
+    let (id, host) = (stage.manager.source_id("beta", beta), beta.server().url().replace("http://", ""));
+    let (named, unnamed): (Vec<_>, Vec<_>) =
+        drawn.partition(|part| part.contains(&id) || part.contains(&host));
+    assert!(named.len() > unnamed.len(), "{id} or {host} is not named in {unnamed:#?}");
+}
+
 fn a_termination_stops_a_refresh<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     stage.server().fault(M::INDEX, Fault::Hang);
@@ -1039,7 +1055,8 @@ scenarios! {
         no_source_at_all_is_failed,
         a_damaged_index_is_a_fetch_failure,
         a_source_that_hangs_costs_no_more_than_the_budget,
-        a_termination_stops_a_refresh,
+        a_source_that_is_waited_for_is_named_on_a_terminal,
+    a_termination_stops_a_refresh,
         refreshes_at_the_same_time_cost_one_refresh,
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,

@@ -54,4 +54,8 @@ impl SourceList for Configured {
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)> {
         errors::unreadable(finished)
     }
+
+    fn hosts(&self, text: &str) -> Vec<String> {
+        sources::hosts(text)
+    }
 }

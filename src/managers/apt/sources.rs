@@ -198,9 +198,52 @@ fn is_named(release: &str, key: &str) -> bool {
     }
 }
 
+/// The hosts in a file of the directory of sources, in either of its forms. Its commented and disabled sources are
+/// not asked.
+///
+/// ```text
+/// deb [signed-by=/x] http://deb.example/debian stable main
+/// URIs: http://deb.example/debian
+/// ```
+pub fn hosts(text: &str) -> Vec<String> {
+    let is_on = |stanza: &&str| {
+        let switch = stanza.lines().filter_map(|line| line.split_once(':'));
+        let mut switch = switch.filter(|(key, _)| key.trim().eq_ignore_ascii_case("enabled"));
+        !switch.any(|(_, value)| matches!(value.trim().to_ascii_lowercase().as_str(), "no" | "false" | "0"))
+    };
+    let mut hosts: Vec<String> = Vec::new();
+    for line in text.split("\n\n").filter(is_on).flat_map(str::lines).map(str::trim) {
+        let addresses = match line.split_whitespace().next() {
+            Some("deb" | "deb-src") => line,
+            Some(word) if word.eq_ignore_ascii_case("uris:") => line,
+            // Further addresses of the same field.
+            Some(word) if word.contains("://") => line,
+            _ => continue,
+        };
+        let over_http = addresses.split_whitespace().filter_map(|word| {
+            word.strip_prefix("http://").or_else(|| word.strip_prefix("https://"))?.split('/').next()
+        });
+        let named = over_http.filter_map(|host| host.rsplit('@').next());
+        hosts.extend(named.map(str::to_owned));
+    }
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_of_a_file_are_those_of_what_is_switched_on() {
+        let lines = "# deb http://no.example/ x y\ndeb [trusted=yes] http://me:x@b.example:81/d s main\n\
+                     deb-src https://a.example/d s main\ndeb file:/srv/x ./\n";
+        assert_eq!(hosts(lines), ["a.example", "b.example:81"]);
+        let stanzas = "Types: deb\nURIs: http://c.example/d\n https://d.example\nSuites: s\n\n\
+                       Types: deb\nEnabled: no\nURIs: http://no.example/\n";
+        assert_eq!(hosts(stanzas), ["c.example", "d.example"]);
+    }
 
     const ANSWER: &str = "http://h/d/\tstable\tmain/binary-amd64/Packages\tPackages\t/l/h_d_dists_stable_main_binary-amd64_Packages\n\
          http://h/d/\tstable\tmain/source/Sources\tSources\t/l/h_d_dists_stable_main_source_Sources\n\
