@@ -4,17 +4,18 @@ use crate::managers::MANAGERS;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
 use crate::system::local_time::TimeOfDay;
+use crate::system::streams;
 pub use crate::system::time::duration;
-use clap::builder::{FalseyValueParser, PossibleValuesParser};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
+use clap::builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Refresh the package index, know whether it is fresh, install what is pending.
 #[derive(Clone, Debug, Parser)]
 // Without a name of its own the help shows what the caller put into argv[0].
-#[command(name = "linux-patch", bin_name = "linux-patch", version, max_term_width = 100)]
+#[command(name = "linux-patch", bin_name = "linux-patch", version, term_width = help_width())]
 #[command(disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes: 0 fresh or done, 1 stale, 2 failed, 3 unknown or could not run. See linux-patch(8)."
@@ -27,6 +28,16 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Verb,
 }
+
+/// How wide the help is: as the terminal, unless the user says otherwise, and never so wide that the eye loses the
+/// line.
+fn help_width() -> usize {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let width = given.filter(|columns| *columns > 0).or_else(streams::terminal_width);
+    width.unwrap_or(MOST_HELP_WIDTH).min(MOST_HELP_WIDTH)
+}
+
+const MOST_HELP_WIDTH: usize = 100;
 
 /// Options of every command; they may stand before or after it.
 #[derive(Clone, Debug, Args)]
@@ -179,6 +190,25 @@ pub struct RefreshArgs {
     pub splay: Option<Duration>,
 }
 
+/// What reads a value, with some words for the completions, which are not all that it takes.
+#[derive(Clone)]
+struct Offered<T> {
+    parse: fn(&str) -> Result<T, String>,
+    words: &'static [&'static str],
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Offered<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.words.iter().map(PossibleValue::new)))
+    }
+}
+
 /// `linux-patch status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
@@ -195,7 +225,8 @@ pub struct StatusArgs {
     /// List the last 20 runs, or so many, or the last 20 of one command
     #[arg(help_heading = "What to say")]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
-    #[arg(value_parser = History::parse, default_missing_value = "20")]
+    #[arg(value_parser = Offered { parse: History::parse, words: &History::OFFERED })]
+    #[arg(default_missing_value = "20", hide_possible_values = true)]
     pub history: Option<History>,
     /// Age from which the exit code is 1; the same as --max-age
     #[arg(help_heading = "What counts")]
@@ -210,7 +241,8 @@ pub struct StatusArgs {
     #[arg(
         long,
         value_name = "WHAT",
-        value_parser = Alert::parse,
+        value_parser = Offered { parse: Alert::parse, words: Alert::OFFERED },
+        hide_possible_values = true,
         help = "Let something else change the exit code too: updates, security, held-back (each with :COUNT), \
                 security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or \
                 =critical (may be repeated)"
@@ -238,6 +270,8 @@ pub struct History {
 impl History {
     /// How many runs are listed where that is not said.
     const USUAL: usize = 20;
+
+    const OFFERED: [&str; 2] = ["refresh", "apply"];
 
     fn parse(text: &str) -> Result<History, String> {
         let of = |command| Ok(History { most: History::USUAL, command: Some(command) });
@@ -312,16 +346,16 @@ pub struct ApplyArgs {
     #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     pub not_after: Option<TimeOfDay>,
-    /// Restart the machine afterwards [if-needed: only where that is required]
+    /// Reboot the machine afterwards [without a value: if-needed]
     #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
     #[arg(value_enum, default_missing_value = "if-needed")]
     pub reboot: Option<Reboot>,
-    /// How long to wait before the restart, in whole minutes
+    /// How long to wait before the reboot, in whole minutes
     #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
     pub reboot_delay: Duration,
-    /// Restart when the clock says so next, HH:MM in local time, instead of after a delay
+    /// Reboot when the clock says so next, HH:MM in local time, instead of after a delay
     #[arg(help_heading = "When, and what follows")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     #[arg(requires = "reboot", conflicts_with = "reboot_delay")]
@@ -331,7 +365,7 @@ pub struct ApplyArgs {
     pub freshness: Freshness,
 }
 
-/// When to restart.
+/// When to reboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Reboot {
     /// Only where the distribution or a newer kernel asks for it.

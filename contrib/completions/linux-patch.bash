@@ -7,13 +7,20 @@ _linux__patch() {
         cur="${COMP_WORDS[COMP_CWORD]}"
     fi
     prev="$3"
-    local joined=""
-    if [[ "${prev}" == "=" ]]; then
-        joined=1
-        prev="${COMP_WORDS[COMP_CWORD-2]}"
-    elif [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
-        joined=1
-        cur=""
+    local joined="" begun="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
+    while ((at > 1)) && [[ "${COMP_WORDS[at]}" == [=:] || "${COMP_WORDS[at-1]}" == [=:] ]]; do
+        ((at--))
+        word="${COMP_WORDS[at]}${word}"
+    done
+    if ((at < COMP_CWORD)); then
+        prev="${COMP_WORDS[at-1]}"
+        if [[ "${word}" == --*=* ]]; then
+            joined=1
+            prev="${word%%=*}"
+            word="${word#*=}"
+        fi
+        cur="${word}"
+        begun="${word%"${word##*[=:]}"}"
     fi
     cmd=""
     opts=""
@@ -185,7 +192,7 @@ _linux__patch() {
                     return 0
                     ;;
                 --history)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    [[ -z "${joined}" ]] || COMPREPLY=($(compgen -W "refresh apply" -- "${cur}"))
                     return 0
                     ;;
                 --warning)
@@ -205,7 +212,8 @@ _linux__patch() {
                     return 0
                     ;;
                 --alert)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "updates updates=critical security security=critical security-age:7d security-age:7d=critical held-back held-back=critical reboot reboot=critical services services=critical mirror:14d mirror:14d=critical support support=critical apply apply=critical" -- "${cur}"))
+                    COMPREPLY=("${COMPREPLY[@]#"${begun}"}")
                     return 0
                     ;;
                 --exclude)

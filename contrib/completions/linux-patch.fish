@@ -64,10 +64,28 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s q -l
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs, or so many, or the last 20 of one command' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs, or so many, or the last 20 of one command' -r -f -a "refresh\t''
+apply\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age from which the exit code is 1; the same as --max-age' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age from which the exit code is 2' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or =critical (may be repeated)' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or =critical (may be repeated)' -r -f -a "updates\t''
+updates=critical\t''
+security\t''
+security=critical\t''
+security-age:7d\t''
+security-age:7d=critical\t''
+held-back\t''
+held-back=critical\t''
+reboot\t''
+reboot=critical\t''
+services\t''
+services=critical\t''
+mirror:14d\t''
+mirror:14d=critical\t''
+support\t''
+support=critical\t''
+apply\t''
+apply=critical\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l output -d 'Write the result to this file, replaced in one step, instead of standard output' -r -F
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
@@ -92,10 +110,10 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l exclud
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l from -d 'Install only what sources offer whose id matches, with what that needs from others (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l wait -d 'How long to wait for locks that others hold' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l not-after -d 'Begin no install after this time of the day, HH:MM in local time' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Restart the machine afterwards [if-needed: only where that is required]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Reboot the machine afterwards [without a value: if-needed]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'
 always\t'After every apply that did not fail'"
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-delay -d 'How long to wait before the restart, in whole minutes' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-at -d 'Restart when the clock says so next, HH:MM in local time, instead of after a delay' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-delay -d 'How long to wait before the reboot, in whole minutes' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-at -d 'Reboot when the clock says so next, HH:MM in local time, instead of after a delay' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''

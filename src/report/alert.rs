@@ -87,6 +87,28 @@ impl Alert {
         })
     }
 
+    /// What completions offer of it.
+    pub const OFFERED: &[&str] = &[
+        "updates",
+        "updates=critical",
+        "security",
+        "security=critical",
+        "security-age:7d",
+        "security-age:7d=critical",
+        "held-back",
+        "held-back=critical",
+        "reboot",
+        "reboot=critical",
+        "services",
+        "services=critical",
+        "mirror:14d",
+        "mirror:14d=critical",
+        "support",
+        "support=critical",
+        "apply",
+        "apply=critical",
+    ];
+
     fn read(text: &str) -> Option<Alert> {
         // A pattern of sources may hold an equals sign too.
         let (what, level) = match text.rsplit_once('=') {
@@ -238,6 +260,13 @@ pub fn graver(one: ExitCode, other: ExitCode) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_offered_is_every_condition_and_is_understood() {
+        let of = |word: &&str| Alert::read(word).unwrap_or_else(|| panic!("{word}")).condition;
+        let offered: Vec<_> = Alert::OFFERED.iter().map(of).collect();
+        assert!(CONDITIONS.iter().all(|(_, condition, _)| offered.contains(condition)));
+    }
 
     #[test]
     fn alerts_are_read_with_and_without_a_level() {

@@ -23,11 +23,17 @@ fn the_completions_are_those_of_the_command_line() {
             // the program's own name has a hyphen: nothing would be completed after a subcommand.
             made = made.replace("linux__subcmd__patch__subcmd__", "linux__patch__subcmd__");
             made = made.replacen("    prev=\"$3\"\n", BASH_VALUES, 1);
-            made = made.replacen(
-                "                --reboot)\n                    COMPREPLY=(",
-                "                --reboot)\n                    [[ -z \"${joined}\" ]] || COMPREPLY=(",
-                1,
-            );
+            for option in ["reboot", "history"] {
+                let case = format!("                --{option})\n                    ");
+                made = made.replacen(
+                    &format!("{case}COMPREPLY=("),
+                    &format!("{case}[[ -z \"${{joined}}\" ]] || COMPREPLY=("),
+                    1,
+                );
+            }
+            let alert = made.find("                --alert)\n").unwrap();
+            let end = alert + made[alert..].find("                    return 0\n").unwrap();
+            made.insert_str(end, "                    COMPREPLY=(\"${COMPREPLY[@]#\"${begun}\"}\")\n");
         }
         if shell == Shell::Fish {
             // argparse fails where the value of an option is still to come: there is no command yet either.
@@ -43,15 +49,23 @@ fn the_completions_are_those_of_the_command_line() {
     }
 }
 
-/// bash takes `--reboot=always` for three words; and the value of --reboot is none after a blank.
+/// bash makes several words of `--reboot=always` and of `security-age:7d=critical`, and puts what is offered behind
+/// the last of them; and the value of --reboot is none after a blank.
 const BASH_VALUES: &str = r#"    prev="$3"
-    local joined=""
-    if [[ "${prev}" == "=" ]]; then
-        joined=1
-        prev="${COMP_WORDS[COMP_CWORD-2]}"
-    elif [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
-        joined=1
-        cur=""
+    local joined="" begun="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
+    while ((at > 1)) && [[ "${COMP_WORDS[at]}" == [=:] || "${COMP_WORDS[at-1]}" == [=:] ]]; do
+        ((at--))
+        word="${COMP_WORDS[at]}${word}"
+    done
+    if ((at < COMP_CWORD)); then
+        prev="${COMP_WORDS[at-1]}"
+        if [[ "${word}" == --*=* ]]; then
+            joined=1
+            prev="${word%%=*}"
+            word="${word#*=}"
+        fi
+        cur="${word}"
+        begun="${word%"${word##*[=:]}"}"
     fi
 "#;
 
@@ -79,7 +93,8 @@ const BASH: &str = r#"
 . ./linux-patch.bash
 COMP_LINE=$1
 COMP_POINT=${#1}
-read -ra COMP_WORDS <<<"${1//=/ = }"
+line=${1//=/ = }
+read -ra COMP_WORDS <<<"${line//:/ : }"
 [[ $1 != *' ' ]] || COMP_WORDS+=('')
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 [[ $(complete -p linux-patch) =~ -F\ ([^ ]+) ]]
@@ -103,6 +118,12 @@ fn bash_zsh_and_fish_complete_commands_options_and_values() {
             ("linux-patch --format=json st", "status", "refresh"),
             ("linux-patch apply --reboot=al", "always", "if-needed"),
             ("linux-patch apply --reboot=", "if-needed", "--security"),
+            ("linux-patch status --history=", "apply", "--alert"),
+            ("linux-patch status --alert ", "held-back", "--explain"),
+            ("linux-patch status --alert sec", "security", "updates"),
+            ("linux-patch status --alert=mir", "mirror:14d", "updates"),
+            ("linux-patch status --alert security=cr", "critical", "updates"),
+            ("linux-patch status --alert apply --alert re", "reboot", "--refresh"),
         ] {
             // fish and zsh offer the whole word.
             let whole = |offer: String| offer.rsplit('=').next().unwrap_or_default().to_string();
