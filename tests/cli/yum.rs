@@ -553,3 +553,26 @@ fn what_nothing_needs_any_more_is_removed_by_its_whole_name() {
     let removals = removals.iter().filter(|call| call.contains(" remove ")).count();
     assert_eq!(removals, 1);
 }
+
+#[test]
+fn what_nothing_needs_stays_where_it_is_too_late_and_what_was_installed_is_no_less_so() {
+    let world = World::of_yum();
+    for name in ["installed", "installed.after"] {
+        let text = world.read(name);
+        world.write(name, &(text + "tb-old\tnoarch\t0:1.0-1\t5\n"));
+    }
+    let table = "Dependencies Resolved\n\n====\n Package Arch Version Repository Size\n====\nRemoving:\n \
+                 tb-old noarch 1.0-1 @base 0\n\nTransaction Summary\n====\nRemove  1 Package\n\n\
+                 Exiting on user command\n";
+    world.write("table", table);
+    world.on("yum-list", "case \"$*\" in *remove*) cat $world/table; exit 1 ;; esac");
+    world.install_fake("date");
+    world.on("date", "echo 04:00:00");
+    world.on("yum-install", &format!("{INSTALL_ALL}; echo 'echo 09:00:00' >$world/scripts/date"));
+    let doc = run(&world, "apply --autoremove --not-after 05:00");
+    let words = "it is past 05:00 (--not-after): 1 package not removed that nothing needs";
+    let reason = doc["reason"].as_str().unwrap_or_default();
+    assert!(reason.ends_with(words) && reason.contains("changed; it is"), "{doc}");
+    assert_eq!((&doc["exit_code"], &doc["too_late"]), (&0.into(), &true.into()), "{doc}");
+    assert_eq!(world.count("yum-install"), 1, "{}", world.read("calls"));
+}

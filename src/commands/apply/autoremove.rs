@@ -52,7 +52,8 @@ impl Run<'_> {
                 return Ok(());
             }
             if self.is_too_late() {
-                self.work.leave_planned();
+                let packages = counted(unneeded.len(), "package");
+                self.work.too_late_for = Some(format!("{packages} not removed that nothing needs"));
                 return Ok(());
             }
             if let Some(signal) = signals::received() {

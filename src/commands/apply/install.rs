@@ -27,7 +27,7 @@ impl Run<'_> {
         self.work.planned =
             self.selection.plan(&self.session, &self.state, &self.work.before, self.lock.dir())?;
         if !self.work.planned.is_empty() && self.is_too_late() {
-            self.work.leave_planned();
+            self.leave_planned();
         }
         if self.work.planned.is_empty() || self.args.dry_run {
             return Ok(Round::Done);
@@ -96,7 +96,7 @@ impl Run<'_> {
             return Err(Failure::new(Class::Interrupted, format!("{signal} received before the install")));
         }
         if self.is_too_late() {
-            self.work.leave_planned();
+            self.leave_planned();
             return Ok(Round::Done);
         }
         self.session.offer_own_index(&self.work.planned)?;
@@ -111,7 +111,7 @@ impl Run<'_> {
         let label = "installing updates";
         let limits = Limits::default();
         let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, self.latest)? else {
-            self.work.leave_planned();
+            self.leave_planned();
             return Ok(Round::Done);
         };
         self.judge_install(invocation, &finished)

@@ -1,6 +1,7 @@
 //! `--not-after`: from a time of the day on no install is begun.
 
 use super::Run;
+use crate::model::listing::Listing;
 use crate::model::text::counted;
 
 impl Run<'_> {
@@ -9,10 +10,16 @@ impl Run<'_> {
         !self.args.download_only && self.latest.is_some_and(|latest| latest.is_over())
     }
 
+    /// Leaves what is planned to another run.
+    pub(super) fn leave_planned(&mut self) {
+        let updates = counted(self.work.planned.updates.len(), "update");
+        self.work.too_late_for = Some(format!("{updates} not installed"));
+        self.work.planned = Listing::default();
+    }
+
     /// That it was too late, in words.
     pub(super) fn too_late_words(&self) -> Option<String> {
-        let latest = self.latest?;
-        let left = counted(self.work.too_late_for?, "update");
-        Some(format!("it is past {latest} (--not-after): {left} not installed"))
+        let (latest, left) = (self.latest?, self.work.too_late_for.as_ref()?);
+        Some(format!("it is past {latest} (--not-after): {left}"))
     }
 }

@@ -47,8 +47,8 @@ pub(super) struct Work {
     pub(super) done: Vec<Update>,
     /// Whether it refreshed and downloaded a second time.
     pub(super) is_retried: bool,
-    /// How many updates it was too late for, if it was.
-    pub(super) too_late_for: Option<usize>,
+    /// What was left to another run because it was too late, in words.
+    pub(super) too_late_for: Option<String>,
     /// Whether packages have changed.
     pub(super) changed: Changed,
     /// How the last install failed, if it did.
@@ -87,12 +87,6 @@ impl Work {
         if self.has_begun() {
             self.changed = Changed::Before;
         }
-    }
-
-    /// Leaves what is planned to another run.
-    pub(super) fn leave_planned(&mut self) {
-        self.too_late_for = Some(self.planned.updates.len());
-        self.planned = Listing::default();
     }
 }
 
