@@ -99,3 +99,81 @@ pub fn reason_class(reason: &str) -> Class {
         Class::Other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_c_libraries_are_understood() {
+        for reason in [
+            "Connection timed out",
+            "Operation timed out",
+            "Network is unreachable",
+            "Network unreachable",
+            "Host is unreachable",
+            "No route to host",
+            "Connection aborted",
+            "Software caused connection abort",
+            "DNS: transient error (try again later)",
+            "TLS: handshake failed (client cert needed?)",
+        ] {
+            assert_eq!(reason_class(reason), Class::Network, "{reason}");
+        }
+        for reason in ["Disk quota exceeded", "Quota exceeded", "No space left on device"] {
+            assert_eq!(reason_class(reason), Class::Space, "{reason}");
+        }
+        for reason in [
+            "HTTP 404: No space left on device",
+            "HTTP 503: UNTRUSTED signature",
+            "HTTP 403: Connection refused",
+        ] {
+            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
+            assert_eq!(package_class(reason), Class::Fetch, "{reason}");
+        }
+        for reason in ["HTTP 503: Service Unavailable", "I/O error", "Input/output error"] {
+            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
+        }
+        assert_eq!(reason_class("Permission denied"), Class::Other);
+    }
+
+    #[test]
+    fn each_reason_that_apk_knows_has_its_class() {
+        let table = [
+            (Class::Network, "DNS: name does not exist"),
+            (Class::Network, "DNS lookup error"),
+            (Class::Network, "TLS: server certificate not trusted"),
+            (Class::Network, "network connection aborted"),
+            (Class::Network, "network error (check Internet connection and firewall)"),
+            (Class::Network, "could not connect to server (check repositories file)"),
+            (Class::Network, "temporary error (try again later)"),
+            (Class::Network, "Connection reset by peer"),
+            (Class::Network, "Network unreachable"),
+            (Class::Fetch, "HTTP 404: Not Found"),
+            (Class::Fetch, "HTTP: unrecognized server error"),
+            (Class::Fetch, "remote server returned error (try 'apk update')"),
+            (Class::Fetch, "package mentioned in index not found (try 'apk update')"),
+            (Class::Fetch, "BAD archive"),
+            (Class::Fetch, "archive does not contain expected data"),
+            (Class::Fetch, "package file format error"),
+            (Class::Fetch, "unexpected end of file"),
+            (Class::Fetch, "ADB integrity error"),
+            (Class::Other, "incompatible ADB version"),
+            (Class::Other, "file format is obsolete (e.g. missing embedded checksum)"),
+            (Class::Other, "file format not supported (in this applet)"),
+            (Class::Fetch, "v2 package integrity error"),
+            (Class::Auth, "UNTRUSTED signature"),
+            (Class::Auth, "BAD signature"),
+            (Class::Auth, "cryptographic key format not recognized"),
+            (Class::Config, "invalid URL (check your repositories file)"),
+            (Class::Config, "repositories file syntax error"),
+            (Class::Space, "No space left on device"),
+            (Class::Space, "Read-only file system"),
+            (Class::Other, "database file format error"),
+            (Class::Other, "v2 database format error"),
+        ];
+        let wrong = table.iter().filter(|(class, reason)| reason_class(reason) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, reason)| (reason, reason_class(reason))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

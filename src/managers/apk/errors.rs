@@ -6,7 +6,6 @@ use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
-use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,47 +131,6 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
             .any(|words| text.starts_with(words))
             .then(|| Failure::new(last_reason(text), text))
     })
-}
-
-/// The updates that need what is nowhere: apk does nothing while there is one.
-///
-/// ```text
-/// ERROR: unable to select packages:
-///   tb-none (no such package):
-///     required by: tb-dep-2.0-r0[tb-none] world[tb-none]
-///                  tb-other-2.0-r0[tb-none]
-/// ```
-pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
-    let lines = finished.stderr.lines().skip_while(|line| !line.contains("unable to select packages:"));
-    let mut found: BTreeMap<String, HeldBack> = BTreeMap::new();
-    let mut missing = None;
-    for line in lines.skip(1).take_while(|line| line.starts_with(' ')) {
-        let text = line.trim();
-        if !line.starts_with("   ") {
-            missing = text.strip_suffix(':').filter(|text| text.ends_with(')'));
-        }
-        let Some(missing) = missing else { continue };
-        for word in text.strip_prefix("required by: ").unwrap_or(text).split(' ') {
-            let package = word.strip_suffix(']').and_then(|word| word.split_once('['));
-            let package = package.and_then(|(package, _)| name_and_version(package));
-            let Some((name, version)) = package.filter(|(name, _)| super::lists::is_package_name(name))
-            else {
-                continue;
-            };
-            let held = HeldBack {
-                name: name.to_string(),
-                installed: None,
-                candidate: Some(version.to_string()),
-                reason: one_line(&format!("{missing}, required by {word}")),
-                class: Some(Class::Dependency),
-                security: None,
-                told: Default::default(),
-                extra: Default::default(),
-            };
-            found.entry(name.to_string()).or_insert(held);
-        }
-    }
-    found.into_values().collect()
 }
 
 /// What went wrong with single packages, the others being done. A line counts only where it names
@@ -362,93 +320,6 @@ mod tests {
         assert_eq!(class(99, "", denied), Some(Class::Other));
         let read_only = "ERROR: Unable to lock database: Read-only file system\n";
         assert_eq!(class(99, "", read_only), Some(Class::Space));
-    }
-
-    #[test]
-    fn the_updates_that_need_what_is_nowhere_are_named() {
-        let text = "ERROR: unable to select packages:\n  tb-none (no such package):\n    \
-                    required by: tb-dep-2.0-r0[tb-none] world[tb-none]\n                 gtk-4-4.1-r2[tb-none>=1]\n  \
-                    cmd:x (virtual):\n    provided by: tb-p1-1-r0 tb-p2\n    required by: tb-v-2-r0[cmd:x]\n  \
-                    d-2.0:\n    breaks: b-1[d<2.0]\n    satisfies: a-3[d>1.5]\n1 error\n  e (x):\n   f-1[x]\n";
-        let found = culprits(&Finished::ended(2, "", text));
-        let rows: Vec<_> =
-            found.iter().map(|held| (held.name.as_str(), held.candidate.as_deref().unwrap())).collect();
-        assert_eq!(rows, [("gtk-4", "4.1-r2"), ("tb-dep", "2.0-r0"), ("tb-v", "2-r0")]);
-        assert_eq!(found[1].reason, "tb-none (no such package), required by tb-dep-2.0-r0[tb-none]");
-        assert_eq!(culprits(&Finished::ended(2, "", "ERROR: unable to select packages:\n")), []);
-    }
-
-    #[test]
-    fn both_c_libraries_are_understood() {
-        for reason in [
-            "Connection timed out",
-            "Operation timed out",
-            "Network is unreachable",
-            "Network unreachable",
-            "Host is unreachable",
-            "No route to host",
-            "Connection aborted",
-            "Software caused connection abort",
-            "DNS: transient error (try again later)",
-            "TLS: handshake failed (client cert needed?)",
-        ] {
-            assert_eq!(reason_class(reason), Class::Network, "{reason}");
-        }
-        for reason in ["Disk quota exceeded", "Quota exceeded", "No space left on device"] {
-            assert_eq!(reason_class(reason), Class::Space, "{reason}");
-        }
-        for reason in [
-            "HTTP 404: No space left on device",
-            "HTTP 503: UNTRUSTED signature",
-            "HTTP 403: Connection refused",
-        ] {
-            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
-            assert_eq!(package_class(reason), Class::Fetch, "{reason}");
-        }
-        for reason in ["HTTP 503: Service Unavailable", "I/O error", "Input/output error"] {
-            assert_eq!(reason_class(reason), Class::Fetch, "{reason}");
-        }
-        assert_eq!(reason_class("Permission denied"), Class::Other);
-    }
-
-    #[test]
-    fn each_reason_that_apk_knows_has_its_class() {
-        let table = [
-            (Class::Network, "DNS: name does not exist"),
-            (Class::Network, "DNS lookup error"),
-            (Class::Network, "TLS: server certificate not trusted"),
-            (Class::Network, "network connection aborted"),
-            (Class::Network, "network error (check Internet connection and firewall)"),
-            (Class::Network, "could not connect to server (check repositories file)"),
-            (Class::Network, "temporary error (try again later)"),
-            (Class::Network, "Connection reset by peer"),
-            (Class::Network, "Network unreachable"),
-            (Class::Fetch, "HTTP 404: Not Found"),
-            (Class::Fetch, "HTTP: unrecognized server error"),
-            (Class::Fetch, "remote server returned error (try 'apk update')"),
-            (Class::Fetch, "package mentioned in index not found (try 'apk update')"),
-            (Class::Fetch, "BAD archive"),
-            (Class::Fetch, "archive does not contain expected data"),
-            (Class::Fetch, "package file format error"),
-            (Class::Fetch, "unexpected end of file"),
-            (Class::Fetch, "ADB integrity error"),
-            (Class::Other, "incompatible ADB version"),
-            (Class::Other, "file format is obsolete (e.g. missing embedded checksum)"),
-            (Class::Other, "file format not supported (in this applet)"),
-            (Class::Fetch, "v2 package integrity error"),
-            (Class::Auth, "UNTRUSTED signature"),
-            (Class::Auth, "BAD signature"),
-            (Class::Auth, "cryptographic key format not recognized"),
-            (Class::Config, "invalid URL (check your repositories file)"),
-            (Class::Config, "repositories file syntax error"),
-            (Class::Space, "No space left on device"),
-            (Class::Space, "Read-only file system"),
-            (Class::Other, "database file format error"),
-            (Class::Other, "v2 database format error"),
-        ];
-        let wrong = table.iter().filter(|(class, reason)| reason_class(reason) != *class);
-        let wrong: Vec<_> = wrong.map(|(_, reason)| (reason, reason_class(reason))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! 3.0.6.
 
 mod classes;
+mod culprits;
 mod errors;
 mod lists;
 mod refresh;
@@ -144,7 +145,7 @@ impl Manager for Apk {
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
-        errors::culprits(finished)
+        culprits::culprits(finished)
     }
 
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {

@@ -1,15 +1,12 @@
 //! Reading dnf's and rpm's error lines.
 
-use super::lists::{contradiction, transaction};
+use super::lists::contradiction;
 use crate::managers::last_words;
 use crate::managers::rpm::errors::{KEYS, decisive, is_space, known, reason_class};
 use crate::managers::rpm::files::NO_UTF8;
-use crate::managers::rpm::tables::settings;
-use crate::managers::rpm::{WOULD_GO, listed_name};
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::{contains_any, cut};
-use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
 /// A message that is longer is cut.
@@ -44,161 +41,13 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     }
 }
 
-/// The updates that cannot be installed, where a test of the transaction says which: a signature that is
-/// not as asked for, a key that cannot be had, a file that two packages have, something that is missing.
-///
-/// ```text
-/// Package tb-a-2.0-1.noarch.rpm is not signed
-/// Public key for tb-a-2.0-1.noarch.rpm is not installed. Failing package is: tb-a-2.0-1.noarch
-///   file /usr/share/x conflicts between attempted installs of tb-a-2.0-1.noarch and tb-b-2.0-1.noarch
-///   file /usr/share/x from install of tb-a-2.0-1.noarch conflicts with file from package tb-c-1.0-1.noarch
-///   tb-c = 1.0 is needed by tb-a-2.0-1.noarch
-/// ```
-pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
-    if !matches!(finished.end, End::Code(1)) || install_began(finished) {
-        return Vec::new();
-    }
-    if is_unresolved(finished) {
-        return unresolved(finished);
-    }
-    let updates = transaction(&finished.stdout).updates;
-    let mut found: Vec<HeldBack> = Vec::new();
-    for line in finished.stderr.lines() {
-        let words = line.trim_start().trim_start_matches("- ");
-        let is_detail = words.len() < line.len();
-        let word = |(_, rest): (&str, &str)| rest.split([' ', ',']).next().unwrap_or_default().to_string();
-        let (package, class) = if let Some(parts) = line.split_once("Failing package is: ") {
-            (word(parts), Class::Auth)
-        } else if let Some(package) = of_signature(line) {
-            (package.to_string(), Class::Auth)
-        } else if words.starts_with("file ") && is_detail {
-            let parts = [" attempted installs of ", " from install of "];
-            let parts = parts.iter().find_map(|of| words.split_once(of));
-            (parts.map(word).unwrap_or_default(), Class::Dependency)
-        } else if let Some(parts) = words.split_once(" is needed by ").filter(|_| is_detail) {
-            (word(parts), Class::Dependency)
-        } else {
-            continue;
-        };
-        let Some((name, arch)) = name_of_package(package.trim_end_matches(".rpm")) else { continue };
-        let name = listed_name(name, arch);
-        let Some(update) = updates.iter().find(|update| update.name == name) else { continue };
-        if found.iter().any(|held| held.name == name) {
-            continue;
-        }
-        let source = update.source.as_deref().unwrap_or_default();
-        let reason = match class {
-            Class::Auth => format!("{words} (repository {source})"),
-            _ => words.to_string(),
-        };
-        found.push(HeldBack { class: Some(class), ..update.clone().held_back(&reason) });
-    }
-    found
-}
-
-/// What is to stay where dnf refuses to do anything at all, so that it does the rest: the protected packages in
-/// whose place others would come, of which it says nothing, or what it cannot update.
-///
-/// ```text
-/// Error:
-///  Problem: The operation would result in removing the following protected packages: tb-a, tb-b
-///   - cannot install the best update candidate for package tb-c-1.0-1.noarch
-/// ```
-fn unresolved(finished: &Finished) -> Vec<HeldBack> {
-    let held = |name: String, reason: &str| HeldBack {
-        name,
-        installed: None,
-        candidate: None,
-        reason: reason.to_string(),
-        class: Some(Class::Dependency),
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
-    };
-    let lines = || finished.stderr.lines();
-    let names = lines().filter_map(|line| line.split_once(PROTECTED)).flat_map(|(_, names)| names.split(','));
-    let names = names.map(str::trim).filter(|name| !name.is_empty());
-    let protected: Vec<_> = names.map(|name| held(name.to_string(), WOULD_GO)).collect();
-    if !protected.is_empty() {
-        return protected;
-    }
-    let packages = lines().filter_map(|line| line.split_once(NOT_THE_BEST)?.1.split_whitespace().next());
-    let names = packages.filter_map(name_of_package).map(|(name, arch)| listed_name(name, arch));
-    names.map(|name| held(name, "its dependencies cannot be met")).collect()
-}
-
-const NOT_THE_BEST: &str = "cannot install the best update candidate for package ";
-const PROTECTED: &str = "The operation would result in removing the following protected packages: ";
-
-/// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
-///
-/// ```text
-/// retrieving repo key for test unencrypted from http://127.0.0.1/KEY
-/// Status code: 404 for http://127.0.0.1/KEY (IP: 127.0.0.1)
-/// ```
-pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &str) -> Vec<HeldBack> {
-    let Some(line) = lost_key(finished).filter(|_| !install_began(finished)) else {
-        return Vec::new();
-    };
-    let names_it = |key: &str| {
-        // What stands before the name of the file may hold variables.
-        let name = key.rsplit('/').next().unwrap_or_default();
-        !name.is_empty() && line.split([' ', '/', '[', ']', '\'']).any(|word| word == name)
-    };
-    let settings = settings(configuration).into_iter().filter(|setting| setting.name == "gpgkey");
-    let ids = settings.filter(|setting| setting.value.split([',', ' ']).any(names_it));
-    let mut ids: Vec<_> = ids.map(|setting| setting.section).collect();
-    let told = finished.stderr.lines().rev().find_map(|line| line.strip_prefix("retrieving repo key for "));
-    if let Some((id, _)) = told.and_then(|rest| rest.split_once(" unencrypted from ")) {
-        ids = vec![id.to_string()];
-    }
-    let of_them = |update: &Update| update.source.as_ref().is_some_and(|source| ids.contains(source));
-    let updates = transaction(&finished.stdout).updates.into_iter().filter(of_them);
-    updates
-        .map(|update| {
-            let source = update.source.clone().unwrap_or_default();
-            let reason = format!("the key of its repository {source} could not be had: {line}");
-            HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
-        })
-        .collect()
-}
-
 /// Of a package that cannot be had dnf says more; what else it fetches then is a key.
-fn lost_key(finished: &Finished) -> Option<&str> {
+pub(super) fn lost_key(finished: &Finished) -> Option<&str> {
     let is_download = finished.stdout.lines().any(|line| line == "Downloading Packages:");
     let starts = ["Status code: ", "Curl error (", "Error: Status code: ", "Error: Curl error ("];
     let mut lines = finished.stderr.lines().filter(|_| is_download);
     let line = lines.find(|line| starts.iter().any(|start| line.starts_with(start)))?;
     Some(line.trim_start_matches("Error: "))
-}
-
-fn of_signature(line: &str) -> Option<&str> {
-    let starts = ["Package ", "Public key for ", "Problem opening package "];
-    let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;
-    let (package, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let ends = ["", "is not signed", "is not installed", "is not trusted"];
-    (package.ends_with(".rpm") && ends.iter().any(|end| rest.trim_end_matches('.') == *end))
-        .then_some(package)
-}
-
-/// Name and architecture of `tb-a-2.0-1.noarch`.
-fn name_of_package(package: &str) -> Option<(&str, &str)> {
-    let (rest, arch) = package.rsplit_once('.')?;
-    Some((rest.rsplitn(3, '-').nth(2)?, arch))
-}
-
-/// dnf does nothing where there is no key at all, and a repository asks for one and names none. It prints
-/// all settings of that repository then.
-///
-/// ```text
-/// You have enabled checking of packages via GPG keys. This is a good thing.
-/// Problem repository: [test]
-/// bandwidth: 0
-/// ```
-pub fn keyless(finished: &Finished) -> Option<String> {
-    finished.stderr.lines().find(|line| line.starts_with(NO_KEY))?;
-    let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
-    Some(line.trim_matches(['[', ']']).to_string())
 }
 
 /// `--assumeno` answers every question with no; `remove --duplicates` found none.
@@ -403,6 +252,20 @@ fn undecided(finished: &Finished) -> Failure {
 /// where rpm's lock then cannot be had.
 pub(super) fn install_began(finished: &Finished) -> bool {
     finished.stdout.lines().any(|line| line.starts_with("  Preparing  "))
+}
+
+/// dnf does nothing where there is no key at all, and a repository asks for one and names none. It prints
+/// all settings of that repository then.
+///
+/// ```text
+/// You have enabled checking of packages via GPG keys. This is a good thing.
+/// Problem repository: [test]
+/// bandwidth: 0
+/// ```
+pub fn keyless(finished: &Finished) -> Option<String> {
+    finished.stderr.lines().find(|line| line.starts_with(NO_KEY))?;
+    let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
+    Some(line.trim_matches(['[', ']']).to_string())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod autoremove;
 mod commands;
+mod culprits;
 mod errors;
 mod lists;
 mod refresh;
@@ -174,7 +175,7 @@ impl Manager for Dnf {
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
-        errors::culprits(finished)
+        culprits::culprits(finished)
     }
 
     fn keyless(&self, finished: &Finished) -> Option<String> {
@@ -187,7 +188,7 @@ impl Manager for Dnf {
         finished: &Finished,
         configuration: &str,
     ) -> Vec<HeldBack> {
-        errors::culprits_of_keys(failure, finished, configuration)
+        culprits::culprits_of_keys(failure, finished, configuration)
     }
 
     fn parse_places(&self, usual: Places, configuration: &str) -> Places {

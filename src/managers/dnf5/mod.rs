@@ -1,7 +1,9 @@
 //! dnf 5: Fedora since 41, and what follows it. Behaviour measured with dnf5 5.4.
 
 mod autoremove;
+mod classes;
 mod commands;
+mod culprits;
 mod errors;
 mod lists;
 mod refresh;
@@ -202,7 +204,7 @@ impl Manager for Dnf5 {
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
-        errors::culprits(finished)
+        culprits::culprits(finished)
     }
 
     fn culprits_of_sources(
@@ -211,7 +213,7 @@ impl Manager for Dnf5 {
         finished: &Finished,
         configuration: &str,
     ) -> Vec<HeldBack> {
-        errors::culprits_of_keys(failure, finished, configuration)
+        culprits::culprits_of_keys(failure, finished, configuration)
     }
 
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {

@@ -1,8 +1,9 @@
 //! Judging a refresh repository by repository. Run to stop at a repository that fails, dnf5 says
 //! which; run to skip it, it may say nothing. So it stops, and is run again without it.
 
+use super::classes::is_of_cache;
 use super::commands::{SOURCES, WITHOUT};
-use super::errors::{classify, is_bar, is_of_cache, named_repository, why_failed};
+use super::errors::{classify, is_bar, named_repository, why_failed};
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables;

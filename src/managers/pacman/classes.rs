@@ -225,3 +225,99 @@ pub fn lacks_keyring(line: &str) -> bool {
 pub fn is_of_entry(line: &str) -> bool {
     line.starts_with("could not open file ") && line.contains("/local/")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_that_a_server_answers_with_decides() {
+        for (reason, class) in [
+            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
+            ("The requested URL returned error: 503 Connection refused", Class::Fetch),
+            ("http://h/x: ERROR 404: SSL timed out.", Class::Fetch),
+            ("Failed to connect to h port 80: Connection refused", Class::Network),
+            ("Failed writing body (0 != 16384)", Class::Space),
+        ] {
+            assert_eq!(reason_class("core.db", reason), class, "{reason}");
+        }
+    }
+
+    #[test]
+    fn each_error_of_pacman_by_itself_has_its_class() {
+        let table = [
+            (Class::Space, "Partition / too full: 100 blocks needed, 5 blocks free"),
+            (Class::Space, "Partition /usr is mounted read only"),
+            (Class::Space, "not enough free disk space"),
+            (Class::Space, "could not extract usr/share/x (Write failed)"),
+            (
+                Class::Space,
+                "failed to create temporary download directory /x/download-a: No space left on device",
+            ),
+            (Class::Space, "could not create directory /x: Read-only file system"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is invalid"),
+            (Class::Auth, "core: signature from \"A <a@b.c>\" is expired"),
+            (Class::Auth, "tb-a: signature from \"A <a@b.c>\" should never be trusted"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is disabled"),
+            (Class::Auth, "tb-a: key \"0123456789ABCDEF\" is unknown"),
+            (Class::Auth, "tb-a: missing required signature"),
+            (Class::Auth, "tb-a: signature format error"),
+            (Class::Auth, "tb-a: unsupported signature format"),
+            (Class::Auth, "required key missing from keyring"),
+            (Class::Auth, "keyring is not writable"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be imported"),
+            (Class::Auth, "key \"0123456789ABCDEF\" could not be looked up remotely"),
+            (Class::Auth, "Public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "public keyring not found; have you run 'pacman-key --init'?"),
+            (Class::Auth, "GPGME error: Invalid crypto engine"),
+            (Class::Auth, "database 'core' is not valid (invalid or corrupted database (PGP signature))"),
+            (Class::Fetch, "database 'core' is not valid (invalid or corrupted database)"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : expected download size exceeded"),
+            (Class::Fetch, "failed retrieving file 'core.db' from h : The requested URL returned error: 503"),
+            (Class::Network, "failed retrieving file 'core.db' from h : Could not resolve host: h"),
+            (
+                Class::Network,
+                "failed retrieving file 'core.db' from h : SSL certificate problem: certificate has expired",
+            ),
+            (Class::Fetch, "core.db appears to be truncated: 100/200 bytes"),
+            (Class::Config, "config file /etc/pacman.conf could not be read: No such file or directory"),
+            (Class::Config, "config file /etc/pacman.conf, line 3: invalid value for 'SigLevel' : 'Maybe'"),
+            (Class::Config, "config parsing exceeded max recursion depth of 10"),
+            (Class::Config, "no usable package repositories configured."),
+            (Class::Config, "no servers configured for repository: core"),
+            (Class::Config, "url 'nonsense/core.db' is invalid"),
+            (Class::Config, "'sandboxuser' (alpm) does not exist"),
+            (Class::Config, "download user 'alpm' does not exist"),
+            (Class::Config, "failed to get download user 'alpm': No such file or directory"),
+            (
+                Class::Config,
+                "restricting filesystem access failed because Landlock is not supported by the kernel!",
+            ),
+            (Class::Config, "hook /etc/pacman.d/hooks/x.hook line 3: invalid option Foo"),
+            (Class::Config, "parsing hook file /etc/pacman.d/hooks/x.hook failed"),
+            (Class::Config, "Missing Exec option in hook: /etc/pacman.d/hooks/x.hook"),
+            (Class::Config, "error while reading hook /etc/pacman.d/hooks/x.hook: Is a directory"),
+            (Class::Script, "command failed to execute correctly"),
+            (Class::Script, "command terminated by signal 9: Killed"),
+            (Class::Script, "scriptlet failed to execute correctly"),
+            (
+                Class::Script,
+                "unable to run hook /usr/share/libalpm/hooks/x.hook: could not satisfy dependencies",
+            ),
+            (Class::Script, "call to execv failed (No such file or directory)"),
+            (Class::Script, "could not fork a new process (Cannot allocate memory)"),
+            (Class::Script, "could not change the root directory (Operation not permitted)"),
+            (Class::Dependency, "target not found: tb-x"),
+            (Class::Dependency, "unresolvable package conflicts detected"),
+            (Class::Dependency, "cannot resolve \"tb-x\", a dependency of \"tb-y\""),
+            (
+                Class::Interrupted,
+                "could not open file /var/lib/pacman/local/tb-a-1.0-1/desc: No such file or directory",
+            ),
+            (Class::Interrupted, "duplicated database entry 'tb-a'"),
+        ];
+        let wrong = table.iter().filter(|(class, line)| class_of(line) != *class);
+        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class_of(line))).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

@@ -9,6 +9,7 @@ mod errors;
 mod lists;
 mod own_index;
 mod refresh;
+mod scripts;
 
 use crate::managers::capabilities::{Autoremove, Locate};
 use crate::managers::database::Database;

@@ -2,7 +2,9 @@
 //! 3.4.3 as it was last published, and rpm 4.14.
 
 mod autoremove;
+mod classes;
 mod commands;
+mod culprits;
 mod errors;
 mod lists;
 mod refresh;
@@ -134,11 +136,11 @@ impl Manager for Yum {
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
-        errors::culprits(finished)
+        culprits::culprits(finished)
     }
 
     fn keyless(&self, finished: &Finished) -> Option<String> {
-        errors::keyless(finished)
+        culprits::keyless(finished)
     }
 
     fn cut_off_runs(&self, _: &dyn Machine) -> Vec<CutOff> {

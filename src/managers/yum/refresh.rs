@@ -2,7 +2,8 @@
 //! with a word or without, what it could not get, and keeps the old index where it could get the
 //! newest only in part.
 
-use super::errors::{classify, known, reason_class};
+use super::classes::reason_class;
+use super::errors::{classify, known};
 use super::lists::{self, Repository, repositories};
 use crate::model::class::Class;
 use crate::model::failure::Failure;

@@ -211,3 +211,167 @@ pub fn class_of(line: &str) -> Option<Class> {
         (contains_any(line, VAGUE) || contains_any(line, ANSWERS)).then_some(Class::Fetch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_server_nor_the_names_of_its_files_choose_the_class() {
+        for (line, class) in [
+            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
+            ("The requested URL returned error: 404 NO_PUBKEY public key", Class::Fetch),
+            ("File './repodata/No space left on device' not found on medium 'http://x/'", Class::Fetch),
+            ("Location 'http://x/is unsigned' is temporarily unaccessible.", Class::Fetch),
+            ("Permission to access 'http://x/public key' denied.", Class::Fetch),
+            (
+                "Downloaded data exceeded the expected filesize '5.4 KiB' of 'http://x/No alias defined'.",
+                Class::Fetch,
+            ),
+            ("Timeout exceeded when accessing 'http://x/Problem: '.", Class::Network),
+            ("Can't create /var/cache/zypp/raw/x", Class::Space),
+            ("Cannot write file '/var/cache/x'.", Class::Space),
+            (
+                "tb-a-2.0-1.noarch (x): Signature verification failed [4-Signatures public key is not available]",
+                Class::Auth,
+            ),
+        ] {
+            assert_eq!(class_of(line), Some(class), "{line}");
+        }
+    }
+
+    /// What libzypp and zypper say of keys, settings, dependencies, files, disks and locks.
+    #[test]
+    fn every_message_has_its_class() {
+        for (class, messages) in [
+            (
+                Class::Auth,
+                &[
+                    "Signature verification failed for file 'repomd.xml' from repository 'x'.",
+                    "File 'repomd.xml' from repository 'x' is unsigned.",
+                    "File 'repomd.xml' from repository 'x' is signed with an unknown key 'AB'.",
+                    "x-1-1.noarch (x): Signature verification failed [5-File does not exist or signature can't be checked]",
+                    "File does not exist or signature can't be checked",
+                    "Package header is not signed!",
+                    "Package payload is not signed!",
+                    "Failed to import public key AB",
+                    "Failed to import key.",
+                    "The gpg key signing file 'repomd.xml' has expired.",
+                    "Repository x does not define 'gpgkey=' URLs.",
+                    "Unknown type of signature",
+                ][..],
+            ),
+            (
+                Class::Config,
+                &[
+                    "Invalid port component 'x'",
+                    "Invalid host component 'x'",
+                    "Unable to parse Url components",
+                    "Invalid Url scheme 'x'",
+                    "Malformed URI",
+                    "Query string parsing not supported for this URL",
+                    "Relative path not allowed if authority exists",
+                    "Repository alias cannot start with dot.",
+                    "Service alias cannot start with dot.",
+                    "Required attribute 'url' is missing.",
+                    "Cannot read repo directory '/etc/zypp/repos.d': Permission denied",
+                    "Cannot read repo file '/etc/zypp/repos.d/x.repo': Permission denied",
+                    "Failed to read directory '/etc/zypp/repos.d'",
+                    "Can't figure out where the repo is stored.",
+                    "Cannot initialize configuration file parser.",
+                    "Error: Failed to initialize transfer settings (x).",
+                    "Error occurred while setting download (curl) options for 'http://x/':",
+                    "Unsupported HTTP authentication method 'x'",
+                    "Unsupported URI scheme in 'foo://x'.",
+                    "Unsupported protocol",
+                    "Root privileges are required to run this command.",
+                    "Aborting installation due to the need for license confirmation.",
+                    "Aborting installation due to user disagreement with x 1 license.",
+                    "Repository 'x' not found by its alias, number, or URI.",
+                ],
+            ),
+            (
+                Class::Dependency,
+                &[
+                    "nothing provides 'a' needed by the to be installed b",
+                    "nothing provides the requested 'a'",
+                    "cannot install both a and b",
+                    "the installed a requires 'b', but this requirement cannot be provided",
+                    "the to be installed a conflicts with 'b' provided by the installed c",
+                    "the installed a obsoletes 'b' provided by the to be installed c",
+                    "'a' is provided by the system and cannot be erased",
+                    "conflicting requests",
+                    "some dependency problem",
+                    "No provider of 'a' found.",
+                    "'a' not found in package names. Trying capabilities.",
+                    "Package 'a' not found.",
+                    "'a' is locked. Use 'zypper rl' to unlock it.",
+                ],
+            ),
+            (
+                Class::Space,
+                &[
+                    "Can't create /var/cache/zypp/raw/x",
+                    "Can't create cache at /var/cache - no writing permissions.",
+                    "Can't create metadata cache directory.",
+                    "Can't create or access download directory '/x'.",
+                    "Can't open file '/etc/zypp/x' for writing.",
+                    "Cannot create directory /x",
+                    "Cannot create temporary file under /var/tmp.",
+                    "Cannot write file '/x'.",
+                    "No permission to write repository cache.",
+                    "failed to rename temporary file.",
+                    "Create attach point: Can't find a writable directory to create an attach point",
+                ],
+            ),
+            (
+                Class::Fetch,
+                &[
+                    "File '/repodata/repomd.xml' not found on medium 'http://x/'",
+                    "Path '/x' on medium 'http://x/' is not a file.",
+                    "Permission to access 'http://x/' denied.",
+                    "Authentication required for 'http://x/'",
+                    "Authentication required but not provided.",
+                    "Login failed.",
+                    "Access to requested URL is forbidden",
+                    "Digest verification failed for file 'x'",
+                    "No digest for file x.",
+                    "Unknown digest md5 for file x.",
+                    "Package x seems to be corrupted during transfer. Do you want to retry retrieval?",
+                    "Downloaded data exceeded the expected filesize '1 KiB' of 'http://x/'.",
+                    "The downloaded data did not result in a valid checksum",
+                    "The request exceeded the maximum download size",
+                    "Invalid data from server, multipart was requested but there was no range status code.",
+                    "Failed to fetch mirrorlist/metalink data.",
+                    "Media source 'http://x/' does not contain the desired medium",
+                    "Expected medium x/1 identified by file 'media' with content:",
+                    "Failed to mount nfs://x/ on /var/adm/mount/AP_1",
+                    "Failed to cache repo (1).",
+                    "Can't provide file 'x' from repository 'y'",
+                    "Failed to provide Package x. Do you want to retry retrieval?",
+                ],
+            ),
+            (
+                Class::Network,
+                &[
+                    "Connection failed",
+                    "Timeout exceeded when accessing 'http://x/'.",
+                    "Timeout reached",
+                    "The peer certificate could not be verified",
+                    "SSL certificate problem, verify that the CA cert is OK for 'https://x/'.",
+                    "Server returned a HTTP/2 stream error.",
+                ],
+            ),
+        ] {
+            for message in messages {
+                assert_eq!(class_of(message), Some(class), "{message}");
+            }
+        }
+        for message in [
+            "Please see the above error message for a hint.",
+            "Visit the SUSE Customer Center to check whether your registration is valid and has not expired.",
+        ] {
+            assert_eq!(class_of(message), None, "{message}");
+        }
+    }
+}

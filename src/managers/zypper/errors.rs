@@ -3,12 +3,10 @@
 use super::classes::{VAGUE, class_of};
 use super::xml::{Element, elements, id_of};
 use crate::managers::last_words;
-use crate::managers::rpm::listed_name;
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
-use crate::model::text::{contains_any, one_line};
-use crate::model::updates::HeldBack;
+use crate::model::text::contains_any;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
@@ -107,90 +105,6 @@ fn failed_posttrans(report: &str) -> Option<Failure> {
     failed.map(|text| Failure::new(Class::Script, text))
 }
 
-/// The updates that stopped a download or an install before anything was changed: a package that is not
-/// signed as it is to be, a licence that nobody has agreed to, files that are in the way.
-///
-/// ```text
-/// <message type="error">tb-a-2.0-1.noarch (first): Signature verification failed [6-File is unsigned]</message>
-/// <message type="info">In order to install &apos;tb-lic&apos;, you must agree to terms of the following license agreement:
-/// <lhs><file>/f</file><solvable><name>tb-x</name><repository name="third" alias="third"/></solvable></lhs>
-/// <message type="error">... file /f from install of tb-b-2.0-1.noarch conflicts with file from package tb-a-1.0-1.noarch
-/// ```
-pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
-    let mut found = Vec::new();
-    // Of the two sides of a conflict one is enough: the last that is not installed yet.
-    let (mut in_conflict, mut last_name, mut name) = (false, String::new(), String::new());
-    for element in elements(&finished.stdout) {
-        let text = element.text();
-        match element.name {
-            "message" => found.extend(text.lines().filter_map(culprit)),
-            "fileconflict" => (in_conflict, name) = (true, String::new()),
-            "name" => last_name = text.trim().to_string(),
-            "repository" if in_conflict && element.get("alias").as_deref() != Some("@System") => {
-                name.clone_from(&last_name);
-            }
-            "/fileconflict" if !name.is_empty() => {
-                in_conflict = false;
-                let reason = format!("a file of another package is in its way: {name}");
-                let known = lines(finished).errors.into_iter().find(|line| {
-                    line.strip_prefix("file conflict: ")
-                        .is_some_and(|of| of.split(' ').any(|word| word == name))
-                });
-                found.push(held_back(&name, None, Class::Dependency, &known.unwrap_or(reason)));
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-fn culprit(line: &str) -> Option<HeldBack> {
-    let line = line.trim();
-    let of_file = |file: &str, class| {
-        let (name, version) = name_of_file(file)?;
-        Some(held_back(&name, Some(version), class, line))
-    };
-    if let Some((file, rest)) =
-        line.split_once(" (").filter(|_| line.contains("): Signature verification failed"))
-    {
-        return of_file(file, Class::Auth).filter(|_| rest.contains("): Signature verification failed"));
-    }
-    if let Some(rest) = line.strip_prefix("In order to install '") {
-        let (name, rest) = rest.split_once('\'')?;
-        let reason = "nobody has agreed to its licence: run zypper update, or set autoAgreeWithLicenses in zypper.conf";
-        return rest
-            .starts_with(", you must agree to ")
-            .then(|| held_back(name, None, Class::Config, reason));
-    }
-    let rest = line.strip_prefix("file ")?;
-    if let Some((_, rest)) = rest.split_once(" from install of ") {
-        return of_file(rest.split_once(" conflicts with ")?.0, Class::Dependency);
-    }
-    let (_, rest) = rest.split_once(" conflicts between attempted installs of ")?;
-    of_file(rest.split_once(" and ")?.1, Class::Dependency)
-}
-
-fn held_back(name: &str, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
-    HeldBack {
-        name: one_line(name),
-        installed: None,
-        candidate,
-        reason: one_line(reason),
-        class: Some(class),
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
-    }
-}
-
-/// Name and version of `tb-a-2.0-1.noarch`.
-fn name_of_file(file: &str) -> Option<(String, String)> {
-    let (rest, arch) = file.trim().rsplit_once('.')?;
-    let mut parts = rest.rsplitn(3, '-');
-    let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((listed_name(name, arch), format!("{version}-{release}")))
-}
-
 /// The repositories whose index has come to the end of its own validity, which zypper says and uses it:
 ///
 /// ```text
@@ -213,9 +127,9 @@ pub fn expired(report: &str) -> Vec<SourceResult> {
 
 /// What a command said, sorted by who said it.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     /// zypper's errors, and the problems that its solver cannot settle.
-    errors: Vec<String>,
+    pub(super) errors: Vec<String>,
     /// Why files could not be fetched, where a line says so: `Preloading: NAME [REASON]`.
     fetched: BTreeMap<String, String>,
     /// `error: ...` and `warning: ...`, as rpm writes them, and scripts can.
@@ -239,7 +153,7 @@ impl Lines {
     }
 }
 
-fn lines(finished: &Finished) -> Lines {
+pub(super) fn lines(finished: &Finished) -> Lines {
     let mut lines = Lines::default();
     if finished.stdout.starts_with("<?xml ") {
         let mut in_the_way = Vec::new();
@@ -458,198 +372,6 @@ mod tests {
     fn a_file_conflict_is_of_the_files_in_it() {
         let conflict = report("<name>x</name><fileconflict><name>a</name><file>/1</file></fileconflict>");
         assert_eq!(ended(8, &conflict).unwrap().message, "file conflict: a /1");
-    }
-
-    #[test]
-    fn neither_a_server_nor_the_names_of_its_files_choose_the_class() {
-        for (line, class) in [
-            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
-            ("The requested URL returned error: 404 NO_PUBKEY public key", Class::Fetch),
-            ("File './repodata/No space left on device' not found on medium 'http://x/'", Class::Fetch),
-            ("Location 'http://x/is unsigned' is temporarily unaccessible.", Class::Fetch),
-            ("Permission to access 'http://x/public key' denied.", Class::Fetch),
-            (
-                "Downloaded data exceeded the expected filesize '5.4 KiB' of 'http://x/No alias defined'.",
-                Class::Fetch,
-            ),
-            ("Timeout exceeded when accessing 'http://x/Problem: '.", Class::Network),
-            ("Can't create /var/cache/zypp/raw/x", Class::Space),
-            ("Cannot write file '/var/cache/x'.", Class::Space),
-            (
-                "tb-a-2.0-1.noarch (x): Signature verification failed [4-Signatures public key is not available]",
-                Class::Auth,
-            ),
-        ] {
-            assert_eq!(class_of(line), Some(class), "{line}");
-        }
-    }
-
-    /// What libzypp and zypper say of keys, settings, dependencies, files, disks and locks.
-    #[test]
-    fn every_message_has_its_class() {
-        for (class, messages) in [
-            (
-                Class::Auth,
-                &[
-                    "Signature verification failed for file 'repomd.xml' from repository 'x'.",
-                    "File 'repomd.xml' from repository 'x' is unsigned.",
-                    "File 'repomd.xml' from repository 'x' is signed with an unknown key 'AB'.",
-                    "x-1-1.noarch (x): Signature verification failed [5-File does not exist or signature can't be checked]",
-                    "File does not exist or signature can't be checked",
-                    "Package header is not signed!",
-                    "Package payload is not signed!",
-                    "Failed to import public key AB",
-                    "Failed to import key.",
-                    "The gpg key signing file 'repomd.xml' has expired.",
-                    "Repository x does not define 'gpgkey=' URLs.",
-                    "Unknown type of signature",
-                ][..],
-            ),
-            (
-                Class::Config,
-                &[
-                    "Invalid port component 'x'",
-                    "Invalid host component 'x'",
-                    "Unable to parse Url components",
-                    "Invalid Url scheme 'x'",
-                    "Malformed URI",
-                    "Query string parsing not supported for this URL",
-                    "Relative path not allowed if authority exists",
-                    "Repository alias cannot start with dot.",
-                    "Service alias cannot start with dot.",
-                    "Required attribute 'url' is missing.",
-                    "Cannot read repo directory '/etc/zypp/repos.d': Permission denied",
-                    "Cannot read repo file '/etc/zypp/repos.d/x.repo': Permission denied",
-                    "Failed to read directory '/etc/zypp/repos.d'",
-                    "Can't figure out where the repo is stored.",
-                    "Cannot initialize configuration file parser.",
-                    "Error: Failed to initialize transfer settings (x).",
-                    "Error occurred while setting download (curl) options for 'http://x/':",
-                    "Unsupported HTTP authentication method 'x'",
-                    "Unsupported URI scheme in 'foo://x'.",
-                    "Unsupported protocol",
-                    "Root privileges are required to run this command.",
-                    "Aborting installation due to the need for license confirmation.",
-                    "Aborting installation due to user disagreement with x 1 license.",
-                    "Repository 'x' not found by its alias, number, or URI.",
-                ],
-            ),
-            (
-                Class::Dependency,
-                &[
-                    "nothing provides 'a' needed by the to be installed b",
-                    "nothing provides the requested 'a'",
-                    "cannot install both a and b",
-                    "the installed a requires 'b', but this requirement cannot be provided",
-                    "the to be installed a conflicts with 'b' provided by the installed c",
-                    "the installed a obsoletes 'b' provided by the to be installed c",
-                    "'a' is provided by the system and cannot be erased",
-                    "conflicting requests",
-                    "some dependency problem",
-                    "No provider of 'a' found.",
-                    "'a' not found in package names. Trying capabilities.",
-                    "Package 'a' not found.",
-                    "'a' is locked. Use 'zypper rl' to unlock it.",
-                ],
-            ),
-            (
-                Class::Space,
-                &[
-                    "Can't create /var/cache/zypp/raw/x",
-                    "Can't create cache at /var/cache - no writing permissions.",
-                    "Can't create metadata cache directory.",
-                    "Can't create or access download directory '/x'.",
-                    "Can't open file '/etc/zypp/x' for writing.",
-                    "Cannot create directory /x",
-                    "Cannot create temporary file under /var/tmp.",
-                    "Cannot write file '/x'.",
-                    "No permission to write repository cache.",
-                    "failed to rename temporary file.",
-                    "Create attach point: Can't find a writable directory to create an attach point",
-                ],
-            ),
-            (
-                Class::Fetch,
-                &[
-                    "File '/repodata/repomd.xml' not found on medium 'http://x/'",
-                    "Path '/x' on medium 'http://x/' is not a file.",
-                    "Permission to access 'http://x/' denied.",
-                    "Authentication required for 'http://x/'",
-                    "Authentication required but not provided.",
-                    "Login failed.",
-                    "Access to requested URL is forbidden",
-                    "Digest verification failed for file 'x'",
-                    "No digest for file x.",
-                    "Unknown digest md5 for file x.",
-                    "Package x seems to be corrupted during transfer. Do you want to retry retrieval?",
-                    "Downloaded data exceeded the expected filesize '1 KiB' of 'http://x/'.",
-                    "The downloaded data did not result in a valid checksum",
-                    "The request exceeded the maximum download size",
-                    "Invalid data from server, multipart was requested but there was no range status code.",
-                    "Failed to fetch mirrorlist/metalink data.",
-                    "Media source 'http://x/' does not contain the desired medium",
-                    "Expected medium x/1 identified by file 'media' with content:",
-                    "Failed to mount nfs://x/ on /var/adm/mount/AP_1",
-                    "Failed to cache repo (1).",
-                    "Can't provide file 'x' from repository 'y'",
-                    "Failed to provide Package x. Do you want to retry retrieval?",
-                ],
-            ),
-            (
-                Class::Network,
-                &[
-                    "Connection failed",
-                    "Timeout exceeded when accessing 'http://x/'.",
-                    "Timeout reached",
-                    "The peer certificate could not be verified",
-                    "SSL certificate problem, verify that the CA cert is OK for 'https://x/'.",
-                    "Server returned a HTTP/2 stream error.",
-                ],
-            ),
-        ] {
-            for message in messages {
-                assert_eq!(class_of(message), Some(class), "{message}");
-            }
-        }
-        for message in [
-            "Please see the above error message for a hint.",
-            "Visit the SUSE Customer Center to check whether your registration is valid and has not expired.",
-        ] {
-            assert_eq!(class_of(message), None, "{message}");
-        }
-    }
-
-    #[test]
-    fn what_is_in_the_way_of_the_others_is_named() {
-        let named = |inner: &str| {
-            let found = culprits(&Finished::ended(8, &report(inner), ""));
-            found.into_iter().map(|held| (held.name, held.class.unwrap())).collect::<Vec<_>>()
-        };
-        let message = |text: &str| format!("<message type=\"error\">{text}\n</message>");
-        let unsigned =
-            message("tb-a-b-2.0-1.noarch (first): Signature verification failed [6-File is unsigned]");
-        assert_eq!(named(&unsigned), [("tb-a-b".to_string(), Class::Auth)]);
-        let rpms = message(
-            "Executing the transaction failed because of the following problems:\n    file /f from install of tb-b-2.0-1.noarch conflicts with file from package tb-a-1.0-1.noarch\n    file /g conflicts between attempted installs of tb-c-2-1.noarch and tb-d-2-1.noarch",
-        );
-        let both = [("tb-b".to_string(), Class::Dependency), ("tb-d".to_string(), Class::Dependency)];
-        assert_eq!(named(&rpms), both);
-        let licence =
-            message("In order to install &apos;tb-lic&apos;, you must agree to terms of the following");
-        assert_eq!(named(&licence), [("tb-lic".to_string(), Class::Config)]);
-        assert!(named(&message("In order to install 'x', do this")).is_empty());
-        let side = |name: &str, alias: &str| {
-            format!(
-                "<file>/f</file><solvable><name>{name}</name><repository name=\"x\" alias=\"{alias}\"/></solvable>"
-            )
-        };
-        let conflict = |first: &str, second: &str| {
-            format!("<fileconflict><lhs>{first}</lhs><rhs>{second}</rhs></fileconflict>")
-        };
-        let with_installed = conflict(&side("tb-new", "base"), &side("tb-old", "@System"));
-        assert_eq!(named(&with_installed), [("tb-new".to_string(), Class::Dependency)]);
-        let of_two = conflict(&side("tb-x", "base"), &side("tb-y", "base"));
-        assert_eq!(named(&of_two), [("tb-y".to_string(), Class::Dependency)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod autoremove;
 mod classes;
 mod commands;
+mod culprits;
 mod details;
 mod errors;
 mod lists;
@@ -188,7 +189,7 @@ impl Manager for Zypper {
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
-        errors::culprits(finished)
+        culprits::culprits(finished)
     }
 
     fn arguments_of(&self, machine: &dyn Machine, mut sources: Vec<String>) -> Result<Vec<String>, Failure> {

@@ -1,0 +1,174 @@
+//! The updates that keep yum from doing anything at all.
+
+use super::errors::install_began;
+use super::lists::transaction;
+use crate::managers::rpm::{WOULD_GO, listed_name};
+use crate::model::class::{Class, Extra};
+use crate::model::updates::{HeldBack, Update};
+use crate::system::process::{End, Finished};
+
+/// The updates that cannot be installed, where what came before the install says which: a signature that is not
+/// as asked for, a key that cannot be had, a file that two packages have, something that is missing. Other
+/// dependencies that cannot be met yum passes over by itself.
+///
+/// ```text
+/// Package tb-a-2.0-1.noarch.rpm is not signed
+///  Failing package is: tb-a-2.0-1.noarch
+///   file /usr/share/x conflicts between attempted installs of tb-a-2.0-1.noarch and tb-b-2.0-1.noarch
+/// tb-c = 1.0 is needed by tb-a-2.0-1.noarch
+/// Error: Protected multilib versions: tb-a-2.0-1.i686 != tb-a-1.0-1.x86_64
+/// ```
+pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
+    if !matches!(finished.end, End::Code(1)) || install_began(finished) {
+        return Vec::new();
+    }
+    if finished.stderr.lines().any(|line| line.starts_with(LOST_KEY)) {
+        return without_key(finished);
+    }
+    let protected: Vec<_> = finished.stderr.lines().filter_map(protected).collect();
+    if !protected.is_empty() {
+        let held =
+            |name: &str| HeldBack { class: Some(Class::Dependency), ..unlisted(name.to_string(), WOULD_GO) };
+        return protected.into_iter().map(held).collect();
+    }
+    let updates = transaction(&finished.stdout).updates;
+    let mut found: Vec<HeldBack> = Vec::new();
+    for line in finished.stderr.lines().chain(test_of_rpm(finished)) {
+        let words = line.trim_start();
+        let (packages, class) = if let Some(package) = of_signature(words) {
+            (vec![package], Class::Auth)
+        } else if let Some((_, versions)) = words.split_once("Protected multilib versions: ") {
+            (versions.split(" != ").collect(), Class::Dependency)
+        } else {
+            (of_test(words).into_iter().collect(), Class::Dependency)
+        };
+        for package in packages {
+            let held = match updates.iter().find(|update| is_of(package, update)) {
+                Some(update) => {
+                    let source = update.source.as_deref().unwrap_or_default();
+                    let reason = match class {
+                        Class::Auth => format!("{words} (repository {source})"),
+                        _ => words.to_string(),
+                    };
+                    update.clone().held_back(&reason)
+                }
+                // Before it has found a way yum shows no table.
+                None if updates.is_empty() => match name_of_package(package) {
+                    Some(name) => unlisted(name, words),
+                    None => continue,
+                },
+                None => continue,
+            };
+            if found.iter().all(|known| known.name != held.name) {
+                found.push(HeldBack { class: Some(class), ..held });
+            }
+        }
+    }
+    found
+}
+
+/// A protected package in whose place another would come, with which yum does nothing at all. Of several the first
+/// line has the word in front. By its source; not recorded.
+///
+/// ```text
+/// Error: Trying to remove "tb-a", which is protected
+/// ```
+fn protected(line: &str) -> Option<&str> {
+    line.trim_start()
+        .trim_start_matches("Error: ")
+        .strip_prefix("Trying to remove \"")?
+        .strip_suffix("\", which is protected")
+}
+
+const LOST_KEY: &str = "GPG key retrieval failed: ";
+
+/// Where a key cannot be had, all updates of that repository, which rpm's warning about the first one names.
+///
+/// ```text
+/// warning: /var/cache/yum/x86_64/7/base/packages/tb-a-2.0-1.noarch.rpm: Header V4 RSA/SHA512 Signature, key ID cac94235: NOKEY
+/// GPG key retrieval failed: [Errno 14] HTTP Error 404 - Not Found
+/// ```
+fn without_key(finished: &Finished) -> Vec<HeldBack> {
+    let lines = || finished.stderr.lines();
+    let why = lines().find(|line| line.starts_with(LOST_KEY)).unwrap_or_default();
+    let files = lines().filter(|line| line.ends_with(": NOKEY")).filter_map(|line| {
+        let (path, _) = line.strip_prefix("warning: ")?.split_once(".rpm: ")?;
+        path.rsplit('/').next()
+    });
+    let updates = transaction(&finished.stdout).updates;
+    let of_file = |file| updates.iter().find(|update| is_of(file, update));
+    let Some(source) = files.filter_map(of_file).next_back().and_then(|update| update.source.clone()) else {
+        return Vec::new();
+    };
+    let of_it = updates.iter().filter(|update| update.source.as_ref() == Some(&source));
+    let held = of_it.map(|update| {
+        let reason = format!("the key of its repository {source} could not be had: {why}");
+        HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) }
+    });
+    held.collect()
+}
+
+/// yum does nothing where there is no key at all, and a repository asks for one and names none.
+pub fn keyless(finished: &Finished) -> Option<String> {
+    let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
+    let id = line.split('/').next().unwrap_or(line).trim();
+    crate::managers::rpm::tables::is_repository(id).then(|| id.to_string())
+}
+
+/// What rpm found that yum had not seen; it stands on standard output, below this headline.
+fn test_of_rpm(finished: &Finished) -> impl Iterator<Item = &str> {
+    finished.stdout.lines().skip_while(|line| !line.starts_with("ERROR with transaction check"))
+}
+
+/// The package that a line about a signature speaks of.
+fn of_signature(words: &str) -> Option<&str> {
+    if let Some(package) = words.strip_prefix("Failing package is: ") {
+        return Some(package);
+    }
+    let starts = ["Package ", "Public key for ", "Problem opening package "];
+    let rest = starts.iter().find_map(|start| words.strip_prefix(start))?;
+    let (file, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let ends = ["", "is not signed", "is not installed", "is not trusted"];
+    ends.contains(&rest.trim_end_matches('.')).then(|| file.strip_suffix(".rpm")).flatten()
+}
+
+/// The package that a line of rpm's test speaks of. What is installed is no update.
+fn of_test(words: &str) -> Option<&str> {
+    let package = if words.starts_with("file ") {
+        let parts = [" attempted installs of ", " from install of "];
+        parts.iter().find_map(|of| words.split_once(of))?.1
+    } else {
+        words.split_once(" is needed by ").filter(|_| !words.contains(" by (installed)"))?.1
+    };
+    package.split([' ', ',']).next()
+}
+
+/// Whether this is the package of an update. In the cache its file may have more before its name.
+fn is_of(package: &str, update: &Update) -> bool {
+    let version = update.candidate.rsplit(':').next().unwrap_or_default();
+    let (rest, arch) = package.rsplit_once('.').unwrap_or((package, ""));
+    let rest = rest.strip_suffix(version).and_then(|rest| rest.strip_suffix('-')).unwrap_or_default();
+    let is_it = |rest: &str| listed_name(rest, arch) == update.name;
+    let mut shorter = rest.match_indices(['-', ':']).map(|(at, _)| &rest[at + 1..]);
+    is_it(rest) || shorter.any(is_it)
+}
+
+/// The name in `tb-a-2.0-1.noarch`.
+fn name_of_package(package: &str) -> Option<String> {
+    let (rest, arch) = package.trim().rsplit_once('.')?;
+    let name = rest.rsplitn(3, '-').nth(2)?;
+    Some(listed_name(name.rsplit(':').next().unwrap_or(name), arch))
+}
+
+fn unlisted(name: String, reason: &str) -> HeldBack {
+    HeldBack {
+        name,
+        installed: None,
+        candidate: None,
+        reason: reason.to_string(),
+        class: None,
+        security: None,
+        told: Default::default(),
+        extra: Extra::new(),
+    }
+}
