@@ -288,6 +288,29 @@ fn the_rpm_enables_the_refresh_only_and_an_apply_that_upgrades_it_goes_on() {
 
 #[test]
 #[ignore = "make integrations"]
+fn both_packages_have_the_documentation_and_every_example() {
+    let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib");
+    let files = |dir: &str| {
+        let entries = std::fs::read_dir(contrib.join(dir)).unwrap().flatten();
+        entries.map(|entry| format!("{dir}/{}", entry.file_name().to_str().unwrap())).collect::<Vec<_>>()
+    };
+    let examples: Vec<_> = ["icinga2", "mail", "nagios", "prometheus"].into_iter().flat_map(files).collect();
+    let deb = run(Command::new("dpkg-deb").arg("--contents").arg(made("debian", "deb")));
+    let rpm = run(Command::new("rpm").args(["-qpl"]).arg(made("generate-rpm", "rpm")));
+    for (content, dir) in [(deb, "/usr/share/doc/linux-patch/examples"), (rpm, "/usr/share/doc/linux-patch")]
+    {
+        for file in &examples {
+            assert!(
+                content.lines().any(|line| line.ends_with(&format!("{dir}/{file}"))),
+                "no {file}: {content}"
+            );
+        }
+        assert!(content.contains("/usr/share/doc/linux-patch/timers.md"), "{content}");
+    }
+}
+
+#[test]
+#[ignore = "make integrations"]
 fn make_install_puts_everything_in_place() {
     let work = tempfile::tempdir().unwrap();
     run(Command::new("make")
