@@ -26,7 +26,7 @@ INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   prometheus prometheus-node-exporter \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
   icinga2-bin icinga2-common curl \
-  ansible-core ansible-lint python3-apt sudo iproute2
+  ansible-core ansible-lint python3 python3-apt sudo iproute2
 PACKAGE_NEEDS = $(BUILD_NEEDS) dpkg-dev
 # What makes the packages, in versions that Rust 1.85 compiles.
 CARGO_DEB = 3.8.0

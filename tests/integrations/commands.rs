@@ -45,6 +45,7 @@ enum Place {
 use Place::{Dpkg, Machine, Remote, Rpm, Sources, Systemd};
 use Proof::{In, Not, Run};
 
+const MAILS: &str = "a_unit_that_fails_mails_why_and_not_every_hour";
 const CHECK_APT: &str = "what_check_apt_says_is_said_by_the_options_beside_it";
 
 const COMMANDS: &[(&str, Proof)] = &[
@@ -107,6 +108,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("linux-patch apply --full", Run(Machine, 0, &[])),
     ("linux-patch status --explain", Run(Machine, 0, &["grep -q 'will ever run\\|timer: ' $said"])),
     ("linux-patch status --history", Run(Machine, 0, &["grep -q apply $said"])),
+    ("linux-patch status --history=apply", Run(Machine, 0, &["grep -q '^    tb-hello 1.0 -> 2.0' $said"])),
     // From another machine.
     (
         "ssh root@web1 linux-patch apply --dry-run",
@@ -240,6 +242,22 @@ const COMMANDS: &[(&str, Proof)] = &[
             0,
             &["test \"$(systemctl show --value -p Description linux-patch-apply.service)\" = edited"],
         ),
+    ),
+    (
+        "install -m 755 contrib/mail/linux-patch-mail /usr/local/sbin/",
+        In(MAILS, &["block.contains(\"contrib/mail/\")"]),
+    ),
+    (
+        "install -m 644 contrib/mail/linux-patch-mail@.service /etc/systemd/system/",
+        In(MAILS, &["block.contains(\"contrib/mail/\")"]),
+    ),
+    (
+        "for unit in refresh apply; do\ninstall -D -m 644 contrib/mail/on-failure.conf /etc/systemd/system/linux-patch-$unit.service.d/on-failure.conf\ndone",
+        In(MAILS, &["block.contains(\"contrib/mail/\")"]),
+    ),
+    (
+        "install -m 644 contrib/mail/report.conf /etc/systemd/system/linux-patch-apply.service.d/",
+        In(MAILS, &["block.contains(\"contrib/mail/\")"]),
     ),
     (
         "for unit in refresh apply; do\ninstall -D -m 644 contrib/prometheus/linux-patch-metrics.conf /etc/systemd/system/linux-patch-$unit.service.d/metrics.conf\ndone",
@@ -386,6 +404,11 @@ const CONTENTS: &[(&str, &str, &[&str])] = &[
         "restrict,command=",
         "check_by_ssh_takes_no_word_on_standard_error_for_a_failure",
         &[" ssh-ed25519 AAAA..."],
+    ),
+    (
+        "#!/usr/bin/python3\n",
+        "the_program_that_is_shown_reads_what_hosts_answer",
+        &[r#"blocks("monitoring.md")"#],
     ),
     (
         "[Timer]\nOnCalendar=\n",

@@ -43,8 +43,10 @@ mod world;
 
 mod ansible;
 mod commands;
+mod consumer;
 mod cron;
 mod icinga;
+mod mail;
 mod metrics_units;
 mod nagios;
 mod network;
