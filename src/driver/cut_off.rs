@@ -54,7 +54,7 @@ impl Session {
         self.try_alone(all, self.sources_alone(all), until)
     }
 
-    /// The same after a refresh that stopped at a source which the manager does not name.
+    /// The same after a refresh that stopped at a source which the manager does not name, or crashed there.
     pub(super) fn find_the_unnamed(
         &mut self,
         all: &Invocation,
@@ -62,6 +62,9 @@ impl Session {
         until: Instant,
     ) -> Option<(Invocation, Vec<SourceResult>)> {
         let mut ids = self.sources_alone(all);
+        if finished.end.is_crash() {
+            return self.try_alone(all, ids, until);
+        }
         if ids.is_empty() || !matches!(finished.end, End::Code(_)) {
             return None;
         }

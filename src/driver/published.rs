@@ -96,6 +96,13 @@ impl Session {
         }
     }
 
+    /// Whether there is an index of a source, of whatever age.
+    pub(super) fn has_index_of(&self, id: &str) -> bool {
+        let files = self.manager.release_files(id);
+        let mut kept = Kept::of(self);
+        files.is_empty() || files.iter().any(|pattern| kept.newest(pattern).is_some())
+    }
+
     fn published(&self, id: &str, kept: &mut Kept, started: Time) -> Published {
         let files = self.manager.release_files(id);
         let Some(file) = files.iter().find_map(|pattern| kept.newest(pattern)) else {

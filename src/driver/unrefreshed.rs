@@ -16,7 +16,9 @@ impl Session {
     /// When the manager has to be asked how it names them, and does not say.
     pub fn choice(&self, state: &State) -> Result<Plan, Failure> {
         let from = self.manager.arguments_of(self, state.refreshed())?;
-        Ok(Plan { without: state.not_refreshed(), from, ..Plan::default() })
+        let without = state.not_refreshed();
+        let never_read = without.iter().filter(|id| !self.has_index_of(id)).cloned().collect();
+        Ok(Plan { without, never_read, from, ..Plan::default() })
     }
 
     /// The list of what the refreshed sources offer, less what a source that was not refreshed has the

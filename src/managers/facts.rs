@@ -217,6 +217,8 @@ pub struct Plan {
     pub mends: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
+    /// Those of them of which there is no index at all.
+    pub never_read: Vec<String>,
     /// The sources that were refreshed, where some were not.
     pub from: Vec<String>,
     /// Sources whose packages are to be verified, and that have no key.

@@ -38,8 +38,52 @@ with_both! {
     a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed,
     what_needs_a_new_package_that_cannot_be_installed_is_held_back_with_it,
     a_repository_without_a_place_that_can_be_one_costs_only_itself,
+    a_setting_that_the_downloader_refuses_costs_only_its_repository,
+    a_repository_at_which_dnf_crashes_costs_only_itself,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
+}
+
+fn a_setting_that_the_downloader_refuses_costs_only_its_repository(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    let url = repo.server.url();
+    let tls = url.replace("http:", "https:");
+    let place = format!("baseurl={url}");
+    for lines in [
+        format!("{place}\nproxy_username=me"),
+        format!("{place}\nmax_parallel_downloads=99"),
+        format!("{place}\nproxy=foo://127.0.0.1:9/"),
+        format!("{place}\nproxy=nonsense:port"),
+        "baseurl=http://[::1/".to_string(),
+        "baseurl=http://127.0.0.1:9/ b/".to_string(),
+        format!("baseurl={tls}\nsslcacert=/nonexistent"),
+        format!("baseurl={tls}\nsslclientcert=/nonexistent\nsslverify=0"),
+    ] {
+        root.sandbox.write("/etc/yum.repos.d/bad.repo", format!("[bad]\nname=bad\n{lines}\n"));
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "bad", "config").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    }
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+/// It is librepo that does not expect it, in both.
+fn a_repository_at_which_dnf_crashes_costs_only_itself(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
+    for name in ["a-bad", "z-bad"] {
+        root.sandbox.write(
+            &format!("/etc/yum.repos.d/{name}.repo"),
+            format!("[{name}]\nname=x\nmetalink=nonsense\n"),
+        );
+    }
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    let failed = ["a-bad", "z-bad"].map(|id| (id.to_string(), "other".to_string()));
+    let mut found = refreshed.failed_sources();
+    found.sort();
+    assert_eq!(found, failed, "{refreshed}");
+    assert!(refreshed.json["reason"].as_str().unwrap().contains("crashed"), "{refreshed}");
+    repo.publish(&[rpm("tb-hello", "3.0")]);
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 3.0-1"]);
 }
 
 fn named_and_excluded_packages_decide_what_is_installed(make: fn(&[Rpm]) -> Root) {

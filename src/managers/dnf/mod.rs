@@ -17,7 +17,7 @@ use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
-use crate::managers::rpm::tables::{self, Setting, settings, silence, with_limits};
+use crate::managers::rpm::tables::{self, Setting, is_repository, settings, silence, with_limits};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage, Origin};
@@ -164,6 +164,10 @@ impl Manager for Dnf {
         // Of all directories together.
         files.sort_by_key(|file| file.path.with_extension(""));
         rpm::files::in_the_light_of(files, refreshed)
+    }
+
+    fn refresh_others(&self, last: &Invocation, finished: &Finished) -> Option<Invocation> {
+        refresh::others(last, finished)
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
@@ -337,9 +341,12 @@ fn ask_sources() -> Invocation {
 /// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
 /// the transaction: whatever can be wrong shows where nothing is changed yet. What is tested stays in the
 /// cache. From a repository that was not refreshed nothing comes. One that was never reached would be tried
-/// again here, which is not to take long.
+/// again here.
 fn download(plan: &Plan) -> Invocation {
-    let down = owned::repositories(plan).map(|id| format!("--setopt={id}.timeout=1"));
+    let down = owned::repositories(plan).map(|id| match plan.never_read.contains(id) {
+        true => format!("{}{id}", refresh::WITHOUT),
+        false => format!("--setopt={id}.timeout=1"),
+    });
     let options = ["-y", "--setopt=assumeno=0", TEST, ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     let mut invocation = upgrade(plan, &options, &[]);
     invocation.args.splice(0..0, down);
@@ -351,7 +358,10 @@ const RPM_TELLS: &str = "--setopt=rpmverbosity=info";
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[])
+    let mut invocation = upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[]);
+    let never_read = plan.never_read.iter().filter(|id| is_repository(id));
+    invocation.args.splice(0..0, never_read.map(|id| format!("{}{id}", refresh::WITHOUT)));
+    invocation
 }
 
 /// An install that was cut off leaves both versions of a package in the database, where the next
@@ -403,6 +413,13 @@ mod tests {
         assert_eq!(switched_on(text), ["a", "c"]);
         assert_eq!(switched_on("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
         assert_eq!(elsewhere(""), Elsewhere::default());
+    }
+
+    #[test]
+    fn a_download_does_not_ask_what_was_never_reached() {
+        let (without, never_read) = (vec!["extra".into(), "more".into()], vec!["more".into()]);
+        let line = download(&Plan { without, never_read, ..Plan::default() }).line();
+        assert!(line.starts_with("dnf --setopt=extra.timeout=1 --disablerepo=more "), "{line}");
     }
 
     #[test]

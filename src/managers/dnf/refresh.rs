@@ -9,7 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
-use crate::system::process::Finished;
+use crate::system::process::{Finished, Invocation};
 use std::collections::{BTreeMap, HashSet};
 
 /// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
@@ -23,6 +23,33 @@ pub fn judge(finished: &Finished) -> Refreshed {
     let mut refreshed = Refreshed::of(sources, stopped, "dnf named no repository that it refreshed");
     refreshed.changed |= is_unresolved;
     refreshed
+}
+
+/// The same refresh without the repository at which it crashed: dnf would come to no other behind that.
+pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
+    let run = finished.stdout.rsplit(BANNER).next().filter(|_| finished.end.is_crash())?;
+    let option = format!("{WITHOUT}{}", begun(run)?);
+    let command =
+        last.args.iter().position(|arg| arg == "upgrade").filter(|_| !last.args.contains(&option))?;
+    let mut next = last.clone();
+    next.args.insert(command, option);
+    Some(next)
+}
+
+/// The first line of a run.
+const BANNER: &str = "DNF version: ";
+pub(super) const WITHOUT: &str = "--disablerepo=";
+
+/// The repository that a run did not end with.
+///
+/// ```text
+/// repo: downloading from remote: extra
+/// ```
+fn begun(run: &str) -> Option<&str> {
+    let id =
+        run.lines().filter_map(|line| line.strip_prefix("repo: downloading from remote: ")).next_back()?;
+    let is_known = run.lines().filter_map(refreshed).any(|known| known == id);
+    (!is_known).then_some(id)
 }
 
 /// What it did until it was ended: dnf takes one repository after the other.
@@ -62,7 +89,10 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found: Vec<(String, Failure)> = Vec::new();
     let mut ignored: Vec<&str> = Vec::new();
     let mut reasons: Vec<&str> = Vec::new();
+    // Of those that are ignored it says why, each in turn, before it names them.
+    let mut errors: Vec<&str> = Vec::new();
     for line in finished.stderr.lines().chain(finished.stdout.lines()) {
+        errors.extend(line.strip_prefix("Error: ").filter(|_| ignored.is_empty()));
         if let Some(reason) = line.strip_prefix("  - ") {
             reasons.push(reason);
         } else if let Some(rest) = line.strip_prefix("Error: Failed to download metadata for repo '") {
@@ -86,12 +116,25 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
             reasons.clear();
         }
     }
-    let mut known: HashSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
-    for id in ignored {
-        if known.insert(id.to_string()) {
-            let text = format!("{id}: dnf ignored it and gave no reason");
-            found.push((id.to_string(), Failure::new(Class::Fetch, text)));
-        }
+    let known: HashSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
+    let is_told = errors.len() == ignored.len();
+    for (nth, id) in ignored.into_iter().enumerate().filter(|(_, id)| !known.contains(*id)) {
+        let failure = match errors.get(nth).filter(|_| is_told) {
+            Some(text) => {
+                let class = Some(reason_class(text)).filter(|class| *class != Class::Other);
+                Failure::new(class.unwrap_or(Class::Fetch), format!("{id}: {text}"))
+            }
+            None => Failure::new(Class::Fetch, format!("{id}: dnf ignored it and gave no reason")),
+        };
+        found.push((id.to_string(), failure));
+    }
+    // A run that another follows crashed.
+    let mut runs: Vec<_> = finished.stdout.split(BANNER).collect();
+    runs.pop();
+    for id in runs.into_iter().filter_map(begun) {
+        let words = finished.stderr.lines().rfind(|line| line.contains("Assertion")).unwrap_or_default();
+        let text = format!("{id}: dnf crashed while it fetched its index {words}");
+        found.push((id.to_string(), Failure::new(Class::Other, text.trim_end())));
     }
     found
 }

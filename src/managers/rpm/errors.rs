@@ -66,7 +66,13 @@ const CONFIG: &[&str] = &[
     "Bad option",
     "Empty mirrorlist and no basepath",
     "No valid source",
+    "Cannot resolve path for: ",
+    "Unsupported proxy s",
+    "error reading X.509 ",
 ];
+
+/// What is said of settings with which nothing is asked at all.
+const REFUSED: &[&str] = &["Bad value of LRO_", "' is set but not '", "Failed to set up metadata download"];
 
 /// The class of the reason that librepo gives for one file it could not fetch.
 pub fn reason_class(text: &str) -> Class {
@@ -84,8 +90,17 @@ pub fn reason_class(text: &str) -> Class {
     } else if contains_any(text, CONFIG) {
         Class::Config
     } else if let Some((code, _)) = curl {
-        // A protocol error, a partial file, a range, a local file that is not there.
-        if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
+        match code {
+            // A protocol error, a partial file, a range, a local file that is not there.
+            "18" | "22" | "33" | "37" | "78" => Class::Fetch,
+            // An address that is none, settings that libcurl does not take, files of certificates that are not there.
+            "3" | "43" | "48" | "53" | "54" | "58" | "59" | "77" | "82" => Class::Config,
+            // Not where a server leads elsewhere.
+            "1" if !text.contains(" for http") => Class::Config,
+            _ => Class::Network,
+        }
+    } else if contains_any(text, REFUSED) {
+        Class::Config
     } else if contains_any(text, DAMAGED) {
         Class::Fetch
     } else {
@@ -112,6 +127,21 @@ mod tests {
             ),
             ("Cannot download repomd.xml: Empty mirrorlist and no basepath specified!", Class::Config),
             ("No valid source (baseurl, mirrorlist or metalink) found for repository \"x\"", Class::Config),
+            ("Cannot prepare internal mirrorlist: Cannot resolve path for: \"b/\"", Class::Config),
+            (
+                "Curl error (3): URL using bad/illegal format or missing URL for http://h:99999/x []",
+                Class::Config,
+            ),
+            ("Curl error (1): Unsupported protocol for foo://h/repodata/repomd.xml []", Class::Config),
+            ("Curl error (1): Unsupported protocol for http://h/repodata/repomd.xml []", Class::Network),
+            (
+                "Curl error (5): Couldn't resolve proxy name for http://h/x [Could not resolve proxy: p]",
+                Class::Network,
+            ),
+            (
+                "Curl error (5): Couldn't resolve proxy name for http://h/x [Unsupported proxy syntax in 'x:y']",
+                Class::Config,
+            ),
         ] {
             assert_eq!(reason_class(text), class, "{text}");
         }

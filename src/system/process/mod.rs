@@ -134,6 +134,13 @@ impl End {
             _ => None,
         }
     }
+
+    /// Whether it stumbled over itself: no such signal is sent by anybody else.
+    pub fn is_crash(self) -> bool {
+        use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+        let signals = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
+        matches!(self, End::Signal(signal) if signals.contains(&signal))
+    }
 }
 
 /// A finished command with all it printed.

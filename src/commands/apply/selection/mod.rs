@@ -133,6 +133,7 @@ impl Selection {
         self.knows_sources(state)?;
         let choice = session.choice(state)?;
         self.plan.without = choice.without;
+        self.plan.never_read = choice.never_read;
         self.plan.from = choice.from;
         self.plan.left_out = self.known_excluded(session.manager, state);
         if self.plan.full {
