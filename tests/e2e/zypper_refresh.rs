@@ -243,6 +243,19 @@ fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
 }
 
 #[test]
+fn a_mirror_that_trickles_leaves_time_for_those_behind_it() {
+    for silent in [0, 1] {
+        let (root, repos) = one_hangs(silent);
+        repos[silent].server.heal();
+        repos[silent].server.fault("/", Fault::Trickle(30));
+        let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
+        refreshed.exits(1).one_source_failed(3, ["alpha", "beta"][silent], "timeout");
+        assert!(refreshed.elapsed < Duration::from_secs(26), "{refreshed}");
+        root.sandbox().runs_nothing();
+    }
+}
+
+#[test]
 fn repositories_that_were_done_when_the_time_was_over_count() {
     let (root, _repos) = one_hangs(1);
     let refreshed = root.patch(&["refresh", "--timeout", "3s"]);

@@ -106,13 +106,25 @@ fn of_report(report: &str) -> Sources {
         let begun = add_report(&mut sources, report);
         // zypper asks in the order of the list, and whether there is anything new without a word.
         let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
-        let is_cut = !report.contains("</stream>");
-        if let Some(id) = begun.or_else(next).filter(|_| is_cut) {
+        if let Some(id) = begun.or_else(next).filter(|_| is_cut(report)) {
             let text = format!("{id}: zypper waited for it until its time was over");
             sources.insert(id, Some(Failure::new(Class::Timeout, text)));
         }
     }
     sources
+}
+
+/// Whether a report ends where zypper was ended. Between two pieces of an answer it hears that it is to end and still
+/// closes the report; of the whole it then says nothing.
+fn is_cut(report: &str) -> bool {
+    let told = elements(report).filter(|element| !["stream", "/stream"].contains(&element.name));
+    let is_of_one = |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping ");
+    let is_open = match told.filter(|element| !element.name.starts_with('/')).last() {
+        Some(last) if last.name == "message" => is_of_one(&last.text()),
+        Some(last) => last.name == "progress",
+        None => true,
+    };
+    is_open || !report.contains("</stream>")
 }
 
 /// Takes a report in. What it returns is the repository that it waited for at its end.
@@ -222,7 +234,7 @@ mod tests {
             format!("<message type=\"info\">Repository &apos;{alias}&apos; is up to date.</message>")
         };
         let begun = "<progress id=\"raw-refresh\" name=\"Retrieving repository &apos;b&apos; metadata\" value=\"0\"/>";
-        for cut in ["", begun, "<progress id=\"raw-ref"] {
+        for cut in ["", begun, "<progress id=\"raw-ref", "</stream>"] {
             let report = format!(
                 "<?xml version='1.0'?><stream>{}{cut}{list}<?xml version='1.0'?><stream>{}</stream>",
                 done("a"),
