@@ -58,7 +58,7 @@ root = [ "$$(cat $(1)/.made-of 2>/dev/null)" = "$(2)" ] || { \
 	  echo "$(2)" | $(SUDO) tee $(1).new/.made-of >/dev/null && \
 	  $(SUDO) mv $(1).new $(1); }
 
-.PHONY: build run test test-newer newer-root vm-root faults integrations integrations-quick fuzz mutants bench completions install deb rpm
+.PHONY: build run test test-newer newer-root vm-root faults walk integrations integrations-quick fuzz mutants bench completions install deb rpm
 
 # With the C library linked in, where its static form is there: a loader with its libraries is a quarter of the time
 # of a status, and such a program asks for no version of any of them. A plain cargo build makes a dynamic one: in all
@@ -115,6 +115,14 @@ test-newer: newer-root
 faults: vm-root
 	@$(call need,$(FAULTS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env LINUX_PATCH_FAULTS=full $(CARGO) test --release --locked --test faults -- --include-ignored --show-output
+
+# A random walk with the real managers, and an oracle after each step (tests/walk): so many seconds with MANAGER,
+# or with all in turn, from SEED on. A step that fails is printed with the shortest way to it, and a file that repeats
+# it: make walk REPLAY=FILE. PATCH_TEST_NEWER=1 walks with the managers of the newer Debian.
+WALK_SECONDS ?= 600
+walk: newer-root
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env WALK_SECONDS=$(WALK_SECONDS) MANAGER=$(MANAGER) SEED=$(SEED) \
+	  REPLAY=$(abspath $(REPLAY)) $(CARGO) test --locked --test walk as_long_as_is_asked -- --ignored --nocapture
 
 # The units, configurations and packages of contrib in the real programs they are for; some wait for minutes of
 # cron. PARTS are files of tests/integrations: make integrations PARTS="systemd cron".

@@ -30,7 +30,7 @@ fn made(package: &Package) -> Deb {
     }
 }
 
-fn all(packages: &[Package]) -> Vec<Deb> {
+pub fn all(packages: &[Package]) -> Vec<Deb> {
     packages.iter().map(made).collect()
 }
 

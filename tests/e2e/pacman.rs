@@ -483,7 +483,7 @@ fn made(package: &Package) -> Pkg {
     made
 }
 
-fn all(packages: &[Package]) -> Vec<Pkg> {
+pub fn all(packages: &[Package]) -> Vec<Pkg> {
     packages.iter().map(made).collect()
 }
 

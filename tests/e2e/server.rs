@@ -52,6 +52,9 @@ pub enum Fault {
     Long,
     /// Serve the file with one byte changed.
     Flip,
+    /// Answer everything with a page that asks who one is.
+    #[allow(dead_code)] // For the random walk.
+    Page,
     /// Send this many bytes a second.
     Trickle(usize),
     /// Answer as ever, so many milliseconds later: a mirror that is not next door.
@@ -157,6 +160,22 @@ impl Server {
             let _ = kept.recv();
         });
         keeper
+    }
+
+    /// The same with the next request.
+    #[allow(dead_code)] // For the random walk.
+    pub fn hold_back_next(&self, pattern: &str) -> Sender<()> {
+        let (keeper, kept) = mpsc::channel();
+        self.before(pattern, self.requests(pattern) + 1, move || {
+            let _ = kept.recv();
+        });
+        keeper
+    }
+
+    /// What was to be run before a request is not.
+    #[allow(dead_code)] // For the random walk.
+    pub fn forget_hooks(&self) {
+        self.shared.hooks.lock().unwrap().clear();
     }
 
     /// How many requests there were for paths that hold `pattern`.
@@ -276,6 +295,11 @@ impl Shared {
                 return head(stream, 302, 0, &format!("Location: {to}{rest}\r\n"));
             }
             Some(Fault::Late(time)) => thread::sleep(Duration::from_millis(time)),
+            Some(Fault::Page) => {
+                const PAGE: &str = "<html><title>Sign in</title>Who are you?</html>\n";
+                head(stream, 200, PAGE.len(), "Content-Type: text/html\r\n")?;
+                return if request.is_head { Some(()) } else { stream.write_all(PAGE.as_bytes()).ok() };
+            }
             _ => (),
         }
         let path = match (fault, &rule) {

@@ -19,6 +19,11 @@ impl Dice {
         Dice { state: seed }
     }
 
+    /// The throws of a seed.
+    pub fn of(seed: u64) -> Dice {
+        Dice { state: seed }
+    }
+
     /// splitmix64.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,0 +1,627 @@
+//! What must hold after each step, by what the repositories serve, what lies on the host and what the package database
+//! says. What linux-patch says is only ever compared with that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::manager::Repository;
+use crate::report::Report;
+use crate::system::System;
+use crate::world::{Health, NAMES, NEW, Offer, World, made, number};
+
+type Installed = BTreeMap<String, BTreeSet<String>>;
+
+/// The world before a run.
+pub struct Before {
+    installed: Installed,
+    /// What each source served.
+    served: Vec<Vec<u8>>,
+    /// How often each was asked for its index.
+    requests: Vec<usize>,
+    state: Value,
+    time: DateTime<Utc>,
+}
+
+impl Before {
+    pub fn of<M: System>(world: &World<M>) -> Before {
+        let sources = &world.plan.sources;
+        Before {
+            installed: installed(world).0,
+            served: sources.iter().map(|source| M::served(&source.repo)).collect(),
+            requests: sources.iter().map(|source| source.repo.server().requests(M::INDEX)).collect(),
+            state: world.sandbox().state(),
+            time: Utc::now(),
+        }
+    }
+}
+
+/// What is installed, in which versions, and what of it is not whole.
+fn installed<M: System>(world: &World<M>) -> (Installed, BTreeSet<String>) {
+    let (mut found, mut broken) = (Installed::new(), BTreeSet::new());
+    for row in world.manager.installed() {
+        let words: Vec<&str> = row.split(' ').collect();
+        if !NAMES.contains(&words[0]) && !NEW.contains(&words[0]) {
+            continue;
+        }
+        found.entry(words[0].into()).or_default().insert(words[1].into());
+        if words.len() > 2 {
+            broken.insert(words[0].into());
+        }
+    }
+    (found, broken)
+}
+
+fn newest(versions: &BTreeSet<String>) -> &str {
+    versions.iter().max_by_key(|version| number(version)).map_or("", String::as_str)
+}
+
+/// What a run did, as the oracle sees it.
+struct After<'a> {
+    before: &'a Before,
+    report: &'a Report,
+    installed: Installed,
+    broken: BTreeSet<String>,
+    /// The sources that the ledger says were refreshed.
+    good: BTreeSet<usize>,
+}
+
+impl After<'_> {
+    /// Packages that are not in the version that they had.
+    fn changed(&self) -> BTreeSet<&String> {
+        let names = self.before.installed.keys().chain(self.installed.keys());
+        names.filter(|name| self.before.installed.get(*name) != self.installed.get(*name)).collect()
+    }
+
+    fn has_refreshed(&self) -> bool {
+        let total = |state: &Value| state["counters"]["refresh_total"].as_u64().unwrap_or(0);
+        total(&self.report.state) > total(&self.before.state)
+    }
+}
+
+/// After one run of linux-patch with these arguments.
+pub fn look<M: System>(world: &mut World<M>, before: &Before, args: &[&str], report: &Report) {
+    let mut after =
+        After { before, report, installed: Installed::new(), broken: BTreeSet::new(), good: BTreeSet::new() };
+    (after.installed, after.broken) = installed(world);
+    is_over(world, &after, args);
+    nothing_is_lost(world, &after, args);
+    if after.has_refreshed() {
+        after.good = ledger(world, &after);
+        pending(world, &after);
+    }
+    match args[0] {
+        "refresh" => refreshed(world, &after, args),
+        "status" => told(world, &after, args),
+        _ => applied(world, &after, args),
+    }
+    remember(world, &after, args);
+}
+
+/// It has ended within its time, nothing of it is left, and no time that it wrote lies in the future.
+fn is_over<M: System>(world: &World<M>, after: &After, args: &[&str]) {
+    let report = after.report;
+    let left = world.sandbox().processes();
+    assert!(left.is_empty(), "left running: {left:?} by {report}");
+    if let Some(lock) = M::LEFT_LOCK.filter(|_| !world.memory.is_cut_off) {
+        assert!(!world.sandbox().exists(lock), "left lock: {lock} by {report}");
+    }
+    // Each refresh has its budget, five seconds to end in, and this machine is busy.
+    let refreshes = if args[0] == "apply" { 2 } else { 1 };
+    let budget = if args.contains(&"--timeout") { 24 } else { M::BUDGET };
+    let most = Duration::from_secs(refreshes * (budget + 6) + 10);
+    assert!(report.elapsed < most, "budget: {:?} of {most:?} for {report}", report.elapsed);
+    let now = Utc::now() + chrono::Duration::seconds(2);
+    for pointer in
+        ["/last_cache_update", "/last_attempt/finished_at", "/pending/as_of", "/apply/last/finished_at"]
+    {
+        if let Some(time) = time(&report.state, pointer) {
+            assert!(time <= now, "time: {pointer} lies in the future of {report}");
+        }
+    }
+    let complete = "/last_cache_update";
+    let text = |state: &Value| state.pointer(complete).and_then(Value::as_str).map(str::to_owned);
+    if text(&report.state) != text(&after.before.state) && report.state.is_object() {
+        let is_now = time(&report.state, complete) >= Some(after.before.time - chrono::Duration::seconds(1));
+        assert!(is_now, "time: an index became fresh at another time: {report}");
+        assert_eq!(
+            report.state["last_attempt"]["outcome"], "fresh",
+            "time: an incomplete refresh counts: {report}"
+        );
+    }
+}
+
+fn time(state: &Value, pointer: &str) -> Option<DateTime<Utc>> {
+    let text = state.pointer(pointer)?.as_str()?;
+    Some(DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("time: {text}")).with_timezone(&Utc))
+}
+
+/// Nothing is removed or older that was not to be, and what the administrator wrote is as it was.
+fn nothing_is_lost<M: System>(world: &World<M>, after: &After, args: &[&str]) {
+    let report = after.report;
+    for (path, text) in &world.files {
+        let found = world.sandbox().read(path);
+        assert_eq!(found.as_ref(), Some(text), "administrator's file: {path} after {report}");
+    }
+    let may_remove = args.contains(&"--autoremove") || args.contains(&"--full");
+    for (name, versions) in &after.before.installed {
+        let Some(now) = after.installed.get(name) else {
+            assert!(may_remove && NEW.contains(&name.as_str()), "removed: {name} by {report}");
+            continue;
+        };
+        assert!(number(newest(now)) >= number(newest(versions)), "downgraded: {name} by {report}");
+        let lost = versions.iter().any(|version| !now.contains(version));
+        let is_update = newest(now) != newest(versions);
+        assert!(!lost || is_update || world.memory.is_cut_off, "removed: a version of {name} by {report}");
+    }
+    let changes = args[0] == "apply" && !args.contains(&"--dry-run") && !args.contains(&"--download-only");
+    let changed = after.changed();
+    assert!(changes || changed.is_empty(), "changed: {changed:?} by {report}");
+    let held = changed.iter().find(|name| world.plan.held.contains(**name));
+    assert_eq!(held, None, "held: it was changed by {report}");
+}
+
+/// Every configured source is in the ledger; who is well is not blamed, who is ill is, and of a source that was
+/// refreshed the index lies here that it serves. Gives those.
+fn ledger<M: System>(world: &World<M>, after: &After) -> BTreeSet<usize> {
+    let report = after.report;
+    let entries = report.state["sources"].as_array().cloned().unwrap_or_default();
+    let configured: Vec<_> = world.plan.configured().collect();
+    let mut good = BTreeSet::new();
+    // In a short time not every manager comes to those behind a slow one.
+    let is_hurried =
+        !report.what.contains("--timeout") && configured.iter().any(|(_, source)| source.is_slow());
+    for (nth, source) in &configured {
+        let id = world.manager.source_id(source.name, &source.repo);
+        let entry = entries.iter().find(|entry| entry["id"].as_str().is_some_and(|text| text.contains(&id)));
+        let Some(entry) = entry else {
+            assert!(!world.troubles.is_empty(), "ledger: {} is not in that of {report}", source.name);
+            continue;
+        };
+        let has_failed = !entry["error"].is_null();
+        match source.health() {
+            Health::Well if world.troubles.is_empty() => {
+                let is_late = entry["error"]["class"] == "timeout" && is_hurried;
+                assert!(!has_failed || is_late, "blamed: {} is well; {report}", source.name);
+            }
+            Health::Ill => assert!(has_failed, "believed: {} is ill; {report}", source.name),
+            _ => {}
+        }
+        if !has_failed {
+            good.insert(*nth);
+            let here = world.manager.here(source.name, &source.repo);
+            let is_served = here == M::served(&source.repo) || here == after.before.served[*nth];
+            assert!(is_served, "index: of {} another one lies here than it serves; {report}", source.name);
+        }
+    }
+    if world.troubles.is_empty() {
+        assert_eq!(entries.len(), configured.len(), "ledger: sources of {report}");
+    }
+    let outcome = match (good.len(), configured.len()) {
+        (0, _) => "failed",
+        (good, all) if good == all => "fresh",
+        _ => "partial",
+    };
+    let said = &report.state["last_attempt"]["outcome"];
+    let is_agreed =
+        said == outcome || (!world.troubles.is_empty() && outcome != "failed" && said == "failed");
+    assert!(is_agreed, "outcome: {said} where {outcome} is true; {report}");
+    good
+}
+
+/// What is to become of an installed package.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Becomes(String),
+    /// Several answers are right.
+    Open,
+}
+
+fn fate<M: System>(world: &World<M>, after: &After, name: &str, versions: &BTreeSet<String>) -> Fate {
+    let installed = newest(versions);
+    let is_good = |nth: usize| after.good.contains(&nth);
+    let is_newer = |offer: &Offer| number(&offer.version) > number(installed);
+    if world.plan.held.contains(name) {
+        return Fate::Stays;
+    }
+    let is_unclear = world.plan.configured().any(|(nth, source)| !is_good(nth) && source.ever.contains(name));
+    let is_raced = world.memory.raced.as_deref() == Some(name);
+    if is_raced || is_unclear || versions.len() > 1 || !after.broken.is_empty() || world.memory.is_cut_off {
+        return Fate::Open;
+    }
+    let offers = world.offers(name, is_good);
+    let Some(candidate) = M::candidate(&world.plan, installed, &offers).filter(|offer| is_newer(offer))
+    else {
+        return Fate::Stays;
+    };
+    let is_met = |need: &String| {
+        let is_there = after.installed.contains_key(need);
+        is_there || world.offers(need, is_good).iter().any(|offer| offer.needs.is_empty())
+    };
+    if candidate.needs.iter().all(is_met) {
+        return Fate::Becomes(candidate.version.clone());
+    }
+    // Something older may take its place.
+    let is_any = offers.iter().any(|offer| is_newer(offer) && offer.version != candidate.version);
+    if M::FALLS_BACK && is_any { Fate::Open } else { Fate::Stays }
+}
+
+/// What is pending is what sources and database imply.
+fn pending<M: System>(world: &World<M>, after: &After) {
+    let report = after.report;
+    let pending = &report.state["pending"];
+    let is_known = pending["error"].is_null() && pending["packages"].is_array();
+    if !world.troubles.is_empty() || after.good.is_empty() {
+        return;
+    }
+    let is_whole = after.broken.is_empty() && !world.memory.is_cut_off;
+    assert!(is_known || !is_whole, "pending: not known to {report}");
+    if !is_known {
+        return;
+    }
+    let plain = |value: &Value| value.as_str().map(|text| text.trim_end_matches(M::REVISION).to_owned());
+    let rows: BTreeMap<String, Option<String>> = pending["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| (row["name"].as_str().unwrap_or_default().to_owned(), plain(&row["candidate"])))
+        .collect();
+    for (name, versions) in &after.installed {
+        let row = rows.get(name).cloned().flatten();
+        match fate(world, after, name, versions) {
+            Fate::Stays => assert_eq!(row, None, "pending: {name} has no update; {report}"),
+            Fate::Becomes(version) => assert_eq!(row, Some(version), "pending: {name} has one; {report}"),
+            Fate::Open => {}
+        }
+    }
+    for (name, candidate) in rows {
+        let offers = world.offers(&name, |_| true);
+        let is_offered = offers.iter().any(|offer| Some(&offer.version) == candidate.as_ref());
+        let may_be_old = after.good.len() < world.plan.configured().count();
+        assert!(is_offered || may_be_old, "pending: nobody offers {name} {candidate:?}; {report}");
+    }
+}
+
+/// The exit code follows from the sources.
+fn refreshed<M: System>(world: &World<M>, after: &After, args: &[&str]) {
+    let report = after.report;
+    let memory = &world.memory;
+    asked_once(world, after, 1);
+    if !after.has_refreshed() {
+        let is_skipped = args.contains(&"--if-stale") && report.code == 0;
+        if is_skipped {
+            assert_ne!(memory.is_fresh, Some(false), "stale: nothing was done by {report}");
+        }
+        assert!(is_skipped || !world.troubles.is_empty(), "no refresh: {report}");
+        return;
+    }
+    if args.contains(&"--if-stale") && memory.is_fresh == Some(true) && memory.has_failed == Some(false) {
+        panic!("fresh: it was refreshed all the same by {report}");
+    }
+    let all = world.plan.configured().count();
+    let code = match after.good.len() {
+        0 => 2,
+        good if good == all => 0,
+        _ => 1,
+    };
+    let is_open = !world.troubles.is_empty() || !report.state["pending"]["error"].is_null();
+    assert!(report.code == code || (is_open && report.code > code), "exit code: {code} is right; {report}");
+}
+
+/// No source that answers is asked more often than so many refreshes ask.
+fn asked_once<M: System>(world: &World<M>, after: &After, refreshes: usize) {
+    let all_well = world.plan.configured().all(|(_, source)| source.health() == Health::Well);
+    for (nth, source) in world.plan.sources.iter().enumerate() {
+        let asked = source.repo.server().requests(M::INDEX) - after.before.requests[nth];
+        let tries = if all_well && world.troubles.is_empty() { 1 } else { M::TRIES };
+        assert!(
+            asked <= refreshes * tries * M::REQUESTS,
+            "asked {asked} times: {} by {}",
+            source.name,
+            after.report
+        );
+        let is_read = source.is_configured && (after.has_refreshed() || !is_kept(world));
+        assert!(is_read || asked == 0, "asked: {} by {}", source.name, after.report);
+    }
+}
+
+fn told<M: System>(world: &World<M>, after: &After, args: &[&str]) {
+    let report = after.report;
+    let memory = &world.memory;
+    if after.has_refreshed() {
+        assert!(args.contains(&"--refresh"), "a status refreshed: {report}");
+        return;
+    }
+    if report.code == 0 {
+        assert_ne!(memory.is_fresh, Some(false), "status: not fresh, says {report}");
+        assert_ne!(memory.has_failed, Some(true), "status: the last apply failed, says {report}");
+        assert!(!memory.is_cut_off, "status: an apply was cut off, says {report}");
+    }
+    let is_well = memory.is_fresh == Some(true) && memory.has_failed == Some(false) && !memory.is_cut_off;
+    if is_well && world.troubles.is_empty() && args.len() == 1 {
+        assert_eq!(report.code, 0, "status: all is well, says {report}");
+    }
+}
+
+/// The value of an option.
+fn value<'a>(args: &[&'a str], option: &str) -> Option<&'a str> {
+    let at = args.iter().position(|arg| *arg == option)?;
+    args.get(at + 1).copied()
+}
+
+fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
+    let (report, before) = (after.report, after.before);
+    asked_once(world, after, 2);
+    let has = |option: &str| args.contains(&option);
+    let is_trial = has("--dry-run") || has("--download-only");
+    assert!(
+        report.state["apply"]["in_progress"].is_null() || report.code > 1 || is_trial,
+        "in progress: {report}"
+    );
+    let changed = after.changed();
+    if !is_trial {
+        what_changed_is_told::<M>(after);
+    }
+    let is_partial = after.good.len() < world.plan.configured().count();
+    if has("--strict") && is_partial {
+        assert!(changed.is_empty() && report.code == 2, "strict: {changed:?} by {report}");
+    }
+    if report.code == 0 && after.has_refreshed() {
+        assert!(!is_partial, "exit code: a source failed, and 0 is that of {report}");
+        assert!(after.broken.is_empty() || is_trial, "broken: {:?} after {report}", after.broken);
+    }
+    let named = args.get(1).filter(|name| !name.starts_with("--"));
+    let from = value(args, "--from").map(|glob| {
+        let is_one = |source: &crate::world::Source<M>| {
+            glob.contains(&world.manager.source_id(source.name, &source.repo))
+        };
+        world.plan.sources.iter().position(is_one)
+    });
+    for name in &changed {
+        let is_new = NEW.contains(&name.as_str());
+        let version = newest(&after.installed.get(*name).cloned().unwrap_or_default()).to_owned();
+        assert_ne!(value(args, "--exclude"), Some(name.as_str()), "excluded: {name} was changed by {report}");
+        assert!(is_new || named.is_none_or(|named| named == name), "named: {name} was changed by {report}");
+        if has("--security") || has("--min-age") {
+            let is_security = world.offers(name, |_| true).iter().any(|offer| offer.is_security);
+            assert!(is_new || is_security, "security: {name} was changed by {report}");
+        }
+        if version.is_empty() || before.installed.get(*name).is_some_and(|old| old.contains(&version)) {
+            continue;
+        }
+        let givers: Vec<Offer> =
+            world.offers(name, |_| true).into_iter().filter(|offer| offer.version == version).collect();
+        let is_given = |offer: &Offer| after.good.contains(&offer.source);
+        assert!(
+            givers.iter().any(is_given),
+            "stale: {name} {version} came from no refreshed source; {report}"
+        );
+        let is_chosen = |offer: &Offer| from.is_none_or(|from| Some(offer.source) == from);
+        assert!(
+            is_new || givers.iter().any(is_chosen),
+            "from: {name} {version} is of another source; {report}"
+        );
+        if let Some(preferred) = world.plan.preferred.filter(|nth| !after.good.contains(nth)) {
+            let source = &world.plan.sources[preferred];
+            let owns = source.is_configured
+                && source.packages.iter().any(|published| published.package.name == **name);
+            assert!(!owns, "owned: {name} is that of {}, which failed; {report}", source.name);
+        }
+    }
+    let chooses = args.len() > 1 && args != ["apply", "--full"] && args != ["apply", "--strict"];
+    if report.code == 0 && !chooses && !world.memory.is_cut_off && world.troubles.is_empty() {
+        let old = After {
+            installed: before.installed.clone(),
+            broken: BTreeSet::new(),
+            good: after.good.clone(),
+            ..*after
+        };
+        for (name, versions) in &before.installed {
+            if let Fate::Becomes(version) = fate(world, &old, name, versions) {
+                let now = after.installed.get(name).map(newest);
+                assert!(now == Some(&version), "not installed: {name} {version} by {report}");
+            }
+        }
+    }
+    if report.code > 0 && !chooses && is_easy(world) && before_is_whole(after) {
+        panic!("exit code: nothing stands in the way of {report}");
+    }
+}
+
+fn before_is_whole(after: &After) -> bool {
+    after.before.installed.values().all(|versions| versions.len() == 1)
+}
+
+/// Whether nothing at all is wrong with the world.
+fn is_easy<M: System>(world: &World<M>) -> bool {
+    let memory = &world.memory;
+    let is_plain = |(_, source): (usize, &crate::world::Source<M>)| {
+        source.packages.iter().all(|published| {
+            !is_failing(&published.package) && !published.package.needs.contains(&"tb-none".into())
+        })
+    };
+    let is_any = world.plan.configured().next().is_some();
+    is_any
+        && world.troubles.is_empty()
+        && world.is_well()
+        && !memory.is_cut_off
+        && memory.has_failed == Some(false)
+        && world.plan.configured().all(is_plain)
+}
+
+fn is_failing(package: &crate::manager::Package) -> bool {
+    package.script.as_ref().is_some_and(|lines| lines.ends_with("exit 1"))
+}
+
+/// Those and only those packages are reported that have another version than before.
+fn what_changed_is_told<M: System>(after: &After) {
+    let report = after.report;
+    let told: BTreeSet<String> = report.json["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| row["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let changed: BTreeSet<String> = after.changed().into_iter().cloned().collect();
+    let is_whole = after.broken.is_empty();
+    // Of what is half there, either may be said.
+    let differ: Vec<&String> =
+        told.symmetric_difference(&changed).filter(|name| !after.broken.contains(*name)).collect();
+    assert!(differ.is_empty() || !is_whole, "told: {told:?} where {changed:?} is true; {report}");
+    for row in report.json["packages"].as_array().into_iter().flatten() {
+        let name = row["name"].as_str().unwrap_or_default();
+        let to = row["to"].as_str().map(|text| text.trim_end_matches(M::REVISION));
+        let is_true = match (to, after.installed.get(name)) {
+            (None, None) => true,
+            (Some(to), Some(versions)) => versions.contains(to),
+            _ => false,
+        };
+        assert!(is_true || after.broken.contains(name), "told: {name} became {to:?}; {report}");
+    }
+}
+
+/// Whether the state can be written.
+fn is_kept<M: System>(world: &World<M>) -> bool {
+    !world.troubles.iter().any(|trouble| trouble.starts_with("disk state"))
+}
+
+/// What the next status must know.
+fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
+    let report = after.report;
+    let is_kept = is_kept(world);
+    let all = world.plan.configured().count();
+    let memory = &mut world.memory;
+    if after.has_refreshed() || !is_kept {
+        let is_known = report.state["pending"]["error"].is_null();
+        memory.is_fresh = (is_kept && is_known).then_some(after.good.len() == all && all > 0);
+        memory.has_failed = memory.has_failed.filter(|failed| is_kept && !failed);
+    }
+    let is_trial = args.contains(&"--dry-run") || args.contains(&"--download-only");
+    if args[0] == "apply" && !is_trial {
+        memory.has_failed = match report.code {
+            2 if after.has_refreshed() => Some(true),
+            0 => Some(false),
+            _ => None,
+        };
+        if report.code < 2 && !args.contains(&"--exclude") {
+            memory.is_cut_off = false;
+        }
+        if !is_kept {
+            memory.has_failed = None;
+        }
+    }
+    if after.broken.is_empty() {
+        world.troubles.remove("broken")
+    } else {
+        world.troubles.insert("broken".into())
+    };
+    note_edited(world);
+}
+
+/// An update of a package may bring a file that was not there, or is as it came.
+pub fn note_edited<M: System>(_: &World<M>) {}
+
+/// An apply was killed.
+pub fn note_cut_off<M: System>(world: &mut World<M>) {
+    world.memory.is_cut_off = true;
+    world.memory.is_fresh = None;
+    let report = world.run(&["status"]);
+    assert!(report.code != 0, "status: cut off, says {report}");
+}
+
+/// The manager was killed under an apply, which must tell the truth about what it left.
+pub fn look_after_accident<M: System>(world: &mut World<M>, before: &Before, report: &Report) {
+    world.memory.is_cut_off = true;
+    look(world, before, &["apply"], report);
+    world.memory.is_fresh = None;
+    world.memory.has_failed = None;
+    world.memory.is_cut_off = report.code != 0;
+}
+
+pub fn look_after_race<M: System>(world: &mut World<M>, before: &Before, name: &str, report: &Report) {
+    world.memory.raced = Some(name.into());
+    look(world, before, &["apply"], report);
+    world.memory.raced = None;
+    world.memory.is_fresh = None;
+}
+
+/// Two at once: one manager at a time, and two refreshes cost one.
+pub fn look_at_both<M: System>(world: &mut World<M>, before: &Before, runs: [(&str, &Report); 2]) {
+    let [(first, one), (second, other)] = runs;
+    let is_shared = first == "refresh" && second == "refresh";
+    for (nth, source) in world.plan.configured() {
+        let asked = source.repo.server().requests(M::INDEX) - before.requests[nth];
+        let most = if is_shared { 1 } else { 2 };
+        assert!(
+            asked <= most * M::REQUESTS,
+            "at once: {} was asked {asked} times by {one} and {other}",
+            source.name
+        );
+    }
+    let left = world.sandbox().processes();
+    assert!(left.is_empty(), "left running: {left:?} by {one} and {other}");
+    if is_shared {
+        assert_eq!(other.json["joined"], true, "at once: {one} and {other}");
+        assert_eq!(one.code, other.code, "at once: {one} and {other}");
+    }
+    world.memory.is_fresh = None;
+    world.memory.has_failed = None;
+    let (_, broken) = installed(world);
+    if broken.is_empty() {
+        world.troubles.remove("broken")
+    } else {
+        world.troubles.insert("broken".into())
+    };
+}
+
+/// All mirrors are well again and nothing is held: one refresh and one apply bring the newest of everything.
+pub fn heal<M: System>(world: &mut World<M>) {
+    world.mend_disks();
+    world.speaks_german = false;
+    for nth in 0..world.plan.sources.len() {
+        world.plan.sources[nth].is_configured = true;
+        world.recover(nth);
+        // A script that fails is mended by its next version.
+        let source = &mut world.plan.sources[nth];
+        for published in source.packages.iter_mut().filter(|published| is_failing(&published.package)) {
+            let (whole, part) = number(&published.package.version);
+            published.package = made(&published.package.name, &format!("{}.{part}", whole + 1000), "plain");
+        }
+        source.publish();
+    }
+    world.plan.preferred = None;
+    world.configure();
+    world.memory.is_fresh = Some(false);
+    let refreshed = world.run(&["refresh"]);
+    assert!(
+        refreshed.code == 0 || world.troubles.contains("broken") || world.memory.is_cut_off,
+        "heal: {refreshed}"
+    );
+    let mut applied = world.run(&["apply"]);
+    if let Some(lock) = M::LEFT_LOCK.filter(|lock| world.sandbox().exists(lock)) {
+        assert!(applied.to_string().contains(lock), "heal: {lock} is not named by {applied}");
+        world.sandbox().sh(&format!("rm {lock}"));
+        applied = world.run(&["apply"]);
+    }
+    for name in world.plan.held.clone() {
+        world.unhold(&name);
+    }
+    if applied.code == 0 {
+        applied = world.run(&["apply"]);
+    }
+    assert_eq!(applied.code, 0, "heal: {applied}");
+    let (installed, broken) = installed(world);
+    assert!(broken.is_empty(), "heal: {broken:?} is broken after {applied}");
+    let good = (0..world.plan.sources.len()).collect();
+    let before = Before::of(world);
+    let after = After { before: &before, report: &applied, installed: installed.clone(), broken, good };
+    for (name, versions) in &installed {
+        let fate = fate(world, &after, name, versions);
+        assert!(!matches!(fate, Fate::Becomes(_)), "heal: {name} {versions:?} {fate:?}; {applied}");
+    }
+    let status = world.run(&["status"]);
+    assert_eq!(status.code, 0, "heal: {status}");
+}

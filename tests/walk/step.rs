@@ -1,0 +1,423 @@
+//! What can happen: each step is a line of words, drawn by dice, performed on a world, and written to the file that
+//! repeats a walk. A step that does not fit the world as it is does nothing, so that any of them can be left out.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::dice::Dice;
+use crate::manager::{Repository, package};
+use crate::oracle::{self, Before};
+use crate::power;
+use crate::report::Report;
+use crate::sandbox::{Running, Sandbox};
+use crate::system::{Flaw, Published, System};
+use crate::world::{IN_SCRIPT, NAMES, NEW, World, made, sources};
+
+/// One of the items.
+fn one<'a>(dice: &mut Dice, items: &[&'a str]) -> &'a str {
+    items[dice.below(items.len())]
+}
+
+const FAULTS: [&str; 12] =
+    ["404", "403", "503", "close", "hang", "trickle", "short", "long", "cut", "flip", "self", "page"];
+
+/// The steps of a seed: so many, and in the end everything is well again and the host must be healed.
+pub fn draw<M: System>(seed: u64, count: usize) -> Vec<String> {
+    let mut dice = Dice::of(seed);
+    let mut steps: Vec<String> =
+        (1..=count).map(|nth| draw_one::<M>(&mut dice, sources(seed), nth)).collect();
+    steps.push("heal".into());
+    steps
+}
+
+fn draw_one<M: System>(dice: &mut Dice, sources: &[&str], nth: usize) -> String {
+    let source = one(dice, sources);
+    let name = one(dice, &NAMES);
+    // Above everything that was published before, and another one in each source.
+    let version = format!("{}.{}", nth + 1, sources.iter().position(|other| *other == source).unwrap());
+    match dice.below(100) {
+        0..=21 => {
+            let kinds = [
+                "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow", "security",
+                "security", "big",
+            ];
+            format!("publish {source} {name} {version} {}", one(dice, &kinds))
+        }
+        22..=24 => format!("withdraw {source} {name}"),
+        25..=35 => {
+            let place = one(dice, &["all", "index", "packages", "packages"]);
+            format!("fault {source} {place} {}", one(dice, &FAULTS))
+        }
+        36..=42 => format!("recover {source}"),
+        43 if !M::FLAWS.is_empty() => {
+            format!("flaw {source} {}", one(dice, &["stranger", "expired"]))
+        }
+        44 => format!("source {source} {}", one(dice, &["off", "on", "on"])),
+        45 => format!("rename {source}"),
+        46..=47 if M::PREFERS => format!("prefer {}", one(dice, &[source, source, "none"])),
+        48..=49 => format!("setting {}", dice.below(M::SETTINGS.len())),
+        50..=51 => format!("{} {name}", one(dice, &["hold", "hold", "unhold"])),
+        52 => format!("edit {version}"),
+        53..=54 => format!("hand {name} {}.9", 1 + dice.below(nth + 1)),
+        55 => "purge".into(),
+        56 => format!(
+            "disk {} {}",
+            one(dice, &["index", "downloads", "state"]),
+            one(dice, &["full", "read-only"])
+        ),
+        57..=58 => "disk well".into(),
+        59 => "reboot".into(),
+        60 => format!("locked {}", one(dice, &["refresh", "apply"])),
+        61..=62 => {
+            let whom = one(dice, &["everything", "us", "manager"]);
+            format!("kill {whom} {source} {name} {version}")
+        }
+        63 => format!("power {}", one(dice, &["refresh", "apply"])),
+        64..=65 => format!("both {}", one(dice, &["refresh refresh", "refresh apply", "apply apply"])),
+        66..=67 => format!("race {source} {name} {version}"),
+        68 => format!("language {}", one(dice, &["de", "none"])),
+        69..=78 => format!(
+            "run refresh{}",
+            one(dice, &["", "", "", " --if-stale", " --if-stale", " --max-age 1s", " --timeout 24s"])
+        ),
+        79..=82 => format!("run status{}", one(dice, &["", " --refresh", " --alert security"])),
+        83..=89 => "run apply".into(),
+        _ => {
+            let options: Vec<String> = if M::CHOOSES {
+                vec![
+                    "--security".into(),
+                    format!("--exclude {name}"),
+                    format!("--exclude {}", NEW[0]),
+                    format!("--from *{source}*"),
+                    name.into(),
+                    "--min-age 7d".into(),
+                    "--strict".into(),
+                    "--download-only".into(),
+                    "--dry-run".into(),
+                    "--not-after 00:00".into(),
+                    "--full".into(),
+                    "--autoremove".into(),
+                ]
+            } else {
+                ["--strict", "--download-only", "--dry-run", "--full", "--autoremove"]
+                    .map(str::to_owned)
+                    .to_vec()
+            };
+            format!("run apply {}", options[dice.below(options.len())])
+        }
+    }
+}
+
+/// Whether a linux-patch runs that was started just now.
+fn is_under_way(sandbox: &Sandbox, began: Instant) -> bool {
+    let is_early = began.elapsed() < Duration::from_millis(300);
+    is_early || sandbox.processes().iter().any(|(_, name)| name == "linux-patch")
+}
+
+impl<M: System> World<M> {
+    /// `linux-patch ARGS`, not started yet. A mirror that says nothing must not take the time of the whole walk.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut all = vec!["--manager", M::NAME];
+        all.extend(args);
+        let mut command = self.sandbox().patch_command(&all);
+        command.env("LINUX_PATCH_TIMEOUT", format!("{}s", M::BUDGET));
+        if self.speaks_german {
+            command.env("LANGUAGE", "de").env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
+        }
+        command
+    }
+
+    pub fn start(&self, args: &[&str]) -> Running<'_> {
+        self.sandbox().start(self.command(args))
+    }
+
+    /// Runs linux-patch, and has the oracle look at what it did.
+    pub fn run(&mut self, args: &[&str]) -> Report {
+        let args = &self.named(args)[..];
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let before = Before::of(self);
+        let report = self.start(&args).report();
+        oracle::look(self, &before, &args, &report);
+        report
+    }
+
+    /// The same, with the names of sources as the manager has them.
+    fn named(&self, args: &[&str]) -> Vec<String> {
+        let named = |arg: &&str| match arg.strip_prefix('*').and_then(|arg| arg.strip_suffix('*')) {
+            Some(name) => self.source(name).map_or("*none*".into(), |nth| {
+                let source = &self.plan.sources[nth];
+                format!("*{}*", self.manager.source_id(source.name, &source.repo))
+            }),
+            None => (*arg).to_owned(),
+        };
+        args.iter().map(named).collect()
+    }
+
+    /// Performs a step.
+    pub fn perform(&mut self, step: &str) {
+        let words: Vec<&str> = step.split_whitespace().collect();
+        let known = words.get(1).and_then(|name| self.source(name));
+        match (words.as_slice(), known) {
+            (["publish", _, name, version, kind], Some(nth)) => self.publish(nth, name, version, kind),
+            (["withdraw", _, name], Some(nth)) => {
+                self.plan.sources[nth].packages.retain(|published| published.package.name != *name);
+                self.plan.sources[nth].publish();
+            }
+            (["flaw", _, word], Some(nth)) => {
+                let flaw = Flaw::of(word).filter(|flaw| M::FLAWS.contains(flaw));
+                self.plan.sources[nth].flaw = flaw;
+                self.plan.sources[nth].publish();
+            }
+            // An install that waits for a mirror for ever is no fault of anybody's here.
+            (["fault", _, "packages" | "all", "trickle"] | ["fault", _, "packages", "hang"], _) => {}
+            (["fault", _, place, fault], Some(nth)) => {
+                self.plan.sources[nth].faults.insert((*place).into(), (*fault).into());
+                self.plan.sources[nth].set_faults();
+            }
+            (["recover", _], Some(nth)) => self.recover(nth),
+            (["source", _, word], Some(nth)) => {
+                self.plan.sources[nth].is_configured = *word == "on";
+                self.configure();
+            }
+            (["rename", _], Some(nth)) => {
+                self.plan.sources[nth].file += "x";
+                self.configure();
+            }
+            (["prefer", _], nth) => {
+                self.plan.preferred = nth;
+                self.configure();
+            }
+            (["setting", nth], _) => {
+                let nth: usize = nth.parse().unwrap();
+                if !self.plan.settings.remove(&nth) {
+                    self.plan.settings.insert(nth);
+                }
+                self.configure();
+            }
+            (["hold", name], _) if !self.plan.held.contains(*name) && !self.troubles.contains("broken") => {
+                self.manager.hold(name, true);
+                self.plan.held.insert((*name).into());
+                self.configure();
+            }
+            (["unhold", name], _) => self.unhold(name),
+            (["edit", text], _) => {
+                let path = "/etc/tb-b.conf";
+                if self.sandbox().exists(path) {
+                    self.sandbox().sh(&format!("echo mine {text} >{path}"));
+                    self.files.insert(path.into(), format!("mine {text}\n"));
+                }
+            }
+            (["hand", name, version], _) => self.install_by_hand(name, version),
+            (["purge"], _) => {
+                self.sandbox().sh(&format!("find {} -type f -delete 2>/dev/null || true", M::INDEXES));
+                self.memory.is_fresh = Some(false);
+            }
+            (["disk", "well"], _) => self.mend_disks(),
+            (["disk", place, how], _) => self.spoil_disk(place, how),
+            (["reboot"], _) => self.reboot(),
+            (["locked", verb], _) => self.run_while_locked(verb),
+            (["kill", whom, _, name, version], _) => self.kill(whom, words[2], name, version),
+            (["power", verb], _) => power::cut(self, verb),
+            (["both", one, other], _) => self.run_both(one, other),
+            (["race", _, name, version], Some(nth)) => self.race(nth, name, version),
+            (["language", word], _) => self.speaks_german = *word == "de",
+            (["run", args @ ..], _) => drop(self.run(args)),
+            (["heal"], _) => oracle::heal(self),
+            _ => {}
+        }
+    }
+
+    fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
+        let packages = &mut self.plan.sources[nth].packages;
+        packages.retain(|published| published.package.name != name);
+        packages.push(Published { package: made(name, version, kind), is_security: kind == "security" });
+        // What it needs comes with it.
+        for new in [("new", NEW[0]), ("newer", NEW[1])].iter().filter(|(of, _)| *of == kind) {
+            packages.retain(|published| published.package.name != new.1);
+            packages.push(Published { package: package(new.1, version), is_security: false });
+        }
+        self.plan.sources[nth].publish();
+    }
+
+    pub fn recover(&mut self, nth: usize) {
+        let source = &mut self.plan.sources[nth];
+        source.faults.clear();
+        source.set_faults();
+        if source.flaw.take().is_some() {
+            source.publish();
+        }
+    }
+
+    pub fn unhold(&mut self, name: &str) {
+        if self.plan.held.contains(name) && !self.troubles.contains("broken") {
+            self.manager.hold(name, false);
+            self.plan.held.remove(name);
+            self.configure();
+        }
+    }
+
+    fn install_by_hand(&mut self, name: &str, version: &str) {
+        if self.troubles.is_empty()
+            && !self.memory.is_cut_off
+            && !self.plan.held.contains(name)
+            && name != "tb-b"
+        {
+            self.manager.install(&[made(name, version, "plain")]);
+            oracle::note_edited(self);
+        }
+    }
+
+    fn place(&self, place: &str) -> &'static str {
+        match place {
+            "index" => M::INDEXES,
+            "downloads" => M::DOWNLOADS,
+            _ => "/var/lib/linux-patch",
+        }
+    }
+
+    fn spoil_disk(&mut self, place: &str, how: &str) {
+        if self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+            return;
+        }
+        let dir = self.place(place);
+        self.sandbox().sh(&match how {
+            "full" => format!(
+                "mkdir -p {dir} /run/disk && mount -t tmpfs -o size=4M full /run/disk && cp -a {dir} /run/disk/dir && \
+                 {{ cat /dev/zero >/run/disk/filler 2>/dev/null || true; }} && mount --bind /run/disk/dir {dir}"
+            ),
+            _ => format!("mkdir -p {dir} && mount --bind {dir} {dir} && mount -o remount,ro,bind {dir}"),
+        });
+        self.troubles.insert(format!("disk {place} {how}"));
+    }
+
+    pub fn mend_disks(&mut self) {
+        let troubles: Vec<String> =
+            self.troubles.iter().filter(|name| name.starts_with("disk")).cloned().collect();
+        for trouble in troubles {
+            let words: Vec<&str> = trouble.split(' ').collect();
+            let dir = self.place(words[1]);
+            let back = format!(
+                "rm -f /run/disk/filler; umount {dir}; cp -a /run/disk/dir/. {dir}/; umount /run/disk"
+            );
+            self.sandbox().sh(if words[2] == "full" { back } else { format!("umount {dir}") }.as_str());
+            self.troubles.remove(&trouble);
+        }
+    }
+
+    /// Everything ends without warning, /run is empty then, and the boot is another one.
+    pub fn reboot(&mut self) {
+        if self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+            self.mend_disks();
+        }
+        self.sandbox().kill_everything();
+        let id = "/proc/sys/kernel/random/boot_id";
+        self.sandbox().sh(&format!(
+            "rm -rf /run/*; mkdir -p /run/lock; cat /proc/sys/kernel/random/uuid >/srv/boot; \
+             umount {id} 2>/dev/null || true; mount --bind /srv/boot {id}"
+        ));
+    }
+
+    /// Another program has the lock of the manager for a second: it is waited for.
+    fn run_while_locked(&mut self, verb: &str) {
+        let before = Before::of(self);
+        self.sandbox().sh("rm -f /run/lock-is-held");
+        let (holder, _) = self.manager.hold_lock(Duration::from_secs(1));
+        let report = self.start(&[verb]).report();
+        holder.wait();
+        oracle::look(self, &before, &[verb], &report);
+    }
+
+    /// An apply that is cut off in the script of a package.
+    fn kill(&mut self, whom: &str, source: &str, name: &str, version: &str) {
+        let Some(nth) = self.source(source).filter(|_| self.troubles.is_empty() && !self.memory.is_cut_off)
+        else {
+            return;
+        };
+        self.publish(nth, name, version, "slow");
+        self.sandbox().sh(&format!("rm -f {IN_SCRIPT}"));
+        let before = Before::of(self);
+        let running = self.start(&["apply"]);
+        let sandbox = self.sandbox();
+        let began = Instant::now();
+        sandbox.wait_until("the script or the end comes", || {
+            sandbox.exists(IN_SCRIPT) || !is_under_way(sandbox, began)
+        });
+        if !sandbox.exists(IN_SCRIPT) {
+            let report = running.report();
+            return oracle::look(self, &before, &["apply"], &report);
+        }
+        sandbox.sh(&format!("rm {IN_SCRIPT}"));
+        let ended = match whom {
+            "everything" => {
+                sandbox.kill_everything();
+                running.wait()
+            }
+            "us" => {
+                sandbox.signal(sandbox.patch_pid(), "KILL");
+                running.wait()
+            }
+            _ => {
+                let is_one = |row: &&(u32, String)| M::PROGRAMS.contains(&row.1.as_str());
+                if let Some((pid, _)) = sandbox.processes().iter().find(is_one) {
+                    sandbox.signal(*pid, "KILL");
+                }
+                let report = running.report();
+                oracle::look_after_accident(self, &before, &report);
+                return;
+            }
+        };
+        sandbox.wait_until("what was left has ended", || sandbox.processes().is_empty());
+        assert!(ended.code > 3, "killed: it ended with {} all the same", ended.code);
+        oracle::note_cut_off(self);
+    }
+
+    /// Two at once: while the first one waits for an index, the second one comes.
+    fn run_both(&mut self, one: &str, other: &str) {
+        use crate::world::Health;
+        let asked =
+            self.plan.configured().find(|(_, source)| source.health() == Health::Well).map(|(nth, _)| nth);
+        let Some(nth) = asked.filter(|_| self.troubles.is_empty() && self.is_well()) else { return };
+        let before = Before::of(self);
+        let server = self.plan.sources[nth].repo.server();
+        let asked = server.requests(M::ASKED);
+        let gate = server.hold_back_next(M::ASKED);
+        let first = self.start(&[one]);
+        let sandbox = self.sandbox();
+        let began = Instant::now();
+        sandbox.wait_until("the index is asked for", || {
+            server.requests(M::ASKED) > asked || !is_under_way(sandbox, began)
+        });
+        let second = self.start(&[other]);
+        // It finds the lock taken, or it does what it must not.
+        std::thread::sleep(Duration::from_millis(200));
+        drop(gate);
+        let (first, second) = (first.report(), second.report());
+        oracle::look_at_both(self, &before, [(one, &first), (other, &second)]);
+    }
+
+    /// Whether every configured source is.
+    pub fn is_well(&self) -> bool {
+        use crate::world::Health;
+        self.plan.configured().all(|(_, source)| source.health() == Health::Well && source.faults.is_empty())
+    }
+
+    /// An apply that finds a package replaced between its refresh and its download.
+    fn race(&mut self, nth: usize, name: &str, version: &str) {
+        let source = &mut self.plan.sources[nth];
+        let Some(old) = source.packages.iter().find(|published| published.package.name == name) else {
+            return;
+        };
+        let file = M::file_of(name, &old.package.version);
+        source.packages.retain(|published| published.package.name != name);
+        source.packages.push(Published { package: package(name, version), is_security: false });
+        let all: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
+        let nth_request = source.repo.server().requests(&file) + 1;
+        let before = Before::of(self);
+        self.plan.sources[nth].repo.publish_before(&file, nth_request, &all);
+        let report = self.start(&["apply"]).report();
+        // Whether or not anybody asked.
+        self.plan.sources[nth].repo.server().forget_hooks();
+        self.plan.sources[nth].publish();
+        oracle::look_after_race(self, &before, name, &report);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the walk must know of a package manager: how its configuration is written, what it chooses of what is
+//! offered, and where on this host its index lies.
+
+mod apt;
+mod pacman;
+mod rpm;
+
+use std::collections::BTreeMap;
+
+use crate::manager::{Manager, Package};
+use crate::walk::Walked;
+use crate::world::{Offer, Plan, Source};
+
+/// As `--manager` has them.
+pub const NAMES: [&str; 5] = ["apt", "dnf", "dnf5", "zypper", "pacman"];
+
+/// A package in a repository.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub package: Package,
+    /// Whether it closes a hole, and its repository says so.
+    pub is_security: bool,
+}
+
+/// What may be wrong with an index itself, whatever its server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nobody knows who signed it.
+    Stranger,
+    /// Its own date of validity has passed.
+    Expired,
+}
+
+impl Flaw {
+    pub fn of(word: &str) -> Option<Flaw> {
+        [("stranger", Flaw::Stranger), ("expired", Flaw::Expired)]
+            .into_iter()
+            .find_map(|(name, flaw)| (name == word).then_some(flaw))
+    }
+}
+
+pub trait System: Manager {
+    /// Lines of its configuration that change what it prints, asks or keeps, and must change nothing that is told.
+    const SETTINGS: &'static [&'static str];
+    const FLAWS: &'static [Flaw] = &[];
+    /// Part of every path of an index.
+    const INDEX_PATH: &'static str;
+    /// Part of the path that every refresh asks for, also where nothing is new.
+    const ASKED: &'static str = Self::INDEX;
+    /// Parts of the paths of files that say where an index comes from.
+    const SOURCE_FILES: &'static [&'static str];
+    /// Whether it has sources that are preferred to others.
+    const PREFERS: bool = true;
+    /// Whether an update of which nothing comes leaves an older one in its place.
+    const FALLS_BACK: bool = true;
+    /// Whether parts of an upgrade can be chosen, or be left out.
+    const CHOOSES: bool = true;
+    /// Seconds that are enough for a refresh, whatever else this machine does.
+    const BUDGET: u64 = 6;
+    /// How often one refresh asks for an index that is new.
+    const REQUESTS: usize = 1;
+    /// How many times as often it may ask a source that is ill.
+    const TRIES: usize = 4;
+    /// The programs that install.
+    const PROGRAMS: &'static [&'static str];
+    /// A lock that whoever is killed leaves behind, and that only a person may take away.
+    const LEFT_LOCK: Option<&'static str> = None;
+
+    /// What a repository needs before the first refresh.
+    fn start(_: &Source<Self>) {}
+
+    fn publish(repo: &Self::Repo, packages: &[Published], flaw: Option<Flaw>);
+
+    /// All of its configuration, by path.
+    fn configuration(plan: &Plan<Self>) -> BTreeMap<String, String>;
+
+    /// The version that it wants of those that are offered; they are sorted, the newest first.
+    fn candidate<'a>(plan: &Plan<Self>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer>;
+
+    /// The index of a source as it is served, and as it lies on this host.
+    fn served(repo: &Self::Repo) -> Vec<u8>;
+    fn here(&self, name: &str, repo: &Self::Repo) -> Vec<u8>;
+
+    /// Lets the administrator keep a package as it is, or no longer, where [`System::configuration`] does not.
+    fn hold(&self, _name: &str, _is_held: bool) {}
+}
+
+/// Walks with the manager of this name.
+pub fn walk(manager: &str, seed: u64, steps: &[String]) -> Walked {
+    use crate::walk::walk;
+    match manager {
+        "apt" => walk::<crate::apt::Apt>(seed, steps),
+        "dnf" => walk::<crate::dnf::Dnf>(seed, steps),
+        "dnf5" => walk::<crate::dnf5::Dnf5>(seed, steps),
+        "zypper" => walk::<crate::zypper::Zypper>(seed, steps),
+        "pacman" => walk::<crate::pacman::Pacman>(seed, steps),
+        _ => panic!("MANAGER is one of {NAMES:?}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! pacman's part.
+
+use std::collections::BTreeMap;
+
+use crate::manager::Manager;
+use crate::pacman::{LOCK, Pacman, PkgRepo, all};
+use crate::system::{Flaw, Published, System};
+use crate::world::{Offer, Plan, Source};
+
+impl System for Pacman {
+    const SETTINGS: &'static [&'static str] = &[
+        "Color",
+        "VerbosePkgLists",
+        "ILoveCandy",
+        "DisableDownloadTimeout",
+        "NoProgressBar",
+        "UseSyslog",
+        "CleanMethod = KeepCurrent",
+    ];
+    const SOURCE_FILES: &'static [&'static str] = &["/pacman.conf"];
+    const INDEX_PATH: &'static str = ".db";
+    const PREFERS: bool = false;
+    const CHOOSES: bool = false;
+    const PROGRAMS: &'static [&'static str] = &["pacman"];
+    const LEFT_LOCK: Option<&'static str> = Some(LOCK);
+
+    fn start(source: &Source<Pacman>) {
+        source.repo.serve_as(source.name);
+    }
+
+    fn publish(repo: &PkgRepo, packages: &[Published], _: Option<Flaw>) {
+        let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
+        repo.publish(&all(&packages));
+    }
+
+    fn configuration(plan: &Plan<Pacman>) -> BTreeMap<String, String> {
+        let mut text = String::from(
+            "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nSigLevel = Never\nParallelDownloads = 5\n",
+        );
+        plan.settings.iter().for_each(|nth| text += &format!("{}\n", Pacman::SETTINGS[*nth]));
+        plan.held.iter().for_each(|name| text += &format!("IgnorePkg = {name}\n"));
+        for (_, source) in plan.configured() {
+            text += &format!("[{}]\nServer = {}\n", source.name, source.repo.server.url());
+        }
+        [("/etc/pacman.conf".to_owned(), text)].into()
+    }
+
+    /// The first source that has a package has the say in it.
+    fn candidate<'a>(_: &Plan<Pacman>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        offers.iter().min_by_key(|offer| offer.source)
+    }
+
+    fn served(repo: &PkgRepo) -> Vec<u8> {
+        repo.index()
+    }
+
+    fn here(&self, name: &str, _: &PkgRepo) -> Vec<u8> {
+        let path = format!("{}/{name}.db", Pacman::INDEXES);
+        if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() }
+    }
+}

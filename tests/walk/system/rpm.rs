@@ -1,0 +1,208 @@
+//! What dnf 4, dnf 5 and zypper have in common, and each one's part.
+
+use std::collections::BTreeMap;
+
+use crate::dnf::{Dnf, all};
+use crate::dnf5::Dnf5;
+use crate::manager::Manager;
+use crate::rpm::RpmRepo;
+use crate::sandbox::Sandbox;
+use crate::system::{Flaw, Published, System};
+use crate::world::{Offer, Plan};
+use crate::zypper::Zypper;
+
+fn publish(repo: &RpmRepo, packages: &[Published]) {
+    let of_security: Vec<_> = packages.iter().filter(|published| published.is_security).collect();
+    let advisories: Vec<_> = of_security
+        .iter()
+        .map(|published| {
+            let (name, version) = (published.package.name.as_str(), published.package.version.as_str());
+            (format!("TB-{name}-{version}"), name, version)
+        })
+        .collect();
+    let advisories: Vec<_> =
+        advisories.iter().map(|(id, name, version)| (id.as_str(), "security", *name, *version)).collect();
+    let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
+    match advisories.is_empty() {
+        true => repo.publish(&all(&packages)),
+        false => repo.publish_with_advisories(&advisories, &all(&packages)),
+    }
+}
+
+/// A file a source in this directory, and one with the settings.
+fn configuration<M>(plan: &Plan<M>, dir: &str, main: &str) -> BTreeMap<String, String>
+where
+    M: System<Repo = RpmRepo>,
+{
+    let mut files = BTreeMap::new();
+    for (nth, source) in plan.configured() {
+        let (name, url) = (source.name, source.repo.server.url());
+        let priority = if plan.preferred == Some(nth) { "priority=10\n" } else { "" };
+        let text =
+            format!("[{name}]\nname={name}\nenabled=1\nautorefresh=1\nbaseurl={url}\ngpgcheck=0\n{priority}");
+        files.insert(format!("{dir}/{}.repo", source.file), text);
+    }
+    let settings: Vec<_> = plan.settings.iter().map(|nth| M::SETTINGS[*nth]).collect();
+    files.insert(main.into(), format!("[main]\n{}\n", settings.join("\n")));
+    files
+}
+
+/// What dnf leaves out: a setting of its own.
+fn with_excludes<M: System>(plan: &Plan<M>, mut files: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let names: Vec<_> = plan.held.iter().map(String::as_str).collect();
+    if let Some(text) = files.get_mut("/etc/dnf/dnf.conf").filter(|_| !names.is_empty()) {
+        text.push_str(&format!("excludepkgs={}\n", names.join(",")));
+    }
+    files
+}
+
+/// Of what a preferred source offers nothing of the others counts.
+fn candidate<'a, M: System>(plan: &Plan<M>, offers: &'a [Offer]) -> Option<&'a Offer> {
+    offers.iter().find(|offer| Some(offer.source) == plan.preferred).or(offers.first())
+}
+
+fn is_index(path: &str) -> bool {
+    path.ends_with("/repomd.xml") || path.contains("-primary.xml")
+}
+
+fn served(repo: &RpmRepo) -> Vec<u8> {
+    repo.files().iter().filter(|(path, _)| is_index(path)).flat_map(|(_, bytes)| bytes.to_vec()).collect()
+}
+
+/// Of the directory below `dir` whose name begins so, the files that are served.
+fn here(sandbox: &Sandbox, dir: &str, start: &str, repo: &RpmRepo) -> Vec<u8> {
+    let Some(dir) = sandbox
+        .list(dir)
+        .into_iter()
+        .find(|name| name.starts_with(start))
+        .map(|name| format!("{dir}/{name}"))
+    else {
+        return Vec::new();
+    };
+    let paths = repo.files().into_iter().map(|(path, _)| path).filter(|path| is_index(path));
+    let paths = paths.map(|path| format!("{dir}{path}")).filter(|path| sandbox.exists(path));
+    paths.flat_map(|path| sandbox.read_bytes(&path)).collect()
+}
+
+/// Settings of dnf 4 and 5 that change what is printed, asked, answered or chosen.
+const OF_DNF: &[&str] = &[
+    "color=always",
+    "debuglevel=0",
+    "errorlevel=0",
+    "rpmverbosity=critical",
+    "assumeno=1",
+    "defaultyes=1",
+    "best=1",
+    "skip_if_unavailable=1",
+    "skip_broken=0",
+    "metadata_expire=never",
+    "keepcache=1",
+    "max_parallel_downloads=1",
+    "clean_requirements_on_remove=0",
+    "history_list_view=users",
+    "multilib_policy=all",
+];
+
+impl System for Dnf {
+    const SETTINGS: &'static [&'static str] = OF_DNF;
+    const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
+    const INDEX_PATH: &'static str = "/repodata";
+    const PROGRAMS: &'static [&'static str] = &["dnf"];
+    // First for the little that says whether it is new.
+    const REQUESTS: usize = 2;
+    const BUDGET: u64 = 10;
+
+    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
+        publish(repo, packages);
+    }
+
+    fn configuration(plan: &Plan<Dnf>) -> BTreeMap<String, String> {
+        with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
+    }
+
+    fn candidate<'a>(plan: &Plan<Dnf>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, offers)
+    }
+
+    fn served(repo: &RpmRepo) -> Vec<u8> {
+        served(repo)
+    }
+
+    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), Dnf::INDEXES, &format!("{name}-"), repo)
+    }
+}
+
+impl System for Dnf5 {
+    const SETTINGS: &'static [&'static str] = OF_DNF;
+    const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
+    const INDEX_PATH: &'static str = "/repodata";
+    const PROGRAMS: &'static [&'static str] = &["dnf5"];
+
+    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
+        publish(repo, packages);
+    }
+
+    fn configuration(plan: &Plan<Dnf5>) -> BTreeMap<String, String> {
+        with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
+    }
+
+    fn candidate<'a>(plan: &Plan<Dnf5>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, offers)
+    }
+
+    fn served(repo: &RpmRepo) -> Vec<u8> {
+        served(repo)
+    }
+
+    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), Dnf5::INDEXES, &format!("{name}-"), repo)
+    }
+}
+
+impl System for Zypper {
+    const SETTINGS: &'static [&'static str] = &[
+        "repo.refresh.delay = 100000",
+        "repo.add.probe = true",
+        "commit.downloadMode = DownloadOnly",
+        "lock_timeout = -1",
+        "download.max_concurrent_connections = 1",
+        "download.max_silent_tries = 1",
+        "solver.focus = Update",
+        "solver.onlyRequires = true",
+        "solver.cleandepsOnRemove = true",
+        "solver.dupAllowDowngrade = true",
+        "solver.upgradeRemoveDroppedPackages = true",
+        "rpm.install.excludedocs = yes",
+    ];
+    const SOURCE_FILES: &'static [&'static str] = &[".repo", "/zypp.conf"];
+    const INDEX_PATH: &'static str = "/repodata";
+    const ASKED: &'static str = "/repomd.xml";
+    const PROGRAMS: &'static [&'static str] = &["zypper"];
+    const BUDGET: u64 = 10;
+
+    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
+        publish(repo, packages);
+    }
+
+    fn configuration(plan: &Plan<Zypper>) -> BTreeMap<String, String> {
+        configuration(plan, "/etc/zypp/repos.d", "/etc/zypp/zypp.conf")
+    }
+
+    fn candidate<'a>(plan: &Plan<Zypper>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, offers)
+    }
+
+    fn served(repo: &RpmRepo) -> Vec<u8> {
+        served(repo)
+    }
+
+    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), "/var/cache/zypp/raw", name, repo)
+    }
+
+    fn hold(&self, name: &str, is_held: bool) {
+        let verb = if is_held { "addlock" } else { "removelock" };
+        self.sandbox().sh(&format!("zypper --quiet {verb} {name} >/run/zypper 2>&1 || cat /run/zypper >&2"));
+    }
+}

@@ -1,0 +1,265 @@
+//! What there is: a host with a real package manager, repositories with what they publish, and what the
+//! administrator has configured. Everything here is of our own making, so that the oracle can know it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::manager::{Package, Repository, package};
+use crate::sandbox::Sandbox;
+use crate::server::{Fault, kept};
+use crate::system::{Flaw, Published, System};
+
+/// What every host has installed in the beginning.
+pub const NAMES: [&str; 5] = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e"];
+/// What only a new version of another package brings.
+pub const NEW: [&str; 2] = ["tb-x", "tb-y"];
+/// The sources of a world.
+pub fn sources(seed: u64) -> &'static [&'static str] {
+    &["alpha", "beta", "gamma", "delta"][..2 + (seed % 3) as usize]
+}
+/// What a maintainer script says that fools who reads it.
+const FOOLS: &str = "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'error: failed to retrieve some files' >&2; \
+                     echo 'No space left on device'";
+/// The mark of a script that takes its time.
+pub const IN_SCRIPT: &str = "/run/in-script";
+
+/// A source: a repository and its mirror.
+pub struct Source<M: System> {
+    pub name: &'static str,
+    /// What the file is called that configures it.
+    pub file: String,
+    pub repo: M::Repo,
+    pub is_configured: bool,
+    pub packages: Vec<Published>,
+    pub flaw: Option<Flaw>,
+    /// How the mirror misbehaves, and for what.
+    pub faults: BTreeMap<String, String>,
+    /// All the names that it ever offered.
+    pub ever: BTreeSet<String>,
+}
+
+/// What may be expected of a source in a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// Perhaps it is noticed, and perhaps there was nothing that had to be fetched.
+    Doubtful,
+    Ill,
+}
+
+impl<M: System> Source<M> {
+    pub fn health(&self) -> Health {
+        let of_index = self.faults.iter().filter(|(place, _)| place.as_str() != "packages");
+        let faults = of_index.map(|(_, fault)| match fault.as_str() {
+            "404" | "403" | "503" | "close" | "hang" | "self" => Health::Ill,
+            _ => Health::Doubtful,
+        });
+        let flaw = self.flaw.map(|_| Health::Ill);
+        faults.chain(flaw).max_by_key(|health| *health as u8).unwrap_or(Health::Well)
+    }
+
+    /// Whether its mirror answers so slowly that a refresh runs out of time.
+    pub fn is_slow(&self) -> bool {
+        let slow = ["hang", "trickle"];
+        self.faults.iter().any(|(place, fault)| place != "packages" && slow.contains(&fault.as_str()))
+    }
+
+    /// Makes the mirror behave as `faults` says.
+    pub fn set_faults(&self) {
+        let server = self.repo.server();
+        server.heal();
+        for (place, fault) in &self.faults {
+            let pattern = match place.as_str() {
+                "packages" => "/tb-",
+                "index" => M::INDEX_PATH,
+                _ => "/",
+            };
+            server.fault(pattern, behaviour(fault, &server.url()));
+        }
+    }
+
+    pub fn publish(&mut self) {
+        self.ever.extend(self.packages.iter().map(|published| published.package.name.clone()));
+        M::publish(&self.repo, &self.packages, self.flaw);
+    }
+}
+
+fn behaviour(word: &str, url: &str) -> Fault {
+    match word {
+        "close" => Fault::Close,
+        "hang" => Fault::Hang,
+        "trickle" => Fault::Trickle(30),
+        "short" => Fault::Short,
+        "long" => Fault::Long,
+        "cut" => Fault::Cut,
+        "flip" => Fault::Flip,
+        "self" => Fault::Redirect(kept(format!("{url}/"))),
+        "page" => Fault::Page,
+        code => Fault::Status(code.parse().expect("a fault is a word or a status")),
+    }
+}
+
+/// What the administrator has configured.
+pub struct Plan<M: System> {
+    pub sources: Vec<Source<M>>,
+    /// The source that has the say in what it offers.
+    pub preferred: Option<usize>,
+    /// Which of [`System::SETTINGS`] are made.
+    pub settings: BTreeSet<usize>,
+    /// Packages that are to stay as they are.
+    pub held: BTreeSet<String>,
+}
+
+impl<M: System> Plan<M> {
+    pub fn configured(&self) -> impl Iterator<Item = (usize, &Source<M>)> {
+        self.sources.iter().enumerate().filter(|(_, source)| source.is_configured)
+    }
+}
+
+/// A version of a package that a source offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub source: usize,
+    pub version: String,
+    pub needs: Vec<String>,
+    pub is_security: bool,
+}
+
+impl Offer {
+    pub fn is_older_than(&self, version: &str) -> bool {
+        number(&self.version) < number(version)
+    }
+}
+
+/// `12.3` as what is compared.
+pub fn number(version: &str) -> (u32, u32) {
+    let (whole, part) = version.split_once('.').unwrap_or((version, "0"));
+    (whole.parse().unwrap_or(0), part.parse().unwrap_or(0))
+}
+
+/// What the oracle remembers from one run to the next.
+#[derive(Default)]
+pub struct Memory {
+    /// Whether the last refresh was complete, and nothing has happened since that a status must notice; if that is
+    /// known.
+    pub is_fresh: Option<bool>,
+    /// Whether the last apply failed; if that is known.
+    pub has_failed: Option<bool>,
+    /// Whether an apply was cut off, and none has ended well since.
+    pub is_cut_off: bool,
+    /// A package that was replaced in the middle of the run.
+    pub raced: Option<String>,
+}
+
+pub struct World<M: System> {
+    pub manager: M,
+    pub plan: Plan<M>,
+    /// Files of the administrator's: what is in them now.
+    pub files: BTreeMap<String, String>,
+    /// What the host itself suffers from: nothing but the truth can be asked for then.
+    pub troubles: BTreeSet<String>,
+    /// Whether whoever runs linux-patch speaks another language.
+    pub speaks_german: bool,
+    pub memory: Memory,
+}
+
+impl<M: System> World<M> {
+    pub fn new(seed: u64) -> World<M> {
+        let manager = M::new();
+        let sources = sources(seed).iter().map(|name| {
+            let packages: Vec<_> = NAMES
+                .iter()
+                .map(|name| Published { package: made(name, "1.0", "plain"), is_security: false })
+                .collect();
+            let all: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
+            let repo = M::Repo::with(&all);
+            let ever = NAMES.iter().map(|name| (*name).to_owned()).collect();
+            let (faults, file) = (BTreeMap::new(), (*name).to_owned());
+            Source { name, file, repo, is_configured: true, packages, flaw: None, faults, ever }
+        });
+        let plan = Plan {
+            sources: sources.collect(),
+            preferred: None,
+            settings: BTreeSet::new(),
+            held: BTreeSet::new(),
+        };
+        manager.install(&NAMES.map(|name| made(name, "1.0", "plain")));
+        let mut world = World {
+            manager,
+            plan,
+            files: BTreeMap::new(),
+            troubles: BTreeSet::new(),
+            speaks_german: false,
+            memory: Memory { is_fresh: Some(false), has_failed: Some(false), ..Memory::default() },
+        };
+        world.plan.sources.iter().for_each(M::start);
+        world.configure();
+        world.memory.is_fresh = Some(false);
+        world
+    }
+
+    pub fn sandbox(&self) -> &Sandbox {
+        self.manager.sandbox()
+    }
+
+    /// Writes what is planned, where it is not so already.
+    pub fn configure(&mut self) {
+        let wanted = M::configuration(&self.plan);
+        let is_config = |path: &String| !is_of_package(path);
+        let old: Vec<String> = self.files.keys().filter(|path| is_config(path)).cloned().collect();
+        for path in old.iter().filter(|path| !wanted.contains_key(*path)) {
+            self.sandbox().sh(&format!("rm -f {path}"));
+            self.files.remove(path);
+            self.memory.is_fresh = None;
+        }
+        for (path, text) in wanted {
+            if self.files.get(&path) != Some(&text) {
+                self.sandbox().write(&path, &text);
+                // A status notices what decides where the index comes from.
+                let is_of_sources = M::SOURCE_FILES.iter().any(|part| path.contains(part));
+                let was_fresh = self.memory.is_fresh != Some(false);
+                self.memory.is_fresh = (is_of_sources || !was_fresh).then_some(false);
+                self.files.insert(path, text);
+            }
+        }
+    }
+
+    pub fn source(&self, name: &str) -> Option<usize> {
+        self.plan.sources.iter().position(|source| source.name == name)
+    }
+
+    /// What is offered of a package by sources that are configured and `usable`, the newest first.
+    pub fn offers(&self, name: &str, usable: impl Fn(usize) -> bool) -> Vec<Offer> {
+        let mut offers = Vec::new();
+        for (nth, source) in self.plan.configured().filter(|(nth, _)| usable(*nth)) {
+            for Published { package, is_security } in
+                source.packages.iter().filter(|p| p.package.name == name)
+            {
+                let Package { version, needs, .. } = package.clone();
+                offers.push(Offer { source: nth, version, needs, is_security: *is_security });
+            }
+        }
+        offers.sort_by_key(|offer| std::cmp::Reverse(number(&offer.version)));
+        offers
+    }
+}
+
+/// Whether a file came with a package and was changed by the administrator.
+fn is_of_package(path: &str) -> bool {
+    path.starts_with("/etc/tb-")
+}
+
+/// A package of one of the kinds that there are.
+pub fn made(name: &str, version: &str, kind: &str) -> Package {
+    let made = package(name, version);
+    let made = if name == "tb-b" { made.config(&format!("of {version}\n")) } else { made };
+    match kind {
+        "new" => made.needs(NEW[0]),
+        "newer" => made.needs(NEW[1]),
+        "unmet" => made.needs("tb-none"),
+        "fails" => made.script(&format!("{FOOLS}; exit 1")),
+        "fools" => made.script(FOOLS),
+        "slow" => made.script(&format!("[ -e /run/fast ] || {{ echo $$ >{IN_SCRIPT}; sleep 1; }}")),
+        "big" => made.padded(300_000),
+        _ => made,
+    }
+}
