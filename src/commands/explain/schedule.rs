@@ -1,11 +1,12 @@
 //! What will run linux-patch next, what is wrong with its units, and who else updates this host.
 
-use super::cron::{self, runs_us};
+use super::cron::{self, Job, runs_us};
 use super::units::{Units, values};
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, Mark};
 use crate::system::local_time;
 use crate::system::process::{Invocation, Limits, ask};
 use chrono::NaiveDateTime;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,8 +35,20 @@ const ON_DEMAND: &str = "packagekit.service";
 
 /// The timers and cron files that run linux-patch, with the next time.
 pub fn of_us(units: &Units) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut will_run = false;
+    let found: Vec<_> = of_timers(units).into_iter().chain(of_cron()).collect();
+    let will_run = found.iter().any(|finding| finding.state == Mark::Ok);
+    let never = Finding::problem(
+        "next run",
+        "nothing will ever run linux-patch again on this host",
+        match units.is_running && units.has("linux-patch-refresh.timer") {
+            true => "systemctl enable --now linux-patch-refresh.timer linux-patch-apply.timer",
+            false => "set up its timers (contrib/systemd) or its cron table (contrib/cron)",
+        },
+    );
+    found.into_iter().chain((!will_run).then_some(never)).collect()
+}
+
+fn of_timers(units: &Units) -> Vec<Finding> {
     let ours: Vec<_> = units
         .names(".timer")
         .map(|timer| (timer, units.service_of(timer)))
@@ -43,89 +56,68 @@ pub fn of_us(units: &Units) -> Vec<Finding> {
         .collect();
     let names: Vec<_> = ours.iter().map(|(timer, _)| *timer).collect();
     let told = units.told(&names);
-    for (timer, service) in &ours {
-        let state = told.as_ref().and_then(|told| told.get(*timer));
-        let value =
-            |key: &str| state.and_then(|state| state.get(key)).map(String::as_str).unwrap_or_default();
-        let text = units.text(timer);
-        let calendar =
-            values(&text, "OnCalendar").filter(|when| !when.is_empty()).last().unwrap_or("its own schedule");
-        let command = units.commands(service).join("; ");
-        let drop_ins: Vec<_> = units
-            .drop_ins(timer)
-            .into_iter()
-            .chain(units.drop_ins(service))
-            .map(|path| path.display().to_string())
-            .collect();
-        let with =
-            if drop_ins.is_empty() { String::new() } else { format!("; changed by {}", drop_ins.join(", ")) };
-        let what = format!("{timer} ({calendar}) runs {command}{with}");
-        findings.push(if units.is_masked(timer) {
-            Finding::problem(
-                "timer",
-                format!("{timer} is masked: it never runs"),
-                format!("systemctl unmask {timer}; systemctl enable --now {timer}"),
-            )
-        } else if units.is_masked(service) {
-            Finding::problem(
-                "timer",
-                format!("{timer} starts {service}, which is masked"),
-                format!("systemctl unmask {service}"),
-            )
-        } else if !units.is_running {
-            Finding::problem(
-                "timer",
-                format!("{what}, but systemd does not run here"),
-                "use cron instead: contrib/cron",
-            )
-        } else if value("ActiveState") == "active" {
-            will_run = true;
-            let next = Some(value("NextElapseUSecRealtime")).filter(|next| !next.is_empty());
-            Finding::ok("timer", format!("{what}; next: {}", next.unwrap_or("not told")))
-        } else if state.is_some() || !units.is_enabled(timer) {
-            let not = if units.is_enabled(timer) { "not started" } else { "not enabled" };
-            Finding::problem(
-                "timer",
-                format!("{timer} is there but {not}"),
-                format!("systemctl enable --now {timer}"),
-            )
-        } else {
-            will_run = true;
-            Finding::ok("timer", format!("{what}; next: systemctl did not tell"))
-        });
+    let state = |timer: &str| told.as_ref().and_then(|told| told.get(timer));
+    ours.iter().map(|(timer, service)| of_timer(units, timer, service, state(timer))).collect()
+}
+
+/// Whether a timer will run its service, given what systemctl says of its state.
+fn of_timer(units: &Units, timer: &str, service: &str, state: Option<&BTreeMap<String, String>>) -> Finding {
+    let problem = |what: String, command: String| Finding::problem("timer", what, command);
+    if units.is_masked(timer) {
+        let command = format!("systemctl unmask {timer}; systemctl enable --now {timer}");
+        return problem(format!("{timer} is masked: it never runs"), command);
     }
+    if units.is_masked(service) {
+        let what = format!("{timer} starts {service}, which is masked");
+        return problem(what, format!("systemctl unmask {service}"));
+    }
+    let what = of_schedule(units, timer, service);
+    if !units.is_running {
+        let what = format!("{what}, but systemd does not run here");
+        return problem(what, "use cron instead: contrib/cron".to_string());
+    }
+    let value = |key: &str| state.and_then(|state| state.get(key)).map(String::as_str).unwrap_or_default();
+    if value("ActiveState") == "active" {
+        let next = Some(value("NextElapseUSecRealtime")).filter(|next| !next.is_empty());
+        return Finding::ok("timer", format!("{what}; next: {}", next.unwrap_or("not told")));
+    }
+    if state.is_none() && units.is_enabled(timer) {
+        return Finding::ok("timer", format!("{what}; next: systemctl did not tell"));
+    }
+    let not = if units.is_enabled(timer) { "not started" } else { "not enabled" };
+    problem(format!("{timer} is there but {not}"), format!("systemctl enable --now {timer}"))
+}
+
+/// When a timer runs what, and which files of the administrator have a say in it.
+fn of_schedule(units: &Units, timer: &str, service: &str) -> String {
+    let text = units.text(timer);
+    let calendar = values(&text, "OnCalendar").filter(|when| !when.is_empty()).last();
+    let calendar = calendar.unwrap_or("its own schedule");
+    let command = units.commands(service).join("; ");
+    let drop_ins = units.drop_ins(timer).into_iter().chain(units.drop_ins(service));
+    let drop_ins: Vec<_> = drop_ins.map(|path| path.display().to_string()).collect();
+    let with = match drop_ins.is_empty() {
+        true => String::new(),
+        false => format!("; changed by {}", drop_ins.join(", ")),
+    };
+    format!("{timer} ({calendar}) runs {command}{with}")
+}
+
+fn of_cron() -> Vec<Finding> {
     let jobs = cron::jobs();
     let daemon = cron::is_running();
     let now = if jobs.is_empty() { None } else { local_now() };
-    for job in &jobs {
-        let next = now.and_then(|now| cron::next(&job.when, now));
-        let next = next
-            .map(|next| format!("; next: {} local time", next.format("%Y-%m-%d %H:%M")))
-            .unwrap_or_default();
+    let of_job = |job: &Job| {
         let what = format!("{} ({}) runs {}", job.file.display(), job.when, job.command);
-        findings.push(match daemon {
-            Some(false) => Finding::problem(
-                "cron",
-                format!("{what}, but no cron daemon runs"),
-                "systemctl enable --now cron, or crond",
-            ),
-            _ => {
-                will_run = true;
-                Finding::ok("cron", what + &next)
-            }
-        });
-    }
-    if !will_run {
-        let text = "nothing will ever run linux-patch again on this host";
-        let command = match units.is_running {
-            true if units.has("linux-patch-refresh.timer") => {
-                "systemctl enable --now linux-patch-refresh.timer linux-patch-apply.timer"
-            }
-            _ => "set up its timers (contrib/systemd) or its cron table (contrib/cron)",
-        };
-        findings.push(Finding::problem("next run", text, command));
-    }
-    findings
+        if daemon == Some(false) {
+            let what = format!("{what}, but no cron daemon runs");
+            return Finding::problem("cron", what, "systemctl enable --now cron, or crond");
+        }
+        let next = now.and_then(|now| cron::next(&job.when, now));
+        let next = next.map(|next| format!("; next: {} local time", next.format("%Y-%m-%d %H:%M")));
+        Finding::ok("cron", what + &next.unwrap_or_default())
+    };
+    jobs.iter().map(of_job).collect()
 }
 
 /// Whether a timer runs linux-patch: one that is masked has no text, only its name.
