@@ -20,7 +20,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use stop::{TICK, children, end_helpers, still_waits, terminate};
 use wait_timeout::ChildExt;
@@ -231,28 +231,46 @@ pub fn run(
     // A shell that becomes us by exec leaves us its children: they are none of our business.
     let strangers = children();
     let mut child = command.spawn()?;
-    let group = Pid::from_child(&child);
+    let (end, elapsed) = follow(&mut child, &strangers, started, limits, &mut output, watch)?;
+    adopt(false);
+    let ([stdout, stderr, status], is_whole) = output.read()?;
+    if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
+        return Err(error);
+    }
+    // Nothing good may be concluded from a part of what it said.
+    let end = if is_whole || !limits.may_end() { end } else { End::Flooded };
+    Ok(Finished { end, stdout, stderr, status, elapsed })
+}
 
-    let mut took = None;
+/// Watches a command until it ends, or ends it where it has reached a limit; how it ended, and after how long that
+/// was so or was decided.
+fn follow(
+    child: &mut Child,
+    strangers: &[Pid],
+    started: Instant,
+    limits: &Limits,
+    output: &mut Output,
+    watch: &mut dyn FnMut(&Glimpse),
+) -> io::Result<(End, Duration)> {
+    let group = Pid::from_child(child);
     let mut waits = false;
-    let end = loop {
+    loop {
         let ended = child.wait_timeout(TICK)?;
         let lines = output.look();
         waits |= limits.waits.is_some_and(|words| lines.lines().any(|line| line.starts_with(words)));
         let signal = signals::received();
         let elapsed = started.elapsed();
-        let glimpse = Glimpse {
+        watch(&Glimpse {
             output: &lines,
             status: &output.status_line,
             elapsed,
             is_ending: false,
             ignored_signal: signal.filter(|_| !limits.interruptible),
-        };
-        watch(&glimpse);
+        });
         if let Some(exit) = ended {
-            break natural_end(exit);
+            return Ok((natural_end(exit), started.elapsed()));
         }
-        let cause = limits.reached(signal, elapsed, &mut output).or_else(|| {
+        let cause = limits.reached(signal, elapsed, output).or_else(|| {
             let is_waiting = std::mem::take(&mut waits) && still_waits(group);
             is_waiting.then_some(End::Waiting)
         });
@@ -260,33 +278,20 @@ pub fn run(
             output.forget();
             continue;
         };
-        took = Some(started.elapsed());
+        let elapsed = started.elapsed();
         watch(&Glimpse {
             output: "",
             status: &output.status_line,
-            elapsed: started.elapsed(),
+            elapsed,
             is_ending: true,
             ignored_signal: None,
         });
         if limits.gently && !matches!(cause, End::Flooded | End::Waiting) {
-            end_helpers(&mut child);
+            end_helpers(child);
         }
-        terminate(&mut child, group, &strangers, &mut || output.forget());
-        break cause;
-    };
-    adopt(false);
-    let ([stdout, stderr, status], is_whole) = output.read()?;
-    if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
-        return Err(error);
+        terminate(child, group, strangers, &mut || output.forget());
+        return Ok((cause, elapsed));
     }
-    Ok(Finished {
-        // Nothing good may be concluded from a part of what it said.
-        end: if is_whole || !limits.may_end() { end } else { End::Flooded },
-        stdout,
-        stderr,
-        status,
-        elapsed: took.unwrap_or_else(|| started.elapsed()),
-    })
 }
 
 /// What is to be started, and whether it stands behind a shield against terminals.
