@@ -37,15 +37,39 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, sta
 
 /// Whether a package with this name brings a kernel, or what the first process and the message bus run.
 pub fn is_kernel_or_core(name: &str) -> bool {
-    const CORE: &[&str] =
-        &["libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker", "linux"];
-    const KERNELS: &[&str] = &["linux-image-", "kernel-core", "kernel-default", "kernel-rt", "kernel-uek"];
-    const KINDS: &[&str] = &["lts", "virt", "zen", "hardened", "rt", "rpi", "edge", "cachyos"];
-    let is_kind = |kind: &str| KINDS.contains(&kind);
-    CORE.contains(&name)
-        || KERNELS.iter().any(|start| name.starts_with(start))
-        || name.strip_prefix("linux-").is_some_and(is_kind)
-        || name == "kernel"
+    const CORE: &[&str] = &["libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker"];
+    CORE.contains(&name) || brings_kernel(name)
+}
+
+/// The packages that bring a kernel; of a name that ends in `*` all that begin so.
+const KERNELS: &[&str] = &[
+    "kernel",
+    "kernel-core*",
+    "kernel-default*",
+    "kernel-rt*",
+    "kernel-uek*",
+    "linux",
+    "linux-cachyos",
+    "linux-edge",
+    "linux-hardened",
+    "linux-image-*",
+    "linux-lts",
+    "linux-rpi",
+    "linux-rt",
+    "linux-virt",
+    "linux-zen",
+];
+
+fn brings_kernel(name: &str) -> bool {
+    KERNELS.iter().any(|kernel| match kernel.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *kernel,
+    })
+}
+
+/// Whether a name may be that of a kernel, of its modules or of what else belongs to one: rather one too many.
+fn may_be_of_kernel(name: &str) -> bool {
+    brings_kernel(name) || name.starts_with("linux") || name.contains("kernel") || name.contains("vmlinu")
 }
 
 /// Whether a package with this name and version is, or may be, of the running kernel: Debian has its release in
@@ -62,10 +86,9 @@ fn is_of(name: &str, version: &str, release: &str) -> bool {
     let version = parts(version.split_once(':').map_or(version, |(_, version)| version));
     let release_parts = parts(release);
     let without_kind = &release_parts[..release_parts.len() - 1];
-    let is_kernel = name.contains("kernel") || name.starts_with("linux") || name.contains("vmlinu");
     let is_version =
         release_parts.starts_with(&version) || (without_kind.len() > 2 && version.starts_with(without_kind));
-    !release.is_empty() && (name.contains(release) || (is_kernel && is_version))
+    !release.is_empty() && (name.contains(release) || (may_be_of_kernel(name) && is_version))
 }
 
 /// From the start until now. What comes after that was written by a clock that was wrong, perhaps long before.
