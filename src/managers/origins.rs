@@ -18,12 +18,9 @@ pub fn of_lists(updates: &[Update]) -> HashMap<String, Vec<Origin>> {
     let of_update = |update: &Update| {
         let origin = Origin {
             source: update.source.clone()?,
-            is_security: false,
-            advice: None,
             is_candidate: true,
             version: Some(update.candidate.clone()),
-            priority: 0,
-            is_phased: false,
+            ..Origin::default()
         };
         Some((update.name.clone(), vec![origin]))
     };

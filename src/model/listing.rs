@@ -1,6 +1,6 @@
 //! What a manager would do, as it lists it.
 
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::{cut, one_line, short_line};
 use crate::model::updates::{Change, HeldBack, Update};
@@ -94,15 +94,12 @@ impl Listing {
             name: update.name.clone(),
             from: update.installed.clone(),
             to: Some(update.candidate.clone()),
-            open_seconds: None,
-            extra: Extra::new(),
+            ..Change::default()
         });
         let removals = self.removals.iter().map(|(name, installed)| Change {
             name: name.clone(),
             from: installed.clone(),
-            to: None,
-            open_seconds: None,
-            extra: Extra::new(),
+            ..Change::default()
         });
         updates.chain(removals).collect()
     }

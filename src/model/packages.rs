@@ -4,7 +4,7 @@ use crate::model::told::Advice;
 use std::collections::BTreeMap;
 
 /// A source that offers a version newer than the installed one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The source, as a refresh names it.
     pub source: String,
@@ -26,7 +26,7 @@ pub struct Origin {
 pub type Installed = BTreeMap<String, InstalledPackage>;
 
 /// One installed package.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstalledPackage {
     /// Its version.
     pub version: String,

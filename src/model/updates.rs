@@ -5,7 +5,7 @@ use crate::model::told::Told;
 use serde::{Deserialize, Serialize};
 
 /// An update that `apply` would install.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     /// Package name, with `:architecture` where it is not the native one.
     pub name: String,
@@ -51,7 +51,7 @@ pub const KEPT_BACK: &str = "kept back";
 pub const PHASED: &str = "phased";
 
 /// A newer version that `apply` does not install.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     /// Package name.
     pub name: String,
@@ -93,7 +93,7 @@ impl HeldBack {
 }
 
 /// One package whose version changed during a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Package name.
     pub name: String,

@@ -1,7 +1,6 @@
 //! What differs between two looks at the package database.
 
 use crate::managers::Installed;
-use crate::model::class::Extra;
 use crate::model::updates::Change;
 use crate::store::state::Open;
 use crate::system::time::Time;
@@ -11,13 +10,7 @@ use crate::system::time::Time;
 pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
-    let change = |name: &String, from, to| Change {
-        name: name.clone(),
-        from,
-        to,
-        open_seconds: None,
-        extra: Extra::new(),
-    };
+    let change = |name: &String, from, to| Change { name: name.clone(), from, to, ..Change::default() };
     let changes = names.into_iter().flat_map(|name| {
         let (from, to) = (version(before, name), version(after, name));
         let is_there = |version: &String| {
@@ -52,13 +45,7 @@ mod tests {
         let package = |version: &str| InstalledPackage {
             version: version.to_string(),
             architecture: "all".to_string(),
-            is_broken: false,
-            others: Vec::new(),
-            is_unpacked: false,
-            needs_reinstall: false,
-            is_held: false,
-            obsoletes: Vec::new(),
-            installed_at: None,
+            ..InstalledPackage::default()
         };
         packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()
     }
@@ -71,8 +58,7 @@ mod tests {
             name: name.into(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
-            open_seconds: None,
-            extra: Extra::new(),
+            ..Change::default()
         };
         let expected = [
             change("a", Some("1"), Some("2")),

@@ -109,12 +109,9 @@ mod tests {
     fn an_older_version_of_a_refreshed_source_takes_the_place_of_one_that_cannot_be_had() {
         let origin = |(version, source, priority): &(&str, &str, i64)| Origin {
             source: source.to_string(),
-            advice: None,
-            is_security: false,
-            is_candidate: false,
             version: Some(version.to_string()),
             priority: *priority,
-            is_phased: false,
+            ..Origin::default()
         };
         let chosen = |table: &[(&str, &str, i64)]| {
             let origins: Vec<_> = table.iter().map(origin).collect();

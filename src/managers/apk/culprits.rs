@@ -34,13 +34,10 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
             };
             let held = HeldBack {
                 name: name.to_string(),
-                installed: None,
                 candidate: Some(version.to_string()),
                 reason: one_line(&format!("{missing}, required by {word}")),
                 class: Some(Class::Dependency),
-                security: None,
-                told: Default::default(),
-                extra: Default::default(),
+                ..HeldBack::default()
             };
             found.entry(name.to_string()).or_insert(held);
         }

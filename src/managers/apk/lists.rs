@@ -28,11 +28,7 @@ pub fn changes(stdout: &str) -> Listing {
                 name: name.to_string(),
                 installed: from.map(str::to_owned),
                 candidate: to.to_string(),
-                security: None,
-                source: None,
-                replaces: Vec::new(),
-                told: Default::default(),
-                extra: Default::default(),
+                ..Update::default()
             }),
             None => listing.removals.push((name.to_string(), from.map(str::to_owned))),
         }
@@ -68,10 +64,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
             installed: Some(version.to_string()),
             candidate: Some(candidate.to_string()),
             reason: "kept back".to_string(),
-            class: None,
-            security: None,
-            told: Default::default(),
-            extra: Default::default(),
+            ..HeldBack::default()
         })
     });
     rows.collect()
@@ -108,12 +101,9 @@ pub fn offers(stdout: &str) -> HashMap<String, Vec<Origin>> {
         let sources = of_version.drain(..).filter(|_| !is_installed && !name.is_empty());
         let origins = sources.map(|source| Origin {
             source: source_id(source),
-            advice: None,
-            is_security: false,
             is_candidate: true,
             version: Some(version.to_string()),
-            priority: 0,
-            is_phased: false,
+            ..Origin::default()
         });
         let origins: Vec<_> = origins.collect();
         if !origins.is_empty() {
@@ -172,17 +162,7 @@ pub fn parse_installed(text: &str) -> Installed {
         match line.split_once(':') {
             Some(("P", value)) => {
                 name = value;
-                let package = InstalledPackage {
-                    version: String::new(),
-                    architecture: String::new(),
-                    is_broken: false,
-                    others: Vec::new(),
-                    is_unpacked: false,
-                    needs_reinstall: false,
-                    is_held: false,
-                    obsoletes: Vec::new(),
-                    installed_at: None,
-                };
+                let package = InstalledPackage { ..InstalledPackage::default() };
                 installed.insert(name.to_string(), package);
             }
             Some((field @ ("V" | "A" | "f"), value)) => {

@@ -147,12 +147,10 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
             version: version.to_string(),
             architecture: architecture.to_string(),
             is_broken: state != Some('i') || error == Some('R'),
-            others: Vec::new(),
             is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
             needs_reinstall: error == Some('R'),
             is_held: wanted == Some('h'),
-            obsoletes: Vec::new(),
-            installed_at: None,
+            ..InstalledPackage::default()
         };
         installed.insert(name, package);
     }

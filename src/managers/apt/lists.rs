@@ -3,7 +3,7 @@
 use super::classes::fetch_class;
 use super::commands::ENV;
 use crate::managers::facts::Places;
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
 use crate::model::updates::{HeldBack, KEPT_BACK, PHASED, Update};
@@ -150,13 +150,10 @@ fn unverifiable(stdout: &str) -> Vec<HeldBack> {
         let is_listed = stdout.split_whitespace().any(|word| word == full);
         found.push(HeldBack {
             name: if is_listed { full } else { name.to_string() },
-            installed: None,
             candidate: Some(version.to_string()),
             reason: reason.to_string(),
             class: Some(class),
-            security: None,
-            told: Default::default(),
-            extra: Extra::new(),
+            ..HeldBack::default()
         });
     }
     found
@@ -285,9 +282,7 @@ fn inst(line: &str) -> Option<Update> {
         candidate: candidate.to_string(),
         security: Some(origins.split(", ").any(is_security_origin)),
         source: (!origins.is_empty()).then(|| origins.to_string()),
-        replaces: Vec::new(),
-        told: Default::default(),
-        extra: Extra::new(),
+        ..Update::default()
     })
 }
 
@@ -317,9 +312,7 @@ fn stays(line: &str, heading: &Heading) -> Vec<HeldBack> {
         candidate: versions.map(|(_, candidate)| candidate.to_string()),
         reason: heading.reason.to_string(),
         class: heading.class,
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     };
     if let Some((name, versions)) = line.trim().split_once(" (") {
         return vec![one(name, versions.trim_end_matches(')').split_once(" => "))];

@@ -60,12 +60,12 @@ pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
                 };
                 let origin = Origin {
                     source: source_id(uri, suite),
-                    advice: None,
                     is_security: is_security_suite(suite),
                     is_candidate: version == candidate,
                     version: Some(version.to_string()),
                     priority,
                     is_phased,
+                    ..Origin::default()
                 };
                 packages.entry(name.to_string()).or_default().push(origin);
             }

@@ -2,9 +2,10 @@
 
 use super::errors::{install_began, is_unresolved, lost_key};
 use super::lists::transaction;
+use crate::managers::rpm::errors::of_signature;
 use crate::managers::rpm::tables::settings;
-use crate::managers::rpm::{WOULD_GO, listed_name};
-use crate::model::class::{Class, Extra};
+use crate::managers::rpm::{WOULD_GO, listed_name, parts_of_nevra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
@@ -45,7 +46,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         } else {
             continue;
         };
-        let Some((name, arch)) = name_of_package(package.trim_end_matches(".rpm")) else { continue };
+        let Some((name, _, arch)) = parts_of_nevra(package.trim_end_matches(".rpm")) else { continue };
         let name = listed_name(name, arch);
         let Some(update) = updates.iter().find(|update| update.name == name) else { continue };
         if found.iter().any(|held| held.name == name) {
@@ -72,13 +73,9 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
 fn unresolved(finished: &Finished) -> Vec<HeldBack> {
     let held = |name: String, reason: &str| HeldBack {
         name,
-        installed: None,
-        candidate: None,
         reason: reason.to_string(),
         class: Some(Class::Dependency),
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     };
     let lines = || finished.stderr.lines();
     let names = lines().filter_map(|line| line.split_once(PROTECTED)).flat_map(|(_, names)| names.split(','));
@@ -88,7 +85,7 @@ fn unresolved(finished: &Finished) -> Vec<HeldBack> {
         return protected;
     }
     let packages = lines().filter_map(|line| line.split_once(NOT_THE_BEST)?.1.split_whitespace().next());
-    let names = packages.filter_map(name_of_package).map(|(name, arch)| listed_name(name, arch));
+    let names = packages.filter_map(parts_of_nevra).map(|(name, _, arch)| listed_name(name, arch));
     names.map(|name| held(name, "its dependencies cannot be met")).collect()
 }
 
@@ -127,19 +124,4 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
             HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
         })
         .collect()
-}
-
-fn of_signature(line: &str) -> Option<&str> {
-    let starts = ["Package ", "Public key for ", "Problem opening package "];
-    let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;
-    let (package, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let ends = ["", "is not signed", "is not installed", "is not trusted"];
-    (package.ends_with(".rpm") && ends.iter().any(|end| rest.trim_end_matches('.') == *end))
-        .then_some(package)
-}
-
-/// Name and architecture of `tb-a-2.0-1.noarch`.
-fn name_of_package(package: &str) -> Option<(&str, &str)> {
-    let (rest, arch) = package.rsplit_once('.')?;
-    Some((rest.rsplitn(3, '-').nth(2)?, arch))
 }

@@ -2,8 +2,8 @@
 
 use super::errors::{errors, install_began, without_path};
 use super::lists::transaction;
-use crate::managers::rpm::listed_name;
-use crate::model::class::{Class, Extra};
+use crate::managers::rpm::{listed_name, parts_of_nevra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
@@ -25,7 +25,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     let mut found: Vec<HeldBack> = Vec::new();
     let updates = transaction(&finished.stdout).updates;
     let mut add = |package: &str, class: Class, reason: &str| {
-        let Some((name, arch)) = name_of_package(package) else { return };
+        let Some((name, _, arch)) = parts_of_nevra(package) else { return };
         let name = listed_name(name, arch);
         if !found.iter().any(|held| held.name == name) {
             let update = updates.iter().find(|update| update.name == name);
@@ -102,22 +102,7 @@ fn began_for_real(finished: &Finished) -> bool {
 }
 
 fn left_out(name: String, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
-    HeldBack {
-        name,
-        installed: None,
-        candidate,
-        reason: reason.to_string(),
-        class: Some(class),
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
-    }
-}
-
-/// Name and architecture of `tb-a-2.0-1.noarch`.
-fn name_of_package(package: &str) -> Option<(&str, &str)> {
-    let (rest, arch) = package.rsplit_once('.')?;
-    Some((rest.rsplitn(3, '-').nth(2)?, arch))
+    HeldBack { name, candidate, reason: reason.to_string(), class: Some(class), ..HeldBack::default() }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::commands::{SKIP, WITHOUT, dnf5, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm::tables::{Section, stays};
-use crate::managers::rpm::{listed_name, owned, update};
+use crate::managers::rpm::{listed_name, owned, parts_of_nevra, update};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
@@ -176,19 +176,15 @@ struct Advisory {
 pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
     let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
     for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {
-        let Some((rest, arch)) = advisory.nevra.rsplit_once('.') else { continue };
-        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
-        let version = rest[name.len()..].trim_start_matches('-');
+        let Some((name, version, arch)) = parts_of_nevra(&advisory.nevra) else { continue };
         let is_security = advisory.kind == "security";
         let issued = Time::from_unix(advisory.buildtime).filter(|_| advisory.buildtime > 0);
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(&advisory.name),
             is_security,
             advice: Some(Advice::new(is_security, issued, &advisory.severity)),
-            is_candidate: false,
             version: Some(version.to_string()),
-            priority: 0,
-            is_phased: false,
+            ..Origin::default()
         });
     }
     found

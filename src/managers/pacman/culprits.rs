@@ -26,13 +26,9 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
     }
     let held = found.into_iter().map(|(name, (class, reason))| HeldBack {
         name: name.to_string(),
-        installed: None,
-        candidate: None,
         reason,
         class: Some(class),
-        security: None,
-        told: Default::default(),
-        extra: Default::default(),
+        ..HeldBack::default()
     });
     held.collect()
 }

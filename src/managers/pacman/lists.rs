@@ -1,6 +1,5 @@
 //! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
 
-use crate::model::class::Extra;
 use crate::model::listing::Listing;
 use crate::model::packages::{Installed, InstalledPackage};
 use crate::model::updates::{HeldBack, Update};
@@ -30,10 +29,7 @@ fn held_back(name: &str, installed: Option<&str>, candidate: &str, reason: &str)
         installed: installed.map(str::to_owned),
         candidate: Some(candidate.to_string()),
         reason: reason.to_string(),
-        class: None,
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     }
 }
 
@@ -64,11 +60,8 @@ fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&
         name: name.to_string(),
         installed: installed.map(str::to_owned),
         candidate: candidate.to_string(),
-        security: None,
         source: source.map(str::to_owned),
-        replaces: Vec::new(),
-        told: Default::default(),
-        extra: Extra::new(),
+        ..Update::default()
     }
 }
 
@@ -159,17 +152,7 @@ fn add(listing: &mut Listing, name: &str, old: &str, new: &str) -> Option<()> {
 pub fn installed(stdout: &str) -> Installed {
     let rows = stdout.lines().filter_map(|line| line.split_once(' '));
     rows.map(|(name, version)| {
-        let package = InstalledPackage {
-            version: version.to_string(),
-            architecture: String::new(),
-            is_broken: false,
-            others: Vec::new(),
-            is_unpacked: false,
-            needs_reinstall: false,
-            is_held: false,
-            obsoletes: Vec::new(),
-            installed_at: None,
-        };
+        let package = InstalledPackage { version: version.to_string(), ..InstalledPackage::default() };
         (name.to_string(), package)
     })
     .collect()

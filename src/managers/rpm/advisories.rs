@@ -120,10 +120,9 @@ fn missing_fixes(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, 
             installed: Some(package.version.clone()),
             candidate: Some(version.to_string()),
             reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
-            class: None,
             security: Some(true),
             told: advised(fix),
-            extra: Default::default(),
+            ..HeldBack::default()
         });
     }
     listing.held_back.sort_by(|one, other| one.name.cmp(&other.name));

@@ -107,13 +107,9 @@ pub fn parse_installed(stdout: &str) -> Installed {
         let mut package = InstalledPackage {
             version: version.to_string(),
             architecture: arch.to_string(),
-            is_broken: false,
-            others: Vec::new(),
-            is_unpacked: false,
-            needs_reinstall: false,
-            is_held: false,
             installed_at: time.trim().parse().ok(),
             obsoletes: obsoletes.split(',').map(words).filter(|one| is_package_name(&plain(one))).collect(),
+            ..InstalledPackage::default()
         };
         let other = |package: &InstalledPackage| OtherVersion {
             version: package.version.clone(),

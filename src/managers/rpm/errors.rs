@@ -108,6 +108,15 @@ pub fn reason_class(text: &str) -> Class {
     }
 }
 
+/// The package that such a line speaks of: `Package tb-a-2.0-1.noarch.rpm is not signed`.
+pub fn of_signature(line: &str) -> Option<&str> {
+    let starts = ["Package ", "Public key for ", "Problem opening package "];
+    let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;
+    let (file, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let ends = ["", "is not signed", "is not installed", "is not trusted"];
+    ends.contains(&rest.trim_end_matches('.')).then(|| file.strip_suffix(".rpm")).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,6 @@ pub mod owned;
 pub mod tables;
 
 use crate::managers::capabilities::Unneeded;
-use crate::model::class::Extra;
 use crate::model::listing::Listing;
 use crate::model::packages::{Damage, Leftover, Origin};
 use crate::model::text::one_line;
@@ -42,13 +41,9 @@ pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.r
 pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
     Update {
         name: listed_name(name, arch),
-        installed: None,
         candidate: candidate.to_string(),
-        security: None,
         source: Some(source.to_string()),
-        replaces: Vec::new(),
-        told: Default::default(),
-        extra: Extra::new(),
+        ..Update::default()
     }
 }
 
@@ -202,6 +197,13 @@ pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
     format!("{}-{version}.{architecture}", plain_name(name))
 }
 
+/// Name, version and architecture of such a package: `tb-a-2.0-1.noarch`.
+pub fn parts_of_nevra(package: &str) -> Option<(&str, &str, &str)> {
+    let (rest, architecture) = package.rsplit_once('.')?;
+    let name = rest.rsplitn(3, '-').nth(2)?;
+    Some((name, &rest[name.len() + 1..], architecture))
+}
+
 /// Packages that may go, likewise.
 pub fn nevras(packages: &[Unneeded]) -> Vec<String> {
     packages.iter().map(|one| nevra(&one.name, &one.version, &one.architecture)).collect()
@@ -259,19 +261,15 @@ pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
             }
             _ => continue,
         };
-        let Some((rest, arch)) = package.rsplit_once('.') else { continue };
-        let Some(name) = rest.rsplitn(3, '-').nth(2) else { continue };
-        let version = rest[name.len()..].trim_start_matches('-');
+        let Some((name, version, arch)) = parts_of_nevra(package) else { continue };
         let is_security = kind.ends_with("/Sec.") || kind == "security";
         let severity = kind.strip_suffix("/Sec.").unwrap_or_default();
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(advisory),
             is_security,
             advice: Some(Advice::new(is_security, issued, severity)),
-            is_candidate: false,
             version: Some(version.to_string()),
-            priority: 0,
-            is_phased: false,
+            ..Origin::default()
         });
     }
     found

@@ -2,7 +2,7 @@
 
 use super::{listed_name, update, without_replaced};
 use crate::managers::facts::Plan;
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::HeldBack;
@@ -132,13 +132,9 @@ pub enum Section {
 pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
     HeldBack {
         name: listed_name(name, arch),
-        installed: None,
         candidate: Some(version.to_string()),
         reason: reason.to_string(),
-        class: None,
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::errors::install_began;
 use super::lists::transaction;
-use crate::managers::rpm::{WOULD_GO, listed_name};
-use crate::model::class::{Class, Extra};
+use crate::managers::rpm::{self, WOULD_GO, listed_name, parts_of_nevra};
+use crate::model::class::Class;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
@@ -125,11 +125,7 @@ fn of_signature(words: &str) -> Option<&str> {
     if let Some(package) = words.strip_prefix("Failing package is: ") {
         return Some(package);
     }
-    let starts = ["Package ", "Public key for ", "Problem opening package "];
-    let rest = starts.iter().find_map(|start| words.strip_prefix(start))?;
-    let (file, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let ends = ["", "is not signed", "is not installed", "is not trusted"];
-    ends.contains(&rest.trim_end_matches('.')).then(|| file.strip_suffix(".rpm")).flatten()
+    rpm::errors::of_signature(words)
 }
 
 /// The package that a line of rpm's test speaks of. What is installed is no update.
@@ -155,20 +151,10 @@ fn is_of(package: &str, update: &Update) -> bool {
 
 /// The name in `tb-a-2.0-1.noarch`.
 fn name_of_package(package: &str) -> Option<String> {
-    let (rest, arch) = package.trim().rsplit_once('.')?;
-    let name = rest.rsplitn(3, '-').nth(2)?;
+    let (name, _, arch) = parts_of_nevra(package.trim())?;
     Some(listed_name(name.rsplit(':').next().unwrap_or(name), arch))
 }
 
 fn unlisted(name: String, reason: &str) -> HeldBack {
-    HeldBack {
-        name,
-        installed: None,
-        candidate: None,
-        reason: reason.to_string(),
-        class: None,
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
-    }
+    HeldBack { name, reason: reason.to_string(), ..HeldBack::default() }
 }

@@ -1,8 +1,7 @@
 //! Reading what yum lists: pending updates, the table of a transaction, repositories.
 
 use crate::managers::rpm::tables::{self, Section};
-use crate::managers::rpm::{listed_name, update, with_obsoleting};
-use crate::model::class::Extra;
+use crate::managers::rpm::{listed_name, parts_of_nevra, update, with_obsoleting};
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 
@@ -92,20 +91,14 @@ fn skipped(stdout: &str) -> Vec<HeldBack> {
     let rows = lines.skip(1).take_while(|line| line.starts_with("    "));
     let read = rows.filter_map(|line| {
         let package = line.split_whitespace().next()?;
-        let (rest, arch) = package.rsplit_once('.')?;
-        let mut parts = rest.rsplitn(3, '-');
-        let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let (name, version, arch) = parts_of_nevra(package)?;
         let (epoch, name) = name.split_once(':').map_or(("", name), |(epoch, name)| (epoch, name));
         let colon = if epoch.is_empty() { "" } else { ":" };
         Some(HeldBack {
             name: listed_name(name, arch),
-            installed: None,
-            candidate: Some(format!("{epoch}{colon}{version}-{release}")),
+            candidate: Some(format!("{epoch}{colon}{version}")),
             reason: "its dependencies cannot be met".to_string(),
-            class: None,
-            security: None,
-            told: Default::default(),
-            extra: Extra::new(),
+            ..HeldBack::default()
         })
     });
     read.collect()

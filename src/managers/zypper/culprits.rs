@@ -2,8 +2,8 @@
 
 use super::errors::lines;
 use super::xml::elements;
-use crate::managers::rpm::listed_name;
-use crate::model::class::{Class, Extra};
+use crate::managers::rpm::{listed_name, parts_of_nevra};
+use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
 use crate::system::process::Finished;
@@ -74,22 +74,17 @@ fn culprit(line: &str) -> Option<HeldBack> {
 fn held_back(name: &str, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
     HeldBack {
         name: one_line(name),
-        installed: None,
         candidate,
         reason: one_line(reason),
         class: Some(class),
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     }
 }
 
 /// Name and version of `tb-a-2.0-1.noarch`.
 fn name_of_file(file: &str) -> Option<(String, String)> {
-    let (rest, arch) = file.trim().rsplit_once('.')?;
-    let mut parts = rest.rsplitn(3, '-');
-    let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((listed_name(name, arch), format!("{version}-{release}")))
+    let (name, version, arch) = parts_of_nevra(file.trim())?;
+    Some((listed_name(name, arch), version.to_string()))
 }
 
 #[cfg(test)]

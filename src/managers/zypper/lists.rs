@@ -53,11 +53,8 @@ pub fn plan(report: &str) -> Listing {
                             name,
                             installed: value(&element, "edition-old"),
                             candidate: version,
-                            security: None,
                             source: value(&element, "repository"),
-                            replaces: Vec::new(),
-                            told: Default::default(),
-                            extra: Extra::new(),
+                            ..Update::default()
                         });
                     }
                     _ => {}
@@ -106,10 +103,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
         installed,
         candidate,
         reason: "kept back".to_string(),
-        class: None,
-        security: None,
-        told: Default::default(),
-        extra: Extra::new(),
+        ..HeldBack::default()
     }));
     listing
 }

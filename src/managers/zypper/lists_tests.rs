@@ -26,11 +26,7 @@ fn update(name: &str, installed: Option<&str>, candidate: &str) -> Update {
         name: name.into(),
         installed: installed.map(str::to_string),
         candidate: candidate.into(),
-        security: None,
-        source: None,
-        replaces: Vec::new(),
-        told: Default::default(),
-        extra: Extra::new(),
+        ..Update::default()
     }
 }
 

@@ -120,11 +120,8 @@ mod tests {
             name: name.into(),
             installed: Some("1".into()),
             candidate: candidate.into(),
-            security: None,
             source: Some(source.into()),
-            replaces: Vec::new(),
-            told: Default::default(),
-            extra: Extra::new(),
+            ..Update::default()
         }
     }
 

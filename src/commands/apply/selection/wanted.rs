@@ -157,13 +157,9 @@ mod tests {
     fn what_only_unwanted_updates_would_replace_is_kept() {
         let update = |name: &str, replaces: &[&str]| Update {
             name: name.into(),
-            installed: None,
             candidate: "2".into(),
-            security: None,
-            source: None,
             replaces: replaces.iter().map(ToString::to_string).collect(),
-            told: Default::default(),
-            extra: Default::default(),
+            ..Update::default()
         };
         let updates = vec![update("new", &["a", "b"]), update("other", &["b"]), update("plain", &[])];
         let pending = Listing { updates, ..Listing::default() };
