@@ -118,7 +118,7 @@ fn of_report(report: &str) -> Sources {
 /// closes the report; of the whole it then says nothing.
 fn is_cut(report: &str) -> bool {
     let told = elements(report).filter(|element| !["stream", "/stream"].contains(&element.name));
-    let is_of_one = |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping ");
+    let is_of_one = |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping repository ");
     let is_open = match told.filter(|element| !element.name.starts_with('/')).last() {
         Some(last) if last.name == "message" => is_of_one(&last.text()),
         Some(last) => last.name == "progress",
@@ -246,6 +246,15 @@ mod tests {
             assert_eq!((failed.len(), &*failed[0].id), (1, "b"), "{cut}");
             assert_eq!(failed[0].error.as_ref().unwrap().class, Class::Timeout, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_service_that_was_skipped_is_the_end_of_a_report() {
+        let list = "<?xml version='1.0'?><stream><repo alias=\"a\" name=\"a\" enabled=\"1\"/></stream>";
+        let skipped = "<?xml version='1.0'?><stream><message type=\"warning\">Skipping service &apos;s&apos; because of \
+                       the above error.</message></stream>";
+        let ids = |report: &str| of_report(report).into_keys().collect::<Vec<_>>();
+        assert_eq!(ids(&format!("{skipped}{list}")), ["service s"]);
     }
 
     #[test]
