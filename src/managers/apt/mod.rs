@@ -16,6 +16,7 @@ mod refresh;
 mod settings;
 mod source_list;
 mod sources;
+mod told;
 
 use crate::managers::apt::dpkg::Dpkg;
 use crate::managers::capabilities::{Autoremove, EndedEarly, Locate, SourceList};

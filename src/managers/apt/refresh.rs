@@ -4,40 +4,15 @@ use super::classes::{HOOK_FAILED, class_of, fetch_class};
 use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file};
 use super::progress::{Item, Kind, MIRRORS, items, unprinted};
 use super::sources::Source;
+use super::told::{Told, named, result};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// So many complaints nobody needs.
 const MOST_MESSAGES: usize = 10_000;
-
-/// What was said of one source.
-#[derive(Clone, Debug, Default)]
-struct Told {
-    /// Whether any of its files arrived or was found unchanged.
-    arrived: bool,
-    error: Option<Failure>,
-    /// Its items, as places in the list of all.
-    items: Vec<usize>,
-    /// The keys of files that its Release file does not name, or that apt will not use, and apt's words.
-    skipped: Vec<(String, Failure)>,
-}
-
-impl Told {
-    /// Whether nothing at all was said of it.
-    fn is_silent(&self) -> bool {
-        self.items.is_empty() && self.skipped.is_empty() && self.error.is_none() && !self.arrived
-    }
-
-    fn blame(&mut self, failure: Failure) {
-        self.error = Some(match self.error.take() {
-            Some(first) => first.more_decisive(failure),
-            None => failure,
-        });
-    }
-}
 
 /// What an `apt-get update` that ended by itself did, where it cannot be asked for its sources: they are those
 /// that it names.
@@ -410,42 +385,6 @@ fn ends_alike(one: &str, other: &str) -> bool {
         path.rsplit_once('/').map(|(_, last)| last.to_string())
     };
     last(one).is_some_and(|one| last(other).is_some_and(|other| one == other))
-}
-
-/// The result of a source, and those of single files that it lacks: what else came of it is used.
-/// Of one of which apt says nothing it is what it says without naming a source.
-fn result(source: &Source, told: Told, stray: Option<&Failure>) -> (SourceResult, Vec<SourceResult>) {
-    let id = source.id();
-    let skips = |key: &str| told.skipped.iter().any(|(skipped, _)| skipped == key);
-    let needed: Vec<_> = source.targets.iter().filter(|target| target.is_needed()).collect();
-    let lacks =
-        |group: (&str, &str)| needed.iter().any(|target| target.group() == group && skips(&target.key));
-    let has_others = needed.iter().any(|target| !lacks(target.group()));
-    let silent = || match stray {
-        Some(failure) => failure.clone(),
-        None => Failure::new(Class::Other, "apt-get fetched nothing of it and gave no reason"),
-    };
-    if !has_others || told.error.is_some() {
-        let skipped = told.skipped.into_iter().map(|(_, failure)| failure).reduce(Failure::more_decisive);
-        let error = told.error.or(skipped).or_else(|| (!told.arrived).then(silent));
-        return (SourceResult { id, error }, Vec::new());
-    }
-    let is_needed = |key: &str| needed.iter().any(|target| target.key == key);
-    let files = told.skipped.iter().filter(|(key, _)| is_needed(key));
-    let files =
-        files.map(|(key, failure)| SourceResult { id: format!("{id} {key}"), error: Some(failure.clone()) });
-    let mut files: Vec<_> = files.collect();
-    files.dedup();
-    (SourceResult { id, error: (!told.arrived).then(silent) }, files)
-}
-
-/// Its error with its name: without its source a reason like "404  Not Found" helps nobody.
-fn named(source: &SourceResult) -> Option<Failure> {
-    let failure = source.error.as_ref()?;
-    let uri = source.id.split(' ').next().unwrap_or_default();
-    let is_named = failure.message.contains(uri);
-    let text = format!("{}: {}", source.id, failure.message);
-    Some(if is_named { failure.clone() } else { Failure::new(failure.class, text) })
 }
 
 #[cfg(test)]
