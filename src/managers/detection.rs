@@ -44,12 +44,31 @@ pub fn detect() -> Result<&'static dyn Manager, String> {
     let found: Vec<_> = MANAGERS.iter().copied().filter(|manager| is_itself(*manager)).collect();
     let os_release = ["/etc/os-release", "/usr/lib/os-release"];
     let text = os_release.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    let has_database =
-        |manager: &dyn Manager| manager.facts().package_databases.iter().any(|file| Path::new(file).exists());
-    owner(&found, &text, &has_database).ok_or_else(|| {
+    owner(&found, &text, &trace_of_database).ok_or_else(|| {
         let programs: Vec<_> = MANAGERS.iter().map(|manager| manager.facts().programs[0]).collect();
         format!("no supported package manager found on PATH (looked for {})", programs.join(", "))
     })
+}
+
+/// What can be seen of the package database of a manager.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trace {
+    Nothing,
+    /// Other files in its directory: it was lost.
+    Directory,
+    Database,
+}
+
+fn trace_of_database(manager: &dyn Manager) -> Trace {
+    let has_files = |dir: &Path| dir.read_dir().is_ok_and(|mut files| files.next().is_some());
+    let databases = || manager.facts().package_databases.iter().map(Path::new);
+    if databases().any(Path::exists) {
+        Trace::Database
+    } else if databases().filter_map(Path::parent).any(has_files) {
+        Trace::Directory
+    } else {
+        Trace::Nothing
+    }
 }
 
 fn find(manager: &dyn Manager) -> Option<PathBuf> {
@@ -77,19 +96,21 @@ fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager 
 
 /// apt-get can be installed on a Fedora, dnf on a Debian, and zypper beside dnf share one package
 /// database: the one that os-release names and whose database is there owns the system, or else
-/// one whose database is there, or one that os-release names, or the first.
+/// one whose database is there, or one that os-release names, or the first. A database that was lost leaves the system
+/// with whom os-release names.
 fn owner(
     found: &[&'static dyn Manager],
     os_release: &str,
-    has_database: &dyn Fn(&dyn Manager) -> bool,
+    trace: &dyn Fn(&dyn Manager) -> Trace,
 ) -> Option<&'static dyn Manager> {
     let (own, like) = (words_of(os_release, "ID="), words_of(os_release, "ID_LIKE="));
     let is_of =
         |manager: &dyn Manager, ids: &[&str]| ids.iter().any(|id| manager.facts().systems.contains(id));
     let rank = |manager: &dyn Manager| {
         let named = if is_of(manager, &own) { 2 } else { u8::from(is_of(manager, &like)) };
-        let there = has_database(manager);
-        (if there { named } else { 0 }, there, named)
+        let trace = trace(manager);
+        let is_there = trace == Trace::Database || (trace == Trace::Directory && named == 2);
+        (if is_there { named } else { 0 }, is_there, named)
     };
     // The last of equals is what max_by_key gives.
     found.iter().rev().copied().max_by_key(|manager| rank(*manager))
@@ -110,8 +131,16 @@ mod tests {
     }
 
     fn owner_of(os_release: &str, databases: &[&str]) -> &'static str {
-        let has = |manager: &dyn Manager| databases.contains(&manager.facts().name);
-        owner(&all(), os_release, &has).unwrap().facts().name
+        owner_beside_lost(os_release, databases, &[])
+    }
+
+    fn owner_beside_lost(os_release: &str, databases: &[&str], lost: &[&str]) -> &'static str {
+        let trace = |manager: &dyn Manager| match manager.facts().name {
+            name if databases.contains(&name) => Trace::Database,
+            name if lost.contains(&name) => Trace::Directory,
+            _ => Trace::Nothing,
+        };
+        owner(&all(), os_release, &trace).unwrap().facts().name
     }
 
     const RPM: &[&str] = &["dnf", "dnf5", "yum", "zypper"];
@@ -131,12 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_was_lost_makes_no_other_manager_the_owner() {
+        assert_eq!(owner_beside_lost("ID=debian\n", &["pacman"], &["apt"]), "apt");
+        assert_eq!(owner_beside_lost("ID=arch\n", &["apt"], &["pacman"]), "pacman");
+        // What is left of a manager that never owned the system.
+        assert_eq!(owner_beside_lost("ID=pika\nID_LIKE=debian\n", &["dnf"], &["apt"]), "dnf");
+        assert_eq!(owner_beside_lost("", &["dnf"], &["apt"]), "dnf");
+    }
+
+    #[test]
     fn without_help_from_os_release_the_database_decides_and_then_the_order() {
         assert_eq!(owner_of("", &["dnf"]), "dnf");
         assert_eq!(owner_of("ID=debian\n", RPM), "dnf");
         assert_eq!(owner_of("ID=fedora\n", &[]), "dnf");
         assert_eq!(owner_of("ID=something\n", &[]), "apt");
-        assert!(owner(&[], "ID=debian\n", &|_| true).is_none());
+        assert!(owner(&[], "ID=debian\n", &|_| Trace::Database).is_none());
     }
 
     #[test]
