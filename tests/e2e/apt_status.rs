@@ -170,7 +170,8 @@ fn the_history_has_a_line_for_every_run() {
         [("refresh", Some(0), Some(0)), ("apply", Some(0), Some(1)), ("apply", Some(0), Some(0))]
     );
     let text = sandbox.run(&["linux-patch", "status", "--history"]);
-    let history: Vec<_> = text.stdout.lines().skip_while(|line| *line != "history:").skip(1).collect();
+    let history = text.stdout.lines().skip_while(|line| *line != "history:").skip(1);
+    let history: Vec<_> = history.take_while(|line| line.starts_with("  ")).collect();
     let (changes, history): (Vec<_>, Vec<_>) = history.into_iter().partition(|line| line.starts_with("    "));
     assert_eq!((changes.as_slice(), history.len()), (&["    tb-hello 1.0 -> 2.0"][..], 3), "{text:?}");
     for (line, verb) in history.iter().zip(["refresh", "apply", "apply"]) {
