@@ -16,11 +16,14 @@ use linux_patch::model::class::Class;
 use linux_patch::model::exit_code::ExitCode;
 use linux_patch::model::failure::Failure;
 use linux_patch::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use linux_patch::report::alert::Alert;
+use linux_patch::report::print::Format;
+use linux_patch::report::{Detail, Report};
 use linux_patch::store::health::judge;
 use linux_patch::store::lock::Lock;
 use linux_patch::store::state::{Attempt, State};
 use linux_patch::store::state_file::FILE;
-use linux_patch::store::state_file::{Loaded, load, load_for_writer, note_joined, parse};
+use linux_patch::store::state_file::{Loaded, glance, load, load_for_writer, note_joined, parse};
 use linux_patch::system::process::{End, Finished};
 use linux_patch::system::time::Time;
 use proptest::collection::vec;
@@ -383,11 +386,13 @@ fn a_state_that_could_not_be_read_is_not_written() {
     state.manager = Some(String::new());
     state.save(&lock).unwrap();
     let empty = std::fs::read(dir.path().join(FILE)).unwrap().len();
-    state.manager = Some("x".repeat(MOST - empty));
+    // The numbers of the first line may have some digits more or less.
+    const DIGITS: usize = 64;
+    state.manager = Some("x".repeat(MOST - empty - DIGITS));
     state.save(&lock).unwrap();
     assert!(matches!(load(dir.path()), Loaded::Good(kept) if *kept == state));
-    // One byte more costs the lists, and what no list makes that large is not written.
-    state.manager = Some("x".repeat(MOST - empty + 1));
+    // A little more costs the lists, and what no list makes that large is not written.
+    state.manager = Some("x".repeat(MOST - empty + DIGITS));
     state.save(&lock).unwrap();
     let Loaded::Good(kept) = load(dir.path()) else { panic!("it cannot be read") };
     let pending = kept.pending.unwrap();
@@ -542,5 +547,137 @@ fn deep_and_large_input_is_corrupt_and_no_overflow() {
     let large = vec![b' '; (16 << 20) + 1];
     for bytes in [deep.as_bytes(), nested.as_bytes(), &large] {
         assert!(matches!(parse(bytes), Loaded::Corrupt(_)));
+    }
+}
+
+/// A state with so many entries in each of its lists, of which some say something else.
+fn with_long_lists(entries: usize) -> Value {
+    let mut state = full();
+    let long = |state: &mut Value, list: &str| {
+        let first = state.pointer(list).and_then(|list| list.get(0)).cloned().unwrap_or_else(|| json!("p"));
+        let entry = |number: usize| {
+            let mut entry = first.clone();
+            if let Some(object) = entry.as_object_mut() {
+                object["name"] = json!(format!("p\u{202e}\"]}}-{}", number * 7919 % entries.max(1)));
+                if object.contains_key("security") {
+                    object["security"] = json!(number % 3 == 0);
+                    object["first_seen"] = json!(text(NOW - 1000 - number as i64 * 7919 % 500));
+                    object.insert("of_tomorrow".to_string(), json!({"packages": [[{"a": []}]]}));
+                }
+            }
+            entry
+        };
+        let (above, key) = list.rsplit_once('/').unwrap();
+        state.pointer_mut(above).unwrap()[key] = (0..entries).map(entry).collect();
+    };
+    state["apply"]["last_change"] = state["apply"]["last"].clone();
+    for list in [
+        "/pending/packages",
+        "/pending/held_back",
+        "/pending/known",
+        "/apply/in_progress/packages",
+        "/apply/last/packages",
+        "/apply/last/open_for",
+        "/apply/last_change/packages",
+        "/apply/last_change/open_for",
+    ] {
+        long(&mut state, list);
+    }
+    state["pending"]["count"] = json!(entries);
+    state["pending"]["security"] = json!(entries.div_ceil(3));
+    state["pending"]["packages"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .for_each(|update| update["installed"] = json!("\u{feff}1"));
+    state["more"] = json!({"pending": {"packages": vec![0; entries]}, "empty": [{}, [], [[]]]});
+    state
+}
+
+/// What a status shows of a state, in every form that does not list all packages.
+fn shown(loaded: &Loaded) -> Vec<Option<String>> {
+    let alerts =
+        ["updates:9", "security", "held-back", "security-age:1s"].map(|alert| Alert::parse(alert).unwrap());
+    let mut report = Report::of_state("status", loaded.clone(), Duration::from_secs(86400));
+    report.now = at(NOW);
+    report.detail = Detail::Status { history: None, explanation: None };
+    let raised: Vec<_> = alerts
+        .iter()
+        .filter_map(|alert| alert.of(report.state.as_deref()?, &report.health, report.now))
+        .collect();
+    report.raise(raised);
+    [Format::Text, Format::Nagios, Format::Openmetrics].map(|format| report.render(format, false)).to_vec()
+}
+
+#[test]
+fn a_glance_at_a_state_shows_what_reading_all_of_it_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    for entries in [0, 1, 19, 20, 21, 40, 300, 3000] {
+        let mut state = good(&with_long_lists(entries)).unwrap();
+        state.save(&lock).unwrap();
+        // In the order in which they are shown.
+        state.pending.as_mut().unwrap().sort();
+        let file = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(
+            serde_json::from_str::<Value>(&file).is_ok()
+                && file.lines().all(|line| line.chars().all(plain::is_plain))
+        );
+        let all = load(dir.path());
+        assert!(matches!(&all, Loaded::Good(read) if **read == state), "{entries} entries");
+        let glanced = glance(dir.path());
+        let Loaded::Good(seen) = &glanced else { panic!("{glanced:?}") };
+        assert!(seen.is_glance && seen.pending.as_ref().unwrap().packages().len() <= 20, "{entries} entries");
+        assert_eq!(shown(&glanced), shown(&all), "{entries} entries");
+        assert!(seen.save(&lock).is_err(), "the rest would be lost");
+    }
+}
+
+#[test]
+fn a_state_that_somebody_else_wrote_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Lock::try_acquire(dir.path(), "refresh").unwrap().unwrap();
+    let path = dir.path().join(FILE);
+    for entries in [30, 3000] {
+        good(&with_long_lists(entries)).unwrap().save(&lock).unwrap();
+        let file = std::fs::read_to_string(&path).unwrap();
+        let value: Value = serde_json::from_str(&file).unwrap();
+        let whole = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let (glanced, all) = (glance(dir.path()), load(dir.path()));
+            assert!(!matches!(&glanced, Loaded::Good(seen) if seen.is_glance), "{:?}", text.get(..300));
+            assert_eq!(format!("{glanced:?}"), format!("{all:?}"));
+        };
+        // Written anew, and cut off at any place.
+        whole(&value.to_string());
+        whole(&serde_json::to_string_pretty(&value).unwrap());
+        let (first, rest) = file.split_once('\n').unwrap();
+        whole(&format!("{{\n{rest}"));
+        whole(&format!("{first}\n{rest}\n"));
+        for end in
+            (0..file.len()).step_by(file.len() / 12).chain([first.len(), first.len() + 1, file.len() - 1])
+        {
+            if file.is_char_boundary(end) {
+                whole(&file[..end]);
+            }
+        }
+        // A version that is still to come.
+        whole(&file.replacen("\"version\": 1,", "\"version\": 2,", 1));
+        // Edited in place.
+        for (from, to) in [("\"security\": true", "\"security\":false"), ("p\\u202e", "q\\u202e")] {
+            let edited = file.replacen(from, to, entries);
+            assert_eq!(edited.len(), file.len());
+            if entries == 30 {
+                whole(&edited);
+            }
+        }
+        // The first line counts on what is not there, or in another order.
+        for (from, to) in [
+            ("\"skip\":[[", "\"skip\":[[9"),
+            ("\"skip\":[[", "\"skip\":[[9,3],["),
+            ("\"bytes\":", "\"bytes\":9"),
+        ] {
+            whole(&file.replacen(from, to, 1));
+        }
     }
 }

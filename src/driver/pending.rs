@@ -170,6 +170,11 @@ fn security_count(manager: &dyn Manager, listing: &Listing) -> Option<usize> {
 
 /// Whether a list holds what was pending at the last count.
 fn same_updates(before: &[Update], listing: &Listing) -> bool {
-    let key = |update: &Update| (update.name.clone(), update.candidate.clone(), update.source.clone());
-    before.iter().map(key).eq(listing.updates.iter().map(key))
+    let sorted = |updates: &[Update]| -> Vec<_> {
+        let key = |update: &Update| (update.name.clone(), update.candidate.clone(), update.source.clone());
+        let mut keys: Vec<_> = updates.iter().map(key).collect();
+        keys.sort();
+        keys
+    };
+    sorted(before) == sorted(&listing.updates)
 }

@@ -1,5 +1,7 @@
 //! Text without the passwords and tokens that addresses and settings hold.
 
+use std::borrow::Cow;
+
 /// A text of any form without what stands between `//` and `@` in a URL, and without the values of
 /// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error, also
 /// where they are part of an address, as in `?proxypass=x&`, or of XML.
@@ -49,12 +51,13 @@ fn is_secret(setting: &str) -> bool {
     name.len() < 40 && !name.contains(char::is_whitespace) && name.to_ascii_lowercase().ends_with("password")
 }
 
-pub(super) fn without_secrets(word: &str) -> String {
-    // What holds neither an address nor a setting has none.
-    if !word.bytes().any(|byte| matches!(byte, b':' | b'=' | b'>')) {
-        return word.to_string();
+pub(super) fn without_secrets(word: &str) -> Cow<'_, str> {
+    // What holds neither an address nor a setting has none, and neither is as short as an arrow.
+    let is_address = || word.contains(':') && word.contains("//");
+    if word.len() < 6 || !(word.contains(['=', '>']) || is_address()) {
+        return Cow::Borrowed(word);
     }
-    without_secret_values(&without_token(without_credentials(word)))
+    Cow::Owned(without_secret_values(&without_token(without_credentials(word))))
 }
 
 /// An address without what stands alone behind its question mark: `https://host/repo/?0123456789abcdef`.

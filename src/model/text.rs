@@ -15,6 +15,9 @@ pub fn counted(count: usize, noun: &str) -> String {
 /// character, no other end of a line, nothing invisible, nothing that turns the direction of
 /// writing.
 pub fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
     let is_hidden = matches!(c,
         '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
@@ -25,15 +28,18 @@ pub fn is_printable(c: char) -> bool {
 /// between `//` and `@` in a URL goes, since it may be a password, as do the values of those.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
+    // Nothing is looked for in a line that lacks its words: a status has dozens of lines that hold no secret.
+    let mut is_suspect = false;
     for word in text.split(|c: char| c == ' ' || !is_printable(c)) {
         if !word.is_empty() {
             if !line.is_empty() {
                 line.push(' ');
             }
             line.push_str(&without_secrets(word));
+            is_suspect |= matches!(word, "port" | "from");
         }
     }
-    without_cut_credentials(line)
+    if is_suspect { without_cut_credentials(line) } else { line }
 }
 
 /// The same, and no longer than a failure's message may be.
@@ -58,6 +64,9 @@ pub fn cut(mut text: String, most: usize) -> String {
 /// A JSON text with everything escaped that cannot be printed; serde leaves all but the first 32
 /// characters as they are. Outside of its strings no such character stands but the line end.
 pub fn printable_json(json: String) -> String {
+    if json.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
+        return json;
+    }
     let is_plain = |c: char| c == '\n' || is_printable(c);
     if json.chars().all(is_plain) {
         return json;

@@ -1,6 +1,7 @@
 //! Times as the state keeps them: whole seconds, UTC, RFC 3339.
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::SystemTime;
 
@@ -64,11 +65,24 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A text that is read in its place.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = Time;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a time as of RFC 3339")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(E::custom)?;
         // With its offset taken off it may lie in the year 10000, which nobody could read back.
-        Time::from_unix(time.timestamp())
-            .ok_or_else(|| serde::de::Error::custom("no time of the years 0 to 9999"))
+        Time::from_unix(time.timestamp()).ok_or_else(|| E::custom("no time of the years 0 to 9999"))
     }
 }
 

@@ -1,11 +1,14 @@
 //! Updates: pending, held back, and done.
 
 use crate::model::class::{Class, Extra};
+use crate::model::time::Time;
 use crate::model::told::Told;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// An update that `apply` would install.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "AsRead")]
 pub struct Update {
     /// Package name, with `:architecture` where it is not the native one.
     pub name: String,
@@ -28,7 +31,40 @@ pub struct Update {
     pub extra: Extra,
 }
 
+/// The same with all keys side by side: what is read into a struct within another is copied on the way, and there may
+/// be thousands.
+#[derive(Deserialize)]
+struct AsRead {
+    name: String,
+    installed: Option<String>,
+    candidate: String,
+    security: Option<bool>,
+    source: Option<String>,
+    #[serde(default)]
+    replaces: Vec<String>,
+    first_seen: Option<Time>,
+    issued: Option<Time>,
+    severity: Option<String>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl From<AsRead> for Update {
+    fn from(read: AsRead) -> Self {
+        let AsRead { name, installed, candidate, security, source, replaces, extra, .. } = read;
+        let told = Told { first_seen: read.first_seen, issued: read.issued, severity: read.severity };
+        Update { name, installed, candidate, security, source, replaces, told, extra }
+    }
+}
+
 impl Update {
+    /// Security updates come first, of these the oldest. What has no time yet was written by an older program, and is
+    /// no younger than the others.
+    pub fn in_order(&self, other: &Update) -> Ordering {
+        let key = |update: &Update| (update.security != Some(true), update.told.first_seen);
+        key(self).cmp(&key(other)).then_with(|| self.name.cmp(&other.name))
+    }
+
     /// The same update, as one that is not installed.
     pub fn held_back(self, reason: &str) -> HeldBack {
         HeldBack {

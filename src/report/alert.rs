@@ -184,10 +184,7 @@ impl Alert {
                     "not known how old the pending security updates are".to_string(),
                 )),
             },
-            Condition::HeldBack => {
-                let held_back = pending.and_then(|pending| pending.held_back.as_ref());
-                number(held_back.map(Vec::len), "update", "held back")
-            }
+            Condition::HeldBack => number(pending.and_then(Pending::held_back_count), "update", "held back"),
             Condition::Reboot => health.reboot_required.then(|| (self.level, "reboot required".to_string())),
             Condition::Services => match health.outdated_services.as_ref().map(Vec::len) {
                 Some(0) => None,

@@ -46,7 +46,7 @@ impl Report {
             (None, None) => match apply.and_then(|apply| apply.last.as_ref()) {
                 Some(last) => {
                     let ago = span(self.now.seconds_since(last.finished_at).max(0));
-                    let changed = counted(last.packages.len(), "package");
+                    let changed = counted(last.changed(), "package");
                     Finding::ok(TOPIC, format!("the last one ended {ago} ago and changed {changed}"))
                 }
                 None => Finding::ok(TOPIC, "none has run on this host yet"),

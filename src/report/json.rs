@@ -1,91 +1,133 @@
 //! One JSON document, for every command and every exit code.
 
 use super::{Detail, Report};
+use crate::model::class::Extra;
 use crate::model::exit_code::ExitCode;
+use crate::model::failure::Failure;
 use crate::model::text::printable_json;
-use crate::model::updates::were_open;
-use serde_json::{Map, Value, json};
+use crate::model::updates::{HeldBack, Update, were_open};
+use crate::store::state::Open;
+use crate::system::time::Time;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
+
+/// Each key with its value as text: there may be thousands of packages.
+struct Doc(BTreeMap<&'static str, Box<RawValue>>);
+
+impl Doc {
+    fn put(&mut self, key: &'static str, value: impl Serialize) {
+        let text = to_raw_value(&value);
+        self.0.insert(key, text.unwrap_or_else(|_| RawValue::NULL.to_owned()));
+    }
+}
+
+/// What is pending, but for what is of use to this program only.
+#[derive(Serialize)]
+struct Shown<'a> {
+    as_of: Time,
+    count: Option<usize>,
+    security: Option<usize>,
+    error: &'a Option<Failure>,
+    outdated: bool,
+    packages: &'a Option<Vec<Update>>,
+    held_back: &'a Option<Vec<HeldBack>>,
+    held_back_security: Option<usize>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    database_places: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    known: &'a [Open],
+    #[serde(flatten)]
+    extra: Extra,
+}
 
 pub(super) fn render(report: &Report) -> String {
     let healthy = report.exit == ExitCode::Fresh;
     let state = report.state.as_deref();
-    let mut doc = Map::new();
-    let mut put = |key: &str, value: Value| doc.insert(key.to_string(), value);
-    put("command", json!(report.command));
-    put("status", json!(if healthy { "healthy" } else { "degraded" }));
-    put("cache_status", json!(report.health.verdict.code.word()));
-    put("exit_code", json!(report.exit.code()));
-    put("reason", json!(report.reason));
-    put("last_cache_update", json!(state.and_then(|state| state.last_cache_update)));
-    put("age_seconds", json!(report.health.verdict.age));
-    put("version", json!(env!("CARGO_PKG_VERSION")));
-    put("manager", json!(state.and_then(|state| state.manager.as_deref())));
-    put("reboot_required", json!(report.health.reboot_required));
-    put("support_ends", json!(state.and_then(|state| state.support_ends.as_deref())));
-    put("caveats", json!(state.map(|state| state.caveats.as_slice()).unwrap_or_default()));
-    put("outdated_services", json!(report.health.outdated_services));
-    put("sources", json!(state.map(|state| &state.sources).unwrap_or(&Vec::new())));
-    put("pending", pending(report));
-    put("error", json!(state.and_then(|state| state.last_update_error.as_ref())));
+    let mut doc = Doc(BTreeMap::new());
+    doc.put("command", report.command);
+    doc.put("status", if healthy { "healthy" } else { "degraded" });
+    doc.put("cache_status", report.health.verdict.code.word());
+    doc.put("exit_code", report.exit.code());
+    doc.put("reason", &report.reason);
+    doc.put("last_cache_update", state.and_then(|state| state.last_cache_update));
+    doc.put("age_seconds", report.health.verdict.age);
+    doc.put("version", env!("CARGO_PKG_VERSION"));
+    doc.put("manager", state.and_then(|state| state.manager.as_deref()));
+    doc.put("reboot_required", report.health.reboot_required);
+    doc.put("support_ends", state.and_then(|state| state.support_ends.as_deref()));
+    doc.put("caveats", state.map(|state| state.caveats.as_slice()).unwrap_or_default());
+    doc.put("outdated_services", &report.health.outdated_services);
+    doc.put("sources", state.map(|state| &state.sources).unwrap_or(&Vec::new()));
+    doc.put("pending", pending(report));
+    doc.put("error", state.and_then(|state| state.last_update_error.as_ref()));
     // A run that was refused has the same keys as one that took place.
     let refused = Detail::of_refused(report.command);
     let detail = if report.is_refusal() { &refused } else { &report.detail };
     match detail {
         Detail::Refused => {}
         Detail::Status { history, explanation } => {
-            put("max_age_seconds", json!(report.max_age));
-            put("reboot_required_since", json!(report.health.reboot_required_since));
-            put("reboot_scheduled_at", json!(report.health.reboot_scheduled_at));
-            put("alerts", json!(report.alerts));
-            put("last_attempt", json!(state.and_then(|state| state.last_attempt.as_ref())));
-            put("apply", json!(state.map(|state| &state.apply)));
-            put("apply_interrupted", json!(report.is_interrupted()));
-            put("counters", json!(state.map(|state| &state.counters)));
+            doc.put("max_age_seconds", report.max_age);
+            doc.put("reboot_required_since", report.health.reboot_required_since);
+            doc.put("reboot_scheduled_at", report.health.reboot_scheduled_at);
+            doc.put("alerts", &report.alerts);
+            doc.put("last_attempt", state.and_then(|state| state.last_attempt.as_ref()));
+            doc.put("apply", state.map(|state| &state.apply));
+            doc.put("apply_interrupted", report.is_interrupted());
+            doc.put("counters", state.map(|state| &state.counters));
             if let Some(history) = history {
-                put("history", json!(history));
+                doc.put("history", history);
             }
             if let Some(findings) = explanation {
-                put("explanation", json!(findings));
+                doc.put("explanation", findings);
             }
         }
         Detail::Refresh { refreshed, joined, error } => {
-            put("refreshed", json!(refreshed));
-            put("joined", json!(joined));
-            put("error", json!(error));
+            doc.put("refreshed", refreshed);
+            doc.put("joined", joined);
+            doc.put("error", error);
         }
         Detail::Apply(applied) => {
-            put("retried", json!(applied.retried));
-            put("repaired", json!(applied.repaired));
-            put("packages", json!(applied.packages));
-            put("open_for", json!(were_open(&applied.packages)));
-            put("held_back", json!(applied.held_back));
-            put("download_bytes", json!(applied.download_bytes));
-            put("reboot_expected", json!(applied.reboot_expected));
-            put("config_files", json!(applied.config_files));
-            put("dry_run", json!(applied.dry_run));
-            put("too_late", json!(applied.too_late));
-            put("error", json!(applied.error));
-            put("reboot_scheduled", json!(applied.reboot_scheduled));
-            put("reboot_at", json!(applied.reboot_at));
-            put("log", json!(applied.log));
+            doc.put("retried", applied.retried);
+            doc.put("repaired", applied.repaired);
+            doc.put("packages", &applied.packages);
+            doc.put("open_for", were_open(&applied.packages));
+            doc.put("held_back", &applied.held_back);
+            doc.put("download_bytes", applied.download_bytes);
+            doc.put("reboot_expected", applied.reboot_expected);
+            doc.put("config_files", &applied.config_files);
+            doc.put("dry_run", applied.dry_run);
+            doc.put("too_late", applied.too_late);
+            doc.put("error", &applied.error);
+            doc.put("reboot_scheduled", applied.reboot_scheduled);
+            doc.put("reboot_at", applied.reboot_at);
+            doc.put("log", &applied.log);
         }
     }
     if report.is_refusal() {
-        put("error", json!({"class": "other", "message": report.reason}));
+        doc.put("error", json!({"class": "other", "message": report.reason}));
     }
-    printable_json(Value::Object(doc).to_string()) + "\n"
+    printable_json(serde_json::to_string(&doc.0).unwrap_or_default()) + "\n"
 }
 
-fn pending(report: &Report) -> Value {
-    let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
-    let mut value = json!(pending);
-    if let (Some(object), Some(pending)) = (value.as_object_mut(), pending) {
-        object.insert("security".to_string(), json!(pending.security()));
-        object.insert("held_back_security".to_string(), json!(pending.held_back_security()));
-        object.insert("outdated".to_string(), json!(report.health.pending_outdated));
-        // Of use to this program only.
-        object.remove("basis");
-        object.remove("database");
-    }
-    value
+fn pending(report: &Report) -> Option<Shown<'_>> {
+    let pending = report.state.as_deref()?.pending.as_ref()?;
+    let mut extra = pending.extra.clone();
+    // No key stands there twice, whoever wrote the state.
+    extra.remove("outdated");
+    extra.remove("held_back_security");
+    Some(Shown {
+        as_of: pending.as_of,
+        count: pending.count,
+        security: pending.security(),
+        error: &pending.error,
+        outdated: report.health.pending_outdated,
+        packages: &pending.packages,
+        held_back: &pending.held_back,
+        held_back_security: pending.held_back_security(),
+        database_places: &pending.database_places,
+        known: &pending.known,
+        extra,
+    })
 }

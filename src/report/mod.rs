@@ -267,8 +267,8 @@ impl Report {
         if let Some(security) = pending.security().filter(|_| count > 0) {
             words += &format!(" ({security} security)");
         }
-        if !pending.held_back().is_empty() {
-            words += &format!(", {} held back", pending.held_back().len());
+        if let Some(held) = pending.held_back_count().filter(|held| *held > 0) {
+            words += &format!(", {held} held back");
             match pending.held_back_security() {
                 Some(security) if security > 0 => words += &format!(" ({security} security)"),
                 _ => {}
@@ -316,8 +316,7 @@ impl Report {
     fn listed_updates(&self) -> Vec<&Update> {
         let pending = self.state.as_deref().and_then(|state| state.pending.as_ref());
         let mut updates: Vec<_> = pending.map(Pending::packages).unwrap_or_default().iter().collect();
-        // What has no time yet was written by an older program, and is no younger than the others.
-        updates.sort_by_key(|update| (update.security != Some(true), update.told.first_seen, &update.name));
+        updates.sort_by(|one, other| one.in_order(other));
         updates
     }
 

@@ -52,7 +52,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
         format!(
             "held_back={};{};0",
-            number(counted.and_then(|pending| pending.held_back.as_ref()).map(Vec::len)),
+            number(counted.and_then(Pending::held_back_count)),
             thresholds(report, Condition::HeldBack)
         ),
         format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),

@@ -78,7 +78,7 @@ fn add_updates(page: &mut Page, report: &Report) {
     page.optional(
         "held_back_updates",
         "Newer versions that apply does not install.",
-        pending.and_then(|pending| pending.held_back.as_ref()).map(|held| number(held.len())),
+        pending.and_then(Pending::held_back_count).map(number),
     );
     page.optional(
         "held_back_security_updates",
@@ -142,7 +142,7 @@ fn add_apply(page: &mut Page, report: &Report) {
     page.optional(
         "last_apply_packages",
         "Packages that the last apply changed.",
-        last.map(|last| number(last.packages.len())),
+        last.map(|last| number(last.changed())),
     );
     let failures = [
         (

@@ -6,14 +6,13 @@ use crate::model::exit_code::ExitCode;
 use crate::model::text::{counted, one_line};
 use crate::model::updates::{Change, HeldBack};
 use crate::report::finding::Finding;
+use crate::store::glance::LISTED;
 use crate::store::history::Entry;
 use crate::store::state::Source;
 use crate::system::time::{Time, span};
 
 /// So many seconds before the end of support it is said that it ends.
 const SOON: i64 = 90 * 86400;
-/// How many packages are listed before the rest is only counted.
-const LISTED: usize = 20;
 
 pub(super) fn render(report: &Report, quiet: bool) -> String {
     let mut first = format!("{}: {}", headline(report), report.reason);
@@ -95,8 +94,8 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             let from = update.installed.as_deref().unwrap_or("new");
             format!("  {} {from} -> {}{}", update.name, update.candidate, report.marks(update))
         });
-        list("pending:", packages, lines);
-        list("held back:", pending.held_back().iter().map(held_back), lines);
+        list("pending:", pending.listed(), packages, lines);
+        list("held back:", pending.held_back_count(), pending.held_back().iter().map(held_back), lines);
     }
     if let Some(last) = &state.apply.last {
         let ago = match report.now.seconds_since(last.finished_at) {
@@ -105,11 +104,11 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         };
         let how = match &last.error {
             Some(failure) => format!("failed ({}: {})", failure.class.word(), failure.message),
-            None => format!("{} changed", counted(last.packages.len(), "package")),
+            None => format!("{} changed", counted(last.changed(), "package")),
         };
         lines.push(format!("last apply: {ago}, {how}"));
         if let Some(change) = &state.apply.last_change {
-            let changed = counted(change.packages.len(), "package");
+            let changed = counted(change.changed(), "package");
             let ago = span(report.now.seconds_since(change.finished_at).max(0));
             lines.push(format!(
                 "last change: {ago} ago, {changed} changed (status --history=apply lists them)"
@@ -200,10 +199,10 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
     let title = if applied.dry_run { "would change:" } else { "changed:" };
     let changes = applied.packages.iter().map(change_line);
-    list(title, changes, lines);
-    list("held back:", applied.held_back.iter().map(held_back), lines);
+    list(title, None, changes, lines);
+    list("held back:", None, applied.held_back.iter().map(held_back), lines);
     let files = applied.config_files.iter().map(|path| format!("  {path}"));
-    list("configuration files to compare:", files, lines);
+    list("configuration files to compare:", None, files, lines);
     let size = applied.download_bytes.map(|bytes| format!("{} to download", size_words(bytes)));
     lines.extend(size);
     if applied.reboot_expected == Some(true) && !report.health.reboot_required {
@@ -235,8 +234,14 @@ fn size_words(bytes: u64) -> String {
     if bytes < 1024 || number >= 10.0 { format!("{number:.0} {unit}") } else { format!("{number:.1} {unit}") }
 }
 
-fn list(title: &str, items: impl ExactSizeIterator<Item = String>, lines: &mut Vec<String>) {
-    let count = items.len();
+/// The first of these lines, and how many more there are: of so many, where not all are at hand.
+fn list(
+    title: &str,
+    of: Option<usize>,
+    items: impl ExactSizeIterator<Item = String>,
+    lines: &mut Vec<String>,
+) {
+    let count = items.len().max(of.unwrap_or(0));
     if count == 0 {
         return;
     }

@@ -108,6 +108,7 @@ fn a_count_is_outdated_where_packages_changed_since() {
         held_back: Some(Vec::new()),
         database_places: Vec::new(),
         known: Vec::new(),
+        unread: None,
         basis: None,
         database,
         extra: Default::default(),

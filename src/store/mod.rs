@@ -1,5 +1,6 @@
 //! What is remembered: the state, the lock, the history, and what follows from them.
 
+pub mod glance;
 pub mod health;
 pub mod history;
 pub mod lock;

@@ -41,9 +41,27 @@ pub struct Pending {
     /// What was pending before and is not listed now, where that may be because not all can be listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Open>,
+    /// What the lists come to, where they were not read to their ends.
+    #[serde(skip)]
+    pub unread: Option<Figures>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// What the lists come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// How many updates are listed.
+    pub packages: Option<usize>,
+    /// How many are held back.
+    pub held_back: Option<usize>,
+    /// Of these: security updates.
+    pub held_back_security: Option<usize>,
+    /// Whether it is known since when each security update is known.
+    pub security_is_dated: bool,
+    /// That which is known for the longest, and since when.
+    pub oldest_security: Option<(Time, String)>,
 }
 
 /// An update that is open since a time.
@@ -75,6 +93,7 @@ impl Pending {
             basis: None,
             database: None,
             known: Vec::new(),
+            unread: None,
             extra: Extra::new(),
         }
     }
@@ -120,21 +139,53 @@ impl Pending {
         }
     }
 
-    /// The security update that is known for the longest, also one that is held back: for how many seconds, and its
-    /// name. `Some(None)` where there is none, `None` where that cannot be told.
-    pub fn oldest_security(&self, now: Time) -> Option<Option<(i64, &str)>> {
+    /// What the lists come to.
+    pub fn figures(&self) -> Figures {
+        let oldest = self.oldest();
+        Figures {
+            packages: self.listed(),
+            held_back: self.held_back_count(),
+            held_back_security: self.held_back_security(),
+            security_is_dated: oldest.is_some(),
+            oldest_security: oldest.flatten().map(|(since, name)| (since, name.to_string())),
+        }
+    }
+
+    /// How many updates are listed; `None` where that is not known.
+    pub fn listed(&self) -> Option<usize> {
+        self.unread.as_ref().map_or_else(|| self.packages.as_ref().map(Vec::len), |unread| unread.packages)
+    }
+
+    /// How many are held back; `None` where that is not known.
+    pub fn held_back_count(&self) -> Option<usize> {
+        self.unread.as_ref().map_or_else(|| self.held_back.as_ref().map(Vec::len), |unread| unread.held_back)
+    }
+
+    /// The security update that is known for the longest, also one that is held back: since when, and its name.
+    fn oldest(&self) -> Option<Option<(Time, &str)>> {
+        if let Some(unread) = &self.unread {
+            let oldest = unread.oldest_security.as_ref().map(|(since, name)| (*since, name.as_str()));
+            return unread.security_is_dated.then_some(oldest);
+        }
         let packages = self.packages.as_ref()?;
         self.security()?;
         let updates = packages.iter().map(|update| (&update.name, update.security, &update.told));
         let held = self.held_back().iter().map(|held| (&held.name, held.security, &held.told));
-        let mut oldest: Option<(i64, &str)> = None;
+        let mut oldest: Option<(Time, &str)> = None;
         for (name, _, told) in updates.chain(held).filter(|(_, security, _)| *security == Some(true)) {
-            let age = now.seconds_since(told.first_seen?).max(0);
-            if oldest.is_none_or(|(known, _)| age > known) {
-                oldest = Some((age, name));
+            let since = told.first_seen?;
+            if oldest.is_none_or(|(known, _)| since < known) {
+                oldest = Some((since, name));
             }
         }
         Some(oldest)
+    }
+
+    /// The security update that is known for the longest, also one that is held back: for how many seconds, and its
+    /// name. `Some(None)` where there is none, `None` where that cannot be told.
+    pub fn oldest_security(&self, now: Time) -> Option<Option<(i64, &str)>> {
+        let oldest = self.oldest()?;
+        Some(oldest.map(|(since, name)| (now.seconds_since(since).max(0), name)))
     }
 
     /// How many of the updates are security updates. Of none that is pending none is, also where the manager cannot tell.
@@ -144,6 +195,9 @@ impl Pending {
 
     /// How many security updates are held back; `None` where that is told of none that is.
     pub fn held_back_security(&self) -> Option<usize> {
+        if let Some(unread) = &self.unread {
+            return unread.held_back_security;
+        }
         let held = self.held_back.as_ref()?;
         let is_told = held.is_empty() || held.iter().any(|held| held.security.is_some());
         is_told.then(|| held.iter().filter(|held| held.security == Some(true)).count())
@@ -152,6 +206,11 @@ impl Pending {
     /// How many security updates there are, pending or held back.
     pub fn all_security(&self) -> Option<usize> {
         Some(self.security()? + self.held_back_security().unwrap_or(0))
+    }
+
+    /// Puts the updates in the order in which they are shown: those of security first, of these the oldest.
+    pub fn sort(&mut self) {
+        self.packages.iter_mut().for_each(|updates| updates.sort_by(Update::in_order));
     }
 
     /// The updates; none where they are not known.

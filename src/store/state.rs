@@ -7,6 +7,7 @@ use crate::model::updates::{Change, WasOpen};
 pub use crate::store::pending::{Open, Pending};
 use crate::system::release::last_second;
 use crate::system::time::Time;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -65,6 +66,12 @@ pub struct State {
     pub apply: Apply,
     /// What happened how often.
     pub counters: Counters,
+    /// What the file itself says of its layout: made anew whenever it is written.
+    #[serde(skip_serializing)]
+    pub summary: IgnoredAny,
+    /// Whether the lists of packages were not read to their ends: such a state is only shown.
+    #[serde(skip)]
+    pub is_glance: bool,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -305,9 +312,19 @@ pub struct LastApply {
     /// When a refresh found that somebody has mended by hand what had failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mended_at: Option<Time>,
+    /// How many packages it changed whose names were not read.
+    #[serde(skip)]
+    pub unread: usize,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl LastApply {
+    /// How many packages it changed.
+    pub fn changed(&self) -> usize {
+        self.packages.len() + self.unread
+    }
 }
 
 /// How an apply ended.

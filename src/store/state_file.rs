@@ -2,14 +2,14 @@
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::printable_json;
+use crate::store::glance;
 use crate::store::lock::{Lock, Moment};
-use crate::store::state::{State, VERSION, count};
+use crate::store::state::{Pending, State, VERSION, count};
 use crate::system::files::{distrust, write_atomic};
 use anyhow::{Context, Result};
 use rustix::fs::OFlags;
 use serde_json::Value;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -55,6 +55,14 @@ pub fn load(dir: &Path) -> Loaded {
     read(&dir.join(FILE))
 }
 
+/// Likewise, but its lists of packages only as far as a status in words shows them.
+pub fn glance(dir: &Path) -> Loaded {
+    read_by(&dir.join(FILE), |file, length| match length <= MOST_BYTES {
+        true => glance::glance(file, length as usize),
+        false => None,
+    })
+}
+
 /// Reads the state that the next writer would go on from.
 pub fn load_for_writer(dir: &Path) -> Loaded {
     match load(dir) {
@@ -64,19 +72,34 @@ pub fn load_for_writer(dir: &Path) -> Loaded {
 }
 
 fn read(path: &Path) -> Loaded {
+    read_by(path, |_, _| None)
+}
+
+/// Reads a state by a short way, if that leads to one; else all of it.
+fn read_by(path: &Path, short_way: impl FnOnce(&File, u64) -> Option<State>) -> Loaded {
     let mut bytes = Vec::new();
+    let mut seen = None;
     // Should it be a named pipe, it must not keep us waiting for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
     let read = file.and_then(|file| {
+        let length = file.metadata()?.len();
+        seen = short_way(&file, length);
+        if seen.is_some() {
+            return Ok(0);
+        }
         // In one read, where it is a file.
-        bytes.reserve(file.metadata()?.len().min(MOST_BYTES) as usize + 1);
+        bytes.reserve(length.min(MOST_BYTES) as usize + 1);
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
     });
     match read {
         // Where anybody can write, anybody can say that all is well.
-        Ok(_) => match path.parent().and_then(distrust) {
-            Some(reason) => Loaded::Unreadable(reason),
-            None => parse(&bytes),
+        Ok(_) => match (path.parent().and_then(distrust), seen) {
+            (Some(reason), _) => Loaded::Unreadable(reason),
+            (None, Some(mut state)) => {
+                state.counters.bound();
+                Loaded::Good(Box::new(state))
+            }
+            (None, None) => parse(&bytes),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
         Err(error) => Loaded::Unreadable(error.to_string()),
@@ -178,6 +201,7 @@ impl State {
         }
         // What was counted without the lock since this state was read.
         let _moment = Moment::take(lock.dir());
+        anyhow::ensure!(!self.is_glance, "the state was not read to its end");
         let mut kept = self.clone();
         if let Loaded::Good(found) = load(lock.dir()) {
             let counter = &mut kept.counters.refresh_skipped_fresh_total;
@@ -214,9 +238,10 @@ impl State {
         let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
     }
 
-    fn encode(&self) -> Result<Vec<u8>> {
-        let text = serde_json::to_string_pretty(self).context("could not encode the state")?;
-        Ok((printable_json(text) + "\n").into_bytes())
+    fn encode(&mut self) -> Result<Vec<u8>> {
+        // Those that a status shows come first.
+        self.pending.iter_mut().for_each(Pending::sort);
+        glance::encode(self).context("could not encode the state")
     }
 }
 

@@ -206,6 +206,7 @@ impl Run<'_> {
             config_files: applied.config_files.clone(),
             reboot_at: None,
             mended_at: None,
+            unread: 0,
             extra: Default::default(),
         });
     }

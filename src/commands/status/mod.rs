@@ -15,7 +15,7 @@ use crate::report::{Detail, Report};
 use crate::store::health::{driven, verdict};
 use crate::store::history;
 use crate::store::state::State;
-use crate::store::state_file::{Loaded, load};
+use crate::store::state_file::{Loaded, glance, load};
 use crate::system::time::span;
 use glob::Pattern;
 
@@ -29,6 +29,13 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         Err(reason) => return Report::refused("status", reason),
     };
     let max_age = args.max_age();
+    // What lists the packages, or counts them anew, needs all of them.
+    let shows_all = match global.format {
+        Format::Json => true,
+        Format::Nagios => global.verbose,
+        Format::Text | Format::Openmetrics => args.explain,
+    };
+    let load = if shows_all || !exclude.is_empty() { load } else { glance };
     let mut loaded = load(&global.state_dir);
     if args.refresh && verdict(&loaded, max_age).code != ExitCode::Fresh {
         let freshness = Freshness { max_age, ..args.freshness };
