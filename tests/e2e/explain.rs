@@ -79,12 +79,16 @@ fn explaining_changes_nothing_and_works_before_the_first_refresh() {
     says(&sandbox, "source", &["unknown none is known yet"]);
     assert!(!sandbox.exists("/var/lib/linux-patch"), "it writes nothing");
     sandbox.patch(&["refresh"]).exits(0);
-    let before = sandbox.sh("cd /; find var etc -path var/tmp -prune -o -type f -print | sort | xargs md5sum");
+    let before =
+        sandbox.sh("cd /; find var etc -path var/tmp -prune -o -type f -print | sort | xargs md5sum");
     let requests = repo.refreshes();
     bench::spy(&sandbox);
     says(&sandbox, "updates", &["problem 1 update pending", "-> linux-patch apply"]);
     says(&sandbox, "source", &["ok the last refresh reached all 1"]);
-    assert_eq!(before, sandbox.sh("cd /; find var etc -path var/tmp -prune -o -type f -print | sort | xargs md5sum"));
+    assert_eq!(
+        before,
+        sandbox.sh("cd /; find var etc -path var/tmp -prune -o -type f -print | sort | xargs md5sum")
+    );
     assert_eq!((repo.refreshes(), bench::calls(&sandbox)), (requests, Vec::<String>::new()));
 }
 

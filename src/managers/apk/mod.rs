@@ -9,7 +9,7 @@ mod refresh;
 
 use crate::managers::capabilities::Settings;
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::model::failure::Failure;
@@ -39,13 +39,8 @@ static FACTS: Facts = Facts {
     index: &["/var/cache/apk", "/etc/apk/cache", "/etc/apk/world"],
     cache: "/var/cache/apk",
     locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
-    pid_files: &[],
-    reboot_flags: &[],
-    reboot_packages: RebootPackages::NONE,
     // The files in /boot have no version in their names.
     kernels: Kernels { dir: "/lib/modules", prefixes: &[""] },
-    knows_security: false,
-
     repair_fetches: true,
     lists_installed: true,
     lists_refreshed_only: false,

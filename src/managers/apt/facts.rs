@@ -1,6 +1,6 @@
 //! What is fixed of apt.
 
-use crate::managers::facts::{Facts, Kernels, RebootPackages};
+use crate::managers::facts::Facts;
 
 /// What is fixed of it.
 pub static FACTS: Facts = Facts {
@@ -27,10 +27,7 @@ pub static FACTS: Facts = Facts {
         "/var/lib/dpkg/lock",
         "/var/cache/apt/archives/lock",
     ],
-    pid_files: &[],
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
-    reboot_packages: RebootPackages::NONE,
-    kernels: Kernels::IN_BOOT,
     knows_security: true,
     lists_installed: true,
     lists_all: true,

@@ -10,7 +10,7 @@ mod refresh;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -53,7 +53,6 @@ static FACTS: Facts = Facts {
         "/var/lib/dnf/rpmdb_lock.pid",
     ],
     // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
-    reboot_flags: &[],
     // Those of its needs-restarting, a plugin; with the directory that this reads.
     reboot_packages: RebootPackages {
         names: &[
@@ -70,7 +69,6 @@ static FACTS: Facts = Facts {
         ],
         directories: &["/etc/dnf/plugins/needs-restarting.d"],
     },
-    kernels: Kernels::IN_BOOT,
     knows_security: true,
     rules: rpm::RULES,
     // Only a plugin of dnf's would say what they say.

@@ -10,7 +10,7 @@ mod refresh;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -44,8 +44,6 @@ static FACTS: Facts = Facts {
     ],
     cache: "/var/cache/libdnf5",
     locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
-    pid_files: &[],
-    reboot_flags: &[],
     // Those of its needs-restarting, a plugin; it also asks the advisories of the packages.
     reboot_packages: RebootPackages {
         names: &[
@@ -69,7 +67,6 @@ static FACTS: Facts = Facts {
         ],
         directories: &["/etc/dnf/suggest-reboot.d", "/usr/share/dnf5/suggest-reboot.d"],
     },
-    kernels: Kernels::IN_BOOT,
     knows_security: true,
     rules: rpm::RULES,
     waiting_for_lock: Some("Waiting for a lock on the system repository"),

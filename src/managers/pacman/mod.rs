@@ -13,7 +13,7 @@ mod scripts;
 
 use crate::managers::capabilities::{Autoremove, Locate};
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Facts, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::own_index::OwnIndex;
@@ -36,14 +36,7 @@ static FACTS: Facts = Facts {
     // Each package has a directory in it: every install changes that of all of them.
     package_databases: &["/var/lib/pacman/local/"],
     source_config: &["/etc/pacman.conf", "/etc/pacman.d"],
-    index: &[],
     cache: "/var/lib/pacman/sync",
-    locks: &[],
-    pid_files: &[],
-    reboot_flags: &[],
-    reboot_packages: RebootPackages::NONE,
-    kernels: Kernels::IN_BOOT,
-    knows_security: false,
     lock_by_existence: Some("db.lck"),
     kernel_modules: Some("/usr/lib/modules"),
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),

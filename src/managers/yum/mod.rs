@@ -11,7 +11,7 @@ mod refresh;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -42,7 +42,6 @@ static FACTS: Facts = Facts {
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
     // yum knows none: a newer kernel counts.
-    reboot_flags: &[],
     // Those of needs-restarting in yum-utils.
     reboot_packages: RebootPackages {
         names: &[
@@ -58,7 +57,6 @@ static FACTS: Facts = Facts {
         ],
         directories: &[],
     },
-    kernels: Kernels::IN_BOOT,
     knows_security: true,
     rules: rpm::RULES,
     ..Facts::NONE

@@ -14,7 +14,7 @@ mod xml;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Settings};
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan, RebootPackages};
+use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -65,8 +65,6 @@ static FACTS: Facts = Facts {
     pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
     reboot_flags: &["/run/reboot-needed"],
     // libzypp knows them, and leaves the flag.
-    reboot_packages: RebootPackages::NONE,
-    kernels: Kernels::IN_BOOT,
     knows_security: true,
     rules: rpm::RULES,
     needs_of_new: true,

@@ -118,7 +118,8 @@ fn of_report(report: &str) -> Sources {
 /// closes the report; of the whole it then says nothing.
 fn is_cut(report: &str) -> bool {
     let told = elements(report).filter(|element| !["stream", "/stream"].contains(&element.name));
-    let is_of_one = |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping repository ");
+    let is_of_one =
+        |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping repository ");
     let is_open = match told.filter(|element| !element.name.starts_with('/')).last() {
         Some(last) if last.name == "message" => is_of_one(&last.text()),
         Some(last) => last.name == "progress",
