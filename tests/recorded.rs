@@ -90,7 +90,7 @@ fn verdict(manager: &dyn Manager, recording: &Recording) -> String {
         format!("advisories {} security {secure}", told.len())
     } else if words.contains(&"refresh") {
         refreshed(manager, finished)
-    } else if let Some(told) = told_more(manager, &words, finished) {
+    } else if let Some(told) = ask_for_more(manager, &words, finished) {
         told
     } else if let Some(plan) = planned(manager, &words, finished) {
         plan
@@ -211,7 +211,7 @@ fn planned(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option
 }
 
 /// What the answer to a question adds to a list, or to what further question it leads.
-fn told_more(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option<String> {
+fn ask_for_more(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option<String> {
     let is_list = words.contains(&"list-updates");
     if !(is_list || words.contains(&"list-patches")) {
         return None;

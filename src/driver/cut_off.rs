@@ -46,7 +46,7 @@ impl Session {
 
     /// After a refresh that was not done in its time: the same without the sources that are not done in a
     /// share of what is left either, and these. Nothing where that is none of them or all.
-    pub(super) fn find_the_slow(
+    pub(super) fn find_slow_sources(
         &mut self,
         all: &Invocation,
         until: Instant,

@@ -14,7 +14,7 @@ impl Session {
     /// Tells the fetch errors of a refresh that are none: there was no room for what was fetched.
     pub(super) fn tell_full_disks(&self, refreshed: &mut Refreshed) {
         let of_sources = refreshed.sources.iter_mut().filter_map(|source| source.error.as_mut());
-        of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.tell_full_disk(failure));
+        of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.name_full_cache(failure));
     }
 
     /// Stops before an install that could only leave packages half unpacked.
@@ -34,8 +34,8 @@ impl Session {
         Err(Failure::new(Class::Space, text))
     }
 
-    /// Tells a failure of an install that says nothing of the place of the packages, in which there is no room.
-    pub fn tell_no_place(&self, failure: &mut Failure) {
+    /// Adds to a failure of an install that gives no reason that the disk with the packages is full or read-only.
+    pub fn name_full_disk(&self, failure: &mut Failure) {
         let place = self.places().database.clone();
         let why = match place.ancestors().find(|dir| dir.exists()) {
             Some(dir) if is_read_only(dir) => "is mounted read-only",
@@ -48,7 +48,8 @@ impl Session {
         }
     }
 
-    fn tell_full_disk(&self, failure: &mut Failure) {
+    /// The same of a download and the disk with the cache.
+    fn name_full_cache(&self, failure: &mut Failure) {
         if failure.class != Class::Fetch {
             return;
         }

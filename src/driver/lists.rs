@@ -88,7 +88,7 @@ impl Session {
         if self.manager.database().holds_manager() && listing.is_empty() {
             self.installed()?;
         }
-        let listing = self.told_more(listing, &plan)?;
+        let listing = self.ask_for_more(listing, &plan)?;
         self.without_owned(listing, state, &plan)
     }
 
@@ -116,7 +116,7 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn told_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
+    pub fn ask_for_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
         self.manager.complete(self, plan, listing)?.checked()
     }
 

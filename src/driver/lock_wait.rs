@@ -52,32 +52,28 @@ impl Session {
     /// The locks that are there while they are held: the system's and that of our own index.
     fn lock_files(&self) -> Vec<PathBuf> {
         let own = self.own_index.as_ref().map(|own| own.lock());
-        // Asked only where there is such a lock: it may need another process.
-        let system = self
-            .manager
-            .facts()
-            .lock_by_existence
-            .and_then(|_| self.manager.facts().lock_file(self.places()));
-        system.into_iter().chain(own).collect()
+        self.lock_by_existence().into_iter().chain(own).collect()
     }
 
-    /// That a lock which is there while it is held was not left by a process that was killed: it
-    /// would be waited for in vain. One that was left by a power cut goes: that it is older than the machine's
-    /// start proves that nobody holds it.
+    /// The lock file that is held by being there, where the manager has one.
+    fn lock_by_existence(&self) -> Option<PathBuf> {
+        let facts = self.manager.facts();
+        // The places are asked for only here: that may need another process.
+        facts.lock_by_existence.and_then(|_| facts.lock_file(self.places()))
+    }
+
+    /// Refuses to wait for a lock file that a killed process has left behind. One that is older than the start of
+    /// the machine, as after a power cut, is removed: nobody can hold it.
     ///
     /// # Errors
-    /// When it was left since, saying what is to be done. What a manager that was killed has started may be at
-    /// work still: that one is not ours to remove.
-    pub fn nobody_left_its_lock(&self) -> Result<(), Failure> {
-        self.no_number_is_reused()?;
+    /// When it was left since that start, saying what to do. It is not removed: what the killed manager had
+    /// started may still be at work.
+    pub fn refuse_left_lock(&self) -> Result<(), Failure> {
+        self.refuse_reused_pid()?;
         let name = self.manager.facts().name;
-        let lock = self
-            .manager
-            .facts()
-            .lock_by_existence
-            .and_then(|_| self.manager.facts().lock_file(self.places()));
         // Only root sees what the processes of others have open.
-        let Some(lock) = lock.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+        let is_root = rustix::process::geteuid().is_root();
+        let Some(lock) = self.lock_by_existence().filter(|_| is_root) else { return Ok(()) };
         // Whoever lets go of it closes it before it is removed.
         for _ in 0..3 {
             if !lock.exists() || lock_holders::of_open_files(std::slice::from_ref(&lock)).is_some() {
@@ -99,12 +95,11 @@ impl Session {
         Err(Failure::new(Class::Lock, text))
     }
 
-    /// That no file with the number of its holder was left by a process that is gone, whose number is
-    /// another's now: it would be waited for in vain too.
+    /// Refuses to wait for a process that only has the number which a dead manager has left in its lock file.
     ///
     /// # Errors
-    /// When one was, saying what is to be done.
-    pub(super) fn no_number_is_reused(&self) -> Result<(), Failure> {
+    /// When there is one, saying what to do.
+    pub(super) fn refuse_reused_pid(&self) -> Result<(), Failure> {
         let Some((file, process)) = lock_holders::of_reused_number(self.manager.facts().pid_files) else {
             return Ok(());
         };
@@ -118,7 +113,7 @@ impl Session {
 
     /// Waits until what a manager that was killed has started is done: an installer that works on
     /// holds a lock. Like the install itself it is not ended, and not left alone after some time.
-    pub fn outlast_installer(&self) {
+    pub fn wait_for_installer(&self) {
         // What was only just started has not taken it yet.
         let until = Instant::now() + Duration::from_millis(500);
         let holder = loop {

@@ -115,8 +115,8 @@ pub struct Session {
     pub download_size: Cell<Option<u64>>,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
-    /// What the last list of installed packages said of those that require a restart.
-    restart_seen: RefCell<Option<Seen>>,
+    /// What the last list of installed packages said of those that require a reboot.
+    reboot_packages_seen: RefCell<Option<Seen>>,
     /// The index of our own, for a manager that has one.
     own_index: Option<Box<dyn OwnIndex>>,
     state_dir: PathBuf,
@@ -158,7 +158,7 @@ impl Session {
             download_size: Cell::new(None),
             configuration: OnceCell::new(),
             places: OnceCell::new(),
-            restart_seen: RefCell::new(None),
+            reboot_packages_seen: RefCell::new(None),
             own_index: manager.own_index(&state_dir),
             state_dir,
             elsewhere: OnceCell::new(),
@@ -320,7 +320,7 @@ impl Session {
                     None => Ok(finished),
                 };
             };
-            self.nobody_left_its_lock()?;
+            self.refuse_left_lock()?;
             let holder = self.lock_holder();
             if !told {
                 let who = holder.as_deref().unwrap_or(&stopped_at.message);

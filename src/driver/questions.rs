@@ -19,7 +19,7 @@ impl Session {
     pub fn installed(&self) -> Result<Installed, Failure> {
         self.has_database()?;
         let places = self.places();
-        let basis = self.restart_basis();
+        let basis = self.reboot_basis();
         let database = self.manager.database();
         let invocation = database.list_installed(places);
         let finished = self.ask(&invocation)?;
@@ -45,7 +45,7 @@ impl Session {
             };
             installed = installed.into_iter().map(tidy).collect();
         }
-        self.note_for_restart(basis, &installed);
+        self.note_reboot_packages(basis, &installed);
         Ok(installed)
     }
 
@@ -90,7 +90,7 @@ impl Session {
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
             };
-            self.no_number_is_reused()?;
+            self.refuse_reused_pid()?;
             self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
         }
     }

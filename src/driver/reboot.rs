@@ -12,7 +12,7 @@ use crate::system::time::Time;
 impl Session {
     /// Remembers whether a reboot is required, and in which boot that was so, and what a restart of services
     /// would do.
-    pub fn look_for_restart(&self, state: &mut State) {
+    pub fn note_reboot_required(&self, state: &mut State) {
         let Facts { reboot_flags, kernels, kernel_modules, .. } = self.manager.facts();
         let start = boot::start();
         let is_of_this_boot = state.reboot_boot_id.as_deref().is_some_and(boot::is_this_start);
@@ -30,8 +30,8 @@ impl Session {
     }
 
     /// The same after an install, of which the manager may know more than the names of packages.
-    pub fn look_for_restart_after_install(&self, state: &mut State) {
-        self.look_for_restart(state);
+    pub fn note_reboot_required_by_install(&self, state: &mut State) {
+        self.note_reboot_required(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
         let Some(known) = known else { return };
         if let Some(names) = self.manager.wanting_reboot(self) {
@@ -41,12 +41,12 @@ impl Session {
         }
     }
 
-    /// Which of the packages that require a restart were installed since the start. The list is read
+    /// Which of the packages that require a reboot were installed since the start. The list is read
     /// for that only where the package database has changed, and this run has not read it anyway.
     fn packages_since(&self, start: &Start, known: Option<RebootPackages>) -> Option<RebootPackages> {
-        let basis = self.restart_basis()?;
+        let basis = self.reboot_basis()?;
         let known = known.filter(|known| known.start == start.id);
-        let is_seen = self.restart_seen.borrow().as_ref().is_some_and(|seen| seen.basis == basis);
+        let is_seen = self.reboot_packages_seen.borrow().as_ref().is_some_and(|seen| seen.basis == basis);
         if !is_seen {
             if known.as_ref().is_some_and(|known| known.basis == basis) {
                 return known;
@@ -54,9 +54,9 @@ impl Session {
             // Where it cannot be read now, the next run tries again.
             let _ = self.installed();
         }
-        let seen = self.restart_seen.borrow();
+        let seen = self.reboot_packages_seen.borrow();
         let Some(seen) = seen.as_ref() else { return known };
-        // A finding stays until the restart that it asks for, whatever becomes of the clock.
+        // A finding stays until the reboot that it asks for, whatever becomes of the clock.
         let before = known.as_ref().map(|known| known.names.as_slice()).unwrap_or_default();
         let now = Time::now().unix();
         let new =
@@ -73,7 +73,7 @@ impl Session {
     /// Whether a reboot will be required once a plan is installed: surely so where one is required already, or where it
     /// brings a kernel, the libc, systemd or dbus, or what the distribution counts among these; surely not where
     /// it is empty; else not known.
-    pub fn expects_restart(&self, planned: &Listing, state: &State) -> Option<bool> {
+    pub fn expects_reboot(&self, planned: &Listing, state: &State) -> Option<bool> {
         let Facts { reboot_packages, .. } = self.manager.facts();
         let more = kernels::named_in(reboot_packages.directories);
         let is_one = |name: &str| {
@@ -89,13 +89,13 @@ impl Session {
     }
 
     /// A fingerprint of what decides about that; `None` where the manager names no such packages.
-    pub(super) fn restart_basis(&self) -> Option<String> {
+    pub(super) fn reboot_basis(&self) -> Option<String> {
         let Facts { package_databases, reboot_packages, .. } = self.manager.facts();
         let is_any = !reboot_packages.names.is_empty();
         is_any.then(|| fingerprint(&[*package_databases, reboot_packages.directories].concat()))
     }
 
-    pub(super) fn note_for_restart(&self, basis: Option<String>, installed: &Installed) {
+    pub(super) fn note_reboot_packages(&self, basis: Option<String>, installed: &Installed) {
         let Some(basis) = basis else { return };
         let packages = &self.manager.facts().reboot_packages;
         let more = kernels::named_in(packages.directories);
@@ -104,6 +104,6 @@ impl Session {
             let name = Some(self.manager.database().plain_name(name)).filter(is_one)?;
             Some((name.to_string(), package.installed_at?))
         });
-        self.restart_seen.replace(Some(Seen { basis, packages: packages.collect() }));
+        self.reboot_packages_seen.replace(Some(Seen { basis, packages: packages.collect() }));
     }
 }

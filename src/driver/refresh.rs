@@ -72,7 +72,7 @@ impl Session {
             let others = failed_before != state.not_refreshed();
             self.count_listed(state, refreshed.changed || self.purpose == Purpose::Apply || others, listed);
         }
-        self.look_for_restart(state);
+        self.note_reboot_required(state);
         self.note_caveats(state, &published);
         refreshed
     }
@@ -116,7 +116,7 @@ impl Session {
         let run = ready.and_then(|()| self.run(LABEL, &invocation, &limits));
         let mut runs = Runs { run, invocation, stopped: Vec::new() };
         if runs.run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
-            if let Some((others, slow)) = self.find_the_slow(&runs.invocation, end) {
+            if let Some((others, slow)) = self.find_slow_sources(&runs.invocation, end) {
                 runs.again_without(slow, others);
                 limits.deadline = Some(end);
                 runs.run = self.run(LABEL, &runs.invocation, &limits);

@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const NOT_UNDERSTOOD: &[&str] =
     &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument", "--help"];
 
-/// What restarts a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC, runit and
+/// What reboots a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC, runit and
 /// dinit have the first.
 const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
 
@@ -45,17 +45,17 @@ impl Scheduled {
         Some(Scheduled { at, mode: value("MODE")?.trim().to_string() })
     }
 
-    /// Whether it comes in the place of a restart at a time: one that comes no later, and whatever is to
+    /// Whether it comes in the place of a reboot at a time: one that comes no later, and whatever is to
     /// switch the machine off. A new one would take its place: an apply each hour with a delay of two would put
-    /// its own restart off for ever.
+    /// its own reboot off for ever.
     fn is_instead(&self, now: i64, wanted: i64) -> bool {
-        let is_restart = matches!(&*self.mode, "reboot" | "kexec");
+        let is_reboot = matches!(&*self.mode, "reboot" | "kexec");
         let is_end = matches!(&*self.mode, "poweroff" | "halt");
-        self.at > now && ((is_restart && self.at < wanted + 60) || is_end)
+        self.at > now && ((is_reboot && self.at < wanted + 60) || is_end)
     }
 }
 
-/// When a restart is to come.
+/// When a reboot is to come.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
     /// After so long, rounded up to whole minutes.
@@ -77,9 +77,9 @@ impl When {
     }
 }
 
-/// A restart that will come.
+/// A reboot that will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restart {
+pub struct Reboot {
     /// When, where that is known.
     pub at: Option<Time>,
 }
@@ -88,12 +88,12 @@ fn scheduled() -> Option<Scheduled> {
     std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text))
 }
 
-/// Asks for a restart: shutdown(8), or what else of that kind PATH has, after a wait that outlives us. The one
+/// Asks for a reboot: shutdown(8), or what else of that kind PATH has, after a wait that outlives us. The one
 /// that will come, if any: a shutdown that is scheduled already stays.
 ///
 /// # Errors
 /// Why it could not be asked for.
-pub fn schedule(when: When) -> Result<Option<Restart>, Failure> {
+pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     let failed =
         |cause: String| Err(Failure::new(Class::Other, format!("could not restart the machine: {cause}")));
     let now = Time::now().unix();
@@ -107,8 +107,8 @@ pub fn schedule(when: When) -> Result<Option<Restart>, Failure> {
         let at = Time::from_unix(at);
         let words = at.map(|at| format!(" for {at}")).unwrap_or_default();
         info!("a {} is scheduled{words} already and stays so (shutdown -c cancels it)", one_line(&mode));
-        let is_restart = !matches!(&*mode, "poweroff" | "halt");
-        return Ok(is_restart.then_some(Restart { at }));
+        let is_reboot = !matches!(&*mode, "poweroff" | "halt");
+        return Ok(is_reboot.then_some(Reboot { at }));
     }
     let mut said = "shutdown: it is not on PATH".to_string();
     if let Some(shutdown) = find("shutdown") {
@@ -117,12 +117,12 @@ pub fn schedule(when: When) -> Result<Option<Restart>, Failure> {
             Ok(()) => {
                 let is_it = |known: &Scheduled| known.mode == "reboot" && (known.at - wanted).abs() <= 3700;
                 let known = scheduled().filter(is_it);
-                return Ok(Some(Restart { at: known.and_then(|known| Time::from_unix(known.at)).or(at) }));
+                return Ok(Some(Reboot { at: known.and_then(|known| Time::from_unix(known.at)).or(at) }));
             }
             // That of sysvinit.
             Err(words) if words.contains("already running") => {
                 info!("shutdown said: {words}");
-                return Ok(Some(Restart { at: None }));
+                return Ok(Some(Reboot { at: None }));
             }
             Err(words) if NOT_UNDERSTOOD.iter().any(|word| words.to_lowercase().contains(word)) => {
                 said = format!("shutdown said: {words}");
@@ -135,7 +135,7 @@ pub fn schedule(when: When) -> Result<Option<Restart>, Failure> {
         return failed(format!("{said}; neither is reboot, systemctl or openrc-shutdown"));
     };
     match wait_and_run(seconds, &program, args) {
-        Ok(()) => Ok(Some(Restart { at })),
+        Ok(()) => Ok(Some(Reboot { at })),
         Err(error) => failed(format!("{}: {error}", program.display())),
     }
 }

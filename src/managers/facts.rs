@@ -166,7 +166,7 @@ impl Kernels {
         Kernels { dir: "/boot", prefixes: &["vmlinuz-", "vmlinux-", "Image-", "image-"] };
 }
 
-/// Packages that require a restart once they were installed since the last.
+/// Packages that require a reboot once they were installed since the last.
 #[derive(Debug)]
 pub struct RebootPackages {
     /// Their names.

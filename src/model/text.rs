@@ -3,7 +3,7 @@
 use crate::model::secrets::{without_cut_credentials, without_secrets};
 
 /// A message longer than this many characters is cut.
-const MOST_WORDS: usize = 1000;
+const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// `1 package`, `3 packages`.
 pub fn counted(count: usize, noun: &str) -> String {
@@ -44,7 +44,7 @@ pub fn one_line(text: &str) -> String {
 
 /// The same, and no longer than a failure's message may be.
 pub fn short_line(text: &str) -> String {
-    cut(one_line(text), MOST_WORDS)
+    cut(one_line(text), MAX_MESSAGE_CHARS)
 }
 
 /// Whether one of these words stands in a text.
@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn a_message_of_any_length_leaves_the_state_readable() {
         let failure = Failure::new(Class::Other, "x".repeat(20 << 20));
-        assert!(failure.message.len() < 2 * MOST_WORDS && failure.message.ends_with("..."));
-        let exactly = "ü".repeat(MOST_WORDS);
+        assert!(failure.message.len() < 2 * MAX_MESSAGE_CHARS && failure.message.ends_with("..."));
+        let exactly = "ü".repeat(MAX_MESSAGE_CHARS);
         assert_eq!(Failure::new(Class::Other, &exactly).message, exactly);
     }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
 /// data included.
-const MOST_WORDS: usize = 2000;
+const MAX_REASON_CHARS: usize = 2000;
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl Report {
         Report {
             command,
             exit: health.verdict.code,
-            reason: cut(one_line(&health.verdict.reason), MOST_WORDS),
+            reason: cut(one_line(&health.verdict.reason), MAX_REASON_CHARS),
             health,
             now: Time::now(),
             max_age: max_age.as_secs() as i64,
@@ -158,7 +158,7 @@ impl Report {
         loaded: Loaded,
         max_age: Duration,
     ) -> Self {
-        let reason = cut(one_line(&reason), MOST_WORDS);
+        let reason = cut(one_line(&reason), MAX_REASON_CHARS);
         Report { exit, reason, ..Report::of_state(command, loaded, max_age) }
     }
 
@@ -167,7 +167,7 @@ impl Report {
         Report {
             command,
             exit: ExitCode::Unknown,
-            reason: cut(one_line(&reason), MOST_WORDS),
+            reason: cut(one_line(&reason), MAX_REASON_CHARS),
             health: Health::not_known(),
             now: Time::now(),
             max_age: 0,
@@ -223,7 +223,7 @@ impl Report {
             ExitCode::Stale => format!("{words}{log}; {}", self.reason),
             _ => format!("{}; {words}{log}", self.reason),
         };
-        self.reason = cut(one_line(&reason), MOST_WORDS);
+        self.reason = cut(one_line(&reason), MAX_REASON_CHARS);
         self.exit = graver(self.exit, ExitCode::Stale);
     }
 

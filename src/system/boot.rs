@@ -21,7 +21,7 @@ pub struct Start {
 
 impl Start {
     /// Whether what was installed then came after it. What comes after `now` was installed by a clock
-    /// that was wrong, perhaps long before: a restart would change nothing about that.
+    /// that was wrong, perhaps long before: a reboot would change nothing about that.
     pub fn is_before(&self, installed: i64, now: i64) -> bool {
         installed > self.at && installed <= now
     }

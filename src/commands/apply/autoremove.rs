@@ -141,7 +141,7 @@ impl Run<'_> {
         self.session.committed = true;
         let finished = self.session.run("removing what nothing needs", &invocation, &Limits::default())?;
         if matches!(finished.end, End::Signal(_)) {
-            self.session.outlast_installer();
+            self.session.wait_for_installer();
         }
         self.work.note_change();
         self.note_left_aside(&finished);

@@ -46,9 +46,9 @@ impl Run<'_> {
             applied.error.get_or_insert(lost);
             return self.report(applied, ExitCode::Failed);
         }
-        // The restart comes last, when the state is safe; that it could not be asked for is a
+        // The reboot comes last, when the state is safe; that it could not be asked for is a
         // failure of this run too.
-        if let Err(failure) = self.restart(&mut applied, outcome) {
+        if let Err(failure) = self.ask_for_reboot(&mut applied, outcome) {
             applied.error = Some(failure);
             self.amend(&applied, ApplyOutcome::Failed);
             return self.report(applied, ExitCode::Failed);
@@ -75,7 +75,7 @@ impl Run<'_> {
             dry_run: true,
             packages: planned.as_changes(),
             download_bytes: self.session.download_size.get().filter(|_| !planned.updates.is_empty()),
-            reboot_expected: self.session.expects_restart(planned, &self.state),
+            reboot_expected: self.session.expects_reboot(planned, &self.state),
             held_back: known.iter().filter(is_new).chain(impossible).cloned().collect(),
             ..self.what_was_done()
         }
@@ -113,12 +113,12 @@ impl Run<'_> {
             held_back = pending.held_back().to_vec();
         }
         if self.work.has_changed() && has_advisories {
-            self.session.look_for_restart_after_install(&mut self.state);
+            self.session.note_reboot_required_by_install(&mut self.state);
         } else {
-            self.session.look_for_restart(&mut self.state);
+            self.session.note_reboot_required(&mut self.state);
         }
         if let Some(failure) = &mut error {
-            self.session.tell_no_place(failure);
+            self.session.name_full_disk(failure);
         }
         Applied { packages, held_back, error, ..self.what_was_done() }
     }
@@ -211,7 +211,7 @@ impl Run<'_> {
         });
     }
 
-    /// Adds to what is remembered what became of the restart.
+    /// Adds to what is remembered what became of the reboot.
     fn amend(&mut self, applied: &Applied, outcome: ApplyOutcome) {
         if let Some(last) = &mut self.state.apply.last {
             last.outcome = outcome;
@@ -223,8 +223,8 @@ impl Run<'_> {
         let _ = save(&self.state, &self.lock);
     }
 
-    /// Asks for the restart where it is wanted; never after a failure.
-    fn restart(&self, applied: &mut Applied, outcome: ApplyOutcome) -> Result<(), Failure> {
+    /// Asks for the reboot where it is wanted; never after a failure.
+    fn ask_for_reboot(&self, applied: &mut Applied, outcome: ApplyOutcome) -> Result<(), Failure> {
         let wanted = match self.args.reboot {
             Some(Reboot::Always) => true,
             Some(Reboot::IfNeeded) => self.state.reboot_required,
@@ -238,9 +238,9 @@ impl Run<'_> {
                 return Ok(());
             }
             let when = self.args.reboot_at.map_or(When::After(self.args.reboot_delay), When::At);
-            let restart = shutdown::schedule(when)?;
-            applied.reboot_scheduled = restart.is_some();
-            applied.reboot_at = restart.and_then(|restart| restart.at);
+            let reboot = shutdown::schedule(when)?;
+            applied.reboot_scheduled = reboot.is_some();
+            applied.reboot_at = reboot.and_then(|reboot| reboot.at);
         }
         Ok(())
     }

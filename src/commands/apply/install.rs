@@ -120,7 +120,7 @@ impl Run<'_> {
     /// What an install did that has ended, and the rest of it where another package failed.
     fn judge_install(&mut self, invocation: Invocation, finished: &Finished) -> Result<Round, Failure> {
         if matches!(finished.end, End::Signal(_)) {
-            self.session.outlast_installer();
+            self.session.wait_for_installer();
         }
         let failure = self.manager.failure(&invocation, finished);
         self.work.failed = failure.as_ref().map(Ending::of);

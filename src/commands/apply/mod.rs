@@ -100,7 +100,7 @@ fn changes_no_image() -> Result<(), String> {
     }
 }
 
-/// That `--reboot always` is not taken for a restart only where it is required, and a package `always`.
+/// That `--reboot always` is not taken for a reboot only where it is required, and a package `always`.
 ///
 /// # Errors
 /// How it is written.

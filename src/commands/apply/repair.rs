@@ -47,7 +47,7 @@ impl Run<'_> {
                 return Ok(());
             }
         }
-        self.session.nobody_left_its_lock()?;
+        self.session.refuse_left_lock()?;
         info!("an earlier install was cut off; repairing it");
         self.repair = Repair::Tried;
         let (after, failed) = self.run_repair()?;
@@ -87,7 +87,7 @@ impl Run<'_> {
             self.session.committed = false;
             let finished = finished?;
             if matches!(finished.end, End::Signal(_)) {
-                self.session.outlast_installer();
+                self.session.wait_for_installer();
             }
             failed = self.manager.failure(invocation, &finished);
             after = Some(self.look()?);
@@ -212,7 +212,7 @@ impl Run<'_> {
             let finished = self.session.run(label, &install, &Limits::default())?;
             self.note_left_aside(&finished);
             if matches!(finished.end, End::Signal(_)) {
-                self.session.outlast_installer();
+                self.session.wait_for_installer();
             }
             self.finish_others()?;
         }

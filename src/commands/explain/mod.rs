@@ -22,9 +22,9 @@ pub fn findings(report: &Report, state_dir: &Path) -> Vec<Finding> {
     findings.extend(host::locks(manager, state_dir));
     findings.extend(report.explained_updates());
     let units = units::Units::look();
-    findings.extend(schedule::of_us(&units));
-    findings.extend(schedule::failed(&units));
-    findings.extend(schedule::of_others(&units));
+    findings.extend(schedule::own_runs(&units));
+    findings.extend(schedule::failed_units(&units));
+    findings.extend(schedule::other_updaters(&units));
     findings.extend(host::shutdown(report.now));
     findings
 }

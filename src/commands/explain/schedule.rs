@@ -34,7 +34,7 @@ const OTHERS: &[(&str, &str)] = &[
 const ON_DEMAND: &str = "packagekit.service";
 
 /// The timers and cron files that run linux-patch, with the next time.
-pub fn of_us(units: &Units) -> Vec<Finding> {
+pub fn own_runs(units: &Units) -> Vec<Finding> {
     let found: Vec<_> = of_timers(units).into_iter().chain(of_cron()).collect();
     let will_run = found.iter().any(|finding| finding.state == Mark::Ok);
     let never = Finding::problem(
@@ -127,7 +127,7 @@ fn is_ours(units: &Units, timer: &str, service: &str) -> bool {
 }
 
 /// Units of linux-patch that have failed or are masked.
-pub fn failed(units: &Units) -> Vec<Finding> {
+pub fn failed_units(units: &Units) -> Vec<Finding> {
     let services: Vec<_> = units
         .names(".service")
         .filter(|name| {
@@ -158,7 +158,7 @@ pub fn failed(units: &Units) -> Vec<Finding> {
 }
 
 /// Who else updates this host.
-pub fn of_others(units: &Units) -> Vec<Finding> {
+pub fn other_updaters(units: &Units) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, what) in OTHERS.iter().filter(|(name, _)| units.has(name)) {
         findings.push(if units.is_masked(name) {

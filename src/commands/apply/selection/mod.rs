@@ -325,7 +325,7 @@ impl Selection {
                         session.newer_versions()
                     }
                     listed => {
-                        let listing = session.told_more(listed?, &whole)?;
+                        let listing = session.ask_for_more(listed?, &whole)?;
                         session.complete(session.without_owned(listing, state, &whole)?)
                     }
                 }

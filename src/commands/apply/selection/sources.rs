@@ -32,7 +32,7 @@ impl Selection {
                 break;
             }
             self.write(session, dir)?;
-            pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+            pending = session.complete(session.ask_for_more(session.list(&self.plan)?, &self.plan)?)?;
             stale = stale_updates(session, state, &pending)?;
         }
         self.of_others = self.choose_sources(session, dir, &mut pending)?;
@@ -62,7 +62,7 @@ impl Selection {
                 return Ok(names);
             }
             self.write(session, dir)?;
-            *pending = session.complete(session.told_more(session.list(&self.plan)?, &self.plan)?)?;
+            *pending = session.complete(session.ask_for_more(session.list(&self.plan)?, &self.plan)?)?;
         }
         let text = format!(
             "after {MOST_ROUNDS} tries other sources still offer newer versions than those of --from; \
