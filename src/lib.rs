@@ -65,7 +65,7 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
     }
     let global = &cli.global;
     let report = match (&cli.verb, global.format) {
-        // Not clap's own check: that takes a variable that is set to "no" for one that is given.
+        // Not clap's own check: it takes an environment variable that is set to "no" for an option that is given.
         (verb, _) if global.quiet && global.verbose => {
             Report::refused(verb.name(), "--quiet and --verbose contradict each other; give one".into())
         }

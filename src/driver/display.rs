@@ -120,7 +120,7 @@ pub struct Display {
     told: Option<&'static str>,
     /// Hosts that the next phase asks all at once, and that have not answered.
     silent: Vec<String>,
-    /// Sources that it asks, for a manager of whose lines that cannot be told.
+    /// The sources that are asked, where the manager's lines do not name them.
     asked: Vec<String>,
 }
 

@@ -29,8 +29,8 @@ struct Damaged {
 }
 
 impl Session {
-    /// What a refresh that ended by itself did, also where the manager's words leave that open, and
-    /// what is pending, if finding that out showed it.
+    /// What a refresh did that ended by itself. Where the manager's words do not tell, it is asked; its answer may also
+    /// list what is pending.
     pub(super) fn judge(
         &self,
         finished: &Finished,
@@ -202,7 +202,7 @@ impl Session {
         Some(answer)
     }
 
-    /// A fingerprint of what decides about that answer.
+    /// A fingerprint of everything that the answer depends on.
     fn settings(&self) -> Option<String> {
         let configured = self.manager.configured()?;
         let named = std::env::var(configured.variable()).unwrap_or_default();
@@ -234,8 +234,8 @@ impl Session {
         self.own_index.as_ref().map_or_else(|| self.places().cache.clone(), |own| own.files())
     }
 
-    /// Completes what a refresh of an index of our own did by what it has stored. Where that has to be read, the
-    /// list of what is pending comes of it.
+    /// Completes the result of a refresh of our own index by looking at what is stored there. Where the index has to
+    /// be read for that, the list of what is pending comes with it.
     fn check_own_index(
         &self,
         finished: &Finished,

@@ -92,8 +92,8 @@ impl Session {
         self.without_owned(listing, state, &plan)
     }
 
-    /// The updates that cannot even be installed alone, for a manager that does not name the one which
-    /// is in the way of all.
+    /// The updates that cannot even be installed alone, for a manager that does not name the one that stops all the
+    /// others.
     ///
     /// # Errors
     /// When the manager cannot list what is newer.

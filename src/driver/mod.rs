@@ -49,7 +49,7 @@ pub(super) struct Seen {
     packages: Vec<(String, i64)>,
 }
 
-/// Where a run keeps what it remembers, and what it shows.
+/// Where a run keeps its state and its log, and how much it shows.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Directory of the state.

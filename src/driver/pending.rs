@@ -47,8 +47,8 @@ impl Session {
         fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()))
     }
 
-    /// Remembers that nothing is pending, which follows from what was installed, given the fingerprint that the
-    /// package database had then.
+    /// Remembers that nothing is pending, where that is known without asking. The fingerprint is that of the package
+    /// database before it was listed.
     pub fn count_none(&self, state: &mut State, database: String) {
         self.count_listed(state, true, Some((Listing::default(), database)));
     }

@@ -29,9 +29,8 @@ const MOST_LOOKS: usize = 20;
 pub(super) type OfSources = HashMap<String, Published>;
 
 impl Session {
-    /// Reads what the indexes of the sources that were refreshed say of themselves. One that is older than the one
-    /// before was not refreshed, whatever the manager says: a mirror has fallen behind, or somebody plays an old
-    /// one back.
+    /// Reads when the indexes of the refreshed sources were published. An index that is older than the one before was
+    /// not refreshed, whatever the manager says: a mirror has fallen behind, or somebody replays an old index.
     pub(super) fn read_published(
         &self,
         refreshed: &mut Refreshed,
@@ -188,8 +187,8 @@ pub(super) fn note_published(found: &OfSources, state: &mut State) {
     }
 }
 
-/// A manager that fetches by itself gives a file the time that the server says it has; where it says none, that of
-/// the refresh, which tells nothing.
+/// The time of the file: a manager gives it the time that the server tells. Where the server tells none, the file has
+/// the time of the refresh, which says nothing.
 fn by_time_of(file: &Path, started: Time) -> Published {
     let modified = std::fs::metadata(file).ok().map(|meta| (meta.mtime(), meta.ctime()));
     let told =

@@ -10,8 +10,7 @@ use crate::system::files::fingerprint;
 use crate::system::time::Time;
 
 impl Session {
-    /// Remembers whether a reboot is required, and in which boot that was so, and what a restart of services
-    /// would do.
+    /// Remembers whether a reboot is required, in which boot that was found, and which services run replaced code.
     pub fn note_reboot_required(&self, state: &mut State) {
         let Facts { reboot_flags, kernels, kernel_modules, .. } = self.manager.facts();
         let start = boot::start();

@@ -88,8 +88,8 @@ fn scheduled() -> Option<Scheduled> {
     std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text))
 }
 
-/// Asks for a reboot: shutdown(8), or what else of that kind PATH has, after a wait that outlives us. The one
-/// that will come, if any: a shutdown that is scheduled already stays.
+/// Asks for a reboot: with shutdown(8), or else with another such program on PATH, after a wait that goes on when we
+/// have ended. Gives back the reboot that will come, if any: a shutdown that was scheduled before stays.
 ///
 /// # Errors
 /// Why it could not be asked for.

@@ -21,8 +21,7 @@ impl Session {
         Ok(Plan { without, never_read, from, ..Plan::default() })
     }
 
-    /// The list of what the refreshed sources offer, less what a source that was not refreshed has the
-    /// say about.
+    /// The list without the packages that belong to a source that was not refreshed.
     ///
     /// # Errors
     /// When the manager cannot list its sources.

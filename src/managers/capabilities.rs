@@ -33,7 +33,7 @@ pub trait Locate {
         false
     }
 
-    /// Whether the answer names a file on which it depends and that is none of those.
+    /// Whether the answer also depends on a file that is not among those.
     fn is_elsewhere(&self, _answer: &str) -> bool {
         false
     }

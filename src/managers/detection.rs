@@ -94,10 +94,10 @@ fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager 
     }
 }
 
-/// apt-get can be installed on a Fedora, dnf on a Debian, and zypper beside dnf share one package
-/// database: the one that os-release names and whose database is there owns the system, or else
-/// one whose database is there, or one that os-release names, or the first. A database that was lost leaves the system
-/// with whom os-release names.
+/// Of several installed managers the one that owns the system: apt-get can be installed on a Fedora, dnf on a Debian,
+/// and zypper and dnf share one package database. In this order: one that os-release names and whose database exists;
+/// one whose database exists; one that os-release names; the first. Where `ID` names it, the directory of a database
+/// that was lost is enough.
 fn owner(
     found: &[&'static dyn Manager],
     os_release: &str,

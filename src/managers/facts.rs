@@ -9,8 +9,7 @@ use std::path::PathBuf;
 pub struct Facts {
     /// Its name on the command line and in the state.
     pub name: &'static str,
-    /// The program that is run, then what else the file may be called that a link of another name
-    /// leads to.
+    /// The program that is run; then other names of its file, where the first may be a link to it.
     pub programs: &'static [&'static str],
     /// The systems it owns, as `ID` or `ID_LIKE` in os-release(5) name them.
     pub systems: &'static [&'static str],
@@ -35,7 +34,8 @@ pub struct Facts {
     pub kernels: Kernels,
     /// Whether security updates can be told from others, where the sources say it.
     pub knows_security: bool,
-    /// How a line begins that says that the manager waits for such a lock, which it cannot be told not to.
+    /// The beginning of the line in which the manager says that it waits for a lock, where no option keeps it from
+    /// waiting.
     pub waiting_for_lock: Option<&'static str>,
     /// Whether a file of the configuration includes others, as `Manager::includes` says.
     pub includes_files: bool,

@@ -49,8 +49,7 @@ pub fn quoted(line: &str, words: Option<&str>) -> String {
     }
 }
 
-/// The line in which rpm tells of a scriptlet, with what that said before: its output stands between the line of
-/// the step and rpm's.
+/// rpm's line about a scriptlet, with what the scriptlet printed: that stands between the line of the step and rpm's.
 ///
 /// ```text
 ///   Running scriptlet: tb-brk-2.0-1.noarch                                    4/8

@@ -20,8 +20,8 @@ const ENDS: &[&str] = &[
 /// So many are listed.
 const MOST: usize = 200;
 
-/// The paths that an output names, and those that dpkg leaves beside the file that it keeps, which it does not name.
-/// Whether they are there is for the caller to see.
+/// The configuration files left aside that an output names, and for each file that dpkg kept the new one beside it,
+/// which dpkg does not name. The caller has to look whether they exist.
 ///
 /// ```text
 /// Configuration file '/etc/tb.conf'

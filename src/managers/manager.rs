@@ -28,9 +28,8 @@ pub trait Manager: Sync + std::fmt::Debug {
     /// The package database that it installs to.
     fn database(&self) -> &'static dyn Database;
 
-    /// What repairs an install that was cut off, given what that left: commands to be run one after
-    /// the other until the package database is whole; none where the next install mends all there is
-    /// to mend.
+    /// The commands that repair an install that was cut off, given what it left: they are run one after the other
+    /// until the package database is whole. None where the next install repairs everything.
     fn repair(&self, places: &Places, damage: &Damage) -> Vec<Invocation>;
 
     /// The refresh, given its whole time budget.
@@ -211,8 +210,8 @@ pub trait Manager: Sync + std::fmt::Debug {
         None
     }
 
-    /// For managers that keep nothing of any source before they are done with all: the refresh of one
-    /// source alone, given that of all.
+    /// The refresh of one source alone, given the refresh of all, for managers that store nothing before they have
+    /// all sources.
     fn alone(&self, _refresh: &Invocation, _source: &str) -> Option<Invocation> {
         None
     }
@@ -227,8 +226,8 @@ pub trait Manager: Sync + std::fmt::Debug {
         Elsewhere::default()
     }
 
-    /// What a refresh did that was ended before its time, as far as what it printed shows that: the sources it
-    /// was done with, without an error, and those that failed by themselves; `None` where it does not show any.
+    /// What its output shows of a refresh that was ended before its time: the sources that were refreshed, and those
+    /// that had failed before; `None` where it shows nothing.
     fn read_cut(&self, _finished: &Finished) -> Option<Vec<SourceResult>> {
         None
     }
@@ -333,8 +332,8 @@ pub trait Manager: Sync + std::fmt::Debug {
         Published::default()
     }
 
-    /// The list of what the refreshed sources offer, less what one of [`Plan::without`], failed so, has the say
-    /// about as its old index shows, for a manager that keeps that index.
+    /// The list without the packages that belong to a source of [`Plan::without`], as the old index of that source
+    /// shows, for a manager that keeps such an index. The source failed with this class.
     ///
     /// # Errors
     /// When the manager cannot list its sources.

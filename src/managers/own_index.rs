@@ -18,10 +18,10 @@ pub trait OwnIndex: Debug {
     /// Where in it the files of the index are.
     fn files(&self) -> PathBuf;
 
-    /// The lock of a manager that works with it, which is there while it is held.
+    /// The lock file of a manager that works with it; it exists as long as it is held.
     fn lock(&self) -> PathBuf;
 
-    /// What in it can change what is pending.
+    /// The files in it that decide what is pending.
     fn basis(&self) -> Vec<String>;
 
     /// Whether the time of a file of the index is that which the server gave.

@@ -193,7 +193,7 @@ impl Pending {
         self.security.or((self.count == Some(0)).then_some(0))
     }
 
-    /// How many security updates are held back; `None` where that is told of none that is.
+    /// How many security updates are held back; `None` where it is known of no held update whether it is one.
     pub fn held_back_security(&self) -> Option<usize> {
         if let Some(unread) = &self.unread {
             return unread.held_back_security;

@@ -10,10 +10,10 @@ pub fn boot_id() -> String {
     id.trim().to_string()
 }
 
-/// The start of this system: that of the machine, or of the container that it is.
+/// The start of this machine; in a container, the start of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// What tells it from every other.
+    /// Different for every start.
     pub id: String,
     /// When it was, in seconds since 1970 by the clock as it is set now.
     pub at: i64,

@@ -10,7 +10,7 @@ struct Signs<'a> {
     is_ostree: bool,
     /// Whether its root or `/usr` cannot be written to.
     is_read_only: bool,
-    /// Whether that is of a kind that can never be.
+    /// Whether its file system can never be written to.
     is_sealed: bool,
     /// Whether there is such a program.
     has: &'a dyn Fn(&str) -> bool,

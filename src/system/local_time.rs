@@ -81,8 +81,8 @@ pub fn ask(form: &str, budget: Duration) -> Result<String, String> {
     }
 }
 
-/// The end of the time in which something may begin: that of the day which is nearest to the start of the run. So a
-/// run of the evening has until the morning, and one of the morning is late for the night before.
+/// Until when something may begin: the moment with this time of the day that is nearest to the start of the run. So
+/// with 05:00 a run at 23:00 may begin until the morning, and a run at 09:00 is too late.
 #[derive(Clone, Copy, Debug)]
 pub struct Latest {
     time: TimeOfDay,

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-/// A process has at most 65,530 mappings unless somebody allows it more; of one that has more only these are read.
+/// A process has at most 65,530 mappings unless somebody allows more; further ones are not read.
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The processes that do, by what they belong to.
@@ -20,7 +20,7 @@ pub struct Replaced {
     pub needs_reboot: bool,
 }
 
-/// What tells whose processes are units of which kind.
+/// The init, which decides how the unit of a process is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Init {
     Systemd,
@@ -147,8 +147,8 @@ fn name<'a>(comm: &'a str, file: &'a str) -> &'a str {
     if comm.is_empty() || (comm.len() == 15 && file.starts_with(comm)) { file } else { comm }
 }
 
-/// The unit in a process' /proc/PID/cgroup: `0::/system.slice/ssh.service`. A service of a user is part of that
-/// of the user's own manager, `user@1000.service`, which is what is known to the system.
+/// The unit in a process' /proc/PID/cgroup: `0::/system.slice/ssh.service`. For a service of a user it is
+/// `user@1000.service`, the only unit that the system knows of it.
 fn unit(cgroup: &str, init: Init) -> Option<String> {
     let of_manager = |line: &&str| {
         let mut fields = line.splitn(3, ':').skip(1);

@@ -211,7 +211,7 @@ impl Run<'_> {
         });
     }
 
-    /// Adds to what is remembered what became of the reboot.
+    /// Adds the scheduled reboot, or why there is none, to the record of this run.
     fn amend(&mut self, applied: &Applied, outcome: ApplyOutcome) {
         if let Some(last) = &mut self.state.apply.last {
             last.outcome = outcome;
@@ -268,7 +268,7 @@ impl Run<'_> {
         report
     }
 
-    /// In one line what it came to, and what of it is not as it could be.
+    /// The result in one line, with what was left out or left undone.
     fn reason(&self, applied: &Applied) -> String {
         let work = &self.work;
         let count = counted(applied.packages.len(), "package");

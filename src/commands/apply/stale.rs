@@ -40,8 +40,8 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     Ok(stale)
 }
 
-/// Updates that none of the chosen sources offers, and versions above those that one of them offers. What nobody
-/// is known to offer is none of theirs.
+/// Updates that none of the chosen sources offers, and versions newer than the one that a chosen source offers. An
+/// update whose source is not known counts as one that they do not offer.
 pub(super) fn of_other_sources(
     session: &Session,
     pending: &Listing,

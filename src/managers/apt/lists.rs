@@ -115,7 +115,7 @@ fn paragraphs(stdout: &str) -> Vec<Paragraph<'_>> {
     found
 }
 
-/// The updates for which an unattended apt stops, and those of which it knows no hash that is safe.
+/// The updates that make an unattended apt stop, and those for which the index has no safe hash.
 pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     let is_refused = |heading: &Heading| {
         !heading.refusal.is_empty() && finished.stderr.lines().any(|line| line.contains(heading.refusal))

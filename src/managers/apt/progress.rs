@@ -26,8 +26,8 @@ pub struct Item<'a> {
     pub what: &'a str,
     /// What its last line says: that decides.
     pub last: Kind,
-    /// Whether any line says that it came, or that it is as it was. That apt ignores one afterwards, as it
-    /// does with a signature it cannot check of a source that is trusted anyway, is no failure.
+    /// Whether any line says that it was fetched or is unchanged. It is no failure that apt ignores it afterwards, as
+    /// it does with a signature that it cannot check where the source is trusted anyway.
     pub arrived: bool,
     /// Why it failed.
     pub reason: String,
@@ -39,7 +39,7 @@ impl Item<'_> {
         self.is_release() || matches!(self.what, "Packages" | "Sources")
     }
 
-    /// Whether it is of the files that a source has one of.
+    /// Whether it is a Release file or its signature: a source has one of each.
     pub fn is_release(&self) -> bool {
         matches!(self.what, "InRelease" | "Release" | "Release.gpg")
     }

@@ -123,8 +123,8 @@ impl<'a> Reader<'a> {
         fitting.max_by_key(|&at| self.sources[at].suite.len())
     }
 
-    /// Gives each item to its source. One that bears the name of none comes from a mirror or from the target
-    /// of a redirect: it can only be of a source of that suite which no item bears the name of.
+    /// Gives each item to its source. An item with no source's name comes from a mirror or from the target of a
+    /// redirect: it belongs to a source of the same suite that no item names.
     fn read_items(&mut self) {
         let mut seen = HashSet::new();
         let mut spoken_of = HashSet::new();
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Why an item failed; of one whose list of mirrors did not come, why that did not.
+    /// Why an item failed; where its list of mirrors could not be fetched, why that failed.
     fn failure_of(&self, item: &Item) -> Failure {
         let is_its_list = |list: &&Item| {
             let is_failed = list.what == MIRRORS && list.last == Kind::Failed;

@@ -156,7 +156,7 @@ pub fn files(stdout: &str) -> Vec<PathBuf> {
     needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
 }
 
-/// All files of the index of a source, those that it may have.
+/// All files that the index of a source may have.
 pub fn files_of(stdout: &str, id: &str) -> Vec<String> {
     let sources = parse(stdout);
     let Some(source) = sources.iter().find(|source| source.id() == id) else { return Vec::new() };

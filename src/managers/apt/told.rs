@@ -1,4 +1,4 @@
-//! What apt says of one source, and the result that makes of it.
+//! What apt says of one source, and what that means for it.
 
 use super::sources::Source;
 use crate::model::class::Class;
@@ -31,8 +31,8 @@ impl Told {
     }
 }
 
-/// The result of a source, and those of single files that it lacks: what else came of it is used.
-/// Of one of which apt says nothing it is what it says without naming a source.
+/// The result of a source, and of single files that it lacks while its others are used. Where apt says nothing of a
+/// source, its result is the error that names no source.
 pub(super) fn result(
     source: &Source,
     told: Told,

@@ -41,9 +41,9 @@ pub(super) fn dnf(options: &[&str], words: &[&str]) -> Invocation {
     Invocation { program: "dnf", args, env: ENV, ..Invocation::default() }
 }
 
-/// `upgrade` removes nothing but what is obsoleted, and leaves out what it cannot resolve; what
-/// lets it remove what is in the way is what dnf itself then proposes. A repository that was not
-/// refreshed takes part with the index that it had.
+/// `upgrade` removes only obsoleted packages, and leaves out what it cannot resolve. With `--allowerasing`, which dnf
+/// itself proposes then, it removes what is in the way. A repository that was not refreshed takes part with its old
+/// index.
 pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
     let mut invocation = dnf(options, full);

@@ -62,8 +62,8 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     found
 }
 
-/// What is to stay where dnf refuses to do anything at all, so that it does the rest: the protected packages in
-/// whose place others would come, of which it says nothing, or what it cannot update.
+/// What to leave out where dnf refuses to do anything at all, so that it does the rest: the protected packages
+/// that would be replaced, or else the packages that it cannot update.
 ///
 /// ```text
 /// Error:

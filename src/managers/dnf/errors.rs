@@ -152,8 +152,8 @@ fn is_no_utf8(line: &str) -> bool {
         || line.starts_with("Config error: 'utf-8' codec can't decode ")
 }
 
-/// Whether dnf had all repositories, and then found no way to do what it was to do. Of repositories that it went
-/// on without it speaks above that.
+/// Whether dnf had all repositories, and then could not resolve the transaction. Repositories that it went on without
+/// are named above that.
 ///
 /// ```text
 /// Error:

@@ -60,7 +60,7 @@ pub fn parse_places(usual: Places, configuration: &str) -> Places {
     }
 }
 
-/// The settings that are read here, below the lines that say whose they are.
+/// The settings that we read, each below the line of its section.
 pub fn of_use(configuration: &str) -> String {
     const KEYS: [&str; 9] = [
         "system_cachedir",

@@ -59,7 +59,7 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
     let upgrades = finished.stdout.lines().any(|line| line.starts_with(":: Starting full system "));
     let missing = unreadable(finished).filter(|_| upgrades).map(|(_, line)| Failure::new(Class::Fetch, line));
     let failures = failures.chain(missing);
-    // One that could be told before one that could not.
+    // An error with a class comes before one without.
     failures.reduce(|first, next| match (first.class, next.class) {
         (Class::Other, class) if class != Class::Other => next,
         _ => first.more_decisive(next),

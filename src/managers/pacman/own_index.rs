@@ -45,8 +45,8 @@ fn files_in(dir: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Gives the files of an index a time so old that a program which compares times fetches them all again: a file
-/// that it leaves as it is then tells that it fetched nothing. Halves of files go, which it might go on with.
+/// Gives the files of an index a very old time, so that a program which compares times fetches them all again: a file
+/// that still has that time was not fetched. Parts of files are removed, since it might go on with them.
 fn make_old(index: &Path) {
     for path in files_in(index) {
         let is_half = path.extension().is_some_and(|end| end == "part");
@@ -202,8 +202,8 @@ impl OwnIndex for Own {
         Some(results.collect())
     }
 
-    /// Where the fetching is left to another program pacman names no source. Those whose files that program has
-    /// stored were refreshed, whatever it exits with, and the first of the others is the one that failed.
+    /// Where another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
+    /// program has stored were refreshed, whatever its exit code; the first of the others is the one that failed.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
         if refreshed.outcome == RefreshOutcome::Fresh {
             return;

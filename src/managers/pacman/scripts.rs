@@ -1,6 +1,6 @@
 //! What the scripts and hooks of packages printed.
 
-/// The packages and hooks whose scripts printed something, which follows the line that names them, and that.
+/// The packages and hooks whose scripts printed something, each with what it printed: that follows the line of its name.
 pub fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
     const STEPS: &[&str] = &["upgrading ", "installing ", "reinstalling ", "downgrading ", "removing "];
     let mut found: Vec<(&str, Vec<&str>)> = Vec::new();

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 pub struct Advisories {
     /// Lists the advisories for versions above the installed ones.
     pub open: Invocation,
-    /// Lists those that what is installed has settled: where there are any, sources tell security updates from
+    /// Lists those that installed packages have settled: where there are any, the sources tell security updates from
     /// others.
     pub settled: Invocation,
     /// Reads a list of advisories.

@@ -1,5 +1,5 @@
-//! What the files of repositories say that the managers which read them do not: that a repository which is at
-//! fault is switched off, that one is never read, and which file stops everything.
+//! What only the files of repositories tell, since the managers say nothing of it: that a repository with a fault is
+//! disabled, that a repository is never read, and which file stops everything.
 
 use super::tables::{Setting, settings};
 use crate::managers::capabilities::ConfigFile;
@@ -100,7 +100,7 @@ fn never_read(sections: &[Section]) -> Vec<SourceResult> {
     found
 }
 
-/// Files of dnf 5 that only change what others say.
+/// Files of dnf 5 that only change settings of other files.
 fn is_override(file: &str) -> bool {
     file.contains("/repos.override.d/")
 }

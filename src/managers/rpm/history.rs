@@ -89,7 +89,7 @@ pub fn came(log: &str) -> Vec<CutOff> {
     lines.collect()
 }
 
-/// Reads yum's files of what it was to do and of what of that is done, as grep prints them:
+/// Reads yum's two files about a transaction, what was planned and what is done, as grep prints them:
 ///
 /// ```text
 /// /var/lib/yum/transaction-all.2026-11-28.03:18.24:install 0:tb-a-2.0-1.noarch

@@ -36,8 +36,8 @@ pub fn is_left_by(
     is_in_time && run.goes.contains(&named(older))
 }
 
-/// The installed packages in whose place another one came that is there too, with that one. A manager takes
-/// the first away when the second comes.
+/// Pairs of installed packages of which the second obsoletes the first. A manager removes the first when it installs
+/// the second.
 pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]> {
     let of_one = |new: (&'_ String, &'_ InstalledPackage)| {
         let found = new.1.obsoletes.iter().filter_map(|obsoletes| {

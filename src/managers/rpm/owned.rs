@@ -68,7 +68,7 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// The plan that installs nothing from them, and nothing about which they decide, where that differs.
+/// The plan without the packages that these repositories offer or own, where it is another.
 pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
     let is_stale = |update: &&Update| {
         update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
@@ -80,7 +80,7 @@ pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
     (left_out.len() > plan.left_out.len()).then(|| Plan { left_out, ..plan.clone() })
 }
 
-/// What that plan does, and what stays for it.
+/// What that plan installs, with what it leaves out as held back.
 pub fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
     let comes: Vec<_> = std::mem::take(&mut now.updates);
     let stays = |name: &String| !comes.iter().any(|update| update.name == *name);

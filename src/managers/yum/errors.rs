@@ -3,6 +3,7 @@
 
 use super::classes::{class_of, is_space, reason_class};
 use crate::managers::last_words;
+use crate::managers::rpm::errors::known;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
@@ -156,11 +157,6 @@ fn fetch(text: String, finished: &Finished) -> Failure {
         Class::Other => Failure { class: Class::Fetch, ..failure },
         _ => failure,
     }
-}
-
-/// A reason that says something, before one that only says that every mirror was tried.
-pub fn known(first: Failure, other: Failure) -> Failure {
-    if first.class == Class::Other { other } else { first.more_decisive(other) }
 }
 
 fn is_lock(line: &str) -> bool {

@@ -257,8 +257,8 @@ fn list_security() -> Invocation {
     invocation
 }
 
-/// The advisories of every kind that what is pending would settle (`updates`), or that what is installed
-/// has (`installed`).
+/// Asks for the advisories of every kind that pending updates would settle (`updates`), or that installed
+/// packages have settled (`installed`).
 fn ask_advisories(which: &str) -> Invocation {
     yum(&["-q", "-C", SKIP], &["updateinfo", "list", which])
 }

@@ -3,8 +3,9 @@
 //! newest only in part.
 
 use super::classes::reason_class;
-use super::errors::{classify, known};
+use super::errors::classify;
 use super::lists::{self, Repository, repositories};
+use crate::managers::rpm::errors::known;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -46,8 +47,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     Refreshed::of(sources, stopped, "yum named no repository that it refreshed")
 }
 
-/// What is pending in the repositories that were refreshed. Where yum keeps an old index it also
-/// lists what that one offers.
+/// What is pending in the repositories that were refreshed: yum also lists what an old index offers.
 pub fn pending(finished: &Finished) -> Listing {
     let mut listing = lists::pending(&finished.stdout);
     let sources = judge(finished).sources;

@@ -58,7 +58,7 @@ fn plain(argument: &str) -> Option<&str> {
     Some(argument.split_once('=')?.0.rsplit_once('.')?.0)
 }
 
-/// Reads that list, less what a person has asked for, which is marked `i+`.
+/// Reads that list without the packages that a person has asked for (`i+`).
 ///
 /// ```text
 /// S | Repository | Name   | Version | Arch

@@ -13,7 +13,7 @@ pub(super) const ENV: &[(&str, &str)] = &[
     ("ZYPP_LOCKFILE_ROOT", "/"),
 ];
 
-/// Likewise, for what prints times without saying of which zone.
+/// Likewise for commands that print times without their zone.
 pub(super) const ENV_IN_UTC: &[(&str, &str)] = &[ENV[0], ENV[1], ENV[2], ("TZ", "UTC")];
 
 /// Also where colours are wanted always.

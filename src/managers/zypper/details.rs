@@ -10,9 +10,9 @@ use crate::model::listing::Listing;
 use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
-/// What stays does not stand in the XML summary, nor what replaces what, nor, in old versions, where what
-/// comes is from. Of the patches only their own descriptions say which packages they are about, and only those
-/// that speak of what is installed are needed.
+/// Adds what the XML summary lacks: what is held back, what replaces what, and in old versions the repositories of
+/// the updates. Which packages a patch is about stands only in its description; only patches of installed packages
+/// are needed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
     let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);

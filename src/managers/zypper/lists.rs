@@ -67,8 +67,8 @@ pub fn plan(report: &str) -> Listing {
     listing
 }
 
-/// Reads `list-updates --all` into the plan: the newer versions that it leaves out, and where those
-/// come from that it holds.
+/// Adds what `list-updates --all` says: the newer versions that the plan leaves out, and the repositories of the
+/// others.
 pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
     let mut source = String::new();
     let mut update: Option<(String, Option<String>, Option<String>)> = None;
@@ -118,7 +118,7 @@ pub fn locks(report: &str) -> Vec<Pattern> {
     names.filter_map(|element| Pattern::new(&element.text()).ok()).collect()
 }
 
-/// Says of what they hold back that it is held.
+/// Marks what the locks hold back as held.
 pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
     let locks = locks(report);
     for held in &mut listing.held_back {
@@ -169,8 +169,7 @@ pub fn found_updates(report: &str, listing: &Listing) -> Vec<String> {
     listing.updates.iter().filter(is_found).map(|update| update.name.clone()).collect()
 }
 
-/// Reads what the descriptions of packages say that they obsolete into the list: which of the packages that
-/// would be removed make room for which update.
+/// Adds to the list which removed package makes room for which update, as the descriptions of the packages say it.
 ///
 /// ```text
 /// Name           : tb-many
@@ -233,9 +232,8 @@ fn is_patch_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._:".contains(&byte))
 }
 
-/// Reads the descriptions of patches into the list: whether what is pending is about security, and which
-/// fixes nothing that is pending brings. A package of which none speaks comes from a repository that keeps no
-/// patches, or none for it: nothing is told of it.
+/// Adds what the descriptions of patches say: which pending updates are about security, and which fixes no pending
+/// update brings. Of a package that is in no patch nothing is known.
 pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     let about = patches(text);
     for update in &mut listing.updates {
@@ -307,7 +305,7 @@ pub fn is_missing_fix(held: &HeldBack) -> bool {
     held.reason.ends_with(NOT_OFFERED)
 }
 
-/// Of the fixes that no repository offers, leaves those of what is installed.
+/// Drops the fixes that no repository offers for packages that are not installed.
 pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
     let installed = parse_installed(answer);
     listing.held_back.retain_mut(|held| {

@@ -29,7 +29,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The text behind the tag, which is that of the element where it holds no other.
+    /// The text behind the tag: the text of the element, where it holds no other element.
     pub fn text(&self) -> Cow<'a, str> {
         decoded(self.raw_text)
     }

@@ -78,8 +78,8 @@ pub struct Limits {
     /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
     /// signal is only noted.
     pub interruptible: bool,
-    /// Likewise when it prints a line that says that it waits for a lock of others, and holds none
-    /// itself: for that we wait, inside a budget. An install too: it has not begun then.
+    /// Likewise when it prints a line with this beginning and holds no lock itself: it then waits for a lock of
+    /// others, and we do that ourselves, within a budget. This goes for an install too, which has not begun then.
     pub waits: Option<&'static str>,
     /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
     /// away what they had done.
@@ -175,7 +175,7 @@ impl Finished {
         self.end == End::Code(0)
     }
 
-    /// This command and the one that was run after it, as one that printed what both did.
+    /// This command and the next, as if one command had printed all of it.
     pub fn followed_by(self, next: Finished) -> Finished {
         Finished {
             end: next.end,

@@ -81,8 +81,8 @@ impl Selection {
         names.find(|name| self.is_excluded(name, manager)).cloned()
     }
 
-    /// The updates that need the removal of an excluded package: among those that a plan without removals
-    /// does not have the one without which it stays, or else all of them.
+    /// The updates that need the removal of an excluded package. They are not in a plan without removals; if leaving out
+    /// one of them keeps the excluded package, it is that one, else all of them.
     pub(super) fn removers(
         &mut self,
         session: &Session,

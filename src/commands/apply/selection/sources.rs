@@ -43,8 +43,8 @@ impl Selection {
         Ok((pending, stale.names))
     }
 
-    /// Has what the chosen sources offer take the place of newer versions of others, where the manager can do that,
-    /// and says which updates only others offer.
+    /// Prefers what the chosen sources offer to newer versions of other sources, where the manager can do that, and
+    /// gives the updates that only other sources offer.
     pub(super) fn choose_sources(
         &mut self,
         session: &Session,
