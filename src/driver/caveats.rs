@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::published::OfSources;
+use crate::model::text::one_line;
 use crate::store::state::State;
 use crate::system::release::Release;
 
@@ -9,6 +10,17 @@ const NO_ADVISORIES: &str =
     "no repository here has advisories: that no security update is pending means nothing";
 
 impl Session {
+    /// Remembers which installed packages no source offers any more, given whether what decides about it has changed.
+    /// While a source cannot be reached its packages are not known: what was said before stays then.
+    pub(super) fn note_not_offered(&self, state: &mut State, changed: bool) {
+        let is_due = changed || state.not_offered.is_none();
+        let question = self.manager.ask_not_offered().filter(|_| is_due && state.last_update_success);
+        let Some(question) = question else { return };
+        let answer = self.question(&question).ok();
+        let names = answer.and_then(|answer| self.manager.parse_not_offered(&answer));
+        state.not_offered = names.map(|names| names.iter().map(|name| one_line(name)).collect());
+    }
+
     /// Remembers until when the distribution is supported, and what makes "nothing is pending" mean less.
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();

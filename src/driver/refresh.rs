@@ -67,6 +67,8 @@ impl Session {
         let listed = listed.map(|listing| (listing, before.database.clone()));
         self.remember(&refreshed, exit_code, before, state);
         note_published(&published, state);
+        let basis = |state: &State| state.pending.as_ref().and_then(|pending| pending.basis.clone());
+        let counted_before = basis(state);
         if refreshed.outcome != RefreshOutcome::Failed {
             // Updates of other sources count now, though their index is as it was.
             let others = failed_before != state.not_refreshed();
@@ -74,6 +76,8 @@ impl Session {
         }
         self.note_reboot_required(state);
         self.note_caveats(state, &published);
+        let is_counted_anew = basis(state) != counted_before;
+        self.note_not_offered(state, is_counted_anew);
         refreshed
     }
 

@@ -321,6 +321,16 @@ pub trait Manager: Sync + std::fmt::Debug {
         Ok(sources)
     }
 
+    /// Asks for the installed packages that no source offers, in any version; `None` where the manager cannot say it.
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        None
+    }
+
+    /// Reads the answer, which ended well; `None` where it is none.
+    fn parse_not_offered(&self, _answer: &Finished) -> Option<Vec<String>> {
+        None
+    }
+
     /// Which files below the directory of the index say when that of a source was published, as patterns, the better
     /// ones first. Of an index of our own the time of the file says it.
     fn release_files(&self, _id: &str) -> Vec<String> {

@@ -71,6 +71,7 @@ pub(super) fn render(report: &Report) -> String {
             doc.put("max_age_seconds", report.max_age);
             doc.put("reboot_required_since", report.health.reboot_required_since);
             doc.put("reboot_scheduled_at", report.health.reboot_scheduled_at);
+            doc.put("not_offered", state.and_then(|state| state.not_offered.as_ref()));
             doc.put("alerts", &report.alerts);
             doc.put("last_attempt", state.and_then(|state| state.last_attempt.as_ref()));
             doc.put("apply", state.map(|state| &state.apply));

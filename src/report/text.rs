@@ -128,6 +128,14 @@ fn status(report: &Report, lines: &mut Vec<String>) {
         }
     }
     lines.extend(state.caveats.iter().cloned());
+    if let Some(names) = state.not_offered.as_ref().filter(|names| !names.is_empty()) {
+        let many = match names.len() {
+            1 => "1 installed package is".to_string(),
+            count => format!("{count} installed packages are"),
+        };
+        let which = if report.lists_packages { format!(": {}", names.join(", ")) } else { String::new() };
+        lines.push(format!("{many} offered by no source, and will get no updates{which}"));
+    }
 }
 
 fn history(report: &Report, lines: &mut Vec<String>) {

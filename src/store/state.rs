@@ -55,6 +55,8 @@ pub struct State {
     /// Why what is pending may not be all, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caveats: Vec<String>,
+    /// The installed packages that no source offers, in any version; `None` where that could not be told.
+    pub not_offered: Option<Vec<String>>,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
     /// Where that is, beside the usual places.

@@ -700,6 +700,32 @@ fn what_nothing_needs_any_more_goes_where_that_is_asked_for<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn what_no_source_offers_any_more_is_told<M: Manager>() {
+    let stage = Stage::<M>::one(
+        &[package("tb-gone", "1.0"), package("tb-hello", "1.0"), package("tb-newer", "3.0")],
+        &[package("tb-hello", "2.0"), package("tb-newer", "2.0")],
+    );
+    // Some need others of which no repository is here.
+    let is_gone = |name: &str| {
+        let status = stage.patch(&["status"]);
+        let names =
+            status.json["not_offered"].as_array().cloned().unwrap_or_else(|| panic!("not told: {status}"));
+        names.iter().any(|known| known == name)
+    };
+    stage.patch(&["refresh"]).exits(0);
+    assert!(is_gone("tb-gone") && !is_gone("tb-hello") && !is_gone("tb-newer"));
+    let text = stage.sandbox().run(&["linux-patch", "status", "-v"]).stdout;
+    assert!(text.contains("offered by no source, and will get no updates: "), "{text}");
+    // While its source is down nobody knows.
+    stage.server().fault("/", Fault::Status(404));
+    stage.patch(&["refresh"]).exits(2);
+    assert!(is_gone("tb-gone") && !is_gone("tb-hello"));
+    stage.server().heal();
+    stage.repos[0].publish(&[package("tb-gone", "1.0"), package("tb-newer", "2.0")]);
+    stage.patch(&["refresh"]).exits(0);
+    assert!(!is_gone("tb-gone") && is_gone("tb-hello"));
+}
+
 fn what_an_exclude_drags_along_is_said<M: Manager>() {
     let stage = Stage::<M>::one(
         &["tb-app", "tb-lib", "tb-own"].map(|name| package(name, "1.0")),
@@ -1083,6 +1109,7 @@ scenarios! {
         named_packages_are_installed_and_no_other,
         only_what_the_chosen_sources_offer_is_installed,
         what_nothing_needs_any_more_goes_where_that_is_asked_for,
+        what_no_source_offers_any_more_is_told,
         what_an_exclude_drags_along_is_said,
         excluded_packages_stay_as_they_are,
         a_refresh_waits_for_the_managers_lock,

@@ -41,7 +41,7 @@ fn starts(sandbox: &Sandbox, args: &[&str]) -> String {
     noted.lines().collect::<Vec<_>>().join(" ")
 }
 
-/// A refresh of a new index, one that finds it unchanged, one with a changed setting, an apply of one update,
+/// A refresh of a new index (which also asks what no source offers any more), one that finds it unchanged, one with a changed setting, an apply of one update,
 /// and one that finds nothing.
 fn are<M: Manager>(setting: &str, expected: [&str; 5]) {
     let manager = M::new();
@@ -66,9 +66,9 @@ fn apt_is_started_no_more_than_this() {
     are::<crate::apt::Apt>(
         "echo 'Acquire::Retries \"2\";' >/etc/apt/apt.conf.d/own",
         [
-            "apt-config apt-get apt-get apt-get apt-cache",
+            "apt-config apt-get apt-get apt-get apt-cache apt-cache",
             "apt-get",
-            "apt-config apt-get apt-get apt-get apt-cache",
+            "apt-config apt-get apt-get apt-get apt-cache apt-cache",
             "dpkg-query apt-get apt-get apt-cache apt-get dpkg-query apt-get dpkg-query",
             "apt-config dpkg-query apt-get apt-get dpkg-query",
         ],
@@ -80,9 +80,9 @@ fn dnf_is_started_no_more_than_this() {
     are::<crate::dnf::Dnf>(
         "echo 'retries=3' >>/etc/dnf/dnf.conf",
         [
-            "dnf rpm dnf dnf",
+            "dnf rpm dnf dnf dnf",
             "dnf",
-            "dnf rpm dnf dnf",
+            "dnf rpm dnf dnf dnf",
             "rpm dnf rpm dnf dnf dnf rpm rpm dnf rpm dnf dnf",
             "rpm dnf dnf rpm",
         ],
@@ -94,9 +94,9 @@ fn dnf5_is_started_no_more_than_this() {
     are::<crate::dnf5::Dnf5>(
         "printf '[main]\\nretries=3\\n' >>/etc/dnf/dnf.conf",
         [
-            "dnf5 dnf5 rpm dnf5 dnf5",
+            "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
             "dnf5",
-            "dnf5 dnf5 rpm dnf5 dnf5",
+            "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
             "rpm dnf5 rpm dnf5 dnf5 dnf5 rpm rpm dnf5 rpm dnf5 dnf5",
             "dnf5 rpm dnf5 dnf5 rpm",
         ],
@@ -109,9 +109,9 @@ fn zypper_is_started_no_more_than_this() {
     are::<crate::zypper::Zypper>(
         "echo '# A note' >>/etc/zypp/zypp.conf",
         [
-            "zypper zypper zypper zypper zypper",
+            "zypper zypper zypper zypper zypper zypper",
             "zypper",
-            "zypper zypper zypper zypper zypper",
+            "zypper zypper zypper zypper zypper zypper",
             "rpm zypper zypper zypper zypper zypper zypper rpm zypper rpm zypper zypper zypper",
             "rpm zypper zypper zypper zypper rpm",
         ],
@@ -123,9 +123,9 @@ fn pacman_is_started_no_more_than_this() {
     are::<crate::pacman::Pacman>(
         "sed -i '/options/a ParallelDownloads = 2' /etc/pacman.conf",
         [
-            "pacman-conf pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman",
             "pacman",
-            "pacman-conf pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman",
             "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman pacman",
             "pacman-conf pacman pacman pacman pacman pacman pacman",
         ],

@@ -72,6 +72,14 @@ impl Manager for Apt {
         lists::parse(text)
     }
 
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        Some(policy::ask_origins(&["?obsolete"]))
+    }
+
+    fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
+        policy::not_offered(answer)
+    }
+
     fn release_files(&self, id: &str) -> Vec<String> {
         sources::release_files(id)
     }

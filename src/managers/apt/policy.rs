@@ -4,7 +4,7 @@ use super::commands::ENV;
 use super::lists::is_security_suite;
 use super::sources::source_id;
 use crate::model::packages::Origin;
-use crate::system::process::Invocation;
+use crate::system::process::{Finished, Invocation};
 use std::collections::HashMap;
 
 /// The version table of packages tells what the list above does not: security updates below the
@@ -92,9 +92,28 @@ fn source_of(line: &str) -> Option<(&str, &str)> {
     uri.contains(':').then_some((uri, suite))
 }
 
+/// Reads the policy of the pattern `?obsolete`, which apt before 2.0 takes for a name and complains of: the names stand
+/// alone on their lines, a colon behind them.
+pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
+    let is_told = answer.succeeded() && !answer.stderr.contains("?obsolete");
+    let names = answer.stdout.lines().filter(|line| !line.starts_with(' '));
+    is_told.then(|| names.filter_map(|line| line.strip_suffix(':')).map(str::to_owned).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_apt_that_knows_no_patterns_does_not_tell_what_is_not_offered() {
+        let table = "tb-gone:\n  Installed: 1.0\n *** 1.0 100\ntb-gone:i386:\n  Installed: 1.0\n";
+        let noise = "Prio of /var/lib/dpkg/status 100\n";
+        let told = |stdout: &str, stderr: &str| not_offered(&Finished::ended(0, stdout, stderr));
+        assert_eq!(told(table, noise), Some(vec!["tb-gone".into(), "tb-gone:i386".into()]));
+        assert_eq!(told("", ""), Some(Vec::new()));
+        assert_eq!(told("", "N: Unable to locate package ?obsolete\n"), None);
+        assert_eq!(not_offered(&Finished::ended(100, table, "E: x\n")), None);
+    }
 
     #[test]
     fn origins_are_those_of_newer_versions() {

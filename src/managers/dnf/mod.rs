@@ -232,6 +232,14 @@ impl Manager for Dnf {
         ended_well(finished)
     }
 
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        Some(dnf(&["-C"], &["repoquery", "--extras", "--queryformat", "%{name}.%{arch}\n"]))
+    }
+
+    fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
+        rpm::not_offered(answer)
+    }
+
     fn release_files(&self, id: &str) -> Vec<String> {
         rpm::release_files(id)
     }

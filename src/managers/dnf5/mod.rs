@@ -233,6 +233,14 @@ impl Manager for Dnf5 {
         false
     }
 
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        Some(dnf5(&["-C"], &["repoquery", "--extras", "--queryformat", "%{name}.%{arch}\n"]))
+    }
+
+    fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
+        rpm::not_offered(answer)
+    }
+
     fn release_files(&self, id: &str) -> Vec<String> {
         rpm::release_files(id)
     }

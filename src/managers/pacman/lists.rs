@@ -3,6 +3,7 @@
 use crate::model::listing::Listing;
 use crate::model::packages::{Installed, InstalledPackage};
 use crate::model::updates::{HeldBack, Update};
+use crate::system::process::{End, Finished};
 
 /// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
 ///
@@ -146,6 +147,13 @@ fn add(listing: &mut Listing, name: &str, old: &str, new: &str) -> Option<()> {
         (false, None) => return None,
     }
     Some(())
+}
+
+/// Reads `pacman -Qmq`, which ends with 1 where there is none.
+pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
+    let is_told = matches!(answer.end, End::Code(0 | 1))
+        && !answer.stderr.lines().any(|line| line.starts_with("error"));
+    is_told.then(|| answer.stdout.lines().map(str::to_owned).collect())
 }
 
 /// Reads `pacman -Q`.

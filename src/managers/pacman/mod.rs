@@ -149,6 +149,14 @@ impl Manager for Pacman {
         is_keyring(name)
     }
 
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        Some(private(&["-Qmq"]))
+    }
+
+    fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
+        lists::not_offered(answer)
+    }
+
     fn release_files(&self, id: &str) -> Vec<String> {
         vec![Pattern::escape(&format!("{id}.db"))]
     }

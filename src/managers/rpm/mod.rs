@@ -17,7 +17,7 @@ use crate::model::text::one_line;
 use crate::model::time::Time;
 use crate::model::told::Advice;
 use crate::model::updates::Update;
-use crate::system::process::Invocation;
+use crate::system::process::{Finished, Invocation};
 use glob::Pattern;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -243,6 +243,14 @@ pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation>
 /// Where dnf keeps the index of a repository: behind its name stand the digits of a checksum.
 pub fn release_files(id: &str) -> Vec<String> {
     vec![format!("{}-{}/repodata/repomd.xml", Pattern::escape(id), "[0-9a-f]".repeat(16))]
+}
+
+/// Reads `repoquery --extras`: `tb-gone.noarch`.
+pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
+    let rows = || answer.stdout.lines().map(str::trim).filter(|row| !row.is_empty());
+    let is_told = answer.succeeded() && rows().all(|row| row.contains('.') && !row.contains(' '));
+    let name = |row: &str| row.rsplit_once('.').map(|(name, arch)| listed_name(name, arch));
+    is_told.then(|| rows().filter_map(name).collect())
 }
 
 /// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes

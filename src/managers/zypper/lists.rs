@@ -10,8 +10,25 @@ use crate::model::text::one_line;
 use crate::model::time::Time;
 use crate::model::told::{Advice, Told};
 use crate::model::updates::{HeldBack, Update};
+use crate::system::process::Finished;
 use glob::Pattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Reads `zypper packages --orphaned`, a table also where XML is asked for:
+///
+/// ```text
+/// S  | Repository | Name    | Version | Arch
+/// ---+------------+---------+---------+-------
+/// i+ | @System    | tb-gone | 1.0-1   | noarch
+/// ```
+pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split(" | ").map(str::trim).collect();
+        let [_, "@System", name, _, arch] = cells[..] else { return None };
+        Some(listed_name(name, arch))
+    };
+    answer.succeeded().then(|| answer.stdout.lines().filter_map(row).collect())
+}
 
 fn name_of(element: &Element) -> Option<String> {
     let arch = element.get("arch").unwrap_or_default();

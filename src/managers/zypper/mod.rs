@@ -219,6 +219,14 @@ impl Manager for Zypper {
         Ok(errors::expired(&machine.ask(&question)?.stdout))
     }
 
+    fn ask_not_offered(&self) -> Option<Invocation> {
+        Some(Invocation { settings: NO_SERVICES, ..plain_zypper(PLAIN, &["packages", "--orphaned"]) })
+    }
+
+    fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
+        lists::not_offered(answer)
+    }
+
     fn release_files(&self, id: &str) -> Vec<String> {
         vec![format!("{}/repodata/repomd.xml", Pattern::escape(&id.replace('/', "_")))]
     }
