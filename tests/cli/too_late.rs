@@ -33,7 +33,7 @@ fn a_run_that_comes_too_late_refreshes_and_installs_nothing() {
 
 #[test]
 fn before_that_time_everything_is_installed_also_where_midnight_lies_between() {
-    for (now, time) in [("03:00:00", "05:00"), ("23:30:00", "02:00"), ("05:00:00", "05:00")] {
+    for (now, time) in [("03:00:00", "05:00"), ("23:30:00", "02:00"), ("04:50:00", "05:00")] {
         let world = at(now);
         let doc = world.json(&format!("apply --not-after {time} --reboot=always"));
         assert_eq!((&doc["exit_code"], &doc["too_late"]), (&json!(0), &json!(false)), "{now}: {doc}");
@@ -44,13 +44,13 @@ fn before_that_time_everything_is_installed_also_where_midnight_lies_between() {
 #[test]
 fn what_takes_until_after_that_time_is_not_begun() {
     // Asked at the start, before the download, and before the install.
-    let world = at("04:59:59");
+    let world = at("04:50:00");
     world.on_call("date", 3, "echo 05:00:01");
     let doc = world.json("apply --not-after 05:00");
     assert_eq!((&doc["exit_code"], &doc["too_late"]), (&json!(0), &json!(true)), "{doc}");
     assert_eq!((world.count("download"), world.count("install")), (1, 0));
     // A lock that others hold is waited for in the install.
-    let world = at("04:59:59");
+    let world = at("04:50:00");
     let held =
         "echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (x)' >&2; exit 100";
     world.on_call("install", 1, held).on_call("date", 4, "echo 05:00:01");

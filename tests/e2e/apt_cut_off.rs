@@ -79,7 +79,8 @@ fn an_interruption_is_no_verdict_and_what_was_done_counts() {
         let asked = repos[1].server.requests(pattern);
         let running = sandbox.start(sandbox.patch_command(&["refresh"]));
         sandbox.wait_until("the slow file is asked for", || repos[1].server.requests(pattern) > asked);
-        std::thread::sleep(Duration::from_millis(1000));
+        let done = "grep -Els 'tb-(alpha|gamma)_3.0' /var/lib/apt/lists/*_Packages /var/lib/apt/lists/partial/*_Packages | wc -l";
+        sandbox.wait_until("the others are there", || sandbox.sh(done).trim() == "2");
         sandbox.signal(sandbox.patch_pid(), signal);
         let stopped = running.report();
         stopped.exits(2).says("/error/class", "interrupted").mentions("/error/message", &repos[1].url());
