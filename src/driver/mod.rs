@@ -4,7 +4,7 @@ mod caveats;
 mod cut_off;
 pub mod display;
 mod full_disk;
-mod index;
+mod judge;
 pub mod kernels;
 mod lists;
 mod lock_wait;

@@ -1,5 +1,6 @@
 //! What is remembered: the state, the lock, the history, and what follows from them.
 
+mod applies;
 pub mod glance;
 pub mod health;
 pub mod history;

@@ -1,4 +1,4 @@
-//! What a refresh did to the index, and where the index is.
+//! The verdict on a refresh that ended by itself, and where its index is. One that did not is judged in `cut_off`.
 
 use super::Session;
 use crate::managers::SourceList;
@@ -31,11 +31,7 @@ struct Damaged {
 impl Session {
     /// What a refresh did that ended by itself. Where the manager's words do not tell, it is asked; its answer may also
     /// list what is pending.
-    pub(super) fn judge(
-        &self,
-        finished: &Finished,
-        state: &State,
-    ) -> (Refreshed, Option<crate::model::listing::Listing>) {
+    pub(super) fn judge(&self, finished: &Finished, state: &State) -> (Refreshed, Option<Listing>) {
         let dropped = self.drop_damaged(finished);
         let mut refreshed = self.manager.judge(finished);
         if let Some(configured) = self.manager.configured() {
