@@ -74,3 +74,11 @@ impl Class {
         }
     }
 }
+
+/// Fails with every line that this function gives another class than the table does.
+#[cfg(test)]
+pub fn assert_classes(table: &[(Class, &str)], class_of: impl Fn(&str) -> Class) {
+    let wrong = table.iter().filter(|(expected, line)| class_of(line) != *expected);
+    let wrong: Vec<_> = wrong.map(|(_, line)| (line, class_of(line))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -244,6 +244,7 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     fn class(code: i32, stdout: &str, stderr: &str) -> Option<Class> {
         let finished = Finished::ended(code, stdout, stderr);
@@ -346,8 +347,6 @@ mod tests {
         ];
         let class =
             |line: &str| classify(&Finished::ended(1, "", &format!("ERROR: {line}\n"))).unwrap().class;
-        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
-        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_classes(&table, class);
     }
 }

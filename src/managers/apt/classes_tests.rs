@@ -1,6 +1,7 @@
 //! Tests of `classes.rs`.
 
 use super::*;
+use crate::model::class::assert_classes;
 
 #[test]
 fn each_message_has_its_class() {
@@ -52,9 +53,7 @@ fn each_message_has_its_class() {
         (Class::Fetch, "Unable to fetch some archives, maybe run apt update or try with --fix-missing?"),
     ];
     let class = |line: &str| class_of(line);
-    let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
-    let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_classes(&table, class);
 }
 
 /// In apt's own words of all versions.

@@ -271,6 +271,7 @@ pub fn keyless(finished: &Finished) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     #[test]
     fn each_message_has_its_class() {
@@ -303,8 +304,6 @@ mod tests {
             classify(&Finished::ended(1, "", &format!("{line}\n")))
                 .map_or(Class::Other, |failure| failure.class)
         };
-        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
-        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_classes(&table, class);
     }
 }

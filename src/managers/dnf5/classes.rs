@@ -84,6 +84,7 @@ pub fn is_of_cache(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     #[test]
     fn each_message_has_its_class() {
@@ -108,10 +109,7 @@ mod tests {
             (Class::Dependency, "some dependency problem"),
             (Class::Space, "Error: this bootc system is configured to be read-only. Pass --transient"),
         ];
-        let class = |line: &str| class_of(line);
-        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
-        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_classes(&table, class_of);
     }
 
     #[test]

@@ -229,6 +229,7 @@ pub fn is_of_entry(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     #[test]
     fn the_number_that_a_server_answers_with_decides() {
@@ -316,8 +317,6 @@ mod tests {
             ),
             (Class::Interrupted, "duplicated database entry 'tb-a'"),
         ];
-        let wrong = table.iter().filter(|(class, line)| class_of(line) != *class);
-        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class_of(line))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_classes(&table, class_of);
     }
 }

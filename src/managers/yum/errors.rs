@@ -197,6 +197,7 @@ pub(super) fn all_steps_done(finished: &Finished) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     #[test]
     fn each_message_has_its_class() {
@@ -225,9 +226,7 @@ mod tests {
             classify(&Finished::ended(1, "", &format!("{line}\n")))
                 .map_or(Class::Other, |failure| failure.class)
         };
-        let wrong = table.iter().filter(|(expected, line)| class(line) != *expected);
-        let wrong: Vec<_> = wrong.map(|(_, line)| (line, class(line))).collect();
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_classes(&table, class);
     }
 
     fn ended(code: i32, stdout: &str, stderr: &str) -> Option<Failure> {
