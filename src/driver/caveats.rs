@@ -9,6 +9,8 @@ use crate::system::release::Release;
 const NO_ADVISORIES: &str =
     "no repository here has advisories: that no security update is pending means nothing";
 
+const SUBSCRIPTION: &str = "security updates that are not installed here require ";
+
 impl Session {
     /// Remembers which installed packages no source offers any more, given whether what decides about it has changed.
     /// While a source cannot be reached its packages are not known: what was said before stays then.
@@ -21,12 +23,21 @@ impl Session {
         state.not_offered = names.map(|names| names.iter().map(|name| one_line(name)).collect());
     }
 
+    /// Security updates that need a subscription; as it was said before where nothing was listed since.
+    fn caveat_of_subscription(&self, state: &State) -> Option<String> {
+        match self.subscription.borrow().as_ref() {
+            Some(said) => said.as_ref().map(|what| one_line(&format!("{SUBSCRIPTION}{what}"))),
+            None => state.caveats.iter().find(|caveat| caveat.starts_with(SUBSCRIPTION)).cloned(),
+        }
+    }
+
     /// Remembers until when the distribution is supported, and what makes "nothing is pending" mean less.
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
         let has_no_advisories = lacks_advisories(state, published);
-        state.caveats = Vec::new();
+        let subscription = self.caveat_of_subscription(state);
+        state.caveats = subscription.into_iter().collect();
         if lacks_security_archive(&release, state) {
             let text =
                 "no security archive is among the sources: security updates of the distribution are not seen";

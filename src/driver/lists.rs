@@ -82,6 +82,7 @@ impl Session {
             plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
         };
         self.note_download(&finished);
+        self.subscription.replace(Some(self.manager.needs_subscription(&finished)));
         let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
         // A package database that is gone looks like one with nothing to do.

@@ -113,6 +113,8 @@ pub struct Session {
     purpose: Purpose,
     /// How much the plan that was listed last would download, where the manager says it.
     pub download_size: Cell<Option<u64>>,
+    /// What the list of what is pending says of security updates that need a subscription, once there was one.
+    subscription: RefCell<Option<Option<String>>>,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// What the last list of installed packages said of those that require a reboot.
@@ -156,6 +158,7 @@ impl Session {
             committed: false,
             purpose,
             download_size: Cell::new(None),
+            subscription: RefCell::default(),
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             reboot_packages_seen: RefCell::new(None),

@@ -321,6 +321,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         Ok(sources)
     }
 
+    /// The security updates that only a subscription brings, with its name, where the manager says so beside what it
+    /// lists as pending.
+    fn needs_subscription(&self, _listed: &Finished) -> Option<String> {
+        None
+    }
+
     /// Asks for the installed packages that no source offers, in any version; `None` where the manager cannot say it.
     fn ask_not_offered(&self) -> Option<Invocation> {
         None

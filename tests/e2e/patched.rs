@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::bench;
+use crate::deb::deb;
 use crate::dnf5;
 use crate::rpm::{self, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
@@ -158,6 +159,38 @@ fn until_when_there_is_support_is_what_the_distribution_says() {
         .patch(&["status", "--alert", "support:60d=critical"])
         .exits(2)
         .mentions("/alerts/0", "support ends on 20");
+}
+
+/// As the hook of Ubuntu's pro client speaks to apt.
+const HOOK: &str = r#"#!/usr/bin/perl
+use IO::Handle;
+open(my $apt, "+<&=", $ENV{APT_HOOK_SOCKET}) or die;
+$apt->autoflush(1);
+$| = 1;
+while (my $line = <$apt>) {
+    print $apt qq({"jsonrpc":"2.0","id":0,"result":{"version":"0.1"}}\n\n) if $line =~ /hooks\.hello/;
+    print "The following security updates require Ubuntu Pro with 'esm-infra' enabled:\n  tb-a tb-b\n"
+        if $line =~ /install\.package-list/ and ! -e "/run/attached";
+    exit 0 if $line =~ /hooks\.bye/;
+}
+"#;
+
+#[test]
+fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
+    let (sandbox, repo) = bench::pending_update();
+    sandbox.write_mode("/usr/local/bin/esm-hook", HOOK, 0o755);
+    let hook = "AptCli::Hooks::Upgrade { \"/usr/local/bin/esm-hook\"; };\n";
+    sandbox.write("/etc/apt/apt.conf.d/20apt-esm-hook.conf", hook);
+    let caveats = || sandbox.patch(&["--manager", "apt", "refresh"]).exits(0).json["caveats"].to_string();
+    let words = "require Ubuntu Pro with 'esm-infra' enabled: tb-a tb-b";
+    let first = caveats();
+    assert!(first.contains(words), "{first}\n{}", sandbox.log());
+    assert!(caveats().contains(words), "nothing was listed anew");
+    sandbox.patch(&["--manager", "apt", "apply"]).applied(&["tb-hello 1.0 2.0"]);
+    assert!(sandbox.run(&["linux-patch", "status"]).stdout.contains(words));
+    sandbox.write("/run/attached", "");
+    repo.publish(&[deb("tb-hello", "3.0")]);
+    assert!(!caveats().contains(words));
 }
 
 #[test]

@@ -72,6 +72,10 @@ impl Manager for Apt {
         lists::parse(text)
     }
 
+    fn needs_subscription(&self, listed: &Finished) -> Option<String> {
+        lists::needs_subscription(&listed.stdout)
+    }
+
     fn ask_not_offered(&self) -> Option<Invocation> {
         Some(policy::ask_origins(&["?obsolete"]))
     }
