@@ -27,6 +27,9 @@ INTEGRATIONS_NEEDS = $(TEST_NEEDS) \
   nagios4-core nagios-nrpe-server nagios-nrpe-plugin monitoring-plugins-basic \
   icinga2-bin icinga2-common curl \
   ansible-core ansible-lint python3 python3-apt sudo iproute2
+# Other updaters, which are never installed on this machine: docs/migrating.md.
+PEERS = unattended-upgrades python3-distro-info cron-apt apticron
+PEERS_DIR = $(or $(CARGO_TARGET_DIR),target)/peers
 PACKAGE_NEEDS = $(BUILD_NEEDS) dpkg-dev
 # What makes the packages, in versions that Rust 1.85 compiles.
 CARGO_DEB = 3.8.0
@@ -58,7 +61,7 @@ root = [ "$$(cat $(1)/.made-of 2>/dev/null)" = "$(2)" ] || { \
 	  echo "$(2)" | $(SUDO) tee $(1).new/.made-of >/dev/null && \
 	  $(SUDO) mv $(1).new $(1); }
 
-.PHONY: build run test test-newer newer-root vm-root faults walk integrations integrations-quick fuzz mutants bench completions install deb rpm
+.PHONY: build run test test-newer newer-root vm-root faults walk integrations integrations-quick peers fuzz mutants bench completions install deb rpm
 
 # With the C library linked in, where its static form is there: a loader with its libraries is a quarter of the time
 # of a status, and such a program asks for no version of any of them. A plain cargo build makes a dynamic one: in all
@@ -127,9 +130,15 @@ walk: newer-root
 # The units, configurations and packages of contrib in the real programs they are for; some wait for minutes of
 # cron. PARTS are files of tests/integrations: make integrations PARTS="systemd cron".
 PARTS ?=
-integrations: $(if $(PARTS),,deb rpm)
+integrations: $(if $(PARTS),$(if $(findstring migrating,$(PARTS)),peers newer-root),peers newer-root deb rpm)
 	@$(call need,$(INTEGRATIONS_NEEDS))
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) test --locked --test integrations -- --include-ignored $(addsuffix ::,$(PARTS))
+
+# Downloads the packages of other updaters; they are only ever unpacked in throw-away roots.
+peers:
+	@mkdir -p $(PEERS_DIR); for name in $(PEERS); do \
+	  ls $(PEERS_DIR)/$${name}_*.deb >/dev/null 2>&1 || (cd $(PEERS_DIR) && apt-get -q download $$name) || exit 1; \
+	done
 
 # Those that take no more than two minutes together: what asks for a status.
 integrations-quick:

@@ -48,6 +48,7 @@ mod cron;
 mod icinga;
 mod mail;
 mod metrics_units;
+mod migrating;
 mod nagios;
 mod network;
 mod nrpe;
