@@ -377,3 +377,18 @@ fn every_variable_of_the_role_has_its_kind() {
     assert!(set.len() > 10, "{set:?}");
     assert_eq!(set, known);
 }
+
+#[test]
+fn every_variable_of_the_role_is_in_its_readme_and_has_a_type() {
+    let defaults = text("ansible/roles/linux_patch/defaults/main.yml");
+    let named = defaults.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    let named: BTreeSet<_> = named.filter(|name| name.starts_with("linux_patch_")).collect();
+    assert!(named.len() > 15, "{named:?}");
+    let specs = text("ansible/roles/linux_patch/meta/argument_specs.yml");
+    let typed = specs.lines().filter_map(|line| line.trim().split_once(": {type: ")).map(|(name, _)| name);
+    assert_eq!(named, typed.collect());
+    let readme = text("ansible/roles/linux_patch/README.md");
+    let told = readme.lines().filter_map(|line| line.strip_prefix("| `linux_patch_")?.split('`').next());
+    let told: BTreeSet<_> = told.map(|rest| format!("linux_patch_{rest}")).collect();
+    assert_eq!(told, named.into_iter().map(str::to_owned).collect());
+}

@@ -21,7 +21,15 @@ fn ansible_lint_has_nothing_to_say() {
     let home = tempfile::tempdir().unwrap();
     // Named one by one: of a whole directory it looks at what it thinks is Ansible's.
     let ended = Command::new("ansible-lint")
-        .args(["--offline", "--nocolor", "--strict", "install.yml", "apply.yml", "roles/linux_patch"])
+        .args([
+            "--offline",
+            "--nocolor",
+            "--strict",
+            "install.yml",
+            "apply.yml",
+            "uninstall.yml",
+            "roles/linux_patch",
+        ])
         .current_dir(dir)
         .env("HOME", home.path())
         .env("XDG_CACHE_HOME", home.path())
@@ -164,6 +172,134 @@ fn the_role_installs_and_sets_the_timers_once() {
             fleet.play("install.yml", &["--limit=host2", "-e", "linux_patch_refresh_calendar=6hourly"]);
         assert_eq!((wrong.code, wrong.count(copied, "failed")), (2, 1));
         assert_eq!(booted.show(REFRESH, "ActiveState"), "active");
+    });
+}
+
+/// Everything below these directories whose name has ours in it.
+fn traces(host: &Host) -> Vec<String> {
+    let find = "find /etc /usr /var /opt -xdev -name '*linux?patch*' ! -path '/var/tmp/*' 2>/dev/null || :; \
+                crontab -u root -l 2>/dev/null | grep linux-patch || :";
+    host.sandbox().sh(find).lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "make integrations"]
+fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
+    in_own_network("ansible::the_role_sets_metrics_and_nrpe_and_takes_everything_away_again", || {
+        const PAGE: &str = "/var/lib/prometheus/node-exporter/linux-patch.prom";
+        let repo = Repo::at(HERE, &[hello("2.0")]);
+        let fleet = Fleet::new(4, 3, |host| {
+            host.has(&[hello("1.0")], &repo);
+            let sandbox = host.sandbox();
+            sandbox.sh("mv /usr/bin/linux-patch /srv/the-real-one; mkdir -p /etc/nagios/nrpe.d
+                rm -rf /var/lib/prometheus /etc/cron.d/* /var/spool/cron/crontabs/* /usr/share/linux-patch*");
+            match host.number {
+                // As Arch Linux; its NRPE has no service of that name in here.
+                2 => sandbox.write("/etc/os-release", "ID=arch\nNAME=\"Arch Linux\"\n"),
+                // Without a cron daemon.
+                3 => _ = sandbox.sh("rm -f /usr/sbin/cron"),
+                _ => {}
+            }
+            sandbox.write(
+                "/etc/systemd/system/nagios-nrpe-server.service",
+                "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo >>/srv/nrpe'\n",
+            );
+        });
+        let [packaged, arch, no_cron, cron] = &fleet.hosts[..] else { unreachable!() };
+        package(&fleet);
+        for (host, line) in [
+            (packaged, "linux_patch_package: /srv/home/linux-patch_9.9_all.deb"),
+            (
+                arch,
+                "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe_dir: /etc/nagios/nrpe.d\n\
+                    linux_patch_nrpe_service: nagios-nrpe-server",
+            ),
+            (no_cron, "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe: false"),
+            (cron, "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe: false"),
+        ] {
+            let vars = format!("---\n{line}\n");
+            fleet.controller.write(&format!("/srv/home/host_vars/{}.yml", host.name()), vars);
+        }
+        let both = format!("---\nlinux_patch_metrics_file: {PAGE}\nlinux_patch_nrpe: true\n");
+        fleet.controller.write("/srv/home/group_vars/all.yml", &*both);
+        let before: Vec<_> = fleet.hosts.iter().map(traces).collect();
+        let first = fleet.play("install.yml", &[]);
+        assert_eq!(first.code, 0);
+        assert!(first.said.contains("nothing refreshes by itself"), "{}", first.said);
+        let again = fleet.play("install.yml", &[]);
+        assert_eq!(again.code, 0);
+        fleet.hosts.iter().for_each(|host| assert_eq!(again.count(host, "changed"), 0, "{}", host.name()));
+
+        // Each run of a unit writes the metrics, and NRPE asks.
+        for (host, asks) in [(packaged, "--alert security "), (arch, "--alert updates ")] {
+            let unit = "linux-patch-refresh.service";
+            let manager = "mkdir -p /etc/systemd/system/linux-patch-refresh.service.d; \
+                printf '[Service]\\nEnvironment=LINUX_PATCH_MANAGER=apt\\n' \
+                >/etc/systemd/system/linux-patch-refresh.service.d/test.conf; systemctl daemon-reload";
+            host.booted.sh(manager);
+            let ended = host.booted.run(&["systemctl", "start", unit]);
+            assert_eq!(ended.code, 0, "{}", host.booted.journal(unit));
+            let page = host.sandbox().read(PAGE).unwrap_or_default();
+            assert!(page.contains("\nlinux_patch_pending_updates 1\n"), "{page}");
+            let command = host.sandbox().read("/etc/nagios/nrpe.d/linux-patch.cfg").unwrap();
+            assert!(
+                command.contains("status --format nagios --verbose --warning 4h") && command.contains(asks)
+            );
+            let line = command.lines().find_map(|line| line.strip_prefix("command[check_linux_patch]="));
+            let said = host.sandbox().run(&["sh", "-c", line.unwrap()]).stdout;
+            assert!(said.starts_with("PATCH "), "{said}");
+            assert!(host.sandbox().exists("/srv/nrpe"), "it was not restarted");
+        }
+        let table = cron.sandbox().read("/etc/cron.d/linux-patch-metrics").unwrap();
+        assert!(table.contains(&format!(" --output {PAGE}\n")), "{table}");
+        assert!(cron.sandbox().exists("/etc/cron.d/linux-patch"));
+        let tables = no_cron.sandbox().list("/etc/cron.d");
+        assert!(!tables.iter().any(|name| name.contains("linux-patch")), "{tables:?}");
+
+        // A part alone.
+        let args = ["--tags=metrics", "-e", "linux_patch_metrics_file=", "-e", "linux_patch_nrpe=false"];
+        assert_eq!(fleet.play("install.yml", &args).code, 0);
+        for host in [packaged, arch, cron] {
+            assert!(!traces(host).iter().any(|path| path.contains("metrics")), "{:?}", traces(host));
+        }
+        assert!(!packaged.sandbox().exists("/etc/systemd/system/linux-patch-refresh.service.d/metrics.conf"));
+        assert!(packaged.sandbox().exists("/etc/nagios/nrpe.d/linux-patch.cfg"));
+        assert_eq!(fleet.play("install.yml", &["--tags=metrics"]).code, 0);
+        packaged.booted.run(&["systemctl", "start", "linux-patch-refresh.service"]);
+
+        // And all of it away; what an administrator has put there stays, and so do state and logs.
+        assert_eq!(fleet.play("uninstall.yml", &["--check"]).code, 0);
+        assert!(packaged.sandbox().exists("/usr/bin/linux-patch"));
+        assert_eq!(fleet.play("uninstall.yml", &[]).code, 0);
+        assert!(packaged.sandbox().exists("/etc/systemd/system/linux-patch-refresh.service.d/test.conf"));
+        for host in &fleet.hosts {
+            host.sandbox().sh("rm -rf /etc/systemd/system/linux-patch-refresh.service.d");
+        }
+        for (host, before) in fleet.hosts.iter().zip(&before) {
+            let kept = ["/var/lib/linux-patch", "/var/log/linux-patch"];
+            let left = traces(host).into_iter().filter(|path| !before.contains(path));
+            let left: Vec<_> = left.filter(|path| !kept.contains(&path.as_str())).collect();
+            assert_eq!(left, [""; 0], "{}", host.name());
+            assert!(!host.sandbox().exists(PAGE), "{}", host.name());
+        }
+        assert!(packaged.sandbox().exists("/var/lib/linux-patch/state.json"));
+        let again = fleet.play("uninstall.yml", &[]);
+        assert_eq!(again.code, 0);
+        fleet.hosts.iter().for_each(|host| assert_eq!(again.count(host, "changed"), 0, "{}", host.name()));
+        assert_eq!(fleet.play("uninstall.yml", &["-e", "linux_patch_purge=true"]).code, 0);
+        assert!(fleet.hosts.iter().all(|host| !host.sandbox().exists("/var/lib/linux-patch")));
+
+        // Not under an apply that is running.
+        assert_eq!(fleet.play("install.yml", &["--limit=host2"]).code, 0);
+        repo.publish(&[gated("3.0")]);
+        arch.sandbox().sh("touch /srv/gate");
+        arch.booted.sh("systemd-run --quiet linux-patch --manager apt apply");
+        arch.sandbox().wait_for_file("/srv/in-postinst");
+        let refused = fleet.play("uninstall.yml", &["--limit=host2"]);
+        assert_eq!((refused.code, refused.count(arch, "failed")), (2, 1));
+        assert!(refused.said.contains("An apply is running"), "{}", refused.said);
+        assert!(arch.sandbox().exists("/usr/bin/linux-patch"));
+        arch.sandbox().sh("rm /srv/gate");
     });
 }
 

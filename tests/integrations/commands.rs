@@ -168,6 +168,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("apt-get update && apt-get install -y make && make test", Not("it runs this test")),
     ("make test", Not("it runs this test")),
     ("make integrations", Not("it runs this test")),
+    ("make integrations PARTS=migrating", Not("it runs other tests beside this one")),
     ("make faults", Not("it runs tests, and does for long")),
     ("make fuzz", Not("it wants cargo-fuzz, and runs for half an hour")),
     ("make mutants", Not("it wants cargo-mutants, and runs for hours")),
@@ -359,6 +360,13 @@ const COMMANDS: &[(&str, Proof)] = &[
     (
         "ansible-playbook -i inventory install.yml -e linux_patch_package=/path/to/linux-patch.deb",
         In(ROLE, &["\"install.yml\"", "linux_patch_package"]),
+    ),
+    (
+        "ansible-playbook -i inventory uninstall.yml",
+        In(
+            "the_role_sets_metrics_and_nrpe_and_takes_everything_away_again",
+            &["fleet.play(\"uninstall.yml\", &[])"],
+        ),
     ),
     ("ansible-playbook -i inventory apply.yml --check", In(ROLLOUT, &["\"apply.yml\"", "\"--check\""])),
     ("ansible-playbook -i inventory apply.yml", In(ROLLOUT, &["\"apply.yml\""])),
