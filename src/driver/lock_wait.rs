@@ -1,7 +1,7 @@
 //! Waiting for locks of the manager that other processes hold.
 
 use super::Session;
-use crate::managers::cut_short;
+use crate::managers::{Manager, cut_short};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
@@ -11,6 +11,18 @@ use crate::system::{lock_holders, signals};
 use log::{info, warn};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// Names the process that holds a lock of the manager which the administrator has moved with the directory of the
+/// index, or with another.
+pub fn moved_lock_holder(manager: &dyn Manager, configuration: &str, cache: &Path) -> Option<String> {
+    let facts = manager.facts();
+    let mut files = manager.moved_pid_files(configuration);
+    if cache != Path::new(facts.cache) {
+        let below = facts.pid_files.iter().filter_map(|file| file.strip_prefix(facts.cache));
+        files.extend(below.map(|rest| format!("{}{rest}", cache.display())));
+    }
+    lock_holders::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
+}
 
 impl Session {
     /// The failure of a command that another process's lock stopped before it changed anything. Where
@@ -33,20 +45,12 @@ impl Session {
         self.manager.facts().lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
     }
 
-    /// Likewise where the administrator has moved the directory of the index, or another, and with it the locks
-    /// there.
+    /// Likewise where the administrator has moved them.
     fn moved_lock_holder(&self) -> Option<String> {
-        let facts = self.manager.facts();
-        if facts.pid_files.is_empty() {
+        if self.manager.facts().pid_files.is_empty() {
             return None;
         }
-        let mut files = self.manager.moved_pid_files(self.configuration().unwrap_or_default());
-        if self.places().cache != Path::new(facts.cache) {
-            let below = facts.pid_files.iter().filter_map(|file| file.strip_prefix(facts.cache));
-            let cache = self.places().cache.display();
-            files.extend(below.map(|rest| format!("{cache}{rest}")));
-        }
-        lock_holders::of_pid_files(&files.iter().map(String::as_str).collect::<Vec<_>>())
+        moved_lock_holder(self.manager, self.configuration().unwrap_or_default(), &self.places().cache)
     }
 
     /// The locks that are there while they are held: the system's and that of our own index.

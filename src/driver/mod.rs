@@ -7,7 +7,7 @@ mod full_disk;
 mod judge;
 pub mod kernels;
 mod lists;
-mod lock_wait;
+pub mod lock_wait;
 mod own_index;
 mod pending;
 mod published;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
 /// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
-pub(super) fn text_of(places: &[&str], elsewhere: &dyn Fn(&str) -> Elsewhere) -> String {
+pub fn text_of(places: &[&str], elsewhere: &dyn Fn(&str) -> Elsewhere) -> String {
     let text = text_in(places);
     let others = elsewhere(&text).sources;
     text + &text_in(&strs(&others))

@@ -66,6 +66,9 @@ fn the_holder_of_a_lock_that_dnf_conf_puts_elsewhere_is_named() {
         locks::hold_by_number(&root.sandbox, "/srv/persist/rpmdb_lock.pid", Duration::from_secs(60));
     let applied = root.patch(&["apply", "--wait", "2"]);
     applied.apply_failed("lock").mentions("/reason", &format!("process {pid}"));
+    let explained = root.sandbox.run(&["linux-patch", "status", "--explain"]).stdout;
+    let line = explained.lines().find(|line| line.starts_with("! lock: ")).unwrap_or_default();
+    assert!(line.contains(&format!("process {pid}")) && line.ends_with("holds a lock of dnf"), "{explained}");
     root.sandbox.sh(&format!("kill {pid}"));
     holder.wait();
     root.sandbox.sh("rm /srv/persist/rpmdb_lock.pid");

@@ -1,8 +1,11 @@
 //! Room on the disks, locks, and a shutdown that is to come.
 
+use crate::driver::lock_wait::moved_lock_holder;
+use crate::driver::settings_files;
 use crate::managers::Manager;
 use crate::report::finding::Finding;
 use crate::store::lock;
+use crate::store::state::State;
 use crate::system::boot;
 use crate::system::time::{Time, span};
 use std::os::unix::fs::MetadataExt;
@@ -49,8 +52,18 @@ pub fn room() -> Vec<Finding> {
     findings
 }
 
+/// The manager's configuration, as a refresh was told it, or as its files have it.
+fn configuration(manager: &dyn Manager, state: Option<&State>) -> String {
+    let kept = state.and_then(|state| state.index.as_ref()?.configuration.as_ref());
+    match (kept, manager.facts().settings_in) {
+        (Some(kept), _) => kept.text.clone(),
+        (None, []) => String::new(),
+        (None, places) => settings_files::text_of(places, &|text| manager.elsewhere(text)),
+    }
+}
+
 /// Who holds the locks that a run needs.
-pub fn locks(manager: Option<&dyn Manager>, state_dir: &Path) -> Vec<Finding> {
+pub fn locks(manager: Option<&dyn Manager>, state: Option<&State>, state_dir: &Path) -> Vec<Finding> {
     let ours = lock::holder(state_dir).map(|holder| {
         Finding::problem(
             "lock",
@@ -59,9 +72,15 @@ pub fn locks(manager: Option<&dyn Manager>, state_dir: &Path) -> Vec<Finding> {
         )
     });
     let theirs = manager.and_then(|manager| {
-        let places = manager.facts().usual_places();
+        let configuration = configuration(manager, state);
+        let usual = manager.facts().usual_places();
+        let places = match configuration.is_empty() {
+            true => usual,
+            false => manager.parse_places(usual, &configuration),
+        };
         let file = manager.facts().lock_file(&places).filter(|file| file.exists());
         let holder = manager.facts().lock_holder(&file.iter().cloned().collect::<Vec<_>>());
+        let holder = holder.or_else(|| moved_lock_holder(manager, &configuration, &places.cache));
         let name = manager.facts().name;
         match (holder, file) {
             (Some(holder), _) => {

@@ -19,7 +19,7 @@ pub fn findings(report: &Report, state_dir: &Path) -> Vec<Finding> {
     let mut findings = report.explained_index();
     findings.extend(sources::look(state, manager, report.now));
     findings.extend(host::room());
-    findings.extend(host::locks(manager, state_dir));
+    findings.extend(host::locks(manager, state, state_dir));
     findings.extend(report.explained_updates());
     let units = units::Units::look();
     findings.extend(schedule::own_runs(&units));
