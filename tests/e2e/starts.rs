@@ -83,7 +83,7 @@ fn dnf_is_started_no_more_than_this() {
             "dnf rpm dnf dnf dnf",
             "dnf",
             "dnf rpm dnf dnf dnf",
-            "rpm dnf rpm dnf dnf dnf rpm rpm dnf rpm dnf dnf",
+            "rpm dnf rpm dnf dnf dnf rpm rpm dnf rpm dnf",
             "rpm dnf dnf rpm",
         ],
     );
@@ -97,7 +97,7 @@ fn dnf5_is_started_no_more_than_this() {
             "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
             "dnf5",
             "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
-            "rpm dnf5 rpm dnf5 dnf5 dnf5 rpm rpm dnf5 rpm dnf5 dnf5",
+            "rpm dnf5 rpm dnf5 dnf5 dnf5 rpm rpm dnf5 rpm dnf5",
             "dnf5 rpm dnf5 dnf5 rpm",
         ],
     );
@@ -112,7 +112,7 @@ fn zypper_is_started_no_more_than_this() {
             "zypper zypper zypper zypper zypper zypper",
             "zypper",
             "zypper zypper zypper zypper zypper zypper",
-            "rpm zypper zypper zypper zypper zypper zypper rpm zypper rpm zypper zypper zypper",
+            "rpm zypper zypper zypper zypper zypper zypper rpm zypper rpm",
             "rpm zypper zypper zypper zypper rpm",
         ],
     );
@@ -129,5 +129,58 @@ fn pacman_is_started_no_more_than_this() {
             "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman pacman",
             "pacman-conf pacman pacman pacman pacman pacman pacman",
         ],
+    );
+}
+
+/// What follows from an apply that installed all there was is what counting again finds; where a script has changed
+/// what is offered it is counted.
+fn nothing_is_left_where_nothing_is<M: Manager>(leaves_out: &str, lifts: &str, changes_a_setting: &str) {
+    let manager = M::new();
+    let old = ["tb-lifts", "tb-left"].map(|name| package(name, "1.0"));
+    manager.install(&old);
+    let repo = M::Repo::with(&[package("tb-lifts", "2.0").script(lifts), package("tb-left", "2.0")]);
+    manager.add_source("one", &repo);
+    let sandbox = manager.sandbox();
+    sandbox.sh(leaves_out);
+    let run = |verb: &str| sandbox.patch(&["--manager", M::NAME, verb]);
+    let lifted = run("apply");
+    assert_eq!(lifted.json["packages"].as_array().map(Vec::len), Some(1), "{lifted}");
+    lifted.exits(0).leaves_pending(&[&format!("tb-left 1.0{0} 2.0{0}", M::REVISION)]);
+    let followed = run("apply");
+    followed.exits(0).leaves_pending(&[]);
+    sandbox.sh(changes_a_setting);
+    let counted = run("refresh");
+    counted.exits(0).leaves_pending(&[]);
+    for key in ["count", "security", "packages", "held_back", "error"] {
+        assert_eq!(followed.json["pending"][key], counted.json["pending"][key], "{key}");
+    }
+}
+
+#[test]
+fn nothing_is_left_for_dnf_where_nothing_is() {
+    let lifts = "sed -i /^exclude/d /etc/dnf/dnf.conf";
+    nothing_is_left_where_nothing_is::<crate::dnf::Dnf>(
+        "echo 'exclude=tb-left' >>/etc/dnf/dnf.conf",
+        lifts,
+        "echo 'retries=3' >>/etc/dnf/dnf.conf",
+    );
+}
+
+#[test]
+fn nothing_is_left_for_dnf5_where_nothing_is() {
+    let lifts = "sed -i /^excludepkgs/d /etc/dnf/dnf.conf";
+    nothing_is_left_where_nothing_is::<crate::dnf5::Dnf5>(
+        "printf '[main]\\nexcludepkgs=tb-left\\n' >>/etc/dnf/dnf.conf",
+        lifts,
+        "printf '[main]\\nretries=3\\n' >>/etc/dnf/dnf.conf",
+    );
+}
+
+#[test]
+fn nothing_is_left_for_zypper_where_nothing_is() {
+    nothing_is_left_where_nothing_is::<crate::zypper::Zypper>(
+        "zypper --non-interactive addlock tb-left",
+        "rm -f /etc/zypp/locks",
+        "echo '# A note' >>/etc/zypp/zypp.conf",
     );
 }

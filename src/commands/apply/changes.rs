@@ -4,6 +4,7 @@ use crate::managers::Installed;
 use crate::model::updates::Change;
 use crate::store::state::Open;
 use crate::system::time::Time;
+use std::collections::HashMap;
 
 /// What differs between two looks at the package database. Of a version that stood beside another, that
 /// it is gone.
@@ -30,9 +31,14 @@ pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
 /// Says of each package that came or changed for how long its update had been known.
 pub(super) fn tell_since(changes: &mut [Change], open: &[Open]) {
     let now = Time::now();
+    let mut since: HashMap<(&str, Option<&str>), Time> = HashMap::new();
+    for open in open {
+        let first = since.entry((&open.name, open.installed.as_deref())).or_insert(open.first_seen);
+        *first = open.first_seen.min(*first);
+    }
     for change in changes.iter_mut().filter(|change| change.to.is_some()) {
-        let of_it = open.iter().filter(|open| open.name == change.name && open.installed == change.from);
-        change.open_seconds = of_it.map(|open| now.seconds_since(open.first_seen).max(0)).max();
+        let first = since.get(&(change.name.as_str(), change.from.as_deref()));
+        change.open_seconds = first.map(|first| now.seconds_since(*first).max(0));
     }
 }
 
@@ -44,7 +50,7 @@ mod tests {
     fn installed(packages: &[(&str, &str)]) -> Installed {
         let package = |version: &str| InstalledPackage {
             version: version.to_string(),
-            architecture: "all".to_string(),
+            architecture: "all".into(),
             ..InstalledPackage::default()
         };
         packages.iter().map(|(name, version)| (name.to_string(), package(version))).collect()

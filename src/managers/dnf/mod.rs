@@ -70,6 +70,7 @@ static FACTS: Facts = Facts {
         directories: &["/etc/dnf/plugins/needs-restarting.d"],
     },
     knows_security: true,
+    lists_all: true,
     rules: rpm::RULES,
     // Only a plugin of dnf's would say what they say.
     settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],

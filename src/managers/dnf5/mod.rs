@@ -68,6 +68,7 @@ static FACTS: Facts = Facts {
         directories: &["/etc/dnf/suggest-reboot.d", "/usr/share/dnf5/suggest-reboot.d"],
     },
     knows_security: true,
+    lists_all: true,
     rules: rpm::RULES,
     waiting_for_lock: Some("Waiting for a lock on the system repository"),
     ..Facts::NONE

@@ -51,9 +51,11 @@ static FACTS: Facts = Facts {
         "/etc/zypp/zypp.conf",
         "/etc/zypp/zypp.conf.d/*.conf",
     ],
-    // Not the index as it was fetched: zypper gives that a new time at every refresh.
+    // Not the index as it was fetched: zypper gives that a new time at every refresh. Nor what it keeps there of the
+    // installed packages: `@System`.
     index: &[
-        "/var/cache/zypp/solv/*",
+        "/var/cache/zypp/solv/[!@]*",
+        "/var/cache/zypp/solv/@[!S]*",
         "/etc/zypp/locks",
         "/etc/zypp/vendors.d",
         "/etc/zypp/zypper.conf",
@@ -66,6 +68,7 @@ static FACTS: Facts = Facts {
     reboot_flags: &["/run/reboot-needed"],
     // libzypp knows them, and leaves the flag.
     knows_security: true,
+    lists_all: true,
     rules: rpm::RULES,
     needs_of_new: true,
     selection_base: LOCKS,
@@ -363,11 +366,12 @@ fn elsewhere(settings: &str) -> Elsewhere {
     let sources = [("reposdir", "repos.d", "*.repo"), ("servicesdir", "services.d", "*.service")];
     let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
     let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
-    let solv = below("solvfilesdir", cache.as_ref(), "solv").map(|solv| solv.join("*"));
+    let solv = below("solvfilesdir", cache.as_ref(), "solv");
+    let solv = ["[!@]*", "@[!S]*"].map(|names| solv.as_ref().map(|solv| solv.join(names)));
     let sources = sources.map(|(key, name, files)| of_config((key, name)).map(|dir| dir.join(files)));
     Elsewhere {
         sources: words([&sources[..], &[of_config(("varsdir", "vars.d"))]].concat()),
-        index: words([index.map(of_config).into(), vec![solv, path_of(settings, "locksfile.path")]].concat()),
+        index: words([&index.map(of_config)[..], &solv, &[path_of(settings, "locksfile.path")]].concat()),
         rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
         history: path_of(settings, "history.logfile"),
         cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
@@ -441,7 +445,7 @@ mod tests {
         let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
         assert_eq!(found.cache, Some("/c/raw".into()));
         assert_eq!(found.sources, ["/r/*.repo", "/e/services.d/*.service", "/e/vars.d"]);
-        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/*"]);
+        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/[!@]*", "/s/@[!S]*"]);
         assert_eq!(found.rules, ["/e/multiversion.d"]);
         let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");
         assert_eq!((found.history, &*found.rules), (Some("/h".into()), &["/m".to_string()][..]));
