@@ -4,6 +4,7 @@ use super::Session;
 use crate::managers::{Elsewhere, Installed, InstalledPackage, Machine, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::packages::compact;
 use crate::model::text::{is_printable, one_line};
 use crate::model::updates::Change;
 use crate::system::process::{self, Capture, End, Finished, Invocation, Limits};
@@ -23,7 +24,8 @@ impl Session {
         let database = self.manager.database();
         let invocation = database.list_installed(places);
         let finished = self.ask(&invocation)?;
-        let mut installed = database.parse_installed(&finished.stdout, places);
+        let mut installed = compact(database.parse_installed(&finished.stdout, places));
+        drop(finished);
         if database.holds_manager() && installed.is_empty() {
             let text = format!("{} lists no package, not even itself", invocation.line());
             let place = places.database.display();

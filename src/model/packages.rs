@@ -1,7 +1,8 @@
 //! What is installed, and what an install that was cut off has left.
 
 use crate::model::told::Advice;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 /// A source that offers a version newer than the installed one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub type Installed = BTreeMap<String, InstalledPackage>;
 pub struct InstalledPackage {
     /// Its version.
     pub version: String,
-    /// Its architecture, in the manager's words.
-    pub architecture: String,
+    /// Its architecture, in the manager's words: one of a few, which thousands of packages share.
+    pub architecture: Rc<str>,
     /// Whether an install of it was begun and not ended.
     pub is_broken: bool,
     /// Whether that only waits for its last step, which runs its scripts.
@@ -47,6 +48,29 @@ pub struct InstalledPackage {
     pub installed_at: Option<i64>,
     /// In the place of which packages it comes, where the list tells: `tb-old < 2.0`.
     pub obsoletes: Vec<String>,
+}
+
+/// The same packages in less memory: a map that was filled in the order of its keys is half empty.
+pub fn compact(mut installed: Installed) -> Installed {
+    let mut full = Installed::from_iter(installed.pop_last());
+    full.append(&mut installed);
+    full
+}
+
+/// Texts of which there are few, each once.
+#[derive(Default)]
+pub struct Shared(HashSet<Rc<str>>);
+
+impl Shared {
+    /// The text.
+    pub fn of(&mut self, text: &str) -> Rc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let text: Rc<str> = text.into();
+        self.0.insert(text.clone());
+        text
+    }
 }
 
 /// A version of a package that stands beside another in the package database.

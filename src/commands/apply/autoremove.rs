@@ -89,7 +89,7 @@ impl Run<'_> {
             .filter_map(|(name, version)| {
                 let package = installed.get(&name)?;
                 let version = version.unwrap_or_else(|| package.version.clone());
-                Some(Unneeded { name, version, architecture: package.architecture.clone() })
+                Some(Unneeded { name, version, architecture: package.architecture.to_string() })
             })
             .collect();
         let is_held = |name: &str| installed.get(name).is_some_and(|package| package.is_held);

@@ -99,7 +99,7 @@ impl Run<'_> {
                 if is_left {
                     leftovers.push(Leftover {
                         name: name.clone(),
-                        architecture: package.architecture.clone(),
+                        architecture: package.architecture.to_string(),
                         version: older.version,
                         newer: newer.version.clone(),
                         obsoleter: None,
@@ -124,7 +124,7 @@ impl Run<'_> {
         };
         let left = pairs.into_iter().filter(is_left).map(|[(name, package), (new, by)]| Leftover {
             name: name.clone(),
-            architecture: by.architecture.clone(),
+            architecture: by.architecture.to_string(),
             version: package.version.clone(),
             newer: by.version.clone(),
             obsoleter: Some(new.clone()),

@@ -169,7 +169,7 @@ pub fn parse_installed(text: &str) -> Installed {
                 let Some(package) = installed.get_mut(name) else { continue };
                 match field {
                     "V" => package.version = value.to_string(),
-                    "A" => package.architecture = value.to_string(),
+                    "A" => package.architecture = value.into(),
                     // `x` is an attribute that the file system cannot hold.
                     _ => package.is_broken = value.contains(['f', 's']),
                 }
@@ -274,7 +274,7 @@ mod tests {
             [(true, false), (false, true), (false, true), (false, false)]
         );
         assert_eq!(
-            (installed["a"].version.as_str(), installed["b"].architecture.as_str()),
+            (installed["a"].version.as_str(), installed["b"].architecture.as_ref()),
             ("1-r0", "noarch")
         );
         assert!(!installed.contains_key("none"));

@@ -3,7 +3,7 @@
 use super::commands::admin_dir;
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
-use crate::model::packages::{Installed, InstalledPackage};
+use crate::model::packages::{Installed, InstalledPackage, Shared};
 use crate::system::process::Invocation;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -131,6 +131,7 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
     let most = counts.into_iter().max_by_key(|(name, count)| (*count, *name)).map(|(name, _)| name);
     let native = Some(places.architecture.as_str()).filter(|name| !name.is_empty()).or(most);
     let mut installed = Installed::new();
+    let mut shared = Shared::default();
     for [name, architecture, version, status] in rows {
         let mut status = status.chars();
         let (wanted, state, error) = (status.next(), status.next(), status.next());
@@ -145,7 +146,7 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
         };
         let package = InstalledPackage {
             version: version.to_string(),
-            architecture: architecture.to_string(),
+            architecture: shared.of(architecture),
             is_broken: state != Some('i') || error == Some('R'),
             is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
             needs_reinstall: error == Some('R'),

@@ -4,7 +4,7 @@ use super::{compare_versions, is_package_name, list_installed, listed_name, plai
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::managers::machine::Machine;
-use crate::model::packages::{Installed, InstalledPackage, OtherVersion};
+use crate::model::packages::{Installed, InstalledPackage, OtherVersion, Shared};
 use crate::system::process::Invocation;
 use glob::Pattern;
 use std::collections::HashMap;
@@ -93,6 +93,7 @@ pub fn parse_installed(stdout: &str) -> Installed {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let plain = |text: &str| text.split(' ').next().unwrap_or_default().to_string();
     let mut installed = Installed::new();
+    let mut shared = Shared::default();
     for line in stdout.lines() {
         let fields: Vec<_> = line.split('\t').collect();
         let (name, arch, version, time, obsoletes) = match fields[..] {
@@ -106,7 +107,7 @@ pub fn parse_installed(stdout: &str) -> Installed {
         let version = version.strip_prefix("0:").unwrap_or(version);
         let mut package = InstalledPackage {
             version: version.to_string(),
-            architecture: arch.to_string(),
+            architecture: shared.of(arch),
             installed_at: time.trim().parse().ok(),
             obsoletes: obsoletes.split(',').map(words).filter(|one| is_package_name(&plain(one))).collect(),
             ..InstalledPackage::default()

@@ -146,7 +146,7 @@ pub(super) fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Optio
     }
     let (plain, architecture) = argument.rsplit_once([':', '.'])?;
     let package = installed.get(plain)?;
-    (package.architecture == architecture).then_some(plain)
+    (*package.architecture == *architecture).then_some(plain)
 }
 
 #[cfg(test)]
