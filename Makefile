@@ -168,10 +168,15 @@ mutants:
 	-$(CARGO) mutants --jobs 1 -o target $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state
 	$(CARGO) mutants --jobs 1 -o target --iterate $(addprefix -f ,$(MUTATED)) -- --locked --lib --test golden --test recorded --test state --test cli
 
-# status beside check_apt, refresh and apply beside what each manager itself takes for them, and the size.
+# status beside check_apt, refresh and apply beside what each manager itself takes for them, and how that grows with the
+# host: make bench PARTS="status apply", of status, refresh, apply and growth. Linked as it is shipped: for a target that
+# is named the flags are not those of macros.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC_BENCH = $(if $(wildcard $(shell cc -print-file-name=libc.a)),RUSTFLAGS='-C target-feature=+crt-static')
 bench: newer-root
 	@$(call need,$(BENCH_NEEDS))
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") $(CARGO) bench --locked --bench side_by_side
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env $(STATIC_BENCH) BENCH_PARTS="$(PARTS)" \
+	  $(CARGO) bench --locked --target $(HOST) --bench side_by_side
 
 # Shell completions, from the same definition as the parser.
 completions:

@@ -1,5 +1,5 @@
-//! What linux-patch costs beside what one would run instead, in throw-away roots with three
-//! sources on loopback: `cargo bench --bench side_by_side`, or `make bench`.
+//! What linux-patch costs beside what one would run instead, in throw-away roots with sources on loopback: `make bench`,
+//! or of its parts (status, refresh, apply, growth) some: `make bench PARTS="status apply"`.
 //!
 //! The commands take turns, a batch of runs each, so that a machine that slows down slows down
 //! both; the median of the batches is shown. Nothing is asserted: a busy machine is no failure.
@@ -14,6 +14,8 @@ mod deb;
 mod dnf;
 #[path = "../tests/e2e/dnf5.rs"]
 mod dnf5;
+#[path = "growth/mod.rs"]
+mod growth;
 #[path = "../tests/cli/hangup.rs"]
 mod hangup;
 #[path = "../tests/e2e/holder.rs"]
@@ -109,49 +111,118 @@ const BYTES: usize = 100_000;
 
 /// An apply of updates, and one that finds none, beside the bare commands that do the same. Each run updates all
 /// packages once more, since a newer version of each was published before it.
-fn apply_beside<M: Manager>(bare: &str, pairs: usize) {
+fn apply_beside<M: Manager>(bare: &str, others: &[&str], pairs: usize) {
     let all = |version: usize| -> Vec<_> {
         let one = |number| package(&format!("tb-number-{number}"), &format!("{version}.0")).padded(BYTES);
         (0..UPDATED).map(one).collect()
     };
     let manager = M::new();
+    let sandbox = manager.sandbox();
+    own_packages_of_this_machine::<M>(sandbox);
     manager.install(&all(1));
     let repo = M::Repo::with(&all(1));
     manager.add_source("one", &repo);
     let ours = format!("linux-patch --manager {} apply", M::NAME);
-    let commands = [bare, &ours];
-    let sandbox = manager.sandbox();
+    let is_there = |command: &&&str| {
+        let program = command.split(' ').next().unwrap_or_default();
+        let is_there = sandbox.run(&["sh", "-c", &format!("command -v {program}")]).code == 0;
+        if !is_there {
+            println!("{program} is not on this machine");
+        }
+        is_there
+    };
+    let others = others.iter().filter(is_there).copied();
+    let commands: Vec<_> = [bare, &ours].into_iter().chain(others).collect();
     // Neither is the first that loads the programs.
-    for command in commands {
+    for command in &commands {
         spent(sandbox, command);
     }
     let mut version = 1;
-    for (what, publishes) in [("that updates", true), ("that finds nothing of", false)] {
-        let mut runs = [Vec::new(), Vec::new()];
+    let mut publish = || {
+        version += 1;
+        repo.publish(&all(version));
+        version
+    };
+    println!("an apply of {UPDATED} packages of {} kB, and one that finds nothing:", BYTES / 1000);
+    println!("| | ms | ratio | CPU, ms | ratio | starts of {} | of its other programs |", M::NAME);
+    println!("|---|---|---|---|---|---|---|");
+    for publishes in [true, false] {
+        let mut runs = vec![Vec::new(); commands.len()];
         for _ in 0..pairs {
             for (command, runs) in commands.iter().zip(&mut runs) {
                 if publishes {
-                    version += 1;
-                    repo.publish(&all(version));
+                    publish();
                 }
                 runs.push(spent(sandbox, command));
             }
         }
-        println!("an apply {what} {UPDATED} packages of {} kB beside {bare}:", BYTES / 1000);
-        println!("  ms a run   ratio  CPU ms   ratio");
-        let middle = |runs: &[(Duration, Duration)]| {
-            let of = |which: fn(&(Duration, Duration)) -> Duration| median(runs.iter().map(which).collect());
-            [of(|run| run.0), of(|run| run.1)].map(|time| time.as_secs_f64() * 1000.0)
+        let starts: Vec<_> = commands
+            .iter()
+            .map(|command| {
+                if publishes {
+                    publish();
+                }
+                starts::<M>(sandbox, command)
+            })
+            .collect();
+        // In pairs: a machine that slows down slows down both.
+        let ratio = |which: fn(&(Duration, Duration)) -> Duration, of: &[(Duration, Duration)]| {
+            let beside = of.iter().zip(&runs[0]);
+            let mut all: Vec<_> =
+                beside.map(|(one, bare)| which(one).as_secs_f64() / which(bare).as_secs_f64()).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
         };
-        let [[wall, cpu], ours] = runs.map(|runs| middle(&runs));
-        for (command, [its_wall, its_cpu]) in commands.iter().zip([[wall, cpu], ours]) {
-            let (walls, cpus) = (its_wall / wall, its_cpu / cpu);
-            println!("  {its_wall:8.0}  {walls:6.2}  {its_cpu:6.0}  {cpus:6.2}  {command}");
+        let middle = |which: fn(&(Duration, Duration)) -> Duration, of: &[(Duration, Duration)]| {
+            median(of.iter().map(which).collect()).as_secs_f64() * 1000.0
+        };
+        for ((command, runs), (own, other)) in commands.iter().zip(&runs).zip(starts) {
+            let (wall, cpu) = (middle(|run| run.0, runs), middle(|run| run.1, runs));
+            let (walls, cpus) = (ratio(|run| run.0, runs), ratio(|run| run.1, runs));
+            let what = if publishes { "updates" } else { "nothing pending" };
+            println!(
+                "| {what}: `{command}` | {wall:.0} | {walls:.2} | {cpu:.0} | {cpus:.2} | {own} | {other} |"
+            );
         }
     }
-    let expected: Vec<_> = (0..UPDATED).map(|number| format!("tb-number-{number} {version}.0")).collect();
-    let installed = manager.installed();
-    assert!(expected.iter().all(|package| installed.contains(package)), "{installed:?}");
+}
+
+/// Installs in name what is installed on this machine, so that apt and dpkg have as much to read as on a real host.
+fn own_packages_of_this_machine<M: Manager>(sandbox: &Sandbox) {
+    if M::NAME != "apt" {
+        return;
+    }
+    let status = std::fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
+    sandbox.write("/run/status", &status);
+    sandbox.sh("cat /run/status >>/var/lib/dpkg/status; cd /var/lib/dpkg/info; \
+         sed -n 's/^Package: \\(.*\\)/\\1.list/p' /run/status | xargs touch; rm /run/status");
+    println!(
+        "{} packages of this machine are installed in name",
+        status.matches("\nStatus: install ok").count()
+    );
+}
+
+/// How often a command starts the manager, and its other programs.
+fn starts<M: Manager>(sandbox: &Sandbox, command: &str) -> (usize, usize) {
+    let own = if M::NAME == "apt" { "apt-get" } else { M::NAME };
+    let programs = [own, "apt-config", "apt-cache", "dpkg-query", "rpm", "pacman-conf"];
+    for name in programs {
+        let script = "#!/bin/sh\necho NAME >>/run/starts\nexec REAL \"$@\"\n".replace("NAME", name);
+        let real = sandbox.run(&["sh", "-c", &format!("command -v {name}")]);
+        if real.code == 0 {
+            sandbox.write_mode(
+                &format!("/usr/local/bin/{name}"),
+                script.replace("REAL", real.stdout.trim()),
+                0o755,
+            );
+        }
+    }
+    sandbox.write("/run/starts", "");
+    spent(sandbox, command);
+    let started = sandbox.read("/run/starts").unwrap_or_default();
+    sandbox.sh(&format!("cd /usr/local/bin && rm -f {}", programs.join(" ")));
+    let of_own = started.lines().filter(|name| *name == own).count();
+    (of_own, started.lines().count() - of_own)
 }
 
 /// How long a command takes, and how much time of the processors.
@@ -176,29 +247,78 @@ fn show(commands: &[&str], times: &[f64]) {
     }
 }
 
-fn main() {
+fn status_beside() {
     let (manager, _repos) = with_three_sources::<apt::Apt>();
     let sandbox = manager.sandbox();
     sandbox.patch(&["refresh"]).exits(0);
+    println!("status with a number of updates pending:");
+    println!("| | ms | ratio | peak memory, KiB |\n|---|---|---|---|");
+    let state: serde_json::Value = sandbox.state();
+    for pending in [100, 1_000, 10_000] {
+        let mut state = state.clone();
+        let update = |number: usize| {
+            serde_json::json!({"name": format!("tb-number-{number}"), "installed": "1.0-1+deb12u1", "candidate": "1.0-1+deb12u2",
+                "security": number % 10 == 0, "source": "Debian-Security:12/stable-security", "first_seen": "2026-01-01T00:00:00Z",
+                "issued": null, "severity": null})
+        };
+        state["pending"]["packages"] = (0..pending).map(update).collect();
+        state["pending"]["count"] = pending.into();
+        state["pending"]["security"] = pending.div_ceil(10).into();
+        sandbox.write("/var/lib/linux-patch/state.json", state.to_string());
+        // Written anew by the program itself.
+        sandbox.patch(&["refresh", "--if-stale", "--max-age", "1d"]).exits(0);
+        let beside = if pending == 100 { "/usr/lib/nagios/plugins/check_apt" } else { "" };
+        let forms = ["", " --format nagios", " --format openmetrics", " --format json"];
+        let ours = forms.map(|form| format!("linux-patch status{form}"));
+        let commands = ["/bin/true"].into_iter().chain(ours.iter().map(String::as_str)).chain([beside]);
+        let commands: Vec<_> = commands.filter(|command| !command.is_empty()).collect();
+        let times = compare(sandbox, &commands, 21, 20);
+        for (command, time) in commands.iter().zip(&times) {
+            let memory = sandbox.sh(&format!("/usr/bin/time -f %M {command} 2>&1 >/dev/null || :"));
+            let memory = memory.trim().lines().last().unwrap_or_default().to_string();
+            println!("| {pending} pending: `{command}` | {time:.2} | {:.2} | {memory} |", time / times[0]);
+        }
+    }
+    let size = std::fs::metadata(env!("CARGO_BIN_EXE_linux-patch")).map_or(0, |meta| meta.len());
+    println!("size of the program: {} KiB", size / 1024);
+}
 
-    let commands = ["/bin/true", "linux-patch status", "/usr/lib/nagios/plugins/check_apt"];
-    println!("status beside check_apt:");
-    show(&commands, &compare(sandbox, &commands, 21, 20));
-
+fn refreshes_beside() {
     refresh_beside::<apt::Apt>("apt-get update", 15, 4);
     refresh_beside::<dnf::Dnf>("dnf check-update --refresh", 15, 2);
     refresh_beside::<dnf5::Dnf5>("dnf5 check-upgrade --refresh", 15, 4);
     refresh_beside::<zypper::Zypper>("zypper --non-interactive refresh", 15, 4);
     refresh_beside::<pacman::Pacman>("pacman -Sy", 15, 10);
+}
 
-    apply_beside::<apt::Apt>("apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y upgrade", 5);
-    apply_beside::<dnf::Dnf>("dnf -y --refresh upgrade", 3);
-    apply_beside::<dnf5::Dnf5>("dnf5 -y --refresh upgrade", 3);
-    apply_beside::<zypper::Zypper>("zypper --non-interactive refresh && zypper --non-interactive update", 3);
-    apply_beside::<pacman::Pacman>("pacman -Syu --noconfirm", 5);
+fn applies_beside() {
+    let unattended = "unattended-upgrade";
+    apply_beside::<apt::Apt>(
+        "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y upgrade",
+        &[unattended],
+        5,
+    );
+    apply_beside::<dnf::Dnf>("dnf -y --refresh upgrade", &["dnf-automatic --installupdates"], 3);
+    apply_beside::<dnf5::Dnf5>("dnf5 -y --refresh upgrade", &[], 3);
+    let zypper = "zypper --non-interactive refresh && zypper --non-interactive update";
+    apply_beside::<zypper::Zypper>(zypper, &[], 3);
+    apply_beside::<pacman::Pacman>("pacman -Syu --noconfirm", &[], 5);
+}
 
-    let memory = sandbox.sh("/usr/bin/time -f %M linux-patch status 2>&1 >/dev/null");
-    println!("peak memory of status: {} KiB", memory.trim());
-    let size = std::fs::metadata(env!("CARGO_BIN_EXE_linux-patch")).map_or(0, |meta| meta.len());
-    println!("size of the program: {} KiB", size / 1024);
+fn main() {
+    let parts = std::env::var("BENCH_PARTS").unwrap_or_default();
+    let parts: Vec<_> = parts.split_whitespace().collect();
+    let all: [(&str, fn()); 4] = [
+        ("status", status_beside),
+        ("refresh", refreshes_beside),
+        ("apply", applies_beside),
+        ("growth", growth::measure),
+    ];
+    for (name, measure) in all {
+        if parts.is_empty() || parts.contains(&name) {
+            let started = Instant::now();
+            measure();
+            println!("({name}: {} s)\n", started.elapsed().as_secs());
+        }
+    }
 }
