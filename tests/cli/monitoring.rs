@@ -107,6 +107,90 @@ fn each_alert_changes_the_exit_code_by_its_level_and_says_why() {
 }
 
 #[test]
+fn whether_a_host_is_patched_is_quiet_loud_or_not_known() {
+    let day = 86400;
+    let security = |known_for: i64| {
+        move |state: &mut Value| {
+            state["pending"]["packages"] = json!([{"name": "tb-x", "installed": "1", "candidate": "2",
+                "security": true, "source": null, "first_seen": ago(known_for)}]);
+        }
+    };
+    let none_told = |state: &mut Value| {
+        state["pending"]["security"] = Value::Null;
+        state["pending"]["packages"][0]["security"] = Value::Null;
+    };
+    let boot = linux_patch::system::boot::this_start();
+    let services = |found: Value| {
+        let boot = boot.clone();
+        move |state: &mut Value| {
+            state["services_seen"] = json!({"boot_id": boot, "database": "", "needs_reboot": false});
+            state["outdated_services"] = found.clone();
+        }
+    };
+    let published = |main: Value, security: Value| {
+        move |state: &mut Value| {
+            let source = |id: &str, at: &Value| json!({"id": id, "last_success": ago(10), "published_at": at, "valid_until": null, "error": null});
+            state["sources"] =
+                json!([source("http://h/ main", &main), source("http://h/ main-security", &security)]);
+        }
+    };
+    let ends = |date: Value| move |state: &mut Value| state["support_ends"] = date.clone();
+    let cron = json!([{"unit": "cron.service", "processes": [4711]}]);
+    let old = ago(20 * day);
+    type Change = Box<dyn Fn(&mut Value)>;
+    let cases: [(&str, Change, Change, Change, &str); 5] = [
+        (
+            "security-age:7d",
+            Box::new(security(6 * day)),
+            Box::new(security(8 * day)),
+            Box::new(none_told),
+            "a security update has been known for 8 d: tb-x",
+        ),
+        (
+            "services",
+            Box::new(services(json!([]))),
+            Box::new(services(cron)),
+            Box::new(services(Value::Null)),
+            "1 service runs replaced code",
+        ),
+        (
+            "mirror:14d",
+            Box::new(published(json!(old), json!(ago(day)))),
+            Box::new(published(json!(old), json!(old))),
+            Box::new(published(Value::Null, Value::Null)),
+            "the newest index was published 20 d ago",
+        ),
+        (
+            "mirror:14d@*-security",
+            Box::new(published(json!(old), json!(ago(day)))),
+            Box::new(published(json!(ago(day)), json!(old))),
+            Box::new(published(json!(ago(day)), Value::Null)),
+            "the newest index of *-security was published 20 d ago",
+        ),
+        (
+            "support:60d",
+            Box::new(ends(json!("2999-12-31"))),
+            Box::new(ends(json!("2020-06-30"))),
+            Box::new(ends(Value::Null)),
+            "support ended on 2020-06-30",
+        ),
+    ];
+    for (what, quiet, loud, not_known, words) in cases {
+        for level in ["", "=warning", "=critical"] {
+            let args = format!("status --alert {what}{level}");
+            let doc = world_with(10, &quiet).json(&args);
+            assert_eq!((&doc["exit_code"], &doc["alerts"]), (&json!(0), &json!([])), "{args}: {doc}");
+            let doc = world_with(10, &loud).json(&args);
+            let code = if level == "=critical" { 2 } else { 1 };
+            assert_eq!((&doc["exit_code"], &doc["alerts"]), (&json!(code), &json!([words])), "{args}: {doc}");
+            let doc = world_with(10, &not_known).json(&args);
+            assert_eq!(doc["exit_code"], 3, "{args}: {doc}");
+            assert!(doc["alerts"][0].as_str().unwrap().starts_with("not known "), "{args}: {doc}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_known_is_never_taken_for_none() {
     let world = world_with(10, |state| state["pending"]["security"] = Value::Null);
     assert_eq!(world.run("status --alert security").code, 3);
