@@ -414,10 +414,16 @@ impl<M: System> World<M> {
         let nth_request = source.repo.server().requests(&file) + 1;
         let before = Before::of(self);
         self.plan.sources[nth].repo.publish_before(&file, nth_request, &all);
+        let served = M::served(&self.plan.sources[nth].repo);
         let report = self.start(&["apply"]).report();
-        // Whether or not anybody asked.
         self.plan.sources[nth].repo.server().forget_hooks();
-        self.plan.sources[nth].publish();
+        let is_replaced = M::served(&self.plan.sources[nth].repo) != served;
+        if !is_replaced {
+            self.plan.sources[nth].publish();
+        }
         oracle::look_after_race(self, &before, name, &report);
+        if is_replaced {
+            self.plan.sources[nth].publish();
+        }
     }
 }

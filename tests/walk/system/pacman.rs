@@ -7,6 +7,12 @@ use crate::pacman::{LOCK, Pacman, PkgRepo, all};
 use crate::system::{Flaw, Published, System};
 use crate::world::{Offer, Plan, Source};
 
+/// A compressed file without its checksum and its length, which pacman does not look at.
+fn without_sum(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.len().saturating_sub(8));
+    bytes
+}
+
 impl System for Pacman {
     const SETTINGS: &'static [&'static str] = &[
         "Color",
@@ -51,11 +57,11 @@ impl System for Pacman {
     }
 
     fn served(repo: &PkgRepo) -> Vec<u8> {
-        repo.index()
+        without_sum(repo.index())
     }
 
     fn here(&self, name: &str, _: &PkgRepo) -> Vec<u8> {
         let path = format!("{}/{name}.db", Pacman::INDEXES);
-        if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() }
+        if self.sandbox().exists(&path) { without_sum(self.sandbox().read_bytes(&path)) } else { Vec::new() }
     }
 }

@@ -69,18 +69,14 @@ fn served(repo: &RpmRepo) -> Vec<u8> {
     repo.files().iter().filter(|(path, _)| is_index(path)).flat_map(|(_, bytes)| bytes.to_vec()).collect()
 }
 
-/// Of the directory below `dir` whose name begins so, the files that are served.
-fn here(sandbox: &Sandbox, dir: &str, start: &str, repo: &RpmRepo) -> Vec<u8> {
-    let Some(dir) = sandbox
-        .list(dir)
-        .into_iter()
-        .find(|name| name.starts_with(start))
-        .map(|name| format!("{dir}/{name}"))
-    else {
+/// Below the directory in `dir` whose name begins so, the index that lies on this host.
+fn here(sandbox: &Sandbox, dir: &str, start: &str) -> Vec<u8> {
+    let Some(name) = sandbox.list(dir).into_iter().find(|name| name.starts_with(start)) else {
         return Vec::new();
     };
-    let paths = repo.files().into_iter().map(|(path, _)| path).filter(|path| is_index(path));
-    let paths = paths.map(|path| format!("{dir}{path}")).filter(|path| sandbox.exists(path));
+    let dir = format!("{dir}/{name}/repodata");
+    let paths =
+        sandbox.list(&dir).into_iter().map(|name| format!("{dir}/{name}")).filter(|path| is_index(path));
     paths.flat_map(|path| sandbox.read_bytes(&path)).collect()
 }
 
@@ -128,8 +124,8 @@ impl System for Dnf {
         served(repo)
     }
 
-    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), Dnf::INDEXES, &format!("{name}-"), repo)
+    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), Dnf::INDEXES, &format!("{name}-"))
     }
 }
 
@@ -155,8 +151,8 @@ impl System for Dnf5 {
         served(repo)
     }
 
-    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), Dnf5::INDEXES, &format!("{name}-"), repo)
+    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), Dnf5::INDEXES, &format!("{name}-"))
     }
 }
 
@@ -197,8 +193,8 @@ impl System for Zypper {
         served(repo)
     }
 
-    fn here(&self, name: &str, repo: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), "/var/cache/zypp/raw", name, repo)
+    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
+        here(self.sandbox(), "/var/cache/zypp/raw", name)
     }
 
     fn hold(&self, name: &str, is_held: bool) {
