@@ -39,7 +39,7 @@ impl Session {
         started: Time,
     ) -> OfSources {
         let mut found = OfSources::new();
-        let mut is_older = false;
+        let mut is_any_failed = false;
         let mut kept = Kept::of(self);
         // Another mirror may be behind this one, and somebody wanted it.
         let is_same_config = state.source_config.as_deref() == Some(config);
@@ -51,11 +51,15 @@ impl Session {
             let before = before.filter(|before| is_same_config && went_back(published.at, *before, started));
             if let (Some(now), Some(before)) = (published.at, before) {
                 source.error = Some(older(&source.id, now, before));
-                is_older = true;
             }
+            // Not every manager looks at what it stores.
+            if published.is_no_index {
+                source.error = Some(no_index(&source.id));
+            }
+            is_any_failed |= source.error.is_some();
             found.insert(source.id.clone(), published);
         }
-        if is_older {
+        if is_any_failed {
             refreshed.judge_again();
         }
         found
@@ -99,7 +103,12 @@ impl Session {
     pub(super) fn has_index_of(&self, id: &str) -> bool {
         let files = self.manager.release_files(id);
         let mut kept = Kept::of(self);
-        files.is_empty() || files.iter().any(|pattern| kept.newest(pattern).is_some())
+        let says = kept.says;
+        let is_one = |file: PathBuf| match says {
+            Says::Content => !self.manager.published(&head_of(&file)).is_no_index,
+            _ => true,
+        };
+        files.is_empty() || files.iter().any(|pattern| kept.newest(pattern).is_some_and(is_one))
     }
 
     fn published(&self, id: &str, kept: &mut Kept, started: Time) -> Published {
@@ -174,6 +183,13 @@ fn went_back(now: Option<Time>, before: Time, started: Time) -> bool {
 
 fn older(id: &str, now: Time, before: Time) -> Failure {
     let text = format!("{id}: its index is of {now}, older than that of {before} which was there before");
+    Failure::new(Class::Fetch, text)
+}
+
+fn no_index(id: &str) -> Failure {
+    let text = format!(
+        "{id}: what its server sent is no index of a repository (is it behind a login page?): open its address in a browser"
+    );
     Failure::new(Class::Fetch, text)
 }
 

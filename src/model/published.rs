@@ -11,6 +11,8 @@ pub struct Published {
     pub until: Option<Time>,
     /// Whether it has advisories; `None` where such an index never has any.
     pub has_advisories: Option<bool>,
+    /// Whether that is something else than an index, such as the page of a network that wants to know who one is.
+    pub is_no_index: bool,
 }
 
 impl Published {
@@ -29,7 +31,7 @@ impl Published {
             let value = ["UTC", "GMT", "+0000", "Z"].iter().find_map(|zone| value.strip_suffix(zone))?;
             Time::parse(value.trim(), "%a, %d %b %Y %H:%M:%S")
         };
-        Published { at: time("Date"), until: time("Valid-Until"), has_advisories: None }
+        Published { at: time("Date"), until: time("Valid-Until"), has_advisories: None, is_no_index: false }
     }
 
     /// What repomd.xml says of an rpm repository. Its revision is the time in most; where it is another number, the
@@ -48,11 +50,12 @@ impl Published {
             let seconds = values.filter_map(|value| value.trim().parse::<i64>().ok());
             seconds.filter(|seconds| TIMES.contains(seconds)).max()
         };
-        let is_one = text.contains("<repomd") || text.contains("<data");
+        let is_one = text.contains("<repomd") || text.contains("<data type=");
         Published {
             at: times("revision").or_else(|| times("timestamp")).and_then(Time::from_unix),
             until: None,
             has_advisories: is_one.then(|| text.contains("type=\"updateinfo")),
+            is_no_index: !is_one,
         }
     }
 }

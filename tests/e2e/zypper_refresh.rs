@@ -242,6 +242,35 @@ fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
     root.sandbox().runs_nothing();
 }
 
+/// zypper stores the page, says that all is well, and then lists nothing of that repository.
+#[test]
+fn a_login_page_in_the_place_of_an_index_is_a_failed_repository() {
+    for had_index in [false, true] {
+        let names = ["alpha", "beta", "gamma"];
+        let root = Zypper::with(&names.map(|name| rpm(&format!("tb-{name}"), "1.0")));
+        let repos = names.map(|name| {
+            let repo = RpmRepo::new(&[rpm(&format!("tb-{name}"), "2.0")]);
+            root.add_repo(name, &repo);
+            repo
+        });
+        if had_index {
+            root.patch(&["refresh"]).exits(0);
+        }
+        repos[1].server.fault("/", Fault::Page);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed
+            .exits(1)
+            .one_source_failed(3, "beta", "fetch")
+            .mentions("/reason", "no index of a repository");
+        root.patch(&["status"]).exits(1);
+        root.patch(&["apply"]).exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]);
+        repos.iter().for_each(|repo| repo.server.fault("/", Fault::Page));
+        root.patch(&["refresh"]).refresh_failed("fetch");
+        repos.iter().for_each(|repo| repo.server.heal());
+        root.patch(&["apply"]).applied(&["tb-beta 1.0-1 2.0-1"]);
+    }
+}
+
 #[test]
 fn a_mirror_that_trickles_leaves_time_for_those_behind_it() {
     for silent in [0, 1] {
