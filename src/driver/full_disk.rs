@@ -36,20 +36,38 @@ impl Session {
 
     /// Adds to a failure of an install that gives no reason that the disk with the packages is full or read-only.
     pub fn name_full_disk(&self, failure: &mut Failure) {
+        self.name_disk_of_lock(failure);
         let place = self.places().database.clone();
-        let why = match place.ancestors().find(|dir| dir.exists()) {
-            Some(dir) if is_read_only(dir) => "is mounted read-only",
-            Some(dir) if is_full(dir) => "has no room left",
-            _ => return,
-        };
+        let Some(why) = place.ancestors().find(|dir| dir.exists()).and_then(why_not_written) else { return };
         if failure.class == Class::Other {
             let text = format!("{} {why}: {}", place.display(), failure.message);
             *failure = Failure::new(Class::Space, text);
         }
     }
 
+    /// Why a lock that is there while it is held could not be made, though nobody holds it.
+    pub(super) fn no_place_for_lock(&self) -> Option<String> {
+        self.manager.facts().lock_by_existence?;
+        let locks = self.lock_files();
+        if locks.iter().any(|lock| lock.exists()) {
+            return None;
+        }
+        let dirs = locks.iter().filter_map(|lock| lock.parent());
+        let words = |dir: &Path| Some(format!("{} {}", dir.display(), why_not_written(dir)?));
+        dirs.map(words).find(Option::is_some).flatten()
+    }
+
+    fn name_disk_of_lock(&self, failure: &mut Failure) {
+        if failure.class == Class::Lock {
+            if let Some(words) = self.no_place_for_lock() {
+                *failure = Failure::new(Class::Space, format!("{words}: {}", failure.message));
+            }
+        }
+    }
+
     /// The same of a download and the disk with the cache.
     fn name_full_cache(&self, failure: &mut Failure) {
+        self.name_disk_of_lock(failure);
         if failure.class != Class::Fetch {
             return;
         }
@@ -63,6 +81,14 @@ impl Session {
 
 /// Where packages put most of their files.
 const SYSTEM: &str = "/usr";
+
+fn why_not_written(dir: &Path) -> Option<&'static str> {
+    match dir {
+        dir if is_read_only(dir) => Some("is mounted read-only"),
+        dir if is_full(dir) => Some("has no room left"),
+        _ => None,
+    }
+}
 
 /// Whether a file system is mounted read-only. One that cannot be looked at is not.
 fn is_read_only(dir: &Path) -> bool {

@@ -34,7 +34,7 @@ impl Session {
         let by_itself = matches!(finished.end, End::Code(_)) && !self.manager.install_began(finished);
         let failure = if by_itself { self.manager.classify(finished) } else { None };
         failure.filter(|failure| match failure.class {
-            Class::Lock => true,
+            Class::Lock => self.no_place_for_lock().is_none(),
             Class::Other => self.lock_holder().is_some(),
             _ => false,
         })
@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// The locks that are there while they are held: the system's and that of our own index.
-    fn lock_files(&self) -> Vec<PathBuf> {
+    pub(super) fn lock_files(&self) -> Vec<PathBuf> {
         let own = self.own_index.as_ref().map(|own| own.lock());
         self.lock_by_existence().into_iter().chain(own).collect()
     }

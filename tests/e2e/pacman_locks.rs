@@ -157,3 +157,17 @@ fn a_package_that_was_cut_off_is_never_passed_over_and_what_mends_it_is_said() {
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     assert!(root.sandbox.exists("/usr/share/tb/more"));
 }
+
+#[test]
+fn a_lock_that_cannot_be_made_is_no_lock_that_somebody_holds() {
+    for dir in ["/var/lib/linux-patch", "/var/lib/pacman"] {
+        let (root, _repo) = pending_update();
+        root.patch(&["refresh"]).exits(0);
+        root.sandbox.sh(&format!("mount --bind {dir} {dir} && mount -o remount,ro,bind {dir}"));
+        let applied = root.patch(&["apply", "--wait", "60s"]);
+        applied.exits(2).says("/error/class", "space").mentions("/error/message", "is mounted read-only");
+        assert!(applied.elapsed < Duration::from_secs(30), "{applied}");
+        root.sandbox.sh(&format!("umount {dir}"));
+        root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    }
+}
