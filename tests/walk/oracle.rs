@@ -503,6 +503,7 @@ fn is_kept<M: System>(world: &World<M>) -> bool {
 fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
     let report = after.report;
     let is_kept = is_kept(world);
+    after.good.iter().for_each(|nth| world.plan.sources[*nth].leaves_parts = false);
     let all = world.plan.configured().count();
     let memory = &mut world.memory;
     if after.has_refreshed() || !is_kept {

@@ -25,7 +25,7 @@ fn kept(trace: &str) -> Kept {
     let (mut is_synced, mut kept) = (false, Kept::New);
     for line in trace.lines() {
         let call = line.split_whitespace().nth(1).and_then(|word| word.split('(').next()).unwrap_or_default();
-        let is_new = line.contains("/.state.json.new");
+        let is_new = line.contains(".state.json.new");
         match call {
             "open" | "openat" | "write" | "pwrite64" | "ftruncate" if is_new => is_synced = false,
             "fsync" | "fdatasync" if is_new => is_synced = true,

@@ -68,11 +68,11 @@ fn draw_one<M: System>(dice: &mut Dice, sources: &[&str], nth: usize) -> String 
         57..=58 => "disk well".into(),
         59 => "reboot".into(),
         60 => format!("locked {}", one(dice, &["refresh", "apply"])),
-        61..=62 => {
+        61 => {
             let whom = one(dice, &["everything", "us", "manager"]);
             format!("kill {whom} {source} {name} {version}")
         }
-        63 => format!("power {}", one(dice, &["refresh", "apply"])),
+        62..=63 => format!("power {}", one(dice, &["refresh", "apply"])),
         64..=65 => format!("both {}", one(dice, &["refresh refresh", "refresh apply", "apply apply"])),
         66..=67 => format!("race {source} {name} {version}"),
         68 => format!("language {}", one(dice, &["de", "none"])),

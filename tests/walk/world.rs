@@ -33,6 +33,8 @@ pub struct Source<M: System> {
     pub flaw: Option<Flaw>,
     /// How the mirror misbehaves, and for what.
     pub faults: BTreeMap<String, String>,
+    /// Whether it sent something damaged since it was last refreshed, of which a part may lie in the way of the next.
+    pub leaves_parts: bool,
     /// All the names that it ever offered.
     pub ever: BTreeSet<String>,
 }
@@ -48,13 +50,14 @@ pub enum Health {
 
 impl<M: System> Source<M> {
     pub fn health(&self) -> Health {
+        let least = if self.leaves_parts { Health::Doubtful } else { Health::Well };
         let of_index = self.faults.iter().filter(|(place, _)| place.as_str() != "packages");
         let faults = of_index.map(|(_, fault)| match fault.as_str() {
             "404" | "403" | "503" | "close" | "hang" | "self" => Health::Ill,
             _ => Health::Doubtful,
         });
         let flaw = self.flaw.map(|_| Health::Ill);
-        faults.chain(flaw).max_by_key(|health| *health as u8).unwrap_or(Health::Well)
+        faults.chain(flaw).max_by_key(|health| *health as u8).unwrap_or(least)
     }
 
     /// Whether its mirror answers so slowly that a refresh runs out of time.
@@ -64,10 +67,12 @@ impl<M: System> Source<M> {
     }
 
     /// Makes the mirror behave as `faults` says.
-    pub fn set_faults(&self) {
+    pub fn set_faults(&mut self) {
         let server = self.repo.server();
         server.heal();
         for (place, fault) in &self.faults {
+            let is_whole = ["404", "403", "503", "close", "self"].contains(&fault.as_str());
+            self.leaves_parts |= place != "packages" && !is_whole;
             let pattern = match place.as_str() {
                 "packages" => "/tb-",
                 "index" => M::INDEX_PATH,
@@ -174,7 +179,17 @@ impl<M: System> World<M> {
             let repo = M::Repo::with(&all);
             let ever = NAMES.iter().map(|name| (*name).to_owned()).collect();
             let (faults, file) = (BTreeMap::new(), (*name).to_owned());
-            Source { name, file, repo, is_configured: true, packages, flaw: None, faults, ever }
+            Source {
+                name,
+                file,
+                repo,
+                is_configured: true,
+                packages,
+                flaw: None,
+                faults,
+                leaves_parts: false,
+                ever,
+            }
         });
         let plan = Plan {
             sources: sources.collect(),
