@@ -53,12 +53,30 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-/// Walks that found something once, or nothing yet: the quick share of `make test`.
-const SEEDS: [u64; 2] = [1, 2];
-
+/// The quick share of `make test`: one walk with each manager.
 #[test]
 fn a_host_of_apt_is_told_the_truth_at_every_step() {
-    SEEDS.iter().for_each(|seed| walk::named("apt", *seed).expect_well());
+    walk::named("apt", 1).expect_well();
+}
+
+#[test]
+fn a_host_of_dnf_is_told_the_truth_at_every_step() {
+    walk::named("dnf", 3).expect_well();
+}
+
+#[test]
+fn a_host_of_dnf5_is_told_the_truth_at_every_step() {
+    walk::named("dnf5", 3).expect_well();
+}
+
+#[test]
+fn a_host_of_zypper_is_told_the_truth_at_every_step() {
+    walk::named("zypper", 1).expect_well();
+}
+
+#[test]
+fn a_host_of_pacman_is_told_the_truth_at_every_step() {
+    walk::named("pacman", 1).expect_well();
 }
 
 fn text(name: &str) -> Option<String> {
