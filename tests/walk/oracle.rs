@@ -397,7 +397,11 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
             let is_security = world.offers(name, |_| true).iter().any(|offer| offer.is_security);
             assert!(is_new || is_security, "security: {name} was changed by {report}");
         }
-        if version.is_empty() || before.installed.get(*name).is_some_and(|old| old.contains(&version)) {
+        let is_told = after.has_refreshed();
+        if !is_told
+            || version.is_empty()
+            || before.installed.get(*name).is_some_and(|old| old.contains(&version))
+        {
             continue;
         }
         let givers: Vec<Offer> =
