@@ -418,8 +418,7 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         );
         if let Some(preferred) = world.plan.preferred.filter(|nth| !after.good.contains(nth)) {
             let source = &world.plan.sources[preferred];
-            let owns = source.is_configured
-                && source.packages.iter().any(|published| published.package.name == **name);
+            let owns = source.is_configured && source.known.contains(*name);
             assert!(!owns, "owned: {name} is that of {}, which failed; {report}", source.name);
         }
     }
@@ -507,7 +506,11 @@ fn is_kept<M: System>(world: &World<M>) -> bool {
 fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
     let report = after.report;
     let is_kept = is_kept(world);
-    after.good.iter().for_each(|nth| world.plan.sources[*nth].leaves_parts = false);
+    for nth in &after.good {
+        let source = &mut world.plan.sources[*nth];
+        source.leaves_parts = false;
+        source.known = source.packages.iter().map(|published| published.package.name.clone()).collect();
+    }
     let all = world.plan.configured().count();
     let memory = &mut world.memory;
     if after.has_refreshed() || !is_kept {

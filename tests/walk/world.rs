@@ -35,6 +35,8 @@ pub struct Source<M: System> {
     pub faults: BTreeMap<String, String>,
     /// Whether it sent something damaged since it was last refreshed, of which a part may lie in the way of the next.
     pub leaves_parts: bool,
+    /// What it offered when it was last refreshed: as much of it as this host knows.
+    pub known: BTreeSet<String>,
     /// All the names that it ever offered.
     pub ever: BTreeSet<String>,
 }
@@ -188,6 +190,7 @@ impl<M: System> World<M> {
                 flaw: None,
                 faults,
                 leaves_parts: false,
+                known: BTreeSet::new(),
                 ever,
             }
         });
