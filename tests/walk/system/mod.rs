@@ -60,7 +60,7 @@ pub trait System: Manager {
     /// How often one refresh asks for an index that is new.
     const REQUESTS: usize = 1;
     /// How many times as often it may ask a source that is ill.
-    const TRIES: usize = 4;
+    const TRIES: usize = 8;
     /// The programs that install.
     const PROGRAMS: &'static [&'static str];
     /// A lock that whoever is killed leaves behind, and that only a person may take away.
