@@ -170,6 +170,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("make integrations", Not("it runs this test")),
     ("make integrations PARTS=migrating", Not("it runs other tests beside this one")),
     ("make faults", Not("it runs tests, and does for long")),
+    ("make walk", Not("it runs tests, and does for long")),
     ("make fuzz", Not("it wants cargo-fuzz, and runs for half an hour")),
     ("make mutants", Not("it wants cargo-mutants, and runs for hours")),
     ("make bench", Not("it runs for many minutes, and what it prints is worth nothing on a busy machine")),
