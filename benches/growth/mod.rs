@@ -20,8 +20,7 @@ pub fn measure() {
             "mkdir -p /srv/s && cd /srv/s && for n in $(seq {sources}); do mkdir $n && : >$n/Packages && \
              echo \"deb [trusted=yes] file:/srv/s/$n ./\"; done >/etc/apt/sources.list.d/many.list"
         ));
-        let verbs: &[&str] =
-            &["refresh", "status --max-age 1d", "apply --dry-run"];
+        let verbs: &[&str] = &["refresh", "status --max-age 1d", "apply --dry-run"];
         host.row(&format!("{sources} sources"), verbs);
     }
     let loud = deb("tb-number-0", "2.0").script("postinst", "yes 'a line of a script' | head -c 64M");

@@ -125,6 +125,15 @@ fn a_proxy_that_needs_its_time_gets_what_apt_conf_allows() {
 }
 
 #[test]
+fn one_queue_for_all_sources_has_none_wait_for_a_mirror_that_closes_its_connections() {
+    let (sandbox, _repos) = bench::three_with("/", Fault::Close);
+    sandbox.write("/etc/apt/apt.conf.d/queue", "Acquire::Queue-Mode \"access\";\n");
+    let refreshed = sandbox.patch(&["refresh", "--timeout", "20s"]);
+    refreshed.exits(1).remembers("/pending/count", 2);
+    assert_eq!(refreshed.failed_sources().len(), 1, "{refreshed}");
+}
+
+#[test]
 fn colours_in_the_environment_hide_no_words_of_dpkg() {
     let (sandbox, _repo) = bench::one(
         &[deb("tb-hello", "1.0"), deb("tb-world", "1.0").file("/usr/share/tb/file", "world")],

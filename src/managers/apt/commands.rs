@@ -72,7 +72,9 @@ pub const RETRIES: &str = "Acquire::Retries=1";
 pub fn refresh(budget: Duration) -> Invocation {
     let silence = (budget.as_secs() / 12).clamp(1, 30);
     let [http, https] = ["http", "https"].map(|method| format!("Acquire::{method}::Timeout={silence}"));
-    apt_get(&["APT::Update::Error-Mode=any", RETRIES, &http, &https], &["update"])
+    // With one queue for all, a mirror that closes its connections has the others wait for ever.
+    let queues = "Acquire::Queue-Mode=host";
+    apt_get(&["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https], &["update"])
 }
 
 /// `upgrade --with-new-pkgs` is what `apt upgrade` does: new dependencies come in (a kernel
