@@ -16,7 +16,7 @@ plan() {
 }
 case $* in
     *" refresh") refresh ;;
-    *list-updates* | *locks* | *list-patches*) echo "<?xml version='1.0'?><stream></stream>" ;;
+    *list-updates* | *locks* | *list-patches* | *packages*) echo "<?xml version='1.0'?><stream></stream>" ;;
     *--dry-run* | *--download-only*) plan ;;
     *)
         plan

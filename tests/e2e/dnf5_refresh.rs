@@ -23,10 +23,14 @@ fn a_refresh_says_which_repositories_and_what_is_pending_in_one_run_of_dnf5() {
     let refreshed = root.patch(&["refresh"]);
     refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 1:2.0-1", "tb-new - 1.0-1"]);
     refreshed.remembers("/pending/security", Value::Null);
-    let calls = || root.sandbox.read("/run/calls").unwrap_or_default().lines().count();
-    assert_eq!(calls(), 5, "settings, the refresh, advisories that are open and settled, security updates");
+    let calls = || root.sandbox.read("/run/calls").unwrap_or_default().matches("color=never").count();
+    assert_eq!(
+        calls(),
+        6,
+        "settings, the refresh, advisories that are open and settled, security updates, extras"
+    );
     root.patch(&["refresh"]).exits(0);
-    assert_eq!(calls(), 6, "nothing has changed: the refresh alone");
+    assert_eq!(calls(), 7, "nothing has changed: the refresh alone");
     root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
 }
 
