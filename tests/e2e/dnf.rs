@@ -64,6 +64,7 @@ impl Repository for RpmRepo {
 
 impl Manager for Dnf {
     const NAME: &'static str = "dnf";
+    const PASSES_OVER: bool = true;
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = "/repomd.xml";
     const DOWNLOADS: &'static str = "/var/cache/dnf";

@@ -44,6 +44,7 @@ pub fn three(more: &str) -> (Root, [RpmRepo; 3]) {
 
 impl Manager for Dnf5 {
     const NAME: &'static str = "dnf5";
+    const PASSES_OVER: bool = true;
     const REVISION: &'static str = "-1";
     const INDEX: &'static str = "/repomd.xml";
     const DOWNLOADS: &'static str = "/var/cache/libdnf5";

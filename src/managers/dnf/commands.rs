@@ -1,6 +1,7 @@
 //! The command lines of dnf 4.
 
 use crate::managers::facts::Plan;
+use crate::managers::rpm;
 use crate::system::process::Invocation;
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
@@ -51,11 +52,7 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invoca
     // would do nothing at all.
     let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
     invocation.args.extend(keys);
-    if plan.staying().next().is_some() {
-        // It would also switch off what is excluded here.
-        invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.staying().map(|name| format!("--exclude={name}")));
-    }
+    invocation.args.extend(rpm::excludes(plan));
     invocation.args.push("upgrade".to_string());
     invocation.args.extend_from_slice(names);
     invocation

@@ -24,7 +24,7 @@ use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
-use crate::model::updates::HeldBack;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade};
 use std::collections::HashMap;
@@ -71,6 +71,7 @@ static FACTS: Facts = Facts {
     },
     knows_security: true,
     lists_all: true,
+    passes_over: true,
     rules: rpm::RULES,
     // Only a plugin of dnf's would say what they say.
     settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
@@ -231,6 +232,19 @@ impl Manager for Dnf {
 
     fn ended_well(&self, finished: &Finished) -> bool {
         ended_well(finished)
+    }
+
+    fn offers(
+        &self,
+        machine: &dyn Machine,
+        updates: &[Update],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let words = [&["repoquery", "--queryformat", rpm::OFFERS], &names[..]].concat();
+        Ok(rpm::offers(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {

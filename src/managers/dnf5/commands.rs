@@ -1,7 +1,7 @@
 //! The command lines of dnf 5.
 
 use crate::managers::facts::Plan;
-use crate::managers::rpm::owned;
+use crate::managers::rpm::{self, owned};
 use crate::system::process::Invocation;
 
 /// The names of repositories stand in a column that is else cut short. The second name is that of
@@ -61,11 +61,7 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[Str
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
     invocation.args.extend(kept_in_mind(plan));
-    if plan.staying().next().is_some() {
-        // It would also switch off what is excluded here.
-        invocation.args.push("--setopt=disable_excludes=".to_string());
-        invocation.args.extend(plan.staying().map(|name| format!("--exclude={name}")));
-    }
+    invocation.args.extend(rpm::excludes(plan));
     // What only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);
     invocation.args.extend(words.map(|word| word.to_string()));

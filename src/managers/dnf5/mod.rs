@@ -22,7 +22,7 @@ use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage, Origin};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
-use crate::model::updates::HeldBack;
+use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::collections::HashMap;
@@ -69,6 +69,7 @@ static FACTS: Facts = Facts {
     },
     knows_security: true,
     lists_all: true,
+    passes_over: true,
     rules: rpm::RULES,
     waiting_for_lock: Some("Waiting for a lock on the system repository"),
     ..Facts::NONE
@@ -232,6 +233,19 @@ impl Manager for Dnf5 {
     fn ended_well(&self, _: &Finished) -> bool {
         // A signal that ends dnf5 ends it wherever it is.
         false
+    }
+
+    fn offers(
+        &self,
+        machine: &dyn Machine,
+        updates: &[Update],
+    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let words = [&["repoquery", "--queryformat", rpm::OFFERS], &names[..]].concat();
+        Ok(rpm::offers(&machine.ask(&dnf5(&["-C"], &words))?.stdout, updates))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
