@@ -18,7 +18,7 @@ impl Session {
         let is_due = changed || state.not_offered.is_none();
         let question = self.manager.ask_not_offered().filter(|_| is_due && state.last_update_success);
         let Some(question) = question else { return };
-        let answer = self.question(&question).ok();
+        let answer = self.answer(&question).ok();
         let names = answer.and_then(|answer| self.manager.parse_not_offered(&answer));
         state.not_offered = names.map(|names| names.iter().map(|name| one_line(name)).collect());
     }

@@ -28,6 +28,11 @@ pub trait Machine {
     /// When it cannot be asked.
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure>;
 
+    /// The same question where its answer is no more than welcome: it waits for no lock, and a failure is no answer.
+    fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
+        self.try_ask(question).ok()
+    }
+
     /// The packages that are installed.
     ///
     /// # Errors

@@ -122,8 +122,9 @@ impl Manager for Pacman {
     fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
         let mut newer = lists::newer(&machine.ask(&private(&["-Qu"]))?.stdout);
         if machine.configuration().is_none_or(config::may_ignore) {
-            let words = machine.try_ask(&commands::upgrade_in_words())?;
-            newer.extend(lists::ignored_replacements(&words.stderr));
+            // Unlike the lists it needs the lock of the index, which a pacman that was ended may have left.
+            let words = machine.ask_in_passing(&commands::upgrade_in_words());
+            newer.extend(words.iter().flat_map(|words| lists::ignored_replacements(&words.stderr)));
         }
         Ok(newer)
     }
