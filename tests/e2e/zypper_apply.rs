@@ -269,7 +269,7 @@ fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
 /// the other times without doing anything.
 fn updates_itself(root: &Zypper, times: u32) {
     let script = format!(
-        "echo \"$*\" >>/run/calls\ncase \"$*\" in *--dry-run*|*--download-only*|*refresh|*list*|*locks*|*info*) ;; *)\n\
+        "echo \"$*\" >>/run/calls\ncase \"$*\" in *--dry-run*|*--download-only*|*refresh|*list*|*locks*|*info*|*orphaned*) ;; *)\n\
          echo x >>/run/installs; [ $(wc -l </run/installs) -gt {times} ] || {{\n\
          [ $(wc -l </run/installs) -gt 1 ] || /usr/bin/zypper \"$@\" tb-zypper; exit 103; }};; esac\n\
          exec /usr/bin/zypper \"$@\""
