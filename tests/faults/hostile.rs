@@ -421,8 +421,10 @@ fn a_terminal_gets_no_order_but_our_own() {
             let mut command = world.bare("/usr/bin/script");
             command.env("TERM", "xterm").env("SHELL", "/bin/sh").args(["-qec", &line, "/dev/null"]);
             let ran = Ran::of(command);
-            // The bar begins its line anew, and wipes what is behind it; the terminal ends lines so.
-            let shown = ran.stdout.replace("\u{1b}[K", "").replace('\r', "");
+            // The bar begins its line anew, and wipes what is behind it; the terminal ends lines so; our own
+            // words have colours.
+            let ours = ["[K", "[1;31m", "[1;32m", "[1;33m", "[0m"].map(|order| format!("\u{1b}{order}"));
+            let shown = ours.iter().fold(ran.stdout.replace('\r', ""), |text, order| text.replace(order, ""));
             let plain = |line: &str| line.chars().all(is_plain);
             assert!(shown.split('\n').all(plain), "{args} of {order:?}: {:?}", ran.stdout);
             assert!(
