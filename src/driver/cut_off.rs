@@ -105,7 +105,9 @@ impl Session {
                     _ => format!("{id}: {}", failure.message),
                 };
                 others = self.manager.leave_out_source(others, id);
-                slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(failure.class, text)) });
+                // Nobody interrupted it.
+                let class = if finished.end.is_crash() { Class::Other } else { failure.class };
+                slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(class, text)) });
             }
         }
         // A budget that is spent leaves a moment for counting what is pending.

@@ -22,7 +22,7 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
         End::Waiting => (Class::Lock, format!("{program} waits for a lock that another process holds")),
         End::Interrupted(signal) => (Class::Interrupted, format!("{signal} received, {program} was stopped")),
         End::Signal(signal) if finished.end.is_crash() => {
-            (Class::Other, format!("{program} crashed (signal {signal}){}", last_line(finished)))
+            (Class::Interrupted, format!("{program} crashed (signal {signal}){}", last_line(finished)))
         }
         End::Signal(signal) => (Class::Interrupted, format!("{program} was killed by signal {signal}")),
         End::Code(_) => return None,
@@ -66,7 +66,7 @@ mod tests {
                 "apt-get made no more progress and was ended after 2 min; last line: two",
             ),
             (End::Signal(9), Class::Interrupted, "apt-get was killed by signal 9"),
-            (End::Signal(11), Class::Other, "apt-get crashed (signal 11); last line: two"),
+            (End::Signal(11), Class::Interrupted, "apt-get crashed (signal 11); last line: two"),
         ] {
             assert_eq!(failed(end, full, "one\ntwo\n \n"), Some((class, message.to_string())));
         }

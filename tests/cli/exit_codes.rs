@@ -93,10 +93,22 @@ fn a_lock_of_apt_that_is_freed_in_time_costs_only_the_wait() {
 
 #[test]
 fn a_refresh_that_is_killed_by_another_is_failed() {
-    let world = World::new();
-    world.on("update", "echo 'Hit:1 http://a s InRelease'; kill -9 $$");
-    let doc = world.json("refresh");
-    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&2.into(), &"interrupted".into()));
+    for signal in ["KILL", "SEGV"] {
+        let world = World::new();
+        world.on("update", &format!("echo 'Hit:1 http://a s InRelease'; kill -{signal} $$"));
+        let doc = world.json("refresh");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&2.into(), &"interrupted".into()));
+    }
+}
+
+#[test]
+fn an_install_that_crashes_was_cut_off_like_one_that_is_killed() {
+    for signal in ["KILL", "SEGV", "ABRT"] {
+        let world = World::new();
+        world.on("install", &format!("progress pmstatus:dpkg-exec:0.0000:Running; kill -{signal} $$"));
+        let doc = world.json("apply");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&2.into(), &"interrupted".into()), "{doc}");
+    }
 }
 
 #[test]
