@@ -3,6 +3,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
+use crate::system::boot::{is_reboot, scheduled_reboot, scheduled_shutdown};
 use crate::system::local_time::TimeOfDay;
 use crate::system::process::{Capture, find};
 use crate::system::time::Time;
@@ -25,34 +26,12 @@ const NOT_UNDERSTOOD: &[&str] =
 /// dinit have the first.
 const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
 
-/// What systemd writes down of a shutdown that is to come.
-const SCHEDULED: &str = "/run/systemd/shutdown/scheduled";
-
-/// A shutdown that somebody has asked for already.
-#[derive(Debug, PartialEq, Eq)]
-struct Scheduled {
-    /// When, in seconds since 1970.
-    at: i64,
-    /// `reboot`, `poweroff`, ...
-    mode: String,
-}
-
-impl Scheduled {
-    /// Reads lines like `USEC=1795863600000000` and `MODE=reboot`.
-    fn read(text: &str) -> Option<Scheduled> {
-        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        let at = value("USEC")?.trim().parse::<i64>().ok()? / 1_000_000;
-        Some(Scheduled { at, mode: value("MODE")?.trim().to_string() })
-    }
-
-    /// Whether it comes in the place of a reboot at a time: one that comes no later, and whatever is to
-    /// switch the machine off. A new one would take its place: an apply each hour with a delay of two would put
-    /// its own reboot off for ever.
-    fn is_instead(&self, now: i64, wanted: i64) -> bool {
-        let is_reboot = matches!(&*self.mode, "reboot" | "kexec");
-        let is_end = matches!(&*self.mode, "poweroff" | "halt");
-        self.at > now && ((is_reboot && self.at < wanted + 60) || is_end)
-    }
+/// Whether a shutdown that somebody has asked for already comes in the place of a reboot that is wanted: a reboot that
+/// comes no later, and whatever is to switch the machine off. A new one would take its place: an apply each hour with a
+/// delay of two would put its own reboot off for ever.
+fn is_instead((at, mode): &(i64, String), now: i64, wanted: i64) -> bool {
+    let is_end = matches!(&**mode, "poweroff" | "halt");
+    *at > now && ((is_reboot(mode) && *at < wanted + 60) || is_end)
 }
 
 /// When a reboot is to come.
@@ -84,10 +63,6 @@ pub struct Reboot {
     pub at: Option<Time>,
 }
 
-fn scheduled() -> Option<Scheduled> {
-    std::fs::read_to_string(SCHEDULED).ok().and_then(|text| Scheduled::read(&text))
-}
-
 /// Asks for a reboot: with shutdown(8), or else with another such program on PATH, after a wait that goes on when we
 /// have ended. Gives back the reboot that will come, if any: a shutdown that was scheduled before stays.
 ///
@@ -95,7 +70,7 @@ fn scheduled() -> Option<Scheduled> {
 /// Why it could not be asked for.
 pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     let failed =
-        |cause: String| Err(Failure::new(Class::Other, format!("could not restart the machine: {cause}")));
+        |cause: String| Err(Failure::new(Class::Other, format!("could not reboot the machine: {cause}")));
     let now = Time::now().unix();
     let (seconds, time) = match when.told() {
         Ok(told) => told,
@@ -103,21 +78,19 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     };
     let wanted = now.saturating_add(seconds);
     let at = Time::from_unix(wanted);
-    if let Some(Scheduled { at, mode }) = scheduled().filter(|scheduled| scheduled.is_instead(now, wanted)) {
+    if let Some((at, mode)) = scheduled_shutdown().filter(|known| is_instead(known, now, wanted)) {
         let at = Time::from_unix(at);
         let words = at.map(|at| format!(" for {at}")).unwrap_or_default();
         info!("a {} is scheduled{words} already and stays so (shutdown -c cancels it)", one_line(&mode));
-        let is_reboot = !matches!(&*mode, "poweroff" | "halt");
-        return Ok(is_reboot.then_some(Reboot { at }));
+        return Ok(is_reboot(&mode).then_some(Reboot { at }));
     }
     let mut said = "shutdown: it is not on PATH".to_string();
     if let Some(shutdown) = find("shutdown") {
         match ask_shutdown(&shutdown, &time) {
             // It knows better when the clock says so: that may be changed tonight.
             Ok(()) => {
-                let is_it = |known: &Scheduled| known.mode == "reboot" && (known.at - wanted).abs() <= 3700;
-                let known = scheduled().filter(is_it);
-                return Ok(Some(Reboot { at: known.and_then(|known| Time::from_unix(known.at)).or(at) }));
+                let known = scheduled_reboot().filter(|known| (known - wanted).abs() <= 3700);
+                return Ok(Some(Reboot { at: known.and_then(Time::from_unix).or(at) }));
             }
             // That of sysvinit.
             Err(words) if words.contains("already running") => {
@@ -146,7 +119,7 @@ fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     let output = Capture::in_memory().map_err(|error| error.to_string())?;
     let file = || output.out.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(program);
-    command.args(["-r", time, "linux-patch: restart after updates"]);
+    command.args(["-r", time, "linux-patch: reboot after updates"]);
     command.env("LC_ALL", "C").process_group(0).stdin(Stdio::null()).stdout(file()?).stderr(file()?);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     match child.wait_timeout(ANSWER).map_err(|error| error.to_string())? {
@@ -172,21 +145,14 @@ fn wait_and_run(seconds: i64, program: &Path, args: &[&str]) -> std::io::Result<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
-    fn what_is_scheduled_already_stays_unless_it_is_a_restart_that_comes_later() {
-        let read = |mode: &str| {
-            Scheduled::read(&format!("USEC=5000000000\nWARN_WALL=1\nMODE={mode}\nUID=0\n")).unwrap()
-        };
-        let is_instead = |mode: &str, now, wanted| read(mode).is_instead(now, wanted);
+    fn what_is_scheduled_already_stays_unless_it_is_a_reboot_that_comes_later() {
+        let is_instead = |mode: &str, now, wanted| super::is_instead(&(5000, mode.to_string()), now, wanted);
         assert!(is_instead("reboot", 4000, 5000) && is_instead("kexec", 4000, 9000));
         assert!(is_instead("poweroff", 4000, 4060) && is_instead("halt", 4000, 9000));
         assert!(!is_instead("reboot", 4000, 4800), "it comes later");
         assert!(!is_instead("poweroff", 6000, 6060), "it did not come");
         assert!(!is_instead("dry-reboot", 4000, 6000) && !is_instead("soft-reboot", 4000, 6000));
-        for text in ["", "USEC=x\nMODE=reboot", "USEC=1"] {
-            assert_eq!(Scheduled::read(text), None, "{text}");
-        }
     }
 }

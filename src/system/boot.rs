@@ -94,8 +94,8 @@ fn scheduled_in(text: &str) -> Option<(i64, String)> {
     Some((at, value("MODE").unwrap_or("shutdown").trim().to_string()))
 }
 
-/// Whether the machine comes back then.
-fn is_reboot(mode: &str) -> bool {
+/// Whether the machine comes back after a shutdown of this kind.
+pub fn is_reboot(mode: &str) -> bool {
     matches!(mode, "reboot" | "kexec")
 }
 
