@@ -1,7 +1,6 @@
 //! A session with a manager that has an index of our own.
 
 use super::Session;
-use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::HeldBack;
@@ -23,13 +22,6 @@ impl Session {
     /// When something else is in the way.
     pub(super) fn prepare_own_index(&self, config_changed: bool) -> Result<(), Failure> {
         self.own_index.as_ref().map_or(Ok(()), |own| own.prepare(self, config_changed))
-    }
-
-    /// The sources that it is to have.
-    pub(super) fn own_index_sources(&self) -> Option<Vec<String>> {
-        let none_yet = Failure::new(Class::Other, "not begun");
-        let results = self.own_index.as_ref()?.stored_before(self, &none_yet)?;
-        Some(results.into_iter().map(|source| source.id).collect())
     }
 
     /// The updates whose signatures are by keys that a download missed, where it names the keys alone.

@@ -159,8 +159,8 @@ impl Session {
         let hosts = files.iter().flat_map(|(list, files)| {
             files.iter().flat_map(|file| list.hosts(&String::from_utf8_lossy(&file.bytes)))
         });
-        let sources = match self.own_index_sources() {
-            Some(sources) => sources,
+        let sources = match &self.own_index {
+            Some(own) => own.sources(self),
             None => self.configuration().map(|text| self.manager.sources_in(text)).unwrap_or_default(),
         };
         self.display.borrow_mut().waits_for(hosts.collect(), sources);

@@ -33,6 +33,9 @@ pub trait OwnIndex: Debug {
     /// When something else is in the way.
     fn prepare(&self, machine: &dyn Machine, config_changed: bool) -> Result<(), Failure>;
 
+    /// The sources that it is to have; none where the configuration does not say.
+    fn sources(&self, machine: &dyn Machine) -> Vec<String>;
+
     /// What became of the sources in a refresh that was ended before its time for this reason: what it has stored
     /// counts. Of the others it has said nothing; one that it was at work with is named.
     fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>>;

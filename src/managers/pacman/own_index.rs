@@ -183,6 +183,10 @@ impl OwnIndex for Own {
         Ok(())
     }
 
+    fn sources(&self, machine: &dyn Machine) -> Vec<String> {
+        configuration(machine).map(|config| config::sources(&config)).unwrap_or_default()
+    }
+
     fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
         let config = configuration(machine).ok()?;
         let (before, now) = (self.before.borrow(), self.stored());
