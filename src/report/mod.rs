@@ -117,7 +117,7 @@ pub struct Applied {
     pub reboot_expected: Option<bool>,
     /// Configuration files that came beside those of the administrator, or were put aside for them.
     pub config_files: Vec<String>,
-    /// Whether a restart was asked for.
+    /// Whether a reboot was asked for.
     pub reboot_scheduled: bool,
     /// When it is to come, where that is known.
     pub reboot_at: Option<Time>,

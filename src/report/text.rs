@@ -221,7 +221,7 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
     if applied.reboot_scheduled {
         let at = applied.reboot_at.map(|at| format!(" for {at}")).unwrap_or_default();
-        lines.push(format!("restart requested{at}"));
+        lines.push(format!("reboot requested{at}"));
     } else if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }

@@ -105,7 +105,7 @@ pub struct LastApply {
     /// Configuration files that came beside those of the administrator, or were put aside for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_files: Vec<String>,
-    /// When the restart is to come that it asked for.
+    /// When the reboot is to come that it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_at: Option<Time>,
     /// When a refresh found that somebody has mended by hand what had failed.

@@ -36,7 +36,7 @@ pub struct State {
     pub sources: Vec<Source>,
     /// What waits to be installed; `None` when that was never counted.
     pub pending: Option<Pending>,
-    /// Whether a restart was required after the last run.
+    /// Whether a reboot was required after the last run.
     pub reboot_required: bool,
     /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found; of a container also its start.
     pub reboot_boot_id: Option<String>,
@@ -121,7 +121,7 @@ impl Index {
     }
 }
 
-/// Packages that require a restart, because they were installed since the last.
+/// Packages that require a reboot, because they were installed since the last start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RebootPackages {

@@ -101,7 +101,7 @@ fn a_restart_comes_when_the_clock_says_so_next() {
     let doc = world.json("apply --reboot=always --reboot-at 05:00 --not-after 04:00");
     assert_eq!((&doc["too_late"], &doc["reboot_scheduled"]), (&json!(true), &json!(true)), "{doc}");
     let text = at("03:30:00").run("apply --reboot=always --reboot-at 05:00").stdout;
-    assert!(text.contains("restart requested for 20"), "{text}");
+    assert!(text.contains("reboot requested for 20"), "{text}");
     // Without an end, and with nothing to say.
     for args in ["apply --reboot=always --reboot-at 05:00 --dry-run", "apply"] {
         let doc = at("03:30:00").json(args);

@@ -15,7 +15,7 @@ mod code {
     pub const NO_REPOSITORY: i32 = 6;
     pub const LOCKED: i32 = 7;
     pub const RESTART_NEEDED: i32 = 103;
-    /// 0, 100 and 101 (patch-check), 102 (restart the machine) and [`RESTART_NEEDED`].
+    /// 0, 100 and 101 (patch-check), 102 (reboot the machine) and [`RESTART_NEEDED`].
     pub const SUCCESS: [i32; 5] = [0, 100, 101, 102, RESTART_NEEDED];
     pub const ON_SIGNAL: i32 = 105;
     pub const REPOSITORIES_SKIPPED: i32 = 106;
