@@ -64,7 +64,7 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
         }
     }
     let global = &cli.global;
-    let report = match (&cli.verb, global.format) {
+    let mut report = match (&cli.verb, global.format) {
         // Not clap's own check: it takes an environment variable that is set to "no" for an option that is given.
         (verb, _) if global.quiet && global.verbose => {
             Report::refused(verb.name(), "--quiet and --verbose contradict each other; give one".into())
@@ -94,6 +94,7 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
             }
         }
     };
+    report.is_verbose = global.verbose;
     match &cli.verb {
         Verb::Status(StatusArgs { output: Some(path), .. }) => report.finish_in(path, global.format),
         _ => report.finish(global.format, global.quiet),

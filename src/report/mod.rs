@@ -48,8 +48,8 @@ pub struct Report {
     pub alerts: Vec<String>,
     /// What was to be alerted of.
     pub asked: Vec<Alert>,
-    /// Whether a plugin's line is followed by the pending packages.
-    pub lists_packages: bool,
+    /// Whether lists are shown whole, and a plugin's line is followed by the pending packages.
+    pub is_verbose: bool,
     /// The state, where it could be read.
     pub state: Option<Box<State>>,
     /// What only one command has to say.
@@ -144,7 +144,7 @@ impl Report {
             critical_age: None,
             alerts: Vec::new(),
             asked: Vec::new(),
-            lists_packages: false,
+            is_verbose: false,
             state,
             detail: Detail::default(),
         }
@@ -174,7 +174,7 @@ impl Report {
             critical_age: None,
             alerts: Vec::new(),
             asked: Vec::new(),
-            lists_packages: false,
+            is_verbose: false,
             state: None,
             detail: Detail::Refused,
         }

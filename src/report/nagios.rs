@@ -77,7 +77,7 @@ pub(super) fn render(report: &Report) -> String {
         ),
         format!("security_held_back={};;;0", number(counted.and_then(Pending::held_back_security))),
     ];
-    let list = if report.lists_packages { list(report) } else { String::new() };
+    let list = if report.is_verbose { list(report) } else { String::new() };
     format!("{first} | {}\n{list}", perfdata.join(" "))
 }
 

@@ -85,7 +85,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     }
     let Some(state) = report.state.as_deref() else { return };
     failed_sources(report, lines);
-    if report.lists_packages {
+    if report.is_verbose {
         lines.extend(state.sources.iter().filter(|source| source.error.is_none()).map(source_line));
     }
     lines.extend(report.unfinished_words());
@@ -94,8 +94,10 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             let from = update.installed.as_deref().unwrap_or("new");
             format!("  {} {from} -> {}{}", update.name, update.candidate, report.marks(update))
         });
-        list("pending:", pending.listed(), packages, lines);
-        list("held back:", pending.held_back_count(), pending.held_back().iter().map(held_back), lines);
+        let shown = most_listed(report);
+        list("pending:", shown, pending.listed(), packages, lines);
+        let held = pending.held_back().iter().map(held_back);
+        list("held back:", shown, pending.held_back_count(), held, lines);
     }
     if let Some(last) = &state.apply.last {
         let ago = match report.now.seconds_since(last.finished_at) {
@@ -133,7 +135,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
             1 => "1 installed package is".to_string(),
             count => format!("{count} installed packages are"),
         };
-        let which = if report.lists_packages { format!(": {}", names.join(", ")) } else { String::new() };
+        let which = if report.is_verbose { format!(": {}", names.join(", ")) } else { String::new() };
         lines.push(format!("{many} offered by no source, and will get no updates{which}"));
     }
 }
@@ -141,17 +143,16 @@ fn status(report: &Report, lines: &mut Vec<String>) {
 fn history(report: &Report, lines: &mut Vec<String>) {
     if let Detail::Status { history: Some(history), .. } = &report.detail {
         lines.push("history:".to_string());
-        history.iter().for_each(|entry| run(entry, report.lists_packages, lines));
+        history.iter().for_each(|entry| run(entry, most_listed(report), lines));
     }
 }
 
 /// A run of the history, and below it what it changed.
-fn run(entry: &Entry, lists_all: bool, lines: &mut Vec<String>) {
+fn run(entry: &Entry, shown: usize, lines: &mut Vec<String>) {
     let exit = entry.exit_code.map_or("did not end".to_string(), |code| format!("exit {code}"));
     let seconds = entry.duration_ms.map(|ms| format!(" {:.1} s", ms as f64 / 1000.0)).unwrap_or_default();
     let dry = if entry.dry_run { " (dry run)" } else { "" };
     lines.push(format!("  {} {}{dry} {exit}{seconds}: {}", entry.time, entry.command, entry.message));
-    let shown = if lists_all { usize::MAX } else { LISTED };
     lines.extend(entry.changes.iter().take(shown).map(|change| format!("  {}", change_line(change))));
     let left_out = entry.packages.unwrap_or(0).saturating_sub(entry.changes.len().min(shown));
     if left_out > 0 && !entry.changes.is_empty() {
@@ -207,10 +208,11 @@ fn apply(report: &Report, applied: &Applied, lines: &mut Vec<String>) {
     }
     let title = if applied.dry_run { "would change:" } else { "changed:" };
     let changes = applied.packages.iter().map(change_line);
-    list(title, None, changes, lines);
-    list("held back:", None, applied.held_back.iter().map(held_back), lines);
+    let shown = most_listed(report);
+    list(title, shown, None, changes, lines);
+    list("held back:", shown, None, applied.held_back.iter().map(held_back), lines);
     let files = applied.config_files.iter().map(|path| format!("  {path}"));
-    list("configuration files to compare:", None, files, lines);
+    list("configuration files to compare:", shown, None, files, lines);
     let size = applied.download_bytes.map(|bytes| format!("{} to download", size_words(bytes)));
     lines.extend(size);
     if applied.reboot_expected == Some(true) && !report.health.reboot_required {
@@ -242,9 +244,15 @@ fn size_words(bytes: u64) -> String {
     if bytes < 1024 || number >= 10.0 { format!("{number:.0} {unit}") } else { format!("{number:.1} {unit}") }
 }
 
-/// The first of these lines, and how many more there are: of so many, where not all are at hand.
+/// How much of a list is shown.
+fn most_listed(report: &Report) -> usize {
+    if report.is_verbose { usize::MAX } else { LISTED }
+}
+
+/// The first of these lines, so many at the most, and how many more there are: of so many, where not all are at hand.
 fn list(
     title: &str,
+    shown: usize,
     of: Option<usize>,
     items: impl ExactSizeIterator<Item = String>,
     lines: &mut Vec<String>,
@@ -254,9 +262,9 @@ fn list(
         return;
     }
     lines.push(title.to_string());
-    lines.extend(items.take(LISTED));
-    if count > LISTED {
-        lines.push(format!("  and {} more", count - LISTED));
+    lines.extend(items.take(shown));
+    if count > shown {
+        lines.push(format!("  and {} more", count - shown));
     }
 }
 

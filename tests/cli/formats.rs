@@ -264,3 +264,26 @@ fn every_command_prints_exactly_one_document_whatever_becomes_of_it() {
     assert_eq!(history[0]["command"], "apply", "{history}");
     assert!(history[0]["time"].as_str().unwrap() <= ago(0).as_str());
 }
+
+#[test]
+fn text_lists_the_first_twenty_and_all_of_them_with_verbose() {
+    let world = World::new();
+    let mut state = fresh_state(100);
+    let row = |nth: usize| json!({"name": format!("tb-{nth}"), "installed": "1", "candidate": "2", "security": false, "source": "s"});
+    let held = |nth: usize| json!({"name": format!("tb-held-{nth}"), "installed": "1", "candidate": "2", "reason": "held", "security": false});
+    state["pending"]["count"] = json!(30);
+    state["pending"]["security"] = json!(0);
+    state["pending"]["packages"] = (0..30).map(row).collect();
+    state["pending"]["held_back"] = (0..25).map(held).collect();
+    world.write_state(&state);
+    // From now on it is laid out as the program does it: a status need not read it to its end.
+    assert_eq!(world.run("refresh --if-stale").code, 0);
+    assert!(world.read("state/state.json").starts_with("{\"summary\":"));
+    let rows = |text: &str| text.lines().filter(|line| line.starts_with("  tb-")).count();
+    let short = world.run("status").stdout;
+    assert_eq!(rows(&short), 40, "{short}");
+    assert!(short.contains("\n  and 10 more\n") && short.contains("\n  and 5 more\n"), "{short}");
+    let whole = world.run("status --verbose").stdout;
+    assert_eq!(rows(&whole), 55, "{whole}");
+    assert!(!whole.contains(" more\n"), "{whole}");
+}

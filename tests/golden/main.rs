@@ -81,7 +81,7 @@ fn in_every_form(report: &Report) -> String {
     add("text, --quiet", report.render(Format::Text, true));
     if report.command == "status" {
         add("nagios", report.render(Format::Nagios, false));
-        let verbose = Report { lists_packages: true, ..report.clone() };
+        let verbose = Report { is_verbose: true, ..report.clone() };
         add("nagios, --verbose", verbose.render(Format::Nagios, false));
         add("openmetrics", report.render(Format::Openmetrics, false));
     }

@@ -33,7 +33,8 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     let shows_all = match global.format {
         Format::Json => true,
         Format::Nagios => global.verbose,
-        Format::Text | Format::Openmetrics => args.explain,
+        Format::Text => global.verbose || args.explain,
+        Format::Openmetrics => false,
     };
     let load = if shows_all || !exclude.is_empty() { load } else { glance };
     let mut loaded = load(&global.state_dir);
@@ -54,7 +55,6 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
     let too_old = report.critical_age.filter(|most| report.health.verdict.age.is_some_and(|age| age > *most));
     report.tell_apply_trouble();
-    report.lists_packages = global.verbose;
     report.asked = args.alert.clone();
     let state = report.state.as_deref();
     let of_alert = |alert: &Alert| alert.of(state?, &report.health, report.now);
