@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_NEEDS = gcc libc6-dev
 TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
   dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring \
-  strace faketime zsh fish openssh-client openssh-server systemd
+  strace faketime zsh fish openssh-client openssh-server openssl systemd
 # The root of a newer Debian, for the managers that this one has not, or only in older versions.
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg

@@ -1,5 +1,7 @@
 //! `status --explain`: why the host is as it is, and what will run next.
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use crate::bench;
@@ -70,6 +72,52 @@ fn each_failed_source_is_explained_by_what_is_seen_of_it() {
     sandbox.write_script("/usr/local/bin/getent", "exec sleep 600");
     says(&sandbox, "source", &["problem http://mirror.invalid", "its name server does not answer"]);
     sandbox.runs_nothing();
+}
+
+#[test]
+fn the_certificate_of_a_failed_source_is_looked_at() {
+    let sandbox = Sandbox::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    sandbox.sh(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+         -keyout /srv/key.pem -out /srv/cert.pem 2>/dev/null",
+    );
+    let mut server = sandbox.command("openssl");
+    let accept = format!("127.0.0.1:{port}");
+    server.args(["s_server", "-accept", &accept, "-cert", "/srv/cert.pem", "-key", "/srv/key.pem", "-www"]);
+    let server = sandbox.start(server);
+    sandbox.wait_until("the server listens", || std::net::TcpStream::connect(&accept).is_ok());
+    let source = format!("https://localhost:{port}");
+    sandbox.add_source_at("own", &source, "stable");
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    sandbox.add_source_at("plain", &format!("https://{}", plain.local_addr().unwrap()), "stable");
+    std::thread::spawn(move || {
+        for mut peer in plain.incoming().flatten() {
+            let _ = peer.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        }
+    });
+    sandbox.add_source_at("silent", &format!("https://{}", silent.local_addr().unwrap()), "stable");
+    sandbox.patch(&["refresh", "--timeout", "5s"]).exits(2);
+    let explained = |env: &str| sandbox.sh(&format!("env {env} linux-patch status --explain || true"));
+    let text = explained("A=b");
+    assert!(text.contains("answers, but its certificate does not hold: self-signed certificate\n"), "{text}");
+    assert!(text.contains("answers, but not with TLS\n"), "{text}");
+    assert!(text.contains("does not answer within 3 s\n"), "{text}");
+    let text = explained("SSL_CERT_FILE=/srv/cert.pem");
+    assert!(text.contains("answers, and its certificate holds\n"), "{text}");
+    // Of another name it is not.
+    sandbox.sh("sed -i 's/localhost/127.0.0.1/' /etc/apt/sources.list.d/own.list");
+    sandbox.patch(&["refresh", "--timeout", "5s"]).exits(2);
+    let text = explained("SSL_CERT_FILE=/srv/cert.pem");
+    assert!(text.contains("its certificate does not hold: IP address mismatch\n"), "{text}");
+    sandbox.sh("rm /usr/bin/openssl");
+    let text = explained("A=b");
+    assert!(text.contains("answers; whether its certificate holds is not tried"), "{text}");
+    sandbox.kill_everything();
+    drop(server);
 }
 
 #[test]

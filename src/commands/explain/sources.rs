@@ -2,13 +2,15 @@
 
 use crate::managers::Manager;
 use crate::model::class::Class;
+use crate::model::text::one_line;
 use crate::report::finding::{Finding, Mark};
 use crate::store::state::{Source, State};
 use crate::system::files::files_of;
+use crate::system::process::find;
 use crate::system::time::{Time, span};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
@@ -111,16 +113,94 @@ fn tried(address: &Address) -> (String, String) {
         }
         Name::NotAsked => return (SILENT.to_string(), format!("{NAME_SERVER} {host}")),
     };
+    let more = "linux-patch refresh --verbose".to_string();
+    let with_tls = if *is_tls { handshake(first, host) } else { Handshake::NotTried };
+    match with_tls {
+        Handshake::NotTried => {}
+        Handshake::Well => return (format!("{host} port {port} answers, and its certificate holds"), more),
+        Handshake::Refused(why) => {
+            let text = format!("{host} port {port} answers, but its certificate does not hold: {why}");
+            let command = format!(
+                "date; look for a CA that is configured for it alone; openssl s_client -connect {host}:{port}"
+            );
+            return (text, command);
+        }
+        Handshake::None => {
+            let command = format!("openssl s_client -connect {host}:{port}");
+            return (format!("{host} port {port} answers, but not with TLS"), command);
+        }
+        Handshake::Silent => {
+            let text = format!("{host} port {port} does not answer within {} s", PATIENCE.as_secs());
+            return (text, format!("look at network, firewall and proxy; curl -v https://{host}:{port}"));
+        }
+    }
     match TcpStream::connect_timeout(&first, PATIENCE) {
         Ok(_) => {
-            let what = if *is_tls { "; whether its certificate holds is not tried" } else { "" };
-            (format!("{host} port {port} answers{what}"), "linux-patch refresh --verbose".to_string())
+            let what = match is_tls {
+                true => "; whether its certificate holds is not tried, since openssl is not there",
+                false => "",
+            };
+            (format!("{host} port {port} answers{what}"), more)
         }
         Err(error) => {
             let command = format!("look at network, firewall and proxy; curl -v {host}:{port}");
             (format!("{host} ({}) port {port} does not answer: {error}", first.ip()), command)
         }
     }
+}
+
+/// What became of a connection with TLS.
+enum Handshake {
+    /// There was no connection: nobody answers, or openssl is not there.
+    NotTried,
+    /// The certificate is one for this host that openssl trusts.
+    Well,
+    /// It is not, in the words of openssl.
+    Refused(String),
+    /// The other side does not speak TLS.
+    None,
+    /// It says nothing.
+    Silent,
+}
+
+/// Asks `openssl s_client`, which prints `verify error:num=10:certificate has expired`, or `connect:errno=111` where it
+/// came to no connection.
+fn handshake(address: SocketAddr, host: &str) -> Handshake {
+    let Some(openssl) = find("openssl") else { return Handshake::NotTried };
+    let mut command = Command::new(openssl);
+    command.args(["s_client", "-brief", "-verify_return_error", "-connect", &address.to_string()]);
+    match host.parse::<IpAddr>() {
+        Ok(_) => command.args(["-verify_ip", host]),
+        Err(_) => command.args(["-verify_hostname", host, "-servername", host]),
+    };
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let Some((ended_well, said)) = ended(&mut command, |child| child.stderr.take()) else {
+        return Handshake::Silent;
+    };
+    let mut lines = said.lines();
+    let refused = lines.clone().find_map(|line| line.strip_prefix("verify error:num=")?.split_once(':'));
+    match (ended_well, refused) {
+        (true, _) => Handshake::Well,
+        (false, Some((_, why))) => Handshake::Refused(one_line(why)),
+        (false, None) if lines.any(|line| line.starts_with("connect:")) => Handshake::NotTried,
+        (false, None) => Handshake::None,
+    }
+}
+
+/// Whether a command ended well, and what it printed; `None` where it was not there, or had not ended in time.
+fn ended<R: Read>(
+    command: &mut Command,
+    output: impl FnOnce(&mut Child) -> Option<R>,
+) -> Option<(bool, String)> {
+    let mut child = command.stdin(Stdio::null()).spawn().ok()?;
+    let Ok(Some(status)) = child.wait_timeout(PATIENCE) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    };
+    let mut text = String::new();
+    let _ = output(&mut child).map(|out| out.take(64 << 10).read_to_string(&mut text));
+    Some((status.success(), text))
 }
 
 /// What is known of the name of a host.
@@ -138,15 +218,8 @@ fn resolve(host: &str) -> Name {
         return Name::Is(address);
     }
     let mut command = Command::new("getent");
-    command.args(["ahosts", host]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return Name::NotAsked };
-    if !matches!(child.wait_timeout(PATIENCE), Ok(Some(_))) {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Name::NotAsked;
-    }
-    let mut text = String::new();
-    let _ = child.stdout.take().map(|out| out.take(64 << 10).read_to_string(&mut text));
+    command.args(["ahosts", host]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Some((_, text)) = ended(&mut command, |child| child.stdout.take()) else { return Name::NotAsked };
     text.split_whitespace().next().and_then(|word| word.parse().ok()).map_or(Name::Unknown, Name::Is)
 }
 
