@@ -59,7 +59,7 @@ fn full() -> Value {
             "database": "y"},
         "reboot_required": true, "reboot_boot_id": "z",
         "reboot_packages": {"names": ["p"], "start": "z 1", "basis": "x"}, "source_config": "c",
-        "support_ends": "2028-06-30", "caveats": ["c"], "not_offered": ["p"],
+        "support_ends": "2028-06-30", "caveats": ["c"], "not_offered": ["p"], "not_offered_asked": true,
         "outdated_services": [{"unit": "u", "processes": [3, 4]}],
         "services_seen": {"boot_id": "z", "database": "y", "needs_reboot": false},
         "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},

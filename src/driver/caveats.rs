@@ -13,11 +13,13 @@ const SUBSCRIPTION: &str = "security updates that are not installed here require
 
 impl Session {
     /// Remembers which installed packages no source offers any more, given whether what decides about it has changed.
-    /// While a source cannot be reached its packages are not known: what was said before stays then.
+    /// While a source cannot be reached its packages are not known: what was said before stays then. Whatever the answer,
+    /// it is asked once: a manager that cannot tell would be started by each refresh.
     pub(super) fn note_not_offered(&self, state: &mut State, changed: bool) {
-        let is_due = changed || state.not_offered.is_none();
-        let question = self.manager.ask_not_offered().filter(|_| is_due && state.last_update_success);
-        let Some(question) = question else { return };
+        state.not_offered_asked &= !changed;
+        let is_due = !state.not_offered_asked && state.last_update_success;
+        let Some(question) = self.manager.ask_not_offered().filter(|_| is_due) else { return };
+        state.not_offered_asked = true;
         let answer = self.answer(&question).ok();
         let names = answer.and_then(|answer| self.manager.parse_not_offered(&answer));
         state.not_offered = names.map(|names| names.iter().map(|name| one_line(name)).collect());

@@ -57,6 +57,9 @@ pub struct State {
     pub caveats: Vec<String>,
     /// The installed packages that no source offers, in any version; `None` where that could not be told.
     pub not_offered: Option<Vec<String>>,
+    /// Whether that was asked since what decides about it changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_offered_asked: bool,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
     /// Where that is, beside the usual places.

@@ -307,6 +307,23 @@ fn status_with_refresh_refreshes_only_what_is_not_fresh() {
 }
 
 #[test]
+fn an_apt_that_cannot_tell_what_no_source_offers_is_asked_once_until_something_changes() {
+    for answer in ["echo 'N: Unable to locate package ?obsolete' >&2", "exit 100", "kill -9 $$"] {
+        let world = World::new();
+        world.on("apt-cache", &format!("case \"$*\" in *obsolete*) {answer} ;; esac"));
+        let asked = || world.calls("apt-cache").iter().filter(|call| call.contains("?obsolete")).count();
+        for _ in 0..3 {
+            assert_eq!(world.run("refresh").code, 0, "{answer}");
+            assert_eq!((asked(), &world.state()["not_offered"]), (1, &Value::Null), "{answer}");
+        }
+        let mut state = world.state();
+        state["pending"]["basis"] = json!("of another index");
+        world.write_state(&state);
+        assert_eq!((world.run("refresh").code, asked()), (0, 2), "{answer}");
+    }
+}
+
+#[test]
 fn the_history_lists_the_last_runs_oldest_first() {
     let world = World::new();
     let lines: String = (0..30)
