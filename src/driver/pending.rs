@@ -141,8 +141,29 @@ impl Session {
             listing.held_back.retain(|held| !self.manager.facts().lists_installed || is_update(held));
             listing = listing.checked()?;
         }
+        self.add_excluded(&mut listing)?;
         self.manager.tell_security(self, &mut listing)?;
         self.tell_holders(listing)
+    }
+
+    /// Holds back what the administrator excludes, where the manager's lists do not speak of that.
+    fn add_excluded(&self, listing: &mut Listing) -> Result<(), Failure> {
+        let excluded = self.manager.excluded(self);
+        if excluded.is_empty() {
+            return Ok(());
+        }
+        let installed = self.installed()?;
+        let known = listing.updates.iter().map(|update| &update.name);
+        let known: HashSet<_> =
+            known.chain(listing.held_back.iter().map(|held| &held.name)).cloned().collect();
+        for update in excluded.into_iter().filter(|update| !known.contains(&update.name)) {
+            if let Some(package) = installed.get(&update.name) {
+                let held = Update { installed: Some(package.version.clone()), ..update }.held_back("held");
+                listing.held_back.push(held);
+            }
+        }
+        *listing = std::mem::take(listing).checked()?;
+        Ok(())
     }
 
     /// What is held back by the administrator.

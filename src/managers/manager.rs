@@ -256,6 +256,12 @@ pub trait Manager: Sync + std::fmt::Debug {
         Ok(listing)
     }
 
+    /// Updates that the lists pass over because the administrator excludes them, as far as that can be told. What
+    /// is not installed may be among them.
+    fn excluded(&self, _machine: &dyn Machine) -> Vec<Update> {
+        Vec::new()
+    }
+
     /// Where the newer versions of these packages can be had; no package, or no answer to be had, no question.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ with_both! {
     a_repository_without_a_place_that_can_be_one_costs_only_itself,
     a_setting_that_the_downloader_refuses_costs_only_its_repository,
     a_repository_at_which_dnf_crashes_costs_only_itself,
+    what_the_configuration_excludes_is_held_back_and_not_forgotten,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
 }
@@ -202,6 +203,25 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[
     // Without any advisory nobody can tell: to install nothing would look like success.
     repo.publish(&new);
     root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
+}
+
+fn what_the_configuration_excludes_is_held_back_and_not_forgotten(make: fn(&[Rpm]) -> Root) {
+    let names = ["tb-sec", "tb-of-repo", "tb-hello", "tb-new"];
+    let (root, repo) = one_in(make(&names[..3].iter().map(|name| rpm(name, "1.0")).collect::<Vec<_>>()), &[]);
+    repo.publish_with_advisory("security", &names.map(|name| rpm(name, "2.0")));
+    root.sandbox.sh("grep -q main /etc/dnf/dnf.conf || echo '[main]' >>/etc/dnf/dnf.conf
+        echo 'exclude=tb-s* tb-new' >>/etc/dnf/dnf.conf
+        echo excludepkgs=tb-of-repo >>/etc/yum.repos.d/test.repo");
+    let held = ["tb-of-repo 1.0-1 2.0-1 held", "tb-sec 1.0-1 2.0-1 held"];
+    let seen = root.patch(&["refresh"]).exits(0).state["pending"].clone();
+    assert_eq!(seen["count"], 1, "{seen}");
+    let told = root.patch(&["status", "--alert", "held-back:2"]);
+    assert_eq!(told.exits(1).json["pending"]["held_back_security"], 1, "{told}");
+    root.patch(&["apply"]).exits(0).applied(&["tb-hello 1.0-1 2.0-1"]).holds_back(&held);
+    root.patch(&["apply", "--full"]).applied(&[]).holds_back(&held);
+    root.patch(&["apply", "--security"]).applied(&[]).holds_back(&held);
+    root.sandbox.sh("sed -i /exclude/d /etc/dnf/dnf.conf /etc/yum.repos.d/test.repo");
+    root.patch(&["apply"]).applied(&["tb-of-repo 1.0-1 2.0-1", "tb-sec 1.0-1 2.0-1"]).holds_back(&[]);
 }
 
 const RPMS_LOCK: &str = "/var/lib/rpm/.rpm.lock";

@@ -726,6 +726,21 @@ fn what_no_source_offers_any_more_is_told<M: Manager>() {
     assert!(!is_gone("tb-gone") && is_gone("tb-hello"));
 }
 
+fn while_a_source_was_never_read_nobody_knows_what_no_source_offers<M: Manager>() {
+    let stage = Stage::<M>::three();
+    stage.repos[1].server().fault("/", Fault::Status(404));
+    let told = |code: i32| stage.patch(&["refresh"]).exits(code).state["not_offered"].clone();
+    assert_eq!(told(1), Value::Null, "its packages would be among them");
+    stage.repos[1].server().heal();
+    let whole = told(0);
+    let names = whole.as_array().unwrap_or_else(|| panic!("not told: {whole}"));
+    assert!(!names.iter().any(|name| name == "tb-beta"), "{whole}");
+    // Nor is it asked anew while one is down, though another has something new.
+    stage.repos[1].server().fault("/", Fault::Status(404));
+    stage.repos[0].publish(&[package("tb-alpha-new", "1.0")]);
+    assert_eq!(told(1), whole);
+}
+
 fn what_an_exclude_drags_along_is_said<M: Manager>() {
     let stage = Stage::<M>::one(
         &["tb-app", "tb-lib", "tb-own"].map(|name| package(name, "1.0")),
@@ -1110,6 +1125,7 @@ scenarios! {
         only_what_the_chosen_sources_offer_is_installed,
         what_nothing_needs_any_more_goes_where_that_is_asked_for,
         what_no_source_offers_any_more_is_told,
+        while_a_source_was_never_read_nobody_knows_what_no_source_offers,
         what_an_exclude_drags_along_is_said,
         excluded_packages_stay_as_they_are,
         a_refresh_waits_for_the_managers_lock,

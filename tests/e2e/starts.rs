@@ -3,6 +3,7 @@
 
 use crate::manager::{Manager, Repository, package};
 use crate::sandbox::Sandbox;
+use crate::server::Fault;
 
 const PROGRAMS: &[&str] = &[
     "apt-config",
@@ -183,4 +184,44 @@ fn nothing_is_left_for_zypper_where_nothing_is() {
         "rm -f /etc/zypp/locks",
         "echo '# A note' >>/etc/zypp/zypp.conf",
     );
+}
+
+/// What was all that is offered is not all that is left: what is held is, and what a source has that is down.
+fn something_is_left_where_something_is<M: Manager>(leaves_out: &str) {
+    let manager = M::new();
+    manager.install(&["tb-a", "tb-held", "tb-down"].map(|name| package(name, "1.0")));
+    let one = M::Repo::with(&["tb-a", "tb-held"].map(|name| package(name, "2.0")));
+    let two = M::Repo::with(&[package("tb-down", "2.0")]);
+    manager.add_source("one", &one);
+    manager.add_source("two", &two);
+    let sandbox = manager.sandbox();
+    sandbox.sh(leaves_out);
+    let run = |verb: &str| sandbox.patch(&["--manager", M::NAME, verb]);
+    let version = |number: &str| format!("{number}{}", M::REVISION);
+    let held = format!("tb-held {} {} held", version("1.0"), version("2.0"));
+    run("refresh").exits(0);
+    two.server().fault("/", Fault::Status(404));
+    let applied = run("apply");
+    let is_held = |row: &serde_json::Value| row["name"] == "tb-held" && row["reason"] == "held";
+    assert!(applied.exits(1).json["held_back"].as_array().unwrap().iter().any(is_held), "{applied}");
+    let seen = &applied.state["pending"];
+    two.server().heal();
+    assert_eq!(run("apply").exits(0).holds_back(&[&held]).json["packages"][0]["name"], "tb-down");
+    assert_eq!(seen["error"], serde_json::Value::Null, "{applied}");
+}
+
+#[test]
+fn something_is_left_for_dnf_where_something_is() {
+    something_is_left_where_something_is::<crate::dnf::Dnf>("echo 'exclude=tb-held' >>/etc/dnf/dnf.conf");
+}
+
+#[test]
+fn something_is_left_for_dnf5_where_something_is() {
+    let leaves_out = "printf '[main]\\nexcludepkgs=tb-held\\n' >>/etc/dnf/dnf.conf";
+    something_is_left_where_something_is::<crate::dnf5::Dnf5>(leaves_out);
+}
+
+#[test]
+fn something_is_left_for_zypper_where_something_is() {
+    something_is_left_where_something_is::<crate::zypper::Zypper>("zypper --non-interactive addlock tb-held");
 }

@@ -33,6 +33,9 @@ pub(super) const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
 
 pub(super) const TEST: &str = "--setopt=tsflags=test";
 
+/// Looks also at what the configuration excludes.
+pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=all";
+
 /// Installs what can be installed, instead of nothing where one update cannot be.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 

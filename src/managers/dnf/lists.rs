@@ -1,6 +1,6 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
-use super::commands::{dnf, in_utc, list};
+use super::commands::{NOTHING_EXCLUDED, dnf, in_utc, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm::owned;
@@ -95,10 +95,10 @@ pub fn transaction(stdout: &str) -> Listing {
 }
 
 /// The advisories of every kind for versions of installed packages: above these, also those that no
-/// repository offers (`--available`), or up to them (`--installed`).
+/// repository offers (`--available`), or up to them (`--installed`). Also those of what is excluded.
 pub fn ask_advisories(which: &str) -> Invocation {
     // Only where it is to say much it has the days.
-    in_utc(dnf(&["-C", "--setopt=debuglevel=6"], &["updateinfo", "list", which]))
+    in_utc(dnf(&["-C", "--setopt=debuglevel=6", NOTHING_EXCLUDED], &["updateinfo", "list", which]))
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
-use commands::{AS_REFRESHED, LOOK, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade};
+use commands::{
+    AS_REFRESHED, LOOK, NOTHING_EXCLUDED, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade,
+};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -153,6 +155,12 @@ impl Manager for Dnf {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         lists::complete(machine, plan, listing)
+    }
+
+    fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
+        let question = rpm::excluded::ask(machine.configuration(), list(&Plan::default()), NOTHING_EXCLUDED);
+        let answer = question.and_then(|question| machine.ask_in_passing(&question));
+        answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
     }
 
     fn sources_in(&self, configuration: &str) -> Vec<String> {

@@ -28,6 +28,9 @@ pub(super) const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
 /// What follows a refresh uses just the indexes that it fetched.
 pub(super) const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
 
+/// Looks also at what the configuration excludes.
+pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=*";
+
 /// Installs what can be installed, instead of nothing where one update cannot be.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 

@@ -1,6 +1,6 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
-use super::commands::{SKIP, WITHOUT, dnf5, list};
+use super::commands::{NOTHING_EXCLUDED, SKIP, WITHOUT, dnf5, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::rpm::tables::{Section, stays};
@@ -140,10 +140,10 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
 }
 
 /// The advisories of every kind for versions of installed packages: above these, also those that no
-/// repository offers (`--available`), or up to them (`--installed`).
+/// repository offers (`--available`), or up to them (`--installed`). Also those of what is excluded.
 pub fn ask_advisories(which: &str) -> Invocation {
     // A repository that was never reached has no cache, and must not keep the others silent.
-    dnf5(&["-C", SKIP], &["advisory", "list", which, "--json"])
+    dnf5(&["-C", SKIP, NOTHING_EXCLUDED], &["advisory", "list", which, "--json"])
 }
 
 #[derive(Deserialize)]

@@ -198,6 +198,12 @@ impl Manager for Dnf5 {
         lists::complete(machine, plan, listing)
     }
 
+    fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
+        let question = rpm::excluded::ask(machine.configuration(), list(&Plan::default()), NOTHING_EXCLUDED);
+        let answer = question.and_then(|question| machine.ask_in_passing(&question));
+        answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
+    }
+
     fn sources_in(&self, configuration: &str) -> Vec<String> {
         refresh::configured(configuration)
     }

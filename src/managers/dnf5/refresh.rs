@@ -62,7 +62,7 @@ pub fn parse_places(usual: Places, configuration: &str) -> Places {
 
 /// The settings that we read, each below the line of its section.
 pub fn of_use(configuration: &str) -> String {
-    const KEYS: [&str; 9] = [
+    const KEYS: [&str; 11] = [
         "system_cachedir",
         "reposdir",
         "varsdir",
@@ -72,6 +72,8 @@ pub fn of_use(configuration: &str) -> String {
         "enabled",
         "timeout",
         "retries",
+        "excludepkgs",
+        "includepkgs",
     ];
     let is_of_use = |line: &&str| {
         line.starts_with("======== ") || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_kept_of_the_configuration_is_enough_to_read_and_holds_no_secret() {
         let text = "======== Main configuration: ========\nproxy_password = secret\nsystem_cachedir = /srv/cache/\n\
-                    reposdir = /etc/yum.repos.d,/srv/repos\n\
+                    reposdir = /etc/yum.repos.d,/srv/repos\nexcludepkgs = kernel*\n\
                     ======== \"extra\" repository configuration: ========\nenabled = 1\ntimeout = 180\n\
                     baseurl = http://me:secret@h/\npassword = secret\ngpgkey = http://me:secret@h/KEY\n";
         let kept = of_use(text);
@@ -330,6 +332,8 @@ mod tests {
             |text: &str| with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args;
         assert_eq!(limited(&kept), limited(text));
         assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
+        let list = || crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]);
+        assert!(crate::managers::rpm::excluded::ask(Some(&kept), list(), "--off").is_some());
     }
 
     #[test]

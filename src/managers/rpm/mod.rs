@@ -4,6 +4,7 @@
 pub mod advisories;
 pub mod database;
 pub mod errors;
+pub mod excluded;
 pub mod files;
 pub mod history;
 pub mod leftovers;
