@@ -48,6 +48,11 @@ Acquire::Queue-Mode "access";
 Debug::pkgProblemResolver "true";
 Debug::pkgDepCache::Marker "true";
 Debug::pkgPolicy "true";
+Debug::pkgDPkgPM "true";
+Debug::NoLocking "true";
+DPkg::NoTriggers "true";
+DPkg::ConfigurePending "false";
+APT::Cache::Generate "false";
 "#;
 
 impl Manager for Misconfigured {
@@ -60,7 +65,11 @@ impl Manager for Misconfigured {
         manager.sandbox().write("/etc/apt/apt.conf.d/wrong", WRONG);
         // Also as apt takes it for one of its programs alone.
         let of_program = WRONG.lines().filter(|line| line.ends_with("\";") && !line.contains('{'));
-        let of_program: String = of_program.flat_map(|line| ["Binary::apt-get::", line, "\n"]).collect();
+        let of_program: String = of_program
+            .flat_map(|line| {
+                ["apt-get", "apt-cache", "apt-config"].map(|name| format!("Binary::{name}::{line}\n"))
+            })
+            .collect();
         manager.sandbox().write("/etc/apt/apt.conf.d/wronger", of_program);
         manager.sandbox().write("/etc/dpkg/dpkg.cfg.d/wrong", "force-confnew\nstatus-fd 2\n");
         Misconfigured(manager)
@@ -100,7 +109,8 @@ fn what_is_held_back_or_refused_is_read_whatever_apt_conf_says() {
         deb("tb-pin", "1.0"),
     ]);
     sandbox.add_source("test", &repo);
-    sandbox.sh("apt-mark hold tb-held");
+    // apt-mark would only print what it would do.
+    sandbox.sh("echo tb-held hold | dpkg --set-selections");
     sandbox.write("/etc/apt/preferences", "Package: tb-pin\nPin: version 1.0\nPin-Priority: 1001\n");
     let held =
         ["tb-held 2.0 3.0 held", "tb-kept 2.0 3.0 kept back", "tb-pin 2.0 1.0 a pin makes it a downgrade"];
@@ -262,12 +272,26 @@ fn a_fault_in_the_configuration_is_told_with_its_file() {
         ("/etc/apt/sources.list", "\ndeb http://x\n", "2 in list file /etc/apt/sources.list"),
         ("/etc/apt/sources.list.d/bad.sources", "nonsense\n", "/etc/apt/sources.list.d/bad.sources"),
         ("/etc/dpkg/dpkg.cfg.d/bad", "\nnonsense\n", "/etc/dpkg/dpkg.cfg.d/bad:2"),
+        ("/etc/apt/apt.conf.d/bad", "APT::Solver \"nowhere\";\n", "external solver 'nowhere'"),
+        ("/etc/apt/apt.conf.d/bad", "Acquire::http::Proxy-Auto-Detect \"/nowhere\";\n", "ProxyAutoDetect"),
     ] {
         sandbox.write(file, text);
         let report = sandbox.patch(&["apply"]);
         report.apply_failed("config").mentions("/error/message", place).changed(&[]);
         sandbox.sh(&format!("rm {file}"));
     }
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+}
+
+#[test]
+fn a_package_database_that_is_not_where_apt_conf_puts_it_is_not_one_with_nothing_pending() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.write("/etc/apt/apt.conf.d/place", "Dir::State::status \"/srv/nowhere/status\";\n");
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.exits(1).remembers("/pending/count", None::<u32>);
+    refreshed.mentions("/error/message", "/srv/nowhere/status is not there");
+    sandbox.patch(&["apply"]).exits(2).mentions("/error/message", "/srv/nowhere/status is not there");
+    sandbox.sh("rm /etc/apt/apt.conf.d/place");
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
 }
 

@@ -418,6 +418,24 @@ fn an_installer_that_outlives_its_manager_is_waited_for_and_what_it_left_stays_o
 }
 
 #[test]
+fn a_dpkg_that_is_killed_alone_was_cut_off_until_the_database_is_whole() {
+    for signal in ["KILL", "SEGV", "TERM"] {
+        let (sandbox, _repo) = bench::one(&[deb("tb-slow", "1.0")], &[bench::slow("2.0", 60)]);
+        let running = sandbox.start(sandbox.patch_command(&["apply"]));
+        sandbox.wait_for_file(bench::IN_POSTINST);
+        sandbox.sh(&format!("kill -{signal} $(pgrep -x dpkg)"));
+        let killed = running.report();
+        killed.exits(2).says("/error/class", "interrupted").says("/repaired", false);
+        killed.mentions("/error/message", "dpkg").remembers("/apply/in_progress/phase", "install");
+        sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        sandbox.kill_everything();
+        sandbox.write("/run/fast", "");
+        sandbox.patch(&["apply"]).repaired().remembers("/apply/in_progress", None::<bool>);
+        sandbox.has_exactly(&["tb-slow 2.0"]);
+    }
+}
+
+#[test]
 fn a_package_that_fails_before_it_is_unpacked_leaves_the_others_installed_whole() {
     let old = ["tb-a", "tb-bad", "tb-z"].map(|name| deb(name, "1.0"));
     let bad = deb("tb-bad", "2.0").script("preinst", "echo no room for me; exit 1");

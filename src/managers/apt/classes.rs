@@ -96,6 +96,8 @@ const STOPPED: &[(Class, &[&str])] = &[
             "dpkg was interrupted",
             "received signal",
             "received a segmentation fault",
+            // By another signal, such as that of a machine without memory.
+            "dpkg exited unexpectedly",
             "Operation was interrupted before it could finish",
         ],
     ),
@@ -136,6 +138,9 @@ const CONFIGURATION: &[&str] = &[
     "Trivial Only specified",
     "Unknown update error mode",
     "suitable packaging system type",
+    "external solver '",
+    "external planner '",
+    "ProxyAutoDetect",
     "Archives directory ",
     "List directory ",
     "Directory '",
@@ -211,7 +216,8 @@ pub fn class_of(text: &str) -> Class {
     // What stands between quotes behind these is the administrator's.
     let hooks = [HOOK_FAILED, "Failure running script ", "Failure running hook "];
     let is_hook = hooks.iter().any(|words| text.starts_with(words));
-    if is_hook || (text.starts_with("Sub-process ") && !is_signature(text)) {
+    let is_program = text.starts_with("Sub-process ") && !text.contains("ProxyAutoDetect");
+    if is_hook || (is_program && !is_signature(text)) {
         return Class::Script;
     }
     if is_validity(text) {

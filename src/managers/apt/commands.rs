@@ -34,6 +34,9 @@ pub(super) const FIXED: &[&str] = &[
     "quiet::NoUpdate=false",
     "APT::Output-Version=0",
     "APT::Color=no",
+    "APT::Cache::Generate=true",
+    "Debug::pkgDPkgPM=false",
+    "Debug::NoLocking=false",
 ];
 
 /// `-q=1` and not `-q`: that would add to a level set in apt.conf, and at level 2 apt no longer
@@ -155,6 +158,8 @@ pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
         // Both: confdef alone asks where there is no default, confold alone overrules it.
         "Dpkg::Options::=--force-confdef",
         "Dpkg::Options::=--force-confold",
+        // Else what is unpacked last may stay so.
+        "DPkg::ConfigurePending=true",
     ];
     change(plan, &options, words)
 }

@@ -1,6 +1,6 @@
 //! dpkg's database.
 
-use super::commands::admin_dir;
+use super::commands::{DATABASE, admin_dir};
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::model::packages::{Installed, InstalledPackage, Shared};
@@ -69,6 +69,13 @@ fn lost_database(places: &Places) -> Option<String> {
     let database = &places.database;
     let content = match std::fs::read(database) {
         Ok(content) => content,
+        // apt takes that, too, for a machine without packages.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && database != Path::new(DATABASE) => {
+            return Some(format!(
+                "{} is not there: look where apt.conf puts Dir::State::status",
+                database.display()
+            ));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         // The manager says why.
         Err(_) => return None,

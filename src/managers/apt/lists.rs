@@ -207,7 +207,11 @@ pub fn ask_hashes(planned: &Listing, downloaded: &Finished) -> Option<Invocation
     let words: Vec<_> = cached.map(|update| format!("{}={}", update.name, update.candidate)).collect();
     (!words.is_empty()).then(|| Invocation {
         program: "apt-cache",
-        args: std::iter::once("show".to_string()).chain(words).collect(),
+        args: ["-o", "APT::Cache::Generate=true", "show"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(words)
+            .collect(),
         env: ENV,
         ..Invocation::default()
     })

@@ -13,7 +13,11 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
     let names = names.iter().map(|name| name.to_string());
     Invocation {
         program: "apt-cache",
-        args: std::iter::once("policy".to_string()).chain(names).collect(),
+        args: ["-o", "APT::Cache::Generate=true", "policy"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(names)
+            .collect(),
         env: ENV,
         ..Invocation::default()
     }
