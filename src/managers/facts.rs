@@ -67,6 +67,8 @@ pub struct Facts {
     pub lists_all: bool,
     /// Whether the lists do not say what stays as it is, and every newer version can be listed too.
     pub lists_newer: bool,
+    /// Whether they do not say what goes for what comes: what is excluded must be named then, to stay.
+    pub lists_no_replaced: bool,
     /// Whether they hold nothing that only sources offer which were not refreshed, given
     /// [`Plan::without`].
     pub lists_refreshed_only: bool,
@@ -104,6 +106,7 @@ impl Facts {
         lists_installed: false,
         lists_all: false,
         lists_newer: false,
+        lists_no_replaced: false,
         lists_refreshed_only: true,
         passes_over: false,
     };

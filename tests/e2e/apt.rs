@@ -18,6 +18,13 @@ fn made(package: &Package) -> Deb {
     if !package.needs.is_empty() {
         made = made.field("Depends", &package.needs.join(", "));
     }
+    if !package.replaces.is_empty() {
+        let names = package.replaces.join(", ");
+        made = made.field("Conflicts", &names).field("Replaces", &names);
+    }
+    if package.is_phased {
+        made = made.field("Phased-Update-Percentage", "0");
+    }
     if let Some(text) = &package.config {
         made = made.conffile(&format!("/etc/{}.conf", package.name), text);
     }

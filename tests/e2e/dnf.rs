@@ -22,6 +22,9 @@ fn made(package: &Package) -> Rpm {
     for name in &package.needs {
         made = made.tag(&format!("Requires: {name}"));
     }
+    for name in &package.replaces {
+        made = made.tag(&format!("Obsoletes: {name}"));
+    }
     if let Some(lines) = &package.script {
         made = made.post(lines);
     }

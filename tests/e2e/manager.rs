@@ -14,6 +14,10 @@ pub struct Package {
     pub version: String,
     /// Packages it needs, in any version.
     pub needs: Vec<String>,
+    /// Packages in whose place it comes.
+    pub replaces: Vec<String>,
+    /// Whether it is offered to no machine yet, as apt has it.
+    pub is_phased: bool,
     /// Shell lines to run after it has been installed.
     pub script: Option<String>,
     /// A configuration file of its own, `/etc/NAME.conf`, with this text.
@@ -29,6 +33,18 @@ pub fn package(name: &str, version: &str) -> Package {
 impl Package {
     pub fn needs(mut self, name: &str) -> Package {
         self.needs.push(name.into());
+        self
+    }
+
+    #[allow(dead_code)] // For the random walk, as the next one.
+    pub fn replacing(mut self, name: &str) -> Package {
+        self.replaces.push(name.into());
+        self
+    }
+
+    #[allow(dead_code)]
+    pub fn phased(mut self) -> Package {
+        self.is_phased = true;
         self
     }
 

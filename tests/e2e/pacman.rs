@@ -470,6 +470,9 @@ fn made(package: &Package) -> Pkg {
     for name in &package.needs {
         made = made.info(&format!("depend = {name}"));
     }
+    for name in &package.replaces {
+        made = made.info(&format!("replaces = {name}")).info(&format!("conflict = {name}"));
+    }
     if let Some(lines) = &package.script {
         made = made.script(lines);
     }

@@ -167,6 +167,30 @@ fn a_package_that_is_replaced_or_in_the_way_goes_only_where_it_may() {
     root.has_exactly(&["tb-hello 2.0", "tb-new 1.0", "tb-x 2.0"]);
 }
 
+/// pacman's list of what comes does not say what goes for it.
+#[test]
+fn an_excluded_package_goes_neither_for_what_comes_in_its_place_nor_for_what_it_is_in_the_way_of() {
+    let old = ["tb-old", "tb-foe", "tb-hello", "tb-x"].map(|name| pkg(name, "1.0"));
+    let new = [
+        pkg("tb-new", "1.0").info("replaces = tb-old").info("conflict = tb-old"),
+        pkg("tb-hello", "2.0").info("conflict = tb-foe"),
+        pkg("tb-x", "2.0"),
+    ];
+    for exclude in [["--exclude", "tb-old"], ["--exclude", "tb-new"], ["--exclude", "tb-o*"]] {
+        let (root, _repo) = one(&old, &[new[0].clone(), new[2].clone()]);
+        let rows = ["tb-x 1.0-1 2.0-1"];
+        root.patch(&[&["apply", "--dry-run"], &exclude[..]].concat()).exits(0).changed(&rows);
+        root.patch(&[&["apply"], &exclude[..]].concat()).applied(&rows).says("/retried", false);
+        root.has_exactly(&["tb-foe 1.0", "tb-hello 1.0", "tb-old 1.0", "tb-x 2.0"]);
+        root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -"]);
+    }
+    let (root, _repo) = one(&old, &new);
+    let applied = root.patch(&["apply", "--full", "--exclude", "tb-foe"]);
+    applied.applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -", "tb-x 1.0-1 2.0-1"]);
+    applied.says("/held_back/0/name", "tb-hello").mentions("/held_back/0/reason", " are in conflict");
+    root.patch(&["apply", "--full"]).applied(&["tb-foe 1.0-1 -", "tb-hello 1.0-1 2.0-1"]);
+}
+
 #[test]
 fn a_file_conflict_holds_back_one_update_and_names_the_file() {
     let (root, _repo) = one(

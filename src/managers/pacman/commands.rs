@@ -32,10 +32,11 @@ mod answers {
 
 /// What a plan adds to a command line.
 fn choice(plan: &Plan) -> Vec<String> {
-    let full = if plan.full { answers::REMOVE_CONFLICTING } else { 0 };
-    let ignored = if plan.left_out.is_empty() { 0 } else { answers::INSTALL_IGNORED };
+    // The answer is one for all that is in the way, and what is excluded stays.
+    let full = if plan.full && plan.kept.is_empty() { answers::REMOVE_CONFLICTING } else { 0 };
+    let ignored = if plan.staying().next().is_none() { 0 } else { answers::INSTALL_IGNORED };
     let mut args = vec!["--ask".to_string(), (answers::IMPORT_KEY | full | ignored).to_string()];
-    args.extend(plan.left_out.iter().flat_map(|name| ["--ignore".to_string(), name.clone()]));
+    args.extend(plan.staying().flat_map(|name| ["--ignore".to_string(), name.clone()]));
     args
 }
 
@@ -77,6 +78,8 @@ mod tests {
     fn a_plan_becomes_options() {
         let plan = Plan { full: true, left_out: vec!["a".into(), "b".into()], ..Plan::default() };
         assert!(download(&plan).line().ends_with("-Suw --noconfirm --ask 69 --ignore a --ignore b"));
+        let plan = Plan { kept: vec!["b".into(), "c".into()], ..plan };
+        assert!(download(&plan).line().ends_with(" --ask 65 --ignore a --ignore b --ignore c"));
         assert_eq!(download(&Plan::default()).line(), "pacman -Suw --noconfirm --ask 64");
     }
 }

@@ -42,6 +42,7 @@ static FACTS: Facts = Facts {
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
     includes_files: true,
     lists_newer: true,
+    lists_no_replaced: true,
     ..Facts::NONE
 };
 

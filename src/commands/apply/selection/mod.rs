@@ -159,6 +159,11 @@ impl Selection {
         let names = pending.updates.iter().map(|update| update.name.clone());
         let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
         self.plan.kept = Selection::kept(&pending, &wanted);
+        if session.manager.facts().lists_no_replaced {
+            let excluded = installed.keys().filter(|name| self.is_excluded(name, session.manager));
+            let excluded: Vec<_> = excluded.cloned().collect();
+            self.plan.kept.extend(excluded);
+        }
         left_out.extend(not_wanted);
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
