@@ -171,6 +171,27 @@ fn a_signature_that_is_missing_or_a_strangers_is_no_fetch_error() {
     assert!(root.sandbox.exists("/var/lib/pacman/sync/test.db.sig"));
 }
 
+/// pacman looks at what it fetched when all of it is there.
+#[test]
+fn what_came_damaged_in_a_refresh_that_was_ended_is_no_index() {
+    for fault in [Fault::Short, Fault::Page] {
+        let (root, repos) = three();
+        root.patch(&["refresh"]).exits(0);
+        repos[0].publish(&[pkg("tb-alpha", "3.0")]);
+        repos[1].publish(&[pkg("tb-beta", "3.0")]);
+        repos[0].server.fault("/", fault);
+        repos[2].server.fault("/", Fault::Hang);
+        let refreshed = root.patch(&["refresh", "--timeout", "3s"]);
+        let expected = [("alpha", "fetch"), ("gamma", "timeout")];
+        let expected = expected.map(|(id, class)| (id.to_string(), class.to_string()));
+        assert_eq!(refreshed.exits(1).failed_sources(), expected, "{refreshed}");
+        // What came of the others can be read without it.
+        refreshed.leaves_pending(&["tb-beta 1.0-1 3.0-1", "tb-gamma 1.0-1 2.0-1"]);
+        repos.iter().for_each(|repo| repo.server.heal());
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    }
+}
+
 #[test]
 fn a_mirror_that_hangs_costs_the_ten_seconds_of_pacman_or_our_budget() {
     let (root, repos) = three();

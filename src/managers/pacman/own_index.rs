@@ -112,6 +112,18 @@ impl Own {
         }
     }
 
+    /// Without the index of these sources, which is of no use.
+    fn blame(&self, bad: Vec<SourceResult>, sources: &mut Vec<SourceResult>) {
+        self.drop_index_of(&bad);
+        for failed in bad {
+            match sources.iter_mut().find(|source| source.id == failed.id) {
+                // Why it was not fetched says more than that it is not there.
+                Some(source) => source.error = source.error.take().or(failed.error),
+                None => sources.push(failed),
+            }
+        }
+    }
+
     /// That of a source something was fetched, and there is no index in it.
     fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
         let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
@@ -203,7 +215,12 @@ impl OwnIndex for Own {
             };
             SourceResult { id, error }
         });
-        Some(results.collect())
+        let mut results = results.collect();
+        // It was ended before it had looked at what it fetched.
+        if let Ok(finished) = machine.try_ask(&self.manager.pending(&Plan::default())) {
+            self.blame(refresh::unreadable(&finished), &mut results);
+        }
+        Some(results)
     }
 
     /// Where another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
@@ -277,14 +294,7 @@ impl OwnIndex for Own {
                 listing = listing.filter(|listing| !listing.is_empty() || machine.installed().is_ok());
             }
         }
-        self.drop_index_of(&bad);
-        for failed in bad {
-            match refreshed.sources.iter_mut().find(|source| source.id == failed.id) {
-                // Why it was not fetched says more than that it is not there.
-                Some(source) => source.error = source.error.take().or(failed.error),
-                None => refreshed.sources.push(failed),
-            }
-        }
+        self.blame(bad, &mut refreshed.sources);
         refreshed.judge_again();
         listing
     }
