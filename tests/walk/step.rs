@@ -11,100 +11,161 @@ use crate::power;
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::system::{Flaw, Published, System};
-use crate::world::{IN_SCRIPT, NAMES, NEW, World, made, sources};
+use crate::world::{IN_SCRIPT, NAMES, NEW, World, goes_for, made, sources};
 
 /// One of the items.
-fn one<'a>(dice: &mut Dice, items: &[&'a str]) -> &'a str {
+fn one(dice: &mut Dice, items: &[&'static str]) -> &'static str {
     items[dice.below(items.len())]
 }
 
 const FAULTS: [&str; 12] =
     ["404", "403", "503", "close", "hang", "trickle", "short", "long", "cut", "flip", "self", "page"];
 
+/// How often each kind of step is drawn.
+const KINDS: [(&str, usize); 26] = [
+    ("publish", 22),
+    ("withdraw", 2),
+    ("fault", 11),
+    ("recover", 6),
+    ("flaw", 1),
+    ("source", 1),
+    ("rename", 1),
+    ("mirrors", 1),
+    ("prefer", 2),
+    ("setting", 2),
+    ("hold", 2),
+    ("edit", 1),
+    ("hand", 2),
+    ("purge", 1),
+    ("disk", 1),
+    ("disk well", 2),
+    ("reboot", 1),
+    ("locked", 1),
+    ("kill", 1),
+    ("power", 2),
+    ("both", 2),
+    ("race", 2),
+    ("language", 2),
+    ("run refresh", 9),
+    ("run status", 4),
+    ("run apply", 17),
+];
+
+/// Draws the steps of a seed. What goes wrong together must meet: so each seed has a package and a source that
+/// most happens to, and kinds of steps that come three times as often as with others, or not at all.
+struct Draw {
+    dice: Dice,
+    sources: &'static [&'static str],
+    source: &'static str,
+    name: &'static str,
+    kinds: Vec<(&'static str, usize)>,
+}
+
 /// The steps of a seed: so many, and in the end everything is well again and the host must be healed.
 pub fn draw<M: System>(seed: u64, count: usize) -> Vec<String> {
-    let mut dice = Dice::of(seed);
-    let mut steps: Vec<String> =
-        (1..=count).map(|nth| draw_one::<M>(&mut dice, sources(seed), nth)).collect();
+    let (mut dice, sources) = (Dice::of(seed), sources(seed));
+    let (source, name) = (one(&mut dice, sources), one(&mut dice, &NAMES));
+    let kinds = KINDS.iter().map(|(kind, often)| {
+        let is_ours = kind.starts_with("run") || *kind == "disk well";
+        (*kind, if is_ours { *often } else { often * [0, 1, 1, 3][dice.below(4)] })
+    });
+    let kinds = kinds.collect();
+    let mut draw = Draw { dice, sources, source, name, kinds };
+    let mut steps: Vec<String> = (1..=count).map(|nth| draw.step::<M>(nth)).collect();
     steps.push("heal".into());
     steps
 }
 
-fn draw_one<M: System>(dice: &mut Dice, sources: &[&str], nth: usize) -> String {
-    let source = one(dice, sources);
-    let name = one(dice, &NAMES);
-    // Above everything that was published before, and another one in each source.
-    let version = format!("{}.{}", nth + 1, sources.iter().position(|other| *other == source).unwrap());
-    match dice.below(100) {
-        0..=21 => {
-            let kinds = [
-                "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow", "security",
-                "security", "big",
-            ];
-            format!("publish {source} {name} {version} {}", one(dice, &kinds))
+impl Draw {
+    fn one(&mut self, items: &[&'static str]) -> &'static str {
+        one(&mut self.dice, items)
+    }
+
+    fn kind(&mut self) -> &'static str {
+        let mut at = self.dice.below(self.kinds.iter().map(|(_, often)| often).sum());
+        for (kind, often) in &self.kinds {
+            match at.checked_sub(*often) {
+                Some(rest) => at = rest,
+                None => return kind,
+            }
         }
-        22..=24 => format!("withdraw {source} {name}"),
-        25..=35 => {
-            let place = one(dice, &["all", "index", "packages", "packages"]);
-            format!("fault {source} {place} {}", one(dice, &FAULTS))
+        unreachable!("what is drawn is below the sum")
+    }
+
+    fn step<M: System>(&mut self, nth: usize) -> String {
+        let (favourite, name) = (self.source, self.name);
+        let source = if self.dice.below(2) == 0 { favourite } else { self.one(self.sources) };
+        let name = if self.dice.below(2) == 0 { name } else { self.one(&NAMES) };
+        // Above everything that was published before, and another one in each source.
+        let version =
+            format!("{}.{}", nth + 1, self.sources.iter().position(|other| *other == source).unwrap());
+        match self.kind() {
+            "publish" => {
+                let kinds = [
+                    "plain", "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow",
+                    "security", "security", "big", "ousts", "renamed", "phased",
+                ];
+                format!("publish {source} {name} {version} {}", self.one(&kinds))
+            }
+            "withdraw" => format!("withdraw {source} {name}"),
+            "fault" => {
+                let place = self.one(&["all", "index", "packages", "packages"]);
+                format!("fault {source} {place} {}", self.one(&FAULTS))
+            }
+            kind @ ("recover" | "rename") => format!("{kind} {source}"),
+            "flaw" => format!("flaw {source} {}", self.one(&["stranger", "expired"])),
+            kind @ ("source" | "mirrors") => format!("{kind} {source} {}", self.one(&["off", "on", "on"])),
+            "prefer" if M::PREFERS => format!("prefer {}", self.one(&[source, source, source, "none"])),
+            "setting" => format!("setting {}", self.dice.below(M::SETTINGS.len())),
+            "hold" => format!("{} {name}", self.one(&["hold", "hold", "unhold"])),
+            "edit" => format!("edit {version}"),
+            "hand" => format!("hand {name} {}.9", 1 + self.dice.below(nth + 1)),
+            "disk" => {
+                let place = self.one(&["index", "downloads", "state"]);
+                format!("disk {place} {}", self.one(&["full", "read-only"]))
+            }
+            kind @ ("locked" | "power") => format!("{kind} {}", self.one(&["refresh", "apply"])),
+            "kill" => {
+                let whom = self.one(&["everything", "us", "manager"]);
+                format!("kill {whom} {source} {name} {version}")
+            }
+            "both" => format!("both {}", self.one(&["refresh refresh", "refresh apply", "apply apply"])),
+            "race" => format!("race {source} {name} {version}"),
+            "language" => format!("language {}", self.one(&["de", "de", "none"])),
+            "run refresh" => {
+                let options = ["", "", "", " --if-stale", " --if-stale", " --max-age 1s", " --timeout 24s"];
+                format!("run refresh{}", self.one(&options))
+            }
+            "run status" => format!("run status{}", self.one(&["", " --refresh", " --alert security"])),
+            "run apply" => {
+                let mut step = String::from("run apply");
+                // None as often as one; seldom two.
+                for _ in 0..[0, 0, 0, 1, 1, 2][self.dice.below(6)] {
+                    step += &format!(" {}", self.option::<M>(source, name));
+                }
+                step
+            }
+            kind => kind.to_owned(),
         }
-        36..=42 => format!("recover {source}"),
-        43 if !M::FLAWS.is_empty() => {
-            format!("flaw {source} {}", one(dice, &["stranger", "expired"]))
+    }
+
+    fn option<M: System>(&mut self, source: &str, name: &str) -> String {
+        let new = self.one(&NEW);
+        let mut options: Vec<String> =
+            ["--strict", "--download-only", "--dry-run", "--full", "--autoremove", "--not-after 00:00"]
+                .map(str::to_owned)
+                .to_vec();
+        options.extend([
+            format!("--exclude {name}"),
+            format!("--exclude {name}"),
+            format!("--exclude {new}"),
+        ]);
+        if M::CHOOSES {
+            let others = [format!("--from *{source}*"), name.to_owned()];
+            options.extend(others);
+            options.extend(["--security", "--min-age 7d"].map(str::to_owned));
         }
-        44 => format!("source {source} {}", one(dice, &["off", "on", "on"])),
-        45 => format!("rename {source}"),
-        46..=47 if M::PREFERS => format!("prefer {}", one(dice, &[source, source, "none"])),
-        48..=49 => format!("setting {}", dice.below(M::SETTINGS.len())),
-        50..=51 => format!("{} {name}", one(dice, &["hold", "hold", "unhold"])),
-        52 => format!("edit {version}"),
-        53..=54 => format!("hand {name} {}.9", 1 + dice.below(nth + 1)),
-        55 => "purge".into(),
-        56 => format!(
-            "disk {} {}",
-            one(dice, &["index", "downloads", "state"]),
-            one(dice, &["full", "read-only"])
-        ),
-        57..=58 => "disk well".into(),
-        59 => "reboot".into(),
-        60 => format!("locked {}", one(dice, &["refresh", "apply"])),
-        61 => {
-            let whom = one(dice, &["everything", "us", "manager"]);
-            format!("kill {whom} {source} {name} {version}")
-        }
-        62..=63 => format!("power {}", one(dice, &["refresh", "apply"])),
-        64..=65 => format!("both {}", one(dice, &["refresh refresh", "refresh apply", "apply apply"])),
-        66..=67 => format!("race {source} {name} {version}"),
-        68 => format!("language {}", one(dice, &["de", "none"])),
-        69..=78 => format!(
-            "run refresh{}",
-            one(dice, &["", "", "", " --if-stale", " --if-stale", " --max-age 1s", " --timeout 24s"])
-        ),
-        79..=82 => format!("run status{}", one(dice, &["", " --refresh", " --alert security"])),
-        83..=89 => "run apply".into(),
-        _ => {
-            let options: Vec<String> = if M::CHOOSES {
-                vec![
-                    "--security".into(),
-                    format!("--exclude {name}"),
-                    format!("--exclude {}", NEW[0]),
-                    format!("--from *{source}*"),
-                    name.into(),
-                    "--min-age 7d".into(),
-                    "--strict".into(),
-                    "--download-only".into(),
-                    "--dry-run".into(),
-                    "--not-after 00:00".into(),
-                    "--full".into(),
-                    "--autoremove".into(),
-                ]
-            } else {
-                ["--strict", "--download-only", "--dry-run", "--full", "--autoremove"]
-                    .map(str::to_owned)
-                    .to_vec()
-            };
-            format!("run apply {}", options[dice.below(options.len())])
-        }
+        options.swap_remove(self.dice.below(options.len()))
     }
 }
 
@@ -146,7 +207,7 @@ impl<M: System> World<M> {
         let named = |arg: &&str| match arg.strip_prefix('*').and_then(|arg| arg.strip_suffix('*')) {
             Some(name) => self.source(name).map_or("*none*".into(), |nth| {
                 let source = &self.plan.sources[nth];
-                format!("*{}*", self.manager.source_id(source.name, &source.repo))
+                format!("*{}*", self.manager.id(&self.plan, source))
             }),
             None => (*arg).to_owned(),
         };
@@ -175,6 +236,10 @@ impl<M: System> World<M> {
                 self.plan.sources[nth].set_faults();
             }
             (["recover", _], Some(nth)) => self.recover(nth),
+            (["mirrors", _, word], Some(nth)) => {
+                self.plan.sources[nth].has_list = *word == "on";
+                self.configure();
+            }
             (["source", _, word], Some(nth)) => {
                 self.plan.sources[nth].is_configured = *word == "on";
                 self.configure();
@@ -231,7 +296,17 @@ impl<M: System> World<M> {
     fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
         let packages = &mut self.plan.sources[nth].packages;
         packages.retain(|published| published.package.name != name);
-        packages.push(Published { package: made(name, version, kind), is_security: kind == "security" });
+        let made = match kind {
+            "renamed" => {
+                packages.retain(|published| published.package.name != NEW[2]);
+                package(NEW[2], version).replacing(goes_for(name))
+            }
+            _ => made(name, version, kind),
+        };
+        for old in &made.replaces {
+            self.replacers.entry(old.clone()).or_default().insert(made.name.clone());
+        }
+        packages.push(Published { package: made, is_security: kind == "security" });
         // What it needs comes with it.
         for new in [("new", NEW[0]), ("newer", NEW[1])].iter().filter(|(of, _)| *of == kind) {
             packages.retain(|published| published.package.name != new.1);
@@ -410,7 +485,7 @@ impl<M: System> World<M> {
         };
         let file = M::file_of(name, &old.package.version);
         source.packages.retain(|published| published.package.name != name);
-        source.packages.push(Published { package: package(name, version), is_security: false });
+        source.packages.push(Published { package: made(name, version, "plain"), is_security: false });
         let all: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
         let nth_request = source.repo.server().requests(&file) + 1;
         let before = Before::of(self);

@@ -10,8 +10,10 @@ use crate::system::{Flaw, Published, System};
 
 /// What every host has installed in the beginning.
 pub const NAMES: [&str; 5] = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e"];
-/// What only a new version of another package brings.
-pub const NEW: [&str; 2] = ["tb-x", "tb-y"];
+/// What only a new version of another package brings, and in the end what comes in the place of one.
+pub const NEW: [&str; 3] = ["tb-x", "tb-y", "tb-z"];
+/// A mirror that is always down, the first one of every list of mirrors.
+pub const DOWN: &str = "http://127.88.0.1:1";
 /// The sources of a world.
 pub fn sources(seed: u64) -> &'static [&'static str] {
     &["alpha", "beta", "gamma", "delta"][..2 + (seed % 3) as usize]
@@ -29,6 +31,8 @@ pub struct Source<M: System> {
     pub file: String,
     pub repo: M::Repo,
     pub is_configured: bool,
+    /// Whether it is configured by a list of mirrors.
+    pub has_list: bool,
     pub packages: Vec<Published>,
     pub flaw: Option<Flaw>,
     /// How the mirror misbehaves, and for what.
@@ -85,7 +89,10 @@ impl<M: System> Source<M> {
     }
 
     pub fn publish(&mut self) {
-        self.ever.extend(self.packages.iter().map(|published| published.package.name.clone()));
+        for Published { package, .. } in &self.packages {
+            self.ever.insert(package.name.clone());
+            self.ever.extend(package.replaces.iter().cloned());
+        }
         M::publish(&self.repo, &self.packages, self.flaw);
     }
 }
@@ -128,6 +135,8 @@ pub struct Offer {
     pub source: usize,
     pub version: String,
     pub needs: Vec<String>,
+    pub replaces: Vec<String>,
+    pub is_phased: bool,
     pub is_security: bool,
 }
 
@@ -162,6 +171,8 @@ pub struct World<M: System> {
     pub plan: Plan<M>,
     /// Files of the administrator's: what is in them now.
     pub files: BTreeMap<String, String>,
+    /// What was ever offered to come in the place of a package, by that.
+    pub replacers: BTreeMap<String, BTreeSet<String>>,
     /// What the host itself suffers from: nothing but the truth can be asked for then.
     pub troubles: BTreeSet<String>,
     /// Whether whoever runs linux-patch speaks another language.
@@ -186,6 +197,7 @@ impl<M: System> World<M> {
                 file,
                 repo,
                 is_configured: true,
+                has_list: false,
                 packages,
                 flaw: None,
                 faults,
@@ -205,6 +217,7 @@ impl<M: System> World<M> {
             manager,
             plan,
             files: BTreeMap::new(),
+            replacers: BTreeMap::new(),
             troubles: BTreeSet::new(),
             speaks_german: false,
             memory: Memory { is_fresh: Some(false), has_failed: Some(false), ..Memory::default() },
@@ -252,8 +265,9 @@ impl<M: System> World<M> {
             for Published { package, is_security } in
                 source.packages.iter().filter(|p| p.package.name == name)
             {
-                let Package { version, needs, .. } = package.clone();
-                offers.push(Offer { source: nth, version, needs, is_security: *is_security });
+                let Package { version, needs, replaces, is_phased, .. } = package.clone();
+                let (is_phased, is_security) = (is_phased && M::PHASES, *is_security);
+                offers.push(Offer { source: nth, version, needs, replaces, is_phased, is_security });
             }
         }
         offers.sort_by_key(|offer| std::cmp::Reverse(number(&offer.version)));
@@ -264,6 +278,12 @@ impl<M: System> World<M> {
 /// Whether a file came with a package and was changed by the administrator.
 fn is_of_package(path: &str) -> bool {
     path.starts_with("/etc/tb-")
+}
+
+/// What an update of a package comes in the place of, or what has a new name; never tb-b, whose file somebody edits.
+pub fn goes_for(name: &str) -> &'static str {
+    let others = ["tb-c", "tb-d", "tb-e", "tb-a"];
+    others[others.iter().position(|other| *other == name).map_or(0, |nth| (nth + 1) % others.len())]
 }
 
 /// A package of one of the kinds that there are.
@@ -277,6 +297,8 @@ pub fn made(name: &str, version: &str, kind: &str) -> Package {
         "fails" => made.script(&format!("{FOOLS}; exit 1")),
         "fools" => made.script(FOOLS),
         "slow" => made.script(&format!("[ -e /run/fast ] || {{ echo $$ >{IN_SCRIPT}; sleep 1; }}")),
+        "ousts" => made.replacing(goes_for(name)),
+        "phased" => made.phased(),
         "big" => made.padded(300_000),
         _ => made,
     }

@@ -7,10 +7,20 @@ use crate::manager::Manager;
 use crate::repo::{Repo, Validity};
 use crate::system::{Flaw, Published, System};
 use crate::vault::Signer;
-use crate::world::{Offer, Plan};
+use crate::world::{DOWN, Offer, Plan, Source};
 
 fn host(repo: &Repo) -> String {
     repo.url().trim_start_matches("http://").to_owned()
+}
+
+fn list(source: &Source<Apt>) -> String {
+    format!("/etc/apt/{}.mirrors", source.name)
+}
+
+/// Whether the address of a source is that of a list. Such a one has no host by which it could be preferred.
+fn is_list(plan: &Plan<Apt>, source: &Source<Apt>) -> bool {
+    let is_preferred = plan.preferred.is_some_and(|nth| plan.sources[nth].name == source.name);
+    source.has_list && !is_preferred
 }
 
 impl System for Apt {
@@ -39,6 +49,8 @@ impl System for Apt {
     const SOURCE_FILES: &'static [&'static str] = &["/sources.list.d/"];
     const INDEX_PATH: &'static str = "/dists";
     const FALLS_BACK: bool = false;
+    const OBSOLETES: bool = false;
+    const PHASES: bool = true;
     const PROGRAMS: &'static [&'static str] = &["apt-get"];
 
     fn publish(repo: &Repo, packages: &[Published], flaw: Option<Flaw>) {
@@ -53,11 +65,13 @@ impl System for Apt {
     fn configuration(plan: &Plan<Apt>) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for source in plan.sources.iter().filter(|source| source.is_configured) {
-            let line = format!(
-                "deb [signed-by=/etc/apt/keyrings/test.gpg] {} {} main\n",
-                source.repo.url(),
-                source.repo.suite()
-            );
+            let mut url = source.repo.url();
+            if is_list(plan, source) {
+                files.insert(list(source), format!("{DOWN}\tpriority:1\n{url}\tpriority:2\n"));
+                url = format!("mirror+file:{}", list(source));
+            }
+            let suite = source.repo.suite();
+            let line = format!("deb [signed-by=/etc/apt/keyrings/test.gpg] {url} {suite} main\n");
             files.insert(format!("/etc/apt/sources.list.d/{}.list", source.file), line);
         }
         if let Some(preferred) = plan.preferred {
@@ -87,14 +101,19 @@ impl System for Apt {
         [of("/InRelease"), of("/Packages")].into_iter().flatten().flatten().collect()
     }
 
-    fn here(&self, _: &str, repo: &Repo) -> Vec<u8> {
-        let start = format!("{}_dists_{}_", host(repo), repo.suite());
+    fn here(&self, plan: &Plan<Apt>, source: &Source<Apt>) -> Vec<u8> {
+        let place = if is_list(plan, source) { list(source).replace('/', "_") } else { host(&source.repo) };
+        let start = format!("{place}_dists_{}_", source.repo.suite());
         let of = |end: &str| {
             let names = self.sandbox().list(Apt::INDEXES).into_iter();
             let name = names.into_iter().find(|name| name.starts_with(&start) && name.ends_with(end));
             name.map(|name| self.sandbox().read_bytes(&format!("{}/{name}", Apt::INDEXES)))
         };
         [of("_InRelease"), of("_Packages")].into_iter().flatten().flatten().collect()
+    }
+
+    fn id(&self, plan: &Plan<Apt>, source: &Source<Apt>) -> String {
+        if is_list(plan, source) { list(source) } else { source.repo.url() }
     }
 
     fn hold(&self, name: &str, is_held: bool) {

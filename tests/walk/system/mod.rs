@@ -53,6 +53,10 @@ pub trait System: Manager {
     const PREFERS: bool = true;
     /// Whether an update of which nothing comes leaves an older one in its place.
     const FALLS_BACK: bool = true;
+    /// Whether a package goes for another one that says so, without being asked.
+    const OBSOLETES: bool = true;
+    /// Whether it has updates that are not for every host yet.
+    const PHASES: bool = false;
     /// Whether parts of an upgrade can be chosen, or be left out.
     const CHOOSES: bool = true;
     /// Seconds that are enough for a refresh, whatever else this machine does.
@@ -79,7 +83,12 @@ pub trait System: Manager {
 
     /// The index of a source as it is served, and as it lies on this host.
     fn served(repo: &Self::Repo) -> Vec<u8>;
-    fn here(&self, name: &str, repo: &Self::Repo) -> Vec<u8>;
+    fn here(&self, plan: &Plan<Self>, source: &Source<Self>) -> Vec<u8>;
+
+    /// Part of the identifier of a source in the state.
+    fn id(&self, _: &Plan<Self>, source: &Source<Self>) -> String {
+        self.source_id(source.name, &source.repo)
+    }
 
     /// Lets the administrator keep a package as it is, or no longer, where [`System::configuration`] does not.
     fn hold(&self, _name: &str, _is_held: bool) {}

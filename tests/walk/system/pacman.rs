@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::manager::Manager;
 use crate::pacman::{LOCK, Pacman, PkgRepo, all};
+use crate::sandbox::is_newer;
 use crate::system::{Flaw, Published, System};
-use crate::world::{Offer, Plan, Source};
+use crate::world::{DOWN, Offer, Plan, Source};
 
 /// A compressed file without its checksum and its length, which pacman does not look at.
 fn without_sum(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -22,8 +23,9 @@ impl System for Pacman {
         "NoProgressBar",
         "UseSyslog",
         "CleanMethod = KeepCurrent",
+        "XferCommand = /usr/bin/curl -sSfL -C - -o %o %u",
     ];
-    const SOURCE_FILES: &'static [&'static str] = &["/pacman.conf"];
+    const SOURCE_FILES: &'static [&'static str] = &["/pacman.conf", "/pacman.d/"];
     const INDEX_PATH: &'static str = ".db";
     const PREFERS: bool = false;
     const CHOOSES: bool = false;
@@ -43,12 +45,25 @@ impl System for Pacman {
         let mut text = String::from(
             "[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nSigLevel = Never\nParallelDownloads = 5\n",
         );
-        plan.settings.iter().for_each(|nth| text += &format!("{}\n", Pacman::SETTINGS[*nth]));
+        // The newer Debian has no curl.
+        let settings = plan.settings.iter().map(|nth| Pacman::SETTINGS[*nth]);
+        let settings = settings.filter(|line| !(is_newer() && line.contains("curl")));
+        settings.for_each(|line| text += &format!("{line}\n"));
         plan.held.iter().for_each(|name| text += &format!("IgnorePkg = {name}\n"));
+        let mut files = BTreeMap::new();
         for (_, source) in plan.configured() {
-            text += &format!("[{}]\nServer = {}\n", source.name, source.repo.server.url());
+            let (name, server) = (source.name, format!("Server = {}\n", source.repo.server.url()));
+            let list = format!("/etc/pacman.d/{name}.mirrors");
+            text += &format!("[{name}]\n");
+            if source.has_list {
+                text += &format!("Include = {list}\n");
+                files.insert(list, format!("Server = {DOWN}\n{server}"));
+            } else {
+                text += &server;
+            }
         }
-        [("/etc/pacman.conf".to_owned(), text)].into()
+        files.insert("/etc/pacman.conf".to_owned(), text);
+        files
     }
 
     /// The first source that has a package has the say in it.
@@ -61,10 +76,10 @@ impl System for Pacman {
     }
 
     /// What stands behind the end of a compressed file is not read either.
-    fn here(&self, name: &str, repo: &PkgRepo) -> Vec<u8> {
-        let path = format!("{}/{name}.db", Pacman::INDEXES);
+    fn here(&self, _: &Plan<Pacman>, source: &Source<Pacman>) -> Vec<u8> {
+        let path = format!("{}/{}.db", Pacman::INDEXES, source.name);
         let found = if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() };
-        let served = Pacman::served(repo);
+        let served = Pacman::served(&source.repo);
         if found.starts_with(&served) { served } else { without_sum(found) }
     }
 }

@@ -8,7 +8,7 @@ use crate::manager::Manager;
 use crate::rpm::RpmRepo;
 use crate::sandbox::Sandbox;
 use crate::system::{Flaw, Published, System};
-use crate::world::{Offer, Plan};
+use crate::world::{DOWN, Offer, Plan, Source};
 use crate::zypper::Zypper;
 
 fn publish(repo: &RpmRepo, packages: &[Published]) {
@@ -38,8 +38,15 @@ where
     for (nth, source) in plan.configured() {
         let (name, url) = (source.name, source.repo.server.url());
         let priority = if plan.preferred == Some(nth) { "priority=10\n" } else { "" };
+        let address = if source.has_list {
+            let list = format!("/etc/{name}.mirrors");
+            files.insert(list.clone(), format!("{DOWN}\n{url}\n"));
+            format!("mirrorlist=file://{list}")
+        } else {
+            format!("baseurl={url}")
+        };
         let text =
-            format!("[{name}]\nname={name}\nenabled=1\nautorefresh=1\nbaseurl={url}\ngpgcheck=0\n{priority}");
+            format!("[{name}]\nname={name}\nenabled=1\nautorefresh=1\n{address}\ngpgcheck=0\n{priority}");
         files.insert(format!("{dir}/{}.repo", source.file), text);
     }
     let settings: Vec<_> = plan.settings.iter().map(|nth| M::SETTINGS[*nth]).collect();
@@ -124,8 +131,8 @@ impl System for Dnf {
         served(repo)
     }
 
-    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), Dnf::INDEXES, &format!("{name}-"))
+    fn here(&self, _: &Plan<Dnf>, source: &Source<Dnf>) -> Vec<u8> {
+        here(self.sandbox(), Dnf::INDEXES, &format!("{}-", source.name))
     }
 }
 
@@ -151,8 +158,8 @@ impl System for Dnf5 {
         served(repo)
     }
 
-    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), Dnf5::INDEXES, &format!("{name}-"))
+    fn here(&self, _: &Plan<Dnf5>, source: &Source<Dnf5>) -> Vec<u8> {
+        here(self.sandbox(), Dnf5::INDEXES, &format!("{}-", source.name))
     }
 }
 
@@ -193,8 +200,8 @@ impl System for Zypper {
         served(repo)
     }
 
-    fn here(&self, name: &str, _: &RpmRepo) -> Vec<u8> {
-        here(self.sandbox(), "/var/cache/zypp/raw", name)
+    fn here(&self, _: &Plan<Zypper>, source: &Source<Zypper>) -> Vec<u8> {
+        here(self.sandbox(), "/var/cache/zypp/raw", source.name)
     }
 
     fn hold(&self, name: &str, is_held: bool) {
