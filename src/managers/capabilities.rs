@@ -155,6 +155,9 @@ pub struct Unneeded {
 
 /// The removal of what was installed automatically and nothing needs any more.
 pub trait Autoremove {
+    /// Before an install: has what nobody knows to be installed automatically not be taken for that.
+    fn note_before_install(&self) {}
+
     /// What that is, given the plain names of packages that are to stay. One that is listed all the same stays too.
     ///
     /// # Errors

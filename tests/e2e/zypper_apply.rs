@@ -313,3 +313,27 @@ fn what_dnf_installed_is_seen_by_zypper() {
     let refreshed = dnf.sandbox.patch(&["--manager", "zypper", "refresh"]);
     refreshed.exits(0).leaves_pending(&["tb-hello 2.0-1 3.0-1"]).remembers("/manager", "zypper");
 }
+
+/// Where zypper has not written down what it installed for others, it takes all for that which its history does not say
+/// somebody asked for: what came with the image, or by rpm.
+#[test]
+fn what_zypper_only_supposes_to_be_unneeded_stays() {
+    let (root, repo) =
+        one(&["tb-app", "tb-hello", "tb-x"].map(|name| rpm(name, "1.0")), &[rpm("tb-hello", "2.0")]);
+    root.patch(&["apply", "--autoremove"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--autoremove"]).applied(&[]);
+    // What it knows to have brought itself goes.
+    repo.publish(&[rpm("tb-hello", "3.0").tag("Requires: tb-dep"), rpm("tb-dep", "1.0")]);
+    root.patch(&["apply", "--autoremove"]).applied(&["tb-dep - 1.0-1", "tb-hello 2.0-1 3.0-1"]);
+    repo.publish(&[rpm("tb-hello", "4.0")]);
+    root.patch(&["apply", "--autoremove"]).applied(&["tb-dep 1.0-1 -", "tb-hello 3.0-1 4.0-1"]);
+    root.has_exactly(&["tb-app 1.0", "tb-hello 4.0", "tb-x 1.0"]);
+
+    // A zypper that somebody calls is as ever.
+    let (root, repo) = one(&["tb-app", "tb-hello"].map(|name| rpm(name, "1.0")), &[rpm("tb-hello", "2.0")]);
+    root.root.sandbox.sh("zypper --non-interactive update >/run/zypper 2>&1 || cat /run/zypper >&2");
+    repo.publish(&[rpm("tb-hello", "3.0")]);
+    let applied = root.patch(&["apply", "--autoremove"]);
+    applied.applied(&["tb-hello 2.0-1 3.0-1"]);
+    assert!(applied.stderr.contains("zypper does not know what somebody asked for"), "{applied}");
+}

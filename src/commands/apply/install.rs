@@ -106,6 +106,9 @@ impl Run<'_> {
             self.work.before = self.session.installed()?;
             self.work.offered = self.session.offer_as_counted(&self.state);
         }
+        if let Some(autoremove) = self.manager.autoremove() {
+            autoremove.note_before_install();
+        }
         self.session.committed = true;
         let invocation = self.manager.install(&self.selection.plan, downloaded);
         let label = "installing updates";

@@ -8,15 +8,42 @@ use crate::managers::rpm::plain_name;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;
+use log::warn;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// What zypper has written down as installed for others alone, in `/var/lib/zypp/AutoInstalled`.
 pub(super) struct OfOthers;
 
+const NOTES: &str = "/var/lib/zypp/AutoInstalled";
+
 impl Autoremove for OfOthers {
+    /// Where the file is not there, zypper makes it when it has changed something, and writes down everything
+    /// that its history does not say somebody asked for: all that came with an image, for instance.
+    fn note_before_install(&self) {
+        if Path::new(NOTES).symlink_metadata().is_err() {
+            let made = std::fs::create_dir_all("/var/lib/zypp").and_then(|()| std::fs::write(NOTES, "#\n"));
+            if let Err(error) = made {
+                warn!(
+                    "could not write {NOTES}: {error}; zypper will take packages for unneeded that are not"
+                );
+            }
+        }
+    }
+
     fn list(&self, machine: &dyn Machine, _: &[String]) -> Result<Listing, Failure> {
         let question = plain_zypper(PLAIN, &["packages", "--unneeded"]);
         let mut names = unneeded(&machine.ask(&question)?.stdout);
         if !names.is_empty() {
+            let notes = std::fs::read_to_string(NOTES).unwrap_or_default();
+            let installed = machine.installed()?;
+            if is_all_noted(&notes, installed.keys().map(|name| plain_name(name))) {
+                warn!(
+                    "nothing is removed: zypper does not know what somebody asked for, and takes everything for \
+                     installed automatically; what is in {NOTES} and should stay must be taken out there"
+                );
+                return Ok(Listing::default());
+            }
             // What is locked cannot go, and would keep the others.
             let locked = lists::locks(&machine.ask(&zypper(OFFLINE, &["locks"]))?.stdout);
             names.retain(|one| !locked.iter().any(|lock| plain(one).is_some_and(|name| lock.matches(name))));
@@ -58,6 +85,12 @@ fn plain(argument: &str) -> Option<&str> {
     Some(argument.split_once('=')?.0.rsplit_once('.')?.0)
 }
 
+/// Whether everything that is installed is noted as installed automatically.
+fn is_all_noted<'a>(notes: &str, mut installed: impl Iterator<Item = &'a str>) -> bool {
+    let noted: BTreeSet<&str> = notes.lines().map(str::trim).collect();
+    installed.all(|name| name == "gpg-pubkey" || noted.contains(name))
+}
+
 /// Reads that list without the packages that a person has asked for (`i+`).
 ///
 /// ```text
@@ -82,6 +115,13 @@ fn unneeded(stdout: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_everything_is_noted_nothing_is_known() {
+        let notes = "# AutoInstalled generated Sun Nov 29 00:04:57 2026\n#\nproduct:x\ntb-a\ntb-b\n";
+        assert!(is_all_noted(notes, ["gpg-pubkey", "tb-a", "tb-b"].into_iter()));
+        assert!(!is_all_noted(notes, ["tb-a", "tb-c"].into_iter()));
+    }
 
     #[test]
     fn what_a_person_has_asked_for_is_not_unneeded() {
