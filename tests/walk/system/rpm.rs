@@ -76,15 +76,19 @@ fn served(repo: &RpmRepo) -> Vec<u8> {
     repo.files().iter().filter(|(path, _)| is_index(path)).flat_map(|(_, bytes)| bytes.to_vec()).collect()
 }
 
-/// Below the directory in `dir` whose name begins so, the index that lies on this host.
-fn here(sandbox: &Sandbox, dir: &str, start: &str) -> Vec<u8> {
-    let Some(name) = sandbox.list(dir).into_iter().find(|name| name.starts_with(start)) else {
-        return Vec::new();
+/// Below the directory in `dir` whose name begins so, the index that lies on this host. Where a source had another
+/// address there is one of that too.
+fn here(sandbox: &Sandbox, dir: &str, start: &str, repo: &RpmRepo) -> Vec<u8> {
+    let read = |name: String| {
+        let dir = format!("{dir}/{name}/repodata");
+        let paths = sandbox.list(&dir).into_iter().map(|name| format!("{dir}/{name}"));
+        paths.filter(|path| is_index(path)).flat_map(|path| sandbox.read_bytes(&path)).collect()
     };
-    let dir = format!("{dir}/{name}/repodata");
-    let paths =
-        sandbox.list(&dir).into_iter().map(|name| format!("{dir}/{name}")).filter(|path| is_index(path));
-    paths.flat_map(|path| sandbox.read_bytes(&path)).collect()
+    let dirs = sandbox.list(dir).into_iter().filter(|name| name.starts_with(start));
+    let found: Vec<Vec<u8>> = dirs.map(read).collect();
+    let served = served(repo);
+    let of_now = found.iter().position(|bytes| *bytes == served).unwrap_or_default();
+    found.into_iter().nth(of_now).unwrap_or_default()
 }
 
 /// Settings of dnf 4 and 5 that change what is printed, asked, answered or chosen.
@@ -132,7 +136,7 @@ impl System for Dnf {
     }
 
     fn here(&self, _: &Plan<Dnf>, source: &Source<Dnf>) -> Vec<u8> {
-        here(self.sandbox(), Dnf::INDEXES, &format!("{}-", source.name))
+        here(self.sandbox(), Dnf::INDEXES, &format!("{}-", source.name), &source.repo)
     }
 }
 
@@ -159,7 +163,7 @@ impl System for Dnf5 {
     }
 
     fn here(&self, _: &Plan<Dnf5>, source: &Source<Dnf5>) -> Vec<u8> {
-        here(self.sandbox(), Dnf5::INDEXES, &format!("{}-", source.name))
+        here(self.sandbox(), Dnf5::INDEXES, &format!("{}-", source.name), &source.repo)
     }
 }
 
@@ -201,7 +205,7 @@ impl System for Zypper {
     }
 
     fn here(&self, _: &Plan<Zypper>, source: &Source<Zypper>) -> Vec<u8> {
-        here(self.sandbox(), "/var/cache/zypp/raw", source.name)
+        here(self.sandbox(), "/var/cache/zypp/raw", source.name, &source.repo)
     }
 
     fn hold(&self, name: &str, is_held: bool) {
