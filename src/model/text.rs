@@ -64,7 +64,7 @@ pub fn cut(mut text: String, most: usize) -> String {
 /// A JSON text with everything escaped that cannot be printed; serde leaves all but the first 32
 /// characters as they are. Outside of its strings no such character stands but the line end.
 pub fn printable_json(json: String) -> String {
-    if json.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
+    if json.is_ascii() && !json.as_bytes().contains(&0x7f) {
         return json;
     }
     let is_plain = |c: char| c == '\n' || is_printable(c);

@@ -200,7 +200,7 @@ fn a_manager_that_prints_without_end_takes_bounded_memory() {
         println!("{what}: own {own} MiB, files in memory {files} MiB, {:?}", ran.took);
         assert!(own < 200, "{what}: {own} MiB of our own");
         assert!(files < 1000, "{what}: {files} MiB in files");
-        assert!(ran.took < Duration::from_secs(30), "{what}: {:?}", ran.took);
+        assert!(ran.took < Duration::from_secs(120), "{what}: {:?}", ran.took);
     }
     tried(cases.len(), &format!("managers that print {} MiB or without end", bytes >> 20));
 }
@@ -243,7 +243,7 @@ fn output_that_is_no_text_in_every_phase() {
                 let doc = assert_sane(&world, &ran, &what);
                 assert!(doc["exit_code"].as_i64().unwrap() < 3, "{what}: {doc}");
                 // Some seconds, many times over for a machine with much else to do.
-                assert!(ran.took < Duration::from_secs(90), "{what}: {:?}", ran.took);
+                assert!(ran.took < Duration::from_secs(300), "{what}: {:?}", ran.took);
             }
             let ran = world.run("status --history");
             assert!(ran.code < 3, "{what}: {}", ran.stdout);
