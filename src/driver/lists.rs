@@ -1,6 +1,6 @@
 //! The lists of the manager: what is pending, what a plan would install.
 
-use super::Session;
+use super::{Purpose, Session};
 use crate::managers::{Plan, download_size};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -85,12 +85,22 @@ impl Session {
         self.subscription.replace(Some(self.manager.needs_subscription(&finished)));
         let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
-        // A package database that is gone looks like one with nothing to do.
-        if self.manager.database().holds_manager() && listing.is_empty() {
-            self.installed()?;
-        }
+        let listing = self.not_of_an_empty_database(listing)?;
         let listing = self.ask_for_more(listing, &plan)?;
         self.without_owned(listing, state, &plan)
+    }
+
+    /// A package database that is gone looks like one with nothing to do.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(super) fn not_of_an_empty_database(&self, listing: Listing) -> Result<Listing, Failure> {
+        // An apply reads it first of all.
+        let is_known = self.purpose == Purpose::Apply;
+        if self.manager.database().holds_manager() && listing.is_empty() && !is_known {
+            self.installed()?;
+        }
+        Ok(listing)
     }
 
     /// The updates that cannot even be installed alone, for a manager that does not name the one that stops all the

@@ -90,7 +90,7 @@ impl Session {
         }
         let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
         let (listing, database) = match listed {
-            Some((listing, database)) => (Ok(listing), database),
+            Some((listing, database)) => (self.not_of_an_empty_database(listing), database),
             None => {
                 let database = fingerprint(&self.manager.facts().database_places(&database_places));
                 (self.pending(state), database)

@@ -59,6 +59,10 @@ impl Session {
         }
         self.add_sources_of_configuration(&mut refreshed);
         let mut refreshed = self.manager.with_files(refreshed, &|| self.source_files());
+        let is_failed = refreshed.outcome == RefreshOutcome::Failed;
+        if is_failed && refreshed.sources.is_empty() && state.sources.is_empty() {
+            add_sources(self.manager.sources_of_files(self.source_files()), &mut refreshed);
+        }
         let error = refreshed.error.clone();
         let published = self.read_published(&mut refreshed, state, &before.source_config, before.started_at);
         // What such a list has from an index that went back is no newer.

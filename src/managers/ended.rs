@@ -9,6 +9,9 @@ pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure
     how_it_was_cut(invocation, finished, &last_line(finished))
 }
 
+/// Behind the words of a crash.
+pub const NO_NUMBER: &str = ": a number in its configuration is none";
+
 /// Likewise, with these words behind those that have no reason of their own.
 pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {
     let program = invocation.program;
@@ -22,7 +25,15 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
         End::Waiting => (Class::Lock, format!("{program} waits for a lock that another process holds")),
         End::Interrupted(signal) => (Class::Interrupted, format!("{signal} received, {program} was stopped")),
         End::Signal(signal) if finished.end.is_crash() => {
-            (Class::Interrupted, format!("{program} crashed (signal {signal}){}", last_line(finished)))
+            let last = last_line(finished);
+            let (class, why) = match () {
+                // `what(): /etc/zypp/zypp.conf: Section []: Line 1 contains garbage`
+                () if last.contains(".conf: ") => (Class::Config, ""),
+                // `what():  stod`, of C++.
+                () if last.contains("what():  sto") => (Class::Config, NO_NUMBER),
+                () => (Class::Interrupted, ""),
+            };
+            (class, format!("{program} crashed (signal {signal}){last}{why}"))
         }
         End::Signal(signal) => (Class::Interrupted, format!("{program} was killed by signal {signal}")),
         End::Code(_) => return None,

@@ -166,6 +166,11 @@ pub trait Manager: Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// Reads them from the files that configure the sources, where nothing else tells.
+    fn sources_of_files(&self, _files: Vec<ConfigFile>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What it did with what the files that configure the sources add to the manager's words. `read` reads them, and
     /// is called only where they are of use.
     fn with_files(&self, refreshed: Refreshed, _read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bench;
 use crate::deb::deb;
+use crate::locks;
 use crate::repo::{Claims, Repo};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
@@ -540,4 +541,28 @@ fn a_flat_repository_that_is_empty_is_fresh_and_one_whose_index_is_gone_is_not()
     sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
     flat.server.fault("/Packages", Fault::Status(404));
     sandbox.patch(&["refresh"]).exits(1).one_source_failed(4, &flat.url(), "fetch");
+}
+
+#[test]
+fn sources_that_apt_never_came_to_stand_in_the_ledger() {
+    let (sandbox, repos) = bench::three();
+    sandbox.write("/etc/apt/sources.list.d/zz.list", "deb http://x\n");
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.refresh_failed("config");
+    let mut expected = repos.each_ref().map(|repo| (format!("{} stable", repo.url()), "config".to_string()));
+    expected.sort();
+    assert_eq!(refreshed.failed_sources(), expected, "{refreshed}");
+}
+
+#[test]
+fn sources_stand_in_the_ledger_where_a_lock_kept_the_first_refresh_from_them() {
+    let (sandbox, repos) = bench::three();
+    let (holder, _) = locks::hold(&sandbox, locks::LISTS, std::time::Duration::from_secs(60));
+    let refreshed = sandbox.patch(&["refresh", "--timeout", "1s"]);
+    refreshed.refresh_failed("lock");
+    let mut expected = repos.each_ref().map(|repo| (format!("{} stable", repo.url()), "lock".to_string()));
+    expected.sort();
+    assert_eq!(refreshed.failed_sources(), expected, "{refreshed}");
+    sandbox.kill_everything();
+    holder.wait();
 }

@@ -52,3 +52,11 @@ fn a_mirror_that_needs_longer_than_pacman_waits_gets_the_time_that_pacman_conf_g
     root.option("DisableDownloadTimeout");
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }
+
+#[test]
+fn repositories_that_pacman_never_came_to_stand_in_the_ledger() {
+    let (root, _repo) = pending_update();
+    root.option("CleanMethod = x");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.refresh_failed("config").one_source_failed(1, "test", "config");
+}

@@ -137,3 +137,44 @@ fn the_file_with_an_identifier_at_which_dnf5_stops_is_named() {
         assert!(refreshed.failed_sources().iter().any(|(id, _)| id == "test"), "{refreshed}");
     }
 }
+
+#[test]
+fn repositories_that_the_manager_never_came_to_stand_in_the_ledger() {
+    each(|root, more, dir| {
+        root.sandbox.write(&format!("{dir}/off.repo"), stanza("off", more, "enabled=0\n"));
+        root.sandbox.write(&format!("{dir}/more.repo"), stanza("more", more, ""));
+        // zypper crashes over the one, dnf 5 over the other.
+        root.sandbox.write("/etc/zypp/zypp.conf", "nonsense\n");
+        root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nbandwidth=x\n");
+        let refreshed = root.patch(&["refresh"]);
+        if root.manager == "dnf" {
+            // It passes over that.
+            refreshed.exits(0);
+        } else {
+            refreshed.refresh_failed("config");
+            let named = if root.manager == "dnf5" { "/etc/dnf/dnf.conf: bandwidth=x" } else { "zypp.conf" };
+            refreshed.mentions("/error/message", named);
+            let failed = ["more", "test"].map(|id| (id.to_string(), "config".to_string()));
+            assert_eq!(refreshed.failed_sources(), failed, "{refreshed}");
+        }
+    });
+}
+
+#[test]
+fn a_package_database_that_is_gone_or_elsewhere_is_not_one_with_nothing_pending() {
+    each(|root, _more, _dir| {
+        root.sandbox.write("/root/.rpmmacros", "%_dbpath /srv/nowhere\n");
+        // zypper does not read that, but rpm does.
+        if root.manager != "zypper" {
+            let refreshed = root.patch(&["refresh"]);
+            refreshed.exits(1).remembers("/pending/count", Value::Null);
+            refreshed.mentions("/error/message", "lists no package");
+        }
+        root.patch(&["apply"]).exits(2).changed(&[]).mentions("/error/message", "lists no package");
+        root.sandbox.sh("rm /root/.rpmmacros; mv /var/lib/rpm /srv/rpm; mkdir /var/lib/rpm");
+        root.patch(&["refresh"]).exits(1).mentions("/error/message", "lists no package");
+        root.patch(&["apply"]).exits(2).changed(&[]);
+        root.sandbox.sh("rm -r /var/lib/rpm; mv /srv/rpm /var/lib/rpm");
+        root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+    });
+}

@@ -127,8 +127,8 @@ fn pacman_is_started_no_more_than_this() {
             "pacman-conf pacman pacman pacman pacman pacman",
             "pacman",
             "pacman-conf pacman pacman pacman pacman pacman",
-            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman pacman",
-            "pacman-conf pacman pacman pacman pacman pacman pacman",
+            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman",
         ],
     );
 }

@@ -34,6 +34,7 @@ pub fn dpkg_class(reason: &str) -> Class {
     ];
     const CONFIG: &[&str] = &[
         "unknown option",
+        "unknown verify output",
         "configuration error",
         "in configuration file",
         "unknown force/refuse option",

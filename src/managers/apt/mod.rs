@@ -19,7 +19,7 @@ mod sources;
 mod told;
 
 use crate::managers::apt::dpkg::Dpkg;
-use crate::managers::capabilities::{Autoremove, EndedEarly, Locate, SourceList};
+use crate::managers::capabilities::{Autoremove, ConfigFile, EndedEarly, Locate, SourceList};
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
 use crate::managers::machine::Machine;
@@ -230,6 +230,10 @@ impl Manager for Apt {
 
     fn selection(&self, plan: &Plan) -> Option<String> {
         Some(commands::selection(plan))
+    }
+
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
+        files.iter().flat_map(|file| sources::written(&String::from_utf8_lossy(&file.bytes))).collect()
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

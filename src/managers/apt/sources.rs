@@ -206,13 +206,8 @@ fn is_named(release: &str, key: &str) -> bool {
 /// URIs: http://deb.example/debian
 /// ```
 pub fn hosts(text: &str) -> Vec<String> {
-    let is_on = |stanza: &&str| {
-        let switch = stanza.lines().filter_map(|line| line.split_once(':'));
-        let mut switch = switch.filter(|(key, _)| key.trim().eq_ignore_ascii_case("enabled"));
-        !switch.any(|(_, value)| matches!(value.trim().to_ascii_lowercase().as_str(), "no" | "false" | "0"))
-    };
     let mut hosts: Vec<String> = Vec::new();
-    for line in text.split("\n\n").filter(is_on).flat_map(str::lines).map(str::trim) {
+    for line in text.split("\n\n").filter(|stanza| is_on(stanza)).flat_map(str::lines).map(str::trim) {
         let addresses = match line.split_whitespace().next() {
             Some("deb" | "deb-src") => line,
             Some(word) if word.eq_ignore_ascii_case("uris:") => line,
@@ -231,9 +226,64 @@ pub fn hosts(text: &str) -> Vec<String> {
     hosts
 }
 
+/// The sources that a file of them names, in either of its forms, where apt reads none since something is wrong with
+/// one of them.
+pub fn written(text: &str) -> Vec<String> {
+    let id = |uri: &str, suite: &str| source_id(uri.trim_end_matches('/'), suite);
+    let mut found: Vec<String> = Vec::new();
+    for stanza in text.split("\n\n").filter(|stanza| is_on(stanza)) {
+        let (mut uris, mut suites, mut field) = (Vec::new(), Vec::new(), String::new());
+        for line in stanza.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            if let Some(rest) = line.trim_start().strip_prefix("deb ") {
+                // Its options may hold blanks.
+                let rest = rest.trim_start();
+                let rest =
+                    rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(rest, |it| it.1);
+                let mut words = rest.split_whitespace();
+                found.extend(words.next().zip(words.next()).map(|(uri, suite)| id(uri, suite)));
+                continue;
+            }
+            let is_more = line.starts_with([' ', '\t']);
+            let (key, value) = match line.split_once(':').filter(|_| !is_more) {
+                Some((key, value)) => (key.to_ascii_lowercase(), value),
+                None => (std::mem::take(&mut field), line),
+            };
+            match key.as_str() {
+                "uris" => uris.extend(value.split_whitespace()),
+                "suites" => suites.extend(value.split_whitespace()),
+                _ => {}
+            }
+            field = key;
+        }
+        found.extend(uris.iter().flat_map(|uri| suites.iter().map(|suite| id(uri, suite))));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Whether a stanza is switched on.
+fn is_on(stanza: &str) -> bool {
+    let switch = stanza.lines().filter_map(|line| line.split_once(':'));
+    let mut switch = switch.filter(|(key, _)| key.trim().eq_ignore_ascii_case("enabled"));
+    !switch.any(|(_, value)| matches!(value.trim().to_ascii_lowercase().as_str(), "no" | "false" | "0"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sources_of_a_file_are_read_also_beside_nonsense() {
+        let lines = "# deb http://no.example/ x y\ndeb [arch=amd64 trusted=yes] http://b.example/d/ s main\n\
+                     deb-src https://a.example/d s main\ndeb file:/srv/x ./\n\ndeb http://x\nnonsense\n";
+        assert_eq!(written(lines), ["file:/srv/x ./", "http://b.example/d s"]);
+        let stanzas = "Types: deb\nURIs: http://c.example/d\n https://d.example/\nSuites: s\n# x\n t\n\n\
+                       Types: deb\nEnabled: no\nURIs: http://no.example/\nSuites: s\n";
+        let expected =
+            ["http://c.example/d s", "http://c.example/d t", "https://d.example s", "https://d.example t"];
+        assert_eq!(written(stanzas), expected);
+    }
 
     #[test]
     fn the_hosts_of_a_file_are_those_of_what_is_switched_on() {

@@ -167,6 +167,10 @@ impl Manager for Dnf {
         switched_on(configuration)
     }
 
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
+        rpm::files::enabled(&files)
+    }
+
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         let mut files = read();
         // Of all directories together.

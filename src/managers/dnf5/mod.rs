@@ -174,6 +174,10 @@ impl Manager for Dnf5 {
         refresh::with_limits(invocation, configuration)
     }
 
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
+        rpm::files::enabled(&files)
+    }
+
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         rpm::files::in_the_light_of(read(), refreshed)
     }

@@ -57,6 +57,12 @@ pub fn sources(config: &str) -> Vec<String> {
     found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
 }
 
+/// The repositories that a file of the configuration itself names.
+pub fn written(file: &str) -> Vec<String> {
+    let sections = file.lines().map(str::trim).filter(|line| is_repository(line));
+    sections.map(|line| one_line(line.trim_matches(['[', ']']))).collect()
+}
+
 /// The files that a file of the configuration includes; `*` may stand in their names.
 pub fn includes(config: &str) -> Vec<String> {
     let values = config.lines().filter_map(|line| line.split_once('='));

@@ -11,7 +11,7 @@ mod own_index;
 mod refresh;
 mod scripts;
 
-use crate::managers::capabilities::{Autoremove, Locate};
+use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan};
 use crate::managers::machine::Machine;
@@ -136,6 +136,10 @@ impl Manager for Pacman {
 
     fn notes(&self, finished: &Finished) -> Vec<String> {
         errors::notes(finished)
+    }
+
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
+        files.iter().flat_map(|file| config::written(&String::from_utf8_lossy(&file.bytes))).collect()
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

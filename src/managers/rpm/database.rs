@@ -30,6 +30,10 @@ impl Database for Rpm {
         parse_installed(text)
     }
 
+    fn holds_manager(&self) -> bool {
+        true
+    }
+
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
         keeps_several(name, provides, rules)
     }

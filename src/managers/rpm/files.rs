@@ -3,6 +3,7 @@
 
 use super::tables::{Setting, settings};
 use crate::managers::capabilities::ConfigFile;
+use crate::managers::ended::NO_NUMBER;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
@@ -31,13 +32,9 @@ pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refr
     // may hold variables.
     let is_config = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Config);
     if refreshed.sources.is_empty() && is_config {
-        let mut ids: Vec<_> =
-            sections.iter().filter(|section| section.is_on).map(|section| &section.id).collect();
-        ids.sort();
-        ids.dedup();
         let error = &refreshed.error;
-        let source = |id: &String| SourceResult { id: id.clone(), error: error.clone() };
-        refreshed.sources = ids.into_iter().map(source).collect();
+        let source = |id: String| SourceResult { id, error: error.clone() };
+        refreshed.sources = enabled(files).into_iter().map(source).collect();
     }
     if !never_read.is_empty() {
         refreshed.sources.extend(never_read);
@@ -46,6 +43,15 @@ pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refr
         }
     }
     refreshed
+}
+
+/// The identifiers of the repositories that are not switched off.
+pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
+    let mut ids: Vec<_> =
+        sections(files).into_iter().filter(|section| section.is_on).map(|section| section.id).collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 /// A repository that is switched off costs nothing, whatever is wrong with it.
@@ -113,6 +119,8 @@ fn name_the_file(files: &[ConfigFile], refreshed: &mut Refreshed) {
     } else if let Some((_, rest)) = error.message.split_once(BAD_ID) {
         let id = rest.split("\": ").next().unwrap_or(rest);
         sections(files).into_iter().find(|section| section.id == id).map(|section| section.file)
+    } else if error.message.contains(NO_NUMBER) {
+        no_number(files)
     } else {
         None
     };
@@ -140,6 +148,20 @@ fn no_utf8(files: &[ConfigFile]) -> Option<String> {
         let mut lines = file.bytes.split(|byte| *byte == b'\n');
         let at = lines.position(|line| is_read(&line) && std::str::from_utf8(line).is_err())?;
         Some(format!("{}:{}", file.path.display(), at + 1))
+    })
+}
+
+/// The first setting for which dnf 5 wants a number, and crashes where it is none.
+fn no_number(files: &[ConfigFile]) -> Option<String> {
+    let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
+    files.iter().find_map(|file| {
+        let settings = settings(&String::from_utf8_lossy(&file.bytes));
+        let is_it = |setting: &&Setting| {
+            ["bandwidth", "throttle", "minrate"].contains(&setting.name.as_str())
+                && !is_number(&setting.value)
+        };
+        let bad = settings.iter().find(is_it)?;
+        Some(format!("{}: {}={}", file.path.display(), bad.name, bad.value))
     })
 }
 

@@ -179,6 +179,10 @@ impl Manager for Zypper {
         details::complete(machine, plan, listing)
     }
 
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
+        rpm::files::enabled(&files)
+    }
+
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         let mut files = read();
         files.sort_by_key(|file| file.listed_at);
