@@ -15,10 +15,11 @@ use std::collections::HashSet;
 impl Session {
     /// Everything whose change can change what is pending, as a fingerprint.
     pub(super) fn pending_basis(&self) -> String {
-        self.basis_of(self.manager.facts().pending_basis())
+        let own = self.own_index.iter().flat_map(|own| own.basis());
+        self.basis_of(self.manager.facts().pending_basis(), own)
     }
 
-    fn basis_of(&self, places: Vec<&str>) -> String {
+    fn basis_of(&self, places: Vec<&str>, own_index: impl Iterator<Item = String>) -> String {
         let cache = self.places().cache.display().to_string();
         let in_place = |path: &str| match path.strip_prefix(self.manager.facts().cache) {
             Some(rest) => format!("{cache}{rest}"),
@@ -27,7 +28,7 @@ impl Session {
         let mut paths: Vec<String> = places.into_iter().map(in_place).collect();
         let Elsewhere { sources, index, .. } = self.elsewhere();
         paths.extend(sources.iter().chain(index).cloned());
-        paths.extend(self.own_index.iter().flat_map(|own| own.basis()));
+        paths.extend(own_index);
         fingerprint(&paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
@@ -39,7 +40,8 @@ impl Session {
 
     /// The sources, their index and the settings for them, as a fingerprint.
     pub fn offer(&self) -> String {
-        self.basis_of(self.manager.facts().offer_basis())
+        let own = self.own_index.iter().map(|own| own.files().display().to_string());
+        self.basis_of(self.manager.facts().offer_basis(), own)
     }
 
     /// The package database, as a fingerprint.

@@ -127,7 +127,7 @@ fn pacman_is_started_no_more_than_this() {
             "pacman-conf pacman pacman pacman pacman pacman",
             "pacman",
             "pacman-conf pacman pacman pacman pacman pacman",
-            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman pacman",
+            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman",
             "pacman-conf pacman pacman pacman pacman pacman",
         ],
     );
@@ -184,6 +184,28 @@ fn nothing_is_left_for_zypper_where_nothing_is() {
         "rm -f /etc/zypp/locks",
         "echo '# A note' >>/etc/zypp/zypp.conf",
     );
+}
+
+#[test]
+fn nothing_is_left_for_pacman_where_nothing_is() {
+    nothing_is_left_where_nothing_is::<crate::pacman::Pacman>(
+        "sed -i '/options/a IgnorePkg = tb-left' /etc/pacman.conf",
+        "sed -i /IgnorePkg/d /etc/pacman.conf",
+        "sed -i '/options/a ParallelDownloads = 2' /etc/pacman.conf",
+    );
+}
+
+/// What came in anew is replaced by what its own repository offers for it.
+#[test]
+fn something_is_left_for_pacman_where_something_is_replaced_that_came_in_anew() {
+    use crate::pacman::{one, pkg};
+    let new =
+        pkg("tb-new", "1.0").info("replaces = tb-old").info("conflict = tb-old").info("provides = tb-old");
+    let offered = [pkg("tb-a", "2.0").info("depend = tb-old"), pkg("tb-old", "1.0"), new];
+    let (root, _repo) = one(&[pkg("tb-a", "1.0")], &offered);
+    let applied = root.patch(&["apply"]);
+    assert_eq!(applied.exits(0).json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
+    assert_eq!(applied.json["pending"]["packages"][0]["name"], "tb-new", "{applied}");
 }
 
 /// What was all that is offered is not all that is left: what is held is, and what a source has that is down.

@@ -66,9 +66,11 @@ impl Run<'_> {
             changed.sort();
             listed == changed
         };
+        // What came in anew may itself be replaced by what is offered.
+        let brings_in_none = || listed.iter().all(|update| update.installed.is_some());
         let is_offered_still =
             || self.work.offered.as_ref().is_some_and(|offered| *offered == self.session.offer());
-        self.work.has_changed() && is_all && as_listed() && is_offered_still()
+        self.work.has_changed() && is_all && as_listed() && brings_in_none() && is_offered_still()
     }
 
     /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:

@@ -41,6 +41,7 @@ static FACTS: Facts = Facts {
     kernel_modules: Some("/usr/lib/modules"),
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
     includes_files: true,
+    lists_all: true,
     lists_newer: true,
     lists_no_replaced: true,
     ..Facts::NONE
