@@ -57,7 +57,7 @@ impl Run<'_> {
         let leftovers = self.remains.damage.leftovers.iter();
         let leftovers = leftovers.map(|left| {
             let new = left.obsoleter.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            let old = rpm::nevra(&left.name, &left.version, &left.architecture);
+            let old = rpm::names::nevra(&left.name, &left.version, &left.architecture);
             format!(
                 "{} ({} is still there beside {new}{}; where its own script fails: `rpm -e --nodeps --noscripts {old}`)",
                 left.name, left.version, left.newer

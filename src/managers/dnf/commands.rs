@@ -55,7 +55,7 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invoca
     // would do nothing at all.
     let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
     invocation.args.extend(keys);
-    invocation.args.extend(rpm::excludes(plan));
+    invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
     invocation.args.push("upgrade".to_string());
     invocation.args.extend_from_slice(names);
     invocation

@@ -2,9 +2,10 @@
 
 use super::errors::{install_began, is_unresolved, lost_key};
 use super::lists::transaction;
+use crate::managers::rpm::WOULD_GO;
 use crate::managers::rpm::errors::of_signature;
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::managers::rpm::tables::settings;
-use crate::managers::rpm::{WOULD_GO, listed_name, parts_of_nevra};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};

@@ -114,7 +114,7 @@ impl Manager for Dnf {
     }
 
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
-        rpm::advisories(text)
+        rpm::advisories::parse(text)
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
@@ -231,7 +231,7 @@ impl Manager for Dnf {
         let advisories = Advisories {
             open: lists::ask_advisories("--available"),
             settled: lists::ask_advisories("--installed"),
-            read: rpm::advisories,
+            read: rpm::advisories::parse,
             plan: list_security(),
             read_plan: lists::transaction,
         };
@@ -255,8 +255,8 @@ impl Manager for Dnf {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
-        let words = [&["repoquery", "--queryformat", rpm::OFFERS], &names[..]].concat();
-        Ok(rpm::offers(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
+        let words = [&["repoquery", "--queryformat", rpm::offers::OFFERS], &names[..]].concat();
+        Ok(rpm::offers::offers(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
@@ -264,7 +264,7 @@ impl Manager for Dnf {
     }
 
     fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
-        rpm::not_offered(answer)
+        rpm::offers::not_offered(answer)
     }
 
     fn release_files(&self, id: &str) -> Vec<String> {
@@ -402,7 +402,7 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 /// the place of both; where no repository has it any more, the older one is only taken away.
 fn repair(damage: &Damage) -> Vec<Invocation> {
     let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
-    rpm::repair(damage, Some(dnf(&options, &["reinstall"])))
+    rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
 }
 
 /// rpm holds SIGTERM back until it is done, which the last step shows, as `8/8`; dnf then dies of

@@ -64,7 +64,7 @@ pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[Str
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
     invocation.args.extend(kept_in_mind(plan));
-    invocation.args.extend(rpm::excludes(plan));
+    invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
     // What only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);
     invocation.args.extend(words.map(|word| word.to_string()));

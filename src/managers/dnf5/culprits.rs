@@ -2,7 +2,7 @@
 
 use super::errors::{errors, install_began, without_path};
 use super::lists::transaction;
-use crate::managers::rpm::{listed_name, parts_of_nevra};
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};

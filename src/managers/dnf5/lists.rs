@@ -3,8 +3,9 @@
 use super::commands::{NOTHING_EXCLUDED, SKIP, WITHOUT, dnf5, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::managers::rpm::tables::{Section, stays};
-use crate::managers::rpm::{listed_name, owned, parts_of_nevra, update};
+use crate::managers::rpm::{owned, update};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;

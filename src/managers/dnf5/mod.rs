@@ -254,8 +254,8 @@ impl Manager for Dnf5 {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
-        let words = [&["repoquery", "--queryformat", rpm::OFFERS], &names[..]].concat();
-        Ok(rpm::offers(&machine.ask(&dnf5(&["-C"], &words))?.stdout, updates))
+        let words = [&["repoquery", "--queryformat", rpm::offers::OFFERS], &names[..]].concat();
+        Ok(rpm::offers::offers(&machine.ask(&dnf5(&["-C"], &words))?.stdout, updates))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
@@ -263,7 +263,7 @@ impl Manager for Dnf5 {
     }
 
     fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
-        rpm::not_offered(answer)
+        rpm::offers::not_offered(answer)
     }
 
     fn release_files(&self, id: &str) -> Vec<String> {
@@ -339,7 +339,7 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
 /// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
 /// the place of both; where no repository has it any more, the older one is only taken away.
 fn repair(damage: &Damage) -> Vec<Invocation> {
-    rpm::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
+    rpm::leftovers::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
 }
 
 #[cfg(test)]

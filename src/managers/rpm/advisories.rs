@@ -1,11 +1,14 @@
 //! Which updates are security updates, by advisories: dnf 4, dnf 5 and yum list these, each with the version that
 //! settles it.
 
-use super::compare_versions;
+use super::names::{listed_name, parts_of_nevra};
+use super::versions::compare_versions;
 use crate::managers::machine::Machine;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{Installed, Origin};
+use crate::model::text::one_line;
+use crate::model::time::Time;
 use crate::model::told::{Advice, Told};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
@@ -82,6 +85,36 @@ impl Advisories {
     }
 }
 
+/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
+/// from a repository that keeps no advisories, or none for it: nothing is told of it.
+pub fn parse(stdout: &str) -> HashMap<String, Vec<Origin>> {
+    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+    for line in stdout.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (advisory, kind, package, issued) = match words[..] {
+            [advisory, kind, package] | [advisory, kind, package, "None"] => (advisory, kind, package, None),
+            [advisory, kind, package, day, time] => {
+                let Some(issued) = Time::parse(&format!("{day} {time}"), "%Y-%m-%d %H:%M:%S") else {
+                    continue;
+                };
+                (advisory, kind, package, Some(issued))
+            }
+            _ => continue,
+        };
+        let Some((name, version, arch)) = parts_of_nevra(package) else { continue };
+        let is_security = kind.ends_with("/Sec.") || kind == "security";
+        let severity = kind.strip_suffix("/Sec.").unwrap_or_default();
+        found.entry(listed_name(name, arch)).or_default().push(Origin {
+            source: one_line(advisory),
+            is_security,
+            advice: Some(Advice::new(is_security, issued, severity)),
+            version: Some(version.to_string()),
+            ..Origin::default()
+        });
+    }
+    found
+}
+
 /// What one advisory says.
 fn advised(fix: &Origin) -> Told {
     let mut told = Told::default();
@@ -126,4 +159,25 @@ fn missing_fixes(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, 
         });
     }
     listing.held_back.sort_by(|one, other| one.name.cmp(&other.name));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advisories_are_read_with_and_without_their_days() {
+        let text = "TB-1 Important/Sec. tb-sec-2.0-1.noarch 2026-01-01 00:00:00\nTB-2 bugfix tb-a-b-1:2.0-1.noarch None\n\
+                    TB-3 security tb-c-1-1.x86_64\ntimer: sack setup: 12.0 ms\n";
+        let found = parse(text);
+        let advice = |name: &str| found[name][0].advice.clone().unwrap();
+        let day = Time::parse("2026-01-01 00:00:00", "%Y-%m-%d %H:%M:%S");
+        assert_eq!(advice("tb-sec"), Advice::new(true, day, "Important"));
+        assert_eq!(
+            (advice("tb-a-b"), advice("tb-c")),
+            (Advice::new(false, None, ""), Advice::new(true, None, ""))
+        );
+        assert!(found["tb-sec"][0].is_security && !found["tb-a-b"][0].is_security);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
 }

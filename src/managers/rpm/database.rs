@@ -1,6 +1,7 @@
 //! rpm's database, for dnf 4, dnf 5, yum and zypper.
 
-use super::{compare_versions, is_package_name, list_installed, listed_name, plain_name};
+use super::names::{is_package_name, listed_name, plain_name};
+use super::versions::compare_versions;
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::managers::machine::Machine;
@@ -49,6 +50,16 @@ impl Database for Rpm {
             }
         }
         provides
+    }
+}
+
+/// `EPOCHNUM` is 0 where a package has none.
+pub fn list_installed() -> Invocation {
+    let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\t[%{OBSOLETENAME} %{OBSOLETEFLAGS:depflags} %{OBSOLETEVERSION},]\n";
+    Invocation {
+        program: "rpm",
+        args: ["-qa", "--qf", format].map(str::to_owned).to_vec(),
+        ..Invocation::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the histories of dnf, yum and zypper say of runs of theirs that were cut off.
 
-use super::nevra;
+use super::names::nevra;
 use crate::model::packages::CutOff;
 use chrono::NaiveDateTime;
 use std::collections::HashSet;

@@ -1,7 +1,9 @@
-//! Which versions a run that was cut off has left beside those that it installed.
+//! Which versions a run that was cut off has left beside those that it installed, and how these are taken away.
 
-use super::{is_obsoleted, listed_name, nevra};
-use crate::managers::{CutOff, Installed, InstalledPackage, OtherVersion};
+use super::names::{is_package_name, listed_name, nevra};
+use super::versions::is_obsoleted;
+use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion};
+use crate::system::process::Invocation;
 
 /// All versions of a package, the one that was installed last and the others.
 pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
@@ -84,6 +86,37 @@ fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
     later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
 }
 
+/// Installs the newer versions again with this command of the manager, if it has one, and takes away
+/// what is left of the older ones then. Without dependencies: what needs the older one lost its files
+/// when the newer one came.
+pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
+    // Never an option, whatever the database says.
+    let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
+    let named = |package: fn(&Leftover) -> (&String, &String)| {
+        let mut names: Vec<_> = leftovers
+            .clone()
+            .map(|left| {
+                let (name, version) = package(left);
+                let version = version.rsplit(':').next().unwrap_or_default();
+                nevra(name, version, &left.architecture)
+            })
+            .collect();
+        names.dedup();
+        names
+    };
+    let olds = named(|left| (&left.name, &left.version));
+    if olds.is_empty() {
+        return Vec::new();
+    }
+    let again = reinstall.map(|mut invocation| {
+        invocation.args.extend(named(|left| (left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer)));
+        invocation
+    });
+    let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
+    let erase = Invocation { program: "rpm", args: args.collect(), ..Invocation::default() };
+    again.into_iter().chain([erase]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +197,28 @@ mod tests {
         assert_eq!((newer, olders), (version("1-1", 100), vec![version("2-1", 50)]));
         // In the same second the higher version.
         assert_eq!(by_age(&package(&[("2-1", 50), ("1-1", 50)])).0, version("2-1", 50));
+    }
+
+    #[test]
+    fn a_repair_takes_away_what_was_to_go_and_nothing_else() {
+        let left = |name: &str| Leftover {
+            name: name.into(),
+            architecture: "noarch".into(),
+            version: "1:1-1".into(),
+            newer: "2-1".into(),
+            obsoleter: None,
+        };
+        let damage = Damage { leftovers: vec![left("a"), left("--root=.")], ..Damage::default() };
+        let lines = |damage: &Damage, again| {
+            let commands = repair(damage, again);
+            commands.iter().map(Invocation::line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&damage, None), ["rpm -e --nodeps a-1-1.noarch"]);
+        let again = Invocation { program: "dnf", args: vec!["reinstall".into()], ..Invocation::default() };
+        assert_eq!(
+            lines(&damage, Some(again)),
+            ["dnf reinstall a-2-1.noarch", "rpm -e --nodeps a-1-1.noarch"]
+        );
+        assert!(lines(&Damage::default(), None).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //! priority and its modules, about what others offer. Installed from it nothing is. For dnf 4 and dnf 5,
 //! whose lists take its old index into account.
 
-use super::plain_name;
+use super::names::plain_name;
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
 use crate::model::class::Class;

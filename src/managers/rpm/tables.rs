@@ -1,7 +1,7 @@
 //! What yum has in common with dnf, which came after it: options, and the table of a transaction.
 
-use super::{listed_name, update, without_replaced};
-use crate::managers::facts::Plan;
+use super::names::listed_name;
+use super::{update, without_replaced};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -18,15 +18,6 @@ pub fn silence(budget: Duration) -> String {
 /// Whether a repository can have this identifier.
 pub fn is_repository(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
-}
-
-/// What a plan adds to a command line.
-pub fn choice(plan: &Plan) -> Vec<String> {
-    // A file that could not be read is a source that failed, but no repository.
-    let repositories = plan.without.iter().filter(|source| is_repository(source));
-    let without = repositories.map(|source| format!("--disablerepo={source}"));
-    let left_out = plan.staying().map(|name| format!("--exclude={name}"));
-    without.chain(left_out).collect()
 }
 
 /// A setting of a file such as dnf.conf or a .repo file.

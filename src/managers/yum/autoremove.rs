@@ -4,7 +4,7 @@ use super::commands::yum;
 use super::lists;
 use crate::managers::capabilities::{Autoremove, Unneeded};
 use crate::managers::machine::Machine;
-use crate::managers::rpm::nevras;
+use crate::managers::rpm::names::nevras;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;

@@ -1,5 +1,7 @@
 //! The command line of yum.
 
+use crate::managers::facts::Plan;
+use crate::managers::rpm::{excludes::excludes, owned};
 use crate::system::process::Invocation;
 
 /// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
@@ -18,4 +20,10 @@ pub(super) fn yum(options: &[&str], words: &[&str]) -> Invocation {
         env: ENV,
         ..Invocation::default()
     }
+}
+
+/// What a plan adds to a command line.
+pub(super) fn choice(plan: &Plan) -> Vec<String> {
+    let without = owned::repositories(plan).map(|id| format!("--disablerepo={id}"));
+    without.chain(excludes(plan)).collect()
 }

@@ -2,7 +2,8 @@
 
 use super::errors::install_began;
 use super::lists::transaction;
-use crate::managers::rpm::{self, WOULD_GO, listed_name, parts_of_nevra};
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
+use crate::managers::rpm::{self, WOULD_GO};
 use crate::model::class::Class;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};

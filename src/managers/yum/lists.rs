@@ -1,7 +1,8 @@
 //! Reading what yum lists: pending updates, the table of a transaction, repositories.
 
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::managers::rpm::tables::{self, Section};
-use crate::managers::rpm::{listed_name, parts_of_nevra, update, with_obsoleting};
+use crate::managers::rpm::{update, with_obsoleting};
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 

@@ -17,7 +17,7 @@ use crate::managers::manager::Manager;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
-use crate::managers::rpm::tables::{choice, silence};
+use crate::managers::rpm::tables::silence;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage, Origin};
@@ -25,7 +25,7 @@ use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
-use commands::yum;
+use commands::{choice, yum};
 use glob::Pattern;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Manager for Yum {
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // The next update does not see the older one of two versions that were left.
         // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
-        rpm::repair(damage, None)
+        rpm::leftovers::repair(damage, None)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -106,7 +106,7 @@ impl Manager for Yum {
     }
 
     fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
-        rpm::advisories(text)
+        rpm::advisories::parse(text)
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
@@ -161,7 +161,7 @@ impl Manager for Yum {
         let advisories = Advisories {
             open: ask_advisories("updates"),
             settled: ask_advisories("installed"),
-            read: rpm::advisories,
+            read: rpm::advisories::parse,
             plan: list_security(),
             read_plan: lists::transaction,
         };

@@ -4,7 +4,7 @@ use super::commands::{OFFLINE, PLAIN, plain_zypper, zypper};
 use super::lists;
 use crate::managers::capabilities::{Autoremove, Unneeded};
 use crate::managers::machine::Machine;
-use crate::managers::rpm::plain_name;
+use crate::managers::rpm::names::plain_name;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;

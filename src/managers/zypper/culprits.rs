@@ -2,7 +2,7 @@
 
 use super::errors::lines;
 use super::xml::elements;
-use crate::managers::rpm::{listed_name, parts_of_nevra};
+use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;

@@ -25,7 +25,7 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     if !listing.removals.is_empty() {
         let found = ask_if(ask_replacing(plan, &listing))?;
         let names = lists::found_updates(&found, &listing);
-        let names: Vec<_> = names.iter().map(|name| rpm::plain_name(name).to_string()).collect();
+        let names: Vec<_> = names.iter().map(|name| rpm::names::plain_name(name).to_string()).collect();
         if let Some(question) = info(plan, &["--type", "package", "--obsoletes"], &names) {
             listing = lists::add_replaced(&ask(question)?, listing);
         }
@@ -38,7 +38,7 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
         listing = lists::add_told(&ask(of_choice(&["list-patches", "--all"]))?, listing);
     }
     if listing.held_back.iter().any(lists::is_missing_fix) {
-        listing = lists::without_fixes_of_others(&ask(rpm::list_installed())?, listing);
+        listing = lists::without_fixes_of_others(&ask(rpm::database::list_installed())?, listing);
     }
     Ok(listing)
 }
@@ -72,7 +72,9 @@ fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String
     let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
     invocation.args.push("--".to_string());
     let options = invocation.args.len();
-    let names = names.map(|name| rpm::plain_name(name).to_string()).filter(|name| rpm::is_package_name(name));
+    let names = names
+        .map(|name| rpm::names::plain_name(name).to_string())
+        .filter(|name| rpm::names::is_package_name(name));
     invocation.args.extend(names);
     (invocation.args.len() > options).then_some(invocation)
 }

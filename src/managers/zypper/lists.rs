@@ -3,7 +3,8 @@
 use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::database::parse_installed;
-use crate::managers::rpm::{compare_versions, listed_name, plain_name};
+use crate::managers::rpm::names::{listed_name, plain_name};
+use crate::managers::rpm::versions::compare_versions;
 use crate::model::class::Extra;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;

@@ -91,7 +91,7 @@ impl Manager for Zypper {
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
         // too; the update that follows brings what is missing.
-        rpm::repair(damage, None)
+        rpm::leftovers::repair(damage, None)
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -386,7 +386,7 @@ fn elsewhere(settings: &str) -> Elsewhere {
 /// `update NAME` would turn packages that came as a dependency into ones that a person wants.
 fn lock(plan: &Plan) -> String {
     let stanza = |name: &String| {
-        let name = rpm::plain_name(name);
+        let name = rpm::names::plain_name(name);
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
     };
     plan.staying().map(stanza).collect()

@@ -1,0 +1,42 @@
+//! What a plan leaves out, as options of the managers.
+
+use super::names::plain_name;
+use crate::managers::facts::Plan;
+
+/// The packages that a plan leaves out, and the versions in whose place older ones come.
+pub fn excludes(plan: &Plan) -> Vec<String> {
+    let of_version = |(name, version): &(String, String)| match plain_name(name) {
+        plain if plain != name => format!("{plain}-{version}{}", &name[plain.len()..]),
+        plain => format!("{plain}-{version}"),
+    };
+    let names = plan.staying().cloned().chain(plan.passed_over.iter().map(of_version));
+    names.map(|name| format!("--exclude={name}")).collect()
+}
+
+/// The same for dnf 4 and dnf 5: `disable_excludes` in dnf.conf would switch off these too.
+pub fn excludes_of_dnf(plan: &Plan) -> Vec<String> {
+    let mut options = excludes(plan);
+    if !options.is_empty() {
+        options.insert(0, "--setopt=disable_excludes=".to_string());
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_in_whose_place_an_older_one_comes_is_excluded_by_itself() {
+        let plan = Plan {
+            left_out: vec!["tb-x".into()],
+            passed_over: [("tb-a".to_string(), "1:1.0-1".to_string())].into(),
+            ..Plan::default()
+        };
+        assert_eq!(
+            excludes_of_dnf(&plan),
+            ["--setopt=disable_excludes=", "--exclude=tb-x", "--exclude=tb-a-1:1.0-1"]
+        );
+        assert!(excludes_of_dnf(&Plan::default()).is_empty());
+    }
+}
