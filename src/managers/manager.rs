@@ -5,12 +5,12 @@ use super::database::Database;
 use super::ended::cut_short;
 use super::facts::{Elsewhere, Facts, Places, Plan};
 use super::machine::Machine;
-use super::origins;
+use super::origins::{self, Origins};
 use crate::managers::own_index::OwnIndex;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Origin};
+use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
@@ -61,7 +61,7 @@ pub trait Manager: Sync + std::fmt::Debug {
     }
 
     /// Reads the answer, by package.
-    fn parse_origins(&self, _text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, _text: &str) -> Origins {
         HashMap::new()
     }
 
@@ -271,26 +271,18 @@ pub trait Manager: Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// When the manager cannot say it.
-    fn origins(
-        &self,
-        machine: &dyn Machine,
-        names: &[&str],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+    fn origins(&self, machine: &dyn Machine, names: &[&str]) -> Result<Origins, Failure> {
         match self.ask_origins(names) {
             Some(question) if !names.is_empty() => Ok(self.parse_origins(&machine.ask(&question)?.stdout)),
             _ => Ok(HashMap::new()),
         }
     }
 
-    /// Which sources offer these updates, with the versions. Most lists name the source of each.
+    /// Which sources offer these updates, of which there are some, with the versions. Most lists name the source of each.
     ///
     /// # Errors
     /// When it cannot be asked.
-    fn offers(
-        &self,
-        _machine: &dyn Machine,
-        updates: &[Update],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+    fn offers(&self, _machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
         Ok(origins::of_lists(updates))
     }
 

@@ -5,6 +5,14 @@ use crate::model::packages::Origin;
 use crate::model::updates::Update;
 use std::collections::HashMap;
 
+/// By package.
+pub type Origins = HashMap<String, Vec<Origin>>;
+
+/// The names of packages that would be updated.
+pub fn names(updates: &[Update]) -> Vec<&str> {
+    updates.iter().map(|update| update.name.as_str()).collect()
+}
+
 /// The packages of which it is to be found out: it may be a version below the candidate that is one.
 pub fn open(listing: &Listing) -> Vec<&str> {
     let open =
@@ -14,7 +22,7 @@ pub fn open(listing: &Listing) -> Vec<&str> {
 }
 
 /// The sources that lists name.
-pub fn of_lists(updates: &[Update]) -> HashMap<String, Vec<Origin>> {
+pub fn of_lists(updates: &[Update]) -> Origins {
     let of_update = |update: &Update| {
         let origin = Origin {
             source: update.source.clone()?,
@@ -28,7 +36,7 @@ pub fn of_lists(updates: &[Update]) -> HashMap<String, Vec<Origin>> {
 }
 
 /// Tells it by these origins; `is_asked` where the manager can say it of what is held back.
-pub fn tell(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, is_asked: bool) {
+pub fn tell(listing: &mut Listing, origins: &Origins, is_asked: bool) {
     // What stands above the candidate is not what would be installed.
     let secure = |name: &str, candidate: Option<&str>| {
         let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();

@@ -48,6 +48,9 @@ pub(super) fn of_other_sources(
     from: &[Pattern],
 ) -> Result<Stale, Failure> {
     let mut others = Stale::default();
+    if pending.updates.is_empty() {
+        return Ok(others);
+    }
     let offers = session.manager.offers(session, &pending.updates)?;
     for update in &pending.updates {
         let of_update = offers.get(&update.name).map(Vec::as_slice).unwrap_or_default();

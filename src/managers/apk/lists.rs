@@ -1,6 +1,7 @@
 //! Reading what apk lists: changes, newer versions, sources, what is installed.
 
 use crate::managers::facts::Places;
+use crate::managers::origins::Origins;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -8,7 +9,7 @@ use crate::model::packages::{Installed, InstalledPackage, Origin};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// What `apk upgrade -s` would do.
 ///
@@ -72,7 +73,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
 
 /// What `apk policy` says of versions that are not installed, less the versions. Which of them would come is not
 /// said; where a good source offers any of them, none counts as offered by failed ones alone.
-pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
+pub fn origins(stdout: &str) -> Origins {
     let mut found = offers(stdout);
     found.values_mut().flatten().for_each(|origin| origin.version = None);
     found
@@ -87,8 +88,8 @@ pub fn origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
 ///   2.0-r0:
 ///     @edge http://127.0.0.1:8080
 /// ```
-pub fn offers(stdout: &str) -> HashMap<String, Vec<Origin>> {
-    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+pub fn offers(stdout: &str) -> Origins {
+    let mut found = Origins::new();
     let (mut name, mut version) = ("", "");
     let mut of_version: Vec<&str> = Vec::new();
     for line in stdout.lines().chain([""]) {

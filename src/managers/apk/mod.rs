@@ -12,13 +12,13 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
+use crate::managers::origins::{self, Origins};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Damage, Installed, Origin};
+use crate::model::packages::{Damage, Installed};
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,20 +86,12 @@ impl Manager for Apk {
         Some(ask_origins(names))
     }
 
-    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, text: &str) -> Origins {
         lists::origins(text)
     }
 
-    fn offers(
-        &self,
-        machine: &dyn Machine,
-        updates: &[Update],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        Ok(lists::offers(&machine.ask(&ask_origins(&names))?.stdout))
+    fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
+        Ok(lists::offers(&machine.ask(&ask_origins(&origins::names(updates)))?.stdout))
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {

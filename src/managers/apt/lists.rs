@@ -3,12 +3,12 @@
 use super::classes::fetch_class;
 use super::commands::ENV;
 use crate::managers::facts::Places;
+use crate::managers::origins::Origins;
 use crate::model::class::Class;
 use crate::model::listing::Listing;
-use crate::model::packages::Origin;
 use crate::model::updates::{HeldBack, KEPT_BACK, PHASED, Update};
 use crate::system::process::{Finished, Invocation};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Reads `apt-get -s -V upgrade`. The paragraphs name what stays, the `Inst` lines what comes:
@@ -256,18 +256,18 @@ pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
 }
 
 /// Whether an update may only wait for its phase: a list of older versions says no more than that it is kept back.
-pub fn may_wait(listing: &Listing, origins: &HashMap<String, Vec<Origin>>) -> bool {
+pub fn may_wait(listing: &Listing, origins: &Origins) -> bool {
     listing.held_back.iter().any(|held| is_of_phases(held, origins))
 }
 
-fn is_of_phases(held: &HeldBack, origins: &HashMap<String, Vec<Origin>>) -> bool {
+fn is_of_phases(held: &HeldBack, origins: &Origins) -> bool {
     let mut of = origins.get(&held.name).into_iter().flatten();
     held.reason == KEPT_BACK && of.any(|origin| origin.is_candidate && origin.is_phased)
 }
 
 /// Finds the updates that only wait for their phase, given what would be installed if every host were offered what
 /// is phased.
-pub fn tell_phased(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, all: &Listing) {
+pub fn tell_phased(listing: &mut Listing, origins: &Origins, all: &Listing) {
     let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
     for held in &mut listing.held_back {
         if is_of_phases(held, origins) && comes(held) {

@@ -24,18 +24,17 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
-use crate::managers::origins;
+use crate::managers::origins::{self, Origins};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Damage, Origin};
+use crate::model::packages::Damage;
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use commands::apt_get;
 use facts::FACTS;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -96,7 +95,7 @@ impl Manager for Apt {
         Some(policy::ask_origins(names))
     }
 
-    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, text: &str) -> Origins {
         policy::parse_origins(text)
     }
 
@@ -144,13 +143,9 @@ impl Manager for Apt {
         }
     }
 
-    fn offers(
-        &self,
-        machine: &dyn Machine,
-        updates: &[Update],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
+    fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
         // Its lists name them by what their indexes say of themselves.
-        self.origins(machine, &updates.iter().map(|update| update.name.as_str()).collect::<Vec<_>>())
+        self.origins(machine, &origins::names(updates))
     }
 
     fn may_unpack_on_read_only(&self, machine: &dyn Machine) -> Result<bool, Failure> {

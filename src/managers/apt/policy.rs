@@ -3,9 +3,9 @@
 use super::commands::ENV;
 use super::lists::is_security_suite;
 use super::sources::source_id;
+use crate::managers::origins::Origins;
 use crate::model::packages::Origin;
 use crate::system::process::{Finished, Invocation};
-use std::collections::HashMap;
 
 /// The version table of packages tells what the list above does not: security updates below the
 /// candidate, and the URI of the source.
@@ -38,8 +38,8 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
 ///  *** 1.0-1 100
 ///         100 /var/lib/dpkg/status
 /// ```
-pub fn parse_origins(stdout: &str) -> HashMap<String, Vec<Origin>> {
-    let mut packages: HashMap<String, Vec<Origin>> = HashMap::new();
+pub fn parse_origins(stdout: &str) -> Origins {
+    let mut packages = Origins::new();
     let (mut name, mut candidate, mut version, mut is_phased) = ("", "", None, false);
     for line in stdout.lines() {
         let text = line.trim_start_matches(' ');

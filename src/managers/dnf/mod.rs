@@ -13,6 +13,7 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
+use crate::managers::origins::{self, Origins};
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
@@ -20,7 +21,7 @@ use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{self, Setting, is_repository, settings, silence, with_limits};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Origin};
+use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::one_line;
@@ -29,7 +30,6 @@ use crate::system::process::{End, Finished, Invocation};
 use commands::{
     AS_REFRESHED, LOOK, NOTHING_EXCLUDED, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade,
 };
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What is fixed of it.
@@ -113,7 +113,7 @@ impl Manager for Dnf {
         lists::transaction(text)
     }
 
-    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, text: &str) -> Origins {
         rpm::advisories::parse(text)
     }
 
@@ -246,16 +246,9 @@ impl Manager for Dnf {
         ended_well(finished)
     }
 
-    fn offers(
-        &self,
-        machine: &dyn Machine,
-        updates: &[Update],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let words = [&["repoquery", "--queryformat", rpm::offers::OFFERS], &names[..]].concat();
+    fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
+        let words =
+            [&["repoquery", "--queryformat", rpm::offers::FORMAT], &*origins::names(updates)].concat();
         Ok(rpm::offers::offers(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
     }
 

@@ -3,6 +3,7 @@
 use super::commands::{NOTHING_EXCLUDED, SKIP, WITHOUT, dnf5, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
+use crate::managers::origins::Origins;
 use crate::managers::rpm::names::{listed_name, parts_of_nevra};
 use crate::managers::rpm::tables::{Section, stays};
 use crate::managers::rpm::{owned, update};
@@ -14,7 +15,7 @@ use crate::model::time::Time;
 use crate::model::told::Advice;
 use crate::system::process::Invocation;
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 fn section(headline: &str) -> Section {
     match headline {
@@ -174,8 +175,8 @@ struct Advisory {
 
 /// Reads them. A package of which none speaks comes from a repository that keeps no advisories, or
 /// none for it: nothing is told of it.
-pub fn advisories(stdout: &str) -> HashMap<String, Vec<Origin>> {
-    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+pub fn advisories(stdout: &str) -> Origins {
+    let mut found = Origins::new();
     for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {
         let Some((name, version, arch)) = parts_of_nevra(&advisory.nevra) else { continue };
         let is_security = advisory.kind == "security";

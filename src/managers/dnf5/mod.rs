@@ -13,19 +13,19 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
+use crate::managers::origins::{self, Origins};
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::silence;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Origin};
+use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
 use commands::*;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What is fixed of it.
@@ -108,7 +108,7 @@ impl Manager for Dnf5 {
         lists::transaction(text)
     }
 
-    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, text: &str) -> Origins {
         lists::advisories(text)
     }
 
@@ -245,16 +245,9 @@ impl Manager for Dnf5 {
         false
     }
 
-    fn offers(
-        &self,
-        machine: &dyn Machine,
-        updates: &[Update],
-    ) -> Result<HashMap<String, Vec<Origin>>, Failure> {
-        let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let words = [&["repoquery", "--queryformat", rpm::offers::OFFERS], &names[..]].concat();
+    fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
+        let words =
+            [&["repoquery", "--queryformat", rpm::offers::FORMAT], &*origins::names(updates)].concat();
         Ok(rpm::offers::offers(&machine.ask(&dnf5(&["-C"], &words))?.stdout, updates))
     }
 

@@ -4,6 +4,7 @@
 use super::names::{listed_name, parts_of_nevra};
 use super::versions::compare_versions;
 use crate::managers::machine::Machine;
+use crate::managers::origins::Origins;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{Installed, Origin};
@@ -13,7 +14,6 @@ use crate::model::told::{Advice, Told};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 /// The questions for them, and what reads the answers.
 pub struct Advisories {
@@ -23,7 +23,7 @@ pub struct Advisories {
     /// others.
     pub settled: Invocation,
     /// Reads a list of advisories.
-    pub read: fn(&str) -> HashMap<String, Vec<Origin>>,
+    pub read: fn(&str) -> Origins,
     /// Lists what would be done for security updates alone. No list of advisories speaks of packages that are not
     /// installed and would come in the place of others.
     pub plan: Invocation,
@@ -87,8 +87,8 @@ impl Advisories {
 
 /// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
 /// from a repository that keeps no advisories, or none for it: nothing is told of it.
-pub fn parse(stdout: &str) -> HashMap<String, Vec<Origin>> {
-    let mut found: HashMap<String, Vec<Origin>> = HashMap::new();
+pub fn parse(stdout: &str) -> Origins {
+    let mut found = Origins::new();
     for line in stdout.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
         let (advisory, kind, package, issued) = match words[..] {
@@ -129,7 +129,7 @@ fn advice_of<'a>(settled: &[&'a Origin]) -> Vec<&'a Advice> {
 
 /// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
 /// each package.
-fn missing_fixes(listing: &mut Listing, origins: &HashMap<String, Vec<Origin>>, installed: &Installed) {
+fn missing_fixes(listing: &mut Listing, origins: &Origins, installed: &Installed) {
     for (name, of) in origins {
         let Some(package) = installed.get(name) else { continue };
         let is_offered = |version: &str| {

@@ -2,7 +2,7 @@
 
 use super::names::listed_name;
 use super::versions::compare_versions;
-use crate::managers::origins;
+use crate::managers::origins::{self, Origins};
 use crate::model::packages::Origin;
 use crate::model::updates::Update;
 use crate::system::process::Finished;
@@ -10,11 +10,11 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// The format of `repoquery` that `offers` reads.
-pub const OFFERS: &str = "%{name}.%{arch} %{epoch}:%{version}-%{release} %{repoid}\n";
+pub const FORMAT: &str = "%{name}.%{arch} %{epoch}:%{version}-%{release} %{repoid}\n";
 
 /// Which repositories offer these updates, in which newer versions, from new to old. Reads
 /// `tb-a.noarch 0:2.0-1 base`.
-pub fn offers(stdout: &str, updates: &[Update]) -> HashMap<String, Vec<Origin>> {
+pub fn offers(stdout: &str, updates: &[Update]) -> Origins {
     let mut found = origins::of_lists(updates);
     let installed = |update: &Update| Some((update.name.clone(), update.installed.clone()?));
     let installed: HashMap<_, _> = updates.iter().filter_map(installed).collect();

@@ -14,20 +14,20 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
+use crate::managers::origins::Origins;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::silence;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{CutOff, Damage, Origin};
+use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
 use commands::{choice, yum};
 use glob::Pattern;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What is fixed of it.
@@ -105,7 +105,7 @@ impl Manager for Yum {
         lists::transaction(text)
     }
 
-    fn parse_origins(&self, text: &str) -> HashMap<String, Vec<Origin>> {
+    fn parse_origins(&self, text: &str) -> Origins {
         rpm::advisories::parse(text)
     }
 
