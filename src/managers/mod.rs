@@ -3,6 +3,7 @@
 mod apk;
 mod apt;
 mod capabilities;
+mod configuration;
 mod database;
 mod detection;
 mod dnf;
@@ -24,6 +25,7 @@ mod zypper;
 
 pub use crate::model::packages::*;
 pub use capabilities::*;
+pub use configuration::Configuration;
 pub use database::Database;
 pub use detection::{by_name, detect, installed};
 pub use download_size::download_size;

@@ -6,10 +6,12 @@ mod culprits;
 mod errors;
 mod lists;
 mod refresh;
+mod settings;
 
 use crate::managers::capabilities::Settings;
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Kernels, Places, Plan};
+use crate::managers::facts::{Facts, Kernels, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins::{self, Origins};
@@ -19,10 +21,9 @@ use crate::model::packages::{Damage, Installed};
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of apk.
 static FACTS: Facts = Facts {
     name: "apk",
     programs: &["apk"],
@@ -124,7 +125,7 @@ impl Manager for Apk {
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {
-        Some(&OwnSettings)
+        Some(&settings::OwnSettings)
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
@@ -144,7 +145,9 @@ impl Manager for Apk {
     }
 }
 
-/// The database is written last, so that what was cut off is pending still: it has no journal.
+impl Configuration for Apk {}
+
+/// The database has no journal. It is written last, so an update that was cut off is still pending.
 impl Database for Apk {
     fn is_package_name(&self, name: &str) -> bool {
         lists::is_package_name(name)
@@ -159,102 +162,6 @@ impl Database for Apk {
     }
 }
 
-/// The settings of apk 3. apk 2 knows none, nor the variable.
-struct OwnSettings;
-
-impl Settings for OwnSettings {
-    fn variable(&self) -> &'static str {
-        "APK_CONFIG"
-    }
-
-    fn files(&self) -> &'static [&'static str] {
-        &["/etc/apk/config", "/lib/apk/config"]
-    }
-
-    fn path(&self, selection: &Path) -> PathBuf {
-        selection.with_extension("conf")
-    }
-
-    fn elsewhere(&self, settings: &str) -> Elsewhere {
-        elsewhere(settings)
-    }
-
-    fn leaves_some_out(&self) -> bool {
-        true
-    }
-
-    fn kept(&self, settings: &str) -> String {
-        kept(settings)
-    }
-}
-
-/// An option of a line of the settings, without the `no-` of those that are yes or no; and its value.
-fn option(line: &str) -> (&str, &str) {
-    let text = line.split('#').next().unwrap_or_default().trim();
-    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
-    (name.strip_prefix("no-").unwrap_or(name), value.trim())
-}
-
-/// The settings without those that change what apk prints, keep it from asking a mirror, let it only pretend,
-/// or turn the meaning of a command of ours around.
-fn kept(settings: &str) -> String {
-    const DROPPED: &[&str] = &[
-        // Of all commands.
-        "force-binary-stdout",
-        "help",
-        "interactive",
-        "legacy-info",
-        "network",
-        "pretty-print",
-        "print-arch",
-        "progress",
-        "progress-fd",
-        "quiet",
-        "update-cache",
-        "verbose",
-        "version",
-        // Of all that change something.
-        "simulate",
-        // Of upgrade.
-        "ignore",
-        "self-upgrade-only",
-        // Of version.
-        "all",
-        "check",
-        "indexes",
-        "limit",
-        "test",
-        // Of audit.
-        "backup",
-        "check-permissions",
-        "details",
-        "full",
-        "ignore-busybox-symlinks",
-        "packages",
-        "protected-paths",
-        "recursive",
-        "system",
-        // Of fix.
-        "depends",
-        "reinstall",
-    ];
-    let lines = settings.lines().filter(|line| !DROPPED.contains(&option(line).0));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-/// Where the settings put the index, and the file with the repositories.
-fn elsewhere(settings: &str) -> Elsewhere {
-    let value_of = |name: &str| settings.lines().rev().map(option).find(|(found, _)| *found == name);
-    let path = |name: &str| {
-        let (_, value) = value_of(name).filter(|(_, value)| !value.is_empty())?;
-        Some(Path::new("/").join(value))
-    };
-    let words = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).into_iter().collect();
-    let cache = path("cache-dir");
-    let index = words(cache.clone());
-    Elsewhere { sources: words(path("repositories-file")), index, cache, ..Elsewhere::default() }
-}
-
 fn apk(words: &[&str]) -> Invocation {
     Invocation {
         program: "apk",
@@ -263,26 +170,26 @@ fn apk(words: &[&str]) -> Invocation {
     }
 }
 
-/// Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says
-/// OK. No option for silent mirrors: apk 2.12 has none. All versions give up after a minute.
+/// Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says OK. There is no option
+/// for silent mirrors in apk 2.12. All versions give up after a minute.
 fn refresh() -> Invocation {
     apk(&["-U", "update"])
 }
 
-/// Only a package whose script failed, or whose files are not all there, is marked. What was cut off
-/// is not, and is pending still.
+/// Only a package whose script failed or whose files are not all there is marked. An update that was cut off is not
+/// marked, but still pending.
 fn repair(damage: &Damage) -> Vec<Invocation> {
     if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
 }
 
-/// The part of the command line that is the same for a simulation and for the real thing. apk does
-/// nothing while any index cannot be had, unless told otherwise.
+/// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
+/// unless an option allows it.
 fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
     let missing: &[&str] = if plan.without.is_empty() { &[] } else { &["--force-missing-repositories"] };
     apk(&[options, missing, &["upgrade"]].concat())
 }
 
-/// `--ignore` turns the meaning of the names around. `apk add -u NAME` would write them into world.
+/// With `--ignore` the names are those to leave out. `apk add -u NAME` would write names into world.
 fn choose(mut invocation: Invocation, plan: &Plan) -> Invocation {
     if !plan.left_out.is_empty() {
         invocation.args.push("--ignore".to_string());
@@ -291,7 +198,7 @@ fn choose(mut invocation: Invocation, plan: &Plan) -> Invocation {
     invocation
 }
 
-/// A simulation. [`errors::classify`] knows it by its last line, which `-v` makes another.
+/// A simulation. [`errors::classify`] recognises it by its last line, which `-v` changes.
 fn simulate(plan: &Plan) -> Invocation {
     let mut invocation = upgrade(plan, &["-v"]);
     invocation.args.push("-s".to_string());
@@ -308,7 +215,7 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     invocation
 }
 
-/// With an index of any age taken as it is: this uses just what the refresh before it got.
+/// Takes an index of any age, so that the install uses exactly what the refresh before it got.
 fn install(plan: &Plan) -> Invocation {
     let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
     Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
@@ -318,7 +225,7 @@ fn ask_origins(names: &[&str]) -> Invocation {
     apk(&[&["policy"], names].concat())
 }
 
-/// A line of the progress descriptor: `21076/259826`, and apk 3 adds what it does, `install`.
+/// A line of the progress descriptor: `21076/259826`; apk 3 adds what it does, `install`.
 fn progress(line: &str) -> Option<(f64, &str)> {
     let (numbers, words) = line.split_once(' ').unwrap_or((line, ""));
     let (done, all) = numbers.split_once('/')?;
@@ -367,22 +274,6 @@ mod tests {
         assert_eq!(list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
         let plan = Plan { without: vec!["http://h".into()], full: true, ..Plan::default() };
         assert_eq!(list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
-    }
-
-    #[test]
-    fn settings_that_change_what_is_read_are_dropped_and_the_others_kept() {
-        let theirs = "quiet\n # a note\ntimeout 180\nno-network\nnetwork no # offline\nno-cache\nsimulate\nverbose\ncache-dir srv/cache\n\
-                      repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\n";
-        let ours = " # a note\ntimeout 180\nno-cache\ncache-dir srv/cache\nrepositories-file /srv/repos\nallow-untrusted\n";
-        assert_eq!(kept(theirs), ours);
-        assert_eq!(kept(ours), ours);
-        let found = elsewhere(theirs);
-        assert_eq!(found.cache, Some(PathBuf::from("/srv/cache")));
-        assert_eq!(
-            (found.sources, found.index),
-            (vec!["/srv/repos".to_string()], vec!["/srv/cache".to_string()])
-        );
-        assert_eq!(elsewhere("timeout 5\n"), Elsewhere::default());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod told;
 
 use crate::managers::apt::dpkg::Dpkg;
 use crate::managers::capabilities::{Autoremove, ConfigFile, EndedEarly, Locate, SourceList};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
 use crate::managers::machine::Machine;
@@ -136,6 +137,11 @@ impl Manager for Apt {
         (failure.class == Class::Dependency).then_some(failure.message)
     }
 
+    fn mend_by_hand(&self) -> &'static str {
+        "look at what `apt-get -f install` proposes, or install the versions that belong together by name \
+         (apt-get install NAME=VERSION NAME=VERSION)"
+    }
+
     fn complete(&self, machine: &dyn Machine, _: &Plan, listing: Listing) -> Result<Listing, Failure> {
         match lists::ask_allowed(&listing) {
             Some(question) => Ok(lists::add_allowed(&machine.ask(&question)?.stdout, listing)),
@@ -144,7 +150,7 @@ impl Manager for Apt {
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
-        // Its lists name them by what their indexes say of themselves.
+        // Its lists name the sources by what their indexes say of themselves.
         self.origins(machine, &origins::names(updates))
     }
 
@@ -163,14 +169,6 @@ impl Manager for Apt {
         answer.map(|answer| lists::hashes(&answer.stdout, machine.places())).unwrap_or_default()
     }
 
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        settings::parse_places(usual, configuration)
-    }
-
-    fn elsewhere(&self, configuration: &str) -> Elsewhere {
-        settings::elsewhere(configuration)
-    }
-
     fn finish(&self, places: &Places, names: &[&str]) -> Option<Invocation> {
         Some(commands::configure(places, names))
     }
@@ -184,16 +182,12 @@ impl Manager for Apt {
     }
 
     fn repair_leaves_some(&self) -> bool {
-        // dpkg exits with 0.
+        // dpkg exits with 0 then.
         true
     }
 
     fn reinstall(&self, name: &str) -> String {
         format!("apt-get install --reinstall {name}")
-    }
-
-    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
-        settings::with_limits(invocation, configuration)
     }
 
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
@@ -209,18 +203,6 @@ impl Manager for Apt {
             lists::tell_phased(listing, &found, &all);
         }
         Ok(())
-    }
-
-    fn place_of(&self, message: &str, configuration: &str) -> Option<String> {
-        blame::place_of(message, configuration)
-    }
-
-    fn may_remove(&self, configuration: &str) -> bool {
-        settings::may_remove(configuration)
-    }
-
-    fn longest_silence(&self, invocation: &Invocation, configuration: &str) -> Duration {
-        settings::longest_silence(invocation, configuration)
     }
 
     fn selection(&self, plan: &Plan) -> Option<String> {
@@ -241,6 +223,32 @@ impl Manager for Apt {
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
         progress(line)
+    }
+}
+
+impl Configuration for Apt {
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        settings::parse_places(usual, configuration)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        settings::elsewhere(configuration)
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        settings::with_limits(invocation, configuration)
+    }
+
+    fn longest_silence(&self, invocation: &Invocation, configuration: &str) -> Duration {
+        settings::longest_silence(invocation, configuration)
+    }
+
+    fn may_remove(&self, configuration: &str) -> bool {
+        settings::may_remove(configuration)
+    }
+
+    fn place_of(&self, message: &str, configuration: &str) -> Option<String> {
+        blame::place_of(message, configuration)
     }
 }
 

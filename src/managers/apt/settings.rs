@@ -1,4 +1,4 @@
-//! What apt.conf says: where things are, and limits.
+//! What apt.conf says: places and limits.
 
 use super::commands::{ENV, setting};
 use super::facts::FACTS;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// apt.conf(5).
 pub const SETTINGS: &[&str] = &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"];
 
-/// The file of APT_CONFIG may name another directory for all others.
+/// The file that APT_CONFIG names may set another directory for all others.
 pub struct Configuration;
 
 impl Locate for Configuration {
@@ -40,7 +40,7 @@ impl Locate for Configuration {
     }
 }
 
-/// Whether apt.conf itself is not in its usual place. What is read in the end can still move it.
+/// Whether apt.conf itself is not in its usual place. A file that is read late can still move it.
 pub fn is_elsewhere(configuration: &str) -> bool {
     ["MAIN", "PARTS"].into_iter().any(|name| {
         let place = setting(configuration, name).map(|path| path.trim_end_matches('/'));
@@ -48,7 +48,7 @@ pub fn is_elsewhere(configuration: &str) -> bool {
     })
 }
 
-/// apt's idea of where things are: apt.conf and APT_CONFIG can put them anywhere.
+/// Where apt keeps things: apt.conf and APT_CONFIG can put them anywhere.
 pub fn locate() -> Invocation {
     let words = [
         ("DATABASE", "Dir::State::status/f"),
@@ -61,7 +61,7 @@ pub fn locate() -> Invocation {
         ("ARCHIVES", "Dir::Cache::archives/d"),
         ("MAIN", "Dir::Etc::main/f"),
         ("PARTS", "Dir::Etc::parts/d"),
-        // A setting for apt-get alone goes before one for all.
+        // A setting for apt-get alone outranks one for all.
         ("HTTP", "Acquire::http::Timeout"),
         ("HTTP", "Binary::apt-get::Acquire::http::Timeout"),
         ("HTTPS", "Acquire::https::Timeout"),
@@ -81,20 +81,20 @@ pub fn locate() -> Invocation {
     }
 }
 
-/// All that apt.conf says.
+/// Asks for all settings of apt.conf.
 pub fn dump() -> Invocation {
     Invocation { program: "apt-config", args: vec!["dump".to_string()], env: ENV, ..Invocation::default() }
 }
 
-/// Whether a line like `DPkg::Pre-Invoke:: "mount -o remount,rw /usr";` is there.
+/// Whether there is a line like `DPkg::Pre-Invoke:: "mount -o remount,rw /usr";`.
 pub fn has_hooks(dump: &str) -> bool {
     let hooks = dump.lines().filter(|line| line.to_lowercase().starts_with("dpkg::pre-invoke"));
     let mut values = hooks.filter_map(|line| line.split_once(' '));
     values.any(|(_, value)| !value.trim_end_matches(';').trim_matches('"').is_empty())
 }
 
-/// Puts limits that are set in apt.conf, for a proxy that needs its time, in the place of ours where they are
-/// higher. apt takes the time of http for https too, where that has none of its own.
+/// Takes the limits from apt.conf where they are higher than ours: a proxy may need its time. Where https has no
+/// timeout of its own apt uses that of http.
 pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
     let value = |name: &str| number(configuration, name);
     let http = value("HTTP");
@@ -113,7 +113,7 @@ pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocatio
     invocation
 }
 
-/// With `APT::Get::Remove "false"` apt refuses a whole run that would remove something.
+/// With `APT::Get::Remove "false"` apt refuses any run that would remove something.
 pub fn may_remove(configuration: &str) -> bool {
     let mut values =
         configuration.lines().filter_map(|line| line.strip_prefix("REMOVE='")?.strip_suffix('\''));
@@ -125,14 +125,14 @@ pub fn may_remove(configuration: &str) -> bool {
     !values.next_back().is_some_and(is_off)
 }
 
-/// The last of the values with this name, where it is a number.
+/// The last value with this name, if it is a number.
 pub fn number(configuration: &str, name: &str) -> Option<u64> {
     let values = configuration.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
     values.filter_map(|value| value.strip_suffix('\'')?.parse().ok()).next_back()
 }
 
-/// How long apt says nothing in a download from a mirror that never answers: it asks again after a pause, and
-/// each time waits for an answer from two addresses that a mirror may have.
+/// How long apt is silent in a download from a mirror that never answers: it tries again after a pause, and each time
+/// waits for two addresses that a mirror may have.
 pub fn longest_silence(invocation: &Invocation, configuration: &str) -> Duration {
     const ADDRESSES: u64 = 2;
     let timeout = ["HTTP", "HTTPS"].into_iter().filter_map(|name| number(configuration, name)).max();
@@ -144,7 +144,7 @@ pub fn longest_silence(invocation: &Invocation, configuration: &str) -> Duration
     Duration::from_secs(waits.saturating_add(retries.saturating_mul(pause)))
 }
 
-/// Where apt.conf puts the sources and the preferences, where that is not the usual place.
+/// Where apt.conf puts the sources and the preferences, if not in the usual place.
 pub fn elsewhere(configuration: &str) -> Elsewhere {
     let usual = [FACTS.source_config, FACTS.index].concat();
     let is_usual =

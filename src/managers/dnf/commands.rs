@@ -4,13 +4,23 @@ use crate::managers::facts::Plan;
 use crate::managers::rpm;
 use crate::system::process::Invocation;
 
-/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
+/// The files that configure its repositories.
+pub(super) const SOURCES: &[&str] = &[
+    "/etc/yum.repos.d/*.repo",
+    "/etc/yum/repos.d/*.repo",
+    "/etc/distro.repos.d/*.repo",
+    "/etc/dnf/dnf.conf",
+    "/etc/dnf/vars",
+    "/etc/yum/vars",
+];
+
+/// Python holds back what it prints to a file until it ends; if it is killed, all of that is lost.
 pub(super) const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 
-/// What every command is told, whatever dnf.conf says of it. With the first dnf gives up at once where
-/// another dnf is at work (exit code 200); left alone it waits for ever, and we wait ourselves, inside a
-/// budget. The others keep colours out of what we read, and errors and tables in it. A repository
-/// that is down, or of which there is no index yet, must not stop the others: dnf names it then.
+/// Options of every command, whatever dnf.conf says. With the first, dnf gives up at once where another dnf is at work
+/// (exit code 200). Without it dnf waits for ever; we wait ourselves, within a budget. The next keep colours out of the
+/// output that we read, and errors and tables in it. With the last, a repository that is down or has no index yet does
+/// not stop the others; dnf then names it.
 pub(super) const ALWAYS: [&str; 5] = [
     "--setopt=exit_on_lock=1",
     "--setopt=color=never",
@@ -19,16 +29,15 @@ pub(super) const ALWAYS: [&str; 5] = [
     "--setopt=*.skip_if_unavailable=1",
 ];
 
-/// What follows a refresh uses just what was refreshed, and what reads or fetches an index uses no
-/// old one because dnf.conf says so.
+/// Commands after a refresh use exactly what it fetched. A command that reads or fetches an index must not use an old
+/// one because dnf.conf allows it.
 pub(super) const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 
 pub(super) const ONLINE: &str = "--setopt=cacheonly=0";
 
-/// Lists what an upgrade would do. `--assumeno` comes before an `assumeyes` in dnf.conf, and answers a
-/// question about a key with no; should it not, nothing but a test runs. That no package is checked
-/// here keeps a repository without a key from stopping the list as a whole: before packages are
-/// installed they are checked.
+/// Lists what an upgrade would do. `--assumeno` outranks an `assumeyes` in dnf.conf, and answers a question about a key
+/// with no. If it did not, only a test would run. Packages are not checked here, so that a repository without a key
+/// does not stop the whole list; they are checked before they are installed.
 pub(super) const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
 
 pub(super) const TEST: &str = "--setopt=tsflags=test";
@@ -36,7 +45,7 @@ pub(super) const TEST: &str = "--setopt=tsflags=test";
 /// Looks also at what the configuration excludes.
 pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=all";
 
-/// Installs what can be installed, instead of nothing where one update cannot be.
+/// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 
 pub(super) fn dnf(options: &[&str], words: &[&str]) -> Invocation {
@@ -51,8 +60,8 @@ pub(super) fn dnf(options: &[&str], words: &[&str]) -> Invocation {
 pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
     let mut invocation = dnf(options, full);
-    // There is none, so that no package of such a repository can be right; without a word of one dnf
-    // would do nothing at all.
+    // This key does not exist, so no package of such a repository can be accepted. With no key at all, dnf would refuse
+    // to do anything.
     let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
     invocation.args.extend(keys);
     invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
@@ -69,7 +78,7 @@ pub(super) fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     upgrade(plan, &[&["-C"], LOOK].concat(), names)
 }
 
-/// With times that can be read without knowing the time zone.
+/// Times that can be read without knowing the time zone.
 pub(super) fn in_utc(invocation: Invocation) -> Invocation {
     Invocation { env: IN_UTC, ..invocation }
 }

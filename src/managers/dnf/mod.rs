@@ -7,8 +7,10 @@ mod culprits;
 mod errors;
 mod lists;
 mod refresh;
+mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -18,34 +20,27 @@ use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
-use crate::managers::rpm::tables::{self, Setting, is_repository, settings, silence, with_limits};
+use crate::managers::rpm::tables::{is_repository, silence, with_limits};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
-use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{
-    AS_REFRESHED, LOOK, NOTHING_EXCLUDED, ONLINE, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs, upgrade,
+    AS_REFRESHED, LOOK, NOTHING_EXCLUDED, ONLINE, SOURCES, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs,
+    upgrade,
 };
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of it.
 static FACTS: Facts = Facts {
     name: "dnf",
     programs: &["dnf", "dnf-3", "dnf4"],
     systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
     package_databases: rpm::DATABASES,
-    source_config: &[
-        "/etc/yum.repos.d/*.repo",
-        "/etc/yum/repos.d/*.repo",
-        "/etc/distro.repos.d/*.repo",
-        "/etc/dnf/dnf.conf",
-        "/etc/dnf/vars",
-        "/etc/yum/vars",
-    ],
+    source_config: SOURCES,
     index: &["/var/cache/dnf", "/etc/dnf/modules.d", "/etc/dnf/plugins"],
     cache: "/var/cache/dnf",
     locks: rpm::LOCKS,
@@ -54,8 +49,8 @@ static FACTS: Facts = Facts {
         "/var/cache/dnf/download_lock.pid",
         "/var/lib/dnf/rpmdb_lock.pid",
     ],
-    // dnf knows only by starting it again (needs-restarting, a plugin): a newer kernel counts.
-    // Those of its needs-restarting, a plugin; with the directory that this reads.
+    // dnf itself can tell only by another start of it (needs-restarting, a plugin), so a newer kernel counts, and the
+    // packages that this plugin knows, also by the directory that it reads.
     reboot_packages: RebootPackages {
         names: &[
             "kernel",
@@ -75,7 +70,7 @@ static FACTS: Facts = Facts {
     lists_all: true,
     passes_over: true,
     rules: rpm::RULES,
-    // Only a plugin of dnf's would say what they say.
+    // Only a plugin of dnf could say what these say.
     settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
     ..Facts::NONE
 };
@@ -163,17 +158,13 @@ impl Manager for Dnf {
         answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
     }
 
-    fn sources_in(&self, configuration: &str) -> Vec<String> {
-        switched_on(configuration)
-    }
-
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
         rpm::files::enabled(&files)
     }
 
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         let mut files = read();
-        // Of all directories together.
+        // It reads all directories together, by file name.
         files.sort_by_key(|file| file.path.with_extension(""));
         rpm::files::in_the_light_of(files, refreshed)
     }
@@ -205,26 +196,6 @@ impl Manager for Dnf {
         configuration: &str,
     ) -> Vec<HeldBack> {
         culprits::culprits_of_keys(failure, finished, configuration)
-    }
-
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        parse_places(usual, configuration)
-    }
-
-    fn moved_pid_files(&self, configuration: &str) -> Vec<String> {
-        moved_pid_files(configuration)
-    }
-
-    fn elsewhere(&self, configuration: &str) -> Elsewhere {
-        elsewhere(configuration)
-    }
-
-    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
-        with_limits(invocation, configuration)
-    }
-
-    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
-        objection(configuration, installs)
     }
 
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
@@ -273,6 +244,32 @@ impl Manager for Dnf {
     }
 }
 
+impl Configuration for Dnf {
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        settings::parse_places(usual, configuration)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        settings::elsewhere(configuration)
+    }
+
+    fn moved_pid_files(&self, configuration: &str) -> Vec<String> {
+        settings::moved_pid_files(configuration)
+    }
+
+    fn sources_in(&self, configuration: &str) -> Vec<String> {
+        settings::switched_on(configuration)
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        with_limits(invocation, configuration)
+    }
+
+    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
+        settings::objection(configuration, installs)
+    }
+}
+
 fn ask_runs(list: &str) -> Option<Invocation> {
     let numbers = rpm::history::marked_runs(list);
     let mut invocation = in_utc(dnf(&["-C"], &["history", "info"]));
@@ -280,94 +277,33 @@ fn ask_runs(list: &str) -> Option<Invocation> {
     (!numbers.is_empty()).then_some(invocation)
 }
 
-/// Takes the place of the one above.
+/// Outranks the `debuglevel` among the options of every command.
 const VERBOSE: &str = "--setopt=debuglevel=6";
 
-/// One run refreshes and lists: `check-update` counts also what cannot be installed. Being verbose,
-/// dnf names each repository whose metadata it has, which nothing else does. With `retries=1` dnf asks a
-/// silent mirror four times, which makes a third of the budget.
+/// One run refreshes and lists: `check-update` also counts what cannot be installed. With this verbosity dnf names each
+/// repository whose metadata it has, which nothing else shows. With `retries=1` dnf asks a silent mirror four times,
+/// which takes a third of the budget.
 fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
     let options = [VERBOSE, "--refresh", ONLINE, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
     dnf(&[&options, LOOK].concat(), &["upgrade"])
 }
 
-/// Also of packages that come in the place of others.
+/// Lists also packages that replace others.
 fn list_security() -> Invocation {
     let mut invocation = list(&Plan::default());
     invocation.args.insert(0, "--security".to_string());
     invocation
 }
 
-/// `cachedir`, which only counts in dnf.conf itself.
-fn parse_places(usual: Places, text: &str) -> Places {
-    let is_it = |setting: &Setting| {
-        setting.section == "main" && matches!(setting.name.as_str(), "cachedir" | "system_cachedir")
-    };
-    match settings(text).into_iter().find(is_it) {
-        Some(setting) if setting.value.starts_with('/') => Places { cache: setting.value.into(), ..usual },
-        _ => usual,
-    }
-}
-
-/// The lock of the package database lies in `persistdir`, of which only the last in dnf.conf counts.
-fn moved_pid_files(text: &str) -> Vec<String> {
-    let is_it = |setting: &Setting| setting.section == "main" && setting.name == "persistdir";
-    let dir = settings(text).into_iter().rfind(is_it).map(|setting| setting.value);
-    let dir = dir.filter(|dir| dir.starts_with('/'));
-    dir.map(|dir| format!("{}/rpmdb_lock.pid", dir.trim_end_matches('/'))).into_iter().collect()
-}
-
-/// Where dnf.conf puts repositories and variables, less the usual places.
-fn elsewhere(text: &str) -> Elsewhere {
-    let is_it = |setting: &Setting| {
-        setting.section == "main" && matches!(setting.name.as_str(), "reposdir" | "varsdir")
-    };
-    let values = settings(text).into_iter().filter(is_it).map(|setting| setting.value);
-    let paths: Vec<String> = values
-        .flat_map(|value| value.split([',', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>())
-        .map(|path| path.trim_end_matches('/').to_string())
-        .filter(|path| path.starts_with('/') && !is_usual(path))
-        .collect();
-    Elsewhere { sources: paths, ..Elsewhere::default() }
-}
-
-/// It heeds `destdir` only where it is told to do nothing but download.
-fn objection(text: &str, installs: bool) -> Option<Failure> {
-    let settings = settings(text);
-    let main = settings.iter().filter(|setting| setting.section == "main" && setting.name != "destdir");
-    tables::objection(main.map(|setting| (&*setting.name, &*setting.value)), installs)
-}
-
-fn is_usual(dir: &str) -> bool {
-    FACTS.source_config.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
-}
-
-/// The repositories that are switched on, where dnf itself cannot say.
-fn switched_on(text: &str) -> Vec<String> {
-    let settings = settings(text);
-    let is_off = |setting: &Setting| setting.name == "enabled" && rpm::files::is_no(&setting.value);
-    let off: Vec<_> =
-        settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
-    let ids = settings.iter().map(|setting| &setting.section);
-    let mut ids: Vec<_> = ids
-        .filter(|id| !["main", ""].contains(&id.as_str()) && !off.contains(id))
-        .map(|id| one_line(id))
-        .collect();
-    ids.sort();
-    ids.dedup();
-    ids
-}
-
-/// The identifiers of all repositories that are switched on.
+/// Asks for the identifiers of all enabled repositories.
 fn ask_sources() -> Invocation {
     dnf(&["-C", "--setopt=debuglevel=0"], &["repolist", "--enabled"])
 }
 
-/// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
-/// the transaction: whatever can be wrong shows where nothing is changed yet. What is tested stays in the
-/// cache. From a repository that was not refreshed nothing comes. One that was never reached would be tried
-/// again here.
+/// Downloads, takes the configured keys where one is needed, verifies all signatures and tests the transaction: all
+/// that can go wrong shows while nothing is changed yet. What was tested stays in the cache. Nothing is taken from a
+/// repository that was not refreshed; one that was never reached is disabled, as it would be tried again here.
 fn download(plan: &Plan) -> Invocation {
     let down = owned::repositories(plan).map(|id| match plan.never_read.contains(id) {
         true => format!("{}{id}", refresh::WITHOUT),
@@ -379,7 +315,7 @@ fn download(plan: &Plan) -> Invocation {
     invocation
 }
 
-/// rpm names the configuration files that it leaves aside.
+/// With this, rpm names the configuration files that it leaves aside.
 const RPM_TELLS: &str = "--setopt=rpmverbosity=info";
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
@@ -390,16 +326,16 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
     invocation
 }
 
-/// An install that was cut off leaves both versions of a package in the database, where the next
-/// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
-/// the place of both; where no repository has it any more, the older one is only taken away.
+/// An install that was cut off leaves both versions of a package in the database, and the next upgrade does not see the
+/// older one. Installing the newer one again, with its scripts, replaces both. Where no repository has the newer one
+/// any more, the older one is only removed.
 fn repair(damage: &Damage) -> Vec<Invocation> {
     let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
     rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
 }
 
-/// rpm holds SIGTERM back until it is done, which the last step shows, as `8/8`; dnf then dies of
-/// it, while it verifies or before.
+/// rpm holds back SIGTERM until it is done; its last step, such as `8/8`, shows that. dnf then dies of the signal,
+/// while it verifies or before.
 fn ended_well(finished: &Finished) -> bool {
     const SIGTERM: i32 = 15;
     let is_step = |line: &&str| {
@@ -429,16 +365,6 @@ mod tests {
         let line = list_needs(&plan, &["tb-b".to_string()]).line();
         let end = "--best --allowerasing --setopt=disable_excludes= --exclude=tb-a upgrade tb-b";
         assert!(line.ends_with(end), "{line}");
-    }
-
-    #[test]
-    fn what_dnf_conf_puts_elsewhere_is_found_and_what_is_switched_on() {
-        let text = "[main]\nreposdir=/etc/yum.repos.d, /srv/a/\n  /srv/b\nvarsdir = /etc/dnf/vars /srv/v\n[a]\nname=a\n\
-                    enabled = 1\n[b]\nreposdir=/no\nenabled=False\n[c]\nbaseurl=x\n";
-        assert_eq!(elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
-        assert_eq!(switched_on(text), ["a", "c"]);
-        assert_eq!(switched_on("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
-        assert_eq!(elsewhere(""), Elsewhere::default());
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod culprits;
 mod errors;
 mod lists;
 mod refresh;
+mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -28,7 +30,7 @@ use crate::system::process::{Finished, Invocation};
 use commands::*;
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of it.
 static FACTS: Facts = Facts {
     name: "dnf5",
     programs: &["dnf5"],
@@ -44,7 +46,7 @@ static FACTS: Facts = Facts {
     ],
     cache: "/var/cache/libdnf5",
     locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
-    // Those of its needs-restarting, a plugin; it also asks the advisories of the packages.
+    // The packages that its plugin needs-restarting knows; the plugin also asks the advisories.
     reboot_packages: RebootPackages {
         names: &[
             "kernel",
@@ -147,11 +149,7 @@ impl Manager for Dnf5 {
     }
 
     fn locate(&self) -> Option<&'static dyn Locate> {
-        Some(&Configuration)
-    }
-
-    fn elsewhere(&self, configuration: &str) -> Elsewhere {
-        refresh::elsewhere(configuration)
+        Some(&AllSettings)
     }
 
     fn alone(&self, refresh: &Invocation, source: &str) -> Option<Invocation> {
@@ -160,18 +158,6 @@ impl Manager for Dnf5 {
 
     fn leave_out_source(&self, refresh: Invocation, source: &str) -> Invocation {
         refresh::without_source(refresh, source)
-    }
-
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        refresh::parse_places(usual, configuration)
-    }
-
-    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
-        refresh::objection(configuration, installs)
-    }
-
-    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
-        refresh::with_limits(invocation, configuration)
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
@@ -183,7 +169,7 @@ impl Manager for Dnf5 {
     }
 
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
-        // Where a repository failed, the list is that of the others alone.
+        // If a repository failed, the list is that of the others alone.
         let is_whole = errors::classify(finished).is_none() && !refresh::has_failed(finished);
         is_whole.then(|| lists::transaction(&finished.stdout))
     }
@@ -194,8 +180,8 @@ impl Manager for Dnf5 {
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {
-        let answer = machine.ask(&Configuration.ask()).ok();
-        answer.map(|answer| refresh::configured(&answer.stdout)).unwrap_or_default()
+        let answer = machine.ask(&AllSettings.ask()).ok();
+        answer.map(|answer| settings::configured(&answer.stdout)).unwrap_or_default()
     }
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
@@ -206,10 +192,6 @@ impl Manager for Dnf5 {
         let question = rpm::excluded::ask(machine.configuration(), list(&Plan::default()), NOTHING_EXCLUDED);
         let answer = question.and_then(|question| machine.ask_in_passing(&question));
         answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
-    }
-
-    fn sources_in(&self, configuration: &str) -> Vec<String> {
-        refresh::configured(configuration)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -241,7 +223,7 @@ impl Manager for Dnf5 {
     }
 
     fn ended_well(&self, _: &Finished) -> bool {
-        // A signal that ends dnf5 ends it wherever it is.
+        // A signal ends dnf5 at once, whatever it is doing.
         false
     }
 
@@ -272,19 +254,41 @@ impl Manager for Dnf5 {
     }
 }
 
-/// With times that can be read without knowing the time zone, and names that are not cut short.
+impl Configuration for Dnf5 {
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        settings::parse_places(usual, configuration)
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        settings::elsewhere(configuration)
+    }
+
+    fn sources_in(&self, configuration: &str) -> Vec<String> {
+        settings::configured(configuration)
+    }
+
+    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
+        settings::with_limits(invocation, configuration)
+    }
+
+    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
+        settings::objection(configuration, installs)
+    }
+}
+
+/// Times that can be read without knowing the time zone, and names that are not cut short.
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
-/// Its plugin `actions` can change settings.
-/// All settings, as dnf.conf, the files of the repositories and what overrides these have them.
-struct Configuration;
+/// Asks for all settings, as dnf.conf, the files of the repositories and what overrides these have them.
+struct AllSettings;
 
-impl Locate for Configuration {
+impl Locate for AllSettings {
     fn ask(&self) -> Invocation {
         dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
     }
 
     fn files(&self) -> &'static [&'static str] {
+        // Its plugin `actions` can change settings.
         &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"]
     }
 
@@ -293,7 +297,7 @@ impl Locate for Configuration {
     }
 
     fn of_use(&self, answer: &str) -> String {
-        refresh::of_use(answer)
+        settings::of_use(answer)
     }
 
     fn depends_on_more(&self, file: &str) -> bool {
@@ -301,24 +305,22 @@ impl Locate for Configuration {
     }
 }
 
-/// One run refreshes and lists: `check-upgrade` names neither what obsoletes something nor what
-/// cannot be installed. With `retries=1` dnf5 asks a silent mirror four times, which makes a third
-/// of the budget.
+/// One run refreshes and lists: `check-upgrade` shows neither what obsoletes something nor what cannot be installed.
+/// With `retries=1` dnf5 asks a silent mirror four times, which takes a third of the budget.
 fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
     let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
     dnf5(&[&options, LOOK].concat(), &["upgrade"])
 }
 
-/// What an advisory says of a reboot stands in no list; this plugin looks it up, and wants the lists of
-/// files for that.
+/// No list shows whether an advisory asks for a reboot. This plugin looks it up, and needs the lists of files for that.
 fn ask_reboot_hint() -> Invocation {
     let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1"];
     dnf5(&options, &["needs-restarting", "--json"])
 }
 
-/// Downloads, takes the keys that are configured where one is needed, verifies all signatures and tests
-/// the transaction: whatever can be wrong shows where nothing is changed yet.
+/// Downloads, takes the configured keys where one is needed, verifies all signatures and tests the transaction: all
+/// that can go wrong shows while nothing is changed yet.
 fn download(plan: &Plan) -> Invocation {
     upgrade(plan, &[DO, &[AS_REFRESHED, TEST]].concat(), &[], &[])
 }
@@ -328,9 +330,9 @@ fn install(plan: &Plan, _: &Finished) -> Invocation {
     upgrade(plan, &[DO, &["-C"]].concat(), &[], &[])
 }
 
-/// An install that was cut off leaves both versions of a package in the database, where the next
-/// upgrade does not see the older one. The newer one is installed again, scripts and all, which takes
-/// the place of both; where no repository has it any more, the older one is only taken away.
+/// An install that was cut off leaves both versions of a package in the database, and the next upgrade does not see the
+/// older one. Installing the newer one again, with its scripts, replaces both. Where no repository has the newer one
+/// any more, the older one is only removed.
 fn repair(damage: &Damage) -> Vec<Invocation> {
     rpm::leftovers::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
 }

@@ -1,23 +1,22 @@
-//! Judging a refresh repository by repository. Run to stop at a repository that fails, dnf5 says
-//! which; run to skip it, it may say nothing. So it stops, and is run again without it.
+//! Judging a refresh repository by repository. If dnf5 must stop at a repository that fails, it names it; if it may
+//! skip it, it may say nothing. So it is told to stop, and then run again without that repository.
 
 use super::classes::is_of_cache;
-use super::commands::{SOURCES, WITHOUT};
+use super::commands::WITHOUT;
 use super::errors::{classify, is_bar, named_repository, why_failed};
-use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::errors::{known, reason_class};
-use crate::managers::rpm::tables;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
-/// The first line of every run that asks repositories, and the one that follows when it has all.
+/// The first line of every run that asks repositories, and the line that follows when it has all.
 const BEGINS: &str = "Updating and loading repositories:";
 const LOADED: &str = "Repositories loaded.";
 
-/// The refresh of one repository alone. dnf5 takes no command line that names one and leaves out another.
+/// The refresh of one repository alone. dnf5 does not accept a command line that both names a repository and leaves one
+/// out.
 pub fn alone(all: &Invocation, id: &str) -> Invocation {
     let mut invocation = all.clone();
     invocation.args.pop();
@@ -33,8 +32,8 @@ pub fn without_source(mut all: Invocation, id: &str) -> Invocation {
     all
 }
 
-/// The same refresh without the repositories that failed; none where it reached the end, or where
-/// no repository was at fault.
+/// The same refresh without the repositories that failed; `None` where it reached the end, or no repository was at
+/// fault.
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     if !matches!(finished.end, End::Code(_)) || Seen::of(finished).is_loaded {
         return None;
@@ -51,113 +50,16 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     Some(next)
 }
 
-/// Reads `system_cachedir = /var/cache/libdnf5`.
-pub fn parse_places(usual: Places, configuration: &str) -> Places {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    match main.filter_map(|line| line.strip_prefix("system_cachedir = ")).find(|dir| dir.starts_with('/')) {
-        Some(dir) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
-        None => usual,
-    }
-}
-
-/// The settings that we read, each below the line of its section.
-pub fn of_use(configuration: &str) -> String {
-    const KEYS: [&str; 11] = [
-        "system_cachedir",
-        "reposdir",
-        "varsdir",
-        "installroot",
-        "destdir",
-        "tsflags",
-        "enabled",
-        "timeout",
-        "retries",
-        "excludepkgs",
-        "includepkgs",
-    ];
-    let is_of_use = |line: &&str| {
-        line.starts_with("======== ") || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
-    };
-    configuration.lines().filter(is_of_use).flat_map(|line| [line, "\n"]).collect()
-}
-
-/// Reads `reposdir = /etc/yum.repos.d,/srv/repos`, less the usual places.
-pub fn elsewhere(configuration: &str) -> Elsewhere {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    let places = main.flat_map(|line| match line.split_once(" = ") {
-        // It reads hidden files too.
-        Some(("reposdir", value)) => {
-            dirs(value).flat_map(|dir| ["*", ".*"].map(|name| format!("{dir}/{name}.repo"))).collect()
-        }
-        Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    });
-    let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
-    Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
-}
-
-/// What in dnf.conf is in the way.
-pub fn objection(configuration: &str, installs: bool) -> Option<Failure> {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    tables::objection(main.filter_map(|line| line.split_once(" = ")), installs)
-}
-
-fn dirs(value: &str) -> impl Iterator<Item = &str> {
-    let dirs = value.split(',').map(|dir| dir.trim().trim_end_matches('/'));
-    dirs.filter(|dir| dir.starts_with('/'))
-}
-
-/// The identifiers of the repositories that are switched on.
-pub fn configured(configuration: &str) -> Vec<String> {
-    let settings = sections(configuration).filter(|(_, name, value)| (*name, *value) == ("enabled", "1"));
-    settings.map(|(id, _, _)| id.to_string()).collect()
-}
-
-/// The settings of the repositories: identifier, name, value.
-///
-/// ```text
-/// ======== "extra" repository configuration: ========
-/// retries = 10
-/// timeout = 180
-/// ```
-fn sections(configuration: &str) -> impl Iterator<Item = (&str, &str, &str)> {
-    let mut id = None;
-    configuration.lines().filter_map(move |line| {
-        if line.starts_with("======== ") {
-            id = line.split('"').nth(1).and_then(repository);
-            return None;
-        }
-        let (name, value) = line.split_once(" = ")?;
-        Some((id?, name, value))
-    })
-}
-
-/// What dnf5 does where nobody has set anything else.
-const DEFAULTS: [(&str, &str); 2] = [("timeout", "30"), ("retries", "10")];
-
-/// Puts the limits into a refresh that differ from these, repository by repository.
-pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
-    let limits = sections(configuration).filter(|(_, name, value)| {
-        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        is_number && DEFAULTS.iter().any(|(limit, usual)| limit == name && usual != value)
-    });
-    let limits: Vec<_> = limits.map(|(id, name, value)| format!("--setopt={id}.{name}={value}")).collect();
-    let command = invocation.args.len() - 1;
-    invocation.args.splice(command..command, limits);
-    invocation
-}
-
 /// Whether a repository failed.
 pub fn has_failed(finished: &Finished) -> bool {
     !Seen::of(finished).failed.is_empty()
 }
 
-/// What a refresh did. Only a repository that was there when all repositories were loaded was
-/// refreshed.
+/// What a refresh did. A repository was refreshed only if the run came to the line that says all are loaded.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut seen = Seen::of(finished);
     if !seen.is_loaded {
-        // It stopped somewhere: what it had by then is not known.
+        // It stopped somewhere: nobody knows what it had by then.
         seen.refreshed.clear();
     }
     let refreshed = seen.refreshed.into_iter().map(|id| (id, None));
@@ -169,31 +71,31 @@ pub fn judge(finished: &Finished) -> Refreshed {
             let unnamed = || Failure::new(Class::Other, "dnf5 did not say that the repositories are loaded");
             Some(why_failed(finished).unwrap_or_else(unnamed))
         }
-        // What could not be resolved says nothing against the index; anything else that stopped dnf5
-        // may be the index.
+        // A transaction that could not be resolved says nothing against the index; anything else that stopped dnf5 may
+        // be the index.
         true if !is_any_failed && !sources.is_empty() => {
             why_failed(finished).filter(|failure| failure.class != Class::Dependency)
         }
         true => None,
     };
     let mut refreshed = Refreshed::of(sources, stopped, "dnf5 named no repository that it refreshed");
-    // What is pending is counted anew where its list cannot be believed.
+    // If its list cannot be believed, pending updates are counted again.
     refreshed.changed |= !is_any_failed && classify(finished).is_some();
     refreshed
 }
 
 /// What one or more runs said of the repositories.
 struct Seen {
-    /// Whether the last run had all that it was to have.
+    /// Whether the last run had all that it should have.
     is_loaded: bool,
-    /// Those that the last run asked, less the failed.
+    /// The repositories that the last run asked, without those that failed.
     refreshed: Vec<String>,
     failed: BTreeMap<String, Failure>,
 }
 
 impl Seen {
-    /// Below the line of a repository stand the mirrors that failed, each with its URL, and last
-    /// why none was left. A repository that another mirror had has no such last line.
+    /// Below the line of a repository stand the mirrors that failed, each with its URL, and last why none was left. If
+    /// another mirror had the file, there is no such last line.
     ///
     /// ```text
     /// Updating and loading repositories:
@@ -207,7 +109,7 @@ impl Seen {
         let mut current: Option<&str> = None;
         let mut reasons: BTreeMap<&str, Failure> = BTreeMap::new();
         let mut last_error: Option<&str> = None;
-        // What became of a key that was asked for: its bar has its address.
+        // What became of a key that was fetched: its bar shows its address.
         let mut of_key: Option<&str> = None;
         let mut is_key = false;
         for line in finished.stderr.lines() {
@@ -265,7 +167,7 @@ impl Seen {
     }
 }
 
-/// A key that is not there is no index that a later refresh could find.
+/// A key that cannot be fetched is not an index that a later refresh could find.
 fn key_failure(line: &str, words: &str) -> Failure {
     let class = match reason_class(words) {
         class @ (Class::Network | Class::Space | Class::Interrupted) => class,
@@ -275,19 +177,19 @@ fn key_failure(line: &str, words: &str) -> Failure {
     Failure::new(class, format!("{start}: {words}"))
 }
 
-/// A file that cannot be had, for no reason that is known, is a fetch error.
+/// A file that cannot be had for no known reason is a fetch error.
 fn not_to_be_had(cause: Failure) -> Failure {
     if cause.class == Class::Other { Failure { class: Class::Fetch, ..cause } } else { cause }
 }
 
-/// What a line of progress is about, also behind a question that nobody answered.
+/// The name in a line of progress, also behind a question that was not answered.
 fn asked(line: &str) -> Option<&str> {
     let bar = line.strip_prefix("Is this ok [y/N]: ").unwrap_or(line);
     (bar.starts_with(' ') && is_bar(bar)).then(|| bar.split_whitespace().next()).flatten()
 }
 
-/// A word that can be the identifier of a repository. Keys that are downloaded have lines too.
-fn repository(word: &str) -> Option<&str> {
+/// A word that can be the identifier of a repository. Keys that are downloaded have such lines too.
+pub fn repository(word: &str) -> Option<&str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     (!word.is_empty() && word.len() <= 200 && word.bytes().all(allowed)).then_some(word)
 }
@@ -318,25 +220,6 @@ mod tests {
     const GONE: &str = ">>> Status code: 404 for http://a/r.xml (IP: 127.0.0.2) - http://a/r.xml\n>>> Usable URL not found\n";
 
     #[test]
-    fn what_is_kept_of_the_configuration_is_enough_to_read_and_holds_no_secret() {
-        let text = "======== Main configuration: ========\nproxy_password = secret\nsystem_cachedir = /srv/cache/\n\
-                    reposdir = /etc/yum.repos.d,/srv/repos\nexcludepkgs = kernel*\n\
-                    ======== \"extra\" repository configuration: ========\nenabled = 1\ntimeout = 180\n\
-                    baseurl = http://me:secret@h/\npassword = secret\ngpgkey = http://me:secret@h/KEY\n";
-        let kept = of_use(text);
-        assert!(!kept.contains("secret") && kept.contains("/srv/cache/"), "{kept}");
-        assert_eq!((configured(&kept), elsewhere(&kept)), (configured(text), elsewhere(text)));
-        let usual = super::super::FACTS.usual_places();
-        assert_eq!(parse_places(usual.clone(), &kept), parse_places(usual, text));
-        let limited =
-            |text: &str| with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args;
-        assert_eq!(limited(&kept), limited(text));
-        assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
-        let list = || crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]);
-        assert!(crate::managers::rpm::excluded::ask(Some(&kept), list(), "--off").is_some());
-    }
-
-    #[test]
     fn the_others_are_refreshed_without_those_that_failed() {
         let first = format!(
             "{BEGINS}\n{}{GONE}{}Failed to download metadata (baseurl: \"http://a/\") for repository \"b\": x\n",
@@ -365,18 +248,7 @@ mod tests {
         assert_eq!((ids(&judged), judged.outcome), (vec![("a", true)], RefreshOutcome::Fresh));
     }
 
-    #[test]
-    fn limits_that_are_set_go_before_ours_and_others_do_not() {
-        let text = "======== \"a\" repository configuration: ========\nbaseurl = http://a/\nretries = 10\n\
-                    timeout = 180\n======== \"b\" repository configuration: ========\nretries = 3\ntimeout = 30\n\
-                    ======== \"c d\" repository configuration: ========\ntimeout = 5\n";
-        let refresh = with_limits(super::super::refresh(Duration::from_secs(60)), text);
-        assert!(refresh.line().contains("--setopt=*.timeout=5 "), "{}", refresh.line());
-        let end = " --setopt=a.timeout=180 --setopt=b.retries=3 upgrade";
-        assert!(refresh.line().ends_with(end), "{}", refresh.line());
-    }
-
-    /// Found by fuzzing: all was loaded, and dnf5 failed all the same.
+    /// Found by fuzzing: everything was loaded, and dnf5 still failed.
     #[test]
     fn a_run_that_failed_after_all_was_loaded_is_not_fresh() {
         let after = |words: &str| judge(&printed(1, &format!("{BEGINS}\n{}{LOADED}\n{words}\n", bar("a"))));

@@ -1,23 +1,18 @@
-//! Reading pacman's error lines. They are on standard error, where nothing else is: what scripts and
-//! hooks print pacman passes on to standard output.
+//! Reading pacman's error lines. Standard error holds nothing else: pacman passes on the output of scripts and hooks to
+//! standard output.
 
 use super::classes::{
-    class_of, end_class, is_about_key, is_of_entry, is_signature, lacks_keyring, reason_class, retrieving,
-    unreadable_database,
+    class_of, end_class, is_of_entry, is_signature, lacks_keyring, retrieving, unreadable_database,
 };
+use super::fetch::{DOWNLOADER, downloader, fetch, unwritable};
+use super::lines::{errors, warnings};
 use super::scripts::talkative;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
 
-/// Its error lines, without the word in front.
-pub fn errors(finished: &Finished) -> impl Iterator<Item = &str> {
-    finished.stderr.lines().filter_map(|line| line.strip_prefix("error: "))
-}
-
-/// Why a command of pacman failed. An exit code of 0 does not mean that every script went well, nor
-/// that a signal did not cut it short.
+/// Why a command of pacman failed. With exit code 0 a script may have failed, or a signal may have cut it short.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     if let Some(line) = signal(finished) {
         return Some(Failure::new(Class::Interrupted, line));
@@ -39,10 +34,10 @@ fn signal(finished: &Finished) -> Option<&str> {
     signals.next()
 }
 
-/// What is wrong although the exit code is 0. A mirror that another one stood in for is not.
+/// What is wrong although the exit code is 0. If another mirror had the file, nothing is.
 fn exited_well(finished: &Finished) -> Option<Failure> {
-    // Neither is a repository that the configuration has twice, nor a signature: pacman first says
-    // what is wrong with the one it has, and then fetches another, without which it would not exit so.
+    // Nor is a repository that the configuration names twice, nor a signature: pacman first says what is wrong with the
+    // one that it has and then fetches another, without which it would not exit with 0.
     let is_harmless = |line: &str| {
         retrieving(line).is_some()
             || is_of_no_matter(line)
@@ -55,7 +50,7 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
         Class::Interrupted => Failure::new(Class::Interrupted, cut_off(line)),
         class => Failure::new(class, line),
     });
-    // Without its databases an upgrade finds that there is nothing to do.
+    // Without its databases an upgrade finds nothing to do.
     let upgrades = finished.stdout.lines().any(|line| line.starts_with(":: Starting full system "));
     let missing = unreadable(finished).filter(|_| upgrades).map(|(_, line)| Failure::new(Class::Fetch, line));
     let failures = failures.chain(missing);
@@ -71,8 +66,7 @@ fn is_named_twice(line: &str) -> bool {
     line.starts_with("could not register '") && line.ends_with("(database already registered)")
 }
 
-/// What pacman does without: a directory of somebody else's among the packages, an entry of an index whose
-/// name is not that of its package.
+/// What pacman skips: a foreign directory among its packages, or an index entry whose name is not that of its package.
 ///
 /// ```text
 /// error: invalid name for database entry 'lost+found'
@@ -87,8 +81,8 @@ fn is_of_no_matter(line: &str) -> bool {
     is_named_twice(line) || is_passed_over(line)
 }
 
-/// pacman does not mend an entry without content: it can neither upgrade nor install that package. Nor does it mend
-/// two entries of one package.
+/// pacman does not mend an empty entry: it can neither upgrade nor install that package. Nor does it mend two entries
+/// of one package.
 fn cut_off(line: &str) -> String {
     if let Some(name) = line.strip_prefix(DUPLICATE).and_then(|rest| rest.strip_suffix('\'')) {
         return format!(
@@ -130,7 +124,7 @@ fn script(finished: &Finished, line: &str) -> Failure {
     Failure::new(Class::Script, text)
 }
 
-/// So many packages are named.
+/// How many packages are named.
 const MOST_TALKATIVE: usize = 10;
 
 /// Why pacman ended with another code.
@@ -185,18 +179,17 @@ fn is_keyring_error(line: &str) -> bool {
         || lacks_keyring(line)
 }
 
-/// What makes the keyring, where there is none.
+/// pacman's words where there is no keyring; they name what makes it.
 ///
 /// ```text
 /// warning: Public keyring not found; have you run 'pacman-key --init'?
 /// error: keyring is not writable
 /// ```
 fn lacking_keyring(finished: &Finished) -> Option<&str> {
-    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
-    warnings.chain(errors(finished)).find(|line| lacks_keyring(line))
+    warnings(finished).chain(errors(finished)).find(|line| lacks_keyring(line))
 }
 
-/// A line that ends with a colon has its reason on the lines below.
+/// If a line ends with a colon, the reason is on the lines below.
 ///
 /// ```text
 /// error: failed to initialize alpm library:
@@ -216,7 +209,7 @@ fn with_details(end: &str, details: Vec<&str>) -> String {
     if details.is_empty() { end.to_string() } else { format!("{end}: {}", details.join("; ")) }
 }
 
-/// pacman asks for a lock by making a file, and says why it cannot.
+/// pacman takes the lock by making a file, and says why it cannot.
 ///
 /// ```text
 /// error: failed to init transaction (unable to lock database)
@@ -247,114 +240,12 @@ pub fn missing_keys(finished: &Finished) -> Vec<String> {
     numbers.collect()
 }
 
-/// What went wrong with the files: a signature is told from a checksum on standard output.
-///
-/// ```text
-/// :: File /var/cache/pacman/pkg/x.pkg.tar.zst is corrupted (invalid or corrupted package (checksum)).
-/// ```
-fn fetch(finished: &Finished, end: &str) -> Failure {
-    let of_file = |line: &&str| line.starts_with(":: File ") && line.contains(" is corrupted (");
-    let began = |line: &&str| *line == ":: Processing package changes...";
-    let corrupted = finished.stdout.lines().take_while(|line| !began(line)).filter(of_file);
-    if let Some(line) =
-        corrupted.clone().next().filter(|_| corrupted.clone().all(|line| !is_downloaded(finished, line)))
-    {
-        // pacman has removed what was there from before: the next download fetches it.
-        return Failure::new(Class::Fetch, line.trim_start_matches(":: "));
-    }
-    let corrupted = corrupted.map(|line| {
-        let line = line.trim_start_matches(":: ");
-        let class = if line.contains("PGP signature") { Class::Auth } else { Class::Fetch };
-        Failure::new(class, line)
-    });
-    let retrieving = errors(finished).filter_map(|line| {
-        let (file, reason) = retrieving(line)?;
-        Some(Failure::new(reason_class(file, reason), line))
-    });
-    let others = errors(finished).filter(|line| matches!(class_of(line), Class::Auth | Class::Config));
-    let others = others.map(|line| Failure::new(class_of(line), line));
-    let named = corrupted.chain(others).chain(retrieving).reduce(Failure::more_decisive);
-    let class = if is_about_key(end) { Class::Auth } else { Class::Fetch };
-    let of_end = Failure::new(class, end);
-    named.map_or(of_end.clone(), |named| named.more_decisive(of_end))
-}
-
-/// Whether this run has fetched the package that a line calls corrupted.
-///
-/// ```text
-///  tb-hello-2.0-1-any downloading...
-/// :: File /var/cache/pacman/pkg/tb-hello-2.0-1-any.pkg.tar.zst is corrupted (invalid or corrupted package (PGP signature)).
-/// ```
-fn is_downloaded(finished: &Finished, corrupted: &str) -> bool {
-    let Some((path, _)) = corrupted.split_once(".pkg.tar") else { return true };
-    let name = path.rsplit('/').next().unwrap_or_default();
-    finished.stdout.lines().any(|line| line == format!(" {name} downloading..."))
-}
-
-/// Why nothing could be stored.
-///
-/// ```text
-/// error: could not open file /var/lib/x/sync/download-5OMHuX/core.db.part: Permission denied
-/// error: failed to setup a download payload for core.db
-/// ```
-fn unwritable(finished: &Finished) -> Option<String> {
-    let mut lines = errors(finished);
-    let (_, reason) = (&mut lines)
-        .filter_map(|line| {
-            line.strip_prefix("could not open file ")?.split_once(".part: ").map(|told| (line, told.1))
-        })
-        .next()?;
-    lines.any(|line| line.starts_with("failed to setup a download payload ")).then_some(())?;
-    let line = errors(finished).find(|line| line.contains(".part: "))?;
-    Some(match reason {
-        "Permission denied" => format!(
-            "{line}; the user that DownloadUser in pacman.conf names must be able to enter all directories above it"
-        ),
-        _ => line.to_string(),
-    })
-}
-
 /// `could not open directory: /srv/hooks/: Not a directory`
 fn is_directory(line: &str) -> bool {
     line.starts_with("could not open directory: ")
 }
 
-/// What pacman says where another program fetches for it.
-const DOWNLOADER: &str = "(error invoking external downloader)";
-
-/// Why another program (`XferCommand`) could not fetch: its own last words, where it has any.
-///
-/// ```text
-/// curl: (22) The requested URL returned error: 404
-/// error: failed to synchronize all databases (error invoking external downloader)
-/// ```
-fn downloader(finished: &Finished, end: &str) -> Failure {
-    const OURS: &[&str] = &["error: ", "warning: "];
-    let is_foreign = |line: &&str| !line.trim().is_empty() && !OURS.iter().any(|word| line.starts_with(word));
-    let words = finished.stderr.lines().rfind(is_foreign);
-    if finished.stderr.lines().any(|line| line == "warning: running XferCommand: fork failed!") {
-        let text = format!("{end}: the program that XferCommand names could not be started");
-        return Failure::new(Class::Config, text);
-    }
-    // `could not rename /.../core.db.part to /.../core.db (No such file or directory)`
-    let is_nothing =
-        |line: &str| line.starts_with("could not rename ") && line.ends_with("(No such file or directory)");
-    if words.is_none() && errors(finished).any(is_nothing) {
-        let text =
-            format!("{end}: the program that XferCommand names stored nothing, and says that all is well");
-        return Failure::new(Class::Fetch, text);
-    }
-    let Some(words) = words else { return Failure::new(Class::Fetch, end) };
-    // It was asked for a file of its own choice: where it is not there, it says so itself.
-    let class = if words.contains("not found") && words.starts_with("sh") {
-        Class::Config
-    } else {
-        reason_class("", words)
-    };
-    Failure::new(class, format!("{end}: {words}"))
-}
-
-/// The lines that say which packages are in each other's way; some are on standard output.
+/// The lines that say which packages conflict; some are on standard output.
 fn details(finished: &Finished) -> Vec<&str> {
     let is_detail = |line: &&str| {
         (line.starts_with(":: ") && !line.ends_with(['.', ']', ' ']))
@@ -370,18 +261,17 @@ fn details(finished: &Finished) -> Vec<&str> {
 
 /// The repositories whose files could not be read, and the lines that say so.
 pub fn unreadable(finished: &Finished) -> impl Iterator<Item = (&str, &str)> {
-    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
-    let missing = warnings.filter_map(|line| {
+    let missing = warnings(finished).filter_map(|line| {
         let (id, rest) = line.strip_prefix("database file for '")?.split_once('\'')?;
         rest.starts_with(" does not exist").then_some((id, line))
     });
     errors(finished).filter_map(|line| Some((unreadable_database(line)?, line))).chain(missing)
 }
 
-/// What an administrator must look at: `warning: /etc/tb.conf installed as /etc/tb.conf.pacnew`.
+/// What an administrator must look at, such as `warning: /etc/tb.conf installed as /etc/tb.conf.pacnew`.
 pub fn notes(finished: &Finished) -> Vec<String> {
-    let warnings = finished.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
-    let of_config = warnings.filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
+    let of_config =
+        warnings(finished).filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
     let passed_over = errors(finished).filter(|line| is_passed_over(line));
     of_config.chain(passed_over).map(crate::model::text::one_line).collect()
 }
@@ -393,7 +283,7 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
 }
 
-/// What comes before this line changes no package.
+/// Nothing before this line changes a package.
 pub(super) fn install_began(finished: &Finished) -> bool {
     finished.stdout.lines().any(|line| line == ":: Processing package changes...")
 }

@@ -6,12 +6,15 @@ mod commands;
 mod config;
 mod culprits;
 mod errors;
+mod fetch;
+mod lines;
 mod lists;
 mod own_index;
 mod refresh;
 mod scripts;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan};
 use crate::managers::machine::Machine;
@@ -28,12 +31,12 @@ use glob::Pattern;
 use std::path::Path;
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of it.
 static FACTS: Facts = Facts {
     name: "pacman",
     programs: &["pacman"],
     systems: &["arch", "archarm", "manjaro"],
-    // Each package has a directory in it: every install changes that of all of them.
+    // Each package has a directory in it, so every install changes the time of this one.
     package_databases: &["/var/lib/pacman/local/"],
     source_config: &["/etc/pacman.conf", "/etc/pacman.d"],
     cache: "/var/lib/pacman/sync",
@@ -61,7 +64,7 @@ impl Manager for Pacman {
     }
 
     fn repair(&self, _: &Places, _: &Damage) -> Vec<Invocation> {
-        // The next upgrade ends what was cut off; an entry without content pacman itself cannot mend.
+        // The next upgrade finishes what was cut off. pacman cannot mend an empty entry.
         Vec::new()
     }
 
@@ -106,15 +109,7 @@ impl Manager for Pacman {
     }
 
     fn locate(&self) -> Option<&'static dyn Locate> {
-        Some(&Configuration)
-    }
-
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        config::parse_places(usual, configuration)
-    }
-
-    fn includes(&self, text: &str) -> Vec<String> {
-        config::includes(text)
+        Some(&WrittenOut)
     }
 
     fn own_index(&self, state_dir: &Path) -> Option<Box<dyn OwnIndex>> {
@@ -124,7 +119,7 @@ impl Manager for Pacman {
     fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
         let mut newer = lists::newer(&machine.ask(&private(&["-Qu"]))?.stdout);
         if machine.configuration().is_none_or(config::may_ignore) {
-            // Unlike the lists it needs the lock of the index, which a pacman that was ended may have left.
+            // Unlike the lists, this needs the lock of the index, which a pacman that was ended may have left.
             let words = machine.ask_in_passing(&commands::upgrade_in_words());
             newer.extend(words.iter().flat_map(|words| lists::ignored_replacements(&words.stderr)));
         }
@@ -173,6 +168,16 @@ impl Manager for Pacman {
     }
 }
 
+impl Configuration for Pacman {
+    fn includes(&self, text: &str) -> Vec<String> {
+        config::includes(text)
+    }
+
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        config::parse_places(usual, configuration)
+    }
+}
+
 impl Database for Pacman {
     fn is_package_name(&self, name: &str) -> bool {
         lists::is_package_name(name)
@@ -195,10 +200,10 @@ impl Database for Pacman {
     }
 }
 
-/// Asked of `pacman-conf`.
-struct Configuration;
+/// Asks `pacman-conf`.
+struct WrittenOut;
 
-impl Locate for Configuration {
+impl Locate for WrittenOut {
     fn ask(&self) -> Invocation {
         pacman_conf(&[])
     }

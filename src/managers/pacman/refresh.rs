@@ -2,6 +2,7 @@
 
 use super::classes::{self, reason_class};
 use super::errors;
+use super::lines;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{Refreshed, SourceResult};
@@ -9,11 +10,10 @@ use crate::model::text::one_line;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
-/// What a refresh that ended by itself did. pacman names a repository when it begins with it, and
-/// prints an error for every mirror that fails; which of the repositories has found another mirror
-/// it only says for all of them together, by its exit code. Where that is not 0 a repository with an
-/// error counts as failed. Where another program fetches (`XferCommand`), pacman names none: then the
-/// configuration and the files tell.
+/// What a refresh that ended by itself did. pacman names a repository when it begins with it, and prints an error for
+/// every mirror that fails. Whether another mirror had the file it says only by its exit code, for all repositories
+/// together. If that is not 0, a repository with an error counts as failed. If another program fetches (`XferCommand`),
+/// pacman names none: then the configuration and the files tell.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
     let lines = finished.stdout.lines().take_while(|line| !line.starts_with(":: Starting full system "));
@@ -32,13 +32,13 @@ pub fn judge(finished: &Finished) -> Refreshed {
         return Refreshed::of(sources, None, unnamed);
     }
     if sources.values().all(Option::is_none) {
-        // Some other failure: nothing is known of any of them.
+        // Another failure: nothing is known of any of them.
         let error = decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed without a word"));
         sources.values_mut().for_each(|source| *source = Some(error.clone()));
         return Refreshed::of(sources, Some(error), unnamed);
     }
     let mut refreshed = Refreshed::of(sources, None, unnamed);
-    // A full disk, for example, is the reason of all.
+    // A full disk, for example, is the reason for all.
     refreshed.error = refreshed.error.into_iter().chain(decisive).reduce(Failure::more_decisive);
     refreshed
 }
@@ -60,7 +60,7 @@ fn begun(line: &str) -> Option<&str> {
 /// ```
 fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found = Vec::new();
-    for line in errors::errors(finished) {
+    for line in lines::errors(finished) {
         let named = if let Some((file, reason)) = classes::retrieving(line) {
             let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
             id.map(|id| (id, reason_class(file, reason)))
@@ -79,7 +79,7 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
             found.push((one_line(id), Failure::new(class, text)));
         }
     }
-    // It is said before pacman asks for the signature, too: what came of that says more.
+    // pacman says this also before it asks for the signature; what became of that says more.
     found.sort_by_key(|(_, failure)| failure.message.ends_with("missing required signature"));
     found
 }

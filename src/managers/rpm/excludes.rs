@@ -3,19 +3,20 @@
 use super::names::plain_name;
 use crate::managers::facts::Plan;
 
-/// The packages that a plan leaves out, and the versions in whose place older ones come.
+/// The packages that a plan leaves out.
 pub fn excludes(plan: &Plan) -> Vec<String> {
-    let of_version = |(name, version): &(String, String)| match plain_name(name) {
-        plain if plain != name => format!("{plain}-{version}{}", &name[plain.len()..]),
-        plain => format!("{plain}-{version}"),
-    };
-    let names = plan.staying().cloned().chain(plan.passed_over.iter().map(of_version));
-    names.map(|name| format!("--exclude={name}")).collect()
+    plan.staying().map(|name| format!("--exclude={name}")).collect()
 }
 
-/// The same for dnf 4 and dnf 5: `disable_excludes` in dnf.conf would switch off these too.
+/// The same for dnf 4 and dnf 5, with the versions in whose place older ones come. `disable_excludes` in dnf.conf would
+/// switch off these too.
 pub fn excludes_of_dnf(plan: &Plan) -> Vec<String> {
+    let of_version = |(name, version): &(String, String)| match plain_name(name) {
+        plain if plain != name => format!("--exclude={plain}-{version}{}", &name[plain.len()..]),
+        plain => format!("--exclude={plain}-{version}"),
+    };
     let mut options = excludes(plan);
+    options.extend(plan.passed_over.iter().map(of_version));
     if !options.is_empty() {
         options.insert(0, "--setopt=disable_excludes=".to_string());
     }

@@ -20,7 +20,7 @@ use glob::Pattern;
 use names::listed_name;
 use std::collections::HashSet;
 
-/// The package database, where Fedora and its relatives have had it.
+/// The package database, in the places that Fedora and its relatives have used.
 pub const DATABASES: &[&str] = &[
     "/usr/lib/sysimage/rpm/rpmdb.sqlite",
     "/var/lib/rpm/rpmdb.sqlite",
@@ -31,7 +31,7 @@ pub const DATABASES: &[&str] = &[
 /// Its lock.
 pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
 
-/// Where dnf, yum and libzypp are told of which packages they keep several versions.
+/// The files that tell dnf, yum and libzypp of which packages they keep several versions.
 pub const RULES: &[&str] = &[
     "/etc/dnf/dnf.conf",
     "/etc/dnf/libdnf5.conf.d",
@@ -44,16 +44,16 @@ pub const RULES: &[&str] = &[
     "/etc/zypp/multiversion.d",
 ];
 
-/// Why a protected package, and what would come in its place, stays as it is.
+/// Why a protected package stays as it is, and what would replace it too.
 pub const WOULD_GO: &str =
     "it is protected, and an update would remove it: another package comes in its place or is in its way";
 
-/// Where dnf keeps the index of a repository: behind its name stand the digits of a checksum.
+/// Where dnf keeps the index of a repository: its directory is named after it, with the digits of a checksum.
 pub fn release_files(id: &str) -> Vec<String> {
     vec![format!("{}-{}/repodata/repomd.xml", Pattern::escape(id), "[0-9a-f]".repeat(16))]
 }
 
-/// A pending update of a list that does not say what is installed.
+/// A pending update in a list that does not show the installed version.
 pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
     Update {
         name: listed_name(name, arch),
@@ -63,10 +63,10 @@ pub fn update(name: &str, arch: &str, candidate: &str, source: &str) -> Update {
     }
 }
 
-/// A list of updates with the packages that come in the place of others.
+/// A list of updates, with the packages that replace others.
 pub fn with_obsoleting(updates: Vec<Update>, obsoleting: Vec<Update>, obsoleted: Vec<String>) -> Vec<Update> {
     let mut obsoleted: HashSet<String> = obsoleted.into_iter().collect();
-    // A package can obsolete an older one of its own name: that is an update like any other.
+    // A package can obsolete an older one of its own name, which is an update like any other.
     for new in &obsoleting {
         obsoleted.remove(&new.name);
     }
@@ -77,7 +77,7 @@ pub fn with_obsoleting(updates: Vec<Update>, obsoleting: Vec<Update>, obsoleted:
     updates
 }
 
-/// The oldest of several kernels goes where a new one comes: that is an update.
+/// If the oldest of several kernels is removed and a new one comes, that is an update.
 pub fn without_replaced(mut listing: Listing) -> Listing {
     let comes: HashSet<_> = listing.updates.iter().map(|update| &update.name).collect();
     listing.removals.retain(|(name, _)| !comes.contains(name));

@@ -10,6 +10,7 @@ mod lists;
 mod refresh;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -30,7 +31,7 @@ use commands::{choice, yum};
 use glob::Pattern;
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of it.
 static FACTS: Facts = Facts {
     name: "yum",
     programs: &["yum"],
@@ -41,8 +42,7 @@ static FACTS: Facts = Facts {
     cache: "/var/cache/yum",
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
-    // yum knows none: a newer kernel counts.
-    // Those of needs-restarting in yum-utils.
+    // yum itself cannot tell, so a newer kernel counts, and the packages that needs-restarting in yum-utils knows.
     reboot_packages: RebootPackages {
         names: &[
             "kernel",
@@ -76,8 +76,8 @@ impl Manager for Yum {
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
-        // The next update does not see the older one of two versions that were left.
-        // `yum-complete-transaction` would remove these, but also, whole, packages whose update had not begun.
+        // The next update does not see the older one of two versions that were left. `yum-complete-transaction` would
+        // remove these, but also packages, as a whole, whose update had not begun.
         rpm::leftovers::repair(damage, None)
     }
 
@@ -177,7 +177,7 @@ impl Manager for Yum {
     }
 
     fn release_files(&self, id: &str) -> Vec<String> {
-        // Below the processor and the release, as most are configured.
+        // Below the architecture and the release, as in most configurations.
         let id = Pattern::escape(id);
         ["", "*/", "*/*/"].map(|above| format!("{above}{id}/repomd.xml")).into()
     }
@@ -191,21 +191,23 @@ impl Manager for Yum {
     }
 }
 
-/// A repository that is down must not keep the others from being refreshed. Without it yum takes
-/// the index that it has, and exits as if it were the new one.
+impl Configuration for Yum {}
+
+/// A repository that is down must not keep the others from being refreshed. But yum then uses the index that it has,
+/// and exits as if that were the new one.
 const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
 
-/// What follows a refresh uses just what was refreshed.
+/// Commands after a refresh use exactly what it fetched.
 const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 
-/// What one start of yum is asked in a refresh: which repositories are off, what is pending, which
-/// repositories are still on after that.
+/// The questions for one start of yum in a refresh: which repositories are disabled, what is pending, which
+/// repositories are still enabled after that.
 const QUESTIONS: &str = "repolist disabled\ncheck-update\nrepolist all\n";
 
-/// yum names nowhere the repositories that it refreshed, and says nothing when it leaves one out
-/// for which the disk is too full. It turns off what it leaves out, which its shell can be asked
-/// for in the same run. `-v` would say as much, but also hide all warnings; `-d 6 -e 2` does not.
-/// No filter of the administrator's may make `check-update` be content with an old index.
+/// yum never names the repositories that it refreshed, and says nothing where it leaves one out because the disk is too
+/// full. It disables the ones that it leaves out, and its shell can be asked for these in the same run. `-v` would say
+/// as much, but also hide all warnings; `-d 6 -e 2` does not. No filter of the administrator's may let `check-update`
+/// accept an old index.
 fn refresh(budget: Duration) -> Invocation {
     let timeout = silence(budget);
     let mut options = vec!["-d", "6", "-e", "2", SKIP, "--setopt=*.metadata_expire=0"];
@@ -213,13 +215,13 @@ fn refresh(budget: Duration) -> Invocation {
     Invocation { input: QUESTIONS, ..yum(&options, &["shell", "/proc/self/fd/0"]) }
 }
 
-/// One package whose dependencies cannot be met stops yum from updating any, unless it may skip
-/// it. `upgrade` also replaces what is obsolete where yum.conf turns that off.
+/// One package with unmet dependencies stops yum from updating any, unless it may skip it. `upgrade` also replaces
+/// obsolete packages where yum.conf turns that off.
 fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let mut invocation = yum(&["--skip-broken"], options);
     invocation.args.extend(choice(plan));
-    // There is none, so that no package of such a repository can be right; without a word of one yum
-    // would do nothing at all.
+    // This key does not exist, so no package of such a repository can be accepted. With no key at all, yum would refuse
+    // to do anything.
     let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
     invocation.args.extend(keys);
     invocation.args.push(if plan.full { "upgrade" } else { "update" }.to_string());
@@ -234,18 +236,18 @@ fn pending(plan: &Plan) -> Invocation {
     invocation
 }
 
-/// `--assumeno` comes before an `assumeyes` in yum.conf; should it not, nothing but a test runs.
+/// `--assumeno` outranks an `assumeyes` in yum.conf; if it did not, only a test would run.
 fn list(plan: &Plan) -> Invocation {
     list_needs(plan, &[])
 }
 
-/// Without `-C`: to see that a dependency cannot be met, yum looks at the lists of files, which a
-/// refresh does not fetch.
+/// Without `-C`: to find out that a dependency cannot be met, yum reads the lists of files, which a refresh does not
+/// fetch.
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     let options = [
         "--assumeno",
         "--setopt=tsflags=test",
-        // So that no repository without a key stops the list; before packages are installed they are checked.
+        // A repository without a key must not stop the list; packages are checked before they are installed.
         "--setopt=*.gpgcheck=0",
         AS_REFRESHED,
         "--setopt=*.timeout=10",
@@ -261,8 +263,8 @@ fn list_security() -> Invocation {
     invocation
 }
 
-/// Asks for the advisories of every kind that pending updates would settle (`updates`), or that installed
-/// packages have settled (`installed`).
+/// Asks for the advisories of every kind that pending updates would settle (`updates`), or that installed packages have
+/// settled (`installed`).
 fn ask_advisories(which: &str) -> Invocation {
     yum(&["-q", "-C", SKIP], &["updateinfo", "list", which])
 }
@@ -274,7 +276,7 @@ fn download(plan: &Plan) -> Invocation {
 
 /// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
 fn install(plan: &Plan, _: &Finished) -> Invocation {
-    // So that rpm names the configuration files that it leaves aside.
+    // With this, rpm names the configuration files that it leaves aside.
     update(plan, &["-y", "-C", "--setopt=rpmverbosity=info"], &[])
 }
 
@@ -288,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_a_repository_says_of_itself_is_found_where_yum_keeps_it() {
-        // By default the cache is below the processor and the release, and need not be.
+        // By default the cache is below the architecture and the release, but it can be elsewhere.
         let patterns = Yum.release_files("a[1]");
         assert_eq!(patterns, ["a[[]1[]]/repomd.xml", "*/a[[]1[]]/repomd.xml", "*/*/a[[]1[]]/repomd.xml"]);
         let text = "<repomd><revision>1767225600</revision><data type=\"updateinfo\">";

@@ -10,11 +10,13 @@ mod errors;
 mod lists;
 mod owned;
 mod refresh;
+mod settings;
 mod xml;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Settings};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Places, Plan};
+use crate::managers::facts::{Facts, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -29,10 +31,10 @@ use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// What is fixed of it.
+/// What never changes of it.
 static FACTS: Facts = Facts {
     name: "zypper",
     programs: &["zypper"],
@@ -51,8 +53,8 @@ static FACTS: Facts = Facts {
         "/etc/zypp/zypp.conf",
         "/etc/zypp/zypp.conf.d/*.conf",
     ],
-    // Not the index as it was fetched: zypper gives that a new time at every refresh. Nor what it keeps there of the
-    // installed packages: `@System`.
+    // Not the files as they were fetched: zypper gives them a new time at every refresh. Nor `@System`, its list of the
+    // installed packages.
     index: &[
         "/var/cache/zypp/solv/[!@]*",
         "/var/cache/zypp/solv/@[!S]*",
@@ -66,7 +68,7 @@ static FACTS: Facts = Facts {
     locks: rpm::LOCKS,
     pid_files: &["/run/zypp.pid", "/var/run/zypp.pid"],
     reboot_flags: &["/run/reboot-needed"],
-    // libzypp knows them, and leaves the flag.
+    // libzypp knows the packages that need a reboot, and makes the flag.
     knows_security: true,
     lists_all: true,
     rules: rpm::RULES,
@@ -89,8 +91,8 @@ impl Manager for Zypper {
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
-        // zypper does not see the older one of two versions that were left, and installs with `--nodeps`
-        // too; the update that follows brings what is missing.
+        // zypper does not see the older one of two versions that were left, and installs with `--nodeps` too; the
+        // update after the repair brings what is missing.
         rpm::leftovers::repair(damage, None)
     }
 
@@ -119,7 +121,7 @@ impl Manager for Zypper {
     }
 
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
-        // All at once, whatever a setting says of downloads: it is there.
+        // All at once, whatever a setting says about downloads: everything has been downloaded.
         upgrade(plan, &["--download", "in-advance"])
     }
 
@@ -145,11 +147,7 @@ impl Manager for Zypper {
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {
-        Some(&OwnSettings)
-    }
-
-    fn longest_silence(&self, _: &Invocation, settings: &str) -> Duration {
-        longest_silence(settings)
+        Some(&settings::OwnSettings)
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
@@ -165,7 +163,7 @@ impl Manager for Zypper {
     }
 
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
-        // Those that it did not come to are none of its words.
+        // The output does not name those that it did not come to.
         Some(refresh::read_cut(finished))
     }
 
@@ -216,7 +214,7 @@ impl Manager for Zypper {
     }
 
     fn expired(&self, machine: &dyn Machine) -> Result<Vec<SourceResult>, Failure> {
-        // Without such a file no index has an end.
+        // Without such a file no index has an end of validity.
         let pattern = machine.places().cache.join("*/repodata/*suseinfo.xml*");
         let mut files = glob::glob(&pattern.to_string_lossy()).into_iter().flatten().flatten();
         if files.next().is_none() {
@@ -247,15 +245,21 @@ impl Manager for Zypper {
     }
 }
 
-/// It asks one repository after the other, and waits minutes for a silent one: some time is left for
-/// those behind it, and for the seconds until it is killed, as it hears no signal then.
+impl Configuration for Zypper {
+    fn longest_silence(&self, _: &Invocation, text: &str) -> Duration {
+        settings::longest_silence(text)
+    }
+}
+
+/// It asks one repository after the other, and waits minutes for a silent one. So some time is left for those behind
+/// it, and some seconds until it is killed, because it ignores signals then.
 fn share(left: Duration) -> Duration {
     (left * 3 / 4).saturating_sub(Duration::from_secs(5)).max(left / 2)
 }
 
 const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];
 
-/// Names are not unique, aliases are: where they are shown instead of names is a setting.
+/// Names need not be unique, aliases are. A setting makes zypper show aliases instead of names.
 fn refresh(aliases: &[String]) -> Invocation {
     let mut invocation = zypper(&["--config", "/proc/self/fd/0"], &["refresh"]);
     invocation.input = refresh::SHOW_ALIAS;
@@ -267,8 +271,8 @@ fn refresh(aliases: &[String]) -> Invocation {
     invocation
 }
 
-/// `install` and not `update`, which knows no package that is not installed yet. Nothing is
-/// installed here, so that nothing is marked as wanted by a person either.
+/// `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed here, so
+/// nothing is marked as asked for by a person.
 fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
     let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
@@ -280,110 +284,8 @@ fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
 /// The administrator's locks.
 const LOCKS: &str = "/etc/zypp/locks";
 
-/// Where zypper is told of our locks. Of the files and directories it reads itself the variable
-/// makes it read none, so that ours holds what they hold: without `multiversion` a new kernel
-/// would replace the running one.
-struct OwnSettings;
-
-impl Settings for OwnSettings {
-    fn variable(&self) -> &'static str {
-        SETTINGS_VARIABLE
-    }
-
-    fn files(&self) -> &'static [&'static str] {
-        // Debian's builds have /usr/share where SUSE's have /usr/etc.
-        &[
-            "/etc/zypp/zypp.conf",
-            "/run/zypp/zypp.conf",
-            "/usr/etc/zypp/zypp.conf",
-            "/usr/share/zypp/zypp.conf",
-        ]
-    }
-
-    fn directories(&self) -> &'static [&'static str] {
-        &[
-            "/usr/share/zypp/zypp.conf.d",
-            "/usr/etc/zypp/zypp.conf.d",
-            "/run/zypp/zypp.conf.d",
-            "/etc/zypp/zypp.conf.d",
-        ]
-    }
-
-    fn path(&self, selection: &Path) -> PathBuf {
-        settings_path(selection)
-    }
-
-    fn text(&self, selection: &Path) -> String {
-        format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display())
-    }
-
-    fn base(&self, settings: &str) -> Option<PathBuf> {
-        base(settings)
-    }
-
-    fn elsewhere(&self, settings: &str) -> Elsewhere {
-        elsewhere(settings)
-    }
-}
-
-/// Where the administrator keeps the locks, if it is not the usual place; nowhere, if they are not
-/// to be applied.
-fn base(settings: &str) -> Option<PathBuf> {
-    let is_off = |value: &str| ["0", "no", "off", "false", "never", "-"].contains(&&*value.to_lowercase());
-    match value_of(settings, "locksfile.apply") {
-        Some(value) if is_off(value) => Some(PathBuf::from("/dev/null")),
-        _ => path_of(settings, "locksfile.path"),
-    }
-}
-
-/// The last value of a key.
-fn value_of<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
-    let mut values = settings.lines().rev().filter_map(|line| {
-        let (found, value) = line.split_once('=')?;
-        (found.trim() == key).then(|| value.trim())
-    });
-    values.next()
-}
-
-/// How long a download may be silent by the limits that the administrator has set, and some time for what
-/// zypper does between two. libzypp takes an hour at most for each.
-fn longest_silence(settings: &str) -> Duration {
-    const LIMITS: [&str; 2] = ["download.transfer_timeout", "download.connect_timeout"];
-    let limits = LIMITS.into_iter().filter_map(|key| value_of(settings, key)?.parse::<u64>().ok());
-    let sum: u64 = limits.map(|limit| limit.min(3600)).sum();
-    Duration::from_secs(if sum == 0 { 0 } else { sum + 60 })
-}
-
-fn path_of(settings: &str, key: &str) -> Option<PathBuf> {
-    value_of(settings, key).map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
-/// The places that zypp.conf(5) can name; some are below others unless they are named themselves.
-fn elsewhere(settings: &str) -> Elsewhere {
-    let below = |key: &str, top: Option<&PathBuf>, name: &str| {
-        path_of(settings, key).or_else(|| top.map(|top| top.join(name)))
-    };
-    let words = |paths: Vec<Option<PathBuf>>| -> Vec<String> {
-        paths.into_iter().flatten().map(|path| path.display().to_string()).collect()
-    };
-    let (cache, config) = (path_of(settings, "cachedir"), path_of(settings, "configdir"));
-    let sources = [("reposdir", "repos.d", "*.repo"), ("servicesdir", "services.d", "*.service")];
-    let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
-    let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
-    let solv = below("solvfilesdir", cache.as_ref(), "solv");
-    let solv = ["[!@]*", "@[!S]*"].map(|names| solv.as_ref().map(|solv| solv.join(names)));
-    let sources = sources.map(|(key, name, files)| of_config((key, name)).map(|dir| dir.join(files)));
-    Elsewhere {
-        sources: words([&sources[..], &[of_config(("varsdir", "vars.d"))]].concat()),
-        index: words([&index.map(of_config)[..], &solv, &[path_of(settings, "locksfile.path")]].concat()),
-        rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
-        history: path_of(settings, "history.logfile"),
-        cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
-    }
-}
-
-/// Locks for what is left out. An installed package that is locked is not replaced either. A lock of the administrator's own would outlive a crash, and
-/// `update NAME` would turn packages that came as a dependency into ones that a person wants.
+/// Locks for what is left out. A locked package is not replaced either. Locks in the administrator's own file would
+/// survive a crash, and `update NAME` would mark packages that came as a dependency as asked for by a person.
 fn lock(plan: &Plan) -> String {
     let stanza = |name: &String| {
         let name = rpm::names::plain_name(name);
@@ -395,6 +297,7 @@ fn lock(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn a_plan_becomes_repositories_and_a_settings_file() {
@@ -418,40 +321,5 @@ mod tests {
             locks.contains("solvable_name: tb-a\n") && locks.contains("solvable_name: tb-b\n"),
             "{locks}"
         );
-    }
-
-    #[test]
-    fn the_administrators_own_place_of_locks_is_found() {
-        assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
-        assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
-        assert_eq!(base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
-    }
-
-    #[test]
-    fn the_limits_of_the_administrator_are_not_undercut() {
-        for (settings, seconds) in [
-            ("[main]\n# download.transfer_timeout = 180\n", 0),
-            ("[main]\ndownload.transfer_timeout = 900\n", 960),
-            (
-                "download.transfer_timeout=900\ndownload.transfer_timeout = 600\ndownload.connect_timeout = 40\n",
-                700,
-            ),
-            ("download.transfer_timeout = 99999999999\n", 3660),
-            ("download.transfer_timeout = soon\n", 0),
-        ] {
-            assert_eq!(longest_silence(settings), Duration::from_secs(seconds), "{settings}");
-        }
-    }
-
-    #[test]
-    fn what_settings_put_elsewhere_is_found() {
-        assert_eq!(elsewhere("# cachedir = /x\n[main]\nreposdir = repos\n"), Elsewhere::default());
-        let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
-        assert_eq!(found.cache, Some("/c/raw".into()));
-        assert_eq!(found.sources, ["/r/*.repo", "/e/services.d/*.service", "/e/vars.d"]);
-        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/[!@]*", "/s/@[!S]*"]);
-        assert_eq!(found.rules, ["/e/multiversion.d"]);
-        let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");
-        assert_eq!((found.history, &*found.rules), (Some("/h".into()), &["/m".to_string()][..]));
     }
 }

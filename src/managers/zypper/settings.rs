@@ -1,0 +1,147 @@
+//! The settings in zypp.conf, and the file of ours that takes their place.
+
+use super::commands::{SETTINGS_VARIABLE, settings_path};
+use crate::managers::capabilities::Settings;
+use crate::managers::facts::Elsewhere;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file that tells zypper of our locks. Because the variable is set, zypper reads none of the usual files and
+/// directories, so our file repeats their content: without `multiversion`, a new kernel would replace the running one.
+pub struct OwnSettings;
+
+impl Settings for OwnSettings {
+    fn variable(&self) -> &'static str {
+        SETTINGS_VARIABLE
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        // Debian's builds use /usr/share where SUSE's use /usr/etc.
+        &[
+            "/etc/zypp/zypp.conf",
+            "/run/zypp/zypp.conf",
+            "/usr/etc/zypp/zypp.conf",
+            "/usr/share/zypp/zypp.conf",
+        ]
+    }
+
+    fn directories(&self) -> &'static [&'static str] {
+        &[
+            "/usr/share/zypp/zypp.conf.d",
+            "/usr/etc/zypp/zypp.conf.d",
+            "/run/zypp/zypp.conf.d",
+            "/etc/zypp/zypp.conf.d",
+        ]
+    }
+
+    fn path(&self, selection: &Path) -> PathBuf {
+        settings_path(selection)
+    }
+
+    fn text(&self, selection: &Path) -> String {
+        format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display())
+    }
+
+    fn base(&self, settings: &str) -> Option<PathBuf> {
+        base(settings)
+    }
+
+    fn elsewhere(&self, settings: &str) -> Elsewhere {
+        elsewhere(settings)
+    }
+}
+
+/// Where the administrator keeps the locks, if not in the usual place; /dev/null if they are not to be applied.
+fn base(settings: &str) -> Option<PathBuf> {
+    let is_off = |value: &str| ["0", "no", "off", "false", "never", "-"].contains(&&*value.to_lowercase());
+    match value_of(settings, "locksfile.apply") {
+        Some(value) if is_off(value) => Some(PathBuf::from("/dev/null")),
+        _ => path_of(settings, "locksfile.path"),
+    }
+}
+
+/// The last value of a key.
+fn value_of<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
+    let mut values = settings.lines().rev().filter_map(|line| {
+        let (found, value) = line.split_once('=')?;
+        (found.trim() == key).then(|| value.trim())
+    });
+    values.next()
+}
+
+fn path_of(settings: &str, key: &str) -> Option<PathBuf> {
+    value_of(settings, key).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// How long a download may be silent by the administrator's limits, and some time for what zypper does between two
+/// downloads. libzypp takes no more than an hour for each limit.
+pub fn longest_silence(settings: &str) -> Duration {
+    const LIMITS: [&str; 2] = ["download.transfer_timeout", "download.connect_timeout"];
+    let limits = LIMITS.into_iter().filter_map(|key| value_of(settings, key)?.parse::<u64>().ok());
+    let sum: u64 = limits.map(|limit| limit.min(3600)).sum();
+    Duration::from_secs(if sum == 0 { 0 } else { sum + 60 })
+}
+
+/// The places that zypp.conf(5) can set. Some lie below others unless they are set themselves.
+fn elsewhere(settings: &str) -> Elsewhere {
+    let below = |key: &str, top: Option<&PathBuf>, name: &str| {
+        path_of(settings, key).or_else(|| top.map(|top| top.join(name)))
+    };
+    let words = |paths: Vec<Option<PathBuf>>| -> Vec<String> {
+        paths.into_iter().flatten().map(|path| path.display().to_string()).collect()
+    };
+    let (cache, config) = (path_of(settings, "cachedir"), path_of(settings, "configdir"));
+    let sources = [("reposdir", "repos.d", "*.repo"), ("servicesdir", "services.d", "*.service")];
+    let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
+    let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
+    let solv = below("solvfilesdir", cache.as_ref(), "solv");
+    let solv = ["[!@]*", "@[!S]*"].map(|names| solv.as_ref().map(|solv| solv.join(names)));
+    let sources = sources.map(|(key, name, files)| of_config((key, name)).map(|dir| dir.join(files)));
+    Elsewhere {
+        sources: words([&sources[..], &[of_config(("varsdir", "vars.d"))]].concat()),
+        index: words([&index.map(of_config)[..], &solv, &[path_of(settings, "locksfile.path")]].concat()),
+        rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
+        history: path_of(settings, "history.logfile"),
+        cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_administrators_own_place_of_locks_is_found() {
+        assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
+        assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
+        assert_eq!(base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
+    }
+
+    #[test]
+    fn the_limits_of_the_administrator_are_not_undercut() {
+        for (settings, seconds) in [
+            ("[main]\n# download.transfer_timeout = 180\n", 0),
+            ("[main]\ndownload.transfer_timeout = 900\n", 960),
+            (
+                "download.transfer_timeout=900\ndownload.transfer_timeout = 600\ndownload.connect_timeout = 40\n",
+                700,
+            ),
+            ("download.transfer_timeout = 99999999999\n", 3660),
+            ("download.transfer_timeout = soon\n", 0),
+        ] {
+            assert_eq!(longest_silence(settings), Duration::from_secs(seconds), "{settings}");
+        }
+    }
+
+    #[test]
+    fn what_settings_put_elsewhere_is_found() {
+        assert_eq!(elsewhere("# cachedir = /x\n[main]\nreposdir = repos\n"), Elsewhere::default());
+        let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
+        assert_eq!(found.cache, Some("/c/raw".into()));
+        assert_eq!(found.sources, ["/r/*.repo", "/e/services.d/*.service", "/e/vars.d"]);
+        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/[!@]*", "/s/@[!S]*"]);
+        assert_eq!(found.rules, ["/e/multiversion.d"]);
+        let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");
+        assert_eq!((found.history, &*found.rules), (Some("/h".into()), &["/m".to_string()][..]));
+    }
+}
