@@ -3,15 +3,20 @@
 
 mod capture;
 mod environment;
+mod finished;
+mod invocation;
+mod limits;
 mod no_tty;
 mod output;
 mod stop;
 
 pub use capture::Capture;
 pub use environment::find;
+pub use finished::{End, Finished};
+pub use invocation::Invocation;
+pub use limits::Limits;
 
 use crate::system::signals;
-
 use environment::{is_withheld, path_with_sbin};
 use output::Output;
 use rustix::process::Pid;
@@ -19,173 +24,10 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use stop::{TICK, children, end_helpers, still_waits, terminate};
 use wait_timeout::ChildExt;
-
-/// A command as data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Invocation {
-    /// Found on PATH.
-    pub program: &'static str,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Variables it gets beside the inherited ones.
-    pub env: &'static [(&'static str, &'static str)],
-    /// Likewise, except those that the caller has set.
-    pub env_defaults: &'static [(&'static str, &'static str)],
-    /// Variables that it does not get.
-    pub withheld: &'static [&'static str],
-    /// Variables that name a file of this run.
-    pub vars: Vec<(&'static str, PathBuf)>,
-    /// Where set, the child inherits a descriptor for machine-readable progress, and this
-    /// argument, with `{}` replaced by its number, goes first.
-    pub status_arg: Option<&'static str>,
-    /// What it reads from its standard input; `/dev/null` where that is nothing.
-    pub input: &'static str,
-    /// Settings that are put behind the administrator's for this command alone.
-    pub settings: &'static str,
-    /// Where set, this argument, with `{}` replaced by the manager's private directory, goes first.
-    pub private_arg: Option<&'static str>,
-}
-
-impl Invocation {
-    /// The command line for logs.
-    pub fn line(&self) -> String {
-        let mut line = self.program.to_string();
-        for arg in &self.args {
-            line.push(' ');
-            line.push_str(arg);
-        }
-        if !self.input.is_empty() {
-            line.push_str(&format!(" <<<{:?}", self.input));
-        }
-        line
-    }
-}
-
-/// What may end a command before it ends by itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
-    /// The whole process group is ended at this moment.
-    pub deadline: Option<Instant>,
-    /// Likewise when it has run for so long.
-    pub budget: Option<Duration>,
-    /// Likewise when its progress has not moved for so long; only for commands that report it.
-    pub stall: Option<Duration>,
-    /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
-    /// signal is only noted.
-    pub interruptible: bool,
-    /// Likewise when it prints a line with this beginning and holds no lock itself: it then waits for a lock of
-    /// others, and we do that ourselves, within a budget. This goes for an install too, which has not begun then.
-    pub waits: Option<&'static str>,
-    /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
-    /// away what they had done.
-    pub gently: bool,
-}
-
-impl Limits {
-    /// Whether anything of ours may end the command at all.
-    pub fn may_end(&self) -> bool {
-        self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
-    }
-
-    /// Which of them a command has reached that has run for so long.
-    fn reached(&self, signal: Option<&'static str>, elapsed: Duration, output: &mut Output) -> Option<End> {
-        let is_over = |most: Option<Duration>, time: Duration| most.is_some_and(|most| time >= most);
-        if let Some(signal) = signal.filter(|_| self.interruptible) {
-            Some(End::Interrupted(signal))
-        } else if self.deadline.is_some_and(|at| Instant::now() >= at) || is_over(self.budget, elapsed) {
-            Some(End::TimedOut)
-        } else if output.unmoved().is_some_and(|time| is_over(self.stall, time)) {
-            Some(End::Stalled)
-        } else {
-            (self.may_end() && output.is_flood()).then_some(End::Flooded)
-        }
-    }
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It exited with this code.
-    Code(i32),
-    /// A signal that was not ours killed it.
-    Signal(i32),
-    /// We ended it because its deadline passed.
-    TimedOut,
-    /// We ended it because it made no progress.
-    Stalled,
-    /// We ended it because it printed more than a report can be.
-    Flooded,
-    /// We ended it because it waited for a lock that another process holds.
-    Waiting,
-    /// We ended it because we received this signal.
-    Interrupted(&'static str),
-}
-
-impl End {
-    /// The code that it exited with by itself.
-    pub fn code(self) -> Option<i32> {
-        match self {
-            End::Code(code) => Some(code),
-            _ => None,
-        }
-    }
-
-    /// Whether it stumbled over itself: no such signal is sent by anybody else.
-    pub fn is_crash(self) -> bool {
-        use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
-        let signals = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
-        matches!(self, End::Signal(signal) if signals.contains(&signal))
-    }
-}
-
-/// A finished command with all it printed.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// How it ended.
-    pub end: End,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// What it wrote to the progress descriptor.
-    pub status: String,
-    /// Wall time from start to end, or until we decided to end it.
-    pub elapsed: Duration,
-}
-
-impl Finished {
-    /// A command that ended by itself and printed this.
-    pub fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
-        Finished {
-            end: End::Code(code),
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            status: String::new(),
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    /// Whether it ended by itself with 0.
-    pub fn succeeded(&self) -> bool {
-        self.end == End::Code(0)
-    }
-
-    /// This command and the next, as if one command had printed all of it.
-    pub fn followed_by(self, next: Finished) -> Finished {
-        Finished {
-            end: next.end,
-            stdout: self.stdout + &next.stdout,
-            stderr: self.stderr + &next.stderr,
-            status: self.status + &next.status,
-            elapsed: self.elapsed + next.elapsed,
-        }
-    }
-}
 
 /// What can be seen of a running command.
 #[derive(Debug)]

@@ -1,0 +1,83 @@
+//! How a command ended, and what it printed.
+
+use std::time::Duration;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal that was not ours killed it.
+    Signal(i32),
+    /// We ended it because its deadline passed.
+    TimedOut,
+    /// We ended it because it made no progress.
+    Stalled,
+    /// We ended it because it printed more than a report can be.
+    Flooded,
+    /// We ended it because it waited for a lock that another process holds.
+    Waiting,
+    /// We ended it because we received this signal.
+    Interrupted(&'static str),
+}
+
+impl End {
+    /// The code that it exited with by itself.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            End::Code(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Whether it stumbled over itself: no such signal is sent by anybody else.
+    pub fn is_crash(self) -> bool {
+        use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+        let signals = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
+        matches!(self, End::Signal(signal) if signals.contains(&signal))
+    }
+}
+
+/// A finished command with all it printed.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub end: End,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// What it wrote to the progress descriptor.
+    pub status: String,
+    /// Wall time from start to end, or until we decided to end it.
+    pub elapsed: Duration,
+}
+
+impl Finished {
+    /// A command that ended by itself and printed this.
+    pub fn ended(code: i32, stdout: &str, stderr: &str) -> Finished {
+        Finished {
+            end: End::Code(code),
+            stdout: stdout.to_string(),
+            stderr: stderr.to_string(),
+            status: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Whether it ended by itself with 0.
+    pub fn succeeded(&self) -> bool {
+        self.end == End::Code(0)
+    }
+
+    /// This command and the next, as if one command had printed all of it.
+    pub fn followed_by(self, next: Finished) -> Finished {
+        Finished {
+            end: next.end,
+            stdout: self.stdout + &next.stdout,
+            stderr: self.stderr + &next.stderr,
+            status: self.status + &next.status,
+            elapsed: self.elapsed + next.elapsed,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What may end a command before it ends by itself.
+
+use super::finished::End;
+use super::output::Output;
+use std::time::{Duration, Instant};
+
+/// What may end a command before it ends by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// The whole process group is ended at this moment.
+    pub deadline: Option<Instant>,
+    /// Likewise when it has run for so long.
+    pub budget: Option<Duration>,
+    /// Likewise when its progress has not moved for so long; only for commands that report it.
+    pub stall: Option<Duration>,
+    /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
+    /// signal is only noted.
+    pub interruptible: bool,
+    /// Likewise when it prints a line with this beginning and holds no lock itself: it then waits for a lock of
+    /// others, and we do that ourselves, within a budget. This goes for an install too, which has not begun then.
+    pub waits: Option<&'static str>,
+    /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
+    /// away what they had done.
+    pub gently: bool,
+}
+
+impl Limits {
+    /// Whether anything of ours may end the command at all.
+    pub fn may_end(&self) -> bool {
+        self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
+    }
+
+    /// Which of them a command has reached that has run for so long.
+    pub(super) fn reached(
+        &self,
+        signal: Option<&'static str>,
+        elapsed: Duration,
+        output: &mut Output,
+    ) -> Option<End> {
+        let is_over = |most: Option<Duration>, time: Duration| most.is_some_and(|most| time >= most);
+        if let Some(signal) = signal.filter(|_| self.interruptible) {
+            Some(End::Interrupted(signal))
+        } else if self.deadline.is_some_and(|at| Instant::now() >= at) || is_over(self.budget, elapsed) {
+            Some(End::TimedOut)
+        } else if output.unmoved().is_some_and(|time| is_over(self.stall, time)) {
+            Some(End::Stalled)
+        } else {
+            (self.may_end() && output.is_flood()).then_some(End::Flooded)
+        }
+    }
+}
