@@ -42,9 +42,14 @@ impl Session {
             }
         }
         self.blame_for_damaged(dropped, &mut refreshed);
-        self.look_again(finished, &mut refreshed);
-        self.find_gone(&mut refreshed, state);
-        self.find_passed_over(finished, &mut refreshed);
+        let found = [
+            self.look_again(finished, &mut refreshed),
+            self.find_gone(&mut refreshed, state),
+            self.find_passed_over(finished, &mut refreshed),
+        ];
+        if found.contains(&true) {
+            refreshed.judge_again();
+        }
         if refreshed.outcome != RefreshOutcome::Fresh {
             self.add_sources_not_come_to(&mut refreshed);
         }
@@ -103,8 +108,8 @@ impl Session {
     }
 
     /// Finds out whether what came was the source's own, where the refresh leaves that open.
-    fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) {
-        let Some(configured) = self.manager.configured() else { return };
+    fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
+        let Some(configured) = self.manager.configured() else { return false };
         let file = self.state_dir.join("second-look");
         let mut is_found = false;
         for (id, mut invocation) in configured.doubts(finished) {
@@ -122,19 +127,17 @@ impl Session {
                 let _ = remove_if_there(&file);
             }
         }
-        if is_found {
-            refreshed.judge_again();
-        }
+        is_found
     }
 
     /// Finds the sources of which nothing is in the index though it came: a hook of the manager's may have
     /// removed it again; and those of which a part was passed over without a word.
-    fn find_gone(&self, refreshed: &mut Refreshed, state: &State) {
-        let Some(configured) = self.manager.configured() else { return };
+    fn find_gone(&self, refreshed: &mut Refreshed, state: &State) -> bool {
+        let Some(configured) = self.manager.configured() else { return false };
         let known = self.configured.borrow().clone();
         let is_missing = || state.index.as_ref().is_some_and(|index| index.missing().is_some());
         let Some(answer) = known.or_else(|| is_missing().then(|| self.ask_configured()).flatten()) else {
-            return;
+            return false;
         };
         let mut is_found = false;
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
@@ -160,9 +163,7 @@ impl Session {
             source.error = Some(Failure::new(class, text));
             is_found = true;
         }
-        if is_found {
-            refreshed.judge_again();
-        }
+        is_found
     }
 
     /// Takes what came of a source out of the index: as long as it looks newer than what the source itself has, it

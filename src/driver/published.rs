@@ -68,8 +68,8 @@ impl Session {
     /// Finds the sources whose index came and was passed over without a word, because it is older than the one that is
     /// there. It is fetched once more only where what is kept did not change though something came: by a server that
     /// never says that nothing has changed, or with an older index.
-    pub(super) fn find_passed_over(&self, finished: &Finished, refreshed: &mut Refreshed) {
-        let Some(configured) = self.manager.configured() else { return };
+    pub(super) fn find_passed_over(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
+        let Some(configured) = self.manager.configured() else { return false };
         let second = self.state_dir.join("second-look");
         let mut is_found = false;
         let mut looks = 0;
@@ -94,9 +94,7 @@ impl Session {
                 is_found = true;
             }
         }
-        if is_found {
-            refreshed.judge_again();
-        }
+        is_found
     }
 
     /// Whether there is an index of a source, of whatever age.

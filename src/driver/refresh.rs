@@ -1,6 +1,6 @@
 //! The refresh: its runs within the budget, and what is remembered of it.
 
-use super::published::note_published;
+use super::published::{OfSources, note_published};
 use super::{Purpose, Session};
 use crate::managers::ConfigFile;
 use crate::model::class::Class;
@@ -42,6 +42,17 @@ impl Runs {
     }
 }
 
+/// What became of a refresh.
+struct Verdict {
+    refreshed: Refreshed,
+    exit_code: Option<i32>,
+    /// What is pending, where the refresh says that too.
+    listed: Option<Listing>,
+    published: OfSources,
+    /// Whether a signal stopped it: then it says nothing of the sources.
+    was_stopped: bool,
+}
+
 impl Session {
     /// Refreshes the index and remembers the truth of it, then counts what is pending and looks
     /// whether a reboot is required. `deadline` and `budget` bound the run.
@@ -49,24 +60,13 @@ impl Session {
         let before = self.note_before(deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
         let runs = self.run_refresh(state, budget, config_changed);
-        let (mut refreshed, exit_code, listed) = self.judge_runs(runs, state);
-        let is_interrupted =
-            refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted);
-        if is_interrupted && signals::received().is_some() {
+        let Verdict { refreshed, exit_code, listed, published, was_stopped } =
+            self.judge_runs(runs, state, &before);
+        if was_stopped {
             state.manager.get_or_insert_with(|| self.manager.facts().name.to_string());
             state.record_stopped(&refreshed, Time::now());
             return refreshed;
         }
-        self.add_sources_of_configuration(&mut refreshed);
-        let mut refreshed = self.manager.with_files(refreshed, &|| self.source_files());
-        let is_failed = refreshed.outcome == RefreshOutcome::Failed;
-        if is_failed && refreshed.sources.is_empty() && state.sources.is_empty() {
-            add_sources(self.manager.sources_of_files(self.source_files()), &mut refreshed);
-        }
-        let error = refreshed.error.clone();
-        let published = self.read_published(&mut refreshed, state, &before.source_config, before.started_at);
-        // What such a list has from an index that went back is no newer.
-        let listed = listed.filter(|_| error == refreshed.error);
         let failed_before = state.not_refreshed();
         let listed = listed.map(|listing| (listing, before.database.clone()));
         self.remember(&refreshed, exit_code, before, state);
@@ -170,8 +170,31 @@ impl Session {
         self.display.borrow_mut().waits_for(hosts.collect(), sources);
     }
 
-    /// What they did, with the exit code, and the list of what is pending that comes of them.
-    fn judge_runs(&mut self, runs: Runs, state: &State) -> (Refreshed, Option<i32>, Option<Listing>) {
+    /// The verdict, which nothing changes afterwards: by what the runs printed, by the configuration of the sources, and
+    /// by what their indexes say of themselves.
+    fn judge_runs(&mut self, runs: Runs, state: &State, before: &Before) -> Verdict {
+        let (mut refreshed, exit_code, mut listed) = self.judge_output(runs, state);
+        let is_interrupted =
+            refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted);
+        let was_stopped = is_interrupted && signals::received().is_some();
+        let mut published = OfSources::new();
+        if !was_stopped {
+            self.add_sources_of_configuration(&mut refreshed);
+            refreshed = self.manager.with_files(refreshed, &|| self.source_files());
+            let is_failed = refreshed.outcome == RefreshOutcome::Failed;
+            if is_failed && refreshed.sources.is_empty() && state.sources.is_empty() {
+                add_sources(self.manager.sources_of_files(self.source_files()), &mut refreshed);
+            }
+            let error = refreshed.error.clone();
+            published = self.read_published(&mut refreshed, state, &before.source_config, before.started_at);
+            // A list that was made from an index that went back says nothing new.
+            listed = listed.filter(|_| error == refreshed.error);
+        }
+        Verdict { refreshed, exit_code, listed, published, was_stopped }
+    }
+
+    /// What the runs printed, with the exit code and the list of what is pending that they gave.
+    fn judge_output(&mut self, runs: Runs, state: &State) -> (Refreshed, Option<i32>, Option<Listing>) {
         let Runs { run, invocation, stopped } = runs;
         let finished = match run {
             Ok(finished) => finished,

@@ -118,8 +118,8 @@ impl Run<'_> {
             return Err(Failure::new(Class::Dependency, text));
         }
         self.selection.mend(&self.session, &self.work.before, self.lock.dir())?;
-        let listing =
-            self.session.list(&self.selection.plan).map_err(|_| "apt-get -f install cannot mend that".into());
+        let listing = self.session.list(&self.selection.plan);
+        let listing = listing.map_err(|_| format!("{} cannot mend that", self.manager.facts().name));
         let proposed = listing.and_then(|listing| match listing.removals.first() {
             Some((name, _)) => Err(format!("to mend it {name} would have to be removed")),
             None if listing.updates.is_empty() => {
@@ -151,9 +151,7 @@ impl Run<'_> {
         let again = self.remains.damage.needs_reinstall.iter().map(|name| self.manager.reinstall(name));
         let again: Vec<_> = again.collect();
         match again.is_empty() {
-            true => "look at what `apt-get -f install` proposes, or install the versions that belong \
-                     together by name (apt-get install NAME=VERSION NAME=VERSION)"
-                .to_string(),
+            true => self.manager.mend_by_hand().to_string(),
             false => format!("once a source offers it again, run `{}`", again.join("` and `")),
         }
     }
