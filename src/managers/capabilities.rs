@@ -20,15 +20,15 @@ pub trait Locate {
         &[]
     }
 
-    /// Beginnings of the names of variables with which the answer is not kept.
+    /// With a variable whose name begins so, the answer is not kept.
     fn variables(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// What of the answer is kept: what is read out of it, and no secret.
+    /// The part of the answer that is kept: what we read out of it, and no secret.
     fn of_use(&self, answer: &str) -> String;
 
-    /// Whether the text of one of those files makes the answer depend on what stands in none of them.
+    /// Whether the answer also depends on something that is in none of those files, by the text of one of them.
     fn depends_on_more(&self, _file: &str) -> bool {
         false
     }
@@ -50,35 +50,36 @@ pub trait SourceList {
     /// The variable that names one more such file.
     fn variable(&self) -> &'static str;
 
-    /// What a refresh that ended by itself did, given the answer.
+    /// What a refresh did that ended by itself, given the answer.
     fn judge(&self, finished: &Finished, answer: &str) -> Refreshed;
 
-    /// The files that hold the index, given the answer; those that the sources do not have are not there.
+    /// The files that hold the index, given the answer. It also lists files that a source may have and does not.
     fn files(&self, answer: &str) -> Vec<PathBuf>;
 
-    /// The sources of which a refresh leaves open whether what came was theirs; and what fetches the file in
-    /// question once more, into the one named behind it, saying from where.
+    /// The sources for which the refresh leaves open whether the file that came is their own. With each, the command
+    /// that fetches this file again and says from where; the name of the file to write is added at its end.
     fn doubts(&self, finished: &Finished) -> Vec<(String, Invocation)>;
 
-    /// Whether that shows that it was another's: why, given the arguments.
+    /// Whether that command shows that the file is another source's, and why, given its arguments.
     fn is_others(&self, args: &[String], finished: &Finished) -> Option<Failure>;
 
-    /// The Release files that came in a refresh: the manager passes one over without a word that is older than its own.
+    /// The Release files that came in a refresh. The manager drops one without a word if it is older than the one that
+    /// it has.
     fn came(&self, finished: &Finished) -> Vec<Came>;
 
-    /// The names that the files of a source may have in the directory of the index, given the first answer and
-    /// the source: without them what came is fetched anew.
+    /// The names that the files of a source may have in the directory of the index, given the answer and the source. If
+    /// they are removed, the next refresh fetches them again.
     fn files_of(&self, answer: &str, id: &str) -> Vec<String>;
 
-    /// The first file that a source names as its own and that is not in the directory of the index, though the
-    /// manager said nothing of it.
+    /// The first file that a source lists and that is not in the directory of the index, though the manager said
+    /// nothing of it.
     fn lacks(&self, answer: &str, id: &str, index: &Path) -> Option<String>;
 
-    /// The file of the index that the manager could not read, so that all of it is of no use, and its words.
+    /// The file of the index that the manager could not read, with its words. The whole index is of no use then.
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;
 
-    /// The hosts that a refresh asks all at once by such a file of the configuration, of each of which something is
-    /// printed only when it has answered.
+    /// The hosts in such a file of the configuration. A refresh asks all of them at once, and prints something about
+    /// each only when it has answered.
     fn hosts(&self, text: &str) -> Vec<String>;
 }
 
@@ -89,7 +90,7 @@ pub struct ConfigFile {
     pub path: PathBuf,
     /// What it holds.
     pub bytes: Vec<u8>,
-    /// Its place in its directory as the system lists that, in which order some read it.
+    /// Its place in its directory as the system lists that. Some managers read the files in this order.
     pub listed_at: usize,
 }
 
@@ -100,14 +101,14 @@ pub struct Came {
     pub id: String,
     /// The name under which it is kept in the directory of the index.
     pub file: String,
-    /// What fetches it once more, into the file named behind it.
+    /// Fetches it again, into the file whose name is added at its end.
     pub again: Invocation,
 }
 
-/// How a refresh that is ended before its time is ended, and what it did then. It is ended gently, after which
-/// the index may hold new lists of what a source offers beside an old index of it.
+/// A refresh that is ended before its time, for a manager that is ended gently: the index may then hold a source's new
+/// lists beside its old index.
 pub trait EndedEarly {
-    /// Whether a file in the directory of the index is such a list.
+    /// Whether a file in the directory of the index lists what a source offers.
     fn is_list(&self, name: &str) -> bool;
 
     /// What became of each configured source, given the answer to [`SourceList::ask`] and what lay in the
@@ -138,11 +139,11 @@ pub struct Ended {
     pub is_done: bool,
     /// Why it failed, if that was before the end.
     pub error: Option<Failure>,
-    /// Its lists of what it offers, which are put back as they were where the refresh was not done with it.
+    /// Its lists of what it offers. Where the refresh was not done with it they are put back as they were.
     pub lists: Vec<String>,
 }
 
-/// A package that may go.
+/// A package that may be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unneeded {
     /// Its name, as lists have it.
@@ -155,16 +156,18 @@ pub struct Unneeded {
 
 /// The removal of what was installed automatically and nothing needs any more.
 pub trait Autoremove {
-    /// Before an install: has what nobody knows to be installed automatically not be taken for that.
+    /// Called before an install: makes sure that packages do not count as installed automatically if nobody knows that
+    /// they were.
     fn note_before_install(&self) {}
 
-    /// What that is, given the plain names of packages that are to stay. One that is listed all the same stays too.
+    /// What that is, given the plain names of packages that are to stay. If one of these is listed all the same, it
+    /// stays too.
     ///
     /// # Errors
     /// When the manager cannot list it.
     fn list(&self, machine: &dyn Machine, keep: &[String]) -> Result<Listing, Failure>;
 
-    /// What would go with some of them; nothing where the removal takes nothing by itself that is to stay.
+    /// What else would be removed with some of them. Empty where the removal takes nothing by itself that is to stay.
     ///
     /// # Errors
     /// When the manager cannot list it.
@@ -190,28 +193,28 @@ pub trait Settings {
         &[]
     }
 
-    /// Where ours is, given the place of the selection.
+    /// Where our file is, given the place of the selection.
     fn path(&self, selection: &Path) -> PathBuf;
 
-    /// What stands in ours behind the administrator's, given the place of the selection.
+    /// What we add behind the administrator's settings, given the place of the selection.
     fn text(&self, _selection: &Path) -> String {
         String::new()
     }
 
-    /// Where the administrator's settings say that the administrator's own selection is.
+    /// Where the administrator's own selection is, by the administrator's settings.
     fn base(&self, _settings: &str) -> Option<PathBuf> {
         None
     }
 
-    /// What else they put in other places than the usual.
+    /// What else these settings put in other places.
     fn elsewhere(&self, settings: &str) -> Elsewhere;
 
-    /// Whether some of the administrator's does not count for any command of ours.
+    /// Whether some of the administrator's settings are left out of every command of ours.
     fn leaves_some_out(&self) -> bool {
         false
     }
 
-    /// What of the administrator's counts.
+    /// The administrator's settings without those.
     fn kept(&self, settings: &str) -> String {
         settings.to_string()
     }

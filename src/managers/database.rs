@@ -22,24 +22,24 @@ pub trait Database: Sync {
     /// Reads that list.
     fn parse_installed(&self, text: &str, places: &Places) -> Installed;
 
-    /// Whether the manager is a package of its own, so that a list of none is wrong.
+    /// Whether the manager is itself a package in it, so that an empty list must be wrong.
     fn holds_manager(&self) -> bool {
         false
     }
 
-    /// The file that a package with this name and version has once it is installed whole, where the list does
-    /// not tell.
+    /// The file that a package with this name and version has once it is installed whole, for a manager whose list does
+    /// not tell that.
     fn entry(&self, _name: &str, _version: &str) -> Option<String> {
         None
     }
 
-    /// What shows that packages were lost from it: to the manager these are not installed, and nothing of them is
-    /// pending. Reads files.
+    /// What shows that the database has lost packages: the manager does not know that these are installed, and lists no
+    /// updates for them. Reads files.
     fn lost(&self, _places: &Places) -> Option<String> {
         None
     }
 
-    /// Whether its own journal tells of an install that was cut off. Reads a directory.
+    /// Whether its own journal shows an install that was cut off. Reads a directory.
     fn was_cut_off(&self, _places: &Places) -> bool {
         false
     }
@@ -50,7 +50,7 @@ pub trait Database: Sync {
         false
     }
 
-    /// What these packages provide, by package, for that; nothing where it cannot be told.
+    /// What these packages provide, by package, for the question above; empty where it cannot be told.
     fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
         HashMap::new()
     }

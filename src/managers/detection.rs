@@ -4,7 +4,7 @@ use super::table::MANAGERS;
 use crate::managers::manager::Manager;
 use std::path::{Path, PathBuf};
 
-/// The manager of a named manager.
+/// The manager with this name.
 ///
 /// # Errors
 /// One line naming those that there are.
@@ -14,8 +14,8 @@ pub fn by_name(name: &str) -> Result<&'static dyn Manager, String> {
     found.copied().ok_or_else(|| format!("{name} is no supported package manager; there are {}", known()))
 }
 
-/// The manager of a named manager, which must be installed. Where its program is a link to another
-/// manager, as `dnf` and `yum` are on newer systems, it is that one.
+/// The manager with this name, which must be installed. Where its program is a link to another manager, as `dnf` and
+/// `yum` are on newer systems, it is that one.
 ///
 /// # Errors
 /// One line saying that it is not installed.
@@ -36,7 +36,7 @@ pub fn installed(name: &str) -> Result<&'static dyn Manager, String> {
     }
 }
 
-/// The manager of the manager that owns this system.
+/// The manager that owns this system.
 ///
 /// # Errors
 /// One line naming what was looked for.
@@ -54,7 +54,7 @@ pub fn detect() -> Result<&'static dyn Manager, String> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trace {
     Nothing,
-    /// Other files in its directory: it was lost.
+    /// Other files in its directory: the database itself was lost.
     Directory,
     Database,
 }
@@ -79,9 +79,8 @@ fn is_itself(manager: &'static dyn Manager) -> bool {
     find(manager).is_some_and(|path| what_it_is(manager, &path).facts().name == manager.facts().name)
 }
 
-/// The manager that a program found under the name of `named` really is: the file that a link
-/// leads to tells. Fedora has had `dnf` lead to `dnf5` since release 41, RHEL `yum` to `dnf-3`
-/// since release 8.
+/// The manager that the program of `named` really is, by the file that a link leads to. `dnf` leads to `dnf5` in Fedora
+/// since release 41, `yum` to `dnf-3` in RHEL since release 8.
 fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager {
     let real = path.canonicalize().ok();
     let name = real.as_deref().and_then(Path::file_name);
@@ -94,10 +93,10 @@ fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager 
     }
 }
 
-/// Of several installed managers the one that owns the system: apt-get can be installed on a Fedora, dnf on a Debian,
-/// and zypper and dnf share one package database. In this order: one that os-release names and whose database exists;
-/// one whose database exists; one that os-release names; the first. Where `ID` names it, the directory of a database
-/// that was lost is enough.
+/// The manager that owns the system, of several that are installed: apt-get can be installed on a Fedora, dnf on a
+/// Debian, and zypper and dnf share one package database. In this order: one that os-release names and whose database
+/// exists; one whose database exists; one that os-release names; the first. For one that `ID` names, the directory of a
+/// database that was lost is enough.
 fn owner(
     found: &[&'static dyn Manager],
     os_release: &str,
@@ -112,7 +111,7 @@ fn owner(
         let is_there = trace == Trace::Database || (trace == Trace::Directory && named == 2);
         (if is_there { named } else { 0 }, is_there, named)
     };
-    // The last of equals is what max_by_key gives.
+    // max_by_key gives the last of equals.
     found.iter().rev().copied().max_by_key(|manager| rank(*manager))
 }
 
@@ -163,7 +162,7 @@ mod tests {
     fn a_database_that_was_lost_makes_no_other_manager_the_owner() {
         assert_eq!(owner_beside_lost("ID=debian\n", &["pacman"], &["apt"]), "apt");
         assert_eq!(owner_beside_lost("ID=arch\n", &["apt"], &["pacman"]), "pacman");
-        // What is left of a manager that never owned the system.
+        // The leftovers of a manager that never owned the system.
         assert_eq!(owner_beside_lost("ID=pika\nID_LIKE=debian\n", &["dnf"], &["apt"]), "dnf");
         assert_eq!(owner_beside_lost("", &["dnf"], &["apt"]), "dnf");
     }

@@ -1,6 +1,6 @@
-//! How much a run would download, as the managers print it above what they would do.
+//! How much a run would download, as the managers print it before they list what they would do.
 
-/// In bytes; `None` where an output does not say it, as that of a simulation of apt, of pacman or apk.
+/// In bytes; `None` where the output does not say it. Simulations of apt, pacman and apk do not.
 ///
 /// ```text
 /// Total download size: 77 k
@@ -17,7 +17,7 @@ pub fn download_size(output: &str) -> Option<u64> {
     })
 }
 
-/// Reads `77 k`, `1.5 M`, `26 KiB`, `0 B`: all count by 1024.
+/// Reads `77 k`, `1.5 M`, `26 KiB`, `0 B`: each unit is 1024 of the one below.
 fn bytes(text: &str) -> Option<u64> {
     let mut words = text.split_whitespace();
     let number: f64 = words.next()?.parse().ok()?;

@@ -1,18 +1,18 @@
-//! Why nothing may be concluded from a command that did not end by itself.
+//! Commands that did not end by themselves: nothing may be concluded from their output.
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished, Invocation};
 
-/// Why nothing may be concluded from a command's output: it did not end by itself.
+/// Why nothing may be concluded from a command's output, if it did not end by itself.
 pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure> {
     how_it_was_cut(invocation, finished, &last_line(finished))
 }
 
-/// Behind the words of a crash.
+/// Added to the words about a crash.
 pub const NO_NUMBER: &str = ": a number in its configuration is none";
 
-/// Likewise, with these words behind those that have no reason of their own.
+/// The same, with these words added where the reason says no more than that it was ended.
 pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {
     let program = invocation.program;
     let span = crate::system::time::span(finished.elapsed.as_secs() as i64);
@@ -41,7 +41,7 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
     Some(Failure::new(class, message))
 }
 
-/// `; last line: ...`, for commands that said nothing decisive before they were ended.
+/// `; last line: ...`, for a command that said nothing decisive before it was ended.
 fn last_line(finished: &Finished) -> String {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     match lines.rev().find(|line| !line.trim().is_empty()) {

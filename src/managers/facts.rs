@@ -9,16 +9,16 @@ use std::path::PathBuf;
 pub struct Facts {
     /// Its name on the command line and in the state.
     pub name: &'static str,
-    /// The program that is run; then other names of its file, where the first may be a link to it.
+    /// The program that is run, then other names of its file: the first may be a link to one of these.
     pub programs: &'static [&'static str],
     /// The systems it owns, as `ID` or `ID_LIKE` in os-release(5) name them.
     pub systems: &'static [&'static str],
-    /// The files that every install rewrites, under the names they have had; where one exists the
-    /// manager owns the system.
+    /// The files that every install rewrites, under the names that they have had. Where one exists, the manager owns
+    /// the system.
     pub package_databases: &'static [&'static str],
     /// Files and directories that configure the sources; of a directory only what it reads.
     pub source_config: &'static [&'static str],
-    /// Beside those and the package database, what decides which updates are pending.
+    /// Other files that decide which updates are pending, beside those and the package database.
     pub index: &'static [&'static str],
     /// The directory below which it keeps the index.
     pub cache: &'static str,
@@ -28,56 +28,55 @@ pub struct Facts {
     pub pid_files: &'static [&'static str],
     /// Files whose existence says that a reboot is required.
     pub reboot_flags: &'static [&'static str],
-    /// Packages that were put to use at the start, and in new versions are only by another.
+    /// Packages of which a new version is put to use only by a reboot.
     pub reboot_packages: RebootPackages,
-    /// Where the names of installed kernels tell their versions.
+    /// Where the installed kernels are, whose names tell their versions.
     pub kernels: Kernels,
-    /// Whether security updates can be told from others, where the sources say it.
+    /// Whether security updates can be told from others, if the sources say it.
     pub knows_security: bool,
-    /// The beginning of the line in which the manager says that it waits for a lock, where no option keeps it from
+    /// The beginning of the line with which the manager says that it waits for a lock, if no option keeps it from
     /// waiting.
     pub waiting_for_lock: Option<&'static str>,
-    /// Whether a file of the configuration includes others, as `Manager::includes` says.
+    /// Whether its configuration can include other files, which `Configuration::includes` finds.
     pub includes_files: bool,
-    /// A lock file beside the package database that is there while it is held. Its holder has it
-    /// open; one that nobody has open was left by a process that was killed.
+    /// A lock file beside the package database that exists as long as the lock is held. The holder has it open; if
+    /// nobody has, it was left by a process that was killed.
     pub lock_by_existence: Option<&'static str>,
-    /// Where the running kernel's modules lie in a directory of its release, if an update of the
-    /// kernel takes that away.
+    /// The directory with the running kernel's modules, below the name of its release, where a kernel update removes
+    /// them.
     pub kernel_modules: Option<&'static str>,
     /// The files and directories that say which packages are kept in several versions.
     pub rules: &'static [&'static str],
-    /// For managers that read from a file what to leave out: the usual place of the administrator's own file of
-    /// that kind.
+    /// The usual place of the administrator's own selection file, for a manager that reads from a file what to leave
+    /// out.
     pub selection_base: &'static str,
-    /// Whether a repair fetches packages. It then comes after the refresh, and only where every source
-    /// was refreshed.
+    /// Whether a repair fetches packages. It then comes after the refresh, and only where every source was refreshed.
     pub repair_fetches: bool,
-    /// Where it has not: files, and directories of files `*.repo`, whose text is its configuration.
+    /// The files that are its configuration, for a manager that is not asked for it; in directories, the files
+    /// `*.repo`.
     pub settings_in: &'static [&'static str],
-    /// Why only all updates of all sources may be installed together, where that is so.
+    /// Why updates cannot be installed one by one, where that is so.
     pub only_whole: Option<&'static str>,
-    /// Directories that take the place of [`Facts::cache`] where they are there.
+    /// Directories that are used instead of [`Facts::cache`] where they exist.
     pub caches: &'static [&'static str],
     /// Whether `Manager::list_needs` takes the names of packages that are not installed.
     pub needs_of_new: bool,
     /// Whether these lists name the installed versions.
     pub lists_installed: bool,
-    /// Whether it lists every newer version there is, so that nothing is pending once all that it lists is installed.
+    /// Whether it lists every newer version there is: if all of these are installed, nothing is pending.
     pub lists_all: bool,
-    /// Whether the lists do not say what stays as it is, and every newer version can be listed too.
+    /// Whether the lists leave out what stays as it is, and another command lists every newer version.
     pub lists_newer: bool,
-    /// Whether they do not say what goes for what comes: what is excluded must be named then, to stay.
+    /// Whether they do not say which packages are replaced: excluded packages must then be named, so that they stay.
     pub lists_no_replaced: bool,
-    /// Whether they hold nothing that only sources offer which were not refreshed, given
-    /// [`Plan::without`].
+    /// Whether they leave out what only sources offer that were not refreshed, given [`Plan::without`].
     pub lists_refreshed_only: bool,
-    /// Whether versions can be left out in favour of older ones, as [`Plan::passed_over`] says.
+    /// Whether a version can be left out so that an older one is installed, as [`Plan::passed_over`] says.
     pub passes_over: bool,
 }
 
 impl Facts {
-    /// Nothing. A manager names what is so with it.
+    /// Nothing: a manager sets only what differs from this.
     pub const NONE: Facts = Facts {
         name: "",
         programs: &[],
@@ -111,27 +110,27 @@ impl Facts {
         passes_over: false,
     };
 
-    /// Everything whose change can change what is pending.
+    /// Everything that can change what is pending.
     pub fn pending_basis(&self) -> Vec<&'static str> {
         [self.package_databases, &self.offer_basis()].concat()
     }
 
-    /// Of that what an install does not change by itself.
+    /// The same without what every install changes.
     pub fn offer_basis(&self) -> Vec<&'static str> {
         [self.source_config, self.index].concat()
     }
 
-    /// Everything that configures the sources, with what the administrator has put elsewhere.
+    /// Everything that configures the sources, also in the places where the administrator has put it.
     pub fn source_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
         self.source_config.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
     }
 
-    /// The files that every install rewrites, with where the administrator has put them.
+    /// The files that every install rewrites, also in the places where the administrator has put them.
     pub fn database_places<'a>(&self, elsewhere: &'a [String]) -> Vec<&'a str> {
         self.package_databases.iter().copied().chain(elsewhere.iter().map(String::as_str)).collect()
     }
 
-    /// Where things are unless the manager is configured otherwise.
+    /// Where things are if the manager's configuration does not move them.
     pub fn usual_places(&self) -> Places {
         Places {
             database: PathBuf::from(self.package_databases[0]),
@@ -142,7 +141,7 @@ impl Facts {
         }
     }
 
-    /// The lock that is there while it is held.
+    /// The lock that exists as long as it is held.
     pub fn lock_file(&self, places: &Places) -> Option<PathBuf> {
         self.lock_by_existence.map(|name| places.database.with_file_name(name))
     }
@@ -159,7 +158,7 @@ impl Facts {
 pub struct Kernels {
     /// The directory.
     pub dir: &'static str,
-    /// What stands before the version: it depends on the architecture.
+    /// What comes before the version; it depends on the architecture.
     pub prefixes: &'static [&'static str],
 }
 
@@ -169,7 +168,7 @@ impl Kernels {
         Kernels { dir: "/boot", prefixes: &["vmlinuz-", "vmlinux-", "Image-", "image-"] };
 }
 
-/// Packages that require a reboot once they were installed since the last.
+/// Packages that require a reboot once a new version is installed.
 #[derive(Debug)]
 pub struct RebootPackages {
     /// Their names.
@@ -179,7 +178,7 @@ pub struct RebootPackages {
 }
 
 impl RebootPackages {
-    /// None, or the manager looks after that itself.
+    /// None, or the manager knows by itself.
     pub const NONE: RebootPackages = RebootPackages { names: &[], directories: &[] };
 }
 
@@ -190,50 +189,51 @@ pub struct Configured {
     pub id: String,
     /// As a command line names it.
     pub argument: String,
-    /// The lower, the more it has to say.
+    /// The lower it is, the more the source counts.
     pub priority: i64,
     /// Whether it is in use.
     pub is_enabled: bool,
 }
 
-/// Places that the administrator's settings name instead of the usual.
+/// Places that the administrator's settings name instead of the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The directory below which the index is kept; `None` for the usual.
     pub cache: Option<PathBuf>,
     /// Files and directories that configure the sources.
     pub sources: Vec<String>,
-    /// What else decides about what is pending.
+    /// Other files that decide what is pending.
     pub index: Vec<String>,
-    /// Directories with more of [`Facts::rules`].
+    /// More directories for [`Facts::rules`].
     pub rules: Vec<String>,
-    /// The manager's own history, where it is a file.
+    /// The manager's own history, where it keeps one in a file.
     pub history: Option<PathBuf>,
 }
 
 /// What an apply is to install.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Also what needs removals.
+    /// Also updates that need the removal of a package.
     pub full: bool,
-    /// Only what mends dependencies that are not met.
+    /// Only what mends unmet dependencies.
     pub mends: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
-    /// Those of them of which there is no index at all.
+    /// Those of them that have no index at all.
     pub never_read: Vec<String>,
-    /// The sources that were refreshed, where some were not.
+    /// The sources that were refreshed, if some were not.
     pub from: Vec<String>,
-    /// Sources whose packages are to be verified, and that have no key.
+    /// Sources that have no key though their packages must be verified.
     pub keyless: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
-    /// Installed packages in whose place another would come, which is left out, and which are to stay too.
+    /// Installed packages that stay because the package that would replace them is left out.
     pub kept: Vec<String>,
-    /// Versions, by package, to leave out in favour of older ones, because their sources were not refreshed.
+    /// Versions, by package, that are left out so that older ones are installed, because their sources were not
+    /// refreshed.
     pub passed_over: BTreeSet<(String, String)>,
-    /// Where their names are written for the manager; `None` when nothing is left out, or the
-    /// manager is told by arguments.
+    /// The file that names them for the manager; `None` when nothing is left out, or when the manager takes them as
+    /// arguments.
     pub selection: Option<PathBuf>,
 }
 
@@ -255,6 +255,6 @@ pub struct Places {
     pub selection_base: PathBuf,
     /// The native architecture; empty where it is not known.
     pub architecture: String,
-    /// Where downloaded packages are kept, where that is looked at.
+    /// Where downloaded packages are kept, if we look at them.
     pub archives: PathBuf,
 }

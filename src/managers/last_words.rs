@@ -1,12 +1,12 @@
-//! The last words of a script that failed: the exit status alone, which the manager tells, helps nobody.
+//! The last words of a script that failed: the manager tells only its exit status, which does not say what is wrong.
 
 use crate::model::text::{contains_any, cut};
 
-/// So many lines before the end of a script are looked at.
+/// How many lines before the end of a script are looked at.
 const LINES: usize = 50;
-/// A quoted line that has more characters is cut.
+/// A quoted line with more characters is cut.
 const LONGEST: usize = 300;
-/// What stands in a line that says why something failed.
+/// Words in a line that say why something failed.
 const DECISIVE: &[&str] = &[
     "error",
     "fail",
@@ -28,7 +28,7 @@ const DECISIVE: &[&str] = &[
     "no space left",
 ];
 
-/// The decisive one of the lines that a script printed: the last that speaks of an error, else the last.
+/// The decisive line of what a script printed: the last that speaks of an error, or the last of all.
 pub fn decisive<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lines: Vec<_> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = || lines.iter().rev().take(LINES);
@@ -49,7 +49,8 @@ pub fn quoted(line: &str, words: Option<&str>) -> String {
     }
 }
 
-/// rpm's line about a scriptlet, with what the scriptlet printed: that stands between the line of the step and rpm's.
+/// rpm's line about a scriptlet, with what the scriptlet printed. The output stands between the line of the step and
+/// rpm's line.
 ///
 /// ```text
 ///   Running scriptlet: tb-brk-2.0-1.noarch                                    4/8

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// What they are called at their end.
+/// How their names end.
 const ENDS: &[&str] = &[
     ".dpkg-dist",
     ".dpkg-new",
@@ -17,11 +17,11 @@ const ENDS: &[&str] = &[
     ".apk-new",
 ];
 
-/// So many are listed.
+/// How many are listed.
 const MOST: usize = 200;
 
-/// The configuration files left aside that an output names, and for each file that dpkg kept the new one beside it,
-/// which dpkg does not name. The caller has to look whether they exist.
+/// The configuration files that an output says were left aside. dpkg names only the file that it kept, so the names of
+/// the new one beside it are added. The caller has to look which of them exist.
 ///
 /// ```text
 /// Configuration file '/etc/tb.conf'
@@ -45,7 +45,7 @@ pub fn left_aside(output: &str) -> Vec<String> {
         let words = words.filter(|word| ENDS.iter().any(|end| word.ends_with(end)));
         found.extend(words.map(|word| match word.starts_with('/') {
             true => word.to_string(),
-            // apk leaves the first slash out.
+            // apk leaves out the first slash.
             false => format!("/{word}"),
         }));
     }

@@ -1,4 +1,4 @@
-//! What a manager may ask of the machine while it answers a question of ours.
+//! What a manager may ask of the machine to answer a question of ours.
 
 use super::facts::{Elsewhere, Places};
 use crate::model::failure::Failure;
@@ -10,10 +10,10 @@ pub trait Machine {
     /// Where the manager's configuration puts things.
     fn places(&self) -> &Places;
 
-    /// The manager's configuration, as far as it is asked for or read; none where it does not say.
+    /// The manager's configuration, if the manager was asked for it or its files were read.
     fn configuration(&self) -> Option<&str>;
 
-    /// What the administrator's settings put in other places than the usual.
+    /// What the administrator's settings put in other places.
     fn elsewhere(&self) -> &Elsewhere;
 
     /// A question to the manager that changes nothing.
@@ -22,13 +22,13 @@ pub trait Machine {
     /// When it cannot be asked, or the manager says that it failed.
     fn ask(&self, question: &Invocation) -> Result<Finished, Failure>;
 
-    /// The same question, whatever the answer is worth.
+    /// The same question; the answer is given also where the manager failed.
     ///
     /// # Errors
     /// When it cannot be asked.
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure>;
 
-    /// The same question where its answer is no more than welcome: it waits for no lock, and a failure is no answer.
+    /// The same question where the answer is only a help: it waits for no lock, and gives nothing where it fails.
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
         self.try_ask(question).ok()
     }

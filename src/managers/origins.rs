@@ -5,7 +5,7 @@ use crate::model::packages::Origin;
 use crate::model::updates::Update;
 use std::collections::HashMap;
 
-/// By package.
+/// For each package, where it can be had.
 pub type Origins = HashMap<String, Vec<Origin>>;
 
 /// The names of packages that would be updated.
@@ -13,7 +13,7 @@ pub fn names(updates: &[Update]) -> Vec<&str> {
     updates.iter().map(|update| update.name.as_str()).collect()
 }
 
-/// The packages of which it is to be found out: it may be a version below the candidate that is one.
+/// The packages that are not known to bring a security update: a version below the candidate may be one.
 pub fn open(listing: &Listing) -> Vec<&str> {
     let open =
         listing.updates.iter().filter(|update| update.security != Some(true) && update.installed.is_some());
@@ -21,7 +21,7 @@ pub fn open(listing: &Listing) -> Vec<&str> {
     open.map(|update| &update.name).chain(held).map(String::as_str).collect()
 }
 
-/// The sources that lists name.
+/// The sources that the lists name.
 pub fn of_lists(updates: &[Update]) -> Origins {
     let of_update = |update: &Update| {
         let origin = Origin {
@@ -35,9 +35,9 @@ pub fn of_lists(updates: &[Update]) -> Origins {
     updates.iter().filter_map(of_update).collect()
 }
 
-/// Tells it by these origins; `is_asked` where the manager can say it of what is held back.
+/// Marks the security updates by these origins. `is_asked`: the manager can also say it for what is held back.
 pub fn tell(listing: &mut Listing, origins: &Origins, is_asked: bool) {
-    // What stands above the candidate is not what would be installed.
+    // Versions above the candidate would not be installed.
     let secure = |name: &str, candidate: Option<&str>| {
         let of = origins.get(name).map(Vec::as_slice).unwrap_or_default();
         let is_it = |origin: &Origin| origin.version.is_some() && origin.version.as_deref() == candidate;

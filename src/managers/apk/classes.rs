@@ -7,7 +7,7 @@ pub fn package_class(reason: &str) -> Class {
     if reason.starts_with("trying to overwrite ") {
         return Class::Dependency;
     }
-    // Packages are not signed one by one: it is not the file that the index speaks of.
+    // Packages are not signed one by one: this is not the file that the index lists.
     if reason == "BAD signature" {
         return Class::Fetch;
     }
@@ -18,7 +18,7 @@ pub fn package_class(reason: &str) -> Class {
     }
 }
 
-/// The class of what stands behind the last colon, or of all.
+/// The class of the words behind the last colon, or of the whole line.
 pub fn last_reason(text: &str) -> Class {
     match reason_class(text) {
         Class::Other => reason_class(text.rsplit(": ").next().unwrap_or(text)),
@@ -26,8 +26,8 @@ pub fn last_reason(text: &str) -> Class {
     }
 }
 
-/// The words with which a reason that apk gives for a repository or a package begins or ends, by class: its own,
-/// and those of the C library, which are others in musl and in glibc. The first that fit decide.
+/// The words with which apk's reasons for a repository or a package begin or end, by class. They are apk's own and
+/// those of the C library, which differ between musl and glibc. The first that fit decide.
 const REASONS: &[(Class, &[&str])] = &[
     (
         Class::Space,
@@ -36,7 +36,7 @@ const REASONS: &[(Class, &[&str])] = &[
             "Read-only file system",
             "Quota exceeded",
             "quota exceeded",
-            // apk 2 says it of a file of its cache that it could not write, on a full disk.
+            // apk 2 says so about a file of its cache that it could not write on a full disk.
             "Operation not permitted",
         ],
     ),
@@ -98,7 +98,7 @@ const REASONS: &[(Class, &[&str])] = &[
 
 /// The class of such a reason.
 pub fn reason_class(reason: &str) -> Class {
-    // `HTTP 404: Not Found`: a server may put any words behind its number.
+    // `HTTP 404: Not Found`: a server may write anything behind its number.
     if reason.starts_with("HTTP ") {
         return Class::Fetch;
     }

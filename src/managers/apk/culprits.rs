@@ -1,4 +1,4 @@
-//! The updates that keep apk from doing anything at all.
+//! The updates because of which apk does nothing at all.
 
 use super::lists::name_and_version;
 use crate::model::class::Class;
@@ -7,7 +7,7 @@ use crate::model::updates::HeldBack;
 use crate::system::process::Finished;
 use std::collections::BTreeMap;
 
-/// The updates that need what is nowhere: apk does nothing while there is one.
+/// The updates that need something that no repository has: apk does nothing while there is one.
 ///
 /// ```text
 /// ERROR: unable to select packages:

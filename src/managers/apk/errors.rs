@@ -1,4 +1,4 @@
-//! Reading what apk says of changes and errors.
+//! Reading apk's words about changes and errors.
 
 use super::classes::{last_reason, package_class, reason_class};
 use super::lists::{change, name_and_version, source_id};
@@ -24,8 +24,8 @@ struct Verdict<'a> {
     is_simulation: bool,
 }
 
-/// `OK: 0 MiB in 3 packages` or `2 errors; 58 KiB in 3 packages`. Our simulations have `-v`, and
-/// with it this is `OK: 3 packages, 4 dirs, 3 files, 0 MiB`. Hooks can print lines below it.
+/// `OK: 0 MiB in 3 packages` or `2 errors; 58 KiB in 3 packages`. In our simulations, which have `-v`, it is `OK: 3
+/// packages, 4 dirs, 3 files, 0 MiB`. Hooks can print lines below it.
 fn verdict(stdout: &str) -> Option<Verdict<'_>> {
     stdout.lines().rev().find_map(|line| {
         let (head, rest) = line.split_once([':', ';'])?;
@@ -41,8 +41,8 @@ fn verdict(stdout: &str) -> Option<Verdict<'_>> {
     })
 }
 
-/// Why a command failed. The exit code is a count, 99 for everything that is no count, and 0
-/// where a trigger of apk 2 failed.
+/// Why a command failed. The exit code is a number of errors, or 99 for other failures. It is 0 where a trigger of apk
+/// 2 failed.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     if let Some(failure) = errors(finished) {
         return Some(failure);
@@ -51,7 +51,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         // It also counts packages whose script failed long ago.
         Some(verdict) if verdict.is_simulation => None,
         Some(verdict) if verdict.errors > 0 => Some(of_packages(finished, &verdict)),
-        // Neither triggers nor hooks are counted by apk 2.
+        // apk 2 counts neither triggers nor hooks.
         _ => {
             let script =
                 own_errors(finished).find_map(|text| script(finished, text)).map(|(_, failure)| failure);
@@ -60,16 +60,16 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     }
 }
 
-/// What apk itself reports, without the word in front. A script of apk 2 can print such lines
-/// too; what apk 3 passes on from a script is indented.
+/// What apk itself reports, without the word in front. A script of apk 2 can print such lines too; apk 3 indents the
+/// lines of a script.
 fn own_errors(finished: &Finished) -> impl Iterator<Item = &str> {
     finished.stderr.lines().filter_map(|line| line.strip_prefix("ERROR: "))
 }
 
-/// The failure of a run as a whole, which is over before any package is touched.
+/// The failure of a run that stopped before it touched any package.
 pub fn errors(finished: &Finished) -> Option<Failure> {
     let began = began(&finished.stdout);
-    // apk 2.12 has no such option; now it prints its usage, now it goes on without.
+    // apk 2.12 has no such option: some versions print their usage, others go on without it.
     let is_unknown = finished.stderr.contains("unrecognized option '--force-missing-repositories'");
     if is_unknown && !began && verdict(&finished.stdout).is_none() {
         let text = "this apk is too old to go on without a repository that was not refreshed";
@@ -84,7 +84,7 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
         }
         if text.starts_with("Unable to lock database: ") {
             let busy = ["temporary error (try again later)", "Resource temporarily unavailable"];
-            // It waited for the lock, and no longer.
+            // It waited for the lock, and then gave up.
             let is_busy = busy.iter().chain(&["Interrupted system call"]).any(|word| text.ends_with(word));
             return Some(Failure::new(if is_busy { Class::Lock } else { last_reason(text) }, text));
         }
@@ -133,9 +133,9 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
     })
 }
 
-/// What went wrong with single packages, the others being done. A line counts only where it names
-/// a package of this run, and only as many packages as apk itself counts: what a script of
-/// apk 2 prints must not pass for an error of a fetch.
+/// What went wrong with single packages, while the others were installed. A line counts only if it names a package of
+/// this run, and no more packages count than apk itself counts: otherwise the output of a script of apk 2 could pass
+/// for a fetch error.
 fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
     let changes = finished.stdout.lines().filter_map(change);
     let packages: BTreeSet<_> =
@@ -169,7 +169,7 @@ fn of_packages(finished: &Finished, verdict: &Verdict) -> Failure {
     }
 }
 
-/// What a script printed on standard error before the line that tells of it; apk 3 puts `  * ` before each line.
+/// What a script printed on standard error before the line about it; apk 3 puts `  * ` before each line.
 fn said<'a>(finished: &'a Finished, text: &str) -> Option<&'a str> {
     let lines: Vec<_> = finished.stderr.lines().collect();
     let at = lines.iter().position(|line| line.strip_prefix("ERROR: ") == Some(text))?;
@@ -178,8 +178,8 @@ fn said<'a>(finished: &'a Finished, text: &str) -> Option<&'a str> {
     last_words::decisive(lines[at - said..at].iter().map(|line| line.strip_prefix("  * ").unwrap_or(line)))
 }
 
-/// `tb-brk-2.0-r0.post-upgrade: script exited with error 1`, of apk 3
-/// `lib/apk/exec/tb-brk-2.0-r0.post-upgrade: exited with error 1`; of a commit hook its file.
+/// `tb-brk-2.0-r0.post-upgrade: script exited with error 1`; in apk 3 `lib/apk/exec/tb-brk-2.0-r0.post-upgrade: exited
+/// with error 1`; for a commit hook, its file.
 fn script<'a>(finished: &Finished, text: &'a str) -> Option<(&'a str, Failure)> {
     let (what, how) = text.split_once(": ")?;
     let is_end =
@@ -208,7 +208,7 @@ pub fn problem(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
 }
 
-/// A repository that was not refreshed, and why. That an old index of it was read is no excuse.
+/// A repository that was not refreshed, and why. It counts as failed also where an old index of it was read.
 pub fn failure(line: &str) -> Option<(String, Failure)> {
     const ACTIONS: &[&str] = &[
         "updating and opening ",
@@ -223,9 +223,9 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
         let (url, reason) = rest.split_once(": ")?;
         let id = source_id(url);
         let (class, hint) = match reason_class(reason) {
-            // A word or a path that is not there.
+            // An unknown word, or a path that does not exist.
             _ if !url.contains("://") => (Class::Config, ""),
-            // It says this of an index that ends too early, and of one signed with an unknown key.
+            // apk says this about an index that ends too early, and about one signed with an unknown key.
             Class::Auth => (Class::Auth, " (unknown key, or an index that was cut off)"),
             Class::Space if reason == "Operation not permitted" => {
                 (Class::Space, " (apk could not write its cache; it says this where the disk is full)")
@@ -259,7 +259,7 @@ mod tests {
         let failed = "ERROR: b-2-r0.post-upgrade: script exited with error 1\n";
         let count = |errors: &str| format!("{TWO}{errors}; 0 MiB in 2 packages\n");
         assert_eq!(class(1, &count("1 error"), gone), Some(Class::Fetch));
-        // Both at once: the fetch can be mended.
+        // Both at once: the fetch error is the one that can be mended.
         assert_eq!(class(2, &count("2 errors"), &format!("{gone}{failed}")), Some(Class::Fetch));
         // One error, two packages: one of the lines is not apk's.
         assert_eq!(class(1, &count("1 error"), &format!("{gone}{failed}")), Some(Class::Script));
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_package_that_ends_too_early_is_a_failed_fetch() {
         let count = format!("{TWO}1 error; 0 MiB in 2 packages\n");
-        // glibc's words and musl's, for the same number.
+        // The words of glibc and of musl for the same error.
         for reason in ["Software caused connection abort", "Connection aborted"] {
             let extract = format!("ERROR: a-2-r0: failed to extract usr/a: {reason}\n");
             assert_eq!(class(1, &count, &extract), Some(Class::Fetch), "{reason}");

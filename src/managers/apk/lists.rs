@@ -37,8 +37,8 @@ pub fn changes(stdout: &str) -> Listing {
     listing
 }
 
-/// `tb-hello-1.0-r0` in its parts. A name may end in a number, and a version need not have a
-/// revision; what begins the version is a digit.
+/// Splits `tb-hello-1.0-r0`. A name may end in a number, and a version may have no revision; a version begins with a
+/// digit.
 pub fn name_and_version(text: &str) -> Option<(&str, &str)> {
     let (rest, last) = text.rsplit_once('-')?;
     let is_revision = last.strip_prefix('r').is_some_and(|number| number.parse::<u64>().is_ok());
@@ -49,7 +49,7 @@ pub fn name_and_version(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit())).then_some((name, version))
 }
 
-/// What `apk version -l '<'` lists: also what a version in world holds back.
+/// Reads `apk version -l '<'`, which also lists what a version in world holds back.
 ///
 /// ```text
 /// Installed:                                Available:
@@ -71,8 +71,9 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
     rows.collect()
 }
 
-/// What `apk policy` says of versions that are not installed, less the versions. Which of them would come is not
-/// said; where a good source offers any of them, none counts as offered by failed ones alone.
+/// Where the versions that `apk policy` lists and that are not installed can be had, without the versions. It does not
+/// say which of them would come. If a source that was refreshed offers any of them, the package does not count as
+/// offered by failed sources alone.
 pub fn origins(stdout: &str) -> Origins {
     let mut found = offers(stdout);
     found.values_mut().flatten().for_each(|origin| origin.version = None);
@@ -119,8 +120,8 @@ pub fn offers(stdout: &str) -> Origins {
     found
 }
 
-/// Names those of the changed packages whose files are not what was to be installed. What a script
-/// of theirs rewrote shows in the same way.
+/// Names the changed packages whose files differ from what was installed. A file that the package's own script rewrote
+/// looks the same.
 ///
 /// ```text
 /// tb-hello-2.0-r0
@@ -138,9 +139,8 @@ pub fn audited(stdout: &str, changed: &[(&str, &str)]) -> Option<Failure> {
     (!names.is_empty()).then(|| Failure::new(Class::Other, text()))
 }
 
-/// The database itself is the only place that tells of packages whose script failed. Read with
-/// it are the constraints in world: in no line of the database is there any of those characters
-/// before the first colon.
+/// Only the database itself tells which packages have a failed script. The constraints in world are read with it: no
+/// line of the database has one of their characters before its first colon.
 pub fn list_installed(places: &Places) -> Invocation {
     let database = places.database.to_string_lossy().into_owned();
     let args = ["-h", "-e", "^[PVAf]:", "-e", "^[^:]*[=<>~]", &database, "/etc/apk/world"];
@@ -171,7 +171,7 @@ pub fn parse_installed(text: &str) -> Installed {
                 match field {
                     "V" => package.version = value.to_string(),
                     "A" => package.architecture = value.into(),
-                    // `x` is an attribute that the file system cannot hold.
+                    // `x` marks an attribute that the file system cannot store.
                     _ => package.is_broken = value.contains(['f', 's']),
                 }
             }
@@ -218,15 +218,15 @@ pub fn change(line: &str) -> Option<Change<'_>> {
     Some(Change { name, from, to })
 }
 
-/// What apk takes as the name of a package. No version (`a=1`), no repository (`a@edge`), no
-/// conflict (`!a`), nothing that is provided (`so:libc.so`), no pattern.
+/// What apk takes as the name of a package: no version (`a=1`), no repository (`a@edge`), no conflict (`!a`), nothing
+/// that is provided (`so:libc.so`), no pattern.
 pub(super) fn is_package_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
-/// A repository as its administrator wrote it, without the path of its index, which apk adds in
-/// some lines: `http://127.0.0.1:8080`.
+/// A repository as the administrator wrote it, without the path of its index that apk adds in some lines:
+/// `http://127.0.0.1:8080`.
 pub fn source_id(url: &str) -> String {
     let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
     one_line(base.map_or(url, |(base, _)| base))

@@ -1,5 +1,5 @@
-//! Judging `apk -U update` repository by repository. Its exit code is a count, in 2.x of two for
-//! each repository that is not available and one for each whose old index is still there.
+//! Judging `apk -U update` repository by repository. The exit code of apk 2 adds two for each repository that is not
+//! available and one for each whose old index is still there.
 
 use super::errors::{classify, errors, failure, problem};
 use super::lists::source_id;
@@ -27,7 +27,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
         sources.insert(id.clone(), Some(failure.clone()));
     }
     let failed = failures.len();
-    // A line that apk prints last, when it has looked at every repository.
+    // A line that apk prints last, after it has looked at every repository.
     let last = finished.stdout.lines().rev().find(|line| line.ends_with(" distinct packages available"));
     let stopped = errors(finished).or_else(|| match last {
         None => Some(problem(finished)),
@@ -40,8 +40,8 @@ pub fn judge(finished: &Finished) -> Refreshed {
     Refreshed::of(sources, stopped, "no repository is configured in /etc/apk/repositories")
 }
 
-/// What a refresh did that was ended before its time: apk 2 says which index it begins with, one after the
-/// other, and is done with all but the last. apk 3 says nothing before the end.
+/// What a refresh did that was ended before its time. apk 2 names each index when it begins with it, one after the
+/// other, so all but the last are done. apk 3 says nothing before the end.
 pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
     let mut begun: Vec<_> =
         finished.stdout.lines().filter_map(|line| line.strip_prefix("fetch ")).map(source_id).collect();

@@ -8,7 +8,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;
 
-/// What apt knows as automatically installed.
+/// Reads what apt marks as installed automatically.
 pub(super) struct Unneeded;
 
 impl Autoremove for Unneeded {
@@ -23,7 +23,7 @@ impl Autoremove for Unneeded {
     }
 }
 
-/// What apt is told to keep keeps what it needs.
+/// The packages that apt is told to keep also keep what they need.
 fn command(options: &[&str], keep: &[String], words: &[&str]) -> Invocation {
     let kept: Vec<_> =
         keep.iter().map(|name| format!("APT::NeverAutoRemove::=^{}$", escaped(name))).collect();

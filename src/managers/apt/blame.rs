@@ -1,4 +1,4 @@
-//! The file and line that apt complains of without naming them.
+//! The file and line that apt complains about without naming them.
 
 use super::commands::setting;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn place_of(message: &str, configuration: &str) -> Option<String> {
     })
 }
 
-/// The files of a directory that apt reads, which have this end or none.
+/// The files of a directory that apt reads: those with this extension or none.
 fn parts(dir: &Path, end: &str) -> Vec<PathBuf> {
     let is_read = |path: &PathBuf| path.extension().is_none_or(|found| found == end);
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -3,7 +3,7 @@
 use crate::model::class::Class;
 use crate::model::text::contains_any;
 
-/// How apt says that a hook of its configuration failed.
+/// How apt says that a hook from its configuration failed.
 pub const HOOK_FAILED: &str = "Problem executing scripts";
 
 /// The class of the reason that dpkg gives.
@@ -59,7 +59,7 @@ pub fn dpkg_class(reason: &str) -> Class {
     if is_space(reason) {
         Class::Space
     } else if reason.contains("syntax ") && !contains_any(reason, CONFIG) {
-        // In a file of dpkg's own database.
+        // A file of dpkg's own database.
         Class::Other
     } else if reason.contains("was locked by ") {
         Class::Lock
@@ -88,7 +88,7 @@ pub fn is_space(text: &str) -> bool {
     )
 }
 
-/// What apt says where it stopped at something of the machine.
+/// What apt says when something on the machine stopped it.
 const STOPPED: &[(Class, &[&str])] = &[
     (Class::Lock, &["Could not get lock", "is another process using it"]),
     (
@@ -104,7 +104,7 @@ const STOPPED: &[(Class, &[&str])] = &[
     ),
 ];
 
-/// Where it stopped at what the administrator wrote.
+/// What it says when the administrator's configuration stopped it.
 const CONFIGURATION: &[&str] = &[
     "Malformed ",
     "list of sources could not be read",
@@ -147,7 +147,7 @@ const CONFIGURATION: &[&str] = &[
     "Directory '",
 ];
 
-/// Where it cannot solve what is asked for, or could not fetch it.
+/// What it says when it cannot solve what is asked, or could not fetch it.
 const NOT_TO_BE_HAD: &[(Class, &[&str])] = &[
     (
         Class::Dependency,
@@ -197,7 +197,7 @@ const NOT_TO_BE_HAD: &[(Class, &[&str])] = &[
     ),
 ];
 
-/// The first class of which the words stand in a text.
+/// The first class that has a phrase in this text.
 fn class_in(table: &[(Class, &[&str])], text: &str) -> Option<Class> {
     table.iter().find(|(_, words)| contains_any(text, words)).map(|(class, _)| *class)
 }
@@ -205,7 +205,7 @@ fn class_in(table: &[(Class, &[&str])], text: &str) -> Option<Class> {
 /// The class of one of apt's messages.
 pub fn class_of(text: &str) -> Class {
     if let Some(rest) = text.strip_prefix("Failed to fetch ") {
-        // Two spaces end the URL, so that a 404 in a file name is not taken for the reason.
+        // Two spaces end the URL, so that a 404 in a file name is not read as the reason.
         return fetch_class(rest.split_once("  ").map_or(rest, |(_, reason)| reason));
     }
     if is_space(text) {
@@ -214,7 +214,7 @@ pub fn class_of(text: &str) -> Class {
     if let Some(class) = class_in(STOPPED, text) {
         return class;
     }
-    // What stands between quotes behind these is the administrator's.
+    // The words in quotes behind these come from the administrator.
     let hooks = [HOOK_FAILED, "Failure running script ", "Failure running hook "];
     let is_hook = hooks.iter().any(|words| text.starts_with(words));
     let is_program = text.starts_with("Sub-process ") && !text.contains("ProxyAutoDetect");
@@ -224,7 +224,7 @@ pub fn class_of(text: &str) -> Class {
     if is_validity(text) {
         return Class::Clock;
     }
-    // Of the index, or dpkg's database; what else is read so the administrator wrote.
+    // The index or dpkg's database; everything else that apt reads was written by the administrator.
     if text.starts_with("Unable to parse package file ") {
         let ours = [("/lists/", Class::Fetch), ("/status (", Class::Other)];
         let found = ours.into_iter().find(|(part, _)| text.contains(part));
@@ -260,14 +260,14 @@ pub fn fetch_class(reason: &str) -> Class {
         "Redirection loop",
         "Redirection from ",
         "Failed to stat",
-        // What cannot be unpacked.
+        // A file that cannot be unpacked.
         "lzma_read:",
         "gzread:",
         "BZ2_bzread",
         "LZ4F:",
         "ZSTD",
     ];
-    // What a server writes behind the number is no reason.
+    // The words that a server writes behind the number are no reason.
     if is_status(reason) {
         Class::Fetch
     } else if is_space(reason) || reason.starts_with("Couldn't create temporary file ") {
@@ -281,12 +281,12 @@ pub fn fetch_class(reason: &str) -> Class {
     } else if contains_any(reason, FETCH) {
         Class::Fetch
     } else {
-        // Resolving, connecting, TLS, closed connections: apt has many words for "no answer".
+        // Resolving, connecting, TLS, closed connections: apt has many ways to say "no answer".
         Class::Network
     }
 }
 
-/// Whether a reason begins with the number of an answer of HTTP.
+/// Whether a reason begins with a status number of HTTP.
 fn is_status(reason: &str) -> bool {
     let digits = reason.bytes().take_while(u8::is_ascii_digit).count();
     digits == 3 && (reason.len() == 3 || reason[3..].starts_with(' '))

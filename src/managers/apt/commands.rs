@@ -8,7 +8,7 @@ use std::time::Duration;
 /// dpkg's database, unless apt.conf names another.
 pub(super) const DATABASE: &str = "/var/lib/dpkg/status";
 
-/// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges. dpkg's words are read.
+/// Nothing may ask a question: not debconf, ucf, needrestart or apt-listchanges. dpkg's output must be in English.
 pub(super) const ENV: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("APT_LISTCHANGES_FRONTEND", "none"),
@@ -16,12 +16,11 @@ pub(super) const ENV: &[(&str, &str)] = &[
     ("DPKG_COLORS", "never"),
 ];
 
-/// needrestart lists what needs a restart; an administrator who exports `a` lets it restart.
+/// needrestart lists what needs a restart. If an administrator exports `a`, it restarts these services.
 pub(super) const ENV_DEFAULTS: &[(&str, &str)] = &[("NEEDRESTART_MODE", "l")];
 
-/// What apt.conf may say that would change what a command does or how it prints. What it says about
-/// packages (pins, holds, recommendations, purging, what may be downgraded) is the administrator's
-/// to say, and holds.
+/// Settings of apt.conf that would change what a command does or how it prints are fixed here. What it says about
+/// packages (pins, holds, recommendations, purging, downgrades) is for the administrator to decide, and stays.
 pub(super) const FIXED: &[&str] = &[
     "APT::Get::Simulate=false",
     "APT::Get::Print-URIs=false",
@@ -67,24 +66,24 @@ pub(super) fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
     line.and_then(|value| value.strip_suffix('\'')).filter(|value| !value.is_empty())
 }
 
-/// One retry after a second: apt's own default of three turns a hanging mirror into 247 s.
+/// One retry, after a second: with apt's own default of three a hanging mirror takes 247 s.
 pub const RETRIES: &str = "Acquire::Retries=1";
 
-/// apt waits for a silent mirror twice the timeout, for each try: with one retry a tenth of the
-/// budget leaves more than half of it to the other sources.
+/// For each try apt waits twice the timeout for a silent mirror. With one retry, a tenth of the budget leaves more than
+/// half of it to the other sources.
 pub fn refresh(budget: Duration) -> Invocation {
     let silence = (budget.as_secs() / 12).clamp(1, 30);
     let [http, https] = ["http", "https"].map(|method| format!("Acquire::{method}::Timeout={silence}"));
-    // With one queue for all, a mirror that closes its connections has the others wait for ever.
+    // With one queue for all, a mirror that closes its connections would make the others wait for ever.
     let queues = "Acquire::Queue-Mode=host";
     apt_get(&["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https], &["update"])
 }
 
-/// `upgrade --with-new-pkgs` is what `apt upgrade` does: new dependencies come in (a kernel
-/// update is nothing else), nothing is removed.
+/// `upgrade --with-new-pkgs` is what `apt upgrade` does: it installs new dependencies (a kernel update is a new
+/// package), and removes nothing.
 pub fn upgrade(plan: &Plan) -> &'static [&'static str] {
     if plan.mends {
-        // The solver of apt 3 gives up where a package that was cut off has to come with another.
+        // The solver of apt 3 gives up where a package that was cut off must come together with another.
         return &["-o", "APT::Solver=internal", "-f", "install"];
     }
     if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
@@ -95,8 +94,8 @@ pub fn selection_option(plan: &Plan) -> Option<String> {
     Some(format!("Dir::Etc::Preferences={}", path.display()))
 }
 
-/// A simulation cannot install anything whatever apt.conf says, unlike `--assume-no`, which an
-/// `APT::Get::Assume-Yes` overrules.
+/// A simulation installs nothing, whatever apt.conf says. `--assume-no` would not be enough: `APT::Get::Assume-Yes`
+/// overrules it.
 pub fn list(plan: &Plan) -> Invocation {
     let selection = selection_option(plan);
     let options: Vec<&str> = selection.as_deref().into_iter().collect();
@@ -126,9 +125,9 @@ pub fn selection(plan: &Plan) -> String {
 pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
     let selection = selection_option(plan);
     let mut all = vec![
-        // We wait for locks ourselves, inside a budget; apt.conf may say "for ever".
+        // We wait for locks ourselves, within a budget; apt.conf may say "for ever".
         "DPkg::Lock::Timeout=0",
-        // How long a mirror may be silent is apt.conf's to say: a download that stands still is ended.
+        // How long a mirror may be silent is for apt.conf to say; we end a download that stands still.
         RETRIES,
     ];
     all.extend_from_slice(options);
@@ -140,9 +139,9 @@ pub fn download(plan: &Plan) -> Invocation {
     change(plan, &[], &["-y", "-d"])
 }
 
-/// With `--no-download` the install cannot wait for a mirror. Packages of `file:` and `cdrom:`
-/// sources are never copied to the archive directory, and apt fails over them with that option;
-/// they are only "fetched" from the local disk.
+/// With `--no-download` the install cannot wait for a mirror. But apt fails with that option where packages come from
+/// `file:` and `cdrom:` sources, because these are never copied to the archive directory; they are only "fetched" from
+/// the local disk.
 pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
     let has_local = downloaded.stdout.lines().any(|line| {
         let item = line.strip_prefix("Get:").and_then(|rest| rest.split_once(' '));
@@ -152,10 +151,10 @@ pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
     });
     let words: &[&str] = if has_local { &["-y"] } else { &["-y", "--no-download"] };
     let options = [
-        // Without a terminal of its own dpkg's words reach us unchanged, and a script that
-        // reads its input finds the end of /dev/null instead of waiting for ever.
+        // Without a terminal of its own dpkg prints unchanged lines, and a script that reads its input finds the end of
+        // /dev/null instead of waiting for ever.
         "Dpkg::Use-Pty=0",
-        // Both: confdef alone asks where there is no default, confold alone overrules it.
+        // Both are needed: confdef alone asks where there is no default, confold alone overrules the default.
         "Dpkg::Options::=--force-confdef",
         "Dpkg::Options::=--force-confold",
         // Else what is unpacked last may stay so.
@@ -164,8 +163,8 @@ pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
     change(plan, &options, words)
 }
 
-/// apt runs dpkg several times where packages have to be configured before others are unpacked, and no more after
-/// one of these has failed.
+/// apt runs dpkg several times where packages must be configured before others are unpacked. After one of these runs
+/// fails it starts no more.
 pub fn past_failures(mut invocation: Invocation) -> Invocation {
     invocation.args.splice(0..0, ["-o", "Dpkg::StopOnError=false"].map(str::to_owned));
     invocation
@@ -175,7 +174,7 @@ pub fn repair(places: &Places) -> Invocation {
     configure(places, &["-a"])
 }
 
-/// Runs the scripts of packages that are unpacked.
+/// Runs the scripts of packages that are only unpacked.
 pub fn configure(places: &Places, names: &[&str]) -> Invocation {
     let mut args = admin_dir(places);
     let words = ["--force-confdef", "--force-confold", "--configure"];

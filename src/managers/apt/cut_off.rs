@@ -1,5 +1,5 @@
-//! What an `apt-get update` did that was ended before its time. Its progress lines say when a file begins to
-//! come, not when it has: that the index holds it tells.
+//! What an `apt-get update` did that was ended before its time. Its progress lines say when a file begins to come, not
+//! when it is complete; whether it is in the index shows that.
 
 use super::classes::fetch_class;
 use super::progress::{Kind, items};
@@ -41,7 +41,7 @@ fn read(finished: &Finished, answer: &str, dirs: [&IndexDir; 3]) -> Vec<Ended> {
     ended.collect()
 }
 
-/// Whether everything that was to come has come and is in its place.
+/// Whether all files of a source have come and are in place.
 fn is_done(
     source: &Source,
     items: &[&super::progress::Item],
@@ -54,7 +54,7 @@ fn is_done(
     let release = ["InRelease", "Release"].map(|what| (what, format!("{prefix}{what}")));
     let release = release.iter().find(|(_, name)| after.contains_key(name));
     let Some((what, name)) = release else {
-        // A flat repository without one.
+        // The same for a flat repository.
         let came = |target: &Target| after.contains_key(target.file());
         let is_new = |target: &Target| inode(after, target.file()) != inode(start, target.file());
         return match last("Packages") {
@@ -69,7 +69,7 @@ fn is_done(
         Some(Kind::Got) if is_stored => {}
         _ => return false,
     }
-    // Everything is put in its place at once, when all that was to be fetched is there.
+    // apt puts all files in place at once, when it has all of them.
     let was_over = is_stored && inode(before, name) != inode(start, name);
     let old = before.get(name).filter(|_| !was_over);
     needed.into_iter().all(|target| {
@@ -85,7 +85,7 @@ fn file_of<'a>(dir: &'a IndexDir, target: &Target) -> Option<&'a IndexFile> {
     ENDS.iter().find_map(|end| dir.get(&format!("{}{end}", target.file())))
 }
 
-/// What a Release file says of a file, however it is compressed: checksum, size and name.
+/// What a Release file says about a file, whichever way it is compressed: checksum, size and name.
 fn lines<'a>(release: Option<&'a IndexFile>, key: &str) -> Vec<&'a [u8]> {
     let text = release.and_then(|file| file.text.as_deref()).unwrap_or_default();
     let is_of_file = |line: &&[u8]| {

@@ -39,8 +39,7 @@ impl Database for Dpkg {
     }
 }
 
-/// Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove"
-/// to apt.
+/// The rules of Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove" to apt.
 fn is_package_name(name: &str) -> bool {
     let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
     let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -53,7 +52,7 @@ fn is_package_name(name: &str) -> bool {
         && !architecture.starts_with('-')
 }
 
-/// dpkg-query(1) reads the database and dpkg's journal, so it is right after a crash too.
+/// dpkg-query(1) also reads dpkg's journal, so the answer is right after a crash too.
 fn list_installed(places: &Places) -> Invocation {
     let format = "${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Abbrev}\\n";
     Invocation {
@@ -63,8 +62,8 @@ fn list_installed(places: &Places) -> Invocation {
     }
 }
 
-/// A database that a power cut left empty or without its end is to apt one of a machine with fewer packages; the
-/// lists of the files that its packages own lie beside it still.
+/// A database that a power cut emptied or cut short looks to apt like that of a machine with fewer packages. The lists
+/// of the files of the lost packages are still there beside it.
 fn lost_database(places: &Places) -> Option<String> {
     let database = &places.database;
     let content = match std::fs::read(database) {
@@ -102,19 +101,19 @@ fn what_is_lost(content: &[u8], owners: &[String], journal: &[u8]) -> Option<Str
     let known: HashSet<_> = lines.filter_map(|line| line.strip_prefix("Package: ")).map(str::trim).collect();
     let is_lost = |name: &&String| !known.contains(name.split(':').next().unwrap_or_default());
     let lost = owners.iter().filter(is_lost).count();
-    // A list may have been left by something else; so many never are.
+    // A list may be the leftover of something else; so many lists never are.
     (lost > owners.len() / 10)
         .then(|| format!("lacks {lost} of {} packages of which dpkg keeps a list of files", owners.len()))
 }
 
-/// What stands before this end in the names of files of a directory beside the database.
+/// The names of the files with this ending in a directory beside the database, without the ending.
 fn names_in(database: &Path, dir: &str, end: &str) -> Vec<String> {
     let entries = std::fs::read_dir(database.with_file_name(dir)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| Some(name.strip_suffix(end)?.to_string())).collect()
 }
 
-/// What dpkg has still to add to the database.
+/// What dpkg still has to write into the database.
 fn journal(database: &Path) -> Vec<u8> {
     let dir = database.with_file_name("updates");
     let files = names_in(database, "updates", "").into_iter().map(|name| dir.join(name));
@@ -124,8 +123,8 @@ fn journal(database: &Path) -> Vec<u8> {
         .collect()
 }
 
-/// Reads that list. Names are as apt writes them: with the architecture where it is not the
-/// native one; where that is not known it is taken to be the one of most packages.
+/// Reads that list. Names are written as apt writes them: with the architecture where it is not the native one. Where
+/// the native one is not known, it is taken to be the one of most packages.
 fn parse_installed(stdout: &str, places: &Places) -> Installed {
     let rows = stdout.lines().filter_map(|line| {
         let mut fields = line.split('\t');
@@ -142,7 +141,7 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
     for [name, architecture, version, status] in rows {
         let mut status = status.chars();
         let (wanted, state, error) = (status.next(), status.next(), status.next());
-        // not-installed and config-files: there is no package, only its memory.
+        // not-installed and config-files: the package is gone, only its record is left.
         if matches!(state, None | Some('n' | 'c')) {
             continue;
         }

@@ -8,7 +8,7 @@ use crate::model::text::cut;
 use crate::system::process::Finished;
 use std::path::PathBuf;
 
-/// A message that is longer is cut.
+/// A longer message is cut.
 const MOST_TEXT: usize = 4096;
 
 /// One `E:`, `W:` or `N:` message, its continuation lines joined.
@@ -16,9 +16,9 @@ const MOST_TEXT: usize = 4096;
 pub struct Message {
     /// Whether it is an error.
     pub is_error: bool,
-    /// Whether it is a warning, and neither an error nor a notice.
+    /// Whether it is a warning, not an error or a notice.
     pub is_warning: bool,
-    /// Its words, without the prefix.
+    /// Its text, without the prefix.
     pub text: String,
 }
 
@@ -42,7 +42,7 @@ pub fn messages(stderr: &str) -> Vec<Message> {
             messages.push(Message { is_error, is_warning: line.starts_with('W'), text });
             open = true;
         } else if let Some(last) = messages.last_mut().filter(|_| open && line.starts_with("  ")) {
-            // What decides stands at the beginning.
+            // The decisive part is at the beginning.
             if last.text.len() < MOST_TEXT {
                 last.text.push(' ');
                 last.text.push_str(line.trim());
@@ -59,8 +59,8 @@ pub fn classify(finished: &Finished) -> Failure {
     if let Some(failure) = dpkg_failure(finished) {
         return failure;
     }
-    // Once dpkg has begun, a maintainer script or a hook may print words like apt's. Apt's own come last,
-    // and none of them is about a mirror.
+    // Once dpkg has begun, a maintainer script or a hook may print lines like apt's. apt's own come last, and none of
+    // them is about a mirror.
     let began = install_began(finished);
     let own = if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
     let errors = messages(&own).into_iter().filter(|message| message.is_error);
@@ -73,7 +73,7 @@ pub fn classify(finished: &Finished) -> Failure {
         .map(|text| Failure::new(class_of(&text), text))
         .reduce(Failure::more_decisive)
         .unwrap_or_else(|| undecided(finished));
-    // Apt's child ends so where it could not change the root or find dpkg, which itself never does.
+    // apt's child ends so where it could not change the root directory or find dpkg. dpkg itself never does.
     if decisive.message.starts_with("Sub-process /") && decisive.message.ends_with(" error code (100)") {
         let text = format!("could not start dpkg: {} ({})", last_line(finished), decisive.message);
         return Failure::new(Class::Config, text);
@@ -104,7 +104,7 @@ pub fn unreadable(finished: &Finished) -> Option<(PathBuf, String)> {
     })
 }
 
-/// Whether a message only says that something failed of which another says why.
+/// Whether a message only says that something failed, and another one says why.
 fn is_summary(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "Sub-process ",
@@ -124,7 +124,7 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last_line(finished))
 }
 
-/// The last line that is not one of apt's summaries, else the last of all.
+/// The last line that is not a summary of apt's, or the last of all.
 fn last_line(finished: &Finished) -> &str {
     let lines = || finished.stdout.lines().chain(finished.stderr.lines()).rev();
     let mut said = lines().filter(|line| !line.trim().is_empty());
@@ -132,8 +132,8 @@ fn last_line(finished: &Finished) -> &str {
     reason.or_else(|| said.next()).unwrap_or("it failed without a word")
 }
 
-/// What dpkg itself reports. Its errors come over apt's status descriptor too, to which no script
-/// writes: where there are any, only those count.
+/// What dpkg itself reports. Its errors also come over apt's status descriptor, to which no script writes: if there are
+/// any there, only those count.
 fn dpkg_failure(finished: &Finished) -> Option<Failure> {
     let mut errors = [dpkg_errors(&finished.stdout), dpkg_errors(&finished.stderr)].concat();
     let told: Vec<_> = finished.status.lines().filter_map(told_error).collect();
@@ -149,13 +149,13 @@ fn dpkg_failure(finished: &Finished) -> Option<Failure> {
         Failure::new(class, last_words::quoted(text, said))
     };
     let is_full = errors.iter().find(|(_, reason)| is_space(reason));
-    // That another package is not configured only follows from its own error.
+    // That another package is not configured only follows from the first error.
     let is_cause = |(_, reason): &&(String, String)| !reason.starts_with("dependency problems");
     is_full.or_else(|| errors.iter().find(is_cause)).or(errors.first()).map(failure)
 }
 
-/// What the script of the package printed of which dpkg tells this. On standard error that stands just before dpkg's
-/// line; on standard output below the line that names the package:
+/// What the script printed that dpkg says failed. On standard error it stands just before dpkg's line; on standard
+/// output it stands below the line that names the package:
 ///
 /// ```text
 /// Setting up tb-brk (2.0-1) ...
@@ -179,7 +179,7 @@ fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Optio
         if let Some(step) = step_of(line) {
             let names =
                 step.split([' ', ':', '/']).any(|word| word == name || word.split('_').next() == Some(name));
-            // What dpkg unpacks it names twice.
+            // dpkg names twice what it unpacks.
             if names && !is_its {
                 section.clear();
             }
@@ -191,7 +191,7 @@ fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Optio
         }
     }
     let on_stdout = last_words::decisive(section.into_iter());
-    // Standard error may hold the warning of another package's script, standard output does not.
+    // Standard error may hold a warning of another package's script; standard output does not.
     match (on_stderr(), on_stdout) {
         (Some(error), Some(said)) if error.to_lowercase().contains("warning") => Some(said),
         (Some(error), _) => Some(error),
@@ -199,7 +199,7 @@ fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Optio
     }
 }
 
-/// What a line of dpkg is about that begins something new.
+/// The package in a line with which dpkg begins something new.
 fn step_of(line: &str) -> Option<&str> {
     const STEPS: &[&str] = &[
         "Setting up ",
@@ -216,7 +216,7 @@ fn step_of(line: &str) -> Option<&str> {
         .filter(|rest| rest.ends_with("...") || rest.ends_with('.'))
 }
 
-/// `pmerror:WHAT:PERCENT:REASON`; a package may be named with its architecture.
+/// Reads `pmerror:WHAT:PERCENT:REASON`; a package may be named with its architecture.
 fn told_error(line: &str) -> Option<(&str, &str)> {
     let rest = line.strip_prefix("pmerror:")?;
     let colons = rest.match_indices(':').map(|(at, _)| at);
@@ -267,7 +267,7 @@ pub(super) fn install_began(finished: &Finished) -> bool {
     finished.status.contains("pmstatus:")
 }
 
-/// Whether a warning means that something of the source was not refreshed.
+/// Whether a warning means that a part of the source was not refreshed.
 pub fn is_loss(text: &str) -> bool {
     text.starts_with("Failed to fetch ")
         || skipped_file(text).is_some()
@@ -285,7 +285,7 @@ pub fn method_of(text: &str) -> Option<&str> {
     path.rsplit('/').next()
 }
 
-/// Whether an error says that nothing of the index can be read, whatever of it is new.
+/// Whether an error says that the whole index cannot be read, whatever was refreshed.
 pub fn is_unusable(text: &str) -> bool {
     ["MergeList", "could not be parsed or opened", "MMap", "mmap", "package cache"]
         .iter()

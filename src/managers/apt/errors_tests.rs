@@ -21,7 +21,7 @@ fn a_script_that_speaks_of_404_is_no_fetch_error() {
     let failure = classify(&finished(&format!("{script}{dpkg}"), apt, "pmstatus:x:0:y"));
     assert_eq!(failure.class, Class::Script);
     assert!(failure.message.starts_with("package tb-brk (--configure): installed tb-brk"));
-    // Even where dpkg's own words are lost.
+    // Also where dpkg's own lines are lost.
     let failure = classify(&finished("", &format!("{script}{apt}"), "pmstatus:x:0:y"));
     assert_eq!(failure.class, Class::Script);
 }
@@ -116,7 +116,7 @@ fn a_line_that_only_sums_up_is_not_the_reason() {
 
 #[test]
 fn a_script_is_taken_neither_for_dpkg_nor_for_apt() {
-    // What dpkg itself says comes over the descriptor too.
+    // dpkg's own errors come over the descriptor too.
     let error = "dpkg: error processing package a (--configure):\n installed a package post-installation script subprocess returned error exit status 1\n";
     let nested = "dpkg: error: dpkg frontend lock was locked by another process with pid 1\n";
     let status = "pmstatus:dpkg-exec:0.0000:Running dpkg\npmerror:a:71.4286:installed a package post-installation script subprocess returned error exit status 1\n";
@@ -125,10 +125,10 @@ fn a_script_is_taken_neither_for_dpkg_nor_for_apt() {
         (failure.class, failure.message.split(':').next()),
         (Class::Script, Some("package a (--configure)"))
     );
-    // Even where its words are lost.
+    // Also where its lines are lost.
     let failure = classify(&finished(nested, "", "pmerror:a:amd64:71.4:installed a script was killed\n"));
     assert_eq!(failure.message, "a:amd64: installed a script was killed");
-    // A hook fails behind scripts that print what they like.
+    // A hook fails after scripts that print anything.
     let liar = "E: The following signatures were invalid: BADSIG\nE: No space left on device\nnot apt's\n";
     let hook = "E: Problem executing scripts DPkg::Post-Invoke 'x'\nE: Sub-process returned an error code\n";
     let failure = classify(&finished("", &format!("{liar}{hook}"), "pmstatus:x:0.0:y\n"));

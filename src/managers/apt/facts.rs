@@ -1,8 +1,8 @@
-//! What is fixed of apt.
+//! The constants of apt.
 
 use crate::managers::facts::Facts;
 
-/// What is fixed of it.
+/// What never changes of apt.
 pub static FACTS: Facts = Facts {
     name: "apt",
     programs: &["apt-get"],

@@ -35,7 +35,7 @@ pub fn parse(stdout: &str) -> Listing {
             listing.removals.push((name.to_string(), bracketed(rest)));
         }
     }
-    // What apt would do here it refuses to do unattended.
+    // apt would do this, but refuses to do it unattended.
     let refused: Vec<_> = listing.held_back.iter().filter(|held| held.class.is_some()).cloned().collect();
     listing.leave_out(&refused);
     listing
@@ -45,8 +45,8 @@ fn lines(stdout: &str) -> impl Iterator<Item = &str> {
     stdout.split(['\n', '\r'])
 }
 
-/// A heading of apt's, what it means for the packages below it, and with what error apt refuses to go on
-/// with them.
+/// A heading of apt's, what it means for the packages below it, and the error with which apt refuses to continue with
+/// them.
 struct Heading {
     line: &'static str,
     reason: &'static str,
@@ -115,7 +115,7 @@ fn paragraphs(stdout: &str) -> Vec<Paragraph<'_>> {
     found
 }
 
-/// What the hook of Ubuntu's pro client says where no subscription is attached, or a service of it is not enabled:
+/// What the hook of Ubuntu's pro client says where no subscription is attached, or one of its services is not enabled:
 ///
 /// ```text
 /// The following security updates require Ubuntu Pro with 'esm-infra' enabled:
@@ -138,7 +138,7 @@ pub fn needs_subscription(stdout: &str) -> Option<String> {
     (!found.is_empty()).then(|| found.join("; "))
 }
 
-/// The updates that make an unattended apt stop, and those for which the index has no safe hash.
+/// The updates at which an unattended apt stops, and those for which the index has no safe hash.
 pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     let is_refused = |heading: &Heading| {
         !heading.refusal.is_empty() && finished.stderr.lines().any(|line| line.contains(heading.refusal))
@@ -148,8 +148,8 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     refused.chain(unverifiable(&finished.stdout)).collect()
 }
 
-/// The packages of a download that cannot be had in a way to be trusted; one that a mirror does not have
-/// may be had by another try. The lines below say why:
+/// The packages of a download that cannot be had in a trusted way. A package that one mirror lacks may still be had by
+/// another try. The lines below say why:
 ///
 /// ```text
 /// Err:1 http://127.0.0.1:8080 stable/main amd64 tb-weak all 2.0
@@ -168,7 +168,7 @@ fn unverifiable(stdout: &str) -> Vec<HeldBack> {
         if !matches!(class, Class::Auth | Class::Config) {
             continue;
         }
-        // Listed with its architecture where that is not the native one.
+        // It is listed with its architecture where that is not the native one.
         let full = format!("{name}:{architecture}");
         let is_listed = stdout.split_whitespace().any(|word| word == full);
         found.push(HeldBack {
@@ -182,7 +182,7 @@ fn unverifiable(stdout: &str) -> Vec<HeldBack> {
     found
 }
 
-/// The packages of which the files are all another's now; dpkg removes such a package by itself:
+/// The packages whose files are all owned by another package now. dpkg removes such a package by itself:
 ///
 /// ```text
 /// The following package disappeared from your system as
@@ -196,7 +196,7 @@ pub fn disappeared(finished: &Finished) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// What the index knows of the packages that a download had no need to fetch.
+/// What the index says about the packages that a download did not need to fetch.
 pub fn ask_hashes(planned: &Listing, downloaded: &Finished) -> Option<Invocation> {
     let fetched: HashSet<_> = lines(&downloaded.stdout).filter_map(fetched).collect();
     let is_cached = |update: &&Update| {
@@ -225,7 +225,7 @@ fn fetched(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, version))
 }
 
-/// Reads `apt-cache show`: paragraphs of fields. In the name of a file apt writes `%3a` for a colon.
+/// Reads `apt-cache show`: paragraphs of fields. In a file name apt writes `%3a` for a colon.
 pub fn hashes(stdout: &str, places: &Places) -> Vec<(PathBuf, String)> {
     let file = |paragraph: &str| {
         let field = |name: &str| {
@@ -241,7 +241,7 @@ pub fn hashes(stdout: &str, places: &Places) -> Vec<(PathBuf, String)> {
     stdout.split("\n\n").filter_map(file).collect()
 }
 
-/// Where a list holds what apt refuses to do unattended: whether the administrator allows it.
+/// Asks whether the administrator allows what apt refuses to do unattended, where a list holds such a thing.
 pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
     let is_refused = listing.held_back.iter().any(|held| held.class.is_some());
     let options =
@@ -255,7 +255,8 @@ pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
     })
 }
 
-/// Whether an update may only wait for its phase: a list of older versions says no more than that it is kept back.
+/// Whether an update may be kept back only for its phase. The list of an older apt says no more than that it is kept
+/// back.
 pub fn may_wait(listing: &Listing, origins: &Origins) -> bool {
     listing.held_back.iter().any(|held| is_of_phases(held, origins))
 }
@@ -265,8 +266,8 @@ fn is_of_phases(held: &HeldBack, origins: &Origins) -> bool {
     held.reason == KEPT_BACK && of.any(|origin| origin.is_candidate && origin.is_phased)
 }
 
-/// Finds the updates that only wait for their phase, given what would be installed if every host were offered what
-/// is phased.
+/// Finds the updates that only wait for their phase. `all` is what would be installed if phased updates were offered to
+/// every host.
 pub fn tell_phased(listing: &mut Listing, origins: &Origins, all: &Listing) {
     let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
     for held in &mut listing.held_back {
@@ -276,12 +277,12 @@ pub fn tell_phased(listing: &mut Listing, origins: &Origins, all: &Listing) {
     }
 }
 
-/// Takes what is allowed for an update like any other.
+/// Counts what is allowed as an ordinary update.
 pub fn add_allowed(answer: &str, mut listing: Listing) -> Listing {
     let is_true = |name: &str| {
         let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
         let value = line.and_then(|value| value.strip_suffix('\'')).unwrap_or_default().to_lowercase();
-        // As apt's StringToBool reads it.
+        // The words that apt's StringToBool reads as true.
         ["yes", "true", "with", "on", "enable"].contains(&value.as_str())
             || value.parse::<i64>().is_ok_and(|number| number != 0)
     };
@@ -318,8 +319,8 @@ fn bracketed(text: &str) -> Option<String> {
     Some(text[start..start + text[start..].find(']')?].to_string())
 }
 
-/// `Label:Version/Suite` or `Label:Suite`. Debian labels its security archive so, and the suites
-/// of Debian's, Ubuntu's (ESM too) and their relatives' are named so.
+/// `Label:Version/Suite` or `Label:Suite`. Debian's security archive has such a label. The security suites of Debian,
+/// Ubuntu (ESM too) and their relatives have such names.
 fn is_security_origin(origin: &str) -> bool {
     let (label, place) = origin.split_once(':').unwrap_or(("", origin));
     label == "Debian-Security" || is_security_suite(place.rsplit('/').next().unwrap_or(place))
@@ -330,8 +331,7 @@ pub fn is_security_suite(suite: &str) -> bool {
     suite.ends_with("-security") || suite.ends_with("/updates")
 }
 
-/// `   tb-dep (1.0-1 => 2.0-1)`; without `-V` several names stand on a line, as an apt-get that
-/// does not know the option would print them.
+/// `   tb-dep (1.0-1 => 2.0-1)`; several names on one line where apt-get does not know `-V`.
 fn stays(line: &str, heading: &Heading) -> Vec<HeldBack> {
     let one = |name: &str, versions: Option<(&str, &str)>| HeldBack {
         name: name.to_string(),

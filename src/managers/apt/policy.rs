@@ -7,8 +7,8 @@ use crate::managers::origins::Origins;
 use crate::model::packages::Origin;
 use crate::system::process::{Finished, Invocation};
 
-/// The version table of packages tells what the list above does not: security updates below the
-/// candidate, and the URI of the source.
+/// The version table of packages shows what the list does not: security updates below the candidate, and the URI of the
+/// source.
 pub fn ask_origins(names: &[&str]) -> Invocation {
     let names = names.iter().map(|name| name.to_string());
     Invocation {
@@ -23,8 +23,8 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
     }
 }
 
-/// Reads `apt-cache policy NAME...`: versions stand from new to old, the installed one behind
-/// three asterisks, each above the lines of where it can be had:
+/// Reads `apt-cache policy NAME...`. Versions stand from new to old, the installed one behind three asterisks. Below
+/// each are the lines that say where it can be had:
 ///
 /// ```text
 /// tb-sec:
@@ -48,7 +48,7 @@ pub fn parse_origins(stdout: &str) -> Origins {
                 (name, candidate, version) = (text.trim_end_matches(':'), "", None);
                 packages.entry(name.to_string()).or_default();
             }
-            // From the installed version on nothing is newer.
+            // The installed version, and those below it, are not newer.
             1 if text.starts_with("*** ") => name = "",
             2 => candidate = text.strip_prefix("Candidate: ").unwrap_or(candidate),
             5 => {
@@ -79,9 +79,9 @@ pub fn parse_origins(stdout: &str) -> Origins {
     packages
 }
 
-/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`, or `500 URI SUITE/ Packages` of a flat
-/// repository. A suite may contain slashes, a URI spaces, and the flat repository `/` stands as nothing between
-/// two spaces.
+/// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`, or of `500 URI SUITE/ Packages` of a flat
+/// repository. A suite may contain slashes, a URI spaces. The flat repository `/` is written as nothing between two
+/// spaces.
 fn source_of(line: &str) -> Option<(&str, &str)> {
     let (_, item) = line.split_once(' ')?;
     let (item, _) = item.rsplit_once(' ')?;
@@ -96,8 +96,8 @@ fn source_of(line: &str) -> Option<(&str, &str)> {
     uri.contains(':').then_some((uri, suite))
 }
 
-/// Reads the policy of the pattern `?obsolete`, which apt before 2.0 takes for a name and complains of: the names stand
-/// alone on their lines, a colon behind them.
+/// Reads the policy of the pattern `?obsolete`: each name is alone on its line, with a colon behind it. apt before 2.0
+/// takes the pattern for a name and complains.
 pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
     let is_told = answer.succeeded() && !answer.stderr.contains("?obsolete");
     let names = answer.stdout.lines().filter(|line| !line.starts_with(' '));

@@ -1,12 +1,12 @@
-//! Reading apt's progress lines: one item is one file that is fetched, from wherever.
+//! Reading apt's progress lines. An item is one file that is fetched.
 
 use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `Get:`, said when it begins.
+    /// `Get:`, printed when it begins.
     Got,
-    /// `Hit:`: it is as it was.
+    /// `Hit:`: it has not changed.
     Hit,
     /// `Ign:`: optional, or tried again later under the same number.
     Ignored,
@@ -17,17 +17,17 @@ pub enum Kind {
 /// A list of mirrors, which is no file of a source.
 pub const MIRRORS: &str = "Mirrorlist";
 
-/// One file, which keeps its number whatever mirror or target of a redirect it comes from.
+/// One file. It keeps its number whatever mirror or redirect it comes from.
 #[derive(Debug)]
 pub struct Item<'a> {
-    /// URI and place (`stable`, `stable/main`, `./`) of each of its lines, the last one last.
+    /// URI and place (`stable`, `stable/main`, `./`) in each of its lines, the last line last.
     pub names: Vec<(&'a str, &'a str)>,
     /// `InRelease`, `Packages`, `Translation-en` and the like.
     pub what: &'a str,
-    /// What its last line says: that decides.
+    /// What its last line says, which decides.
     pub last: Kind,
-    /// Whether any line says that it was fetched or is unchanged. It is no failure that apt ignores it afterwards, as
-    /// it does with a signature that it cannot check where the source is trusted anyway.
+    /// Whether any line says that it was fetched or is unchanged. If apt ignores it afterwards that is no failure: apt
+    /// does so with a signature that it cannot check, where the source is trusted anyway.
     pub arrived: bool,
     /// Why it failed.
     pub reason: String,
@@ -45,7 +45,7 @@ impl Item<'_> {
     }
 }
 
-/// Reads lines like these; the indented ones say why:
+/// Reads lines like these; the indented ones give the reason:
 ///
 /// ```text
 /// Get:4 http://127.0.0.1:8080 stable/main amd64 Packages [224 B]
@@ -84,8 +84,8 @@ pub fn items(stdout: &str) -> Vec<Item<'_>> {
     items
 }
 
-/// How many numbers no line has: apt fetches a file once to which several sources lead, and while it comes has no
-/// line for those that come to it then.
+/// How many numbers have no line. If several sources lead to the same file apt fetches it once, and prints no line for
+/// the sources that come to it meanwhile.
 pub fn unprinted(stdout: &str) -> usize {
     let numbers = stdout.split(['\n', '\r']).filter_map(progress_line).map(|(_, number, _)| number);
     let numbers: HashSet<_> = numbers.collect();
@@ -106,9 +106,9 @@ fn progress_line(line: &str) -> Option<(Kind, u32, &str)> {
     Some((kind, number.parse().ok()?, item))
 }
 
-/// URI, place and kind of an item. It is `URI SUITE InRelease` or `URI SUITE/COMPONENT ARCHITECTURE
-/// Packages [SIZE]`; the URI may hold spaces (a cdrom's, `file:/media/my%20disk`), so that what decides is read
-/// from the end. The flat repository `/` stands as nothing between two spaces.
+/// URI, place and kind of an item: `URI SUITE InRelease` or `URI SUITE/COMPONENT ARCHITECTURE Packages [SIZE]`. The URI
+/// may hold spaces (a cdrom's, `file:/media/my%20disk`), so the rest is read from the end. The flat repository `/` is
+/// written as nothing between two spaces.
 fn name_of(item: &str) -> Option<(&str, &str, &str)> {
     let size = item.rfind(" [").filter(|_| item.ends_with(']'));
     let item = item[..size.unwrap_or(item.len())].trim_end();

@@ -1,6 +1,6 @@
-//! A server that redirects to the index of another suite: on a first fetch apt takes that with a warning, and
-//! prints the same warning where a suite only has another name. Where the file came from tells the one from the
-//! other, and that apt says only when it is asked to.
+//! A server that redirects to the index of another suite. On a first fetch apt accepts it with a warning, and prints
+//! the same warning where a suite only has another name. The address from which the file came shows which it is, and
+//! apt tells that address only when asked.
 
 use super::commands::{ENV, FIXED};
 use super::errors::messages;
@@ -10,7 +10,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{Finished, Invocation};
 
-/// More are not looked at again.
+/// No more than this are looked at again.
 const MOST: usize = 20;
 
 /// Reads warnings like this one; flat repositories have no suite:
@@ -61,7 +61,7 @@ fn fetch(url: String) -> Invocation {
     }
 }
 
-/// Reads the talk with the program that fetches, in which the answer to a redirect names the next address:
+/// Reads the messages to and from the program that fetches. The answer to a redirect names the next address:
 ///
 /// ```text
 ///  <- http:103%20Redirect%0aURI:%20http://a/dists/s/InRelease%0aNew-URI:%20http://b/dists/t/InRelease%0a

@@ -11,16 +11,16 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// So many complaints nobody needs.
+/// Nobody needs more complaints than that.
 const MOST_MESSAGES: usize = 10_000;
 
-/// What an `apt-get update` that ended by itself did, where it cannot be asked for its sources: they are those
-/// that it names.
+/// What an `apt-get update` that ended by itself did, where apt cannot be asked for its sources: only those that it
+/// named are known.
 pub fn judge(finished: &Finished) -> Refreshed {
     judge_sources(finished, Vec::new())
 }
 
-/// Likewise, where it said what they are.
+/// The same, with the sources that apt says are configured.
 pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
     judge_sources(finished, super::sources::parse(answer))
 }
@@ -44,7 +44,7 @@ fn named_by(items: &[Item]) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     let mut by_uri: HashMap<&str, Vec<usize>> = HashMap::new();
     for item in items {
-        // The last one: a mirror list's next mirror.
+        // The last one: before it there may be other mirrors of a list.
         let Some(&(uri, place)) = item.names.last().filter(|_| item.what != MIRRORS) else { continue };
         let of_uri = by_uri.entry(uri).or_default();
         let known = of_uri.iter().any(|&at| is_of_suite(&sources[at].suite, place, item.is_release()));
@@ -84,7 +84,7 @@ struct Reader<'a> {
     items: &'a [Item<'a>],
     by_uri: HashMap<&'a str, Vec<usize>>,
     told: Vec<Told>,
-    /// Other names that items of a source bear: mirrors, and targets of redirects.
+    /// Other names of a source's items: mirrors, and targets of redirects.
     aliases: HashMap<&'a str, BTreeSet<usize>>,
     /// Errors that belong to no source.
     strays: Vec<Failure>,
@@ -92,7 +92,7 @@ struct Reader<'a> {
     lost: Vec<Failure>,
     summed_up: Option<Failure>,
     hook: Option<Failure>,
-    /// That the directory of the index cannot be written to.
+    /// Set where the directory of the index cannot be written to.
     read_only: Option<String>,
 }
 
@@ -116,15 +116,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The source of this name, the one with the longest suite that fits.
+    /// The source with this name; of several, the one with the longest suite that fits.
     fn source_at(&self, (uri, place): (&str, &str), is_release: bool) -> Option<usize> {
         let of_uri = self.by_uri.get(uri)?.iter().copied();
         let fitting = of_uri.filter(|&at| is_of_suite(&self.sources[at].suite, place, is_release));
         fitting.max_by_key(|&at| self.sources[at].suite.len())
     }
 
-    /// Gives each item to its source. An item with no source's name comes from a mirror or from the target of a
-    /// redirect: it belongs to a source of the same suite that no item names.
+    /// Gives each item to its source. An item that has no source's name comes from a mirror or from the target of a
+    /// redirect. It belongs to a source of the same suite that no item names.
     fn read_items(&mut self) {
         let mut seen = HashSet::new();
         let mut spoken_of = HashSet::new();
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         for (number, item) in self.items.iter().enumerate().filter(|(_, item)| item.what != MIRRORS) {
             let names = item.names.iter().rev();
             let found = names.filter_map(|name| self.source_at(*name, item.is_release())).next();
-            // A source has one InRelease file: another of that name is a redirect's.
+            // A source has one InRelease file: another of that name came by a redirect.
             match found.filter(|&at| !item.is_release() || seen.insert((at, item.what))) {
                 Some(at) => {
                     spoken_of.insert(at);
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The silent sources that an item can be of; all of them where it cannot be told.
+    /// The silent sources that an item can belong to; all of them where it cannot be told.
     fn candidates(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
         let is_named = |at: &usize| {
             let suite = &self.sources[*at].suite;
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Why an item failed; where its list of mirrors could not be fetched, why that failed.
+    /// Why an item failed. Where its list of mirrors could not be fetched, why that failed.
     fn failure_of(&self, item: &Item) -> Failure {
         let is_its_list = |list: &&Item| {
             let is_failed = list.what == MIRRORS && list.last == Kind::Failed;
@@ -197,8 +197,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a failed item has said this already. It knows better whose it is: the URL in apt's message
-    /// can be the target of a redirect, and so another source's.
+    /// Whether a failed item has already said this. It knows better to which source it belongs: the URL in apt's
+    /// message can be the target of a redirect, and so look like another source's.
     fn is_said(&self, reason: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let reason = plain(reason);
@@ -206,8 +206,8 @@ impl<'a> Reader<'a> {
         !reason.is_empty() && failed.into_iter().any(|item| plain(&item.reason).contains(&reason))
     }
 
-    /// The sources that a message speaks of: apt names one as `'URI SUITE InRelease'`, as
-    /// `URI SUITE InRelease:`, by a URL of it or by the name of a file in the directory of the index.
+    /// The sources that a message is about: apt names one as `'URI SUITE InRelease'`, as `URI SUITE InRelease:`, by a
+    /// URL of it or by the name of a file in the directory of the index.
     fn spoken_of(&self, text: &str) -> Vec<usize> {
         let mut words = text.split(' ').map(|word| word.trim_matches(['\'', ','])).peekable();
         while let Some(word) = words.next() {
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
                 return of_suite.collect();
             }
         }
-        // A cdrom's name holds spaces, and so may others.
+        // The name of a cdrom holds spaces, and other names may.
         let is_named = |source: &Source| {
             source.uri.contains(' ')
                 && (text.contains(&format!("{} {} ", source.uri, source.suite))
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
     fn read_message(&mut self, message: &Message) {
         let text = message.text.as_str();
         let failure = Failure::new(class_of(text), text);
-        // Only sums up the lines before it.
+        // This only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
             self.summed_up = Some(failure);
             return;
@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
             self.hook = Some(failure);
             return;
         }
-        // What cannot be stored looks to apt like something that did not come.
+        // If apt cannot store a file, it says the same as if the file had not come.
         if message.is_warning && text.contains("Read-only file system") {
             self.read_only.get_or_insert_with(|| text.to_string());
         }
@@ -296,11 +296,11 @@ impl<'a> Reader<'a> {
                 self.told[at].skipped.push((key.to_string(), failure.clone()));
             }
         }
-        // A file that could not be fetched bears no signature either.
+        // A file that could not be fetched has no signature either.
         let unsigned = text.ends_with("is not signed.") || text.ends_with("is no longer signed.");
         for &at in &sources {
             let follows = unsigned && self.told[at].error.is_some();
-            // Without a reason: that stands in a line of its own.
+            // Without a reason: this is on a line of its own.
             let says_nothing = fetch.is_some_and(|(_, reason)| reason.trim().is_empty());
             if skipped_file(text).is_none() && !follows && !(says_nothing && self.told[at].error.is_some()) {
                 self.told[at].blame(failure.clone());
@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The sources that are fetched by a method, such as `tor+http`.
+    /// The sources that are fetched by this method, such as `tor+http`.
     fn sources_by(&self, method: &str) -> Vec<usize> {
         let is_by =
             |at: &usize| self.sources[*at].uri.split_once(':').is_some_and(|(scheme, _)| scheme == method);
@@ -332,7 +332,7 @@ impl<'a> Reader<'a> {
             results.push(result);
             more.extend(files);
         }
-        // Without room for its temporary files apt cannot check a signature.
+        // Without space for its temporary files apt cannot check a signature.
         if let Some(full) = stray.as_ref().filter(|failure| failure.class == Class::Space) {
             let errors = results.iter_mut().filter_map(|source| source.error.as_mut());
             errors.filter(|error| error.class == Class::Auth).for_each(|error| *error = full.clone());
@@ -343,7 +343,7 @@ impl<'a> Reader<'a> {
         }
         let all = results.len();
         let failed = results.iter().filter(|source| source.error.is_some()).count();
-        // Some took it for theirs, as nothing else was said of them.
+        // Some sources took this error as theirs, because nothing else was said about them.
         let is_theirs = |why: &Failure| results.iter().any(|source| source.error.as_ref() == Some(why));
         let is_taken = stray.as_ref().is_some_and(is_theirs);
         results.extend(more);
@@ -354,13 +354,13 @@ impl<'a> Reader<'a> {
             End::Code(code) => code,
             _ => 1,
         };
-        // A hook that fails after every source was refreshed takes nothing from the index.
+        // If a hook fails after every source was refreshed, the index is still fresh.
         let only_a_hook = self.hook.is_some() && all > 0;
         let silent = || Failure::new(Class::Other, format!("apt-get update exited {code} without a word"));
         let hook = self.hook.filter(|_| !only_a_hook);
         let decisive = decisive.or(hook).or_else(|| (code != 0 && !only_a_hook).then(silent));
-        // Another process's lock, a source list that cannot be read and a cache without room stop the whole run,
-        // whatever was printed before; and what is nobody's error is everybody's.
+        // Another process's lock, a source list that cannot be read and a cache without space stop the whole run,
+        // whatever was printed before. An error that belongs to no source counts for all of them.
         let stops = |failure: &Failure| {
             !is_taken && (failed == 0 || matches!(failure.class, Class::Lock | Class::Config))
         };

@@ -1,4 +1,4 @@
-//! What is judged of an `apt-get update`.
+//! How an `apt-get update` is judged.
 
 use super::*;
 
@@ -124,7 +124,7 @@ fn a_source_that_leads_where_another_one_does_came_with_that() {
     let judged = |code, stdout: &str| judge_configured(&Finished::ended(code, stdout, ""), &answer);
     let refreshed = judged(0, stdout);
     assert_eq!((refreshed.sources.len(), refreshed.outcome), (3, RefreshOutcome::Fresh), "{refreshed:?}");
-    // Without a number that no line has it was not fetched, nor where apt says that something failed.
+    // It was not fetched unless a number without a line stands for it, nor where apt says that something failed.
     assert_eq!(
         judged(0, &stdout.replace("Get:3", "Get:2").replace("Get:4", "Get:3").replace("Get:5", "Get:4"))
             .outcome,

@@ -1,4 +1,4 @@
-//! The sources as apt is configured, for those who ask.
+//! The sources as apt is configured.
 
 use super::{errors, redirect, refresh, settings, sources};
 use crate::managers::capabilities::{Came, SourceList};
@@ -7,7 +7,7 @@ use crate::model::refreshed::Refreshed;
 use crate::system::process::{Finished, Invocation};
 use std::path::{Path, PathBuf};
 
-/// Asked of `apt-get indextargets`.
+/// Asks `apt-get indextargets`.
 pub struct Configured;
 
 impl SourceList for Configured {

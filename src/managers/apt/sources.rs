@@ -1,4 +1,4 @@
-//! The sources as apt is configured, whatever its progress lines call them.
+//! The sources as apt is configured, which its progress lines may call otherwise.
 
 use super::commands::apt_get;
 use crate::model::text::one_line;
@@ -14,14 +14,14 @@ pub struct Source {
     pub uri: String,
     /// As sources.list(5) has it; one that ends in a slash is the path of a flat repository.
     pub suite: String,
-    /// What is wanted from it; nothing where apt could not be asked.
+    /// The files that apt wants from it; none where apt could not be asked.
     pub targets: Vec<Target>,
 }
 
 /// One file of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its name in the Release file, without the end that tells how it is compressed.
+    /// Its name in the Release file, without the extension of the compression.
     pub key: String,
     /// `Packages`, `Sources`, `Translations` and others.
     pub kind: String,
@@ -30,41 +30,41 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether a source without it offers less: others, translations for example, are optional.
+    /// Whether the source offers less without it. Other files, translations for example, are optional.
     pub fn is_needed(&self) -> bool {
         matches!(self.kind.as_str(), "Packages" | "Sources")
     }
 
-    /// Whether it is one for all architectures together, which is optional.
+    /// Whether it is for all architectures together, which is optional.
     pub fn is_of_all(&self) -> bool {
         self.key.contains("/binary-all/")
     }
 
-    /// What counts as one: the files of all architectures of a component.
+    /// What counts as one file: the files of a component for all architectures.
     pub fn group(&self) -> (&str, &str) {
         let end = self.key.find("/binary-").or_else(|| self.key.find("/source/"));
         (&self.kind, &self.key[..end.unwrap_or(0)])
     }
 
-    /// Its name there.
+    /// Its name in the Release file.
     pub fn file(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 }
 
-/// The name of a source in the ledger.
+/// The name of the source in the state.
 pub fn source_id(uri: &str, suite: &str) -> String {
-    // apt-cache(8) writes a cdrom's URI with two slashes, the progress lines without.
+    // apt-cache(8) writes a cdrom's URI with two slashes, the progress lines with none.
     let uri = match uri.replacen("cdrom://[", "cdrom:[", 1) {
         cdrom if cdrom.starts_with("cdrom:") => cdrom,
-        // apt shows a space where sources.list(5) wants it written so.
+        // apt shows a space where sources.list(5) needs an escape.
         uri => uri.replace(' ', "%20"),
     };
     one_line(&format!("{} {suite}", uri.trim_end_matches('/')))
 }
 
 impl Source {
-    /// Its name in the ledger.
+    /// Its name in the state.
     pub fn id(&self) -> String {
         source_id(&self.uri, &self.suite)
     }
@@ -78,13 +78,13 @@ impl Source {
         in_suite.is_some_and(|file| suite.is_empty() || file.starts_with('/'))
     }
 
-    /// The names of its Release files, those that it may have.
+    /// The names that its Release files may have.
     pub fn lists(&self) -> Vec<String> {
         let prefix = self.prefix().unwrap_or_default();
         ["InRelease", "Release", "Release.gpg"].map(|name| format!("{prefix}{name}")).into()
     }
 
-    /// What the names of all its files in the directory of the index begin with.
+    /// How the names of all its files in the directory of the index begin.
     pub fn prefix(&self) -> Option<&str> {
         self.targets.iter().find_map(|target| {
             let end = target.file().find(&target.key.replace('/', "_"))?;
@@ -93,19 +93,19 @@ impl Source {
     }
 }
 
-/// What the name of a file can end in that is kept as it came (`Acquire::GzipIndexes`).
+/// The extensions of a file that is kept as it came (`Acquire::GzipIndexes`).
 pub const ENDS: [&str; 7] = ["", ".lz4", ".gz", ".xz", ".zst", ".bz2", ".lzma"];
 
 const FORMAT: &str = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(CREATED_BY)\t$(FILENAME)";
 
-/// Patterns of the Release files of a source in the ledger.
+/// Patterns for the Release files of a source in the state.
 pub fn release_files(id: &str) -> Vec<String> {
     let names = ["InRelease", "Release"].into_iter().filter_map(|file| kept_as(id, file));
     names.map(|name| Pattern::escape(&name)).collect()
 }
 
-/// The name under which apt keeps a file of a suite: without scheme and password, with what means something to a
-/// shell written as its number.
+/// The name under which apt stores a file of a suite: without scheme and password, with characters that mean something
+/// to a shell written as numbers.
 pub fn kept_as(id: &str, file: &str) -> Option<String> {
     let (uri, suite) = id.rsplit_once(' ')?;
     let (_, place) = uri.split_once(":/")?;
@@ -148,7 +148,7 @@ pub fn parse(stdout: &str) -> Vec<Source> {
     sources
 }
 
-/// The files without which the index is not complete, if its sources have them.
+/// The files without which the index is not complete, if the sources have them.
 pub fn files(stdout: &str) -> Vec<PathBuf> {
     let sources = parse(stdout);
     let targets = sources.iter().flat_map(|source| &source.targets);
@@ -164,8 +164,8 @@ pub fn files_of(stdout: &str, id: &str) -> Vec<String> {
     source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
 }
 
-/// The first index that the Release file of a source names, with something in it, and that apt did not store. One
-/// that it names only in a compressed form apt passes over without a word.
+/// The first index that the Release file of a source lists, that is not empty, and that apt did not store. apt says
+/// nothing where it passes over one that the Release file lists only in a compressed form.
 pub fn lacks(stdout: &str, id: &str, dir: &Path) -> Option<String> {
     let sources = parse(stdout);
     let source = sources.iter().find(|source| source.id() == id)?;
@@ -178,7 +178,7 @@ pub fn lacks(stdout: &str, id: &str, dir: &Path) -> Option<String> {
     lacking.map(|target| target.key.clone())
 }
 
-/// Whether a Release file names this index and says that something is in it:
+/// Whether a Release file lists this index with a size above 0:
 ///
 /// ```text
 ///  e3b0c44298fc1c149afbf4c8996fb924 1340 main/binary-amd64/Packages.xz
@@ -198,8 +198,8 @@ fn is_named(release: &str, key: &str) -> bool {
     }
 }
 
-/// The hosts in a file of the directory of sources, in either of its forms. Its commented and disabled sources are
-/// not asked.
+/// The hosts in a file of the directory of sources, in either of its two formats, without commented and disabled
+/// sources.
 ///
 /// ```text
 /// deb [signed-by=/x] http://deb.example/debian stable main
@@ -211,7 +211,7 @@ pub fn hosts(text: &str) -> Vec<String> {
         let addresses = match line.split_whitespace().next() {
             Some("deb" | "deb-src") => line,
             Some(word) if word.eq_ignore_ascii_case("uris:") => line,
-            // Further addresses of the same field.
+            // More addresses of the same field.
             Some(word) if word.contains("://") => line,
             _ => continue,
         };

@@ -1,11 +1,11 @@
-//! What apt says of one source, and what that means for it.
+//! What apt says about one source, and what that means for it.
 
 use super::sources::Source;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
 
-/// What was said of one source.
+/// What was said about one source.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// Whether any of its files arrived or was found unchanged.
@@ -13,12 +13,12 @@ pub(super) struct Told {
     pub(super) error: Option<Failure>,
     /// Its items, as places in the list of all.
     pub(super) items: Vec<usize>,
-    /// The keys of files that its Release file does not name, or that apt will not use, and apt's words.
+    /// The keys of files that its Release file does not list or that apt refuses to use, with apt's words.
     pub(super) skipped: Vec<(String, Failure)>,
 }
 
 impl Told {
-    /// Whether nothing at all was said of it.
+    /// Whether nothing at all was said about it.
     pub(super) fn is_silent(&self) -> bool {
         self.items.is_empty() && self.skipped.is_empty() && self.error.is_none() && !self.arrived
     }
@@ -31,7 +31,7 @@ impl Told {
     }
 }
 
-/// The result of a source, and of single files that it lacks while its others are used. Where apt says nothing of a
+/// The result of a source, and of single files that it lacks while its others are used. If apt says nothing about a
 /// source, its result is the error that names no source.
 pub(super) fn result(
     source: &Source,
@@ -62,7 +62,7 @@ pub(super) fn result(
     (SourceResult { id, error: (!told.arrived).then(silent) }, files)
 }
 
-/// Its error with its name: without its source a reason like "404  Not Found" helps nobody.
+/// Its error with its name: without it, a reason like "404  Not Found" helps nobody.
 pub(super) fn named(source: &SourceResult) -> Option<Failure> {
     let failure = source.error.as_ref()?;
     let uri = source.id.split(' ').next().unwrap_or_default();

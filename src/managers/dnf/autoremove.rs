@@ -9,10 +9,10 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;
 
-/// Where dnf.conf says no, it knows nothing that could go.
+/// If dnf.conf turns it off, dnf finds nothing that could be removed.
 const CLEAN: &str = "--setopt=clean_requirements_on_remove=1";
 
-/// What dnf knows as installed for others alone.
+/// Reads what dnf marks as installed only because others needed it.
 pub(super) struct OfOthers;
 
 impl Autoremove for OfOthers {
@@ -31,7 +31,7 @@ impl Autoremove for OfOthers {
     }
 }
 
-/// These alone, and not what else would then be needed no more.
+/// Removes these alone, and not what nothing needs after that.
 fn remove(options: &[&str], packages: &[Unneeded]) -> Invocation {
     let mut invocation = dnf(&[options, &["--setopt=clean_requirements_on_remove=0"]].concat(), &["remove"]);
     invocation.args.extend(nevras(packages));

@@ -1,4 +1,4 @@
-//! The updates that keep dnf from doing anything at all.
+//! The updates because of which dnf does nothing at all.
 
 use super::errors::{install_began, is_unresolved, lost_key};
 use super::lists::transaction;
@@ -11,8 +11,8 @@ use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
-/// The updates that cannot be installed, where a test of the transaction says which: a signature that is
-/// not as asked for, a key that cannot be had, a file that two packages have, something that is missing.
+/// The updates that cannot be installed, by what a test of the transaction says: a wrong signature, a key that cannot
+/// be had, a file that two packages have, a missing dependency.
 ///
 /// ```text
 /// Package tb-a-2.0-1.noarch.rpm is not signed
@@ -63,8 +63,8 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     found
 }
 
-/// What to leave out where dnf refuses to do anything at all, so that it does the rest: the protected packages
-/// that would be replaced, or else the packages that it cannot update.
+/// What to leave out where dnf refuses to do anything, so that it installs the rest: the protected packages that would
+/// be replaced, or else the packages that it cannot update.
 ///
 /// ```text
 /// Error:
@@ -94,7 +94,7 @@ const NOT_THE_BEST: &str = "cannot install the best update candidate for package
 
 const PROTECTED: &str = "The operation would result in removing the following protected packages: ";
 
-/// Where a key of a repository cannot be had: all updates from there. dnf names no more than the address.
+/// All updates of a repository whose key cannot be had. dnf names only the address of the key.
 ///
 /// ```text
 /// retrieving repo key for test unencrypted from http://127.0.0.1/KEY
@@ -105,7 +105,7 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
         return Vec::new();
     };
     let names_it = |key: &str| {
-        // What stands before the name of the file may hold variables.
+        // The part of the address before the file name may hold variables.
         let name = key.rsplit('/').next().unwrap_or_default();
         !name.is_empty() && line.split([' ', '/', '[', ']', '\'']).any(|word| word == name)
     };

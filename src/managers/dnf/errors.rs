@@ -9,17 +9,17 @@ use crate::model::failure::Failure;
 use crate::model::text::{contains_any, cut};
 use crate::system::process::{End, Finished};
 
-/// A message that is longer is cut.
+/// A longer message is cut.
 const MOST_TEXT: usize = 4096;
-/// dnf check-update: updates are pending.
+/// `dnf check-update` exits so when updates are pending.
 const UPDATES_PENDING: i32 = 100;
 /// The first of many lines that explain why nothing can be installed.
 const NO_KEY: &str = "You have enabled checking of packages via GPG keys.";
-/// `exit_on_lock`: another dnf is at work.
+/// Exit code with `exit_on_lock` when another dnf is at work.
 const LOCKED: i32 = 200;
 
-/// Why a command of dnf or rpm failed. An exit code of 0 does not mean that every scriptlet went
-/// well, and 1 is also said where a simulation ended as it should.
+/// Why a command of dnf or rpm failed. With exit code 0 a scriptlet may have failed; with exit code 1 a simulation may
+/// have ended as it should.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     let scriptlet = || {
         let line = scriptlet(finished)?;
@@ -35,13 +35,13 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
         _ => match failure(finished) {
             Some(known) if known.class != Class::Other => Some(known),
-            // With rpm 6 dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
+            // With rpm 6, dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
             other => Some(scriptlet().or(other).unwrap_or_else(|| undecided(finished))),
         },
     }
 }
 
-/// Of a package that cannot be had dnf says more; what else it fetches then is a key.
+/// If a package cannot be had, dnf says more; anything else that it fetches then is a key.
 pub(super) fn lost_key(finished: &Finished) -> Option<&str> {
     let is_download = finished.stdout.lines().any(|line| line == "Downloading Packages:");
     let starts = ["Status code: ", "Curl error (", "Error: Status code: ", "Error: Curl error ("];
@@ -50,7 +50,7 @@ pub(super) fn lost_key(finished: &Finished) -> Option<&str> {
     Some(line.trim_start_matches("Error: "))
 }
 
-/// `--assumeno` answers every question with no; `remove --duplicates` found none.
+/// `--assumeno` answered a question with no, or `remove --duplicates` found none.
 fn ended_as_asked(stderr: &str) -> bool {
     let mut lines = stderr.lines();
     lines.any(|line| {
@@ -58,8 +58,7 @@ fn ended_as_asked(stderr: &str) -> bool {
     })
 }
 
-/// `error: cannot open Packages database in /var/lib/rpm`: with nothing to compare with, dnf goes on as if
-/// nothing were installed.
+/// `error: cannot open Packages database in /var/lib/rpm`: dnf then goes on as if nothing were installed.
 fn is_database(line: &str) -> bool {
     line.starts_with("error: cannot open Packages ") || line.ends_with("rpmdb open failed")
 }
@@ -70,9 +69,9 @@ fn locked(finished: &Finished) -> Failure {
     Failure::new(Class::Lock, line.unwrap_or("dnf is locked by another process"))
 }
 
-/// rpm's own line, which names version and exit status, or dnf's. rpm writes
-/// `warning: %post(tb-brk-2.0-1.noarch) scriptlet failed, exit status 1` where it goes on, `error:`
-/// where it does not; what a script prints itself begins otherwise.
+/// rpm's own line, which names version and exit status, or dnf's. rpm writes `warning: %post(tb-brk-2.0-1.noarch)
+/// scriptlet failed, exit status 1` if it goes on, and `error:` if it does not. What a script prints begins in another
+/// way.
 fn scriptlet(finished: &Finished) -> Option<&str> {
     let lines = || finished.stdout.lines().chain(finished.stderr.lines());
     let of_rpm = |line: &&str| {
@@ -86,7 +85,7 @@ fn scriptlet(finished: &Finished) -> Option<&str> {
     lines().find(of_rpm).or_else(|| lines().find(of_dnf))
 }
 
-/// The failure that dnf's own words tell of.
+/// The failure by dnf's own words.
 fn failure(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
     let began = install_began(finished);
@@ -120,7 +119,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
     // The lines below belong to it: `Error: Transaction test error:`, `Error: ` and ` Problem: ...`.
     let more: Vec<_> = lines.by_ref().take_while(|line| line.starts_with(' ')).collect();
     let text = std::iter::once(first).chain(more).collect::<Vec<_>>().join(" ");
-    // What decides stands at the beginning.
+    // The decisive part is at the beginning.
     let text = &cut(text.trim_start_matches("Error: ").trim_start_matches("RPM: error: ").into(), MOST_TEXT);
     if text.starts_with("Error downloading packages") && !began {
         return Some(download(text, finished));
@@ -141,7 +140,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
     Some(Failure::new(class, text))
 }
 
-/// How a byte of the configuration that is no UTF-8 ends dnf, with a trace of where it was or without.
+/// How dnf ends at a byte of its configuration that is not UTF-8, with or without a trace.
 ///
 /// ```text
 /// TypeError: in method 'OptionBinds_Item_newString', argument 3 of type 'std::string const &'
@@ -153,7 +152,7 @@ fn is_no_utf8(line: &str) -> bool {
 }
 
 /// Whether dnf had all repositories, and then could not resolve the transaction. Repositories that it went on without
-/// are named above that.
+/// are named before that.
 ///
 /// ```text
 /// Error:
@@ -171,7 +170,7 @@ fn is_error(line: &str) -> bool {
     words.iter().any(|word| line.starts_with(word))
 }
 
-/// On standard error all downloads fail alike; why stands on standard output.
+/// On standard error all failed downloads look alike; standard output has the reason.
 ///
 /// ```text
 /// [MIRROR] tb-hello-2.0-1.noarch.rpm: Status code: 404 for http://...
@@ -219,7 +218,7 @@ fn class_of(text: &str, began: bool) -> Class {
         "automatically import keys",
         "rpmkeys executable",
     ];
-    // The cache was emptied by another dnf that ended in between; a new download fills it again.
+    // Another dnf that ended meanwhile emptied the cache; a new download fills it again.
     let cache_gone =
         (text.starts_with("[Errno 2] ") && text.contains(".rpm")) || text.contains("\"--cacheonly\"");
     if is_space(text) || text.starts_with("[Errno 28]") || text.starts_with("[Errno 30]") {
@@ -248,14 +247,14 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
 }
 
-/// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is also printed
-/// where rpm's lock then cannot be had.
+/// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is printed also where rpm's lock
+/// cannot be had.
 pub(super) fn install_began(finished: &Finished) -> bool {
     finished.stdout.lines().any(|line| line.starts_with("  Preparing  "))
 }
 
-/// dnf does nothing where there is no key at all, and a repository asks for one and names none. It prints
-/// all settings of that repository then.
+/// The repository because of which dnf does nothing: it must be verified, and names no key. dnf then prints all
+/// settings of that repository.
 ///
 /// ```text
 /// You have enabled checking of packages via GPG keys. This is a good thing.

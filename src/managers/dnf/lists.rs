@@ -11,8 +11,7 @@ use crate::model::listing::Listing;
 use crate::model::text::{counted, one_line};
 use crate::system::process::{Finished, Invocation};
 
-/// The headlines of a table. Groups, module streams and profiles have some of their own, and rows of
-/// another form.
+/// The headlines of a table. Groups, module streams and profiles have headlines of their own, and rows of another form.
 fn section(headline: &str) -> Section {
     const COMES: &[&str] = &[
         "Installing:",
@@ -37,13 +36,13 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// Where a repository was not refreshed: what others would do in its absence, and then what is left
-/// where nothing of its own is installed.
+/// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
+/// its own is installed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     if let Some(question) = owned::ask_without(plan, list, "--disablerepo=") {
         listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
     }
-    // What lies in the way of what is left out may be a second one.
+    // Behind what is left out there may be a second reason.
     for _ in 0..2 {
         if let Some(plan) = owned::left_out(plan, &listing) {
             listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
@@ -52,8 +51,8 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     Ok(listing)
 }
 
-/// Why the list of a run that was to change nothing is none, if it is none: an empty or a short list
-/// would look like nothing to do.
+/// Why the list of a run that changes nothing cannot be used, if so: an empty or short list would look like nothing to
+/// do.
 ///
 /// ```text
 /// Transaction Summary
@@ -94,10 +93,10 @@ pub fn transaction(stdout: &str) -> Listing {
     table(stdout).listing
 }
 
-/// The advisories of every kind for versions of installed packages: above these, also those that no
-/// repository offers (`--available`), or up to them (`--installed`). Also those of what is excluded.
+/// Asks for the advisories of every kind for installed packages: for newer versions, even those that no repository
+/// offers or that are excluded (`--available`), or up to the installed ones (`--installed`).
 pub fn ask_advisories(which: &str) -> Invocation {
-    // Only where it is to say much it has the days.
+    // It prints the days only where it is to say much.
     in_utc(dnf(&["-C", "--setopt=debuglevel=6", NOTHING_EXCLUDED], &["updateinfo", "list", which]))
 }
 

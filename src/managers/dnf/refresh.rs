@@ -12,11 +12,10 @@ use crate::model::text::one_line;
 use crate::system::process::{Finished, Invocation};
 use std::collections::{BTreeMap, HashSet};
 
-/// What a refresh that ended by itself did. Only a repository that dnf says it has the metadata
-/// of was refreshed.
+/// What a refresh that ended by itself did. A repository was refreshed only if dnf says that it has its metadata.
 pub fn judge(finished: &Finished) -> Refreshed {
     let sources = seen(finished, &failures(finished));
-    // What cannot be resolved says nothing against the index. Anything else stopped dnf before it had
+    // A transaction that cannot be resolved says nothing against the index. Anything else stopped dnf before it had
     // looked at every repository: nothing is known of the others.
     let is_unresolved = is_unresolved(finished) && !sources.is_empty();
     let stopped = classify(finished).filter(|_| !is_unresolved);
@@ -25,7 +24,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     refreshed
 }
 
-/// The same refresh without the repository at which it crashed: dnf would come to no other behind that.
+/// The same refresh without the repository at which dnf crashed: with it dnf would never come to those behind.
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let run = finished.stdout.rsplit(BANNER).next().filter(|_| finished.end.is_crash())?;
     let option = format!("{WITHOUT}{}", begun(run)?);
@@ -40,7 +39,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
 const BANNER: &str = "DNF version: ";
 pub(super) const WITHOUT: &str = "--disablerepo=";
 
-/// The repository that a run did not end with.
+/// The repository that a run began with and did not finish.
 ///
 /// ```text
 /// repo: downloading from remote: extra
@@ -52,7 +51,7 @@ fn begun(run: &str) -> Option<&str> {
     (!is_known).then_some(id)
 }
 
-/// What it did until it was ended: dnf takes one repository after the other.
+/// What dnf did until it was ended: it takes one repository after the other.
 pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
     let sources = seen(finished, &failures(finished));
     sources.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
@@ -75,7 +74,7 @@ fn refreshed(line: &str) -> Option<&str> {
     (!id.is_empty() && !id.contains(' ')).then_some(id)
 }
 
-/// The repositories that failed. A reason stands above the line that names the repository:
+/// The repositories that failed. The reason stands above the line that names the repository:
 ///
 /// ```text
 /// Errors during downloading metadata for repository 'extra':
@@ -89,7 +88,7 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found: Vec<(String, Failure)> = Vec::new();
     let mut ignored: Vec<&str> = Vec::new();
     let mut reasons: Vec<&str> = Vec::new();
-    // Of those that are ignored it says why, each in turn, before it names them.
+    // For those that it ignores, dnf gives all reasons in order before it names the repositories.
     let mut errors: Vec<&str> = Vec::new();
     for line in finished.stderr.lines().chain(finished.stdout.lines()) {
         errors.extend(line.strip_prefix("Error: ").filter(|_| ignored.is_empty()));
@@ -105,7 +104,7 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
         } else if let Some(id) = line.strip_prefix("Error: Cannot find a valid baseurl for repo: ") {
             found.push((id.to_string(), Failure::new(Class::Config, line.trim_start_matches("Error: "))));
         } else if let Some(rest) = line.strip_prefix("Warning: failed loading '") {
-            // Nobody knows which repositories that file was to name.
+            // Nobody knows which repositories that file names.
             let file = rest.split('\'').next().unwrap_or(rest);
             found.push((file.to_string(), Failure::new(Class::Config, line.trim_start_matches("Warning: "))));
         } else if let Some((id, _)) = passed_over(line) {
@@ -128,7 +127,7 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
         };
         found.push((id.to_string(), failure));
     }
-    // A run that another follows crashed.
+    // If another run follows this one, this one crashed.
     let mut runs: Vec<_> = finished.stdout.split(BANNER).collect();
     runs.pop();
     for id in runs.into_iter().filter_map(begun) {
@@ -139,7 +138,7 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     found
 }
 
-/// A repository that dnf does not take for one, and goes on without: its identifier, and why.
+/// A section that dnf does not accept as a repository, and goes on without: its identifier, and why.
 ///
 /// ```text
 /// Bad id for repo: my repo, byte =   2
@@ -152,9 +151,8 @@ fn passed_over(line: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// What is pending, as a refresh lists it. Nothing where its list cannot be relied on: then dnf is
-/// asked once more, and says why. Nothing either where a repository failed: then the list is that of
-/// the others alone.
+/// What is pending, as a refresh lists it. `None` where the list cannot be relied on: dnf is then asked again, and says
+/// why. `None` also where a repository failed: the list is then that of the others alone.
 pub fn of_refresh(finished: &Finished) -> Option<Listing> {
     let is_whole = classify(finished).is_none() && failures(finished).is_empty();
     is_whole.then(|| transaction(&finished.stdout))

@@ -9,7 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;
 
-/// What dnf5 knows as installed for others alone.
+/// Reads what dnf5 marks as installed only because others needed it.
 pub(super) struct OfOthers;
 
 impl Autoremove for OfOthers {
@@ -28,7 +28,7 @@ impl Autoremove for OfOthers {
     }
 }
 
-/// These alone, and not what else would then be needed no more.
+/// Removes these alone, and not what nothing needs after that.
 fn remove(options: &[&str], packages: &[Unneeded]) -> Invocation {
     let mut invocation = dnf5(options, &["remove", "--no-autoremove"]);
     invocation.args.extend(nevras(packages));

@@ -69,7 +69,7 @@ pub(super) fn class_of(text: &str) -> Class {
     }
 }
 
-/// Whether the copy of an index is damaged or gone, which the next refresh mends.
+/// Whether the stored copy of an index is damaged or gone; the next refresh mends that.
 pub fn is_of_cache(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "Failed to re-load ",

@@ -4,47 +4,47 @@ use crate::managers::facts::Plan;
 use crate::managers::rpm::{self, owned};
 use crate::system::process::Invocation;
 
-/// The names of repositories stand in a column that is else cut short. The second name is that of
-/// versions before 5.4.
+/// Without these, the column with the names of repositories is cut short. The second variable is for versions before
+/// 5.4.
 pub(super) const ENV: &[(&str, &str)] = &[("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
 /// Without a name a repository is called by its identifier.
 pub(super) const BY_ID: &str = "--setopt=*.name=";
 
-/// dnf5 does not say of a repository that is skipped for a missing key that it was.
+/// With this dnf5 names a repository that lacks a key; if told to skip it, dnf5 does not say that it did.
 pub(super) const STRICT: &str = "--setopt=*.skip_if_unavailable=0";
 
 pub(super) const SKIP: &str = "--setopt=*.skip_if_unavailable=1";
 
-/// Asks every repository. `--refresh` alone expires nothing where dnf.conf moves `system_cachedir`, and
-/// does nothing where it says `cacheonly`.
+/// Asks every repository. `--refresh` alone has no effect on the cache where dnf.conf moves `system_cachedir`, and does
+/// nothing where dnf.conf says `cacheonly`.
 pub(super) const ASK_ALL: &[&str] = &["--refresh", "--setopt=*.metadata_expire=0", ONLINE];
 
 pub(super) const ONLINE: &str = "--setopt=cacheonly=none";
 
-/// An index of any age will do, and one that is not there is fetched.
+/// An index of any age is accepted; one that does not exist is fetched.
 pub(super) const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
 
-/// What follows a refresh uses just the indexes that it fetched.
+/// Commands after a refresh use exactly the indexes that it fetched.
 pub(super) const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
 
 /// Looks also at what the configuration excludes.
 pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=*";
 
-/// Installs what can be installed, instead of nothing where one update cannot be.
+/// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 
-/// Lists what an upgrade would do: `--assumeno` comes before an `assumeyes` in dnf.conf, and needs
-/// no more than a look at the package database. Should it not, nothing but a test runs.
+/// Lists what an upgrade would do. `--assumeno` outranks an `assumeyes` in dnf.conf, and needs only to read the package
+/// database. If it did not work, only a test would run.
 pub(super) const LOOK: &[&str] = &["--assumeno", TEST];
 
 pub(super) const TEST: &str = "--setopt=tsflags=test";
 
-/// Does it: an `assumeno` in dnf.conf would come before `-y` alone.
+/// Really does it: an `assumeno` in dnf.conf would outrank `-y` alone.
 pub(super) const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
 
-/// What every command is told whatever dnf.conf says. The options are named as dnf5 itself names
-/// them: names such as `--disablerepo` are aliases that a file defines, which may not be there.
+/// Options of every command, whatever dnf.conf says. They have the names that dnf5 itself uses: names such as
+/// `--disablerepo` are aliases from a file, which may be missing.
 pub(super) const PLAIN: &[&str] = &["--color=never"];
 
 pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
@@ -57,24 +57,24 @@ pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
     }
 }
 
-/// `upgrade` removes nothing but what is obsoleted. What lets it remove what is in the way is what
-/// dnf5 itself then proposes; that fails where one update cannot be installed at all.
+/// `upgrade` removes only what is obsoleted. With the option that dnf5 itself proposes it also removes what is in the
+/// way; then it fails where one update cannot be installed at all.
 pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
     let (best, full): (&str, &[&str]) =
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
     let mut invocation = dnf5(options, &[best]);
     invocation.args.extend(kept_in_mind(plan));
     invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
-    // What only some commands know must stand behind the command.
+    // Options that only some commands know must stand behind the command.
     let words = ["upgrade"].iter().chain(full).chain(more);
     invocation.args.extend(words.map(|word| word.to_string()));
     invocation.args.extend_from_slice(names);
     invocation
 }
 
-/// A repository that could not be refreshed is not an absent one: what it had when it last could be
-/// decides, by its priority and its modules, about what others offer. Installed from it nothing is. One
-/// that was never reached has no cache, and is passed over.
+/// A repository that could not be refreshed is not an absent one: its old index decides, by its priority and its
+/// modules, about what others offer. But nothing is installed from it. One that was never reached has no cache, and is
+/// skipped.
 pub(super) fn kept_in_mind(plan: &Plan) -> impl Iterator<Item = String> {
     owned::repositories(plan).map(|id| format!("--setopt={id}.skip_if_unavailable=1"))
 }
@@ -85,7 +85,7 @@ pub(super) fn list(plan: &Plan) -> Invocation {
     list_needs(plan, &[])
 }
 
-/// What configures its repositories. It reads hidden files too.
+/// The files that configure its repositories. dnf5 reads hidden files too.
 pub(super) const SOURCES: &[&str] = &[
     "/etc/yum.repos.d/*.repo",
     "/etc/yum.repos.d/.*.repo",

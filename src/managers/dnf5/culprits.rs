@@ -1,4 +1,4 @@
-//! The updates that keep dnf 5 from doing anything at all.
+//! The updates because of which dnf 5 does nothing at all.
 
 use super::errors::{errors, install_began, without_path};
 use super::lists::transaction;
@@ -8,8 +8,8 @@ use crate::model::failure::Failure;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
-/// The updates that cannot be installed, where the test of a transaction says which: a signature that is
-/// not as asked for, a file that two packages have, something that is missing.
+/// The updates that cannot be installed, by what a test of the transaction says: a wrong signature, a file that two
+/// packages have, a missing dependency.
 ///
 /// ```text
 /// OpenPGP check for package "tb-a-2.0-1.noarch" (/var/.../tb-a-2.0-1.noarch.rpm) from repo "x" has failed: The package is not signed.
@@ -54,7 +54,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
 
 const UNRESOLVED: &str = ": cannot install the best update candidate for package ";
 
-/// Where a key of a repository cannot be had: all updates from there.
+/// All updates of a repository whose key cannot be had.
 ///
 /// ```text
 /// >>> Status code: 404 for http://127.0.0.1/KEY (IP: 127.0.0.1)
@@ -95,7 +95,7 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
         .collect()
 }
 
-/// Whether packages may have changed: in a run that was no test, after its transaction began.
+/// Whether packages may have changed: it was not a test, and its transaction began.
 fn began_for_real(finished: &Finished) -> bool {
     let is_test = finished.stderr.lines().any(|line| line.starts_with("Test mode enabled: "));
     !is_test && install_began(finished)

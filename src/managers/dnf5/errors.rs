@@ -14,7 +14,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     why_failed(finished).or_else(|| contradiction(finished))
 }
 
-/// A simulation lists something exactly if dnf5 would then have begun, and as many packages as it says.
+/// A simulation must list something exactly where dnf5 would begin a transaction, and as many packages as dnf5 counts.
 fn contradiction(finished: &Finished) -> Option<Failure> {
     if !is_aborted(finished) {
         return None;
@@ -26,7 +26,7 @@ fn contradiction(finished: &Finished) -> Option<Failure> {
     })
 }
 
-/// A line without the path of the file in the cache, which says nothing more.
+/// A line without the path of the file in the cache, which does not help.
 pub(super) fn without_path(line: &str) -> String {
     match line.split_once(" (/").and_then(|(start, rest)| Some((start, rest.split_once(") ")?.1))) {
         Some((start, end)) => format!("{start} {end}"),
@@ -34,8 +34,8 @@ pub(super) fn without_path(line: &str) -> String {
     }
 }
 
-/// Why a command failed. An exit code of 1 is also said where a simulation ended as it should, and
-/// where all is installed but a script failed.
+/// Why a command failed. Exit code 1 is also that of a simulation that ended as it should, and of an install in which
+/// only a script failed.
 pub fn why_failed(finished: &Finished) -> Option<Failure> {
     let scriptlet = |own_only| {
         let line = scriptlet(finished, own_only)?;
@@ -49,7 +49,7 @@ pub fn why_failed(finished: &Finished) -> Option<Failure> {
     }
 }
 
-/// `--assumeno` answers every question with no; the question may stand before it.
+/// What dnf5 prints when `--assumeno` answered its question; the question may stand before it.
 const ABORTED: &str = "Operation aborted by the user.";
 
 fn is_aborted(finished: &Finished) -> bool {
@@ -67,8 +67,8 @@ pub fn named_repository(line: &str) -> Option<&str> {
     rest.split_once('"').map(|(id, _)| id)
 }
 
-/// The line that tells of a failed script. Everything of a transaction, also what scripts print,
-/// stands behind `>>> `; dnf5's own words come before the headline of a script's output.
+/// The line about a failed script. In a transaction, everything stands behind `>>> `, the output of scripts too; dnf5's
+/// own lines come before the headline of a script's output.
 ///
 /// ```text
 /// [3/4] Upgrading tb-brk-0:2.0-1.noarch   100% |  30.3 KiB/s | 124.0   B |  00m00s
@@ -93,7 +93,7 @@ fn scriptlet(finished: &Finished, own_only: bool) -> Option<&str> {
     })
 }
 
-/// What the script of that line printed: it stands below the headline, until rpm's own line.
+/// What that script printed: the lines below the headline, up to rpm's own line.
 fn said<'a>(finished: &'a Finished, line: &str) -> Option<&'a str> {
     let words = finished.stderr.lines().skip_while(|other| other.strip_prefix(">>> ") != Some(line)).skip(1);
     let words = words.map_while(|other| other.strip_prefix(">>> "));
@@ -136,16 +136,16 @@ pub(super) fn errors(stderr: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The failure that dnf5's own words tell of.
+/// The failure by dnf5's own words.
 fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     let began = install_began(finished);
     let errors: Vec<_> = errors(&finished.stderr).collect();
-    // What rpm says before stands for less than what dnf5 then says itself.
+    // What dnf5 says later counts more than what rpm said before.
     let is_own = |line: &&str| !line.starts_with("You can try to add") && !line.starts_with("error: ");
     let start = errors.iter().position(is_own).unwrap_or(0);
     let first = errors.get(start).copied();
     let Some(first) = first else {
-        // dnf5 ends at once and without a word when a signal tells it to.
+        // A signal ends dnf5 at once, and it says nothing.
         let text = match began {
             true => "dnf5 was stopped in the middle of an install, and said nothing",
             false => "dnf5 was stopped and said nothing",
@@ -162,7 +162,7 @@ fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     if let Some(line) = errors.iter().find(|line| class_of(line) == Class::Space) {
         return Failure::new(Class::Space, line.trim().trim_start_matches("- "));
     }
-    // Of packages it says so; what else it fetches in a transaction are keys.
+    // If a package cannot be had, dnf5 says so; anything else that it fetches in a transaction is a key.
     if !began && (text.starts_with("Failed to download files") || text.starts_with("cannot open file: ")) {
         let class = match reason_class(&text) {
             class @ (Class::Network | Class::Space) => class,
@@ -182,7 +182,7 @@ fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     }
 }
 
-/// All downloads fail alike; why stands behind `>>> `, where no script has run yet.
+/// All failed downloads look alike; the reason stands behind `>>> ` as long as no script has run.
 ///
 /// ```text
 /// >>> Status code: 404 for http://.../tb-hello-2.0-1.noarch.rpm (IP: 127.0.0.1) - http://...
@@ -204,9 +204,9 @@ fn fetch(text: &str, finished: &Finished) -> Failure {
     }
 }
 
-/// `[2/8] Prepare transaction` is the first thing that rpm does; before it only files are verified and
-/// keys fetched, each with a bar that has its address. `Running transaction` is also printed where rpm's
-/// lock or a key then cannot be had, which is said below.
+/// `[2/8] Prepare transaction` is the first thing that rpm does. Before it, files are verified and keys are fetched,
+/// each with a bar that shows its address. `Running transaction` is printed also where rpm's lock or a key cannot be
+/// had; dnf5 says that below.
 pub(super) fn install_began(finished: &Finished) -> bool {
     let mut lines = finished.stderr.lines().skip_while(|line| *line != "Running transaction");
     let runs = lines.next().is_some();
@@ -221,6 +221,6 @@ pub(super) fn install_began(finished: &Finished) -> bool {
     runs && !failed
 }
 
-/// What is said of a transaction that was not begun.
+/// What dnf5 says about a transaction that did not begin.
 pub(super) const NOT_BEGUN: &[&str] =
     &["Transaction failed: ", "Failed to download files", "Cannot download files", "cannot open file: "];

@@ -30,10 +30,10 @@ fn section(headline: &str) -> Section {
     }
 }
 
-/// A row of the table that dnf5 prints before every transaction, and what its part of the table is.
+/// A row of the table that dnf5 prints before every transaction, with the part of the table that it stands in.
 struct Row<'a> {
     part: Section,
-    /// What the package above it replaces.
+    /// Whether it is what the package above it replaces.
     is_replaced: bool,
     name: &'a str,
     arch: &'a str,
@@ -70,12 +70,12 @@ fn rows(stdout: &str) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// How many packages its rows say would come or go.
+/// How many packages come or go by its rows.
 pub fn rows_to_change(stdout: &str) -> usize {
     rows(stdout).filter(|row| !row.is_replaced && matches!(row.part, Section::Comes | Section::Goes)).count()
 }
 
-/// How many the summary below the table says.
+/// How many packages the summary below the table counts.
 ///
 /// ```text
 /// Transaction Summary:
@@ -94,8 +94,7 @@ pub fn said_to_change(stdout: &str) -> usize {
     changes.sum()
 }
 
-/// What a transaction would do. What is replaced is an older version of the package above, or
-/// obsoleted by it.
+/// What a transaction would do. A replaced package is an older version of the one above it, or obsoleted by it.
 pub fn transaction(stdout: &str) -> Listing {
     let mut listing = Listing::default();
     let mut seen = HashSet::new();
@@ -118,13 +117,13 @@ pub fn transaction(stdout: &str) -> Listing {
             Section::Unread => {}
         }
     }
-    // An older version goes where a new one comes; so does the oldest of several kernels.
+    // An older version is removed where a new one comes, and so is the oldest of several kernels.
     listing.removals.retain(|(name, _)| !seen.contains(name));
     listing
 }
 
-/// Where a repository was not refreshed: what others would do in its absence, and then what is left
-/// where nothing of its own is installed. What that lets come in its place in turn stays out too.
+/// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
+/// its own is installed. What would then come instead is left out too.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     if let Some(question) = owned::ask_without(plan, list, WITHOUT) {
         listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
@@ -132,7 +131,7 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     if let Some(question) = owned::ask_modular(plan) {
         listing = owned::hold_back_modular(&machine.ask(&question)?.stdout, listing);
     }
-    // What lies in the way of what is left out may be a second one.
+    // Behind what is left out there may be a second reason.
     for _ in 0..2 {
         if let Some(plan) = owned::left_out(plan, &listing) {
             listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
@@ -141,10 +140,10 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     Ok(listing)
 }
 
-/// The advisories of every kind for versions of installed packages: above these, also those that no
-/// repository offers (`--available`), or up to them (`--installed`). Also those of what is excluded.
+/// Asks for the advisories of every kind for installed packages: for newer versions, even those that no repository
+/// offers or that are excluded (`--available`), or up to the installed ones (`--installed`).
 pub fn ask_advisories(which: &str) -> Invocation {
-    // A repository that was never reached has no cache, and must not keep the others silent.
+    // A repository that was never reached has no cache, and must not hide the advisories of the others.
     dnf5(&["-C", SKIP, NOTHING_EXCLUDED], &["advisory", "list", which, "--json"])
 }
 
@@ -173,8 +172,8 @@ struct Advisory {
     buildtime: i64,
 }
 
-/// Reads them. A package of which none speaks comes from a repository that keeps no advisories, or
-/// none for it: nothing is told of it.
+/// Reads them. A package without an advisory comes from a repository that keeps none, or none for it: then nothing is
+/// known of it.
 pub fn advisories(stdout: &str) -> Origins {
     let mut found = Origins::new();
     for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! What came as a dependency, and is neither needed nor wanted optionally any more.
+//! Packages that came as a dependency, and that nothing needs any more, not even optionally.
 
 use super::commands::pacman;
 use crate::managers::capabilities::{Autoremove, Unneeded};
@@ -7,7 +7,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::system::process::Invocation;
 
-/// What pacman has written down as installed as a dependency.
+/// Reads which packages pacman has recorded as dependencies.
 pub(super) struct OfOthers;
 
 impl Autoremove for OfOthers {
@@ -17,7 +17,7 @@ impl Autoremove for OfOthers {
         if names.is_empty() {
             return Ok(Listing::default());
         }
-        // These, and what they alone need.
+        // These packages, and those that only they need.
         Ok(printed(&machine.ask(&with(&["-Rs", "--print", "--print-format", FORM], names))?.stdout))
     }
 
@@ -27,12 +27,12 @@ impl Autoremove for OfOthers {
     }
 
     fn remove(&self, _: &[String], packages: &[Unneeded]) -> Invocation {
-        // What is needed by something else it does not remove.
+        // pacman does not remove what another package needs.
         with(&["-R", "--noconfirm"], packages.iter().map(|one| one.name.clone()).collect())
     }
 }
 
-/// No question and no notice begins so.
+/// Neither a question nor a notice begins so.
 const MARK: &str = "goes:";
 const FORM: &str = "goes:%n %v";
 

@@ -3,7 +3,7 @@
 use crate::model::class::Class;
 use crate::model::text::contains_any;
 
-/// The class of the reason that a file could not be had.
+/// The class of the reason why a file could not be had.
 pub fn reason_class(file: &str, reason: &str) -> Class {
     const NETWORK: &[&str] = &[
         "Could not resolve",
@@ -24,29 +24,29 @@ pub fn reason_class(file: &str, reason: &str) -> Class {
         "TLS",
         "unreachable",
     ];
-    // A server may put any words behind its number.
+    // A server may write anything behind its number.
     let is_answer = has_status(reason);
     if is_space(reason) && !is_answer {
         Class::Space
     } else if contains_any(reason, NETWORK) && !is_answer {
         Class::Network
     } else if file.ends_with(".sig") {
-        // A signature that is not there: no refresh mends that.
+        // A signature that does not exist: no refresh mends that.
         Class::Auth
     } else {
         Class::Fetch
     }
 }
 
-/// Whether a server has answered with a number that is an error: `The requested URL returned error:
-/// 404` of curl, `ERROR 404: Not Found.` of wget.
+/// Whether a server answered with the number of an error: `The requested URL returned error: 404` of curl, `ERROR 404:
+/// Not Found.` of wget.
 pub fn has_status(reason: &str) -> bool {
     let numbers = ["returned error: ", "ERROR "].iter().filter_map(|before| reason.split_once(before));
     let mut numbers = numbers.filter_map(|(_, rest)| rest.get(..3));
     numbers.any(|number| number.parse::<u16>().is_ok_and(|number| (300..600).contains(&number)))
 }
 
-/// The class of what stands behind the name of a database that is not valid.
+/// The class of what stands behind the name of an invalid database.
 pub fn database_class(words: &str) -> Class {
     if is_about_key(words) { Class::Auth } else { Class::Fetch }
 }
@@ -55,7 +55,7 @@ pub fn is_about_key(words: &str) -> bool {
     words.contains("PGP signature") || words.contains("missing required signature")
 }
 
-/// What pacman says of a file's signature behind its name.
+/// pacman's words about a file's signature, behind its name.
 pub fn is_about_signature(words: &str) -> bool {
     words.starts_with("signature from ")
         || words.starts_with("missing required signature")
@@ -64,7 +64,7 @@ pub fn is_about_signature(words: &str) -> bool {
         || (words.starts_with("key \"") && !words.contains("could not be looked up locally"))
 }
 
-/// `core: signature from "Somebody <x@example.org>" is unknown trust`
+/// Reads `core: signature from "Somebody <x@example.org>" is unknown trust`.
 pub fn is_signature(line: &str) -> bool {
     line.split_once(": ").is_some_and(|(_, words)| is_about_signature(words))
 }
@@ -131,7 +131,7 @@ pub fn class_of(line: &str) -> Class {
     {
         Class::Dependency
     } else if is_of_entry(line) || line.starts_with("duplicated database entry ") {
-        // A package of which an install was cut off.
+        // A package whose install was cut off.
         Class::Interrupted
     } else {
         Class::Other
@@ -185,12 +185,12 @@ pub fn retrieving(line: &str) -> Option<(&str, &str)> {
     Some((file, rest.split_once(" : ").map_or(rest, |(_, reason)| reason)))
 }
 
-/// The repository of a line that says that its file could not be read.
+/// The repository in a line that says that its file could not be read.
 pub fn unreadable_database(line: &str) -> Option<&str> {
     if let Some(rest) = line.strip_prefix("could not read db '") {
         return rest.split_once('\'').map(|(id, _)| id);
     }
-    // `could not parse package description file 'tb-a-2.0-1/desc' from db 'core'`: all of it is dropped.
+    // `could not parse package description file 'tb-a-2.0-1/desc' from db 'core'`: pacman drops the whole repository.
     if let Some(rest) = line.strip_prefix("could not parse package description file '") {
         return rest.split_once("' from db '")?.1.strip_suffix('\'');
     }
@@ -198,7 +198,7 @@ pub fn unreadable_database(line: &str) -> Option<&str> {
     path.rsplit_once("/sync/").map(|(_, id)| id).filter(|id| !id.contains('/'))
 }
 
-/// What pacman says of a script it does not say of which package.
+/// What pacman says about a script without naming the package.
 pub const SCRIPT: &[&str] = &[
     "command failed to execute correctly",
     "command terminated by signal ",
@@ -216,7 +216,7 @@ pub fn is_bad_url(line: &str) -> bool {
     line.starts_with("url '") && line.ends_with("' is invalid")
 }
 
-/// pacman 7 begins it with another letter.
+/// pacman 7 writes its first letter otherwise.
 pub fn lacks_keyring(line: &str) -> bool {
     line.to_lowercase().starts_with("public keyring not found")
 }

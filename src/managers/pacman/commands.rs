@@ -3,7 +3,7 @@
 use crate::managers::facts::Plan;
 use crate::system::process::{Finished, Invocation};
 
-/// The name, in our directory, of the configuration with which the system gets the same index.
+/// The name, in our directory, of the configuration that gives the system the same index.
 pub const CONFIG: &str = "install.conf";
 
 pub fn pacman(words: &[&str]) -> Invocation {
@@ -15,18 +15,18 @@ pub fn pacman_conf(words: &[&str]) -> Invocation {
     Invocation { program: "pacman-conf", ..pacman(words) }
 }
 
-/// pacman with the private directory for that of the system: it has another index and another lock.
+/// Runs pacman with our directory instead of the system's: it has another index and another lock.
 pub fn private(words: &[&str]) -> Invocation {
     Invocation { private_arg: Some("--dbpath={}"), ..pacman(words) }
 }
 
-/// How pacman's questions are answered that `--noconfirm` would answer otherwise; each is a bit.
+/// Answers to questions that `--noconfirm` would answer otherwise; each is a bit.
 mod answers {
-    /// No: what is ignored is not brought in by another package.
+    /// No: an ignored package is not installed because another one needs it.
     pub const INSTALL_IGNORED: u32 = 1;
     /// Yes: a package that is in the way may be removed.
     pub const REMOVE_CONFLICTING: u32 = 4;
-    /// No: no key is accepted that is not there.
+    /// No: a key that is missing is not accepted.
     pub const IMPORT_KEY: u32 = 64;
 }
 
@@ -53,8 +53,8 @@ pub fn list(plan: &Plan) -> Invocation {
     upgrade(private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]), plan)
 }
 
-/// The same as pacman says it where it is to be done: in a list it leaves out its warnings. Its question whether to go
-/// on is answered by nobody, which means no.
+/// The same upgrade without `--print`, because a list leaves out warnings. Nobody answers its question whether to go
+/// on, which means no.
 pub fn upgrade_in_words() -> Invocation {
     private(&["-Suw", "--logfile", "/dev/null"])
 }
@@ -63,8 +63,8 @@ pub fn download(plan: &Plan) -> Invocation {
     upgrade(private(&["-Suw", "--noconfirm"]), plan)
 }
 
-/// A directory of ours is the only source in the configuration: `-yy` gives the system that index, no
-/// other, in the same run that upgrades, and no mirror can be asked for anything.
+/// Our directory is the only source in this configuration. So `-yy` gives the system exactly that index in the run that
+/// upgrades, and pacman cannot ask a mirror for anything.
 pub fn install(plan: &Plan, _: &Finished) -> Invocation {
     let with_config = Some("--config={}/install.conf");
     upgrade(Invocation { private_arg: with_config, ..pacman(&["-Syyu", "--noconfirm"]) }, plan)

@@ -4,7 +4,7 @@ use crate::managers::facts::Places;
 use crate::model::text::one_line;
 use std::path::{Path, PathBuf};
 
-/// Where the database is, whether another program fetches (not which, since passwords may stand there), and whether
+/// Where the database is, whether another program fetches (not which one: its line may hold passwords), and whether
 /// something is ignored.
 pub fn of_use(config: &str) -> String {
     let line = |name: &str, value: &str| format!("{name} = {value}\n");
@@ -17,8 +17,8 @@ pub fn of_use(config: &str) -> String {
 
 const IGNORES: &str = "Ignores";
 
-/// Whether packages or groups may be ignored, given what was kept of the configuration. An older program kept no word
-/// of it.
+/// Whether packages or groups may be ignored, by what was kept of the configuration. Older versions of this program did
+/// not keep it.
 pub fn may_ignore(kept: &str) -> bool {
     option(kept, IGNORES) != Some("no")
 }
@@ -30,20 +30,21 @@ pub fn parse_places(usual: Places, config: &str) -> Places {
     }
 }
 
-/// An option of the whole, of the configuration as `pacman-conf` writes it out.
+/// An option of the section `[options]`, as `pacman-conf` writes it out.
 fn option<'a>(config: &'a str, name: &str) -> Option<&'a str> {
     let options = config.lines().take_while(|line| !is_repository(line));
     let mut values = options.filter_map(|line| line.split_once('='));
     values.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }
 
-/// Whether pacman fetches by itself. What another program stores is the only evidence that it fetched something.
+/// Whether pacman fetches by itself. If another program does, only the files that it stores prove that it fetched
+/// something.
 pub fn fetches_by_itself(config: &str) -> bool {
     option(config, "XferCommand").is_none()
 }
 
-/// The repositories that `-Sy` refreshes, of the configuration as `pacman-conf` writes it out: one
-/// with a `Usage` that is not `Sync` it passes over.
+/// The repositories that `-Sy` refreshes, as `pacman-conf` writes them out. One whose `Usage` does not include `Sync`
+/// is skipped.
 pub fn sources(config: &str) -> Vec<String> {
     let mut found: Vec<(String, bool)> = Vec::new();
     for line in config.lines().skip_while(|line| !is_repository(line)) {
@@ -84,10 +85,10 @@ fn is_repository(line: &str) -> bool {
 /// The administrator's configuration, as `pacman-conf` writes it out, with a directory of ours as the
 /// only server of every repository.
 pub fn for_install(config: &str, mirror: &Path) -> String {
-    // What is copied from a directory of root's needs no other program and no other user.
+    // To copy from a directory of root's, no other program and no other user is needed.
     const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
-    // pacman 7 wants a directory that is named to be there, and none of these need be where it is not
-    // named: a machine without hooks of its own has no directory for them.
+    // pacman 7 fails where a directory that is named does not exist. These need not exist where they are not named: a
+    // machine without hooks of its own has no directory for them.
     const USUAL: &[(&str, &str)] = &[
         ("HookDir", "/etc/pacman.d/hooks"),
         ("GPGDir", "/etc/pacman.d/gnupg"),
@@ -97,7 +98,7 @@ pub fn for_install(config: &str, mirror: &Path) -> String {
     let is_usual = |line: &str| {
         let value = line.split_once('=').map_or("", |(_, value)| value.trim().trim_end_matches('/'));
         let key = key_of(line);
-        // One of several is there by the administrator's will.
+        // If there are several, the administrator has named this one.
         USUAL.contains(&(key.as_str(), value))
             && config.lines().filter(|other| key_of(other) == key).take(2).count() == 1
     };
@@ -115,7 +116,7 @@ pub fn for_install(config: &str, mirror: &Path) -> String {
     text
 }
 
-/// A path as a URL has it.
+/// A path as a URL writes it.
 fn escaped(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let bytes = path.as_os_str().as_encoded_bytes().iter();

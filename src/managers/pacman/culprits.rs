@@ -8,7 +8,7 @@ use crate::model::updates::HeldBack;
 use crate::system::process::Finished;
 use std::collections::BTreeMap;
 
-/// Reads them from what a list, a download or an install printed that changed nothing.
+/// Reads them from a list, a download or an install that changed nothing.
 pub fn read(finished: &Finished) -> Vec<HeldBack> {
     if super::errors::install_began(finished) {
         return Vec::new();
@@ -33,7 +33,7 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
     held.collect()
 }
 
-/// The updates for which a package that another one needs would have to go: pacman has asked before.
+/// The updates for which a package that another one needs would have to be removed: pacman asked before.
 ///
 /// ```text
 /// :: Replace tb-old with extra/tb-new? [Y/n]
@@ -54,7 +54,7 @@ fn removers<'a>(finished: &'a Finished, line: &'a str) -> Vec<&'a str> {
         rest.contains(&format!(". Remove {goes}? ")).then(|| without_version(first))
     });
     let found: Vec<_> = of_question.collect();
-    // With `--print` pacman asks nothing. A package that is ignored is not replaced either.
+    // With `--print` pacman asks nothing. An ignored package is not replaced either.
     if found.is_empty() { vec![goes] } else { found }
 }
 

@@ -5,7 +5,7 @@ use crate::model::packages::{Installed, InstalledPackage};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
-/// Reads `pacman -Qu`: every newer version, whether or not an upgrade would install it.
+/// Reads `pacman -Qu`: every newer version, whether an upgrade would install it or not.
 ///
 /// ```text
 /// tb-hello 1.0-1 -> 2.0-1
@@ -34,7 +34,7 @@ fn held_back(name: &str, installed: Option<&str>, candidate: &str, reason: &str)
     }
 }
 
-/// Reads the replacements that are ignored, by the old package or the new one, of which `-Qu` knows nothing.
+/// Reads the replacements that are ignored, by the old or by the new package. `-Qu` does not list them.
 ///
 /// ```text
 /// warning: ignoring package replacement (tb-old-1.0-1 => tb-new-1.0-1)
@@ -46,7 +46,7 @@ pub fn ignored_replacements(stderr: &str) -> Vec<HeldBack> {
         let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
         Some(held_back(name, None, &format!("{version}-{release}"), "held"))
     });
-    // One package may come in the place of several.
+    // One package may replace several.
     let mut found: Vec<HeldBack> = Vec::new();
     pairs.for_each(|held| {
         if !found.contains(&held) {
@@ -66,9 +66,9 @@ fn update(name: &str, installed: Option<&str>, candidate: &str, source: Option<&
     }
 }
 
-/// Reads `-Sup --print-format '%n %v %r'`, which is what an upgrade would install: `-Qu` knows of no
-/// replacement, and counts what a repository has that is only searched. Questions, the providers to
-/// choose from and what is left out stand between the lines.
+/// Reads `-Sup --print-format '%n %v %r'`, which lists what an upgrade would install. `-Qu` does not list replacements,
+/// and counts packages of repositories that may only be searched. Questions, providers to choose from and what is left
+/// out stand between the lines.
 pub fn plan(stdout: &str) -> Listing {
     let is_question = |line: &str| line.starts_with([' ', ':']) || line.starts_with("Enter a ");
     let rows = stdout.lines().filter(|line| !line.trim().is_empty() && !is_question(line));
@@ -76,22 +76,22 @@ pub fn plan(stdout: &str) -> Listing {
         let words: Vec<_> = line.splitn(3, ' ').collect();
         match words[..] {
             [name, version, source] if is_version(version) => update(name, None, version, Some(source)),
-            // A line that is not understood, and may be an update, makes the list none.
+            // A line that is not understood may be an update: then the list is not used.
             _ => update(&format!("({line})"), None, "", None),
         }
     });
     Listing { updates: updates.collect(), ..Listing::default() }
 }
 
-/// `1:2.0-1`: pkgver and pkgrel, neither of which has a hyphen.
+/// `1:2.0-1`: pkgver and pkgrel, neither of which contains a hyphen.
 fn is_version(text: &str) -> bool {
     let mut parts = text.split('-');
     let part = |part: Option<&str>| part.is_some_and(|part| !part.is_empty());
     part(parts.next()) && part(parts.next()) && parts.next().is_none()
 }
 
-/// The packages that pacman says it is about to change; an empty list where there is nothing to
-/// do, `None` where it did not come so far. With VerbosePkgLists they are a table.
+/// The packages that pacman says it will change; an empty list where there is nothing to do, `None` where it did not
+/// come so far. With VerbosePkgLists they are a table.
 ///
 /// ```text
 /// Packages (3) tb-hello-2.0-1  tb-old-1.0-1 [removal]  tb-new-1.0-1
@@ -137,7 +137,7 @@ pub fn table(stdout: &str) -> Option<Listing> {
     Some(listing)
 }
 
-/// A row of the table. A package that goes has no new version.
+/// A row of the table. A package that is removed has no new version.
 fn add(listing: &mut Listing, name: &str, old: &str, new: &str) -> Option<()> {
     let (source, name) = name.split_once('/').map_or((None, name), |(source, name)| (Some(source), name));
     let old = Some(old).filter(|old| !old.is_empty());
@@ -149,7 +149,7 @@ fn add(listing: &mut Listing, name: &str, old: &str, new: &str) -> Option<()> {
     Some(())
 }
 
-/// Reads `pacman -Qmq`, which ends with 1 where there is none.
+/// Reads `pacman -Qmq`, which exits with 1 where there is none.
 pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
     let is_told = matches!(answer.end, End::Code(0 | 1))
         && !answer.stderr.lines().any(|line| line.starts_with("error"));
@@ -166,7 +166,7 @@ pub fn installed(stdout: &str) -> Installed {
     .collect()
 }
 
-/// PKGBUILD(5).
+/// The rules of PKGBUILD(5).
 pub(super) fn is_package_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|byte| !b"-.".contains(&byte))
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte))

@@ -1,5 +1,5 @@
-//! An index of our own: with `-Sy` on its own pacman's would become newer than the packages, and what somebody then
-//! installs by hand a partial upgrade.
+//! An index of our own. After `-Sy` alone pacman's index would be newer than the packages, and what somebody then
+//! installs by hand would be a partial upgrade.
 
 use super::commands::{CONFIG, pacman_conf};
 use super::{config, culprits, errors, refresh};
@@ -24,11 +24,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Which file of the index is which: one that pacman stores is another file.
+/// Tells the files of an index apart: if pacman stores a file again, it is another file.
 type Stored = BTreeMap<String, (u64, i64, i64)>;
 
-/// A directory that pacman takes for its `DBPath`: a link in it leads to the packages of the system, the index in it
-/// is ours.
+/// A directory that pacman takes for its `DBPath`: a link in it leads to the packages of the system, the index in it is
+/// ours.
 #[derive(Debug)]
 pub struct Own {
     manager: &'static dyn Manager,
@@ -45,8 +45,8 @@ fn files_in(dir: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Gives the files of an index a very old time, so that a program which compares times fetches them all again: a file
-/// that still has that time was not fetched. Parts of files are removed, since it might go on with them.
+/// Gives the files of an index a very old time. A program that compares times then fetches all of them, and a file that
+/// still has this time was not fetched. Partial files are removed, because the program might continue them.
 fn make_old(index: &Path) {
     for path in files_in(index) {
         let is_half = path.extension().is_some_and(|end| end == "part");
@@ -64,13 +64,13 @@ fn make_old(index: &Path) {
     }
 }
 
-/// Removes the directories among places in our directory where files are to be.
+/// Removes directories that are in the place of our files.
 fn drop_directories(among: &[PathBuf]) -> Result<(), Failure> {
     let is_directory = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
     among.iter().filter(is_directory).try_for_each(|path| remove_whatever(path).map_err(failed))
 }
 
-/// Removes a file in our directory where a directory is to be.
+/// Removes a file that is in the place of one of our directories.
 fn drop_file(place: &Path) -> Result<(), Failure> {
     let is_file = place.symlink_metadata().is_ok_and(|meta| meta.is_file());
     if is_file { remove_whatever(place).map_err(failed) } else { Ok(()) }
@@ -102,7 +102,7 @@ impl Own {
         files.collect()
     }
 
-    /// Left there, they would be taken for new as long as the source has nothing newer.
+    /// If it stayed, it would be taken for new as long as the source has nothing newer.
     fn drop_index_of(&self, sources: &[SourceResult]) {
         let names = sources.iter().map(|source| file_name(&source.id));
         for name in names.filter(|name| !name.contains('/')) {
@@ -112,19 +112,19 @@ impl Own {
         }
     }
 
-    /// Without the index of these sources, which is of no use.
+    /// Removes the index of these sources, which is of no use, and notes why.
     fn blame(&self, bad: Vec<SourceResult>, sources: &mut Vec<SourceResult>) {
         self.drop_index_of(&bad);
         for failed in bad {
             match sources.iter_mut().find(|source| source.id == failed.id) {
-                // Why it was not fetched says more than that it is not there.
+                // Why it was not fetched says more than that it does not exist.
                 Some(source) => source.error = source.error.take().or(failed.error),
                 None => sources.push(failed),
             }
         }
     }
 
-    /// That of a source something was fetched, and there is no index in it.
+    /// The error of a source that answered with something that is not an index.
     fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
         let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
             None => "missing",
@@ -140,12 +140,12 @@ fn file_name(id: &str) -> String {
     format!("{id}.db")
 }
 
-/// The administrator's configuration, whole.
+/// The administrator's whole configuration.
 fn configuration(machine: &dyn Machine) -> Result<String, Failure> {
     Ok(machine.ask(&pacman_conf(&[]))?.stdout)
 }
 
-/// The package to which a file among the downloads belongs, if it is one that is to be installed.
+/// The planned package to which a downloaded file belongs.
 fn planned_package<'a>(path: &Path, planned: &'a Listing) -> Option<&'a Update> {
     let package = culprits::package_of(path.file_name()?.to_str()?)?;
     planned.updates.iter().find(|update| package == format!("{}-{}", update.name, update.candidate))
@@ -168,7 +168,7 @@ impl OwnIndex for Own {
         vec![self.files().display().to_string(), format!("{}/", self.link().display())]
     }
 
-    /// What another program stores is the only evidence that it fetched something.
+    /// If another program fetches, only the files that it stores prove that it fetched something.
     fn has_times_of_server(&self, machine: &dyn Machine) -> bool {
         machine.configuration().is_some_and(config::fetches_by_itself)
     }
@@ -176,14 +176,14 @@ impl OwnIndex for Own {
     fn prepare(&self, machine: &dyn Machine, config_changed: bool) -> Result<(), Failure> {
         own_directory(&self.dir).map_err(failed)?;
         let usual = self.manager.facts().usual_places().database;
-        // pacman is asked only where there may be another answer than the last time: that is another process.
+        // pacman is asked only if the answer may differ from the last one, because that starts another process.
         let is_usual = std::fs::read_link(self.link()).is_ok_and(|target| target == usual);
         if config_changed || !is_usual {
             own_link(&self.link(), &machine.places().database).map_err(failed)?;
         }
         drop_file(&self.files())?;
         drop_directories(&files_in(&self.files()))?;
-        // Nobody else works here while we have our lock, but for a pacman that has outlived its linux-patch.
+        // Nobody else works here while we hold our lock, except a pacman that has outlived its linux-patch.
         let lock = self.lock();
         if lock.exists() && lock_holders::of_open_files(std::slice::from_ref(&lock)).is_none() {
             remove_whatever(&lock).map_err(failed)?;
@@ -216,15 +216,15 @@ impl OwnIndex for Own {
             SourceResult { id, error }
         });
         let mut results = results.collect();
-        // It was ended before it had looked at what it fetched.
+        // pacman was ended before it had looked at what it fetched.
         if let Ok(finished) = machine.try_ask(&self.manager.pending(&Plan::default())) {
             self.blame(refresh::unreadable(&finished), &mut results);
         }
         Some(results)
     }
 
-    /// Where another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
-    /// program has stored were refreshed, whatever its exit code; the first of the others is the one that failed.
+    /// If another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
+    /// program stored were refreshed, whatever its exit code. The first of the others is the one that failed.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
         if refreshed.outcome == RefreshOutcome::Fresh {
             return;
@@ -283,14 +283,13 @@ impl OwnIndex for Own {
         let mut bad: Vec<_> = got.filter_map(|source| self.without_index(source)).collect();
         let mut listing = None;
         if !was_read {
-            // Why it could not be asked is said where it is asked again.
+            // If it could not be asked, the next question gives the reason.
             let invocation = self.manager.pending(&Plan::default());
             if let Ok(finished) = machine.try_ask(&invocation) {
                 bad.extend(refresh::unreadable(&finished));
                 let is_whole = bad.is_empty() && self.manager.failure(&invocation, &finished).is_none();
                 listing = is_whole.then(|| self.manager.parse_pending(&finished.stdout));
-                // A package database that is gone looks like one with nothing to do: that is said where
-                // it is asked again.
+                // A missing package database looks like one with nothing to do. The next question reports it.
                 listing = listing.filter(|listing| !listing.is_empty() || machine.installed().is_ok());
             }
         }
@@ -332,8 +331,8 @@ impl OwnIndex for Own {
         found
     }
 
-    /// Where a signature of a package is optional and not there, pacman fetches it once more. One directory has
-    /// index and packages, since pacman asks no server any more that had three files too few.
+    /// If the signature of a package is optional and missing, pacman fetches it again. One directory holds index and
+    /// packages, because pacman stops asking a server that lacked three files.
     fn offer(&self, machine: &dyn Machine, planned: &Listing) -> Result<(), Failure> {
         let config = configuration(machine)?;
         let mirror = self.dir.join("mirror");

@@ -1,6 +1,6 @@
 //! What the scripts and hooks of packages printed.
 
-/// The packages and hooks whose scripts printed something, each with what it printed: that follows the line of its name.
+/// The packages and hooks whose scripts printed something, each with the lines below its name.
 pub fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
     const STEPS: &[&str] = &["upgrading ", "installing ", "reinstalling ", "downgrading ", "removing "];
     let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -13,7 +13,7 @@ pub fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
         if let Some(name) = step.or(hook.map(|(_, name)| name)) {
             (current, is_open) = (Some(name), false);
         } else if line.starts_with("Errors occurred, ") {
-            // The hook named last is the one that stopped it.
+            // The hook that is named last is the one that stopped pacman.
             found.extend(current.take().map(|name| (name, Vec::new())));
             is_open = false;
         } else if line.starts_with(":: ") {

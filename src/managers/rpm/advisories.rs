@@ -1,5 +1,4 @@
-//! Which updates are security updates, by advisories: dnf 4, dnf 5 and yum list these, each with the version that
-//! settles it.
+//! Finds the security updates by advisories. dnf 4, dnf 5 and yum list these, each with the version that settles it.
 
 use super::names::{listed_name, parts_of_nevra};
 use super::versions::compare_versions;
@@ -15,25 +14,25 @@ use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::cmp::Ordering;
 
-/// The questions for them, and what reads the answers.
+/// The questions, and the functions that read the answers.
 pub struct Advisories {
     /// Lists the advisories for versions above the installed ones.
     pub open: Invocation,
-    /// Lists those that installed packages have settled: where there are any, the sources tell security updates from
-    /// others.
+    /// Lists the advisories that installed packages have settled. If there are any, the sources tell security updates
+    /// from others.
     pub settled: Invocation,
     /// Reads a list of advisories.
     pub read: fn(&str) -> Origins,
-    /// Lists what would be done for security updates alone. No list of advisories speaks of packages that are not
-    /// installed and would come in the place of others.
+    /// Lists what would be done for security updates alone. Advisories do not speak of packages that are not installed
+    /// and would replace others.
     pub plan: Invocation,
     /// Reads that plan.
     pub read_plan: fn(&str) -> Listing,
 }
 
 impl Advisories {
-    /// Which updates are security updates, by advisories and their versions; and the fixes that are
-    /// announced and cannot be had.
+    /// Marks the security updates, by advisories and their versions, and adds the fixes that are announced and cannot
+    /// be had.
     ///
     /// # Errors
     /// When the manager cannot list the open ones.
@@ -48,10 +47,10 @@ impl Advisories {
             missing_fixes(listing, &origins, &machine.installed()?);
         }
         if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
-            // Where that cannot be told, what stands in the list of advisories still is.
+            // If this question fails, the marks by the list of advisories still hold.
             let answer = machine.ask(&self.plan).map(|answer| answer.stdout).unwrap_or_default();
             let mut security = (self.read_plan)(&answer).updates;
-            // The others are what these need.
+            // The rest is what these need.
             security.retain(|one| !one.replaces.is_empty());
             for update in &mut listing.updates {
                 let same = |one: &&Update| one.name == update.name && one.candidate == update.candidate;
@@ -85,8 +84,8 @@ impl Advisories {
     }
 }
 
-/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package of which no line speaks comes
-/// from a repository that keeps no advisories, or none for it: nothing is told of it.
+/// Reads `TB-2026:0001 Important/Sec. tb-sec-2.0-1.noarch`. A package without a line comes from a repository that keeps
+/// no advisories, or none for it: then nothing is known of it.
 pub fn parse(stdout: &str) -> Origins {
     let mut found = Origins::new();
     for line in stdout.lines() {
@@ -127,8 +126,8 @@ fn advice_of<'a>(settled: &[&'a Origin]) -> Vec<&'a Advice> {
     settled.iter().filter_map(|origin| origin.advice.as_ref()).collect()
 }
 
-/// Adds the fixes of installed packages that an advisory announces and no source offers: the newest of
-/// each package.
+/// Adds the fixes of installed packages that an advisory announces and no source offers, only the newest of each
+/// package.
 fn missing_fixes(listing: &mut Listing, origins: &Origins, installed: &Installed) {
     for (name, of) in origins {
         let Some(package) = installed.get(name) else { continue };

@@ -53,7 +53,7 @@ impl Database for Rpm {
     }
 }
 
-/// `EPOCHNUM` is 0 where a package has none.
+/// `EPOCHNUM` is 0 for a package without an epoch.
 pub fn list_installed() -> Invocation {
     let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\t[%{OBSOLETENAME} %{OBSOLETEFLAGS:depflags} %{OBSOLETEVERSION},]\n";
     Invocation {
@@ -63,8 +63,8 @@ pub fn list_installed() -> Invocation {
     }
 }
 
-/// The packages of the defaults for `installonlypkgs` and `multiversion`, and those that the
-/// configuration names in its place, by name or by what they provide.
+/// Whether it is one of the packages that `installonlypkgs` and `multiversion` have by default, or that the
+/// configuration names, by name or by what they provide.
 fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
     let plain = plain_name(name);
     let of_kernel = plain.contains("-kmod") || plain.contains("-kmp-");
@@ -80,8 +80,7 @@ fn keeps_several(name: &str, provides: &[&str], rules: &str) -> bool {
     provides.iter().any(|word| by_default(word)) || rules_words(rules).any(is_named)
 }
 
-/// The values of these settings, also on lines that go on with a blank, and in files that hold nothing
-/// else, a name on each line.
+/// The values of these settings, also on lines that go on with a blank, and the lines of files that hold only names.
 fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
     let mut is_ours = true;
     let lines = rules.lines().filter_map(move |line| {
@@ -103,7 +102,7 @@ fn rules_words(rules: &str) -> impl Iterator<Item = &str> {
     lines.flat_map(|line| line.split([' ', ',', '\t'])).filter(|word| !word.is_empty())
 }
 
-/// Reads that list. Of several versions of a package the newest counts; the others stand beside it.
+/// Reads that list. If a package has several versions the newest counts; the others are kept beside it.
 pub fn parse_installed(stdout: &str) -> Installed {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let plain = |text: &str| text.split(' ').next().unwrap_or_default().to_string();

@@ -1,21 +1,21 @@
-//! The words of librepo, which downloads for dnf 4 and dnf 5, and of rpm about full disks and keys.
+//! The words of librepo, which downloads for dnf 4 and dnf 5, and rpm's words about full disks and keys.
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::contains_any;
 
-/// A reason that says something, before one that only says that every mirror was tried.
+/// Of two reasons the one that says more: "all mirrors were tried" says nothing.
 pub fn known(first: Failure, other: Failure) -> Failure {
     if first.class == Class::Other { other } else { first.more_decisive(other) }
 }
 
-/// The failure that the most telling of some reasons stands for.
+/// The failure by the reason that says most.
 pub fn decisive<'a>(text: &str, reasons: impl Iterator<Item = &'a str>) -> Option<Failure> {
     let failure = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known)?;
     Some(Failure::new(failure.class, format!("{text}: {}", failure.message)))
 }
 
-/// Whether a text tells of a file system that takes no more.
+/// Whether a text says that a file system is full.
 pub fn is_space(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "No space left on device",
@@ -30,7 +30,7 @@ pub fn is_space(text: &str) -> bool {
     contains_any(text, WORDS) || text.contains("Curl error (23)")
 }
 
-/// What is said of keys and signatures, and the names of their files.
+/// Words about keys and signatures, and the names of their files.
 pub const KEYS: &[&str] = &[
     "repomd.xml.asc",
     "repomd.xml.key",
@@ -47,8 +47,7 @@ pub const KEYS: &[&str] = &[
     "bad signature",
 ];
 
-/// What is said of a file that is not there, or not as it was announced. A page of a login portal
-/// is a `parser error` too.
+/// Words about a file that does not exist, or is not as announced. The page of a login portal is a `parser error` too.
 const DAMAGED: &[&str] = &[
     "Status code: ",
     "checksum doesn't match",
@@ -59,7 +58,7 @@ const DAMAGED: &[&str] = &[
     "No URLs in metalink",
 ];
 
-/// What is said of a repository that names no place, or none that can be one, such as a relative path.
+/// Words about a repository that names no place, or an impossible one such as a relative path.
 const CONFIG: &[&str] = &[
     "Cannot find a valid baseurl",
     "No URLs in mirrorlist",
@@ -71,7 +70,7 @@ const CONFIG: &[&str] = &[
     "error reading X.509 ",
 ];
 
-/// What is said of settings with which nothing is asked at all.
+/// Words about settings with which nothing is asked at all.
 const REFUSED: &[&str] = &["Bad value of LRO_", "' is set but not '", "Failed to set up metadata download"];
 
 /// The class of the reason that librepo gives for one file it could not fetch.
@@ -82,20 +81,20 @@ pub fn reason_class(text: &str) -> Class {
     } else if text.contains("interrupted by a signal") {
         Class::Interrupted
     } else if contains_any(text, KEYS) {
-        // A 404 on a key or a signature too: no refresh mends that.
+        // Also a 404 for a key or a signature: no refresh mends that.
         Class::Auth
     } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
-        // There is no list, which is not one without mirrors.
+        // The list of mirrors does not exist; that is not a list without mirrors.
         Class::Fetch
     } else if contains_any(text, CONFIG) {
         Class::Config
     } else if let Some((code, _)) = curl {
         match code {
-            // A protocol error, a partial file, a range, a local file that is not there.
+            // A protocol error, a partial file, a range, a local file that does not exist.
             "18" | "22" | "33" | "37" | "78" => Class::Fetch,
-            // An address that is none, settings that libcurl does not take, files of certificates that are not there.
+            // An invalid address, settings that libcurl does not accept, missing files of certificates.
             "3" | "43" | "48" | "53" | "54" | "58" | "59" | "77" | "82" => Class::Config,
-            // Not where a server leads elsewhere.
+            // Except where a server redirects there.
             "1" if !text.contains(" for http") => Class::Config,
             _ => Class::Network,
         }
@@ -108,7 +107,7 @@ pub fn reason_class(text: &str) -> Class {
     }
 }
 
-/// The package that such a line speaks of: `Package tb-a-2.0-1.noarch.rpm is not signed`.
+/// The package in a line such as `Package tb-a-2.0-1.noarch.rpm is not signed`.
 pub fn of_signature(line: &str) -> Option<&str> {
     let starts = ["Package ", "Public key for ", "Problem opening package "];
     let rest = starts.iter().find_map(|start| line.strip_prefix(start))?;

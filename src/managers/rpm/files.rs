@@ -1,4 +1,4 @@
-//! What only the files of repositories tell, since the managers say nothing of it: that a repository with a fault is
+//! What only the files of repositories show, because the managers do not say it: that a repository with a fault is
 //! disabled, that a repository is never read, and which file stops everything.
 
 use super::tables::{Setting, settings};
@@ -19,17 +19,17 @@ struct Section {
     places: Vec<(String, String)>,
 }
 
-/// What a refresh did, in the light of those files, which stand in the order in which the manager reads them.
+/// Adds to a refresh what those files show. They stand in the order in which the manager reads them.
 pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refreshed {
-    // Repositories may stand in its own configuration, which it reads first.
+    // Repositories may also stand in the manager's own configuration, which it reads first.
     files.sort_by_key(is_of_repositories);
     let files = &files;
     let sections = sections(files);
     let mut refreshed = without_switched_off(&sections, refreshed);
     name_the_file(files, &mut refreshed);
     let never_read = never_read(&sections);
-    // Where something else stopped it, what is known of the sources is better than their names in files, which
-    // may hold variables.
+    // Where something else stopped it, the sources that are already known are better than names from files, which may
+    // hold variables.
     let is_config = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Config);
     if refreshed.sources.is_empty() && is_config {
         let error = &refreshed.error;
@@ -45,7 +45,7 @@ pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refr
     refreshed
 }
 
-/// The identifiers of the repositories that are not switched off.
+/// The identifiers of the enabled repositories.
 pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
     let mut ids: Vec<_> =
         sections(files).into_iter().filter(|section| section.is_on).map(|section| section.id).collect();
@@ -54,7 +54,7 @@ pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
     ids
 }
 
-/// A repository that is switched off costs nothing, whatever is wrong with it.
+/// A disabled repository does no harm, whatever is wrong with it.
 fn without_switched_off(sections: &[Section], refreshed: Refreshed) -> Refreshed {
     let is_off = |source: &SourceResult| {
         let is_fault = source.error.as_ref().is_some_and(|error| error.class == Class::Config);
@@ -71,14 +71,14 @@ fn without_switched_off(sections: &[Section], refreshed: Refreshed) -> Refreshed
     Refreshed { changed, ..Refreshed::of(sources, None, "no repository was refreshed") }
 }
 
-/// dnf 4 adds the identifier as it is written where that holds variables: `my x86_64 (my $basearch)`.
+/// Where the identifier holds variables, dnf 4 also shows it as written: `my x86_64 (my $basearch)`.
 fn names(told: &str, id: &str) -> bool {
     let written = || told.rsplit_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
     told.trim() == id || written() == Some(id)
 }
 
-/// Of several repositories with one identifier a manager reads the first, and says so in passing or not at all.
-/// Where the others have the same packages nothing is missed.
+/// If several repositories have one identifier, a manager reads only the first, and hardly says so. If the others have
+/// the same packages, nothing is missed.
 fn never_read(sections: &[Section]) -> Vec<SourceResult> {
     let mut found: Vec<SourceResult> = Vec::new();
     let is_switched_off = |id: &str| {
@@ -111,7 +111,7 @@ fn is_override(file: &str) -> bool {
     file.contains("/repos.override.d/")
 }
 
-/// Names the file where a manager stops at one and does not.
+/// Names the file at which a manager stops without naming it.
 fn name_the_file(files: &[ConfigFile], refreshed: &mut Refreshed) {
     let Some(error) = refreshed.error.as_ref().filter(|error| error.class == Class::Config) else { return };
     let place = if error.message.contains(NO_UTF8) {
@@ -135,12 +135,12 @@ fn name_the_file(files: &[ConfigFile], refreshed: &mut Refreshed) {
     refreshed.error.iter_mut().for_each(name);
 }
 
-/// Of what dnf 4 says where it reads a byte that is no UTF-8.
+/// From dnf 4's words about a byte that is not UTF-8.
 pub const NO_UTF8: &str = "is not UTF-8";
-/// dnf 5 does nothing at all then.
+/// dnf 5 then does nothing at all.
 const BAD_ID: &str = "Invalid repository id \"";
 
-/// The first line with such a byte, as `FILE:LINE`. In remarks they do no harm, but for a file that is one value.
+/// The first line with such a byte, as `FILE:LINE`. In comments such bytes do no harm, unless the file is one value.
 fn no_utf8(files: &[ConfigFile]) -> Option<String> {
     files.iter().find_map(|file| {
         let is_value = file.path.extension().is_none();
@@ -180,7 +180,7 @@ fn sections(files: &[ConfigFile]) -> Vec<Section> {
         }
     };
     for file in files.iter().filter(is_read) {
-        // Each section by itself, also where two have one name.
+        // Each section by itself, also where two have the same name.
         let text = String::from_utf8_lossy(&file.bytes);
         let text = text.trim_start_matches('\u{feff}');
         let starts = text.match_indices("\n[").map(|(at, _)| at + 1);
@@ -205,7 +205,7 @@ fn section(file: &str, settings: &[Setting]) -> Option<Section> {
     Some(Section { id: one_line(id), file: file.to_string(), is_on: !is_off, places })
 }
 
-/// As dnf reads what is to be true or false.
+/// How dnf reads true and false.
 pub fn is_no(value: &str) -> bool {
     matches!(&*value.to_ascii_lowercase(), "0" | "no" | "false" | "off")
 }
@@ -255,7 +255,7 @@ mod tests {
             let expected = [("a", true), ("a (/etc/yum.repos.d/2.repo)", false)];
             assert_eq!(ids(&found), expected[..1 + usize::from(is_missed)], "{second}");
             assert_eq!(found.outcome == RefreshOutcome::Partial, is_missed, "{second}");
-            // Where its directory is not read at all.
+            // Here its directory is not read at all.
             let elsewhere = [file("/etc/dnf/dnf.conf", "[main]\nreposdir=/srv\n")];
             let files = files().into_iter().chain(elsewhere).collect();
             assert_eq!(ids(&in_the_light_of(files, fresh(&["a"]))), expected[..1], "{second}");

@@ -1,4 +1,4 @@
-//! What the histories of dnf, yum and zypper say of runs of theirs that were cut off.
+//! What the histories of dnf, yum and zypper say about runs that were cut off.
 
 use super::names::nevra;
 use crate::model::packages::CutOff;
@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Reads `history info` of dnf 4 and 5, asked for in UTC: of the runs that did not end well when they
-/// began, and what they were to take away.
+/// Reads `history info` of dnf 4 and 5, asked for in UTC: when the runs that did not end well began, and what they were
+/// to remove.
 ///
 /// ```text
 /// Transaction ID : 1
@@ -53,8 +53,8 @@ fn moment(text: &str) -> Option<i64> {
     times.next().map(|time| time.and_utc().timestamp())
 }
 
-/// Reads `history list` of dnf 4: the numbers of the latest runs that did not end well, which a mark
-/// behind the count of their packages tells.
+/// Reads `history list` of dnf 4: the numbers of the latest runs that did not end well. A mark behind the number of
+/// packages shows them.
 ///
 /// ```text
 /// ID     | Command line             | Date and time    | Action(s)      | Altered
@@ -73,7 +73,7 @@ pub fn marked_runs(stdout: &str) -> Vec<&str> {
     rows.take(MOST).collect()
 }
 
-/// Reads zypper's log: what came, and when, by the clock of the time zone.
+/// Reads zypper's log: what was installed, and when, in local time.
 ///
 /// ```text
 /// 2026-11-28 03:18:28|command|root@host|'zypper' 'up'|
@@ -89,7 +89,7 @@ pub fn came(log: &str) -> Vec<CutOff> {
     lines.collect()
 }
 
-/// Reads yum's two files about a transaction, what was planned and what is done, as grep prints them:
+/// Reads yum's two files about a transaction, one with what was planned and one with what is done, as grep prints them:
 ///
 /// ```text
 /// /var/lib/yum/transaction-all.2026-11-28.03:18.24:install 0:tb-a-2.0-1.noarch
@@ -116,7 +116,7 @@ pub fn not_done(stdout: &str) -> Vec<CutOff> {
     if goes.is_empty() { Vec::new() } else { vec![CutOff { goes, ..CutOff::default() }] }
 }
 
-/// The last part of a file, which may be long.
+/// The end of a file, which may be long.
 pub fn end_of(path: &Path) -> String {
     const MOST: u64 = 1 << 20;
     let read = || {
@@ -130,7 +130,7 @@ pub fn end_of(path: &Path) -> String {
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
-/// The last part of the files of a directory whose names begin so, each line with its file's name before it.
+/// The ends of the files of a directory whose names begin so, each line with the name of its file in front.
 pub fn text_of_files(dir: &str, prefix: &str) -> String {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let name = |path: &PathBuf| path.file_name()?.to_str().map(|name| name.starts_with(prefix));

@@ -1,11 +1,11 @@
-//! Which versions a run that was cut off has left beside those that it installed, and how these are taken away.
+//! Old versions that a run that was cut off has left beside the new ones, and how they are removed.
 
 use super::names::{is_package_name, listed_name, nevra};
 use super::versions::is_obsoleted;
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion};
 use crate::system::process::Invocation;
 
-/// All versions of a package, the one that was installed last and the others.
+/// The version of a package that was installed last, and the others.
 pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
     let main = OtherVersion { version: package.version.clone(), installed_at: package.installed_at };
     let mut newer = main;
@@ -20,7 +20,7 @@ pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
     (newer, olders)
 }
 
-/// Whether a run of the manager that was cut off was to replace one version by the other.
+/// Whether this run of the manager, which was cut off, was to replace one version by the other.
 pub fn is_left_by(
     run: &CutOff,
     name: &str,
@@ -38,8 +38,8 @@ pub fn is_left_by(
     is_in_time && run.goes.contains(&named(older))
 }
 
-/// Pairs of installed packages of which the second obsoletes the first. A manager removes the first when it installs
-/// the second.
+/// Pairs of installed packages of which the second obsoletes the first. A manager that installs the second removes the
+/// first.
 pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]> {
     let of_one = |new: (&'_ String, &'_ InstalledPackage)| {
         let found = new.1.obsoletes.iter().filter_map(|obsoletes| {
@@ -61,12 +61,12 @@ pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]
     names.iter().filter_map(|(old, new)| Some([entry(old)?, entry(new)?])).collect()
 }
 
-/// Whether a run that began then came between the two.
+/// Whether a run that began then came after the one was installed and before the other.
 pub fn is_between(began: i64, old: (&String, &InstalledPackage), new: (&String, &InstalledPackage)) -> bool {
     old.1.installed_at.is_some_and(|at| at <= began) && new.1.installed_at.is_some_and(|at| at >= began)
 }
 
-/// Whether a run of the manager that was cut off was to replace one package by the other.
+/// Whether this run of the manager, which was cut off, was to replace one package by the other.
 pub fn is_obsoleted_by(
     run: &CutOff,
     old: (&String, &InstalledPackage),
@@ -80,17 +80,16 @@ pub fn is_obsoleted_by(
     run.began.is_none_or(|began| is_between(began, old, new)) && run.goes.contains(&named(old))
 }
 
-/// Whether what zypper wrote down then was installed then, by the clock of a time zone that is not known.
+/// Whether the time that zypper wrote down is that of the install, in whatever time zone.
 fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
     let later = run.began.zip(installed_at).map(|(began, at)| began - at);
     later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
 }
 
-/// Installs the newer versions again with this command of the manager, if it has one, and takes away
-/// what is left of the older ones then. Without dependencies: what needs the older one lost its files
-/// when the newer one came.
+/// Installs the newer versions again with this command of the manager, if it has one, and then removes what is left of
+/// the older ones. rpm ignores dependencies there: what needs the older version lost its files when the newer one came.
 pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
-    // Never an option, whatever the database says.
+    // A name must never be read as an option, whatever the database says.
     let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
     let named = |package: fn(&Leftover) -> (&String, &String)| {
         let mut names: Vec<_> = leftovers
@@ -139,7 +138,7 @@ mod tests {
         let left = |run: &CutOff| is_left_by(run, "a", &both, &newer, &olders[0]);
         let run = |began, goes: &str| CutOff { began, goes: vec![goes.into()], comes: Vec::new() };
         assert!(left(&run(Some(90), "a-1-1.noarch")) && left(&run(None, "a-1-1.noarch")));
-        // Of another package or version; before the one was there; after the other was.
+        // Of another package or version; begun before the old one was there; begun after the new one was.
         for (began, goes) in
             [(90, "b-1-1.noarch"), (90, "a-0-1.noarch"), (40, "a-1-1.noarch"), (101, "a-1-1.noarch")]
         {
@@ -195,7 +194,7 @@ mod tests {
     fn of_a_downgrade_the_older_version_is_the_one_that_came() {
         let (newer, olders) = by_age(&package(&[("2-1", 50), ("1-1", 100)]));
         assert_eq!((newer, olders), (version("1-1", 100), vec![version("2-1", 50)]));
-        // In the same second the higher version.
+        // Within one second, the higher version.
         assert_eq!(by_age(&package(&[("2-1", 50), ("1-1", 50)])).0, version("2-1", 50));
     }
 

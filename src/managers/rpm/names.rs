@@ -2,13 +2,13 @@
 
 use crate::managers::capabilities::Unneeded;
 
-/// The 32-bit packages of a 64-bit PC stand beside those of the same name; every other
-/// architecture is the native one, or none.
+/// On a 64-bit PC, 32-bit packages can be installed beside those of the same name. Every other architecture is the
+/// native one, or none.
 fn is_foreign(arch: &str) -> bool {
     cfg!(target_arch = "x86_64") && (arch == "athlon" || (arch.starts_with('i') && arch.ends_with("86")))
 }
 
-/// A name as our lists have it, with the architecture only where it is not the native one.
+/// A name as our lists write it: with the architecture only where it is not the native one.
 pub fn listed_name(name: &str, arch: &str) -> String {
     if is_foreign(arch) { format!("{name}.{arch}") } else { name.to_string() }
 }
@@ -21,19 +21,18 @@ pub fn plain_name(name: &str) -> &str {
     }
 }
 
-/// What rpm takes as a name, with an architecture or without. No group (`@core`), no path, no
-/// pattern.
+/// What rpm takes as a name, with or without an architecture: no group (`@core`), no path, no pattern.
 pub fn is_package_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
-/// A package as rpm takes it for an argument, and as managers write it in their histories.
+/// A package as rpm takes it as an argument, and as managers write it in their histories.
 pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
     format!("{}-{version}.{architecture}", plain_name(name))
 }
 
-/// Packages that may go, likewise.
+/// The same for packages that may be removed.
 pub fn nevras(packages: &[Unneeded]) -> Vec<String> {
     packages.iter().map(|one| nevra(&one.name, &one.version, &one.architecture)).collect()
 }

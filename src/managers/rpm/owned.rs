@@ -1,6 +1,6 @@
-//! A repository that was not refreshed is not an absent one: what it had when it last was decides, by its
-//! priority and its modules, about what others offer. Installed from it nothing is. For dnf 4 and dnf 5,
-//! whose lists take its old index into account.
+//! For dnf 4 and dnf 5: a repository that was not refreshed is not an absent one. Its old index decides, by its
+//! priority and its modules, about what others offer, and the lists take that into account. But nothing is installed
+//! from it.
 
 use super::names::plain_name;
 use super::tables::is_repository;
@@ -14,13 +14,13 @@ use std::collections::HashSet;
 const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
 
-/// The repositories that were not refreshed. A file that could not be read is a source that failed, but
-/// no repository; nor is one with a name that none can have.
+/// The repositories that were not refreshed. A file that could not be read is a source that failed, but not a
+/// repository; nor is a name that no repository can have.
 pub fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
     plan.without.iter().filter(|source| is_repository(source))
 }
 
-/// Lists what would be done in their absence; `option` with an identifier leaves one out.
+/// Lists what would be done if they did not exist; `option` with an identifier leaves one out.
 pub fn ask_without(plan: &Plan, list: fn(&Plan) -> Invocation, option: &str) -> Option<Invocation> {
     repositories(plan).next()?;
     let mut invocation = list(&Plan { without: Vec::new(), ..plan.clone() });
@@ -30,13 +30,13 @@ pub fn ask_without(plan: &Plan, list: fn(&Plan) -> Invocation, option: &str) -> 
     Some(invocation)
 }
 
-/// Adds what would only be done in their absence: it is held back.
+/// Adds, as held back, what would be done only if they did not exist.
 pub fn add_owned(without: Listing, mut listing: Listing) -> Listing {
     hold_back_new(without.updates, &mut listing);
     listing
 }
 
-/// What would only come where a repository is absent, or stays out.
+/// Holds back the packages that come only where a repository is absent or left out.
 fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
     let held: HashSet<_> = listing.held_back.iter().map(|held| held.name.clone()).collect();
     let is_known = |update: &Update| listing.updates.iter().any(|known| known.name == update.name);
@@ -45,15 +45,15 @@ fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
     listing.held_back.extend(new);
 }
 
-/// Asks which of the installed packages are a module's, for a manager that knows nothing of a module while the
-/// index of its repository is not there.
+/// Asks which installed packages belong to a module, for a manager that does not know a module while the index of its
+/// repository is missing.
 pub fn ask_modular(plan: &Plan) -> Option<Invocation> {
     repositories(plan).next()?;
     let args = ["-qa", "--qf", "%{NAME}\\t%{MODULARITYLABEL}\\n"].map(str::to_string).to_vec();
     Some(Invocation { program: "rpm", args, ..Invocation::default() })
 }
 
-/// Holds back what would come in the place of these and is no module's itself, as its release says.
+/// Holds back what would replace these and does not belong to a module itself, which its release shows.
 pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     let rows = answer.lines().filter_map(|row| row.split_once('\t'));
     let modular: HashSet<_> =
@@ -68,7 +68,7 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// The plan without the packages that these repositories offer or own, where it is another.
+/// The plan without the packages that these repositories offer or decide about; `None` where that is the same plan.
 pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
     let is_stale = |update: &&Update| {
         update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
@@ -80,7 +80,7 @@ pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
     (left_out.len() > plan.left_out.len()).then(|| Plan { left_out, ..plan.clone() })
 }
 
-/// What that plan installs, with what it leaves out as held back.
+/// What that plan installs; what it leaves out is held back.
 pub fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
     let comes: Vec<_> = std::mem::take(&mut now.updates);
     let stays = |name: &String| !comes.iter().any(|update| update.name == *name);

@@ -1,4 +1,4 @@
-//! What yum has in common with dnf, which came after it: options, and the table of a transaction.
+//! What yum and the later dnf have in common: options, and the table of a transaction.
 
 use super::names::listed_name;
 use super::{update, without_replaced};
@@ -9,8 +9,7 @@ use crate::model::updates::HeldBack;
 use crate::system::process::Invocation;
 use std::time::Duration;
 
-/// How long to listen to a mirror that says nothing. With `retries=1` it is asked four times, which
-/// makes a third of the budget.
+/// How long to wait for a silent mirror. With `retries=1` it is asked four times, which takes a third of the budget.
 pub fn silence(budget: Duration) -> String {
     format!("--setopt=*.timeout={}", (budget.as_secs() / 12).clamp(1, 30))
 }
@@ -50,8 +49,7 @@ pub fn settings(text: &str) -> Vec<Setting> {
     found
 }
 
-/// Puts the limits that the administrator has set into a refresh, where they are not below ours: a proxy may
-/// need minutes.
+/// Takes the administrator's limits where they are not below ours: a proxy may need minutes.
 pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     let ours = |name: &str| {
         let start = format!("--setopt=*.{name}=");
@@ -60,7 +58,8 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     };
     let (timeout, retries) = (ours("timeout"), ours("retries"));
     let is_limit = |setting: &Setting| match setting.name.as_str() {
-        // Not a number of seconds alone: `3m`. Without an end: `0`. What is no time the manager passes over.
+        // It need not be a number of seconds: `3m` is allowed, and `0` means no limit. The manager ignores what is no
+        // time.
         "timeout" => match setting.value.parse::<u32>() {
             Ok(value) => value == 0 || value > timeout,
             Err(_) => is_time(&setting.value),
@@ -70,7 +69,7 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     };
     let is_ours = |setting: &Setting| is_limit(setting) && is_repository(&setting.section);
     let limits = settings(text).into_iter().filter(is_ours);
-    // Those of a repository go before those of all.
+    // Those of a single repository outrank those of all.
     let (of_all, of_one): (Vec<_>, Vec<_>) = limits.partition(|setting| setting.section == "main");
     let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
         let id = if section == "main" { "*" } else { section.as_str() };
@@ -86,8 +85,8 @@ fn is_time(value: &str) -> bool {
     value.len() - number.len() <= 1 && number.parse::<f64>().is_ok_and(|number| number >= 0.0)
 }
 
-/// What in the main section of the configuration is in the way, given its settings: another system is looked
-/// at, or nothing is installed.
+/// What in the main section of the configuration keeps us from working: the manager looks at another system, or
+/// installs nothing.
 pub fn objection<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>, installs: bool) -> Option<Failure> {
     let words = |value: &'a str| value.split([',', ' ']);
     let objection = |(name, value): (&str, &'a str)| {
@@ -106,20 +105,20 @@ pub fn objection<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>, install
     main.find_map(objection).map(|text| Failure::new(Class::Config, text))
 }
 
-/// What the rows below a headline of a transaction's table are.
+/// The meaning of the rows below a headline of a transaction's table.
 #[derive(Clone, Copy)]
 pub enum Section {
     /// Packages that are installed.
     Comes,
     /// Packages that are removed.
     Goes,
-    /// Packages that are left as they are, and why.
+    /// Packages that stay as they are, and why.
     Stays(&'static str),
-    /// Nothing of that.
+    /// None of these.
     Unread,
 }
 
-/// A row of such a package.
+/// A row of a package that stays.
 pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
     HeldBack {
         name: listed_name(name, arch),
@@ -136,12 +135,12 @@ pub struct Table {
     pub listing: Listing,
     /// How many rows there are of packages that come, go or stay.
     pub rows: usize,
-    /// Whether it has rows of something else, such as groups.
+    /// Whether it has other rows, such as groups.
     pub has_more: bool,
 }
 
-/// Reads the table that is printed before every transaction, below a line that says that all is
-/// resolved. A name that is too long for its column moves the rest of the row to the next line.
+/// Reads the table that is printed before every transaction, below a line that says that all is resolved. If a name is
+/// too long for its column, the rest of the row is on the next line.
 ///
 /// ```text
 /// Installing:
@@ -157,7 +156,7 @@ pub fn table(stdout: &str, resolved: &str, section: fn(&str) -> Section) -> Tabl
     let lines = stdout.lines().skip_while(|line| *line != resolved);
     for line in lines.take_while(|line| *line != "Transaction Summary") {
         if !line.starts_with(' ') {
-            // A headline, or the remark in brackets below one.
+            // A headline, or the note in brackets below one.
             if line.ends_with(':') && !line.starts_with('(') {
                 part = section(line);
                 table.has_more |= matches!(part, Section::Unread);

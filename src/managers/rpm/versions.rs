@@ -3,7 +3,7 @@
 use super::names::plain_name;
 use std::cmp::Ordering;
 
-/// Compares two `EPOCH:VERSION-RELEASE` as rpm does; an epoch that is not there is 0.
+/// Compares two `EPOCH:VERSION-RELEASE` as rpm does; a missing epoch is 0.
 pub fn compare_versions(one: &str, other: &str) -> Ordering {
     fn parts(text: &str) -> (u64, &str, &str) {
         let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
@@ -62,7 +62,7 @@ pub fn is_obsoleted(obsoletes: &str, name: &str, version: &str) -> bool {
         [old, relation, limit] if old == plain_name(name) => (relation, limit),
         _ => return false,
     };
-    // Without a release in the limit that of the package does not count.
+    // If the limit has no release, that of the package does not count.
     let version = match limit.contains('-') {
         true => version,
         false => version.rsplit_once('-').map_or(version, |(version, _)| version),

@@ -11,7 +11,7 @@ use crate::system::process::Invocation;
 
 const LOOK: &[&str] = &["--assumeno", "-C", "--setopt=tsflags=test"];
 
-/// What yum knows as installed for others alone.
+/// Reads what yum marks as installed only because others needed it.
 pub(super) struct OfOthers;
 
 impl Autoremove for OfOthers {
@@ -30,7 +30,7 @@ impl Autoremove for OfOthers {
     }
 }
 
-/// These alone, and not what else would then be needed no more.
+/// Removes these alone, and not what nothing needs after that.
 fn remove(options: &[&str], packages: &[Unneeded]) -> Invocation {
     let mut invocation = yum(&[options, &["--setopt=clean_requirements_on_remove=0"]].concat(), &["remove"]);
     invocation.args.extend(nevras(packages));

@@ -26,7 +26,7 @@ fn without_phrase(text: &str) -> &str {
     phrase.map_or(text, |end| &text[..end])
 }
 
-/// What is said of keys and signatures, and the names of their files.
+/// Words about keys and signatures, and the names of their files.
 const KEYS: &[&str] = &[
     "repomd.xml.asc",
     "RPM-GPG-KEY",
@@ -49,10 +49,10 @@ pub fn reason_class(text: &str) -> Class {
     if is_space(text) {
         Class::Space
     } else if contains_any(text, KEYS) {
-        // A 404 on a key or a signature too: no refresh mends that.
+        // Also a 404 for a key or a signature: no refresh mends that.
         Class::Auth
     } else if let Some(code) = curl {
-        // A protocol error, a partial file, a range, a local file that is not there.
+        // A protocol error, a partial file, a range, a local file that does not exist.
         if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network }
     } else if contains_any(text, &["[Errno 12]", "Timeout on "]) {
         Class::Network

@@ -4,12 +4,11 @@ use crate::managers::facts::Plan;
 use crate::managers::rpm::{excludes::excludes, owned};
 use crate::system::process::Invocation;
 
-/// Python keeps what it prints to a file back until it ends: killed, it would have said nothing.
+/// Python holds back what it prints to a file until it ends; if it is killed, all of that is lost.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 
-/// No colour, and no less or more words than it says by default, whatever yum.conf asks for. With the
-/// last yum gives up at once where another one is at work. Left alone it waits for
-/// ever; we wait ourselves, inside a budget.
+/// No colour, and as much output as by default, whatever yum.conf says. With the last option yum gives up at once where
+/// another one is at work. Without it yum waits for ever; we wait ourselves, within a budget.
 const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
 
 pub(super) fn yum(options: &[&str], words: &[&str]) -> Invocation {

@@ -1,4 +1,4 @@
-//! The updates that keep yum from doing anything at all.
+//! The updates because of which yum does nothing at all.
 
 use super::errors::install_began;
 use super::lists::transaction;
@@ -8,9 +8,8 @@ use crate::model::class::Class;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished};
 
-/// The updates that cannot be installed, where what came before the install says which: a signature that is not
-/// as asked for, a key that cannot be had, a file that two packages have, something that is missing. Other
-/// dependencies that cannot be met yum passes over by itself.
+/// The updates that cannot be installed, by what yum says before the install: a wrong signature, a key that cannot be
+/// had, a file that two packages have, a missing dependency. Other unmet dependencies yum skips by itself.
 ///
 /// ```text
 /// Package tb-a-2.0-1.noarch.rpm is not signed
@@ -53,7 +52,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
                     };
                     update.clone().held_back(&reason)
                 }
-                // Before it has found a way yum shows no table.
+                // Before it has solved the transaction yum shows no table.
                 None if updates.is_empty() => match name_of_package(package) {
                     Some(name) => unlisted(name, words),
                     None => continue,
@@ -68,8 +67,8 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     found
 }
 
-/// A protected package in whose place another would come, with which yum does nothing at all. Of several the first
-/// line has the word in front. By its source; not recorded.
+/// A protected package that would be replaced: yum then does nothing at all. If there are several, only the first line
+/// has the word in front. Taken from yum's source; not recorded.
 ///
 /// ```text
 /// Error: Trying to remove "tb-a", which is protected
@@ -83,7 +82,7 @@ fn protected(line: &str) -> Option<&str> {
 
 const LOST_KEY: &str = "GPG key retrieval failed: ";
 
-/// Where a key cannot be had, all updates of that repository, which rpm's warning about the first one names.
+/// All updates of a repository whose key cannot be had; rpm's warning about the first of them names it.
 ///
 /// ```text
 /// warning: /var/cache/yum/x86_64/7/base/packages/tb-a-2.0-1.noarch.rpm: Header V4 RSA/SHA512 Signature, key ID cac94235: NOKEY
@@ -109,19 +108,19 @@ fn without_key(finished: &Finished) -> Vec<HeldBack> {
     held.collect()
 }
 
-/// yum does nothing where there is no key at all, and a repository asks for one and names none.
+/// The repository because of which yum does nothing: it must be verified, and names no key.
 pub fn keyless(finished: &Finished) -> Option<String> {
     let line = finished.stderr.lines().find_map(|line| line.strip_prefix("Problem repository: "))?;
     let id = line.split('/').next().unwrap_or(line).trim();
     crate::managers::rpm::tables::is_repository(id).then(|| id.to_string())
 }
 
-/// What rpm found that yum had not seen; it stands on standard output, below this headline.
+/// What rpm found that yum had not seen: on standard output, below this headline.
 fn test_of_rpm(finished: &Finished) -> impl Iterator<Item = &str> {
     finished.stdout.lines().skip_while(|line| !line.starts_with("ERROR with transaction check"))
 }
 
-/// The package that a line about a signature speaks of.
+/// The package in a line about a signature.
 fn of_signature(words: &str) -> Option<&str> {
     if let Some(package) = words.strip_prefix("Failing package is: ") {
         return Some(package);
@@ -129,7 +128,7 @@ fn of_signature(words: &str) -> Option<&str> {
     rpm::errors::of_signature(words)
 }
 
-/// The package that a line of rpm's test speaks of. What is installed is no update.
+/// The package in a line of rpm's test. An installed package is no update.
 fn of_test(words: &str) -> Option<&str> {
     let package = if words.starts_with("file ") {
         let parts = [" attempted installs of ", " from install of "];
@@ -140,7 +139,7 @@ fn of_test(words: &str) -> Option<&str> {
     package.split([' ', ',']).next()
 }
 
-/// Whether this is the package of an update. In the cache its file may have more before its name.
+/// Whether this is the package of an update. Its file in the cache may have more in front of the name.
 fn is_of(package: &str, update: &Update) -> bool {
     let version = update.candidate.rsplit(':').next().unwrap_or_default();
     let (rest, arch) = package.rsplit_once('.').unwrap_or((package, ""));

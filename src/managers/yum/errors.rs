@@ -1,5 +1,4 @@
-//! Reading yum's and rpm's error lines. What scripts print goes to standard output, so that on
-//! standard error every line is yum's.
+//! Reading yum's and rpm's error lines. Scripts print to standard output, so every line on standard error is yum's.
 
 use super::classes::{class_of, is_space, reason_class};
 use crate::managers::last_words;
@@ -8,13 +7,13 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
 
-/// yum check-update: updates are pending.
+/// `yum check-update` exits so when updates are pending.
 const UPDATES_PENDING: i32 = 100;
-/// What yum exits with after a signal that rpm had held back: 128 and its number.
+/// Exit code of yum after a signal that rpm had held back: 128 and its number.
 const SIGNALLED: [i32; 3] = [129, 130, 143];
 
-/// Why a command of yum or rpm failed. An exit code of 0 does not mean that every scriptlet went
-/// well, and in its shell yum exits with 0 after almost everything.
+/// Why a command of yum or rpm failed. With exit code 0 a scriptlet may have failed, and in its shell yum exits with 0
+/// after almost everything.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
     if let Some(line) = stderr.lines().find(|line| line.starts_with("There are no enabled repos")) {
@@ -28,7 +27,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     match finished.end {
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
         End::Code(_) if !began && ended_as_asked(finished) => None,
-        // rpm ends yum when it is done, without a word.
+        // When rpm is done it ends yum, which says nothing.
         End::Code(_) if began && stderr.lines().all(is_remark) && cut_by_signal(finished) => {
             (!all_steps_done(finished)).then(|| {
                 Failure::new(
@@ -46,7 +45,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     }
 }
 
-/// `--assumeno` answers every question with no; before 2013 a download ended with 1.
+/// `--assumeno` answered a question with no; before 2013 a download ended with 1.
 fn ended_as_asked(finished: &Finished) -> bool {
     let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
     lines.any(|line| {
@@ -54,8 +53,8 @@ fn ended_as_asked(finished: &Finished) -> bool {
     })
 }
 
-/// Whether an install ended as it does after a signal: by rpm, which exits with 1 in older versions,
-/// and not by yum, which has a last word.
+/// Whether an install ended by a signal: rpm then ends it, with exit code 1 in older versions; where yum itself ends
+/// it, yum says a last word.
 fn cut_by_signal(finished: &Finished) -> bool {
     let by_rpm = matches!(finished.end, End::Code(code) if code == 1 || SIGNALLED.contains(&code));
     by_rpm && !finished.stdout.lines().any(|line| line == "Complete!" || line == "Failed:")
@@ -66,8 +65,8 @@ fn is_remark(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with("warning: ") || line.contains("yum-complete-transaction")
 }
 
-/// yum names the package; rpm's own line, where there is one, also the exit status. The line of rpm
-/// alone would not do: a script may print it.
+/// yum names the package; rpm's own line, if there is one, also gives the exit status. rpm's line alone proves nothing:
+/// a script may print it.
 fn scriptlet(finished: &Finished) -> Option<&str> {
     let of_yum = |line: &&str| {
         let rest = line.strip_prefix("Error in ").or_else(|| line.strip_prefix("Non-fatal "));
@@ -92,7 +91,7 @@ pub fn address(line: &str) -> Option<(&str, &str)> {
     (url.contains("://") && !url.contains(' ')).then(|| (url, &line[at + 2..]))
 }
 
-/// The failure that yum's own words tell of.
+/// The failure by yum's own words.
 fn failure(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
     let find = |words: &[&str]| stderr.lines().find(|line| words.iter().any(|word| line.starts_with(word)));
@@ -123,7 +122,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
     {
         return Some(Failure::new(Class::Dependency, paragraph(&finished.stdout, line)));
     }
-    // What it says of that before and after is advice.
+    // What it says about that before and after is advice.
     if let Some(line) = find(&["However, you do not have any GPG public keys"]) {
         let line = line.split(". ").next().unwrap_or(line).trim_start_matches("However, ");
         let repository = find(&["Problem repository: "]).unwrap_or_default();
@@ -141,9 +140,9 @@ fn paragraph(text: &str, first: &str) -> String {
     std::iter::once(head).chain(more).collect::<Vec<_>>().join(" ")
 }
 
-/// Why a file could not be had stands in the lines above, one for each mirror that was tried.
+/// The lines above say why a file could not be had, one for each mirror that was tried.
 fn fetch(text: String, finished: &Finished) -> Failure {
-    // The packages of which there is no more to say than that, and they can be many.
+    // The packages without any other reason; there can be many.
     let head = text.split(':').next().unwrap_or(&text);
     let failures = finished.stderr.lines().filter_map(address).map(|(url, reason)| {
         let reason = format!("{url}: {reason}");
@@ -161,7 +160,7 @@ fn fetch(text: String, finished: &Finished) -> Failure {
 
 fn is_lock(line: &str) -> bool {
     line.starts_with("Another app is currently holding the yum lock")
-        // rpm's own; as a part of yum it says nothing of it.
+        // rpm's own database; where rpm runs as a part of yum it is not named.
         || line.contains("can't create transaction lock")
         || (line.starts_with("Existing lock ") && line.contains("another copy is running as pid"))
 }
@@ -173,8 +172,8 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
 }
 
-/// Followed by a remark where systemd holds back a shutdown meanwhile. `Running transaction
-/// check` and `Running transaction test` come before it.
+/// A remark follows it where systemd holds back a shutdown meanwhile. `Running transaction check` and `Running
+/// transaction test` come before it.
 pub(super) fn install_began(finished: &Finished) -> bool {
     finished.stdout.lines().any(is_begin)
 }
@@ -183,8 +182,8 @@ pub(super) fn is_begin(line: &str) -> bool {
     matches!(line, "Running transaction" | "Running transaction (shutdown inhibited)")
 }
 
-/// `  Updating   : tb-hello-2.0-1.noarch                 1/2 `. rpm holds a signal back until the last
-/// step is done; yum then ends before it says more.
+/// `  Updating   : tb-hello-2.0-1.noarch                 1/2 `. rpm holds back a signal until the last step is done;
+/// yum then ends before it says more.
 pub(super) fn all_steps_done(finished: &Finished) -> bool {
     const STEPS: [&str; 5] = ["  Updating ", "  Installing ", "  Cleanup ", "  Erasing ", "  Verifying "];
     let lines = finished.stdout.lines().skip_while(|line| !is_begin(line));
@@ -239,7 +238,7 @@ mod tests {
     fn older_ways_of_saying_that_all_was_downloaded_or_done() {
         assert_eq!(ended(1, "", "\n\nexiting because \"Download Only\" specified\n"), None);
         assert_eq!(ended(1, "Exiting on user command\n", ""), None);
-        // rpm 4.11 exits with 1 where 4.14 does with 143.
+        // rpm 4.11 exits with 1 where 4.14 exits with 143.
         let all =
             format!("{BEGAN}  Updating   : a-2-1.noarch     1/2 \n  Cleanup    : a-1-1.noarch     2/2 \n");
         assert_eq!(ended(1, &all, ""), None);

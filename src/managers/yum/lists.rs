@@ -6,9 +6,8 @@ use crate::managers::rpm::{update, with_obsoleting};
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 
-/// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the
-/// columns goes on in the next line. A package that obsoletes another comes in its place; the last
-/// section says which.
+/// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the columns goes on in the
+/// next line. The last section says which packages obsolete others, and so replace them.
 ///
 /// ```text
 /// kernel.x86_64                                                   3.11-1 base
@@ -33,7 +32,7 @@ pub fn pending(stdout: &str) -> Listing {
         }
         row.extend(line.split_whitespace());
         let [package, version, source] = row[..] else {
-            // Only the name of a package stands alone in the line in which its row begins.
+            // Only a package name stands alone in the first line of its row.
             if row.len() > 2 || row.first().is_none_or(|package| !package.contains('.')) {
                 row.clear();
             }
@@ -68,7 +67,7 @@ fn section(headline: &str) -> Section {
     } else if starts(&["Removing"]) {
         Section::Goes
     } else {
-        // What is skipped stands above the table too, where there is one.
+        // Where there is a table, what is skipped stands above it too.
         Section::Unread
     }
 }
@@ -86,7 +85,7 @@ pub fn transaction(stdout: &str) -> Listing {
     Listing { held_back: skipped(stdout), ..table }
 }
 
-/// `    1:tb-world-2.0-1.noarch from base`, the epoch only where there is one.
+/// `    1:tb-world-2.0-1.noarch from base`; the epoch only where there is one.
 fn skipped(stdout: &str) -> Vec<HeldBack> {
     let lines = stdout.lines().skip_while(|line| *line != "Packages skipped because of dependency problems:");
     let rows = lines.skip(1).take_while(|line| line.starts_with("    "));
@@ -108,21 +107,21 @@ fn skipped(stdout: &str) -> Vec<HeldBack> {
 /// A repository as `repolist` describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repository {
-    /// Its identifier, without what yum adds to tell releases and architectures apart.
+    /// Its identifier, without the parts that yum adds for release and architecture.
     pub id: String,
-    /// Whether it is on; `repolist disabled` does not say it of those that are off.
+    /// Whether it is enabled; `repolist disabled` does not say it.
     pub is_on: Option<bool>,
-    /// Its addresses, as far as they are named.
+    /// Its addresses, as far as yum names them.
     pub urls: Vec<String>,
     /// How many more there are.
     pub more: usize,
     /// Where the list of its addresses comes from.
     pub mirrors: Option<String>,
-    /// Whether yum has had an index of it.
+    /// Whether yum has ever had an index of it.
     pub has_index: bool,
 }
 
-/// Reads the answers of `repolist`. What is too long for a line goes on behind a colon.
+/// Reads the answers of `repolist`. A value that is too long for a line goes on in the next, behind a colon.
 ///
 /// ```text
 /// Repo-id      : base/7/x86_64

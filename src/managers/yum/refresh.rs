@@ -1,6 +1,5 @@
-//! Judging a refresh repository by repository. yum says nowhere what it refreshed: it turns off,
-//! with a word or without, what it could not get, and keeps the old index where it could get the
-//! newest only in part.
+//! Judging a refresh repository by repository. yum never says what it refreshed. What it could not get it disables,
+//! often without a word; where it could get only a part of the newest index, it keeps the old one.
 
 use super::classes::reason_class;
 use super::errors::classify;
@@ -14,8 +13,8 @@ use crate::model::text::one_line;
 use crate::system::process::Finished;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a refresh that ended by itself did. Only a repository that is still on after it was
-/// refreshed, if no line says that its old index was kept.
+/// What a refresh that ended by itself did. A repository was refreshed if it is still enabled afterwards, and no line
+/// says that its old index was kept.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
     let all = repositories(&finished.stdout);
@@ -57,8 +56,7 @@ pub fn pending(finished: &Finished) -> Listing {
     listing
 }
 
-/// Each repository is compared with each error: more of that would take minutes, and is nothing that
-/// yum says of a machine.
+/// Each repository is compared with each error. More than this would take minutes, and no real machine has so many.
 const MOST_WORK: usize = 4_000_000;
 
 fn told((url, text): &(&str, &str)) -> Failure {
@@ -66,10 +64,10 @@ fn told((url, text): &(&str, &str)) -> Failure {
     Failure::new(reason_class(&text), text)
 }
 
-/// Why a repository was not refreshed, by the errors of its own addresses, or by `nobodys`.
+/// Why a repository was not refreshed, by the errors of its own addresses, or else by `nobodys`.
 fn failure_of(one: &Repository, errors: &[(&str, &str)], nobodys: &Option<Failure>) -> Failure {
     let reasons = errors.iter().filter(|(url, _)| is_of(one, url)).map(told).reduce(known);
-    // The mirrors of a repository that is off are not named: what is nobody else's may be its own.
+    // yum does not name the mirrors of a disabled repository, so an error that fits no other repository may be its.
     let others = || nobodys.clone().filter(|_| one.mirrors.is_some());
     match (reasons.or_else(others), &one.urls[..], &one.mirrors) {
         (Some(failure), ..) => Failure::new(failure.class, format!("{}: {}", one.id, failure.message)),
@@ -83,7 +81,7 @@ fn failure_of(one: &Repository, errors: &[(&str, &str)], nobodys: &Option<Failur
     }
 }
 
-/// The addresses of which a part of an index could not be had, by that part.
+/// The addresses from which a part of an index could not be had, by that part.
 fn parts<'a>(errors: &[(&'a str, &str)]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
     let mut failed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (url, _) in errors {
@@ -95,8 +93,7 @@ fn parts<'a>(errors: &[(&'a str, &str)]) -> BTreeMap<&'a str, BTreeSet<&'a str>>
     failed
 }
 
-/// Whether a file of the new index could be had from no mirror: yum then keeps the old index. Each
-/// mirror that has failed has a line.
+/// Whether no mirror had a file of the new index: yum then keeps the old index. Each mirror that failed has a line.
 fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
     let all_failed = |urls: &BTreeSet<&str>| {
         let own = one.urls.iter().filter(|own| urls.iter().any(|url| is_below(own, url))).count();
@@ -105,7 +102,7 @@ fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
     parts.values().any(all_failed)
 }
 
-/// Whether a file of an index is that of the repository at this address, and not of one further down.
+/// Whether a file of an index belongs to the repository at this address, and not to one further down.
 fn is_below(own: &str, url: &str) -> bool {
     url.rsplit_once("/repodata/").is_some_and(|(base, _)| base == own.trim_end_matches('/'))
 }
@@ -137,7 +134,7 @@ fn errors(stderr: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// Lines that name a repository themselves.
+/// The lines that name a repository themselves.
 ///
 /// ```text
 /// Not using downloaded extra/repomd.xml because it is older than what we have:
@@ -152,7 +149,7 @@ fn named(line: &str) -> Option<(String, Failure)> {
         return Some((id.to_string(), Failure::new(Class::Fetch, line.trim_end_matches(':'))));
     }
     let (id, _) = match line.strip_prefix("Bad id for repo: ") {
-        // By its source; not recorded.
+        // Taken from yum's source; not recorded.
         Some(rest) => rest.rsplit_once(", byte = ")?,
         None => line.strip_prefix("Repository '")?.split_once("': Error parsing config: ")?,
     };

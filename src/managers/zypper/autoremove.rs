@@ -1,4 +1,4 @@
-//! `zypper packages --unneeded`, and what these alone need.
+//! `zypper packages --unneeded`, and what only these need.
 
 use super::commands::{OFFLINE, PLAIN, plain_zypper, zypper};
 use super::lists;
@@ -12,14 +12,15 @@ use log::warn;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What zypper has written down as installed for others alone, in `/var/lib/zypp/AutoInstalled`.
+/// Reads which packages zypper has recorded as installed only because others needed them, in
+/// `/var/lib/zypp/AutoInstalled`.
 pub(super) struct OfOthers;
 
 const NOTES: &str = "/var/lib/zypp/AutoInstalled";
 
 impl Autoremove for OfOthers {
-    /// Where the file is not there, zypper makes it when it has changed something, and writes down everything
-    /// that its history does not say somebody asked for: all that came with an image, for instance.
+    /// If the file does not exist, zypper makes it after its next change, with everything that nobody asked for by its
+    /// history: all packages of an image, for instance.
     fn note_before_install(&self) {
         if Path::new(NOTES).symlink_metadata().is_err() {
             let made = std::fs::create_dir_all("/var/lib/zypp").and_then(|()| std::fs::write(NOTES, "#\n"));
@@ -51,7 +52,7 @@ impl Autoremove for OfOthers {
         if names.is_empty() {
             return Ok(Listing::default());
         }
-        // It names only what nothing at all needs.
+        // zypper names only what nothing at all needs.
         let question = remove(&["--clean-deps", "--dry-run"], names);
         Ok(lists::plan(&machine.ask(&question)?.stdout))
     }
@@ -68,13 +69,13 @@ impl Autoremove for OfOthers {
 
 fn remove(options: &[&str], names: Vec<String>) -> Invocation {
     let mut invocation = zypper(OFFLINE, &[&["remove"], options, &["--"]].concat());
-    // Where only downloads are to be made nothing is removed either.
+    // If zypper may only download, it removes nothing either.
     invocation.settings = "[main]\ncommit.downloadMode = DownloadInAdvance\n";
     invocation.args.extend(names);
     invocation
 }
 
-/// `NAME.ARCHITECTURE=VERSION` is that one package.
+/// `NAME.ARCHITECTURE=VERSION` means exactly this package.
 fn arguments(packages: &[Unneeded]) -> Vec<String> {
     let argument = |one: &Unneeded| format!("{}.{}={}", plain_name(&one.name), one.architecture, one.version);
     packages.iter().map(argument).collect()

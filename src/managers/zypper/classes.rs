@@ -136,7 +136,7 @@ pub const FETCH: &[&str] = &[
     "Unknown digest ",
 ];
 
-/// Where no code says more.
+/// Where no code tells the class.
 pub const ANSWERS: &[&str] = &["Server returned an error for the given request", "Download of block failed"];
 
 pub const NETWORK: &[&str] = &[
@@ -169,21 +169,21 @@ pub const VAGUE: &[&str] = &[
     "Can't provide ",
 ];
 
-/// A line without what stands in it between quotes: names and addresses, which others have chosen.
+/// A line without the parts in quotes: names and addresses, which others have chosen.
 pub fn without_names(line: &str) -> String {
     let parts: Vec<_> = line.split('\'').collect();
     let is_quoted = |nth: usize| nth % 2 == 1 && nth + 1 < parts.len();
     let word = |(nth, part): (usize, &&str)| if is_quoted(nth) { String::new() } else { part.to_string() };
-    // `Can't` is no quote.
+    // The apostrophe of `Can't` is not a quote.
     match parts.first().is_some_and(|first| first.ends_with("Can") || first.ends_with("can")) {
         true => line.to_string(),
         false => parts.iter().enumerate().map(word).collect::<Vec<_>>().join("'"),
     }
 }
 
-/// The class of one of zypper's lines, if it says anything.
+/// The class of one of zypper's lines, if it has one.
 pub fn class_of(line: &str) -> Option<Class> {
-    // What stands behind the number of an answer are the words of the server.
+    // The words behind the number are the server's.
     if line.contains("returned error: ") {
         return Some(Class::Fetch);
     }
@@ -197,14 +197,14 @@ pub fn class_of(line: &str) -> Option<Class> {
     } else if contains_any(line, CONFIG) {
         Some(Class::Config)
     } else if line.starts_with('[') && !line.starts_with("[|") && line.contains("|] ") {
-        // `[alias|url]`, of a repository without one.
+        // `[alias|url]`, of a repository that names neither.
         Some(Class::Config)
     } else if contains_any(line, DEPENDENCY) {
         Some(Class::Dependency)
     } else if contains_any(line, FETCH) {
         Some(Class::Fetch)
     } else if let Some(code) = curl {
-        // A partial file, an HTTP error, a range, a local file that is not there.
+        // A partial file, an HTTP error, a range, a local file that does not exist.
         Some(if matches!(code, "18" | "22" | "33" | "37" | "78") { Class::Fetch } else { Class::Network })
     } else if contains_any(line, NETWORK) {
         Some(Class::Network)
@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// What libzypp and zypper say of keys, settings, dependencies, files, disks and locks.
+    /// What libzypp and zypper say about keys, settings, dependencies, files, disks and locks.
     #[test]
     fn every_message_has_its_class() {
         for (class, messages) in [

@@ -4,24 +4,22 @@ use crate::managers::facts::Plan;
 use crate::system::process::Invocation;
 use std::path::{Path, PathBuf};
 
-/// zypper must not wait for its lock itself, whatever the caller has set: we wait, inside a
-/// budget.
+/// zypper must not wait for its lock itself, whatever the caller has set: we wait, within a budget.
 pub(super) const ENV: &[(&str, &str)] = &[
     ("ZYPP_LOCK_TIMEOUT", "0"),
-    // Not to standard error, nor a lock where we do not look for it.
+    // The log must not go to standard error, nor the lock to a place where we do not look.
     ("ZYPP_LOGFILE", "/var/log/zypper.log"),
     ("ZYPP_LOCKFILE_ROOT", "/"),
 ];
 
-/// Likewise for commands that print times without their zone.
+/// The same for commands that print times without a time zone.
 pub(super) const ENV_IN_UTC: &[(&str, &str)] = &[ENV[0], ENV[1], ENV[2], ("TZ", "UTC")];
 
-/// Also where colours are wanted always.
+/// Also where a setting asks for colours always.
 pub(super) const PLAIN: &[&str] = &["--no-color", "--no-refresh"];
 
-/// The report is XML, in which the words of a package's script cannot be taken for zypper's.
-/// Questions get the answers that zypper marks as the careful ones: an unknown key is rejected,
-/// what cannot be resolved is cancelled.
+/// The report is XML, so that the output of a package's script cannot be taken for zypper's. Questions get the answers
+/// that zypper marks as careful: an unknown key is rejected, an unsolved problem cancels the run.
 pub(super) fn zypper(options: &[&str], words: &[&str]) -> Invocation {
     plain_zypper(&[&["--xmlout"], options].concat(), words)
 }
@@ -41,14 +39,14 @@ pub(super) fn list_repositories() -> Invocation {
     Invocation { settings: NO_SERVICES, ..zypper(OFFLINE, &["repos"]) }
 }
 
-/// Services that cannot be had keep new versions from refreshing anything: none, then.
+/// If a service cannot be had, new versions of zypper refresh nothing. So no service is refreshed.
 pub(super) const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
 
-/// What follows a refresh uses just what was refreshed, and waits for no mirror.
+/// Commands after a refresh use exactly what it fetched, and wait for no mirror.
 pub(super) const OFFLINE: &[&str] = &["--no-refresh"];
 
-/// With these it prints its own log or rpm's among what we read, looks for no lock, or keeps nothing that was
-/// downloaded; an old one crashes.
+/// With these variables zypper prints its own log or rpm's into what we read, checks no lock, or keeps no download; an
+/// old zypper crashes.
 pub(super) const WITHHELD: &[&str] = &[
     "ZYPP_FULLLOG",
     "ZYPP_LIBSOLV_FULLLOG",
@@ -60,8 +58,8 @@ pub(super) const WITHHELD: &[&str] = &[
     "ZYPP_TESTSUITE_FAKE_ARCH",
 ];
 
-/// What a plan adds to a command line. Where some repositories could not be refreshed, the others
-/// are named: zypper has no option that leaves one out.
+/// What a plan adds to a command line. If some repositories could not be refreshed, the others are named: zypper has no
+/// option that leaves one out.
 pub(super) fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
     for repository in &plan.from {
         invocation.args.extend(["--repo".to_string(), repository.clone()]);
@@ -72,26 +70,24 @@ pub(super) fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation
     invocation
 }
 
-/// `update` keeps to what is installed and leaves out what it cannot resolve. `dist-upgrade` takes
-/// what the repositories have, if need be an older version, and removes what is in the way; never
-/// from another vendor than before. Where a repository is missing it would go back to what the
-/// others have.
+/// `update` keeps the installed packages and leaves out what it cannot resolve. `dist-upgrade` installs what the
+/// repositories have, even an older version, and removes what is in the way; we never let it change the vendor. If a
+/// repository is missing, it would go back to what the others have.
 pub(super) fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
     let words: &[&str] = match plan.full && plan.without.is_empty() {
         false => &["update"],
         true => &["dist-upgrade", "--no-allow-vendor-change"],
     };
-    // That removals may solve a problem, which a setting can say of any command, is not wanted here.
+    // A setting can allow removals in any command; here they are not wanted.
     let words = [words, &["--no-force-resolution"], options].concat();
     with_choice(zypper(OFFLINE, &words), plan)
 }
 
-/// Of downloads a setting may say that they alone are made, a dry run or not.
+/// A setting may say that packages are only downloaded, in a dry run too.
 pub(super) const DRY_RUN: &[&str] =
     &["--dry-run", "--download", "in-advance", "--replacefiles", "--auto-agree-with-licenses"];
 
-/// Files that are in the way are found once the packages are there, and would end the list, as would a
-/// licence.
+/// Conflicting files are found only once the packages are there. They, or a licence, would end the list.
 pub(super) fn list(plan: &Plan) -> Invocation {
     upgrade(plan, DRY_RUN)
 }
@@ -99,7 +95,7 @@ pub(super) fn list(plan: &Plan) -> Invocation {
 /// The variable that names the file with zypper's settings.
 pub(super) const SETTINGS_VARIABLE: &str = "ZYPP_CONF";
 
-/// Where our settings are, beside our selection.
+/// Where our settings are: beside our selection.
 pub(super) fn settings_path(selection: &Path) -> PathBuf {
     selection.with_extension("conf")
 }

@@ -1,4 +1,4 @@
-//! The updates that keep zypper from doing anything at all.
+//! The updates because of which zypper does nothing at all.
 
 use super::errors::lines;
 use super::xml::elements;
@@ -8,8 +8,8 @@ use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
 use crate::system::process::Finished;
 
-/// The updates that stopped a download or an install before anything was changed: a package that is not
-/// signed as it is to be, a licence that nobody has agreed to, files that are in the way.
+/// The updates that stopped a download or an install before anything was changed: a package with a wrong signature, a
+/// licence that nobody has accepted, conflicting files.
 ///
 /// ```text
 /// <message type="error">tb-a-2.0-1.noarch (first): Signature verification failed [6-File is unsigned]</message>
@@ -19,7 +19,7 @@ use crate::system::process::Finished;
 /// ```
 pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     let mut found = Vec::new();
-    // Of the two sides of a conflict one is enough: the last that is not installed yet.
+    // One of the two sides of a conflict is enough: the last that is not installed yet.
     let (mut in_conflict, mut last_name, mut name) = (false, String::new(), String::new());
     for element in elements(&finished.stdout) {
         let text = element.text();

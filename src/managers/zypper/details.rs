@@ -1,4 +1,4 @@
-//! What zypper says of what is pending only when it is asked for it.
+//! What zypper says about pending updates only when asked.
 
 use super::commands::{ENV_IN_UTC, OFFLINE, PLAIN, plain_zypper, with_choice, zypper};
 use super::lists;
@@ -10,9 +10,9 @@ use crate::model::listing::Listing;
 use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
-/// Adds what the XML summary lacks: what is held back, what replaces what, and in old versions the repositories of
-/// the updates. Which packages a patch is about stands only in its description; only patches of installed packages
-/// are needed.
+/// Adds what the XML summary lacks: what is held back, what replaces what, and in old versions the repositories of the
+/// updates. Only the description of a patch names its packages. Only patches for installed packages are listed as
+/// needed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
     let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);
@@ -54,12 +54,12 @@ fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
     (!names.is_empty()).then_some(invocation)
 }
 
-/// Asks for what obsoletes the packages that would be removed.
+/// Asks what obsoletes the packages that would be removed.
 fn ask_replacing(plan: &Plan, listing: &Listing) -> Option<Invocation> {
     search(plan, &["--type", "package", "--obsoletes"], listing.removals.iter().map(|(name, _)| name))
 }
 
-/// Asks for the patches about packages that would come in the place of others.
+/// Asks for the patches about packages that would replace others.
 fn ask_patches_of_new(plan: &Plan, listing: &Listing) -> Option<Invocation> {
     let is_new = |update: &&Update| !update.replaces.is_empty() && update.security != Some(true);
     let names = listing.updates.iter().filter(is_new).map(|update| &update.name);

@@ -10,7 +10,7 @@ use crate::model::text::contains_any;
 use crate::system::process::{End, Finished};
 use std::collections::BTreeMap;
 
-/// What zypper exits with (zypper(8), EXIT CODES).
+/// zypper's exit codes (zypper(8), EXIT CODES).
 mod code {
     pub const NO_REPOSITORY: i32 = 6;
     pub const LOCKED: i32 = 7;
@@ -43,7 +43,7 @@ pub fn has_skipped(finished: &Finished) -> bool {
     finished.end == End::Code(code::REPOSITORIES_SKIPPED)
 }
 
-/// Whether this is what a search says that finds nothing.
+/// Whether a search says so that it found nothing.
 fn has_found_nothing(report: &str) -> bool {
     let is_it = |element: &Element| element.name == "message" && element.text().trim() == NOTHING_FOUND;
     !is_cut_short(report) && elements(report).any(|element| is_it(&element))
@@ -67,7 +67,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         if let Some(failure) = failed_posttrans(&finished.stdout) {
             return Some(failure);
         }
-        // A download alone ends well in new versions whatever is missing. An install would not.
+        // In new versions a download alone ends well whatever is missing. An install would not.
         let missing: Vec<_> = lines.fetched.into_values().collect();
         return cause(&missing).filter(|_| !install_began(finished));
     }
@@ -80,8 +80,8 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
             let line = line.map_or("a script of a package failed", String::as_str);
             Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
         }
-        // What could be installed is installed, and which repositories failed the refresh has said.
-        // Only a plan in which one is missing that was refreshed is not to be trusted.
+        // What can be installed is installed, and the refresh has named the repositories that failed. A plan is not
+        // trusted only if it lacks a repository that was refreshed.
         code::REPOSITORIES_SKIPPED if install_began(finished) || !is_plan(&finished.stdout) => None,
         code::NOT_FOUND if has_found_nothing(&finished.stdout) => None,
         code::ON_SIGNAL => Some(Failure::new(Class::Interrupted, "zypper was stopped by a signal")),
@@ -89,7 +89,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     }
 }
 
-/// What old versions say of a script that failed, and end with 0:
+/// How old versions report a failed script, although they exit with 0:
 ///
 /// ```text
 /// <message type="warning">tb-y-3.0-1.noarch.rpm %posttrans script failed (returned 1)</message>
@@ -105,7 +105,7 @@ fn failed_posttrans(report: &str) -> Option<Failure> {
     failed.map(|text| Failure::new(Class::Script, text))
 }
 
-/// The repositories whose index has come to the end of its own validity, which zypper says and uses it:
+/// The repositories whose index is older than it says it is valid. zypper says so, and uses them:
 ///
 /// ```text
 /// <message type="warning">Repository &apos;exp&apos; metadata expired since 2001-09-09 01:47:40 UTC.</message>
@@ -125,20 +125,20 @@ pub fn expired(report: &str) -> Vec<SourceResult> {
     warnings.filter_map(|warning| read(&warning.text())).collect()
 }
 
-/// What a command said, sorted by who said it.
+/// The lines of a command, sorted by who printed them.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// zypper's errors, and the problems that its solver cannot settle.
+    /// zypper's errors, and the problems that its solver cannot solve.
     pub(super) errors: Vec<String>,
-    /// Why files could not be fetched, where a line says so: `Preloading: NAME [REASON]`.
+    /// Why files could not be fetched, where a line says it: `Preloading: NAME [REASON]`.
     fetched: BTreeMap<String, String>,
-    /// `error: ...` and `warning: ...`, as rpm writes them, and scripts can.
+    /// `error: ...` and `warning: ...`, as rpm prints them; a script can print such lines too.
     of_rpm: Vec<String>,
 }
 
 impl Lines {
-    /// Takes in `Preloading: tb-a-2.0-1.noarch.rpm [The requested URL returned error: 404]`. Another
-    /// mirror may have the file after all.
+    /// Takes in `Preloading: tb-a-2.0-1.noarch.rpm [The requested URL returned error: 404]`. Another mirror may still
+    /// have the file.
     fn fetch(&mut self, line: String) {
         let Some((file, result)) = line.strip_prefix("Preloading: ").and_then(|rest| rest.split_once(" ["))
         else {
@@ -194,8 +194,8 @@ fn solid(text: &str) -> impl Iterator<Item = String> + '_ {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// What the solver cannot settle: `Problem: nothing provides x`; or `Problem: 1: Detailed
-/// information:` and below that `- nothing provides x`.
+/// What the solver cannot solve: `Problem: nothing provides x`; or `Problem: 1: Detailed information:`, and below that
+/// `- nothing provides x`.
 fn problem(line: String) -> Option<String> {
     let is_headline = line.trim_end().ends_with("Detailed information:");
     match line.strip_prefix("- ") {
@@ -214,8 +214,8 @@ fn is_scriptlet(line: &str) -> bool {
     rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
 }
 
-/// The failure that zypper's own words tell of. Once rpm is at work, what is in an error message
-/// can be the output of a script: then only rpm's own forms count.
+/// The failure by zypper's own words. Once rpm is at work, an error message can hold the output of a script: then only
+/// rpm's own forms count.
 fn decisive(lines: &Lines, began: bool) -> Option<Failure> {
     let find = |all: &[String], is: &dyn Fn(&str) -> bool| all.iter().find(|line| is(line)).cloned();
     let is_lock = |line: &str| line.starts_with("error: can't create transaction lock");
@@ -240,7 +240,7 @@ fn decisive(lines: &Lines, began: bool) -> Option<Failure> {
     cause(&told).filter(|cause| cause.class != Class::Other)
 }
 
-/// The failure that some lines of zypper's tell of, the first of them when none says more.
+/// The failure in some lines of zypper's; the first line where none says more.
 pub fn cause(lines: &[String]) -> Option<Failure> {
     let lines = joined(lines);
     let known = lines.iter().filter_map(|line| Some(Failure::new(class_of(line)?, line)));
@@ -261,14 +261,13 @@ fn joined(lines: &[String]) -> Vec<String> {
     all
 }
 
-/// Of two lines about one repository, the one that says what happened: that there is no valid
-/// metadata is only what follows from it.
+/// Of two lines about one repository, the one that says what happened: "no valid metadata" only follows from it.
 fn clearer(first: Failure, other: Failure) -> Failure {
     let is_vague = |failure: &Failure| contains_any(&failure.message, VAGUE);
     if is_vague(&first) && !is_vague(&other) { other } else { first.more_decisive(other) }
 }
 
-/// What zypper says behind the reason.
+/// What zypper says after the reason.
 const CLOSING: &[&str] = &[
     "Please see the above error message",
     "Please check if the URIs defined",
@@ -296,8 +295,8 @@ fn undecided(finished: &Finished) -> Failure {
     Failure::new(Class::Other, format!("zypper ended without a word{}", step.unwrap_or_default()))
 }
 
-/// Whether rpm has begun to change packages. Old versions start it once for each package, and
-/// where its lock is held already the first has done nothing.
+/// Whether rpm has begun to change packages. Old versions start it once for each package; if another process holds its
+/// lock, the first start did nothing.
 pub(super) fn install_began(finished: &Finished) -> bool {
     const STEPS: &[&str] =
         &["install-resolvable", "remove-resolvable", "cleanup-task", "execute-resolvable-script"];

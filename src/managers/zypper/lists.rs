@@ -15,7 +15,7 @@ use crate::system::process::Finished;
 use glob::Pattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Reads `zypper packages --orphaned`, a table also where XML is asked for:
+/// Reads `zypper packages --orphaned`, which is a table also where XML is asked for:
 ///
 /// ```text
 /// S  | Repository | Name    | Version | Arch
@@ -40,8 +40,8 @@ fn value(element: &Element, key: &str) -> Option<String> {
     element.get(key).map(|value| one_line(&value)).filter(|value| !value.is_empty())
 }
 
-/// Reads the summary of an update. Patches, patterns and products come by themselves with their
-/// packages; old versions do not name the repository.
+/// Reads the summary of an update. Patches, patterns and products come with their packages; old versions do not name
+/// the repository.
 ///
 /// ```text
 /// <to-upgrade>
@@ -64,7 +64,7 @@ pub fn plan(report: &str) -> Listing {
                 };
                 match section.as_str() {
                     "to-remove" => listing.removals.push((name, Some(version))),
-                    // Installed again as it is.
+                    // The same version is installed again.
                     "to-reinstall" => {}
                     of if of.starts_with("to-") && coming.insert(name.clone()) => {
                         listing.updates.push(Update {
@@ -85,8 +85,7 @@ pub fn plan(report: &str) -> Listing {
     listing
 }
 
-/// Adds what `list-updates --all` says: the newer versions that the plan leaves out, and the repositories of the
-/// others.
+/// Adds what `list-updates --all` says: newer versions that the plan leaves out, and the repositories of the others.
 pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
     let mut source = String::new();
     let mut update: Option<(String, Option<String>, Option<String>)> = None;
@@ -108,7 +107,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
             _ => {}
         }
     }
-    // What is listed here need not be what would be installed.
+    // A version in this list is not always the one that would be installed.
     for update in listing.updates.iter_mut().filter(|update| update.source.is_none()) {
         let of_candidate = sources.get(&(update.name.clone(), Some(update.candidate.clone())));
         update.source = of_candidate.filter(|source| !source.is_empty()).cloned();
@@ -136,7 +135,7 @@ pub fn locks(report: &str) -> Vec<Pattern> {
     names.filter_map(|element| Pattern::new(&element.text()).ok()).collect()
 }
 
-/// Marks what the locks hold back as held.
+/// Marks as held what the locks hold back.
 pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
     let locks = locks(report);
     for held in &mut listing.held_back {
@@ -147,8 +146,8 @@ pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// Reads `repos`. `--repo` takes an alias, a name or a place in this list, and the first repository
-/// that one of them fits: what fits several is named by its place, as `+2`, which fits no other.
+/// Reads `repos`. `--repo` takes an alias, a name or a place in this list, and uses the first repository that fits.
+/// Where several fit, the place is used, as `+2`, which fits only one.
 ///
 /// ```text
 /// <repo alias="base" name="Main Repository" type="rpm-md" priority="99" enabled="1" .../>
@@ -173,7 +172,7 @@ pub fn repositories(report: &str) -> Vec<Configured> {
     listed.iter().enumerate().filter_map(read).collect()
 }
 
-/// Which of the updates a search found.
+/// The updates that a search found.
 ///
 /// ```text
 /// <solvable status="not-installed" name="tb-new" kind="package" edition="2.0-1" arch="noarch" repository="test"/>
@@ -187,7 +186,7 @@ pub fn found_updates(report: &str, listing: &Listing) -> Vec<String> {
     listing.updates.iter().filter(is_found).map(|update| update.name.clone()).collect()
 }
 
-/// Adds to the list which removed package makes room for which update, as the descriptions of the packages say it.
+/// Adds which removed package is replaced by which update, by the descriptions of the packages.
 ///
 /// ```text
 /// Name           : tb-many
@@ -213,7 +212,7 @@ pub fn add_replaced(text: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// Whether a version is `< 2.0-1`, `= 3`. A bound without a release holds for all.
+/// Whether a version is `< 2.0-1`, `= 3`. A limit without a release means every release.
 fn is_within(version: &str, sign: &str, bound: &str) -> bool {
     let version = match (bound.rsplit_once('-'), version.rsplit_once('-')) {
         (None, Some((version, _))) => version,
@@ -241,7 +240,7 @@ pub fn found_patches(report: &str) -> Vec<String> {
 
 fn patches_among(report: &str, is_one: impl Fn(&Element) -> bool) -> Vec<String> {
     let names = elements(report).filter(is_one).filter_map(|element| Some(element.get("name")?.into_owned()));
-    // What comes from a repository must not become an option.
+    // A name from a repository must not become an option.
     names.filter(|name| is_patch_name(name)).collect()
 }
 
@@ -251,11 +250,11 @@ fn is_patch_name(name: &str) -> bool {
 }
 
 /// Adds what the descriptions of patches say: which pending updates are about security, and which fixes no pending
-/// update brings. Of a package that is in no patch nothing is known.
+/// update brings. Nothing is known of a package that is in no patch.
 pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     let about = patches(text);
     for update in &mut listing.updates {
-        // What comes in the place of a package is as good as a version of that.
+        // A package that replaces another counts as a version of it.
         let names = std::iter::once(&update.name).chain(&update.replaces);
         let mut fixes: Vec<_> = names.filter_map(|name| about.get(name)).flatten().collect();
         if fixes.is_empty() {
@@ -284,11 +283,10 @@ pub fn add_patches(text: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// What is said of a fix that no update brings.
+/// The reason for a fix that no update brings.
 const NOT_OFFERED: &str = " announces this fix, but it is not offered here";
 
-/// The newest fix of each package, where no repository offers it. Patches speak of packages too that are not
-/// installed.
+/// The newest fix of each package, if no repository offers it. Patches also name packages that are not installed.
 fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<HeldBack> {
     let newest = |(name, fixes): (&String, &Vec<Fix>)| {
         let updates = listing.updates.iter().filter(|update| update.name == *name);
@@ -318,7 +316,7 @@ fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<H
     about.iter().filter_map(newest).collect()
 }
 
-/// Whether this stands for a fix that no repository offers.
+/// Whether this is a fix that no repository offers.
 pub fn is_missing_fix(held: &HeldBack) -> bool {
     held.reason.ends_with(NOT_OFFERED)
 }
@@ -337,8 +335,8 @@ pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// Reads `list-patches --all`: where there are patches of any kind, sources tell security updates from
-/// others, and what none speaks of is none.
+/// Reads `list-patches --all`. If there are patches of any kind, the sources tell security updates from others, and an
+/// update without a patch is not a security update.
 pub fn add_told(report: &str, mut listing: Listing) -> Listing {
     let is_patch =
         |element: &Element| element.name == "update" && element.get("kind").as_deref() == Some("patch");
@@ -398,7 +396,7 @@ struct Line<'a> {
     value: &'a str,
 }
 
-/// Reads those lines. What stands indented is prose, or one of several values.
+/// Reads those lines. Indented lines are prose, or one of several values.
 fn described(text: &str) -> impl Iterator<Item = Line<'_>> {
     let (mut of, mut key) = ("", "");
     text.lines().filter_map(move |line| {
@@ -414,7 +412,7 @@ fn described(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// `tb-sec.noarch`, and `tb-sec` where the patch does not say for which architecture.
+/// `tb-sec.noarch`, or `tb-sec` where the patch does not say for which architecture.
 fn package_of(package: &str) -> String {
     const ARCHES: &[&str] = &["noarch", "x86_64", "aarch64", "ppc64le", "s390x", "armv7hl", "riscv64"];
     match package.rsplit_once('.') {

@@ -1,5 +1,5 @@
-//! A repository that failed is not an absent one: what its old index, which zypper keeps, has the say about stays as
-//! it is.
+//! A repository that failed is not an absent one. zypper keeps its old index; the packages that it decides about stay
+//! as they are.
 
 use super::commands::{list, list_repositories};
 use super::details::complete;
@@ -22,7 +22,7 @@ pub fn configured(machine: &dyn Machine) -> Result<Vec<Configured>, Failure> {
     Ok(lists::repositories(&machine.ask(&list_repositories())?.stdout))
 }
 
-/// The list without what a repository that was not refreshed has the say about.
+/// The list without what a repository decides about that was not refreshed.
 ///
 /// # Errors
 /// When zypper cannot list its repositories.
@@ -57,14 +57,14 @@ fn has_index(cache: &Path, alias: &str) -> bool {
     ["repodata", "content", "cookie"].iter().any(|name| dir.join(name).exists())
 }
 
-/// As a command line names it.
+/// The repository as a command line names it.
 pub fn argument_of(configured: &[Configured], id: &str) -> String {
     let found = configured.iter().find(|source| source.id == id);
     found.map_or_else(|| id.to_string(), |source| source.argument.clone())
 }
 
-/// Holds back what would not be installed, or would come from a source that was not refreshed and
-/// has more to say, were the old index of those in use.
+/// Holds back what would not be installed, or would come from a source that was not refreshed and has a better
+/// priority, if the old indexes were in use.
 fn hold_back_owned(
     mut listing: Listing,
     all: &Listing,
@@ -73,14 +73,14 @@ fn hold_back_owned(
     class: Class,
 ) -> Listing {
     let priority = |id: &String| {
-        // As a list of packages has it, in one line.
+        // As a list of packages writes it, in one line.
         let source = configured.iter().find(|source| one_line(&source.id) == one_line(id));
         source.map_or(DEFAULT_PRIORITY, |source| source.priority)
     };
     let is_failed = |id: &str| failed.iter().any(|failed| one_line(failed) == one_line(id));
     let (kept, owned) = std::mem::take(&mut listing.updates).into_iter().partition(|update| {
         all.updates.iter().find(|of_all| of_all.name == update.name).is_some_and(|of_all| {
-            // Another version than the refreshed sources offer can only be from the others.
+            // A version that the refreshed sources do not offer can only come from the others.
             let theirs = of_all.source.as_ref().filter(|source| is_failed(source));
             let most = match theirs {
                 Some(source) => priority(source),
@@ -107,7 +107,7 @@ fn hold_back_owned(
     listing
 }
 
-/// Of a source of which none is known.
+/// The priority of a source for which none is known.
 const DEFAULT_PRIORITY: i64 = 99;
 
 #[cfg(test)]

@@ -10,17 +10,17 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
-/// Some repositories, or all, could not be refreshed.
+/// Exit code when some or all repositories could not be refreshed.
 const SOME_FAILED: i32 = 4;
 
-/// The repositories by alias, which zypper shows where `showAlias` is set.
+/// The repositories by alias, as zypper shows them with `showAlias`.
 type Sources = BTreeMap<String, Option<Failure>>;
 
-/// With this zypper names repositories by their aliases, which are unique.
+/// With this setting zypper names repositories by their aliases, which are unique.
 pub const SHOW_ALIAS: &str = "[main]\nshowAlias = yes\n";
 
-/// What goes on after a refresh that zypper ended early: the list of the repositories, then a
-/// refresh of those that it had not come to. New versions stop at a service that fails.
+/// What to run after a refresh that zypper ended early: the list of the repositories, then a refresh of those that it
+/// had not come to. New versions stop at a service that fails.
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let is_list = last.args.iter().any(|arg| arg == "repos");
     match finished.end {
@@ -34,7 +34,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
             let left = configured(&finished.stdout).into_iter();
             let left = left.filter(|repository| !sources.contains_key(&repository.id));
             let left: Vec<_> = left.map(|repository| repository.argument).collect();
-            // Each run comes to one of them at least, or there is no use in another.
+            // Each run must come to one of them at least; otherwise another run is of no use.
             let asked = last.args.iter().rev().take_while(|arg| *arg != "--").count();
             let is_first = !last.args.iter().any(|arg| arg == "--");
             (!left.is_empty() && (is_first || left.len() < asked)).then(|| super::refresh(&left))
@@ -43,7 +43,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     }
 }
 
-/// The repositories that are enabled, where they were listed.
+/// The enabled repositories, where they were listed.
 fn configured(report: &str) -> Vec<Configured> {
     let mut repositories: Vec<_> = report.split("<?xml ").flat_map(repositories).collect();
     repositories.retain(|repository| repository.is_enabled);
@@ -101,10 +101,10 @@ pub fn judge(finished: &Finished) -> Refreshed {
 fn of_report(report: &str) -> Sources {
     let mut sources = Sources::new();
     let configured = configured(report);
-    // One that was cut off ends anywhere.
+    // A report that was cut off can end anywhere.
     for report in report.split("<?xml ").filter(|report| !report.is_empty()) {
         let begun = add_report(&mut sources, report);
-        // zypper asks in the order of the list, and whether there is anything new without a word.
+        // zypper asks in the order of the list, and says nothing while it asks whether there is anything new.
         let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
         if let Some(id) = begun.or_else(next).filter(|_| is_cut(report)) {
             let text = format!("{id}: zypper waited for it until its time was over");
@@ -114,8 +114,8 @@ fn of_report(report: &str) -> Sources {
     sources
 }
 
-/// Whether a report ends where zypper was ended. Between two pieces of an answer it hears that it is to end and still
-/// closes the report; of the whole it then says nothing.
+/// Whether a report ends where zypper was ended. If the signal comes between two pieces of an answer, zypper still
+/// closes the report, and then says nothing of the answer.
 fn is_cut(report: &str) -> bool {
     let told = elements(report).filter(|element| !["stream", "/stream"].contains(&element.name));
     let is_of_one =
@@ -128,7 +128,7 @@ fn is_cut(report: &str) -> bool {
     is_open || !report.contains("</stream>")
 }
 
-/// Takes a report in. What it returns is the repository that it waited for at its end.
+/// Reads a report. Returns the repository that zypper waited for at its end.
 fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
     let mut said = Vec::new();
     let mut begun = None;
@@ -149,7 +149,7 @@ fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
                     fail(sources, alias, &[]);
                 }
             }
-            // What zypper tells and explains is no reason.
+            // zypper's explanations are no reason.
             ("message", _) if element.get("type").as_deref() == Some("info") => {
                 if let Some(alias) = up_to_date(&element.text()) {
                     sources.entry(id_of(alias)).or_insert(None);
@@ -171,7 +171,7 @@ fn progress_of(label: &str) -> Option<&str> {
     }
 }
 
-/// Reads what zypper says to people. Which of them failed stands on standard error.
+/// Reads zypper's output for people. The repositories that failed are named on standard error.
 fn of_text(finished: &Finished) -> Sources {
     let mut sources = Sources::new();
     for line in finished.stdout.lines() {
@@ -192,7 +192,7 @@ fn up_to_date(line: &str) -> Option<&str> {
     line.strip_prefix("Repository '")?.strip_suffix("' is up to date.")
 }
 
-/// Takes one message in. The reason stands above the words that a repository is skipped.
+/// Reads one message. The reason comes before the words that a repository is skipped.
 fn hear(sources: &mut Sources, said: &mut Vec<String>, message: &str) {
     let skipped = |what: &str| {
         let rest = message.trim().strip_prefix("Skipping ")?.strip_prefix(what)?;
@@ -210,7 +210,7 @@ fn hear(sources: &mut Sources, said: &mut Vec<String>, message: &str) {
     }
 }
 
-/// Remembers that a repository failed; with a reason, when it becomes known.
+/// Notes that a repository failed, with the reason once that is known.
 fn fail(sources: &mut Sources, id: &str, said: &[String]) {
     let mine = said.iter().rposition(|line| line.contains(&format!("'{id}'")));
     let said = &said[mine.unwrap_or(0)..];

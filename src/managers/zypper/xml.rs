@@ -1,11 +1,11 @@
-//! Reading what `zypper --xmlout` prints. Only so can zypper's own words be told from those of a
-//! package's script: what a script prints stands escaped inside a message.
+//! Reading what `zypper --xmlout` prints. Only XML tells zypper's own words from those of a package's script: a
+//! script's output is escaped inside a message.
 
 use crate::model::secrets::without_passwords;
 use crate::model::text::{is_printable, one_line};
 use std::borrow::Cow;
 
-/// An element: its tag as it stands there, and the text up to the next element.
+/// An element: its tag as written, and the text up to the next element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
     /// The name; a closing tag begins with `/`.
@@ -29,14 +29,14 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The text behind the tag: the text of the element, where it holds no other element.
+    /// The text behind the tag. It is the text of the element if that contains no other element.
     pub fn text(&self) -> Cow<'a, str> {
         decoded(self.raw_text)
     }
 }
 
-/// The elements of a report, opening and closing tags alike, in their order. What is no tag is
-/// passed over, so that any input is read to its end.
+/// The elements of a report in order, opening and closing tags alike. Anything else is skipped, so that any input is
+/// read to its end.
 pub fn elements(report: &str) -> impl Iterator<Item = Element<'_>> {
     let mut rest = report;
     std::iter::from_fn(move || {
@@ -52,7 +52,7 @@ pub fn elements(report: &str) -> impl Iterator<Item = Element<'_>> {
     })
 }
 
-/// Where the `>` stands that ends a tag: not one between quotes.
+/// The place of the `>` that ends a tag; one between quotes does not.
 fn end_of_tag(tag: &str) -> Option<usize> {
     let mut quote = None;
     for (at, byte) in tag.bytes().enumerate() {
@@ -107,7 +107,7 @@ fn character(name: &str) -> Option<char> {
     }
 }
 
-/// An alias as the state has it, and as `--repo` takes it: as it is, blanks and all.
+/// An alias as the state has it, and as `--repo` takes it: unchanged, with its blanks.
 pub fn id_of(alias: &str) -> String {
     let is_plain = alias.chars().all(is_printable) && without_passwords(alias) == alias;
     if is_plain { alias.to_string() } else { one_line(alias) }
@@ -136,7 +136,7 @@ mod tests {
                 let _ = (element.get("b"), element.text());
             }
         }
-        // A quote that is never closed swallows the rest, and no more.
+        // A quote that is never closed swallows only the rest.
         assert_eq!(elements("<a b='x><c/>").count(), 0);
     }
 
