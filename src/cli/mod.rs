@@ -1,16 +1,20 @@
 //! The command line, and nothing else: parser, help, man page and completions agree with it.
 
+mod values;
+
 use crate::managers::MANAGERS;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
 use crate::system::local_time::TimeOfDay;
 use crate::system::streams;
 pub use crate::system::time::duration;
-use clap::builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Arg, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
-use std::ffi::{OsStr, OsString};
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+pub use values::{History, Reboot};
+use values::{Offered, budget};
 
 /// Refresh the package index, know whether it is fresh, install what is pending.
 #[derive(Clone, Debug, Parser)]
@@ -190,25 +194,6 @@ pub struct RefreshArgs {
     pub splay: Option<Duration>,
 }
 
-/// What reads a value, with some words for the completions, which are not all that it takes.
-#[derive(Clone)]
-struct Offered<T> {
-    parse: fn(&str) -> Result<T, String>,
-    words: &'static [&'static str],
-}
-
-impl<T: Clone + Send + Sync + 'static> TypedValueParser for Offered<T> {
-    type Value = T;
-
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
-        self.parse.parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.words.iter().map(PossibleValue::new)))
-    }
-}
-
 /// `linux-patch status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
@@ -256,37 +241,6 @@ pub struct StatusArgs {
     #[arg(help_heading = "What to say")]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-/// Which runs are listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
-    /// How many.
-    pub most: usize,
-    /// Of which command; of both where that is not said.
-    pub command: Option<&'static str>,
-}
-
-impl History {
-    /// How many runs are listed where that is not said.
-    const USUAL: usize = 20;
-
-    const OFFERED: [&str; 2] = ["refresh", "apply"];
-
-    fn parse(text: &str) -> Result<History, String> {
-        let of = |command| Ok(History { most: History::USUAL, command: Some(command) });
-        match text {
-            "refresh" => of("refresh"),
-            "apply" => of("apply"),
-            _ => {
-                let number = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-                let most = number.and_then(|text| text.parse().ok()).filter(|most| *most > 0);
-                let most =
-                    most.ok_or("write --history, --history=50, --history=refresh or --history=apply")?;
-                Ok(History { most, command: None })
-            }
-        }
-    }
 }
 
 impl StatusArgs {
@@ -365,23 +319,6 @@ pub struct ApplyArgs {
     pub freshness: Freshness,
 }
 
-/// When to reboot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Reboot {
-    /// Only where the distribution or a newer kernel asks for it.
-    IfNeeded,
-    /// After every apply that did not fail.
-    Always,
-}
-
-/// A duration in which something can be done at all.
-fn budget(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        short if short < Duration::from_secs(1) => Err("at least 1s is needed".to_string()),
-        enough => Ok(enough),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,17 +326,6 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_read_as_the_contract_writes_them() {
-        for (text, seconds) in [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("45", 45), ("0", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "-5", "5x", "5M", "1h5M", "99999999999999999999", "999y", " ", "h", "５"] {
-            assert!(duration(text).is_err(), "{text:?} was accepted");
-        }
-        assert!(budget("0").is_err() && budget("500ms").is_err());
     }
 
     #[test]
