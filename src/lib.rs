@@ -26,7 +26,7 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/linux-patch";
 /// Where the manager's output is kept beside the default state directory.
 pub const DEFAULT_LOG_DIR: &str = "/var/log/linux-patch";
 
-/// As much stack is enough for anything that is done here, many times over.
+/// This is many times more stack than anything here needs.
 const STACK: usize = 1 << 20;
 
 /// Runs the program with its arguments, its own name first, and prints the result.
@@ -36,7 +36,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     if limit.is_none_or(|limit| limit >= STACK as u64) {
         return run_here(args);
     }
-    // A limit that the caller has set counts for the first thread alone.
+    // A limit that the caller has set counts only for the first thread.
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| run_here(args));
     thread.map_or(ExitCode::Unknown, |thread| thread.join().unwrap_or(ExitCode::Unknown))
 }
@@ -47,13 +47,13 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
     let mut cli = match Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // A closed standard output is no reason to fail over a help text.
+            // A closed standard output must not make a help text fail.
             let _ = error.print();
             return ExitCode::Fresh;
         }
         Err(error) => return usage(&error).finish(format, false),
     };
-    // The manager gets its path too, and has an idea of its own of what a relative one means.
+    // The manager gets this path too, and may read a relative one in another way.
     match std::path::absolute(&cli.global.state_dir) {
         Ok(dir) if dir.to_str().is_some_and(|dir| dir.chars().all(is_printable)) => {
             cli.global.state_dir = dir;
@@ -65,7 +65,7 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
     }
     let global = &cli.global;
     let mut report = match (&cli.verb, global.format) {
-        // Not clap's own check: it takes an environment variable that is set to "no" for an option that is given.
+        // clap's own check would take an environment variable that is set to "no" for a given option.
         (verb, _) if global.quiet && global.verbose => {
             Report::refused(verb.name(), "--quiet and --verbose contradict each other; give one".into())
         }
@@ -78,14 +78,14 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
         }
         (Verb::Status(args), _) if !args.refresh => commands::status::run(global, args),
         (verb, _) => {
-            // Before anything else: a signal must find its handler, whose exit code is ours.
+            // First of all: a signal must find its handler, which gives our exit code.
             if let Err(error) = system::signals::install() {
                 return Report::refused(verb.name(), format!("{error:#}"))
                     .finish(global.format, global.quiet);
             }
             driver::display::init(global.is_silent());
-            // What we and the manager create is for everybody to read, whatever the caller's
-            // umask: a status that only root can read is no status.
+            // Everybody may read what we and the manager create, whatever the caller's umask: a status that only root
+            // can read is useless.
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
             match verb {
                 Verb::Refresh(args) => commands::refresh::run(global, args),
@@ -101,7 +101,7 @@ fn run_here(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// clap's many lines as one that names the argument and what to do.
+/// Makes one line of clap's many, which names the argument and what to do.
 fn usage(error: &clap::Error) -> Report {
     if matches!(
         error.kind(),
@@ -120,7 +120,7 @@ fn usage(error: &clap::Error) -> Report {
     Report::refused("", format!("{words}{end} linux-patch --help"))
 }
 
-/// `tip: a similar subcommand exists: 'status'` as one asks it.
+/// `tip: a similar subcommand exists: 'status'` as a question.
 fn question(line: &str) -> String {
     let similar = line.strip_prefix("tip: ").filter(|tip| tip.contains("similar"));
     match similar.and_then(|tip| tip.split_once(": ")) {
@@ -129,8 +129,8 @@ fn question(line: &str) -> String {
     }
 }
 
-/// The form asked for, also where the rest of the command line is not understood: a program that
-/// reads JSON gets JSON for a usage error too.
+/// The format asked for, even if the rest of the command line is wrong: a program that reads JSON gets JSON for a usage
+/// error too.
 fn format_asked(args: &[OsString]) -> Format {
     let environment = std::env::var("LINUX_PATCH_FORMAT").ok();
     let mut asked = environment.as_deref().map(str::to_owned);
@@ -150,8 +150,8 @@ fn format_asked(args: &[OsString]) -> Format {
     }
 }
 
-/// A panic is a bug, but its exit code must still say "nothing is known" and not 101. A child in
-/// mid-install is not touched: it is a process of its own and goes on.
+/// A panic is a bug, but its exit code must still say "unknown" and not 101. An install is not touched: it is a process
+/// of its own and goes on.
 fn exit_3_on_panic(format: Format) {
     std::panic::set_hook(Box::new(move |panic| {
         let report = Report::refused("", format!("internal error, please report it: {panic}"));

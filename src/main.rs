@@ -1,7 +1,7 @@
 //! The program: everything is in the library, so that tests and fuzzers can reach it.
 
-/// The loader runs this before Rust's own start. Only the place of the pointer is beyond what the
-/// compiler checks: what it points to is safe code that uses nothing of the standard library.
+/// The loader runs this before Rust's own start. The compiler cannot check the place of the pointer; what it points to
+/// is safe code that uses nothing of the standard library.
 #[allow(unsafe_code)]
 #[used]
 #[unsafe(link_section = ".init_array")]

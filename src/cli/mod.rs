@@ -33,8 +33,8 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// How wide the help is: as the terminal, unless the user says otherwise, and never so wide that the eye loses the
-/// line.
+/// The width of the help: that of the terminal, unless the user sets another, but never so wide that lines are hard to
+/// read.
 fn help_width() -> usize {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let width = given.filter(|columns| *columns > 0).or_else(streams::terminal_width);
@@ -70,8 +70,8 @@ pub struct Global {
 }
 
 impl Global {
-    /// Whether standard error stays empty but for errors. A plugin's must: Icinga 2 takes it for a part
-    /// of the result, and check_by_ssh for a failure.
+    /// Whether only errors go to standard error. For a plugin this must be so: Icinga 2 takes the rest for a part of
+    /// the result, and check_by_ssh for a failure.
     pub fn is_silent(&self) -> bool {
         self.quiet || self.format == Format::Nagios
     }
@@ -81,8 +81,8 @@ fn managers() -> PossibleValuesParser {
     MANAGERS.iter().map(|manager| manager.facts().name).into()
 }
 
-/// `linux-patch status` alone: building the options of the other commands too costs a tenth of the
-/// time of a status, which runs every minute on every host.
+/// `linux-patch status` alone. Building the options of the other commands too would take a tenth of the time of a
+/// status, which runs every minute on every host.
 #[derive(Debug, Parser)]
 struct StatusAlone {
     #[command(flatten)]
@@ -99,12 +99,12 @@ impl Cli {
     pub fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
         if args.get(1).is_some_and(|word| word == "status") {
             let alone = StatusAlone::try_parse_from(args[..1].iter().chain(&args[2..]));
-            // Whatever is not a plain status, mistakes and help too, is for the whole definition.
+            // Anything else, mistakes and help too, is for the whole definition.
             if let Ok(StatusAlone { global, args: status }) = alone {
                 return Cli { global, verb: Verb::Status(status) }.checked(args);
             }
         }
-        // `help apply` is what people know; clap's own would be a command more in help and completions.
+        // People know `help apply`; clap's own version would add a command to help and completions.
         if let [name, help, verb @ ..] = args {
             if help == "help" && verb.len() < 2 {
                 let flag = OsString::from("--help");
@@ -114,8 +114,8 @@ impl Cli {
         Cli::try_parse_from(args)?.checked(args)
     }
 
-    /// `--warning` outranks the variable of `--max-age`, as an option does, so that clap cannot be
-    /// told that the two conflict: it sees no difference between an option and its variable.
+    /// `--warning` outranks the variable of `--max-age`, as every option does. clap cannot be told that the two options
+    /// conflict: it does not tell an option from its variable.
     fn checked(self, args: &[OsString]) -> Result<Cli, clap::Error> {
         let is_max_age = |word: &OsString| {
             word.to_str().is_some_and(|word| word == "--max-age" || word.starts_with("--max-age="))
@@ -165,7 +165,7 @@ impl Verb {
     }
 }
 
-/// What a refresh may cost and how old its result may be.
+/// How long a refresh may take, and how old its result may be.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Refresh")]
 pub struct Freshness {

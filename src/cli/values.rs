@@ -6,7 +6,7 @@ use clap::{Arg, Command, ValueEnum};
 use std::ffi::OsStr;
 use std::time::Duration;
 
-/// What reads a value, with some words for the completions, which are not all that it takes.
+/// A parser for a value, with some words for the completions. It accepts more than these words.
 #[derive(Clone)]
 pub struct Offered<T> {
     pub parse: fn(&str) -> Result<T, String>,
@@ -30,12 +30,12 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Offered<T> {
 pub struct History {
     /// How many.
     pub most: usize,
-    /// Of which command; of both where that is not said.
+    /// Of which command; `None` for both.
     pub command: Option<&'static str>,
 }
 
 impl History {
-    /// How many runs are listed where that is not said.
+    /// How many runs are listed if no number is given.
     const USUAL: usize = 20;
 
     pub(super) const OFFERED: [&str; 2] = ["refresh", "apply"];
@@ -65,7 +65,7 @@ pub enum Reboot {
     Always,
 }
 
-/// A duration in which something can be done at all.
+/// A duration that is long enough for something to be done.
 pub fn budget(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         short if short < Duration::from_secs(1) => Err("at least 1s is needed".to_string()),

@@ -23,7 +23,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Refreshes the index, or shares the result of somebody else's refresh.
+/// Refreshes the index, or shares the result of another process's refresh.
 pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let manager = match permitted(global) {
         Ok(manager) => manager,
@@ -46,7 +46,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     let deadline = Instant::now() + args.freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
-    // A refresh that began before the sources were changed has not read them all.
+    // A refresh that began before the sources were changed may not have read all of them.
     let config = |state: &State| fingerprint(&manager.facts().source_places(&state.source_places));
     let is_shared =
         |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state));
@@ -71,7 +71,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     if let Some(note) = note {
         warn!("{note}");
     }
-    // Somebody's refresh ended between our question and our lock: its result is ours too.
+    // Another refresh ended between our look at the state and our lock. Its result is ours too.
     if let Some(outcome) = state.last_outcome().filter(|_| is_shared(&state)) {
         drop(lock);
         return joined(code_of(outcome, &state));
@@ -81,7 +81,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     refresh(global, args.freshness, manager, lock, state, deadline)
 }
 
-/// Refreshes it, with our lock in hand.
+/// Refreshes the index while holding our lock.
 fn refresh(
     global: &Global,
     freshness: Freshness,
@@ -136,7 +136,7 @@ fn not_counted(state: &State) -> Option<Failure> {
     state.pending.as_ref().and_then(|pending| pending.error.clone())
 }
 
-/// The exit code of a refresh that ended so and left this state behind.
+/// The exit code of a refresh with this outcome and this state after it.
 fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
     match outcome {
         RefreshOutcome::Fresh if not_counted(state).is_none() => ExitCode::Fresh,
@@ -145,9 +145,9 @@ fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
     }
 }
 
-/// Saves the state; a failure is reported, but the result of the run itself stands. What is on the
-/// disk must then not go on saying "fresh" when that is no longer so: it is put aside. Where the lock
-/// was lost nothing there is ours any more, and the run has failed.
+/// Saves the state. A failure is reported, but the result of the run itself stays. The state on the disk must then not
+/// go on saying "fresh" if that is no longer true: it is put aside. If the lock was lost, nothing there is ours any
+/// more, and the run has failed.
 pub fn save(state: &State, lock: &Lock) -> Result<(), Failure> {
     let Err(error) = state.save(lock) else { return Ok(()) };
     error!("{error:#}; the result of this run is not remembered");
@@ -158,7 +158,7 @@ pub fn save(state: &State, lock: &Lock) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What tells one refresh attempt from the next; `None` where the state is not readable.
+/// Tells one refresh attempt from the next; `None` where the state cannot be read.
 type Seen = Option<(u64, Option<Time>)>;
 
 fn seen_in(state: &State) -> Seen {
@@ -175,7 +175,7 @@ fn attempt_seen(dir: &Path) -> Seen {
     }
 }
 
-/// What tells one state file from the one that replaces it.
+/// Tells a state file from the one that replaces it.
 fn stamp(dir: &Path) -> Option<(u64, i64, i64)> {
     let meta = std::fs::metadata(dir.join(FILE)).ok()?;
     Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
@@ -190,7 +190,7 @@ enum Taken {
     Not(Box<Report>),
 }
 
-/// Waits for the lock, or for the result of the refresh that holds it, where that is ours too.
+/// Waits for the lock, or for the result of the refresh that holds it, if that result can be ours too.
 fn take_lock(
     global: &Global,
     freshness: Freshness,
@@ -207,7 +207,7 @@ fn take_lock(
             Err(error) => return Taken::Not(Box::new(Report::refused("refresh", format!("{error:#}")))),
             Ok(None) => {}
         }
-        // Read only where it was replaced: hundreds may wait, and the state may be long.
+        // The state is read only if it was replaced: hundreds of processes may wait, and it may be long.
         let written = stamp(dir);
         if looked_at != written {
             looked_at = written;
@@ -268,7 +268,7 @@ fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String,
     report
 }
 
-/// What tells this host from others at every run: its machine-id, else its name.
+/// Tells this host from others, always the same way: its machine-id, or else its name.
 fn this_host() -> String {
     match std::fs::read_to_string("/etc/machine-id") {
         Ok(id) if !id.trim().is_empty() => id.trim().to_string(),
@@ -276,7 +276,7 @@ fn this_host() -> String {
     }
 }
 
-/// A host's share of a splay, the same at every run.
+/// A host's share of a splay, the same for every run.
 pub fn share_of(splay: Duration, host: &str) -> Duration {
     let mut hasher = DefaultHasher::new();
     host.hash(&mut hasher);

@@ -5,7 +5,7 @@ use crate::driver::Setup;
 use crate::managers::{self, Manager};
 use std::path::PathBuf;
 
-/// Everything that must hold before a run that drives the manager may start.
+/// Checks everything that a run needs before it may drive the manager.
 ///
 /// # Errors
 /// One line saying what is missing: the run then ends with exit code 3.
@@ -22,7 +22,7 @@ pub fn permitted(global: &Global) -> Result<&'static dyn Manager, String> {
     }
 }
 
-/// What a run of the driver needs to know of the command line.
+/// What the driver needs to know from the command line.
 pub fn setup(global: &Global) -> Setup {
     Setup {
         state_dir: global.state_dir.clone(),
@@ -32,7 +32,7 @@ pub fn setup(global: &Global) -> Setup {
     }
 }
 
-/// Beside a state directory of its own, a run keeps its logs there too.
+/// If a run has a state directory of its own, it keeps its logs there too.
 fn log_dir(global: &Global) -> PathBuf {
     match global.state_dir.as_path() {
         dir if dir == std::path::Path::new(crate::DEFAULT_STATE_DIR) => PathBuf::from(crate::DEFAULT_LOG_DIR),

@@ -1,4 +1,5 @@
-//! What the numbers of this host mean: until when anybody says that something is pending, and whether anybody does.
+//! What the numbers of this host may leave out: support that has ended, sources without advisories, packages that no
+//! source offers.
 
 use super::Session;
 use super::published::OfSources;
@@ -12,9 +13,9 @@ const NO_ADVISORIES: &str =
 const SUBSCRIPTION: &str = "security updates that are not installed here require ";
 
 impl Session {
-    /// Remembers which installed packages no source offers any more, given whether what decides about it has changed.
-    /// While a source cannot be reached its packages are not known: what was said before stays then. Whatever the answer,
-    /// it is asked once: a manager that cannot tell would be started by each refresh.
+    /// Remembers which installed packages no source offers any more. `changed`: something that decides about it has
+    /// changed. While a source cannot be reached, the earlier answer stays. Each question is asked once, whatever the
+    /// answer: otherwise every refresh would start a manager that cannot answer it.
     pub(super) fn note_not_offered(&self, state: &mut State, changed: bool) {
         state.not_offered_asked &= !changed;
         let is_due = !state.not_offered_asked && state.last_update_success;
@@ -25,7 +26,7 @@ impl Session {
         state.not_offered = names.map(|names| names.iter().map(|name| one_line(name)).collect());
     }
 
-    /// Security updates that need a subscription; as it was said before where nothing was listed since.
+    /// Security updates that need a subscription, by the last list of what is pending.
     fn caveat_of_subscription(&self, state: &State) -> Option<String> {
         match self.subscription.borrow().as_ref() {
             Some(said) => said.as_ref().map(|what| one_line(&format!("{SUBSCRIPTION}{what}"))),
@@ -33,7 +34,7 @@ impl Session {
         }
     }
 
-    /// Remembers until when the distribution is supported, and what makes "nothing is pending" mean less.
+    /// Remembers until when the distribution is supported, and why "nothing is pending" may mean less than it says.
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
@@ -51,7 +52,7 @@ impl Session {
     }
 }
 
-/// Whether no repository has advisories. One that could not be refreshed may: what was said before stays then.
+/// Whether no repository has advisories. One that could not be refreshed may have some: the earlier answer stays then.
 fn lacks_advisories(state: &State, published: &OfSources) -> bool {
     if state.sources.iter().any(|source| source.error.is_some()) {
         return state.caveats.iter().any(|caveat| caveat == NO_ADVISORIES);
@@ -59,7 +60,7 @@ fn lacks_advisories(state: &State, published: &OfSources) -> bool {
     !published.is_empty() && published.values().all(|published| published.has_advisories == Some(false))
 }
 
-/// Whether a release whose security updates come from an archive of their own has sources, and none is that one.
+/// Whether the sources lack the archive of security updates that this release has.
 fn lacks_security_archive(release: &Release, state: &State) -> bool {
     let is_one = |id: &str| {
         let (place, suite) = id.rsplit_once(' ').unwrap_or((id, ""));

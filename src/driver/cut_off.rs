@@ -1,5 +1,5 @@
-//! A refresh that was ended before its time, by its budget or because somebody wants us to stop: the sources
-//! that it was done with count, the others are named.
+//! A refresh that was ended before its time, by its budget or by a signal: the sources that it was done with count, the
+//! others are named.
 
 use super::Session;
 use crate::managers::{Ended, EndedEarly, IndexDir, IndexFile, cut_short, how_it_was_cut};
@@ -15,9 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long the manager may still be asked for what it did when the budget is spent.
+/// How long the manager may still be asked what it did after the budget is spent.
 const AFTERWARDS: Duration = Duration::from_secs(10);
-/// No list of what a source offers is longer.
+/// No list of what a source offers is larger.
 const MOST_BYTES: u64 = 16 << 20;
 
 impl Session {
@@ -29,23 +29,23 @@ impl Session {
         }
     }
 
-    /// Remembers it before that refresh is ended early.
+    /// Remembers the index once more, just before that refresh is ended early.
     pub(super) fn note_before_end(&self) {
         if let Some(early) = self.manager.ended_early() {
             self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, |name| early.is_list(name));
         }
     }
 
-    /// The sources that can be refreshed one by one, where there are several and the manager keeps nothing
-    /// of any before it is done with all.
+    /// The sources that can be refreshed one by one: there are several, and the manager stores none of them before it
+    /// has all.
     pub(super) fn sources_alone(&self, all: &Invocation) -> Vec<String> {
         let configuration = self.configuration().filter(|_| self.manager.alone(all, "").is_some());
         let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
         if ids.len() > 1 { ids } else { Vec::new() }
     }
 
-    /// After a refresh that was not done in its time: the same without the sources that are not done in a
-    /// share of what is left either, and these. Nothing where that is none of them or all.
+    /// After a refresh that ran out of time: tries each source alone for a share of the remaining time. Returns the
+    /// refresh without those that failed again, and these sources; `None` where none or all failed.
     pub(super) fn find_slow_sources(
         &mut self,
         all: &Invocation,
@@ -54,7 +54,7 @@ impl Session {
         self.try_alone(all, self.sources_alone(all), until)
     }
 
-    /// The same after a refresh that stopped at a source which the manager does not name, or crashed there.
+    /// The same after a refresh that stopped at a source that the manager does not name, or crashed at it.
     pub(super) fn find_the_unnamed(
         &mut self,
         all: &Invocation,
@@ -105,17 +105,17 @@ impl Session {
                     _ => format!("{id}: {}", failure.message),
                 };
                 others = self.manager.leave_out_source(others, id);
-                // Nobody interrupted it.
+                // No signal came.
                 let class = if finished.end.is_crash() { Class::Other } else { failure.class };
                 slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(class, text)) });
             }
         }
-        // A budget that is spent leaves a moment for counting what is pending.
+        // When the budget is spent, a moment is left for counting what is pending.
         self.deadline = self.deadline.map(|deadline| deadline.max(until + AFTERWARDS / 2));
         (!slow.is_empty() && slow.len() < ids.len()).then_some((others, slow))
     }
 
-    /// What a refresh did that did not end by itself; `None` for one that did.
+    /// What became of a refresh that did not end by itself; `None` for one that did.
     pub(super) fn judge_cut(
         &mut self,
         invocation: &Invocation,
@@ -126,7 +126,7 @@ impl Session {
         let can_tell = matches!(finished.end, End::TimedOut | End::Stalled | End::Interrupted(_));
         let cut = how_it_was_cut(invocation, finished, "").filter(|_| can_tell);
         let Some(cut) = cut else { return Some(Refreshed::failed(Vec::new(), plain)) };
-        // Who wants us to stop, and a budget that is spent, leave a moment for finding out what is done.
+        // Also after a signal or a spent budget there is a moment for finding out what is done.
         self.deadline = self.deadline.map(|deadline| deadline.max(Instant::now() + AFTERWARDS));
         let committed = std::mem::replace(&mut self.committed, true);
         let results = self.results_of_cut(finished, &cut, state);
@@ -138,7 +138,7 @@ impl Session {
         let open: Vec<_> =
             results.iter().filter(|result| !is_done(result)).map(|result| &*result.id).collect();
         let text = match open.as_slice() {
-            // What comes after the sources is the manager's own affair: a hook, for instance.
+            // What runs after the sources is the manager's own: a hook, for instance.
             [] => format!(
                 "{}, though every source was refreshed: a hook of its configuration may hang",
                 cut.message
@@ -206,8 +206,8 @@ fn read_dir(dir: &Path, is_list: impl Fn(&str) -> bool) -> IndexDir {
     files.collect()
 }
 
-/// Puts a list of what a source offers back as it was, its time too, by which the source is asked for a newer
-/// one. Where that cannot be done it is better not there: the next refresh fetches it anew.
+/// Puts a list of what a source offers back as it was, with its time, because the source is asked for anything newer
+/// than that. If that fails the list is removed: the next refresh fetches it.
 fn put_back(dir: &Path, name: &str, before: Option<&IndexFile>) {
     let old = before.and_then(|file| Some((file.text.as_ref()?, file.modified?)));
     let is_back = old.is_some_and(|(text, modified)| {

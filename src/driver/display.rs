@@ -10,15 +10,15 @@ use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// A message is cut behind so many characters: it may name all packages that there are.
+/// A message is cut after so many characters: it may name all packages that there are.
 const MOST_CHARS: usize = 2000;
 
-/// Starts logging to standard error: errors and warnings always, phases unless `quiet`. Under
-/// systemd every line carries its journald priority.
+/// Starts logging to standard error: always errors and warnings, phases unless `quiet`. Under systemd every line
+/// carries its journald priority.
 pub fn init(quiet: bool) {
     let level = if quiet { LevelFilter::Error } else { LevelFilter::Info };
     let journal = stderr_is_the_journal();
-    // A second call, as tests make, keeps the first logger.
+    // A second call, as in tests, keeps the first logger.
     let _ = env_logger::Builder::new()
         .filter_level(level)
         .target(env_logger::Target::Pipe(Box::new(Stderr)))
@@ -51,11 +51,11 @@ enum Mode {
     Lines,
     /// Also every line the manager prints.
     Verbose,
-    /// One line on the terminal that is written over and over.
+    /// One line on the terminal that is overwritten.
     Bar,
 }
 
-/// The line on the terminal: up to twenty cells, or a mark that moves while there is no percentage.
+/// The line on the terminal: up to twenty cells, or a moving mark while there is no percentage.
 #[derive(Debug)]
 struct Bar {
     label: &'static str,
@@ -64,7 +64,7 @@ struct Bar {
 
 impl Bar {
     const CELLS: usize = 20;
-    /// Fewer say nothing.
+    /// With fewer cells there is no bar.
     const FEWEST_CELLS: usize = 5;
 
     fn draw(&self, percent: Option<f64>, elapsed: Duration, words: &str) {
@@ -76,8 +76,8 @@ impl Bar {
         let _ = Stderr.write(format!("\r{line}\x1b[K").as_bytes());
     }
 
-    /// On a narrow terminal the words go first, then the cells, the time and the end of the label: the percentage
-    /// stays.
+    /// On a narrow terminal the words are left out first, then the cells, the time and the end of the label. The
+    /// percentage stays.
     fn line(&self, percent: Option<f64>, elapsed: Duration, words: &str, width: usize) -> String {
         let number = percent.map(|percent| format!(" {percent:.0}%")).unwrap_or_default();
         let label: String = self.label.chars().take(width.saturating_sub(number.len())).collect();
@@ -118,9 +118,9 @@ impl Bar {
 pub struct Display {
     mode: Mode,
     told: Option<&'static str>,
-    /// Hosts that the next phase asks all at once, and that have not answered.
+    /// Hosts that the next phase asks all at once and that have not answered yet.
     silent: Vec<String>,
-    /// The sources that are asked, where the manager's lines do not name them.
+    /// The sources that are asked, if the manager's lines do not name them.
     asked: Vec<String>,
 }
 
@@ -136,7 +136,7 @@ pub struct Phase<'a> {
 }
 
 impl Display {
-    /// Chooses the way of showing by flags and by what standard error is.
+    /// Chooses the mode by the options and by what standard error is.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let mode = if verbose {
@@ -149,13 +149,13 @@ impl Display {
         Display { mode, told: None, silent: Vec::new(), asked: Vec::new() }
     }
 
-    /// Whether there is a line on a terminal that tells what goes on.
+    /// Whether there is a line on a terminal that shows what is going on.
     pub fn has_bar(&self) -> bool {
         self.mode == Mode::Bar
     }
 
-    /// Names the hosts that the next phase asks all at once, for a manager that prints a line of each only when it
-    /// has answered; and the sources, for others.
+    /// Names the hosts that the next phase asks all at once, for a manager that prints a line about each only when it
+    /// has answered. For other managers it names the sources.
     pub fn waits_for(&mut self, hosts: Vec<String>, sources: Vec<String>) {
         (self.silent, self.asked) = (hosts, sources);
     }
@@ -169,7 +169,7 @@ impl Display {
         self.begin(label, bar)
     }
 
-    /// Begins a question to the manager: only a bar shows it, and nothing remains of it.
+    /// Begins a question to the manager. Only a bar shows it, and nothing of it stays on the screen.
     pub fn question(&mut self, program: &str) -> Option<Phase<'_>> {
         const LABEL: &str = "listing packages";
         self.has_bar().then(|| {
@@ -187,7 +187,7 @@ impl Display {
 }
 
 impl Phase<'_> {
-    /// Prints something while the bar, if there is one, is out of the way.
+    /// Prints something while the bar is hidden.
     pub fn suspend(&self, say: impl FnOnce()) {
         if let Some(bar) = &self.bar {
             bar.clear();
@@ -195,8 +195,7 @@ impl Phase<'_> {
         say();
     }
 
-    /// Shows what can be seen of the running command; `progress` reads percent and words out of
-    /// the newest line of its progress descriptor.
+    /// Shows the running command; `progress` reads percent and words from the newest line of its progress descriptor.
     pub fn show(&mut self, glimpse: &Glimpse, progress: &Progress) {
         if self.display.mode == Mode::Verbose {
             for line in glimpse.output.lines() {
@@ -213,7 +212,7 @@ impl Phase<'_> {
         }
         let Some(bar) = &self.bar else { return };
         let (silent, asked) = (&mut self.display.silent, &self.display.asked);
-        // What apt ignores it may try again.
+        // apt may try again what it ignores.
         let answers =
             |host: &str| glimpse.output.lines().any(|line| line.contains(host) && !line.starts_with("Ign:"));
         silent.retain(|host| !answers(host));
@@ -233,7 +232,7 @@ impl Phase<'_> {
         } else if is_slow && !asked.is_empty() && !asked.iter().any(|id| words.contains(id.as_str())) {
             words = format!("asking {}", asked.join(", "));
         }
-        // Most questions are answered before anybody could read what is asked.
+        // Most questions are answered before anybody could read them.
         if !self.is_question || elapsed > Duration::from_millis(300) {
             bar.draw(percent, elapsed, &words);
         }
@@ -246,7 +245,7 @@ impl Drop for Phase<'_> {
         if let Some(bar) = &self.bar {
             bar.clear();
             let took = self.started.elapsed();
-            // What took no time is not worth a line.
+            // A phase that took no time is not worth a line.
             if took > Duration::from_millis(500) && !self.is_question {
                 info!("{}: {}", self.label, time_words(took));
             }

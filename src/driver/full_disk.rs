@@ -1,4 +1,4 @@
-//! Full disks: a manager may take the file that had no room for one that was damaged on its way.
+//! Full disks: a manager may report a file that did not fit as one that was damaged in transfer.
 
 use super::Session;
 use crate::model::class::Class;
@@ -7,17 +7,17 @@ use crate::model::refreshed::Refreshed;
 use rustix::fs::{StatVfs, StatVfsMountFlags};
 use std::path::Path;
 
-/// In bytes. With less than this free, no index can be relied on to be whole.
+/// In bytes. With less free space than this, an index may not be whole.
 const ROOM: u64 = 64 << 10;
 
 impl Session {
-    /// Tells the fetch errors of a refresh that are none: there was no room for what was fetched.
+    /// Finds the fetch errors of a refresh that are really errors of a full disk.
     pub(super) fn tell_full_disks(&self, refreshed: &mut Refreshed) {
         let of_sources = refreshed.sources.iter_mut().filter_map(|source| source.error.as_mut());
         of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.name_full_cache(failure));
     }
 
-    /// Stops before an install that could only leave packages half unpacked.
+    /// Refuses an install that could only leave packages half unpacked.
     ///
     /// # Errors
     /// When the system is mounted read-only, and nothing that the manager runs first may change that.
@@ -34,7 +34,7 @@ impl Session {
         Err(Failure::new(Class::Space, text))
     }
 
-    /// Adds to a failure of an install that gives no reason that the disk with the packages is full or read-only.
+    /// Adds to a failed install without a reason that the disk with the packages is full or read-only.
     pub fn name_full_disk(&self, failure: &mut Failure) {
         self.name_disk_of_lock(failure);
         let place = self.places().database.clone();
@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Why a lock that is there while it is held could not be made, though nobody holds it.
+    /// Why a lock file could not be made, though nobody holds the lock.
     pub(super) fn no_place_for_lock(&self) -> Option<String> {
         self.manager.facts().lock_by_existence?;
         let locks = self.lock_files();
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// The same of a download and the disk with the cache.
+    /// The same for a download and the disk with the cache.
     fn name_full_cache(&self, failure: &mut Failure) {
         self.name_disk_of_lock(failure);
         if failure.class != Class::Fetch {
@@ -79,7 +79,7 @@ impl Session {
     }
 }
 
-/// Where packages put most of their files.
+/// The directories where packages put most of their files.
 const SYSTEM: &str = "/usr";
 
 fn why_not_written(dir: &Path) -> Option<&'static str> {
@@ -90,21 +90,21 @@ fn why_not_written(dir: &Path) -> Option<&'static str> {
     }
 }
 
-/// Whether a file system is mounted read-only. One that cannot be looked at is not.
+/// Whether a file system is mounted read-only; `false` where it cannot be looked at.
 fn is_read_only(dir: &Path) -> bool {
     rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Whether the file system of a directory is full. One that cannot be looked at is not.
+/// Whether the file system of a directory is full; `false` where it cannot be looked at.
 fn is_full(dir: &Path) -> bool {
     rustix::fs::statvfs(dir).is_ok_and(|disk| has_no_room(&disk, rustix::process::geteuid().is_root()))
 }
 
-/// Whether a file system has no room, or can take no more files.
+/// Whether a file system has no space, or can take no more files.
 fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
-    // Root may use what is kept back from others.
+    // Root may also use the reserved blocks.
     let free = if is_root { disk.f_bfree } else { disk.f_bavail };
-    // Some file systems count no files, and some no blocks either.
+    // Some file systems do not count files, and some do not count blocks.
     let is_short = disk.f_blocks > 0 && free.saturating_mul(disk.f_frsize) < ROOM;
     is_short || (disk.f_files > 0 && disk.f_ffree == 0)
 }
@@ -113,7 +113,7 @@ fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
 mod tests {
     use super::*;
 
-    /// Of blocks of 4 KiB: how many there are, are free and may be used; how many files may be and are free.
+    /// In blocks of 4 KiB: all, free, and usable; in files: all and free.
     fn disk(blocks: [u64; 3], files: [u64; 2]) -> StatVfs {
         StatVfs {
             f_bsize: 1 << 20,
@@ -138,7 +138,7 @@ mod tests {
             ([100, 0, 0], [9, 9], true),
             ([100, u64::MAX, u64::MAX], [9, 1], false),
             ([100, 50, 50], [9, 0], true),
-            // As btrfs counts files, and as something that counts nothing.
+            // btrfs counts no files; other file systems count nothing.
             ([100, 50, 50], [0, 0], false),
             ([100, 15, 15], [0, 0], true),
             ([0, 0, 0], [0, 0], false),

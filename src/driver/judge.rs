@@ -1,4 +1,5 @@
-//! The verdict on a refresh that ended by itself, and where its index is. One that did not is judged in `cut_off`.
+//! The verdict on a refresh that ended by itself, and where its index is. A refresh that was ended early is judged in
+//! `cut_off`.
 
 use super::Session;
 use crate::managers::SourceList;
@@ -14,23 +15,23 @@ use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// How many directories deep below the one of the cache an index lies.
+/// How many directories below the cache an index can be.
 const DEPTH: usize = 5;
 
-/// No more files of an index are damaged at once.
+/// More files of an index than this are never damaged at once.
 const MOST_DROPPED: usize = 100;
 
 /// A file of the index that the manager could not read.
 struct Damaged {
     name: String,
     words: String,
-    /// Whether it lay there before the refresh.
+    /// Whether it was there before the refresh.
     is_old: bool,
 }
 
 impl Session {
-    /// What a refresh did that ended by itself. Where the manager's words do not tell, it is asked; its answer may also
-    /// list what is pending.
+    /// What a refresh did that ended by itself. Where the manager's output does not tell, the manager is asked. Its
+    /// answer may also list what is pending.
     pub(super) fn judge(&self, finished: &Finished, state: &State) -> (Refreshed, Option<Listing>) {
         let dropped = self.drop_damaged(finished);
         let mut refreshed = self.manager.judge(finished);
@@ -59,14 +60,14 @@ impl Session {
         (refreshed, listed)
     }
 
-    /// Takes files out of the index that make all of it useless, as a power cut or a repository that publishes
-    /// nonsense leaves them: the manager takes them for unchanged, and fails as long as they are there.
+    /// Removes files that make the whole index useless, after a power cut or where a repository publishes nonsense. The
+    /// manager takes them for unchanged, and would fail as long as they are there.
     fn drop_damaged(&self, finished: &Finished) -> Vec<Damaged> {
         let Some(configured) = self.manager.configured() else { return Vec::new() };
         let mut dropped: Vec<Damaged> = Vec::new();
         let mut damaged = configured.unreadable(finished);
         while let Some((file, words)) = damaged.take() {
-            // What else it cannot read, its package database for example, is not ours.
+            // Other files that it cannot read, such as its package database, are not ours to remove.
             let inode = std::fs::metadata(&file).map(|meta| meta.ino());
             let (Some(dir), Some(name), Ok(inode)) = (file.parent(), file.file_name(), inode) else { break };
             let name = name.to_string_lossy().into_owned();
@@ -82,8 +83,8 @@ impl Session {
         dropped
     }
 
-    /// Where it came just now, the other sources are of use again. Where it lay there before, nothing of this refresh
-    /// was, and the next one fetches it anew.
+    /// Blames a source for a damaged file. If the file came just now, the other sources can be used again. If it was
+    /// there before, this refresh did not use any source, and the next one fetches the file again.
     fn blame_for_damaged(&self, dropped: Vec<Damaged>, refreshed: &mut Refreshed) {
         let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
         let known = self.configured.borrow().clone();
@@ -107,7 +108,8 @@ impl Session {
         }
     }
 
-    /// Finds out whether what came was the source's own, where the refresh leaves that open.
+    /// Finds out whether a file that came is the source's own, where the refresh leaves that open. Returns whether a
+    /// source failed by that.
     fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
         let Some(configured) = self.manager.configured() else { return false };
         let file = self.state_dir.join("second-look");
@@ -122,7 +124,7 @@ impl Session {
                 is_found = true;
                 self.forget(configured, &id);
             }
-            // It may have come under this name and another one.
+            // It may have come under this name or the other.
             for file in [file.clone(), file.with_extension("FAILED")] {
                 let _ = remove_if_there(&file);
             }
@@ -130,8 +132,9 @@ impl Session {
         is_found
     }
 
-    /// Finds the sources of which nothing is in the index though it came: a hook of the manager's may have
-    /// removed it again; and those of which a part was passed over without a word.
+    /// Finds the sources that have no file in the index though they were fetched: a hook of the manager's may have
+    /// removed them. Also finds sources of which the manager skipped a part without a word. Returns whether there are
+    /// any.
     fn find_gone(&self, refreshed: &mut Refreshed, state: &State) -> bool {
         let Some(configured) = self.manager.configured() else { return false };
         let known = self.configured.borrow().clone();
@@ -166,8 +169,8 @@ impl Session {
         is_found
     }
 
-    /// Takes what came of a source out of the index: as long as it looks newer than what the source itself has, it
-    /// would be taken for that.
+    /// Removes the files of a source from the index. They look newer than what the source itself has, so they would be
+    /// kept.
     fn forget(&self, configured: &dyn SourceList, id: &str) {
         let known = self.configured.borrow().clone();
         let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
@@ -178,8 +181,8 @@ impl Session {
         }
     }
 
-    /// Whether a refresh named the sources of the ledger, and the settings are those that these were learnt
-    /// with: the manager would only say the same again. That is another process.
+    /// Whether a refresh named exactly the known sources, and the settings are as they were then. Asking the manager
+    /// would start another process and give the same answer.
     fn is_as_known(&self, refreshed: &Refreshed, state: &State) -> bool {
         let known: HashSet<_> = state.sources.iter().map(|source| &source.id).collect();
         let named: HashSet<_> = refreshed.sources.iter().map(|source| &source.id).collect();
@@ -188,18 +191,18 @@ impl Session {
             && known == named
             && state.sources.iter().all(|source| source.error.is_none())
             && settings == self.settings().as_ref()
-            // Else its settings also depend on what is not looked at here.
+            // Otherwise its settings depend on more than what is compared here.
             && self.kept.borrow().is_some()
     }
 
-    /// What the manager says of the sources that are configured.
+    /// Asks the manager which sources are configured.
     pub(super) fn ask_configured(&self) -> Option<String> {
         let answer = self.ask(&self.manager.configured()?.ask()).ok()?.stdout;
         self.configured.replace(Some(answer.clone()));
         Some(answer)
     }
 
-    /// A fingerprint of everything that the answer depends on.
+    /// A fingerprint of everything that this answer depends on.
     fn settings(&self) -> Option<String> {
         let configured = self.manager.configured()?;
         let named = std::env::var(configured.variable()).unwrap_or_default();
@@ -207,7 +210,7 @@ impl Session {
         Some(format!("{} {named}", exact_fingerprint(&paths)).trim_end().to_string())
     }
 
-    /// Remembers where the index is, as long as the last refresh left one.
+    /// Remembers where the index is, unless the refresh failed.
     pub(super) fn note_index(&self, refreshed: &Refreshed, state: &mut State) {
         if refreshed.outcome != RefreshOutcome::Failed {
             let before = state.index.take().unwrap_or_default();
@@ -226,13 +229,13 @@ impl Session {
         }
     }
 
-    /// Where the index is that a refresh of ours brings up to date.
+    /// Where the index is that our refresh updates.
     pub(super) fn index_dir(&self) -> PathBuf {
         self.own_index.as_ref().map_or_else(|| self.places().cache.clone(), |own| own.files())
     }
 
-    /// Completes the result of a refresh of our own index by looking at what is stored there. Where the index has to
-    /// be read for that, the list of what is pending comes with it.
+    /// Completes the result of a refresh of our own index by what is stored there. If the index must be read for that,
+    /// the list of what is pending comes with it.
     fn check_own_index(
         &self,
         finished: &Finished,
@@ -248,7 +251,7 @@ impl Session {
         own.check(self, read == Some(&self.pending_basis()), refreshed)
     }
 
-    /// The files of the index of a manager that is known to keep them under lasting names.
+    /// The files of the index, for a manager that keeps them under lasting names.
     fn index_files(&self) -> Vec<PathBuf> {
         let root = self.index_dir();
         let mut files = Vec::new();
@@ -258,7 +261,7 @@ impl Session {
     }
 }
 
-/// Those that are there.
+/// Those that exist.
 fn paths(files: Vec<PathBuf>) -> Vec<String> {
     let there = files.into_iter().filter(|file| file.exists());
     there.filter_map(|file| file.into_os_string().into_string().ok()).collect()

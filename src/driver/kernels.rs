@@ -1,4 +1,4 @@
-//! Kernels that wait for a reboot, and packages that do.
+//! Kernels and packages that need a reboot.
 
 use crate::managers::Kernels;
 use crate::system::boot::{Start, is_flagged};
@@ -16,16 +16,16 @@ pub fn named_in(directories: &[&str]) -> HashSet<String> {
     texts.flat_map(|text| text.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>()).collect()
 }
 
-/// Whether a reboot is required: a flag file, a kernel that is newer than the running one and
-/// was installed since the start, or the running one replaced since by another of its name. One that was
-/// there before was not chosen at the start, and would not be by another: asking again would never end.
-/// Where `modules` names a directory, also when those of the running kernel had to make room, or were kept
+/// Whether a reboot is required: there is a flag file; or a kernel that is newer than the running one was installed
+/// since the start; or the running kernel's file was replaced since the start. A newer kernel that was there before the
+/// start was not chosen then, and would not be chosen next time either: asking for a reboot would never end. Where
+/// `modules` names a directory, a reboot is also required if the running kernel's modules were removed, or are kept
 /// beside those of a newer one.
 pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, start: &Start) -> bool {
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
     let dir = Path::new(kernels.dir);
-    // The start is known to the second.
+    // The time of the start is known to the second.
     let since = Since { from: start.at, now: Time::now().unix() };
     is_flagged(flags)
         || kernels.prefixes.iter().any(|prefix| {
@@ -35,13 +35,13 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, sta
         || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
 }
 
-/// Whether a package with this name brings a kernel, or what the first process and the message bus run.
+/// Whether a package with this name brings a kernel, the first process or the message bus.
 pub fn is_kernel_or_core(name: &str) -> bool {
     const CORE: &[&str] = &["libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker"];
     CORE.contains(&name) || brings_kernel(name)
 }
 
-/// The packages that bring a kernel; of a name that ends in `*` all that begin so.
+/// The packages that bring a kernel. A name that ends in `*` means all names that begin so.
 const KERNELS: &[&str] = &[
     "kernel",
     "kernel-core*",
@@ -67,13 +67,14 @@ fn brings_kernel(name: &str) -> bool {
     })
 }
 
-/// Whether a name may be that of a kernel, of its modules or of what else belongs to one: rather one too many.
+/// Whether a name may be that of a kernel, of its modules or of something that belongs to one. In doubt, yes.
 fn may_be_of_kernel(name: &str) -> bool {
     brings_kernel(name) || name.starts_with("linux") || name.contains("kernel") || name.contains("vmlinu")
 }
 
-/// Whether a package with this name and version is, or may be, of the running kernel: Debian has its release in
-/// the name, others in the version, with the processor or the kind behind it, or SUSE's number of a rebuild.
+/// Whether a package with this name and version belongs, or may belong, to the running kernel. Debian has the release
+/// in the name; others have it in the version, with the architecture or the kind behind it, or SUSE's number of a
+/// rebuild.
 pub fn is_of_running(name: &str, version: &str) -> bool {
     let uname = rustix::system::uname();
     is_of(name, version, uname.release().to_str().unwrap_or(""))
@@ -91,7 +92,7 @@ fn is_of(name: &str, version: &str, release: &str) -> bool {
     !release.is_empty() && (name.contains(release) || (may_be_of_kernel(name) && is_version))
 }
 
-/// From the start until now. What comes after that was written by a clock that was wrong, perhaps long before.
+/// From the start until now. Later times were written by a clock that was wrong, perhaps long before.
 #[derive(Clone, Copy, Debug)]
 struct Since {
     from: i64,
@@ -104,16 +105,16 @@ impl Since {
     }
 }
 
-/// Whether the running kernel, whose file this is, came since the start: what runs is another.
+/// Whether the file of the running kernel was replaced since the start: another kernel is running.
 fn is_replaced(kernel: &Path, since: Since) -> bool {
     std::fs::metadata(kernel)
         .is_ok_and(|meta| meta.is_file() && meta.ctime() != since.from && since.has(&meta))
 }
 
-/// Whether another kernel was put there since the machine started, and the running one's modules are gone,
-/// or kept though it is older. A container has neither; a kernel from elsewhere never had its own.
+/// Whether another kernel was put there since the start, and the running kernel's modules are gone, or are kept though
+/// it is older. A container has no modules; a kernel from elsewhere never had any here.
 fn replaced_kernel(modules: &Path, running: &str, since: Since) -> bool {
-    // Of two kinds that are installed side by side, each has a name of its own.
+    // Two kinds that are installed side by side have different names.
     let kind = |release: &Path| std::fs::read_to_string(release.join("pkgbase")).ok();
     let own = modules.join(running);
     let is_kept = own.exists();
@@ -123,7 +124,7 @@ fn replaced_kernel(modules: &Path, running: &str, since: Since) -> bool {
         is_newer_release(name, running) && !is_other_kind
     };
     let entries = std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path());
-    // Not by the directory, which changes with each module that is built for it.
+    // The time of the directory does not count: it changes with each module that is built for it.
     let is_new =
         |release: &Path| std::fs::metadata(release.join("vmlinuz")).is_ok_and(|meta| since.has(&meta));
     let mut new = entries.filter(|release| is_new(release));
@@ -137,8 +138,8 @@ fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: Since) -> bool {
         .filter_map(|(name, entry)| Some((name.strip_prefix(prefix)?.to_string(), entry.path())))
         .filter(|(release, _)| is_newer_release(release, running))
         .any(|(release, path)| {
-            // Some distributions keep it beside its modules and have a link to it here. One to another
-            // release tells of none.
+            // Some distributions keep it beside its modules and have a link to it here. A link to another release says
+            // nothing about this one.
             let target = path.canonicalize().unwrap_or_default();
             let parts = || target.components().filter_map(|part| part.as_os_str().to_str());
             let is_itself = parts().any(|part| part.strip_prefix(prefix).unwrap_or(part) == release);
@@ -147,8 +148,8 @@ fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: Since) -> bool {
 }
 
 /// Whether the first of two kernel releases is newer, as far as their numbers tell: `6.1.0-14-amd64` than
-/// `6.1.0-13-cloud-amd64`, `6.12.43+deb13+1-amd64` than `6.12.43+deb13-amd64`, `6.6.2-arch1-2` than
-/// `6.6.2-arch1-1`. From where they have different words on they are of different kinds.
+/// `6.1.0-13-cloud-amd64`, `6.12.43+deb13+1-amd64` than `6.12.43+deb13-amd64`, `6.6.2-arch1-2` than `6.6.2-arch1-1`.
+/// Releases with different words are of different kinds from there on.
 fn is_newer_release(one: &str, other: &str) -> bool {
     let mut pairs = [parts(one), parts(other)].map(Vec::into_iter);
     loop {
@@ -345,7 +346,7 @@ mod tests {
         let at = std::fs::metadata(&kernel).unwrap().ctime();
         assert!(is_replaced(&kernel, at - 1) && !is_replaced(&kernel, at) && !is_replaced(&kernel, at + 1));
         assert!(!is_replaced(boot.path(), 0), "a directory changes with what is in it");
-        // Written by a clock that was wrong: it would be so after the next start too, and the one after that.
+        // Written by a clock that was wrong: the next start would find the same again.
         let earlier = Since { from: 0, now: at - 1 };
         assert!(!super::is_replaced(&kernel, earlier));
         assert!(!newer_kernel(boot.path(), "vmlinuz-", "6.1.0-9-amd64", earlier));

@@ -9,7 +9,7 @@ use crate::model::updates::HeldBack;
 use crate::store::state::State;
 use crate::system::process::Finished;
 
-/// So many updates may be in the way of the others.
+/// So many updates may keep the others from being listed.
 const MOST_LEFT_OUT: usize = 100;
 
 impl Session {
@@ -23,12 +23,12 @@ impl Session {
         self.with_installed(self.manager.parse_list(&finished.stdout))
     }
 
-    /// Remembers how much what was just listed would download, where the manager says it.
+    /// Remembers the download size of the list that was just made, if the manager says it.
     pub(super) fn note_download(&self, listed: &Finished) {
         self.download_size.set(download_size(&listed.stdout).or_else(|| download_size(&listed.stderr)));
     }
 
-    /// Every newer version as an update, for managers that list nothing where one cannot be had.
+    /// Every newer version as an update, for managers that list nothing where one package cannot be had.
     ///
     /// # Errors
     /// When the manager cannot list them.
@@ -38,8 +38,8 @@ impl Session {
         Listing { updates, ..Listing::default() }.checked()
     }
 
-    /// What is newer than what is installed, of the sources that have an index: an upgrade could do
-    /// more, or less, but none is possible before all have.
+    /// What is newer than what is installed, of the sources that have an index. An upgrade may do more or less, but
+    /// none is possible before all sources have an index.
     ///
     /// # Errors
     /// When the manager cannot list it.
@@ -60,7 +60,7 @@ impl Session {
         let mut plan = self.choice(state)?;
         let mut left_out: Vec<HeldBack> = Vec::new();
         let mut is_each_tried = false;
-        // Where one update is in the way of all, the others are pending all the same.
+        // One update that stops all others does not make these less pending.
         let finished = loop {
             let failure = match self.ask(&self.manager.pending(&plan)) {
                 Ok(finished) => break finished,
@@ -90,12 +90,12 @@ impl Session {
         self.without_owned(listing, state, &plan)
     }
 
-    /// A package database that is gone looks like one with nothing to do.
+    /// Passes a list on, unless it is empty because the package database is missing.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When that is so.
     pub(super) fn not_of_an_empty_database(&self, listing: Listing) -> Result<Listing, Failure> {
-        // An apply reads it first of all.
+        // An apply has read the database before.
         let is_known = self.purpose == Purpose::Apply;
         if self.manager.database().holds_manager() && listing.is_empty() && !is_known {
             self.installed()?;
@@ -103,8 +103,7 @@ impl Session {
         Ok(listing)
     }
 
-    /// The updates that cannot even be installed alone, for a manager that does not name the one that stops all the
-    /// others.
+    /// The updates that cannot be installed even alone, for a manager that does not name the one that stops all others.
     ///
     /// # Errors
     /// When the manager cannot list what is newer.
@@ -123,7 +122,7 @@ impl Session {
         Ok(impossible.collect())
     }
 
-    /// Adds to a list of what is pending what the manager says only when it is asked for it.
+    /// Adds to a list of what is pending the things that the manager says only when asked.
     ///
     /// # Errors
     /// When it cannot be asked.
@@ -131,7 +130,7 @@ impl Session {
         self.manager.complete(self, plan, listing)?.checked()
     }
 
-    /// Checks a list of the manager's, and fills in the installed versions where it lacks them.
+    /// Checks a list of the manager's, and fills in missing installed versions.
     ///
     /// # Errors
     /// When the list cannot be one, or the manager cannot say what is installed.

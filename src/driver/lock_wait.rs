@@ -12,8 +12,7 @@ use log::{info, warn};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Names the process that holds a lock of the manager which the administrator has moved with the directory of the
-/// index, or with another.
+/// Names the process that holds a lock of the manager that the administrator's configuration has moved.
 pub fn moved_lock_holder(manager: &dyn Manager, configuration: &str, cache: &Path) -> Option<String> {
     let facts = manager.facts();
     let mut files = manager.moved_pid_files(configuration);
@@ -25,8 +24,8 @@ pub fn moved_lock_holder(manager: &dyn Manager, configuration: &str, cache: &Pat
 }
 
 impl Session {
-    /// The failure of a command that another process's lock stopped before it changed anything. Where
-    /// no reason was given, and somebody holds a lock, that was it.
+    /// The failure of a command that was stopped by another process's lock before it changed anything. A command that
+    /// gave no reason counts too, if somebody holds a lock.
     pub(super) fn stopped_by_lock(&self, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
         if finished.end == End::Waiting {
             return cut_short(invocation, finished);
@@ -45,7 +44,7 @@ impl Session {
         self.manager.facts().lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
     }
 
-    /// Likewise where the administrator has moved them.
+    /// The same for locks that the administrator has moved.
     fn moved_lock_holder(&self) -> Option<String> {
         if self.manager.facts().pid_files.is_empty() {
             return None;
@@ -53,21 +52,21 @@ impl Session {
         moved_lock_holder(self.manager, self.configuration().unwrap_or_default(), &self.places().cache)
     }
 
-    /// The locks that are there while they are held: the system's and that of our own index.
+    /// The lock files that exist as long as the lock is held: the system's and that of our own index.
     pub(super) fn lock_files(&self) -> Vec<PathBuf> {
         let own = self.own_index.as_ref().map(|own| own.lock());
         self.lock_by_existence().into_iter().chain(own).collect()
     }
 
-    /// The lock file that is held by being there, where the manager has one.
+    /// The lock file that holds the lock by existing, if the manager has one.
     fn lock_by_existence(&self) -> Option<PathBuf> {
         let facts = self.manager.facts();
-        // The places are asked for only here: that may need another process.
+        // The places are asked for only here, because that may need another process.
         facts.lock_by_existence.and_then(|_| facts.lock_file(self.places()))
     }
 
-    /// Refuses to wait for a lock file that a killed process has left behind. One that is older than the start of
-    /// the machine, as after a power cut, is removed: nobody can hold it.
+    /// Refuses to wait for a lock file that a killed process left behind. A file that is older than the start of the
+    /// machine, as after a power cut, is removed, because nobody can hold it.
     ///
     /// # Errors
     /// When it was left since that start, saying what to do. It is not removed: what the killed manager had
@@ -75,10 +74,10 @@ impl Session {
     pub fn refuse_left_lock(&self) -> Result<(), Failure> {
         self.refuse_reused_pid()?;
         let name = self.manager.facts().name;
-        // Only root sees what the processes of others have open.
+        // Only root sees the open files of other users' processes.
         let is_root = rustix::process::geteuid().is_root();
         let Some(lock) = self.lock_by_existence().filter(|_| is_root) else { return Ok(()) };
-        // Whoever lets go of it closes it before it is removed.
+        // A process that releases the lock closes the file before it removes it.
         for _ in 0..3 {
             if !lock.exists() || lock_holders::of_open_files(std::slice::from_ref(&lock)).is_some() {
                 return Ok(());
@@ -99,7 +98,7 @@ impl Session {
         Err(Failure::new(Class::Lock, text))
     }
 
-    /// Refuses to wait for a process that only has the number which a dead manager has left in its lock file.
+    /// Refuses to wait for a process that only happens to have the number that a dead manager left in its lock file.
     ///
     /// # Errors
     /// When there is one, saying what to do.
@@ -115,10 +114,10 @@ impl Session {
         Err(Failure::new(Class::Lock, text))
     }
 
-    /// Waits until what a manager that was killed has started is done: an installer that works on
-    /// holds a lock. Like the install itself it is not ended, and not left alone after some time.
+    /// Waits until everything is done that a killed manager had started: an installer that goes on holds a lock. As
+    /// with the install itself, nothing ends it, and there is no time limit.
     pub fn wait_for_installer(&self) {
-        // What was only just started has not taken it yet.
+        // An installer that has only just started may not hold the lock yet.
         let until = Instant::now() + Duration::from_millis(500);
         let holder = loop {
             match self.lock_holder() {
@@ -128,7 +127,7 @@ impl Session {
             }
         };
         info!("{} was killed; waiting for {holder}, which goes on", self.manager.facts().name);
-        // Whoever takes the lock after it is somebody else.
+        // Another process that takes the lock after it does not count.
         while self.lock_holder().as_ref() == Some(&holder) {
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -144,8 +143,8 @@ impl Session {
         self.wait_for_lock(Some(holder.to_string()), &busy, None)
     }
 
-    /// Waits until nobody holds the manager's locks, while patience lasts and the deadline is not
-    /// reached; what was waited is taken from the patience.
+    /// Waits until nobody holds the manager's locks, as long as the patience and the deadline allow. The time that it
+    /// waited is taken from the patience.
     ///
     /// # Errors
     /// When it is still held then, naming the holder, or a signal comes.
@@ -158,7 +157,7 @@ impl Session {
         let started = Instant::now();
         let patient_until = started + self.patience.get();
         let until = deadline.map_or(patient_until, |deadline| deadline.min(patient_until));
-        // A holder that cannot be seen may be gone at any time: only trying again tells.
+        // A holder that cannot be seen may be gone at any time: only another try tells.
         let pause = Duration::from_millis(if holder.is_some() { 100 } else { 1000 });
         let result = loop {
             let now = Instant::now();
@@ -172,7 +171,7 @@ impl Session {
                 break Err(Failure::new(Class::Interrupted, text));
             }
             match self.lock_holder() {
-                // Trying again with no time left would only look like a manager that is too slow.
+                // A try with no time left would only look like a slow manager.
                 None if Instant::now() < until => break Ok(()),
                 still => holder = still.or(holder),
             }

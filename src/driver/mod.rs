@@ -37,13 +37,13 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A try that had to end so soon, after others that a lock has stopped, was none.
+/// If a lock stopped earlier tries, a last one that had to end within this time does not count.
 const LAST_TRY: Duration = Duration::from_secs(1);
 
-/// What a list of installed packages says of those that require a reboot.
+/// What a list of installed packages shows about those that require a reboot.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// Of the package database and the configuration, before the list was read.
+    /// Fingerprint of the package database and the configuration before the list was read.
     basis: String,
     /// Their names, and when they were installed.
     packages: Vec<(String, i64)>,
@@ -56,9 +56,9 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// Directory of the manager's output.
     pub log_dir: PathBuf,
-    /// Whether nothing is shown but warnings.
+    /// Whether only warnings are shown.
     pub is_silent: bool,
-    /// Whether all that the manager prints is shown.
+    /// Whether everything that the manager prints is shown.
     pub is_verbose: bool,
 }
 
@@ -67,8 +67,8 @@ pub struct Setup {
 pub enum Purpose {
     /// Refreshing the index.
     Refresh,
-    /// Installing what is pending. It is counted anew after every refresh: what others did to an index in an
-    /// unusual place cannot be seen.
+    /// Installing what is pending. Pending updates are counted again after every refresh, because changes of an index
+    /// in an unusual place cannot be seen.
     Apply,
 }
 
@@ -82,10 +82,10 @@ impl Purpose {
     }
 }
 
-/// Why a command was not run to its end.
+/// Why a command did not run to its end.
 enum NotRun {
     Failed(Failure),
-    /// It was too late to begin when the lock was free that the failure names.
+    /// When the lock that the failure names was free, it was too late to begin.
     TooLate(Failure),
 }
 
@@ -108,26 +108,27 @@ pub struct Session {
     patience: Cell<Duration>,
     /// When even questions to the manager must have been answered.
     deadline: Option<Instant>,
-    /// Set when packages were changed: from then on no signal stops the looking at the result.
+    /// Set when packages were changed. From then on no signal stops the look at the result.
     pub committed: bool,
     purpose: Purpose,
-    /// How much the plan that was listed last would download, where the manager says it.
+    /// How much the last listed plan would download, if the manager says it.
     pub download_size: Cell<Option<u64>>,
-    /// What the list of what is pending says of security updates that need a subscription, once there was one.
+    /// What the last list of pending updates said about security updates that need a subscription; `None` where there
+    /// was no list.
     subscription: RefCell<Option<Option<String>>>,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
-    /// What the last list of installed packages said of those that require a reboot.
+    /// What the last list of installed packages showed about those that require a reboot.
     reboot_packages_seen: RefCell<Option<Seen>>,
     /// The index of our own, for a manager that has one.
     own_index: Option<Box<dyn OwnIndex>>,
     state_dir: PathBuf,
     elsewhere: OnceCell<Elsewhere>,
-    /// What the manager said of the sources that are configured.
+    /// The manager's answer to the question which sources are configured.
     configured: RefCell<Option<String>>,
-    /// The manager's configuration as it said it before.
+    /// The manager's configuration, kept from an earlier answer.
     kept: RefCell<Option<Configuration>>,
-    /// The directory of the index at the start of a refresh, and just before it was ended early.
+    /// The directory of the index at the start of a refresh, and just before the refresh was ended early.
     index_dirs: RefCell<[IndexDir; 2]>,
 }
 
@@ -146,7 +147,8 @@ impl Session {
         if let Some(problem) = problem {
             warn!("{problem:#}; going on without it");
         }
-        // It is there: our lock is in it. A manager may change its working directory, and needs a path that holds.
+        // The directory exists: our lock is in it. A manager may change its working directory, so it needs an absolute
+        // path.
         let state_dir = setup.state_dir.canonicalize().unwrap_or_else(|_| setup.state_dir.clone());
         Session {
             manager,
@@ -171,7 +173,7 @@ impl Session {
         }
     }
 
-    /// Where the manager's configuration puts things; the usual places when it does not say.
+    /// Where the manager's configuration puts things; the usual places if it does not say.
     pub fn places(&self) -> &Places {
         self.places.get_or_init(|| {
             let mut usual = self.manager.facts().usual_places();
@@ -186,7 +188,7 @@ impl Session {
         })
     }
 
-    /// The manager's configuration, as far as it is asked for or read; none where it does not say.
+    /// The manager's configuration, if the manager was asked for it or its files were read.
     pub(super) fn configuration(&self) -> Option<&str> {
         let ask = || {
             let locate = self.manager.locate()?;
@@ -212,8 +214,8 @@ impl Session {
         self.configuration().is_none_or(|text| self.manager.may_remove(text))
     }
 
-    /// Checks that nothing in the manager's configuration makes it speak of another system, or keeps it
-    /// from installing anything.
+    /// Checks that nothing in the manager's configuration makes it work on another system, or keeps it from installing
+    /// anything.
     ///
     /// # Errors
     /// When something does, naming it.
@@ -230,7 +232,7 @@ impl Session {
         self.manager.longest_silence(invocation, &text)
     }
 
-    /// A failure with the updates that the configuration shows to be in the way.
+    /// Adds to a failure the updates that stop the others, where only the configuration shows which these are.
     pub fn with_culprits(&self, mut failure: Failure, finished: &Finished) -> Failure {
         if failure.culprits.is_empty() {
             let whole = match self.manager.locate() {
@@ -243,8 +245,8 @@ impl Session {
         failure
     }
 
-    /// Runs a command of the manager, shown and logged; when another process holds the manager's
-    /// lock, waits for it and tries again while its patience lasts.
+    /// Runs a command of the manager, shown and logged. If another process holds the manager's lock, waits for it and
+    /// tries again as long as the patience lasts.
     ///
     /// # Errors
     /// When the command cannot be started, the lock was not free in time, or a signal came.
@@ -259,7 +261,7 @@ impl Session {
         })
     }
 
-    /// Likewise, but begins nothing once `latest` is over; `None` where it was when the lock was free.
+    /// The same, but begins nothing after `latest`; `None` where that time was over when the lock was free.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -286,7 +288,7 @@ impl Session {
     ) -> Result<Finished, NotRun> {
         self.watch.check()?;
         let limits = &Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
-        // What nothing of ours may end, the end of a login session must not end either.
+        // Nothing of ours may end this command, so the end of a login session must not end it either.
         if !limits.may_end() {
             login_session::leave_session();
         }
@@ -314,7 +316,7 @@ impl Session {
             }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 let had_no_time = finished.end == End::TimedOut && finished.elapsed < LAST_TRY;
-                // It says nothing but that the time was spent on waiting.
+                // It only says that the time was spent on waiting.
                 return match waited_for.filter(|_| had_no_time) {
                     Some(lock) => {
                         Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message))
@@ -343,8 +345,8 @@ impl Session {
         self.log.path().map(|path| path.display().to_string())
     }
 
-    /// With the file and line it is about, where only the administrator's configuration tells. That is not asked
-    /// for here: asking it may have failed.
+    /// Adds the file and line that a failure is about, where only the administrator's configuration shows them. The
+    /// manager is not asked for it here: asking it may be what failed.
     fn with_place(&self, failure: Failure) -> Failure {
         let known = self.configuration.get().and_then(Option::as_deref).unwrap_or_default();
         match self.manager.place_of(&failure.message, known) {

@@ -7,7 +7,7 @@ use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 
 impl Session {
-    /// The command with the directory of our own index in its arguments, if it takes it.
+    /// The command with the directory of our own index among its arguments, if it takes that.
     pub(super) fn with_own_index(&self, invocation: &Invocation) -> Invocation {
         let mut invocation = invocation.clone();
         if let (Some(arg), Some(own)) = (invocation.private_arg.take(), &self.own_index) {
@@ -16,7 +16,7 @@ impl Session {
         invocation
     }
 
-    /// Makes it ready for a refresh.
+    /// Prepares it for a refresh.
     ///
     /// # Errors
     /// When something else is in the way.
@@ -24,13 +24,13 @@ impl Session {
         self.own_index.as_ref().map_or(Ok(()), |own| own.prepare(self, config_changed))
     }
 
-    /// The updates whose signatures are by keys that a download missed, where it names the keys alone.
+    /// The updates whose signatures are by keys that a download lacked, for a manager that names only the keys.
     pub fn signed_with_missing_keys(&self, downloaded: &Finished, planned: &Listing) -> Vec<HeldBack> {
         let own = self.own_index.as_ref();
         own.map(|own| own.signed_with_missing_keys(self, downloaded, planned)).unwrap_or_default()
     }
 
-    /// Makes the install get the very index that the download used.
+    /// Makes the install use exactly the index that the download used.
     ///
     /// # Errors
     /// When the manager cannot say what its configuration is, or something cannot be written.

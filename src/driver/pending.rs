@@ -13,7 +13,7 @@ use log::warn;
 use std::collections::HashSet;
 
 impl Session {
-    /// Everything whose change can change what is pending, as a fingerprint.
+    /// A fingerprint of everything that can change what is pending.
     pub(super) fn pending_basis(&self) -> String {
         let own = self.own_index.iter().flat_map(|own| own.basis());
         self.basis_of(self.manager.facts().pending_basis(), own)
@@ -32,42 +32,41 @@ impl Session {
         fingerprint(&paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// What is offered now, as a fingerprint, if nothing has changed since the last count.
+    /// A fingerprint of what is offered now, if nothing has changed since the last count.
     pub fn offer_as_counted(&self, state: &State) -> Option<String> {
         let counted = state.pending.as_ref().and_then(|pending| pending.basis.as_ref())?;
         (*counted == self.pending_basis()).then(|| self.offer())
     }
 
-    /// The sources, their index and the settings for them, as a fingerprint.
+    /// A fingerprint of the sources, their index and the settings for them.
     pub fn offer(&self) -> String {
         let own = self.own_index.iter().map(|own| own.files().display().to_string());
         self.basis_of(self.manager.facts().offer_basis(), own)
     }
 
-    /// The package database, as a fingerprint.
+    /// A fingerprint of the package database.
     pub fn database_now(&self) -> String {
         fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()))
     }
 
-    /// Remembers that nothing is pending, where that is known without asking. The fingerprint is that of the package
+    /// Notes that nothing is pending, where that is known without asking. The fingerprint is that of the package
     /// database before it was listed.
     pub fn count_none(&self, state: &mut State, database: String) {
         self.count_listed(state, true, Some((Listing::default(), database)));
     }
 
-    /// Counts what is pending, unless nothing that decides about it has changed since the last
-    /// count, as far as can be seen and is known (`changed`). A count that fails leaves "not
-    /// known" and the reason behind, never an old number.
+    /// Counts what is pending, unless nothing that decides about it has changed since the last count, as far as can be
+    /// seen (and `changed` says). If the count fails, "not known" and the reason are noted, never an old number.
     pub fn count(&self, state: &mut State, changed: bool) {
         self.count_listed(state, changed, None);
     }
 
-    /// Likewise, with the list that the refresh printed, if it did, and the fingerprint that the
-    /// package database had then.
+    /// The same, with the list that the refresh printed, if it did, and the fingerprint of the package database at that
+    /// time.
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
-        // What an apply found impossible stays so until the next apply tries it again. What could not
-        // be fetched may be there now.
+        // What an apply found impossible stays so until the next apply tries it again. But what could not be fetched
+        // then may be there now.
         let mut impossible = match &state.pending {
             Some(pending) if self.purpose == Purpose::Refresh => pending.left_out_by_us(),
             _ => Vec::new(),
@@ -85,7 +84,7 @@ impl Session {
         };
         if let Some(pending) = state.pending.as_mut().filter(still) {
             pending.as_of = as_of;
-            // One that an older program has left says it of none.
+            // An older program did not note that.
             let open = pending.open();
             pending.remember_first_seen(&open, true);
             return;
@@ -123,8 +122,8 @@ impl Session {
         state.pending = Some(Pending { database_places, extra, ..pending });
     }
 
-    /// Fills in what the list itself does not say: what is held back and who holds it, and security
-    /// updates that are not the candidate itself but below it.
+    /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the
+    /// candidate.
     pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
         if self.manager.facts().lists_newer {
             let newer = self.manager.newer(self)?;
@@ -138,7 +137,7 @@ impl Session {
                     None => listing.held_back.push(held),
                 }
             }
-            // Such a list names each installed version: what has none would be new, and holds back another.
+            // Such a list gives every installed version. A package without one would be new, and keeps back another.
             let is_update = |held: &HeldBack| held.class.is_none() || held.installed.is_some();
             listing.held_back.retain(|held| !self.manager.facts().lists_installed || is_update(held));
             listing = listing.checked()?;
@@ -148,7 +147,7 @@ impl Session {
         self.tell_holders(listing)
     }
 
-    /// Holds back what the administrator excludes, where the manager's lists do not speak of that.
+    /// Holds back what the administrator excludes, if the manager's lists leave that out.
     fn add_excluded(&self, listing: &mut Listing) -> Result<(), Failure> {
         let excluded = self.manager.excluded(self);
         if excluded.is_empty() {
@@ -168,7 +167,7 @@ impl Session {
         Ok(())
     }
 
-    /// What is held back by the administrator.
+    /// What the administrator holds back.
     fn tell_holders(&self, mut listing: Listing) -> Result<Listing, Failure> {
         if !listing.held_back.is_empty() {
             let installed = self.installed()?;
@@ -182,8 +181,8 @@ impl Session {
     }
 }
 
-/// How many of the updates are security updates; `None` where that is told of none of them. Of no update
-/// at all it is known.
+/// How many of the updates are security updates; `None` where no update says whether it is one. Without any update it
+/// is 0.
 fn security_count(manager: &dyn Manager, listing: &Listing) -> Option<usize> {
     let told =
         manager.facts().knows_security && listing.updates.iter().any(|update| update.security.is_some());
@@ -191,7 +190,7 @@ fn security_count(manager: &dyn Manager, listing: &Listing) -> Option<usize> {
     (told || listing.updates.is_empty()).then(secure)
 }
 
-/// Whether a list holds what was pending at the last count.
+/// Whether a list is what was pending at the last count.
 fn same_updates(before: &[Update], listing: &Listing) -> bool {
     let sorted = |updates: &[Update]| -> Vec<_> {
         let key = |update: &Update| (update.name.clone(), update.candidate.clone(), update.source.clone());

@@ -17,20 +17,21 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What says it stands at the beginning, and the whole of repomd.xml is no larger.
+/// The decisive part is at the beginning, and a whole repomd.xml is no larger.
 const MOST_BYTES: u64 = 256 << 10;
-/// A repository has no more indexes than that: one for each release and each processor that was ever used.
+/// A repository has no more indexes than this: one for each release and architecture that was ever used.
 const MOST_FILES: usize = 20;
 
-/// No more are fetched once more.
+/// No more indexes than this are fetched again.
 const MOST_LOOKS: usize = 20;
 
-/// What the indexes say, by the source.
+/// What the index of each source says.
 pub(super) type OfSources = HashMap<String, Published>;
 
 impl Session {
-    /// Reads when the indexes of the refreshed sources were published. An index that is older than the one before was
-    /// not refreshed, whatever the manager says: a mirror has fallen behind, or somebody replays an old index.
+    /// Reads when the indexes of the refreshed sources were published. If an index is older than the one before, its
+    /// source was not refreshed, whatever the manager says: a mirror has fallen behind, or somebody replays an old
+    /// index.
     pub(super) fn read_published(
         &self,
         refreshed: &mut Refreshed,
@@ -41,9 +42,9 @@ impl Session {
         let mut found = OfSources::new();
         let mut is_any_failed = false;
         let mut kept = Kept::of(self);
-        // Another mirror may be behind this one, and somebody wanted it.
+        // With other sources configured, the new mirror may be behind the old one, and somebody wanted it.
         let is_same_config = state.source_config.as_deref() == Some(config);
-        // Some have many: none is looked for among all.
+        // There may be many sources, so they are not searched one by one.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let published = self.published(&source.id, &mut kept, started);
@@ -52,7 +53,7 @@ impl Session {
             if let (Some(now), Some(before)) = (published.at, before) {
                 source.error = Some(older(&source.id, now, before));
             }
-            // Not every manager looks at what it stores.
+            // Not every manager checks what it stores.
             if published.is_no_index {
                 source.error = Some(no_index(&source.id));
             }
@@ -65,9 +66,9 @@ impl Session {
         found
     }
 
-    /// Finds the sources whose index came and was passed over without a word, because it is older than the one that is
-    /// there. It is fetched once more only where what is kept did not change though something came: by a server that
-    /// never says that nothing has changed, or with an older index.
+    /// Finds the sources whose index came and was dropped without a word, because it is older than the stored one. The
+    /// index is fetched again only if the stored file stayed the same though something came. That happens with a server
+    /// that never answers "not modified", and with an older index. Returns whether there are any.
     pub(super) fn find_passed_over(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
         let Some(configured) = self.manager.configured() else { return false };
         let second = self.state_dir.join("second-look");
@@ -122,7 +123,7 @@ impl Session {
     }
 }
 
-/// What tells of a file of the index when it was published.
+/// What shows when a file of the index was published.
 #[derive(Clone, Copy)]
 enum Says {
     Content,
@@ -147,7 +148,7 @@ impl Kept {
         Kept { root: session.index_dir(), says, names: HashMap::new() }
     }
 
-    /// The newest of the files that such a pattern stands for.
+    /// The newest of the files that a pattern matches.
     fn newest(&mut self, pattern: &str) -> Option<PathBuf> {
         let mut found = vec![self.root.clone()];
         for part in pattern.split('/') {
@@ -160,7 +161,7 @@ impl Kept {
         with_time.take(MOST_FILES).max().map(|(_, file)| file)
     }
 
-    /// What in a directory one part of a pattern stands for. A plain name need not be there.
+    /// What one part of a pattern matches in a directory. A plain name need not exist.
     fn matching(&mut self, dir: PathBuf, part: &str) -> Vec<PathBuf> {
         if !part.contains(['*', '?', '[']) {
             return vec![dir.join(part)];
@@ -174,7 +175,7 @@ impl Kept {
     }
 }
 
-/// Whether an index is older than the one before. One that is still to come was none.
+/// Whether an index is older than the one before. An index from the future does not count.
 fn went_back(now: Option<Time>, before: Time, started: Time) -> bool {
     before <= started && now.is_some_and(|now| now < before)
 }
@@ -191,7 +192,8 @@ fn no_index(id: &str) -> Failure {
     Failure::new(Class::Fetch, text)
 }
 
-/// Remembers it. Of an older index the date of the newer one stays, so that it is noticed as long as it is there.
+/// Remembers it. If the index went back, the date of the newer one stays, so that it is noticed as long as the older
+/// one is there.
 pub(super) fn note_published(found: &OfSources, state: &mut State) {
     for source in state.sources.iter_mut().filter(|source| source.error.is_none()) {
         if let Some(published) = found.get(&source.id) {
@@ -201,8 +203,8 @@ pub(super) fn note_published(found: &OfSources, state: &mut State) {
     }
 }
 
-/// The time of the file: a manager gives it the time that the server tells. Where the server tells none, the file has
-/// the time of the refresh, which says nothing.
+/// The time of the file: a manager gives it the time that the server sent. If the server sent none, the file has the
+/// time of the refresh, which says nothing.
 fn by_time_of(file: &Path, started: Time) -> Published {
     let modified = std::fs::metadata(file).ok().map(|meta| (meta.mtime(), meta.ctime()));
     let told =
@@ -213,7 +215,7 @@ fn by_time_of(file: &Path, started: Time) -> Published {
 /// The beginning of a file.
 fn head_of(file: &Path) -> String {
     let mut bytes = Vec::new();
-    // What cannot be read says nothing.
+    // A file that cannot be read says nothing.
     let _ = File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -34,7 +34,7 @@ impl Session {
                 format!("{text}; look whether {place} is what it should be"),
             ));
         }
-        // Where the database is not where we look for it nothing can be told.
+        // If the database is not where we look, nothing can be told.
         for (name, package) in installed.iter_mut().filter(|_| places.database.is_dir()) {
             let Some(entry) = database.entry(name, &package.version) else { break };
             let file = places.database.join(entry);
@@ -51,7 +51,7 @@ impl Session {
         Ok(installed)
     }
 
-    /// Whether no package is half installed, nor the old version of one of these still there beside the new one.
+    /// Whether no package is half installed, and none of these has its old version still beside the new one.
     pub fn is_whole(&self, changed: &[Change]) -> bool {
         let Ok(installed) = self.installed() else { return false };
         let is_left = |change: &Change| {
@@ -62,6 +62,7 @@ impl Session {
         !installed.values().any(|package| package.is_broken) && !changed.iter().any(is_left)
     }
 
+    /// Checks that the package database was not lost.
     /// # Errors
     /// When the package database was lost: to the manager nothing would be pending.
     pub(super) fn has_database(&self) -> Result<(), Failure> {
@@ -81,8 +82,7 @@ impl Session {
         }
     }
 
-    /// Asks it. Where even that needs a lock that another process holds, it is asked again while
-    /// patience lasts.
+    /// Asks it. If even that needs a lock that another process holds, asks again as long as the patience lasts.
     ///
     /// # Errors
     /// When it cannot be asked.
@@ -97,7 +97,7 @@ impl Session {
         }
     }
 
-    /// Asks it once; a minute for the answer, whatever that is worth.
+    /// Asks it once, and waits a minute for the answer, which is returned also where the manager failed.
     ///
     /// # Errors
     /// When it cannot be asked.
@@ -115,8 +115,8 @@ impl Session {
             let finished = self.ask_shown(invocation, &limits).map_err(|error| {
                 Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program))
             })?;
-            // What is sent to our group, as by a terminal that hangs up, reaches a child that has not
-            // left it yet. After an install the answer is needed all the same.
+            // A signal to our process group, as from a terminal that hangs up, also reaches a child that is still in
+            // it. After an install the answer is needed all the same.
             let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
             if !is_hit || !self.committed || hits == 3 {
                 return Ok(finished);
@@ -127,7 +127,7 @@ impl Session {
 }
 
 impl Session {
-    /// Asks it while a terminal shows that. In the middle of a phase, which has the display, it is not shown.
+    /// Asks it, and shows that on a terminal, except within a phase, which has the display.
     fn ask_shown(&self, invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
         let mut display = self.display.try_borrow_mut().ok();
         let mut phase = display.as_mut().and_then(|display| display.question(invocation.program));

@@ -28,7 +28,7 @@ impl Session {
         state.reboot_required_since = state.reboot_required.then(|| since.unwrap_or_else(Time::now));
     }
 
-    /// The same after an install, of which the manager may know more than the names of packages.
+    /// The same after an install: the manager may know more than the names of packages.
     pub fn note_reboot_required_by_install(&self, state: &mut State) {
         self.note_reboot_required(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);
@@ -40,8 +40,8 @@ impl Session {
         }
     }
 
-    /// Which of the packages that require a reboot were installed since the start. The list is read
-    /// for that only where the package database has changed, and this run has not read it anyway.
+    /// Which of the packages that require a reboot were installed since the start. The list is read only if the package
+    /// database has changed, and this run has not read it already.
     fn packages_since(&self, start: &Start, known: Option<RebootPackages>) -> Option<RebootPackages> {
         let basis = self.reboot_basis()?;
         let known = known.filter(|known| known.start == start.id);
@@ -50,12 +50,12 @@ impl Session {
             if known.as_ref().is_some_and(|known| known.basis == basis) {
                 return known;
             }
-            // Where it cannot be read now, the next run tries again.
+            // If it cannot be read now, the next run tries again.
             let _ = self.installed();
         }
         let seen = self.reboot_packages_seen.borrow();
         let Some(seen) = seen.as_ref() else { return known };
-        // A finding stays until the reboot that it asks for, whatever becomes of the clock.
+        // A finding stays until the reboot, even if the clock changes.
         let before = known.as_ref().map(|known| known.names.as_slice()).unwrap_or_default();
         let now = Time::now().unix();
         let new =
@@ -69,9 +69,9 @@ impl Session {
         })
     }
 
-    /// Whether a reboot will be required once a plan is installed: surely so where one is required already, or where it
-    /// brings a kernel, the libc, systemd or dbus, or what the distribution counts among these; surely not where
-    /// it is empty; else not known.
+    /// Whether a reboot will be required once a plan is installed. Yes, if one is required already, or if the plan
+    /// brings a kernel, the libc, systemd, dbus or another such package of the distribution. No, if the plan is empty.
+    /// Otherwise it is not known.
     pub fn expects_reboot(&self, planned: &Listing, state: &State) -> Option<bool> {
         let Facts { reboot_packages, .. } = self.manager.facts();
         let more = kernels::named_in(reboot_packages.directories);

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How things were when a refresh began: what is changed while the manager reads it counts as changed since.
+/// How things were when a refresh began. A change while the manager reads counts as a change after it.
 struct Before {
     started_at: Time,
     started: Instant,
@@ -25,13 +25,13 @@ struct Before {
     database: String,
 }
 
-/// What the runs of a refresh came to.
+/// The runs of one refresh.
 struct Runs {
-    /// How they ended; what they printed is read as one.
+    /// How they ended. Their output is read as one.
     run: Result<Finished, Failure>,
     /// The last of the commands.
     invocation: Invocation,
-    /// The sources without which the last one was run, and why.
+    /// The sources that the last one left out, and why.
     stopped: Vec<SourceResult>,
 }
 
@@ -46,7 +46,7 @@ impl Runs {
 struct Verdict {
     refreshed: Refreshed,
     exit_code: Option<i32>,
-    /// What is pending, where the refresh says that too.
+    /// What is pending, where the refresh lists that too.
     listed: Option<Listing>,
     published: OfSources,
     /// Whether a signal stopped it: then it says nothing of the sources.
@@ -54,8 +54,8 @@ struct Verdict {
 }
 
 impl Session {
-    /// Refreshes the index and remembers the truth of it, then counts what is pending and looks
-    /// whether a reboot is required. `deadline` and `budget` bound the run.
+    /// Refreshes the index and remembers what became of it, then counts what is pending and looks whether a reboot is
+    /// required. `deadline` and `budget` limit the run.
     pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
         let before = self.note_before(deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
@@ -74,7 +74,7 @@ impl Session {
         let basis = |state: &State| state.pending.as_ref().and_then(|pending| pending.basis.clone());
         let counted_before = basis(state);
         if refreshed.outcome != RefreshOutcome::Failed {
-            // Updates of other sources count now, though their index is as it was.
+            // Now updates of other sources count, though their index has not changed.
             let others = failed_before != state.not_refreshed();
             self.count_listed(state, refreshed.changed || self.purpose == Purpose::Apply || others, listed);
         }
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// The command, and what has to follow where it stopped at a source.
+    /// Runs the command, and what has to follow if it stopped at a source.
     fn run_refresh(&mut self, state: &State, budget: Duration, config_changed: bool) -> Runs {
         const LABEL: &str = "refreshing the package index";
         let until = Instant::now() + budget;
@@ -107,7 +107,7 @@ impl Session {
         let left = || end.saturating_duration_since(Instant::now());
         let invocation = self.with_limits(self.manager.refresh(budget));
         let share = if self.sources_alone(&invocation).is_empty() { budget } else { budget * 3 / 5 };
-        // One source alone has all the time.
+        // A single source gets all the time.
         let is_alone = state.sources.len() == 1;
         let manager = self.manager;
         let of_left = |left| if is_alone { left } else { manager.share(left) };
@@ -154,7 +154,7 @@ impl Session {
         runs
     }
 
-    /// For a terminal: who is asked.
+    /// Tells a terminal who is asked.
     fn tell_asked(&self) {
         if !self.display.borrow().has_bar() {
             return;
@@ -170,8 +170,8 @@ impl Session {
         self.display.borrow_mut().waits_for(hosts.collect(), sources);
     }
 
-    /// The verdict, which nothing changes afterwards: by what the runs printed, by the configuration of the sources, and
-    /// by what their indexes say of themselves.
+    /// The verdict, which nothing changes later: by what the runs printed, by the configuration of the sources, and by
+    /// what their indexes say of themselves.
     fn judge_runs(&mut self, runs: Runs, state: &State, before: &Before) -> Verdict {
         let (mut refreshed, exit_code, mut listed) = self.judge_output(runs, state);
         let is_interrupted =
@@ -212,7 +212,7 @@ impl Session {
         (refreshed, finished.end.code(), listed)
     }
 
-    /// Writes into the state what a refresh did.
+    /// Writes what a refresh did into the state.
     fn remember(&self, refreshed: &Refreshed, exit_code: Option<i32>, before: Before, state: &mut State) {
         let attempt = Attempt {
             started_at: before.started_at,
@@ -252,12 +252,12 @@ impl Session {
         files.collect()
     }
 
-    /// The sources that a refresh which failed says nothing of were not refreshed either.
+    /// If a refresh failed, sources that it does not mention were not refreshed either.
     pub(super) fn add_sources_not_come_to(&self, refreshed: &mut Refreshed) {
         add_sources(self.manager.sources(self), refreshed);
     }
 
-    /// Nor those that only the configuration names, where the manager could not even begin.
+    /// The same for sources that only the configuration names, where the manager could not even begin.
     fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
         if refreshed.outcome == RefreshOutcome::Failed {
             let configuration = self.configuration();

@@ -15,31 +15,28 @@ use std::path::{Path, PathBuf};
 /// How many runs of each command are kept: hourly refreshes must not push out the log of an install.
 const KEPT: usize = 20;
 
-/// An install writes to a disk with at least so much room: a script that cannot print its words
-/// fails, and with it its package.
+/// An install writes its output to a disk only if that has so much space: a script that cannot print fails, and its
+/// package with it.
 const ROOM: u64 = 64 << 20;
 
-/// The log of this run.
-///
-/// What may be ended, and whose words decide, is kept in memory while it runs: on a full disk its
-/// decisive line would be lost. An install writes to the disk at once, where that has room, so that
-/// its words survive us; its standard error has a file of its own until it ends, so that it can be
-/// told from standard output.
+/// The log of this run. The output of a command that may be ended is kept in memory while it runs, because on a full
+/// disk its decisive line would be lost. An install writes to the disk at once, if there is space, so that its output
+/// survives us; its standard error has a file of its own until it ends, to tell it from standard output.
 #[derive(Debug)]
 pub struct RunLog {
     files: Option<Capture>,
-    /// The directory as it was opened: nothing is written where others have turned its name to.
+    /// The directory as it was opened: if somebody makes its name lead elsewhere, nothing is written there.
     dir: Option<OwnedFd>,
     path: PathBuf,
     /// Whether what runs now writes to the disk at once.
     at_once: bool,
-    /// Where in the file its output begins.
+    /// Where its output begins in the file.
     start: u64,
 }
 
 impl RunLog {
-    /// Starts the log of a run and removes the oldest ones. The second value says why there is
-    /// none, where the directory cannot be written.
+    /// Starts the log of a run and removes the oldest ones. The second value says why there is none, if the directory
+    /// cannot be written to.
     pub fn create(dir: &Path, command: &str) -> (RunLog, Option<anyhow::Error>) {
         let name = format!("{}-{command}-{}", Time::now().compact(), std::process::id());
         let path = dir.join(name + ".log");
@@ -68,14 +65,13 @@ impl RunLog {
         }
     }
 
-    /// The log file, where there is one.
+    /// The log file, if there is one.
     pub fn path(&self) -> Option<&Path> {
         self.files.as_ref().map(|_| self.path.as_path())
     }
 
-    /// Writes the command line, and gives the files for its output: `at_once` those on the disk,
-    /// if that has room.
-    /// A log that cannot be written fails nothing.
+    /// Writes the command line, and gives the files for its output; with `at_once` those on the disk, if it has space.
+    /// A log that cannot be written does not fail the run.
     ///
     /// # Errors
     /// When there is neither disk nor memory for it.
@@ -92,7 +88,7 @@ impl RunLog {
         }
     }
 
-    /// Writes how it ended below its output, and its output where that is not there yet.
+    /// Writes how the command ended below its output, and the output too if it is not there yet.
     pub fn end(&mut self, finished: &Finished) {
         let Some(files) = &mut self.files else { return };
         let end = match finished.end {
@@ -105,7 +101,7 @@ impl RunLog {
             End::Interrupted(signal) => format!("ended by us: {signal}"),
         };
         let mut stdout = without_passwords(&finished.stdout);
-        // What stands there already is replaced where it is the whole, and holds a password.
+        // Output that is there already is replaced if all of it is known and it holds a password.
         let until = self.start + finished.stdout.len() as u64;
         let is_whole = || files.out.metadata().is_ok_and(|meta| meta.len() == until);
         let is_wrong = self.at_once && stdout != finished.stdout && is_whole();
@@ -121,7 +117,7 @@ impl RunLog {
 impl Drop for RunLog {
     fn drop(&mut self) {
         if let (Some(_), Some(dir)) = (&self.files, &self.dir) {
-            // Its content stands in the log by now.
+            // Its content is in the log by now.
             remove(dir, &self.path.with_extension("stderr"));
         }
     }
@@ -131,7 +127,7 @@ fn has_room(file: &File) -> bool {
     rustix::fs::fstatvfs(file).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }
 
-/// Makes a file that is not there in the directory of the log; of its path only the name counts.
+/// Makes a new file in the directory of the log; of its path only the name counts.
 fn new_file(dir: &OwnedFd, path: &Path) -> std::io::Result<File> {
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let name = path.file_name().unwrap_or_default();
@@ -139,13 +135,12 @@ fn new_file(dir: &OwnedFd, path: &Path) -> std::io::Result<File> {
 }
 
 fn remove(dir: &OwnedFd, path: &Path) {
-    // Best effort: a log too many does no harm.
+    // Best effort: an extra log does no harm.
     let _ = unlinkat(dir, path.file_name().unwrap_or_default(), AtFlags::empty());
 }
 
-/// Removes all but the newest of our own logs of a command; names begin with the time, so they sort by age.
-/// Those that are later than `now`, from before the clock was set back, go first: else each run
-/// would remove its own log.
+/// Removes all but the newest logs of a command. Names begin with the time, so they sort by age. Logs later than `now`,
+/// from before the clock was set back, are removed first: otherwise each run would remove its own log.
 fn prune(dir: &OwnedFd, command: &str, now: &str) {
     let entries = Dir::read_from(dir).into_iter().flatten().flatten();
     let names = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry.file_name().to_bytes())));
@@ -166,7 +161,7 @@ fn prune(dir: &OwnedFd, command: &str, now: &str) {
     }
 }
 
-/// `20260527T130000Z-apply-1234.log`: the directory may be one that others write logs to.
+/// `20260527T130000Z-apply-1234.log`; other programs may keep logs in the directory too.
 fn is_ours(path: &Path, command: &str) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.strip_suffix(".log").or_else(|| name.strip_suffix(".stderr")).unwrap_or_default();
@@ -235,7 +230,7 @@ mod tests {
         };
         write("one http://me:s3cr3t@h/x\n", "one http://me:s3cr3t@h/x\n");
         write("two\n", "two\n");
-        // Of what is not known as a whole nothing is lost.
+        // If not all of the output is known, none of it is removed.
         write("three http://me:kept@h/x\nmore\n", "three http://me:kept@h/x\n");
         let text = std::fs::read_to_string(log.path().unwrap()).unwrap();
         assert!(!text.contains("s3cr3t") && text.contains("one http://h/x\n--- stderr\n"), "{text}");

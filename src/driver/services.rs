@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const BUDGET: Duration = Duration::from_secs(2);
 
 impl Session {
-    /// Looks which services do, unless nothing was installed since the last look, which found none. One that was
-    /// found may have been restarted since.
+    /// Looks which services still run replaced code, unless nothing was installed since the last look and that found
+    /// none. One that was found may have been restarted since.
     pub(super) fn look_for_replaced_code(&self, state: &mut State) {
         let boot_id = boot::this_start();
         let database = fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()));

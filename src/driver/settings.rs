@@ -1,4 +1,4 @@
-//! The administrator's settings for the manager, and ours that take their place.
+//! The administrator's settings for the manager, and our file that takes their place.
 
 use super::Session;
 use super::settings_files::{administrators, included, strs};
@@ -35,7 +35,7 @@ impl Session {
         Ok(invocation)
     }
 
-    /// Where the administrator's settings put what is usually elsewhere.
+    /// The places that the administrator's settings name instead of the usual ones.
     pub fn elsewhere(&self) -> &Elsewhere {
         self.elsewhere.get_or_init(|| {
             let settings = self.manager.settings();
@@ -50,13 +50,13 @@ impl Session {
         })
     }
 
-    /// The manager's configuration as it said it before, if nothing has changed since.
+    /// The manager's configuration from an earlier answer, if nothing has changed since.
     pub(super) fn kept_configuration(&self, locate: &dyn Locate) -> Option<String> {
         let kept = self.kept.borrow().clone().filter(|_| !is_set(locate.variables()))?;
         (kept.basis == self.basis_of_configuration(locate, &kept.text)).then_some(kept.text)
     }
 
-    /// Asks for it, and keeps it where all is known that it depends on, and that did not change meanwhile.
+    /// Asks for it. The answer is kept if everything that it depends on is known and did not change meanwhile.
     pub(super) fn ask_and_keep_configuration(&self, locate: &dyn Locate) -> Option<String> {
         let before = self.basis_of_configuration(locate, "");
         let text = locate.of_use(&self.ask_configuration(locate)?);
@@ -77,16 +77,16 @@ impl Session {
         Some(text)
     }
 
-    /// All that the manager says of its configuration.
+    /// The whole answer of the manager about its configuration.
     pub(super) fn ask_configuration(&self, locate: &dyn Locate) -> Option<String> {
         let invocation = locate.ask();
-        // Waiting for a lock begins with this question: no lock may be waited for here.
+        // This is the first question of a wait for a lock, so it must not wait for one itself.
         let answer = self.answer(&invocation).ok()?;
         self.manager.failure(&invocation, &answer).is_none().then_some(answer.stdout)
     }
 
-    /// What tells whether the manager's configuration is still the one with this text. A manager that was
-    /// replaced shows in the package database.
+    /// Shows whether a kept answer about the manager's configuration still holds. If the manager was replaced, the
+    /// package database shows it.
     fn basis_of_configuration(&self, locate: &dyn Locate, text: &str) -> String {
         let question = locate.ask();
         let mut files = self.files_of_configuration(locate, text);
@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Where the package database is, where that is not one of the usual places.
+    /// Where the package database is, if not in one of the usual places.
     pub(super) fn database_elsewhere(&self) -> Vec<String> {
         let database = &self.places().database;
         let is_usual =

@@ -8,15 +8,15 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The text of files and of the files `*.repo` in directories, by name. What is not there, or cannot be read,
-/// says nothing to the manager either. Those in other directories, of which the files themselves tell, come last.
+/// The text of files, and of the files `*.repo` in directories, by name. A file that does not exist or cannot be read
+/// says nothing to the manager either. Files in other directories, which the first files name, come last.
 pub fn text_of(places: &[&str], elsewhere: &dyn Fn(&str) -> Elsewhere) -> String {
     let text = text_in(places);
     let others = elsewhere(&text).sources;
     text + &text_in(&strs(&others))
 }
 
-/// The files that a configuration includes, as it names them, and those that they include in turn.
+/// The files that a configuration includes, and those that these include in turn.
 pub(super) fn included(main: &str, includes: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
     let mut files = vec![PathBuf::from(main)];
@@ -33,7 +33,7 @@ pub(super) fn included(main: &str, includes: &dyn Fn(&str) -> Vec<String>) -> Ve
     named
 }
 
-/// A file of the administrator's, if it is there.
+/// A file of the administrator's, if it exists.
 pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -45,7 +45,7 @@ pub fn theirs(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-/// All the settings that the manager would read without ours, in the order in which it does.
+/// All settings that the manager would read without ours, in its own order.
 pub fn administrators(settings: &dyn Settings) -> Result<String, Failure> {
     let named = std::env::var_os(settings.variable()).map(PathBuf::from);
     let files: Vec<PathBuf> = match named {

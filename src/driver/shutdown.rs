@@ -15,20 +15,20 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use wait_timeout::ChildExt;
 
-/// How long a shutdown may take to say that it will come. One that is still there then counts down.
+/// How long a shutdown may take to answer that it will come. One that is still running after that is counting down.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What a `shutdown` says that does not know our way of asking for a time; that of dinit shows its options.
+/// The words of a `shutdown` that does not know how we give a time; dinit's shows its options.
 const NOT_UNDERSTOOD: &[&str] =
     &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument", "--help"];
 
-/// What reboots a machine at once, where there is no shutdown(8) that takes a time: busybox, OpenRC, runit and
-/// dinit have the first.
+/// Programs that reboot a machine at once, where shutdown(8) cannot take a time: busybox, OpenRC, runit and dinit have
+/// the first.
 const AT_ONCE: &[&[&str]] = &[&["reboot"], &["systemctl", "reboot"], &["openrc-shutdown", "--reboot", "now"]];
 
-/// Whether a shutdown that somebody has asked for already comes in the place of a reboot that is wanted: a reboot that
-/// comes no later, and whatever is to switch the machine off. A new one would take its place: an apply each hour with a
-/// delay of two would put its own reboot off for ever.
+/// Whether a shutdown that somebody has already scheduled serves instead of the wanted reboot: a reboot that comes no
+/// later, or a power-off. A new one would replace it, and an apply each hour with a delay of two hours would put off
+/// its own reboot for ever.
 fn is_instead((at, mode): &(i64, String), now: i64, wanted: i64) -> bool {
     let is_end = matches!(&**mode, "poweroff" | "halt");
     *at > now && ((is_reboot(mode) && *at < wanted + 60) || is_end)
@@ -39,12 +39,12 @@ fn is_instead((at, mode): &(i64, String), now: i64, wanted: i64) -> bool {
 pub enum When {
     /// After so long, rounded up to whole minutes.
     After(Duration),
-    /// When the clock says so next.
+    /// When the clock next says so.
     At(TimeOfDay),
 }
 
 impl When {
-    /// In so many seconds, and how shutdown(8) is told so.
+    /// The seconds until then, and how shutdown(8) is told.
     fn told(self) -> Result<(i64, String), String> {
         match self {
             When::After(delay) => {
@@ -63,8 +63,8 @@ pub struct Reboot {
     pub at: Option<Time>,
 }
 
-/// Asks for a reboot: with shutdown(8), or else with another such program on PATH, after a wait that goes on when we
-/// have ended. Gives back the reboot that will come, if any: a shutdown that was scheduled before stays.
+/// Asks for a reboot: with shutdown(8), or else with another program on PATH, after a wait that goes on when we have
+/// ended. Returns the reboot that will come, if any: a shutdown that was scheduled before stays.
 ///
 /// # Errors
 /// Why it could not be asked for.
@@ -87,12 +87,12 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     let mut said = "shutdown: it is not on PATH".to_string();
     if let Some(shutdown) = find("shutdown") {
         match ask_shutdown(&shutdown, &time) {
-            // It knows better when the clock says so: that may be changed tonight.
+            // shutdown(8) itself knows best when the clock will say so: the clock may change tonight.
             Ok(()) => {
                 let known = scheduled_reboot().filter(|known| (known - wanted).abs() <= 3700);
                 return Ok(Some(Reboot { at: known.and_then(Time::from_unix).or(at) }));
             }
-            // That of sysvinit.
+            // The `shutdown` of sysvinit.
             Err(words) if words.contains("already running") => {
                 info!("shutdown said: {words}");
                 return Ok(Some(Reboot { at: None }));
@@ -113,8 +113,8 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     }
 }
 
-/// Some shutdowns leave the waiting to the init, and end at once; that of sysvinit and others wait
-/// themselves, and are left alone with it.
+/// Some shutdowns leave the waiting to the init, and end at once. That of sysvinit and others wait themselves, and are
+/// left running.
 fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     let output = Capture::in_memory().map_err(|error| error.to_string())?;
     let file = || output.out.try_clone().map_err(|error| error.to_string());
@@ -133,7 +133,7 @@ fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     }
 }
 
-/// Starts a process that outlives us, and the terminal, and runs a program after so many seconds.
+/// Starts a process that outlives us and the terminal, and runs a program after so many seconds.
 fn wait_and_run(seconds: i64, program: &Path, args: &[&str]) -> std::io::Result<()> {
     let shell = find("sh").ok_or_else(|| std::io::Error::other("there is no sh on PATH to wait with"))?;
     let mut command = Command::new(shell);

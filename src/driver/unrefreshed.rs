@@ -1,4 +1,4 @@
-//! A source that failed is not an absent one.
+//! A source that failed is not an absent one: nothing is installed from it, and what it decides about stays.
 
 use super::Session;
 use crate::managers::Plan;
@@ -10,7 +10,7 @@ use crate::store::state::State;
 use log::warn;
 
 impl Session {
-    /// A plan that installs only from sources which were refreshed.
+    /// A plan that installs only from sources that were refreshed.
     ///
     /// # Errors
     /// When the manager has to be asked how it names them, and does not say.
@@ -21,7 +21,7 @@ impl Session {
         Ok(Plan { without, never_read, from, ..Plan::default() })
     }
 
-    /// The list without the packages that belong to a source that was not refreshed.
+    /// The list without the packages that a source decides about that was not refreshed.
     ///
     /// # Errors
     /// When the manager cannot list its sources.
@@ -33,7 +33,7 @@ impl Session {
         self.manager.without_owned(self, listing, plan, class.unwrap_or(Class::Fetch))
     }
 
-    /// An index that is past its own date of validity is none, however new it is to us.
+    /// An index past its own date of validity counts as not refreshed, even if it came just now.
     pub(super) fn add_expired(&self, refreshed: &mut Refreshed) {
         let expired = match self.manager.expired(self) {
             Ok(expired) => expired,

@@ -1,12 +1,12 @@
-//! The kinds of failures, as far as a script can act on them.
+//! The kinds of failures, as far as they matter to a script.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Fields that a later program of the same state version wrote; they survive a rewrite.
+/// Fields that a later program with the same state version wrote. They survive a rewrite.
 pub type Extra = Map<String, Value>;
 
-/// Why something failed, as far as a script can act on it.
+/// Why something failed, as far as it matters to a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
@@ -14,11 +14,11 @@ pub enum Class {
     Fetch,
     /// DNS, refused, reset, timed out, TLS.
     Network,
-    /// A lock, the manager's or our own, is held by somebody else.
+    /// Another process holds a lock, the manager's or our own.
     Lock,
     /// Unknown key, bad or missing signature.
     Auth,
-    /// A Release file outside its period of validity.
+    /// A Release file outside of its period of validity.
     Clock,
     /// Disk full or read-only file system.
     Space,
@@ -30,7 +30,7 @@ pub enum Class {
     Interrupted,
     /// Malformed source, or no source at all.
     Config,
-    /// Our own time budget.
+    /// Our own time budget was used up.
     Timeout,
     /// Anything else.
     Other,
@@ -60,8 +60,8 @@ impl Class {
         matches!(self, Class::Fetch | Class::Network)
     }
 
-    /// Which of two errors of one run is the cause to report: a full disk and a bad signature
-    /// also make fetches fail, never the other way round. Higher wins.
+    /// Decides which of two errors of one run is the cause to report; the higher one wins. A full disk or a bad
+    /// signature also makes fetches fail, never the other way round.
     pub(super) fn rank(self) -> u8 {
         match self {
             Class::Space => 6,
@@ -75,7 +75,7 @@ impl Class {
     }
 }
 
-/// Fails with every line that this function gives another class than the table does.
+/// Fails with every line for which this function does not give the class in the table.
 #[cfg(test)]
 pub fn assert_classes(table: &[(Class, &str)], class_of: impl Fn(&str) -> Class) {
     let wrong = table.iter().filter(|(expected, line)| class_of(line) != *expected);

@@ -2,8 +2,8 @@
 
 use std::process::Termination;
 
-/// What a run of `linux-patch` tells its caller. The numbers are those of a monitoring plugin
-/// (OK, WARNING, CRITICAL, UNKNOWN); the order is "worse is greater" except for `Unknown`.
+/// What a run of `linux-patch` tells its caller. The numbers are those of a monitoring plugin (OK, WARNING, CRITICAL,
+/// UNKNOWN). Greater is worse, except for `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExitCode {
     /// 0: the index is complete and recent, or the work asked for was done.

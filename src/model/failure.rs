@@ -12,7 +12,7 @@ pub struct Failure {
     pub class: Class,
     /// One line for people.
     pub message: String,
-    /// The updates without which the others could be installed, where nothing was changed yet.
+    /// The updates without which the others could be installed, if nothing was changed yet.
     #[serde(skip)]
     pub culprits: Vec<HeldBack>,
     /// Unknown fields.
@@ -21,13 +21,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its message made safe to print: one line, no control characters, no
-    /// credentials out of URLs.
+    /// A failure with a message that is safe to print: one line, no control characters, no credentials in URLs.
     pub fn new(class: Class, message: impl AsRef<str>) -> Self {
         Failure { class, message: short_line(message.as_ref()), culprits: Vec::new(), extra: Extra::new() }
     }
 
-    /// The failure that names the cause better; the first one when they rank alike.
+    /// The failure that is closer to the cause; the first one if they rank alike.
     pub fn more_decisive(self, other: Failure) -> Failure {
         if other.class.rank() > self.class.rank() { other } else { self }
     }
@@ -37,7 +36,7 @@ impl Failure {
 mod tests {
     use super::*;
 
-    /// The cause of a failed fetch is named, not the fetch; of two that rank alike the first.
+    /// The cause of a failed fetch is named, not the fetch; the first of two that rank alike.
     #[test]
     fn the_more_decisive_of_two_failures_is_told() {
         let ranks = [

@@ -10,15 +10,15 @@ use crate::model::updates::{Change, HeldBack, Update};
 pub struct Listing {
     /// What `apply` would install.
     pub updates: Vec<Update>,
-    /// What it would not.
+    /// Newer versions that it would not install.
     pub held_back: Vec<HeldBack>,
     /// What it would remove, with the installed version.
     pub removals: Vec<(String, Option<String>)>,
 }
 
 impl Listing {
-    /// Moves the updates that cannot be installed from what is pending to what is held back. Another
-    /// candidate may be installable: it stays pending.
+    /// Moves the updates that cannot be installed from what is pending to what is held back. Another candidate may be
+    /// installable, and stays pending.
     pub fn leave_out(&mut self, impossible: &[HeldBack]) {
         for held in impossible {
             let is_it = |update: &Update| {
@@ -32,8 +32,7 @@ impl Listing {
         }
     }
 
-    /// Takes what a fuller list has among its updates for one here too: the administrator allows what
-    /// the manager otherwise refuses.
+    /// Adds the updates of a fuller list: the administrator allows what the manager otherwise refuses.
     pub fn allow(&mut self, fuller: &Listing) {
         let is_update = |held: &HeldBack| {
             let is_it = |update: &Update| {
@@ -46,7 +45,7 @@ impl Listing {
         self.updates.extend(Vec::into_iter(allowed).filter_map(HeldBack::into_update));
     }
 
-    /// The list with everything in it fit to be printed.
+    /// The list with everything safe to print.
     ///
     /// # Errors
     /// When one of its names cannot be one, or there are too many: leaving out some would not keep
@@ -88,7 +87,7 @@ impl Listing {
         self.updates.is_empty() && self.removals.is_empty()
     }
 
-    /// What would change if it were installed.
+    /// What would change by it.
     pub fn as_changes(&self) -> Vec<Change> {
         let updates = self.updates.iter().map(|update| Change {
             name: update.name.clone(),
@@ -105,12 +104,12 @@ impl Listing {
     }
 }
 
-/// More updates than this are not a list of updates: the state would become too large to be read.
+/// More updates than this are not a list of updates: the state would become too large to read.
 const MOST_LISTED: usize = 30_000;
 
-/// Whether something that a manager lists can be a package name at all. Looser than what is taken as
-/// an argument, since packages with odd names exist, but never an option, a path, a pattern or
-/// several names: names go into command lines, and into files that the manager reads.
+/// Whether something in a manager's list can be the name of a package. Packages with odd names exist, so more is
+/// accepted than in arguments, but never an option, a path, a pattern or several names: names go into command lines,
+/// and into files that the manager reads.
 fn can_be_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:~@^%".contains(&byte);
     !name.is_empty() && name.len() <= 256 && !name.starts_with('-') && name.bytes().all(allowed)

@@ -1,4 +1,4 @@
-//! Plain values, which know nothing of where they come from.
+//! Plain values that do not know where they come from.
 
 pub mod class;
 pub mod exit_code;

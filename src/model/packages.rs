@@ -1,4 +1,4 @@
-//! What is installed, and what an install that was cut off has left.
+//! Installed packages, and what an install that was cut off has left.
 
 use crate::model::told::Advice;
 use std::collections::{BTreeMap, HashSet};
@@ -11,15 +11,15 @@ pub struct Origin {
     pub source: String,
     /// Whether it is a source of security updates.
     pub is_security: bool,
-    /// What an advisory says of the version, where this is one.
+    /// What an advisory says about the version, if this is one.
     pub advice: Option<Advice>,
     /// Whether the version is the one that would be installed.
     pub is_candidate: bool,
-    /// The version, where the manager tells it; they are listed from new to old.
+    /// The version, if the manager tells it. Versions are listed from new to old.
     pub version: Option<String>,
-    /// The priority that the administrator or the source gives it, where there is one.
+    /// Its priority, by the administrator or the source, if there is one.
     pub priority: i64,
-    /// Whether the version is offered to a part of all hosts at a time.
+    /// Whether the version is offered only to a part of all hosts at a time.
     pub is_phased: bool,
 }
 
@@ -31,22 +31,22 @@ pub type Installed = BTreeMap<String, InstalledPackage>;
 pub struct InstalledPackage {
     /// Its version.
     pub version: String,
-    /// Its architecture, in the manager's words: one of a few, which thousands of packages share.
+    /// Its architecture, in the manager's words. There are few, which thousands of packages share.
     pub architecture: Rc<str>,
-    /// Whether an install of it was begun and not ended.
+    /// Whether an install of it began and did not end.
     pub is_broken: bool,
-    /// Whether that only waits for its last step, which runs its scripts.
+    /// Whether only its last step is missing, which runs its scripts.
     pub is_unpacked: bool,
-    /// Whether it has to be installed once more, which no repair does.
+    /// Whether it must be installed again, which no repair does.
     pub needs_reinstall: bool,
-    /// Other versions of it in the package database: because somebody or a rule of the manager wants
-    /// them there, or because an install that was cut off left them.
+    /// Other versions of it in the package database. Somebody or a rule of the manager wants them there, or an install
+    /// that was cut off left them.
     pub others: Vec<OtherVersion>,
     /// Whether the administrator holds it.
     pub is_held: bool,
-    /// When it was installed, in seconds since 1970, where the list tells.
+    /// When it was installed, in seconds since 1970, if the list tells it.
     pub installed_at: Option<i64>,
-    /// In the place of which packages it comes, where the list tells: `tb-old < 2.0`.
+    /// The packages that it replaces, if the list tells them: `tb-old < 2.0`.
     pub obsoletes: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub fn compact(mut installed: Installed) -> Installed {
     full
 }
 
-/// Texts of which there are few, each once.
+/// Keeps one copy of each of a few texts.
 #[derive(Default)]
 pub struct Shared(HashSet<Rc<str>>);
 
@@ -73,25 +73,25 @@ impl Shared {
     }
 }
 
-/// A version of a package that stands beside another in the package database.
+/// A version of a package that is installed beside another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherVersion {
     /// The version.
     pub version: String,
-    /// When it was installed, in seconds since 1970, where the list tells.
+    /// When it was installed, in seconds since 1970, if the list tells it.
     pub installed_at: Option<i64>,
 }
 
 /// What an install that was cut off left in the package database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// The packages of which an install was begun and not ended.
+    /// The packages whose install began and did not end.
     pub broken: Vec<String>,
-    /// Those of them that have to be installed once more.
+    /// Those of them that must be installed again.
     pub needs_reinstall: Vec<String>,
-    /// Versions that were to go.
+    /// Versions that were to be removed.
     pub leftovers: Vec<Leftover>,
-    /// What the manager says of dependencies that are not met, if it was asked.
+    /// What the manager says about unmet dependencies, if it was asked.
     pub unmet: Option<String>,
 }
 
@@ -102,28 +102,28 @@ impl Damage {
     }
 }
 
-/// A version that an install which was cut off was to replace.
+/// A version that was to be replaced by an install that was cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
     /// The name of the package, as lists have it.
     pub name: String,
     /// Its architecture.
     pub architecture: String,
-    /// The version that was to go.
+    /// The version that was to be removed.
     pub version: String,
-    /// The version that came.
+    /// The version that was installed.
     pub newer: String,
-    /// The package that came in its place, where that is another one.
+    /// The package that replaced it, if that is another one.
     pub obsoleter: Option<String>,
 }
 
-/// What the manager's own history says of a run of it that was cut off.
+/// What the manager's own history says about one of its runs that was cut off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CutOff {
-    /// When that began, in seconds since 1970, where the history tells.
+    /// When it began, in seconds since 1970, if the history tells it.
     pub began: Option<i64>,
-    /// The versions that came, as `name-version-release.architecture`.
+    /// The versions that were installed, as `name-version-release.architecture`.
     pub comes: Vec<String>,
-    /// The versions that were to go.
+    /// The versions that were to be removed.
     pub goes: Vec<String>,
 }

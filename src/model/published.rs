@@ -1,17 +1,17 @@
-//! What an index says of itself: when it was published, until when it holds.
+//! What an index says about itself: when it was published, and until when it is valid.
 
 use crate::model::time::Time;
 
-/// What an index says of itself, as far as it does.
+/// What an index says about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// When it was published.
     pub at: Option<Time>,
-    /// Until when it is to be used.
+    /// Until when it is valid.
     pub until: Option<Time>,
     /// Whether it has advisories; `None` where such an index never has any.
     pub has_advisories: Option<bool>,
-    /// Whether that is something else than an index, such as the page of a network that wants to know who one is.
+    /// Whether it is not an index at all, but for example the login page of a network.
     pub is_no_index: bool,
 }
 
@@ -34,15 +34,15 @@ impl Published {
         Published { at: time("Date"), until: time("Valid-Until"), has_advisories: None, is_no_index: false }
     }
 
-    /// What repomd.xml says of an rpm repository. Its revision is the time in most; where it is another number, the
-    /// newest of its files counts.
+    /// What repomd.xml of an rpm repository says. Its revision is the time in most repositories; where it is another
+    /// number, the time of its newest file counts.
     ///
     /// ```text
     /// <revision>1767225600</revision>
     /// <data type="updateinfo"> ... <timestamp>1767225600</timestamp>
     /// ```
     pub fn of_repomd(text: &str) -> Published {
-        // Before that there was no such repository, and what is beyond, as 202601281234, counts no seconds.
+        // No repository is older than that, and a larger number, such as 202601281234, is not a time in seconds.
         const TIMES: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
         let times = |tag: &'static str| {
             let open = format!("<{tag}>");

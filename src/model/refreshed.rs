@@ -44,8 +44,8 @@ impl Refreshed {
         Refreshed { sources, outcome: RefreshOutcome::Failed, error: Some(error), changed: true }
     }
 
-    /// The verdict on an attempt, given what became of each source, what stopped it before all were looked at, and
-    /// the words for the case that there is no source.
+    /// The verdict on an attempt, by what became of each source, by what stopped it before it came to all, and with the
+    /// words for the case that there is no source.
     pub fn of(
         sources: impl IntoIterator<Item = (String, Option<Failure>)>,
         stopped: Option<Failure>,
@@ -64,7 +64,7 @@ impl Refreshed {
         }
     }
 
-    /// The verdict anew, after sources turned out to have failed.
+    /// Makes the verdict again, after more sources turned out to have failed.
     pub fn judge_again(&mut self) {
         let errors = || self.sources.iter().filter_map(|source| source.error.clone());
         let Some(error) = errors().reduce(Failure::more_decisive) else { return };

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// A text of any form without what stands between `//` and `@` in a URL, and without the values of
-/// settings such as `proxy_password: x` or `password = x`, of which a manager prints all in an error, also
-/// where they are part of an address, as in `?proxypass=x&`, or of XML.
+/// A text of any form without what is between `//` and `@` in a URL, and without the values of settings such as
+/// `proxy_password: x` or `password = x`. A manager prints all of these in an error. They can also be part of an
+/// address, as in `?proxypass=x&`, or of XML.
 pub fn without_passwords(text: &str) -> String {
     let of_line = |line: &str| match line.split_once([':', '=']) {
         Some((name, value)) if is_secret(name) && !value.trim().is_empty() => {
@@ -19,7 +19,7 @@ pub fn without_passwords(text: &str) -> String {
     text.split_inclusive('\n').map(of_line).collect()
 }
 
-/// pacman and zypper take the address for ended at a `/` in a password.
+/// pacman and zypper take a `/` in a password for the end of the host.
 ///
 /// ```text
 /// failed retrieving file 'core.db' from me:sec :
@@ -52,7 +52,7 @@ fn is_secret(setting: &str) -> bool {
 }
 
 pub(super) fn without_secrets(word: &str) -> Cow<'_, str> {
-    // What holds neither an address nor a setting has none, and neither is as short as an arrow.
+    // A text without an address or a setting has no secret, and neither of these is as short as an arrow.
     let is_address = || word.contains(':') && word.contains("//");
     if word.len() < 6 || !(word.contains(['=', '>']) || is_address()) {
         return Cow::Borrowed(word);
@@ -60,7 +60,7 @@ pub(super) fn without_secrets(word: &str) -> Cow<'_, str> {
     Cow::Owned(without_secret_values(&without_token(without_credentials(word))))
 }
 
-/// An address without what stands alone behind its question mark: `https://host/repo/?0123456789abcdef`.
+/// An address without the token that stands alone behind its question mark: `https://host/repo/?0123456789abcdef`.
 fn without_token(word: String) -> String {
     let query = word.split_once("://").and_then(|(_, rest)| rest.split_once('?')).map(|(_, query)| query);
     let Some(query) = query else { return word };
@@ -73,10 +73,10 @@ fn without_token(word: String) -> String {
     format!("{}(not shown){}", &word[..start], &word[start + end..])
 }
 
-/// What secrets are called within an address.
+/// The names of secrets within an address.
 const SECRETS: &[&str] = &["password", "passwd", "proxypass", "token", "token__", "secret"];
 
-/// A word in which `password=x` stands among others, or `\"password\">x<`, without those values.
+/// A word that holds `password=x` or `\"password\">x<`, without those values.
 fn without_secret_values(word: &str) -> String {
     let mut kept = String::new();
     let mut rest = word;
@@ -97,7 +97,7 @@ fn without_secret_values(word: &str) -> String {
     kept + rest
 }
 
-/// One pass over a word of any length: what a manager prints may be nothing but slashes.
+/// Takes one pass, because a word can have any length: a manager's output may be nothing but slashes.
 fn without_credentials(word: &str) -> String {
     let last_at = word.rfind('@');
     let mut kept = String::new();
@@ -107,7 +107,7 @@ fn without_credentials(word: &str) -> String {
         let end = after.find('/').unwrap_or(after.len());
         // Another address may begin where this one seems to end: `x://y://me:secret@h`.
         let end = if after[..end].ends_with(':') && end < after.len() { end - 1 } else { end };
-        // A password may hold a slash: no port is made of letters.
+        // A password may hold a slash: a port has no letters.
         let is_cut =
             after[..end].split_once(':').is_some_and(|(_, port)| !port.contains('@') && !is_port(port));
         let at =

@@ -11,9 +11,8 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// Whether a terminal and a reader of lines take a character for what it looks like: no control
-/// character, no other end of a line, nothing invisible, nothing that turns the direction of
-/// writing.
+/// Whether a terminal and a reader of lines see a character as it is: no control character, no other line end, nothing
+/// invisible, nothing that changes the direction of writing.
 pub fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
@@ -24,11 +23,11 @@ pub fn is_printable(c: char) -> bool {
     !c.is_control() && !is_hidden
 }
 
-/// `text` as one printable line: what cannot be printed becomes single spaces, and what stands
-/// between `//` and `@` in a URL goes, since it may be a password, as do the values of those.
+/// `text` as one printable line. What cannot be printed becomes single spaces. What is between `//` and `@` in a URL is
+/// removed, because it may be a password, and so are the values of password settings.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    // Nothing is looked for in a line that lacks its words: a status has dozens of lines that hold no secret.
+    // A line without such words is not searched: a status has dozens of lines without a secret.
     let mut is_suspect = false;
     for word in text.split(|c: char| c == ' ' || !is_printable(c)) {
         if !word.is_empty() {
@@ -47,12 +46,12 @@ pub fn short_line(text: &str) -> String {
     cut(one_line(text), MAX_MESSAGE_CHARS)
 }
 
-/// Whether one of these words stands in a text.
+/// Whether one of these words is in a text.
 pub fn contains_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-/// A text with at most so many characters, and three dots where there were more.
+/// A text cut to so many characters, with three dots if there were more.
 pub fn cut(mut text: String, most: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(most) {
         text.truncate(at);
@@ -61,8 +60,8 @@ pub fn cut(mut text: String, most: usize) -> String {
     text
 }
 
-/// A JSON text with everything escaped that cannot be printed; serde leaves all but the first 32
-/// characters as they are. Outside of its strings no such character stands but the line end.
+/// A JSON text in which everything is escaped that cannot be printed; serde leaves all but the first 32 characters.
+/// Outside of strings the only such character is the line end.
 pub fn printable_json(json: String) -> String {
     if json.is_ascii() && !json.as_bytes().contains(&0x7f) {
         return json;

@@ -5,7 +5,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::SystemTime;
 
-/// A moment in UTC, cut to whole seconds so that every tool's RFC 3339 parser reads it.
+/// A moment in UTC, in whole seconds, so that every tool's RFC 3339 parser reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(DateTime<Utc>);
 
@@ -32,7 +32,7 @@ impl Time {
         DateTime::from_timestamp(seconds, 0).filter(|_| YEARS.contains(&seconds)).map(Time)
     }
 
-    /// A moment in UTC that is written in such a form, as of strftime(3) in the C locale.
+    /// A moment in UTC in a format of strftime(3) in the C locale.
     pub fn parse(text: &str, form: &str) -> Option<Self> {
         let time = NaiveDateTime::parse_from_str(text, form).ok()?;
         Time::from_unix(time.and_utc().timestamp())
@@ -45,7 +45,7 @@ impl Time {
 }
 
 impl Time {
-    /// What is written as this program writes it, `2026-05-27T13:00:00Z`; `None` for every other form.
+    /// Reads the form that this program writes, `2026-05-27T13:00:00Z`; `None` for every other form.
     fn as_written(text: &str) -> Option<Time> {
         let bytes: &[u8; 20] = text.as_bytes().try_into().ok()?;
         let [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', _, _, b'Z'] = bytes else {
@@ -74,7 +74,7 @@ impl std::fmt::Display for Time {
         let Some(year) = u32::try_from(date.year()).ok().filter(|year| *year <= 9999) else {
             return f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true));
         };
-        // By hand: a status may write thousands.
+        // Written by hand, because a status may write thousands.
         let mut text = *b"0000-00-00T00:00:00Z";
         let numbers = [
             (0, year / 100),
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// A text that is read in its place.
+/// A text that is parsed without a copy.
 struct Text;
 
 impl Visitor<'_> for Text {
@@ -120,7 +120,7 @@ impl Visitor<'_> for Text {
             return Ok(time);
         }
         let time = DateTime::parse_from_rfc3339(text).map_err(E::custom)?;
-        // With its offset taken off it may lie in the year 10000, which nobody could read back.
+        // Without its offset it may be in the year 10000, which nobody could read back.
         Time::from_unix(time.timestamp()).ok_or_else(|| E::custom("no time of the years 0 to 9999"))
     }
 }

@@ -1,17 +1,17 @@
-//! What is known of an update beside its versions: since when, and what advisories say of it.
+//! What is known of an update apart from its versions: since when, and what advisories say about it.
 
 use crate::model::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// What is known of an update beside its versions.
+/// What is known of an update apart from its versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// Since when the package is known here to have an update, in whatever version.
+    /// Since when an update of the package has been known here, in any version.
     pub first_seen: Option<Time>,
-    /// When the first advisory was issued that it settles.
+    /// When the first advisory that it settles was issued.
     pub issued: Option<Time>,
-    /// How grave the gravest of them says that it is.
+    /// How grave the gravest of them is.
     pub severity: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// One with such a word for how grave it is, which may be a word for that nobody says it.
+    /// An advisory with such a word for its severity. The word may mean that nobody gives one.
     pub fn new(is_security: bool, issued: Option<Time>, severity: &str) -> Advice {
         const NONE: [&str; 5] = ["", "none", "unknown", "unspecified", "n/a"];
         let severity = severity.trim().to_string();
@@ -35,7 +35,7 @@ impl Advice {
         Advice { is_security, issued, severity: is_said.then_some(severity) }
     }
 
-    /// Words for it, of which the distributions have some of their own, by how grave they are.
+    /// Words for the severity, with those that only some distributions use, the gravest last.
     fn rank(&self) -> usize {
         const RANKS: [&str; 6] = ["low", "medium", "moderate", "high", "important", "critical"];
         let word = self.severity.as_deref().unwrap_or_default().to_ascii_lowercase();
@@ -44,8 +44,7 @@ impl Advice {
 }
 
 impl Told {
-    /// Takes over what the advisories say that the update settles; of those about security alone, where
-    /// there are any.
+    /// Takes over what the advisories say that the update settles. If any is about security, only those count.
     pub fn take(&mut self, advisories: &[&Advice]) {
         let is_security = advisories.iter().any(|advice| advice.is_security);
         let of_kind = || advisories.iter().filter(|advice| advice.is_security == is_security);

@@ -12,15 +12,15 @@ use std::cmp::Ordering;
 pub struct Update {
     /// Package name, with `:architecture` where it is not the native one.
     pub name: String,
-    /// Installed version; `None` for a package that an upgrade brings in anew.
+    /// Installed version; `None` for a new package that an upgrade brings.
     pub installed: Option<String>,
     /// Version that would be installed.
     pub candidate: String,
-    /// Whether it is, or contains, a security update; `None` where the manager cannot tell.
+    /// Whether it is, or contains, a security update; `None` if the manager cannot tell.
     pub security: Option<bool>,
     /// Where the candidate comes from, for apt `Label:Version/Suite`.
     pub source: Option<String>,
-    /// The installed packages that go because this one comes in their place.
+    /// The installed packages that it replaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
     /// What else is known of it.
@@ -31,8 +31,8 @@ pub struct Update {
     pub extra: Extra,
 }
 
-/// The same with all keys side by side: what is read into a struct within another is copied on the way, and there may
-/// be thousands.
+/// The same with all keys side by side. Values that are read into a nested struct are copied, and there may be
+/// thousands.
 #[derive(Deserialize)]
 struct AsRead {
     name: String,
@@ -58,8 +58,8 @@ impl From<AsRead> for Update {
 }
 
 impl Update {
-    /// Security updates come first, of these the oldest. What has no time yet was written by an older program, and is
-    /// no younger than the others.
+    /// Security updates come first, of these the oldest. An update without a time was written by an older program, and
+    /// counts as old.
     pub fn in_order(&self, other: &Update) -> Ordering {
         let key = |update: &Update| (update.security != Some(true), update.told.first_seen);
         key(self).cmp(&key(other)).then_with(|| self.name.cmp(&other.name))
@@ -80,10 +80,10 @@ impl Update {
     }
 }
 
-/// The reason of an update that stays for a reason which the manager does not tell.
+/// The reason of an update that stays if the manager gives none.
 pub const KEPT_BACK: &str = "kept back";
 
-/// The reason of one that is offered to a part of all hosts at a time, to which this one does not belong yet.
+/// The reason of an update that is offered to a part of all hosts at a time, when this host is not yet among them.
 pub const PHASED: &str = "phased";
 
 /// A newer version that `apply` does not install.
@@ -91,15 +91,15 @@ pub const PHASED: &str = "phased";
 pub struct HeldBack {
     /// Package name.
     pub name: String,
-    /// Installed version, where the manager says it.
+    /// Installed version, if the manager says it.
     pub installed: Option<String>,
-    /// Version that is held back, where the manager says it.
+    /// Version that is held back, if the manager says it.
     pub candidate: Option<String>,
-    /// `held` by the administrator, `phased` by the distribution, `kept back` because it
-    /// needs a removal or something that cannot be installed, or why linux-patch leaves it out.
+    /// `held` by the administrator; `phased` by the distribution; `kept back` because it needs a removal or something
+    /// that cannot be installed; or why linux-patch leaves it out.
     pub reason: String,
-    /// What kind of failure it would be, where it is linux-patch that leaves it out, so that the other
-    /// updates can be installed. `None` where the manager keeps it back by itself.
+    /// The kind of failure that it would be, if linux-patch leaves it out so that the other updates can be installed.
+    /// `None` if the manager keeps it back by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
     /// Whether it is, or contains, a security update.
@@ -137,7 +137,7 @@ pub struct Change {
     pub from: Option<String>,
     /// Version after; `None` when it was removed.
     pub to: Option<String>,
-    /// For how long the update had been known here; told beside the list, see [`were_open`].
+    /// For how long the update had been known here. Written beside the list, see [`were_open`].
     #[serde(skip)]
     pub open_seconds: Option<i64>,
     /// Unknown fields.
@@ -145,7 +145,7 @@ pub struct Change {
     pub extra: Extra,
 }
 
-/// For how long the update of a package that was changed had been known here.
+/// For how long the update of a changed package had been known here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WasOpen {
     /// Package name.
@@ -154,14 +154,14 @@ pub struct WasOpen {
     pub seconds: i64,
 }
 
-/// The changes of which that is known.
+/// The changes for which that is known.
 pub fn were_open(changes: &[Change]) -> Vec<WasOpen> {
     let one = |change: &Change| Some(WasOpen { name: change.name.clone(), seconds: change.open_seconds? });
     changes.iter().filter_map(one).collect()
 }
 
 impl Change {
-    /// Name and version of a package that came or was changed.
+    /// Name and version of a package that was installed or changed.
     pub fn new_version(&self) -> Option<(&str, &str)> {
         Some((&self.name, self.to.as_deref()?))
     }

@@ -1,4 +1,4 @@
-//! What else than the freshness of the index is to change the exit code of a status.
+//! Conditions, beside the freshness of the index, that can change the exit code of a status.
 
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{counted, one_line};
@@ -7,22 +7,22 @@ use crate::store::state::{Pending, Source, State};
 use crate::system::time::{Time, duration, span};
 use glob::Pattern;
 
-/// A condition that the administrator wants to hear of, and how loud.
+/// A condition that the administrator wants to hear about, and how grave it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Of what.
+    /// What it is about.
     pub condition: Condition,
-    /// From how many on; 1 where that is not said.
+    /// The number from which it holds; 1 by default.
     pub count: usize,
-    /// From which age on, in seconds.
+    /// The age in seconds from which it holds.
     pub age: i64,
-    /// Of which sources; of all where that is not said.
+    /// The sources that it is about; all by default.
     pub sources: Option<Pattern>,
     /// `Stale` (WARNING) or `Failed` (CRITICAL).
     pub level: ExitCode,
 }
 
-/// What can be alerted of.
+/// What an alert can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Updates are pending.
@@ -37,7 +37,7 @@ pub enum Condition {
     Reboot,
     /// Services run replaced code.
     Services,
-    /// Support of the distribution has ended, or ends within some time.
+    /// Support for the distribution has ended, or ends within some time.
     Support,
     /// The newest index was published some time ago.
     Mirror,
@@ -45,16 +45,16 @@ pub enum Condition {
     Apply,
 }
 
-/// What may stand behind the word of a condition, after a colon.
+/// What may follow the word of a condition, after a colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
-    /// A number from which on it holds.
+    /// A number from which it holds.
     Count,
-    /// An age from which on it holds; it cannot be left out.
+    /// An age from which it holds; it is required.
     Age,
-    /// Such an age, or none.
+    /// An optional age.
     AgeOrNothing,
-    /// An age, and after an at sign a pattern of the names of sources.
+    /// An age, and after an at sign a pattern for the names of sources.
     AgeOfSources,
     Nothing,
 }
@@ -87,7 +87,7 @@ impl Alert {
         })
     }
 
-    /// What completions offer of it.
+    /// What completions offer.
     pub const OFFERED: &[&str] = &[
         "updates",
         "updates=critical",
@@ -138,7 +138,7 @@ impl Alert {
                 Some(Alert { age, ..alert })
             }
             (Takes::Count, Some(value)) => {
-                // A whole number: parse would take a sign too.
+                // A whole number; parse would accept a sign too.
                 let count = Some(value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
                 let count = count.and_then(|text| text.parse().ok()).filter(|count| *count > 0)?;
                 Some(Alert { count, ..alert })
@@ -147,12 +147,12 @@ impl Alert {
         }
     }
 
-    /// What it has to say of what is remembered and follows from that, and the exit code that it calls for.
+    /// What it says about the state and its health, and the exit code that follows.
     pub fn of(&self, state: &State, health: &Health, now: Time) -> Option<(ExitCode, String)> {
         let number = |count: Option<usize>, noun: &str, verb: &str| match count {
             Some(count) if count < self.count => None,
             Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
-            // What nobody knows must not look like none.
+            // What is not known must not look like 0.
             None => Some((ExitCode::Unknown, format!("not known whether {noun}s are {verb}"))),
         };
         let pending = state.pending.as_ref();
@@ -161,7 +161,7 @@ impl Alert {
             Condition::Security => {
                 let held = pending.and_then(Pending::held_back_security).unwrap_or(0);
                 match pending.and_then(Pending::security) {
-                    // What nobody installs stays open all the same.
+                    // A held-back security update is open too, though nobody installs it.
                     Some(0) if held > 0 => number(Some(held), "security update", "held back"),
                     Some(count) => {
                         let of =
@@ -216,12 +216,13 @@ impl Alert {
 }
 
 impl Alert {
-    /// Of the newest index of the sources that are meant: one archive of several may be old by right.
+    /// The age of the newest index of these sources: among several archives, one may rightly be old.
     fn of_mirrors(&self, state: &State, now: Time) -> Option<(ExitCode, String)> {
         let is_meant = |source: &&Source| {
             self.sources.as_ref().is_none_or(|pattern| pattern.matches(&one_line(&source.id)))
         };
-        // A day that is still to come is none, and would be quiet until then. The clock here may be a little slow.
+        // A date in the future is not counted, because it would silence the alert until then. But the clock here may be
+        // a little slow.
         let has_come = |published: &Time| now.seconds_since(*published) >= -86400;
         let published = state.sources.iter().filter(is_meant).filter_map(|source| source.published_at);
         let published = published.filter(has_come).max();
@@ -234,7 +235,7 @@ impl Alert {
     }
 }
 
-/// When support ends, or that it has ended, given the last day and the seconds that are left.
+/// Says when support ends or that it has ended, by the last day and the seconds until then.
 pub(super) fn support_words(date: &str, left: i64) -> String {
     match left {
         ..0 => format!("support ended on {date}"),
@@ -242,8 +243,7 @@ pub(super) fn support_words(date: &str, left: i64) -> String {
     }
 }
 
-/// The graver of two exit codes: what is critical stays so, and what is unknown is more than a
-/// warning.
+/// The graver of two exit codes. Critical stays critical, and unknown is graver than a warning.
 pub fn graver(one: ExitCode, other: ExitCode) -> ExitCode {
     let rank = |code| match code {
         ExitCode::Fresh => 0,

@@ -1,4 +1,4 @@
-//! Why a host is not fresh or not patched, as far as the state tells.
+//! Why a host is not fresh or not patched, as far as the state shows.
 
 use super::Report;
 use crate::model::exit_code::ExitCode;
@@ -9,11 +9,11 @@ use crate::store::health::Life;
 use crate::store::state::Pending;
 use crate::system::time::span;
 
-/// So many held-back updates are told one by one.
+/// So many held-back updates are listed one by one.
 const MOST_HELD: usize = 20;
 
 impl Report {
-    /// What the state itself says, first of all.
+    /// What the state itself says.
     pub fn explained_index(&self) -> Vec<Finding> {
         let verdict = &self.health.verdict;
         let text = format!("{}: {}", verdict.code.word(), verdict.reason);
@@ -54,7 +54,7 @@ impl Report {
         }
     }
 
-    /// What waits, what is held back and why, and what an update still needs to take effect.
+    /// What is pending, what is held back and why, and what an update still needs to take effect.
     pub fn explained_updates(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let pending = self.state.as_ref().and_then(|state| state.pending.as_ref());

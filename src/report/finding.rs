@@ -1,9 +1,9 @@
-//! What one look at a host found, and what mends it.
+//! What was found on a host, and what mends it.
 
 use crate::model::text::short_line;
 use serde::Serialize;
 
-/// What a look at one thing found.
+/// The result of looking at one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What was looked at.
@@ -12,7 +12,7 @@ pub struct Finding {
     pub state: Mark,
     /// What was found, in one line.
     pub text: String,
-    /// What mends it, or tells more; `None` where nothing is to be done.
+    /// What mends it, or tells more; `None` if nothing is to be done.
     pub command: Option<String>,
 }
 
@@ -20,27 +20,27 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// It is, or only says something.
+    /// It is, or this is only information.
     Ok,
     /// It is not.
     Problem,
-    /// It could not be told.
+    /// Nobody can tell.
     Unknown,
 }
 
 impl Finding {
-    /// A finding that is as it should be.
+    /// A finding without a problem.
     pub fn ok(topic: &'static str, text: impl AsRef<str>) -> Finding {
         Finding { topic, state: Mark::Ok, text: short_line(text.as_ref()), command: None }
     }
 
-    /// One that is not.
+    /// A problem.
     pub fn problem(topic: &'static str, text: impl AsRef<str>, command: impl Into<String>) -> Finding {
         let command = Some(short_line(&command.into()));
         Finding { topic, state: Mark::Problem, text: short_line(text.as_ref()), command }
     }
 
-    /// One that could not be told.
+    /// A finding that could not be told.
     pub fn unknown(topic: &'static str, text: impl AsRef<str>, command: impl Into<String>) -> Finding {
         Finding { state: Mark::Unknown, ..Finding::problem(topic, text, command) }
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 
-/// Each key with its value as text: there may be thousands of packages.
+/// Each key with its value as text, because there may be thousands of packages.
 struct Doc(BTreeMap<&'static str, Box<RawValue>>);
 
 impl Doc {
@@ -23,7 +23,7 @@ impl Doc {
     }
 }
 
-/// What is pending, but for what is of use to this program only.
+/// What is pending, without the fields that only this program uses.
 #[derive(Serialize)]
 struct Shown<'a> {
     as_of: Time,
@@ -62,7 +62,7 @@ pub(super) fn render(report: &Report) -> String {
     doc.put("sources", state.map(|state| &state.sources).unwrap_or(&Vec::new()));
     doc.put("pending", pending(report));
     doc.put("error", state.and_then(|state| state.last_update_error.as_ref()));
-    // A run that was refused has the same keys as one that took place.
+    // A refused run has the same keys as one that took place.
     let refused = Detail::of_refused(report.command);
     let detail = if report.is_refusal() { &refused } else { &report.detail };
     match detail {
@@ -115,7 +115,7 @@ pub(super) fn render(report: &Report) -> String {
 fn pending(report: &Report) -> Option<Shown<'_>> {
     let pending = report.state.as_deref()?.pending.as_ref()?;
     let mut extra = pending.extra.clone();
-    // No key stands there twice, whoever wrote the state.
+    // No key is there twice, whoever wrote the state.
     extra.remove("outdated");
     extra.remove("held_back_security");
     Some(Shown {

@@ -23,8 +23,7 @@ use crate::system::time::{Time, span};
 use std::cmp::Ordering;
 use std::time::Duration;
 
-/// A reason longer than this many characters is cut: Nagios keeps 8 kB of a line, performance
-/// data included.
+/// A longer reason is cut: Nagios keeps 8 kB of a line, with the performance data.
 const MAX_REASON_CHARS: usize = 2000;
 
 /// The result of a run.
@@ -36,7 +35,7 @@ pub struct Report {
     pub exit: ExitCode,
     /// Why, in one line.
     pub reason: String,
-    /// What follows from the state; the verdict is not always that of the run.
+    /// What follows from the state. The verdict is not always that of the run.
     pub health: Health,
     /// When the report was made.
     pub now: Time,
@@ -44,19 +43,19 @@ pub struct Report {
     pub max_age: i64,
     /// Age in seconds from which the exit code is 2, where there is one.
     pub critical_age: Option<i64>,
-    /// What was to be alerted of and holds, beside the verdict.
+    /// The alerts that hold, beside the verdict.
     pub alerts: Vec<String>,
-    /// What was to be alerted of.
+    /// All alerts that were asked for.
     pub asked: Vec<Alert>,
-    /// Whether lists are shown whole, and a plugin's line is followed by the pending packages.
+    /// Whether lists are shown whole, and the pending packages follow a plugin's line.
     pub is_verbose: bool,
     /// The state, where it could be read.
     pub state: Option<Box<State>>,
-    /// What only one command has to say.
+    /// The part of the result that depends on the command.
     pub detail: Detail,
 }
 
-/// What only one command has to say.
+/// The part of the result that depends on the command.
 #[derive(Clone, Debug, Default)]
 pub enum Detail {
     /// The run was refused before it began.
@@ -64,14 +63,14 @@ pub enum Detail {
     Refused,
     /// Of `status`.
     Status {
-        /// The last runs, where asked for.
+        /// The last runs, if asked for.
         history: Option<Vec<Entry>>,
-        /// Why the host is as it is, where asked for.
+        /// Why the host is as it is, if asked for.
         explanation: Option<Vec<Finding>>,
     },
     /// Of `refresh`.
     Refresh {
-        /// Whether a refresh took place, this run's or one that it shared, and refreshed a source.
+        /// Whether a refresh, of this run or a shared one, took place and refreshed a source.
         refreshed: bool,
         /// Whether the result is another process's.
         joined: bool,
@@ -83,7 +82,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// What a command that was refused would have had to say: nothing happened.
+    /// What a refused command says: nothing happened.
     fn of_refused(command: &str) -> Detail {
         match command {
             "status" => Detail::Status { history: None, explanation: None },
@@ -101,33 +100,32 @@ pub struct Applied {
     pub retried: bool,
     /// Whether it repaired an install that had been cut off.
     pub repaired: bool,
-    /// What really changed; with `dry_run`, what would.
+    /// What really changed; with `dry_run`, what would change.
     pub packages: Vec<Change>,
     /// What linux-patch left out so that the rest could be installed.
     pub held_back: Vec<HeldBack>,
-    /// Whether nothing was to be installed.
+    /// Whether nothing was meant to be installed.
     pub dry_run: bool,
     /// Whether it was too late to begin an install, or another one.
     pub too_late: bool,
     /// Why it did not succeed.
     pub error: Option<Failure>,
-    /// How many bytes a dry run would download, where the manager says it.
+    /// How many bytes a dry run would download, if the manager says it.
     pub download_bytes: Option<u64>,
-    /// Whether a reboot would be required after a dry run, where that can be known.
+    /// Whether a reboot would be required after a dry run, if that can be known.
     pub reboot_expected: Option<bool>,
-    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    /// Configuration files that came beside the administrator's own, or were put aside for them.
     pub config_files: Vec<String>,
     /// Whether a reboot was asked for.
     pub reboot_scheduled: bool,
-    /// When it is to come, where that is known.
+    /// When it will come, if known.
     pub reboot_at: Option<Time>,
-    /// The manager's own output, where it is worth a look.
+    /// The manager's own output, if it is worth reading.
     pub log: Option<String>,
 }
 
 impl Report {
-    /// A report of what is remembered and can be seen of the system now; the exit code is that of
-    /// the verdict on the index.
+    /// A report of the state and of what can be seen of the system now. The exit code follows the verdict on the index.
     pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
         let health = Health::of(&loaded, max_age);
         let state = match loaded {
@@ -150,7 +148,7 @@ impl Report {
         }
     }
 
-    /// A report of a run that took place, with an exit code and a reason of its own.
+    /// A report of a run that took place, with its own exit code and reason.
     pub fn new(
         command: &'static str,
         exit: ExitCode,
@@ -185,13 +183,13 @@ impl Report {
         matches!(self.detail, Detail::Refused)
     }
 
-    /// Whether it is of the command that has the formats of monitoring systems, or of none.
+    /// Whether it belongs to `status`, which has the formats of monitoring systems, or to no command.
     fn is_of_status(&self) -> bool {
         matches!(self.command, "status" | "")
     }
 
-    /// Adds alerts, which can only make the exit code graver; the gravest comes first, and of two that say the same
-    /// only one is told.
+    /// Adds alerts. They can only make the exit code graver. The gravest comes first, and of two with the same text
+    /// only one is shown.
     pub fn raise(&mut self, mut alerts: Vec<(ExitCode, String)>) {
         alerts.sort_by(|(one, _), (other, _)| match graver(*one, *other) {
             _ if one == other => Ordering::Equal,
@@ -207,8 +205,8 @@ impl Report {
         }
     }
 
-    /// Says what is wrong with the last apply, before all else unless the index is worse: a machine that
-    /// knows what it lacks and cannot get it is not healthy.
+    /// Puts what is wrong with the last apply first, unless the index is worse: a machine that knows what it lacks and
+    /// cannot get it is not healthy.
     pub fn tell_apply_trouble(&mut self) {
         let Some(words) = &self.health.apply_trouble else { return };
         let apply = self.state.as_ref().map(|state| &state.apply);
@@ -227,13 +225,13 @@ impl Report {
         self.exit = graver(self.exit, ExitCode::Stale);
     }
 
-    /// Whether no alert is graver than what the reason tells of.
+    /// Whether no alert is graver than the reason.
     fn is_reason_gravest(&self) -> bool {
         let code = self.health.verdict.code;
         code == self.exit && matches!(code, ExitCode::Failed | ExitCode::Unknown)
     }
 
-    /// Whether the index is fresh and the reason is the last apply.
+    /// Whether the index is fresh and the reason is about the last apply.
     fn reason_is_apply(&self) -> bool {
         self.health.verdict.code == ExitCode::Fresh && self.health.apply_trouble.is_some()
     }
@@ -252,7 +250,7 @@ impl Report {
         }
     }
 
-    /// `3 updates pending, 1 of them security`; with a mark where the number is not current.
+    /// `3 updates pending, 1 of them security`; with a mark if the number is not current.
     fn pending_words(&self) -> Option<String> {
         let pending = self.state.as_deref()?.pending.as_ref()?;
         if let Some(failure) = &pending.error {
@@ -280,19 +278,19 @@ impl Report {
         Some(words)
     }
 
-    /// Whether an apply was cut off; `None` where it has begun, and may still run.
+    /// Whether an apply was cut off; `None` if it began and may still run.
     fn is_interrupted(&self) -> Option<bool> {
         let Some(unfinished) = &self.health.unfinished else { return Some(false) };
         (unfinished.life != Life::NotKnown).then(|| unfinished.is_cut_off())
     }
 
-    /// Whether an apply is running; `None` where one has begun whose process cannot be seen.
+    /// Whether an apply is running; `None` if one began and its process cannot be seen.
     fn is_applying(&self) -> Option<bool> {
         let Some(unfinished) = &self.health.unfinished else { return Some(false) };
         (unfinished.life != Life::NotKnown).then_some(unfinished.life == Life::Running)
     }
 
-    /// The state of the last apply that matters to an operator, in one line.
+    /// What an operator must know about the last apply, in one line.
     fn unfinished_words(&self) -> Option<String> {
         let unfinished = self.health.unfinished.as_ref()?;
         let Unfinished { since, phase, repair, .. } = unfinished;
@@ -312,7 +310,7 @@ impl Report {
         ))
     }
 
-    /// The pending updates, those of security first, of these the oldest.
+    /// The pending updates: security updates first, of these the oldest.
     fn listed_updates(&self) -> Vec<&Update> {
         let pending = self.state.as_deref().and_then(|state| state.pending.as_ref());
         let mut updates: Vec<_> = pending.map(Pending::packages).unwrap_or_default().iter().collect();
@@ -320,7 +318,7 @@ impl Report {
         updates
     }
 
-    /// ` (security, important, known for 3 d)`: what is known of an update beside its versions.
+    /// ` (security, important, known for 3 d)`: what is known of an update apart from its versions.
     fn marks(&self, update: &Update) -> String {
         let age = update.told.first_seen.map(|first| self.now.seconds_since(first)).filter(|age| *age >= 60);
         let security = (update.security == Some(true)).then(|| "security".to_string());
@@ -329,12 +327,12 @@ impl Report {
         if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) }
     }
 
-    /// What still runs replaced code, and what puts the new one to use, in one line.
+    /// What still runs replaced code, and what makes it run the new code, in one line.
     fn services_words(&self) -> Option<String> {
         const MOST: usize = 20;
         let services = self.health.outdated_services.as_deref().filter(|services| !services.is_empty())?;
         let mut units: Vec<_> = services.iter().map(|service| service.unit.as_str()).collect();
-        // Of a login or a user's own services only the end of the session helps.
+        // For a login, or a user's own services, only the end of the session helps.
         let is_restarted = |unit: &&str| unit.ends_with(".service") && !unit.starts_with("user@");
         let restarted: Vec<_> = units.iter().copied().filter(is_restarted).take(MOST).collect();
         let verb = if units.len() == 1 { "runs" } else { "run" };

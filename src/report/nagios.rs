@@ -1,5 +1,5 @@
-//! A plugin's output, by the Monitoring Plugins guidelines: one line with performance data, and where
-//! asked for one more for each pending package.
+//! The output of a plugin, by the Monitoring Plugins guidelines: one line with performance data, and if asked for one
+//! more line for each pending package.
 
 use super::Report;
 use crate::model::exit_code::ExitCode;
@@ -7,14 +7,14 @@ use crate::model::text::{cut, one_line};
 use crate::report::alert::Condition;
 use crate::store::state::Pending;
 
-/// Nagios and older NRPEs keep about 8 kB in all; the first line is no longer than 3 kB.
+/// Nagios and older NRPEs keep about 8 kB in all; the first line takes up to 3 kB.
 const LIST_BYTES: usize = 4000;
-/// A name longer than this many characters with its versions is cut.
+/// If a name with its versions has more characters, it is cut.
 const LONGEST: usize = 300;
 
 pub(super) fn render(report: &Report) -> String {
     let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
-    // What makes the service red comes first.
+    // The cause of the alert comes first.
     let mut words: Vec<_> = report.more_alerts().cloned().collect();
     let at = if report.is_reason_gravest() { 0 } else { words.len() };
     words.insert(at, report.reason.clone());
@@ -28,7 +28,7 @@ pub(super) fn render(report: &Report) -> String {
         // Nothing was measured.
         return first + "\n";
     }
-    // "U" is the guidelines' word for a value that could not be determined.
+    // "U" is the guidelines' word for an unknown value.
     let value = |known: Option<String>| known.unwrap_or_else(|| "U".to_string());
     let number = |known: Option<usize>| value(known.map(|number| number.to_string()));
     // An outdated count is never shown as current.
@@ -81,13 +81,13 @@ pub(super) fn render(report: &Report) -> String {
     format!("{first} | {}\n{list}", perfdata.join(" "))
 }
 
-/// The first "|" of a line begins performance data, and Nagios makes a colon of each semicolon.
+/// The first "|" of a line begins performance data, and Nagios turns a semicolon into a colon.
 fn safe(text: &str) -> String {
     one_line(text).replace('|', "/").replace(';', ",")
 }
 
-/// From where on there is an alert, as warning and critical: the guidelines' range "3" is left by
-/// what is more than 3.
+/// The numbers from which there is a warning or a critical alert. In the guidelines a value is out of the range "3" if
+/// it is more than 3.
 fn thresholds(report: &Report, condition: Condition) -> String {
     let most = |level: ExitCode| {
         let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));
@@ -96,7 +96,7 @@ fn thresholds(report: &Report, condition: Condition) -> String {
     format!("{};{}", most(ExitCode::Stale), most(ExitCode::Failed))
 }
 
-/// Likewise, where the alert is from an age on.
+/// The same for alerts from an age on.
 fn ages(report: &Report, condition: Condition) -> String {
     let least = |level: ExitCode| {
         let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));

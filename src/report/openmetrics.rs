@@ -1,4 +1,4 @@
-//! Metrics for a textfile collector: valid as OpenMetrics and in Prometheus' own text format.
+//! Metrics for a textfile collector, valid as OpenMetrics and in Prometheus' own text format.
 
 use super::Report;
 use crate::model::exit_code::ExitCode;
@@ -26,7 +26,7 @@ fn add_index(page: &mut Page, report: &Report) {
     page.family("info", "The program and the package manager that it drives.");
     let manager = state.and_then(|state| state.manager.as_deref()).map(one_line);
     let version = ("version", env!("CARGO_PKG_VERSION"));
-    // In the order in which an exporter shows them.
+    // In the order that exporters use.
     let labels: Vec<_> =
         manager.as_deref().map(|name| ("manager", name)).into_iter().chain([version]).collect();
     page.sample("info", &labels, 1);
@@ -171,8 +171,8 @@ fn add_apply(page: &mut Page, report: &Report) {
 
 fn add_sources(page: &mut Page, state: &State) {
     page.family("source_up", "Whether the last attempt refreshed the source.");
-    // A series that stands there twice spoils the whole page: two sources can differ in nothing
-    // but what is not shown.
+    // A series that is there twice makes the whole page invalid. Two sources can differ only in something that is not
+    // shown.
     let mut sources: BTreeMap<String, bool> = BTreeMap::new();
     for source in &state.sources {
         *sources.entry(one_line(&source.id)).or_insert(true) &= source.error.is_none();
@@ -253,8 +253,8 @@ impl Page {
         }
     }
 
-    /// Without a TYPE line: OpenMetrics names a counter's family without `_total`, Prometheus'
-    /// text format with it, and both read an untyped one.
+    /// Without a TYPE line: OpenMetrics names a counter's family without `_total`, Prometheus' text format names it
+    /// with it. Both read an untyped one.
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         let _ = writeln!(self.text, "# HELP linux_patch_{name} {help}\nlinux_patch_{name} {value}");
     }

@@ -1,4 +1,4 @@
-//! The forms of a result, and where they go.
+//! The formats of a result, and where they are written.
 
 use super::{Report, json, nagios, openmetrics, text};
 use crate::model::exit_code::ExitCode;
@@ -9,24 +9,24 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long the reader of a result may take none of it before the rest is dropped.
+/// If the reader of a result takes nothing for so long, the rest is dropped.
 const RESULT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The form of the result.
+/// The format of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
     Text,
     /// One JSON document.
     Json,
-    /// One line of a monitoring plugin (status only).
+    /// The line of a monitoring plugin (status only).
     Nagios,
     /// Metrics for a textfile collector (status only).
     Openmetrics,
 }
 
 impl Report {
-    /// The result in one form, line end included; `None` where there is nothing to say.
+    /// The result in one format, with its line end; `None` if there is nothing to say.
     pub fn render(&self, format: Format, quiet: bool) -> Option<String> {
         let is_status = self.is_of_status();
         match format {
@@ -34,18 +34,18 @@ impl Report {
             Format::Nagios if is_status => Some(nagios::render(self)),
             Format::Openmetrics if is_status => Some(openmetrics::render(self)),
             Format::Nagios | Format::Openmetrics => None,
-            // A refusal is an error message, told on standard error.
+            // A refusal is an error message, which goes to standard error.
             Format::Text if self.is_refusal() || (quiet && self.exit == ExitCode::Fresh) => None,
             Format::Text => Some(text::render(self, quiet)),
         }
     }
 
-    /// Writes the result to a file in one step and gives the exit code; one that cannot be written
-    /// is told, and nothing can then be said: 3.
+    /// Writes the result to a file in one step and returns the exit code. If the file cannot be written that is
+    /// reported, and the exit code is 3.
     pub fn finish_in(&self, path: &Path, format: Format) -> ExitCode {
         let here = |dir: &Path| dir.as_os_str().is_empty();
         let dir = path.parent().map(|dir| if here(dir) { Path::new(".") } else { dir });
-        // What root names here would be replaced too: /dev/null, and the link /dev/stdout.
+        // If root named these, they would be replaced too: /dev/null, and the link /dev/stdout.
         let is_in_the_way = std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file());
         let written = match (self.render(format, false), dir.zip(path.file_name().and_then(OsStr::to_str))) {
             _ if is_in_the_way => Err(anyhow::anyhow!(
@@ -53,14 +53,14 @@ impl Report {
                 path.display()
             )),
             (Some(text), Some((dir, name))) => replace_shared(dir, name, text.as_bytes()),
-            // A refusal in text is told on standard error alone.
+            // A refusal in text goes only to standard error.
             (None, _) => Ok(()),
             (_, None) => Err(anyhow::anyhow!("{} is no file", path.display())),
         };
         match written {
             Ok(()) if !self.is_refusal() => self.exit,
             Ok(()) => self.finish(Format::Text, false),
-            // Who reads JSON or a plugin's line then gets it where it would have been without a file.
+            // Readers of JSON or a plugin's line then get it on standard output.
             Err(error) => {
                 let here = if format == Format::Openmetrics { Format::Text } else { format };
                 Report::refused(self.command, format!("{error:#}")).finish(here, false)
@@ -68,10 +68,10 @@ impl Report {
         }
     }
 
-    /// Prints the result and gives the exit code. A standard output that is closed, or that
-    /// nobody reads, changes neither.
+    /// Prints the result and returns the exit code, which does not change if standard output is closed or nobody reads
+    /// it.
     pub fn finish(&self, format: Format, quiet: bool) -> ExitCode {
-        // A plugin says all that it has to say on standard output.
+        // A plugin says everything on standard output.
         if self.is_refusal() && !(format == Format::Nagios && self.is_of_status()) {
             let line = format!("{}linux-patch: {}\n", error_mark(), self.reason);
             write_patiently(std::io::stderr(), line.as_bytes(), RESULT_PATIENCE);
@@ -80,7 +80,7 @@ impl Report {
             if format == Format::Text && !quiet && stdout_takes_colour() {
                 text = text::painted(&text, self.exit);
             }
-            // For `journalctl -p warning`: the first line says why.
+            // For `journalctl -p warning`: the first line gives the reason.
             let mark = match self.exit {
                 _ if format != Format::Text || !stdout_is_the_journal() => "",
                 ExitCode::Fresh => "",

@@ -1,4 +1,4 @@
-//! For people: the verdict on the first line, details below.
+//! Text for people: the verdict on the first line, details below.
 
 use super::alert::support_words;
 use super::{Applied, Detail, Report};
@@ -11,7 +11,7 @@ use crate::store::history::Entry;
 use crate::store::state::Source;
 use crate::system::time::{Time, span};
 
-/// So many seconds before the end of support it is said that it ends.
+/// So many seconds before support ends, this is shown.
 const SOON: i64 = 90 * 86400;
 
 pub(super) fn render(report: &Report, quiet: bool) -> String {
@@ -36,7 +36,7 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The same for a terminal: the verdict in a colour, by the exit code, and what is marked as security.
+/// The same for a terminal: the verdict in a colour by the exit code, and security updates in one.
 pub(super) fn painted(text: &str, exit: ExitCode) -> String {
     const BOLD_RED: &str = "\x1b[1;31m";
     const PLAIN: &str = "\x1b[0m";
@@ -59,7 +59,7 @@ pub(super) fn painted(text: &str, exit: ExitCode) -> String {
     painted
 }
 
-/// One printable line that keeps its indentation.
+/// A printable line that keeps its indentation.
 fn printable(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
     " ".repeat(indent) + &one_line(line)
@@ -182,7 +182,7 @@ fn failed_sources(report: &Report, lines: &mut Vec<String>) {
             let last = source
                 .last_success
                 .map_or("never refreshed".to_string(), |time| format!("last refreshed {time}"));
-            // Said once: in the first line, or of the first source that has it.
+            // It is shown once: in the first line, or with the first source that has it.
             let is_said = |line: &String| !failure.message.is_empty() && line.contains(&failure.message);
             let message = if lines.iter().any(is_said) { "as above" } else { &failure.message };
             lines.push(format!("source {}: {}: {message} ({last})", source.id, failure.class.word()));
@@ -190,7 +190,7 @@ fn failed_sources(report: &Report, lines: &mut Vec<String>) {
     }
 }
 
-/// A source that was refreshed, with what its index says of itself.
+/// A source that was refreshed, with what its index says about itself.
 fn source_line(source: &Source) -> String {
     let time = |what: &str, time: Option<Time>| time.map(|time| format!("{what} {time}"));
     let parts = [
@@ -249,7 +249,8 @@ fn most_listed(report: &Report) -> usize {
     if report.is_verbose { usize::MAX } else { LISTED }
 }
 
-/// The first of these lines, so many at the most, and how many more there are: of so many, where not all are at hand.
+/// The first of these lines, up to so many, and how many more there are. `of` is the whole number, if not all lines are
+/// given.
 fn list(
     title: &str,
     shown: usize,

@@ -1,4 +1,4 @@
-//! What the state remembers of applies: the one under way, and the last that ended.
+//! What the state remembers of applies: the one that is running, and the last one that ended.
 
 use crate::model::class::Extra;
 use crate::model::failure::Failure;
@@ -6,15 +6,15 @@ use crate::model::updates::{Change, WasOpen};
 use crate::system::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// The apply under way, and the last one.
+/// The apply that is running, and the last one that ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Apply {
-    /// Set while one runs; left over when it was cut off.
+    /// Set while an apply runs. If it was cut off, this stays.
     pub in_progress: Option<InProgress>,
     /// The last one that ended.
     pub last: Option<LastApply>,
-    /// Where that changed nothing: the last one before it that did.
+    /// If the last one changed nothing: the last one before it that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<Box<LastApply>>,
     /// Unknown fields.
@@ -22,31 +22,30 @@ pub struct Apply {
     pub extra: Extra,
 }
 
-/// An apply under way.
+/// An apply that is running, or was cut off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InProgress {
-    /// Its process.
+    /// The number of its process.
     pub pid: u32,
-    /// The boot in which it runs.
+    /// The boot in which it began.
     pub boot_id: String,
     /// Its start.
     pub started_at: Time,
     /// `repair`, `refresh`, `download` or `install`.
     pub phase: String,
-    /// When its process started, in ticks since the start of the machine: its number may be another
-    /// process's later.
+    /// When its process started, in ticks since the start of the machine: another process may get its number later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_start: Option<u64>,
-    /// The PID namespace in which it has that number.
+    /// The PID namespace of that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace: Option<String>,
     /// The packages that it was installing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
-    /// Where the manager's output of it is kept.
+    /// Where the manager's output of this apply is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// The apply before it that was cut off, as long as what that left is not repaired.
+    /// An earlier apply that was cut off, until what it left is repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<InProgress>>,
     /// Unknown fields.
@@ -55,8 +54,8 @@ pub struct InProgress {
 }
 
 impl InProgress {
-    /// What was cut off, where this is what a run left: one that came no further than its refresh or
-    /// its repair has begun nothing, and the one before it is what there is to repair.
+    /// The run that has something to repair, of this one and those before it. A run that came no further than its
+    /// refresh or its repair has begun nothing.
     pub fn cut_off(mut self) -> InProgress {
         // Every run that fails in its install adds one.
         const MOST: usize = 5;
@@ -72,7 +71,7 @@ impl InProgress {
         self
     }
 
-    /// It, and those before it of which something is left.
+    /// This run and those before it that left something.
     pub fn all(&self) -> impl Iterator<Item = &InProgress> {
         std::iter::successors(Some(self), |apply| apply.earlier.as_deref())
     }
@@ -90,10 +89,10 @@ pub struct LastApply {
     /// Whether it refreshed and downloaded a second time.
     #[serde(default)]
     pub retried: bool,
-    /// What really changed.
+    /// What it changed.
     #[serde(default)]
     pub packages: Vec<Change>,
-    /// For how long each update of these had been known here.
+    /// For how long each of these updates had been known here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_for: Vec<WasOpen>,
     /// Why it did not succeed.
@@ -102,16 +101,16 @@ pub struct LastApply {
     /// Where the manager's output of it is kept.
     #[serde(default)]
     pub log: Option<String>,
-    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    /// Configuration files that came beside the administrator's own, or were put aside for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_files: Vec<String>,
-    /// When the reboot is to come that it asked for.
+    /// When the reboot that it asked for will come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_at: Option<Time>,
-    /// When a refresh found that somebody has mended by hand what had failed.
+    /// When a refresh found that somebody had mended by hand what had failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mended_at: Option<Time>,
-    /// How many packages it changed whose names were not read.
+    /// How many packages it changed beyond the names that were read.
     #[serde(skip)]
     pub unread: usize,
     /// Unknown fields.
@@ -132,7 +131,7 @@ impl LastApply {
 pub enum ApplyOutcome {
     /// Everything selected is installed.
     Success,
-    /// What could be is installed; part of the index is stale, or an update could not be installed.
+    /// What could be installed is installed. Part of the index is stale, or an update could not be installed.
     Partial,
     /// Something failed.
     Failed,

@@ -1,7 +1,6 @@
-//! The state as text, and a look at it that does not read what a status only counts.
-//!
-//! Beside its lists of packages a state is some kilobytes; they may have megabytes. So the first line of the file
-//! says which bytes of them a status can leave out, and what it would have counted there.
+//! The state as text, and a way to read it without the parts that a status only counts. Without its lists of packages a
+//! state has some kilobytes; the lists may have megabytes. So the first line of the file says which bytes a status can
+//! leave out, and what it would have counted there.
 
 use crate::model::text::{is_printable, printable_json};
 use crate::store::pending::Figures;
@@ -13,7 +12,7 @@ use std::fs::File;
 use std::io::{Result, Write};
 use std::os::unix::fs::FileExt;
 
-/// So many packages a status in words lists before it only counts the rest.
+/// A status in words lists so many packages, and only counts the rest.
 pub const LISTED: usize = 20;
 
 /// The lists that may be long, by the keys that lead to them, and how much of each is shown.
@@ -28,9 +27,9 @@ const LONG: [(&[&str], usize); 8] = [
     (&["apply", "last_change", "open_for"], 0),
 ];
 
-/// A file no longer than this is read whole and compared with its checksum.
+/// A file up to this size is read whole and compared with its checksum.
 const WHOLE: usize = 64 << 10;
-/// So much of a longer one is read at first.
+/// Of a larger file, so much is read first.
 const FIRST: usize = 16 << 10;
 
 /// The first line of the file.
@@ -40,11 +39,11 @@ struct Summary {
     bytes: usize,
     /// Their checksum.
     checksum: u64,
-    /// Those of them that a status need not read, from and to.
+    /// The bytes among them that a status need not read, from and to.
     skip: Vec<(usize, usize)>,
-    /// What it would have counted in them.
+    /// What a status would have counted there.
     pending: Option<Figures>,
-    /// How many packages the last apply changed, and the last before it that changed any.
+    /// How many packages the last apply changed, and the last one before it that changed any.
     changed: [usize; 2],
 }
 
@@ -60,7 +59,7 @@ pub(super) fn encode(state: &State) -> serde_json::Result<Vec<u8>> {
     let mut text = Text { bytes: Vec::new(), written: &written };
     state.serialize(&mut Serializer::with_formatter(&mut text, Layout::new(&written)))?;
     text.bytes.push(b'\n');
-    // The opening brace is that of the first line.
+    // The opening brace is in the first line.
     let body = &text.bytes[1..];
     let last = state.apply.last.as_ref().map_or(0, |apply| apply.packages.len());
     let before = state.apply.last_change.as_ref().map_or(0, |apply| apply.packages.len());
@@ -75,8 +74,8 @@ pub(super) fn encode(state: &State) -> serde_json::Result<Vec<u8>> {
     Ok([BEGIN, summary.as_bytes(), END, body].concat())
 }
 
-/// The state in a file of this length without what a status only counts; `None` where the file is laid out in
-/// another way, by an older version or by hand: then all of it is to be read.
+/// The state in a file of this length, without what a status only counts. `None` where the file has another layout, by
+/// an older version or by hand: then all of it must be read.
 pub(super) fn glance(file: &File, length: usize) -> Option<State> {
     let mut text = vec![0; if length > WHOLE { FIRST } else { length }];
     file.read_exact_at(&mut text, 0).ok()?;
@@ -117,7 +116,8 @@ pub(super) fn glance(file: &File, length: usize) -> Option<State> {
     Some(state)
 }
 
-/// Tells whether somebody has edited a file; one that means to deceive could as well write another.
+/// Shows whether somebody has edited the file. It does not protect against a person who means to deceive, who could as
+/// well write another file.
 fn checksum(bytes: &[u8]) -> u64 {
     let mix = |sum: u64, part: u64| (sum ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     let mut parts = bytes.chunks_exact(8);
@@ -126,16 +126,16 @@ fn checksum(bytes: &[u8]) -> u64 {
         sum = mix(sum, part.try_into().map_or(0, u64::from_le_bytes));
     }
     let rest = parts.remainder().iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)));
-    // What every reader of JSON can hold.
+    // A number that every reader of JSON can hold.
     rest >> 11
 }
 
-/// What the writer and the layout tell each other.
+/// What the layout tells the writer.
 #[derive(Default)]
 struct Written {
     /// How many bytes there are.
     length: Cell<usize>,
-    /// Those that can be left out.
+    /// The bytes that can be left out.
     skip: Cell<Vec<(usize, usize)>>,
 }
 
@@ -156,17 +156,17 @@ impl Write for Text<'_> {
     }
 }
 
-/// JSON over as many lines as a person can read, with a line for each entry of a list. Notes where the rest of each
+/// Writes JSON over several lines for people, with one line for each entry of a list, and notes where the rest of each
 /// long list begins and ends. Everything that cannot be printed is escaped.
 struct Layout<'a> {
     written: &'a Written,
-    /// How deep this is, and how deep the entry of a list begins that is being written.
+    /// The current depth, and the depth of the list entry that is being written.
     depth: usize,
     entry: Option<usize>,
     /// The keys that lead here.
     keys: Vec<String>,
     is_key: bool,
-    /// Of each list that is open how many entries it has; of a long one also how many are shown and where those end.
+    /// For each open list, the number of its entries; for a long one also how many are shown, and where these end.
     lists: Vec<(usize, Option<usize>, usize)>,
 }
 
@@ -175,7 +175,7 @@ impl<'a> Layout<'a> {
         Layout { written, depth: 0, entry: None, keys: Vec::new(), is_key: false, lists: Vec::new() }
     }
 
-    /// Begins a line, or goes on in that of an entry.
+    /// Begins a line, or goes on in the line of a list entry.
     fn line<W: ?Sized + Write>(&self, writer: &mut W, is_first: bool) -> Result<()> {
         let comma: &[u8] = if is_first { b"" } else { b"," };
         writer.write_all(comma)?;

@@ -1,5 +1,5 @@
-//! What follows from what is remembered, and from what can be seen for the price of a stat: the verdict on the
-//! index, an apply that was cut off, whether a reboot is required.
+//! What follows from the state and from a few calls of stat: the verdict on the index, an apply that was cut off,
+//! whether a reboot is required.
 
 use crate::managers;
 use crate::model::class::Class;
@@ -21,7 +21,7 @@ use std::time::Duration;
 #[path = "health_tests.rs"]
 pub(crate) mod tests;
 
-/// What follows from what is remembered, now.
+/// What follows from the state, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// The verdict on the index.
@@ -32,19 +32,18 @@ pub struct Health {
     pub reboot_required: bool,
     /// Since when, where that is known.
     pub reboot_required_since: Option<Time>,
-    /// When a reboot comes that was asked for.
+    /// When the reboot comes that was asked for.
     pub reboot_scheduled_at: Option<Time>,
-    /// What still runs code that an update has replaced; `None` where that is not known.
+    /// What still runs code that an update has replaced; `None` where it is not known.
     pub outdated_services: Option<Vec<OutdatedService>>,
-    /// An apply that has begun and not ended.
+    /// An apply that began and did not end.
     pub unfinished: Option<Unfinished>,
-    /// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended that
-    /// since.
+    /// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended it since.
     pub apply_trouble: Option<String>,
 }
 
 impl Health {
-    /// Looks at a state, and at what can be seen for the price of a stat.
+    /// Looks at a state, and calls stat a few times.
     pub fn of(loaded: &Loaded, max_age: Duration) -> Health {
         let verdict = verdict(loaded, max_age);
         let Loaded::Good(state) = loaded else { return Health { verdict, ..Health::not_known() } };
@@ -61,7 +60,7 @@ impl Health {
         }
     }
 
-    /// Without a state.
+    /// The same without a state.
     pub fn not_known() -> Health {
         Health {
             verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
@@ -81,16 +80,15 @@ impl Health {
 pub struct Verdict {
     /// Fresh, stale, failed or unknown.
     pub code: ExitCode,
-    /// Why, in one line without the verdict itself.
+    /// Why, in one line, without the verdict itself.
     pub reason: String,
-    /// Age of the index in seconds; `None` when there was no complete refresh, or its time lies
-    /// in the future.
+    /// Age of the index in seconds; `None` if there was no complete refresh, or its time lies in the future.
     pub age: Option<i64>,
 }
 
 const NEVER: &str = "the index was never refreshed by linux-patch; run linux-patch refresh";
 
-/// Judges the index by what is remembered (the contract's section 7, in its order).
+/// Judges the index by the state (section 7 of the contract, in its order).
 pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> Verdict {
     let unknown = |reason: String| Verdict { code: ExitCode::Unknown, reason, age: None };
     let state = match loaded {
@@ -125,7 +123,7 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
         Some(RefreshOutcome::Partial) => {
             let failed = state.sources.iter().filter(|source| source.error.is_some()).count();
             let of = match failed {
-                // Something behind them, such as a hook, did not end.
+                // Something after the sources, such as a hook, did not end.
                 0 => "every source was refreshed, but the refresh did not end well".to_string(),
                 _ => format!("{failed} of {} sources not refreshed", state.sources.len()),
             };
@@ -144,7 +142,7 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
                 ExitCode::Stale,
                 format!("the source configuration is newer than the last refresh, {ago}"),
             ),
-            // Why not follows in the words on what is pending.
+            // The words about what is pending give the reason.
             Some(_) if state.pending.as_ref().is_some_and(|pending| pending.error.is_some()) => {
                 verdict(ExitCode::Stale, format!("refreshed {ago}"))
             }
@@ -168,23 +166,23 @@ pub fn verdict(loaded: &Loaded, max_age: Duration) -> Verdict {
     }
 }
 
-/// The present moment, for judging an age: by the wall clock, unless that was set back since the
-/// last complete refresh, as the clock shows that began with the boot.
+/// The present moment, for judging an age. It is the wall clock, unless that was set back since the last complete
+/// refresh, which the clock shows that began with the boot.
 fn now(loaded: &Loaded) -> Time {
     let now = Time::now();
     let Loaded::Good(state) = loaded else { return now };
     let (Some(updated), Some(then)) = (state.last_cache_update, &state.last_cache_boot) else { return now };
     let passed = time::seconds_since_boot().saturating_sub(then.seconds);
     let by_wall = now.seconds_since(updated);
-    // A clock that is kept right moves by some seconds.
+    // A clock that is synchronised moves by some seconds.
     if by_wall < 0 || passed.saturating_sub(by_wall) <= 60 || then.boot_id != boot::boot_id() {
         return now;
     }
     Time::from_unix(updated.unix().saturating_add(passed)).unwrap_or(now)
 }
 
-/// Whether the sources were configured anew since the last attempt. By fingerprint where the
-/// attempt left one, which also sees an older file put back; else by time.
+/// Whether the configuration of the sources has changed since the last attempt. If the attempt left a fingerprint, that
+/// decides, because it also shows an older file that was put back; otherwise the times decide.
 fn config_changed(state: &State) -> bool {
     let Some(manager) = driven(state) else {
         return false;
@@ -209,14 +207,14 @@ fn pending_is_outdated(state: &State) -> bool {
     }
 }
 
-/// Whether a reboot is required: a flag file now, or a finding of the last run in this boot.
+/// Whether a reboot is required: there is a flag file now, or the last run in this boot found so.
 fn reboot_required(state: &State) -> bool {
     let flagged = driven(state).is_some_and(|manager| boot::is_flagged(manager.facts().reboot_flags));
     let in_this_boot = |boot: &String| boot::is_this_start(boot);
     flagged || (state.reboot_required && state.reboot_boot_id.as_ref().is_none_or(in_this_boot))
 }
 
-/// Since when that is so: as the last run found it, else as long as a flag file lies there.
+/// Since when, by the last run, or else by the time of a flag file.
 fn reboot_required_since(state: &State) -> Option<Time> {
     if !reboot_required(state) {
         return None;
@@ -226,14 +224,14 @@ fn reboot_required_since(state: &State) -> Option<Time> {
     found.or_else(by_flag)
 }
 
-/// When a reboot comes: as systemd has it, else as the last apply asked for it.
+/// When a reboot comes, by systemd, or else by what the last apply asked for.
 fn reboot_scheduled_at(state: &State) -> Option<Time> {
     let asked = || state.apply.last.as_ref()?.reboot_at.filter(|at| *at > Time::now());
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
 }
 
-/// What still runs replaced code, as far as the last run found it in this boot: what runs in another was started
-/// after that.
+/// What still runs replaced code, if the last run that looked was in this boot: after a reboot everything has started
+/// again.
 fn outdated_services(state: &State) -> Option<Vec<OutdatedService>> {
     let in_this_boot = || state.services_seen.as_ref().is_some_and(|seen| boot::is_this_start(&seen.boot_id));
     let mut services = state.outdated_services.clone()?;
@@ -243,32 +241,32 @@ fn outdated_services(state: &State) -> Option<Vec<OutdatedService>> {
     Some(services)
 }
 
-/// The manager of the last run, if it is one of ours.
+/// The manager of the last run, if this program knows it.
 pub fn driven(state: &State) -> Option<&'static dyn managers::Manager> {
     managers::by_name(state.manager.as_deref()?).ok()
 }
 
-/// An apply that has begun and not ended.
+/// An apply that began and did not end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Whether it still runs; where it does not, it was cut off.
+    /// Whether it still runs. If not, it was cut off.
     pub life: Life,
     /// When it began.
     pub since: Time,
     /// How far it had come.
     pub phase: String,
-    /// What repairs it by hand, or is to be done first.
+    /// What repairs it by hand, or must be done first.
     pub repair: Option<String>,
 }
 
 impl Unfinished {
-    /// Whether it was surely cut off.
+    /// Whether it certainly was cut off.
     pub fn is_cut_off(&self) -> bool {
         self.life == Life::Gone
     }
 }
 
-/// What a person would do about an install that was cut off, where it is more than an apply.
+/// What a person would do about an install that was cut off, if an apply is not enough.
 fn by_hand(manager: &dyn managers::Manager) -> Option<String> {
     let places = manager.facts().usual_places();
     if let Some(repair) = manager.repair(&places, &Default::default()).first() {
@@ -284,7 +282,7 @@ fn by_hand(manager: &dyn managers::Manager) -> Option<String> {
     Some(format!("if no {} runs, rm {} first", manager.facts().name, lock.display()))
 }
 
-/// The apply that has begun and not ended, if there is one.
+/// The apply that began and did not end, if there is one.
 fn unfinished(state: &State) -> Option<Unfinished> {
     let apply = state.apply.in_progress.as_ref()?;
     let life = life(apply);
@@ -292,12 +290,12 @@ fn unfinished(state: &State) -> Option<Unfinished> {
         life,
         since: apply.started_at,
         phase: short_line(&apply.phase),
-        // Not into an install that may be under way.
+        // Nobody should interfere with an install that may still be running.
         repair: driven(state).filter(|_| life == Life::Gone).and_then(by_hand),
     })
 }
 
-/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended that since.
+/// What is wrong with the last apply, in one line: it was cut off, or it failed and nobody has mended it since.
 pub fn apply_trouble(state: &State, unfinished: Option<&Unfinished>) -> Option<String> {
     if unfinished.is_some_and(Unfinished::is_cut_off) {
         return Some("an apply was interrupted".to_string());
@@ -312,13 +310,13 @@ pub fn apply_failure(state: &State) -> Option<&Failure> {
     last.error.as_ref().filter(|_| !is_mended(state, last))
 }
 
-/// Whether a refresh has found that somebody mended it. A failure that changed nothing is also seen to be mended
-/// without one.
+/// Whether a refresh found that somebody mended it. If the failed apply changed nothing, that can be seen without a
+/// refresh too.
 fn is_mended(state: &State, last: &LastApply) -> bool {
     last.mended_at.is_some() || (seems_mended(state, last) && !may_leave_halves(last))
 }
 
-/// Whether a failure can leave packages half installed: then the package database has to say that all are whole.
+/// Whether a failure can leave packages half installed. Then the package database must say that all are whole.
 fn may_leave_halves(last: &LastApply) -> bool {
     let before_the_install = |failure: &Failure| {
         matches!(
@@ -335,8 +333,8 @@ fn may_leave_halves(last: &LastApply) -> bool {
     last.error.as_ref().is_some_and(|failure| !before_the_install(failure))
 }
 
-/// Notes that what the last apply failed in was mended since, so that it stays so when new updates come. `is_whole`
-/// tells whether the package database holds nothing half installed, which may cost a program.
+/// Notes that the failure of the last apply was mended since, so that this stays so when new updates come. `is_whole`
+/// tells whether no package is half installed, which may need a program.
 pub fn note_mended(state: &mut State, is_whole: impl FnOnce(&LastApply) -> bool) {
     let Some(last) =
         state.apply.last.as_ref().filter(|last| last.error.is_some() && last.mended_at.is_none())
@@ -348,7 +346,7 @@ pub fn note_mended(state: &mut State, is_whole: impl FnOnce(&LastApply) -> bool)
     }
 }
 
-/// Whether packages were changed by others since an apply, and a count after that found nothing pending.
+/// Whether others changed packages since an apply, and a count after that found nothing pending.
 fn seems_mended(state: &State, last: &LastApply) -> bool {
     let (Some(manager), Some(pending)) = (driven(state), &state.pending) else { return false };
     let changed = newest_change(manager.facts().package_databases);
@@ -364,14 +362,14 @@ pub enum Life {
     Running,
     /// It does not.
     Gone,
-    /// It cannot be seen from here: by this user, or in this namespace.
+    /// It cannot be seen from here, by this user or in this namespace.
     NotKnown,
 }
 
-/// Whether the process of an apply still runs. Its number may be another process's by now.
+/// Whether the process of an apply still runs. Another process may have its number by now.
 fn life(apply: &InProgress) -> Life {
     let boot_id = boot::boot_id();
-    // A run that could not tell its boot, in a chroot without /proc, is not one of another.
+    // A run that does not know its boot, in a chroot without /proc, is not one of another boot.
     let is_told = !boot_id.is_empty() && !apply.boot_id.is_empty();
     if is_told && boot_id != apply.boot_id {
         return Life::Gone;
@@ -383,7 +381,7 @@ fn life(apply: &InProgress) -> Life {
     if let Some(start) = lock_holders::started(apply.pid) {
         let is_it = match apply.process_start {
             Some(recorded) => recorded == start,
-            // Written by a version that did not say so. One that runs holds its lock.
+            // An older version did not note that. An apply that runs holds its lock.
             None => {
                 lock_holders::started_before(start, apply.started_at.unix())
                     && lock_holders::holds_a_lock(apply.pid)
@@ -391,7 +389,7 @@ fn life(apply: &InProgress) -> Life {
         };
         return if is_it { Life::Running } else { Life::Gone };
     }
-    // Also processes that cannot be seen can be asked for; a zombie is no longer one.
+    // Processes that cannot be seen can still be asked for. A zombie counts as ended.
     let pid = i32::try_from(apply.pid).ok().and_then(Pid::from_raw);
     let is_nowhere = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
     let is_zombie = Path::new(&format!("/proc/{}/stat", apply.pid)).exists();

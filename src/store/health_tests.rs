@@ -8,7 +8,7 @@ const DAY: i64 = 86400;
 const REPAIR: &str = "dpkg --force-confdef --force-confold --configure -a; then, for each package that must be \
                       reinstalled: apt-get install --reinstall NAME";
 
-/// A state of a refresh so many seconds ago by the wall clock, and, by that of this boot, so many.
+/// A state whose last refresh was so many seconds ago by the wall clock, and so many by the clock of this boot.
 pub(crate) fn refreshed(by_wall: i64, by_boot: Option<i64>) -> State {
     let time = Time::from_unix(Time::now().unix() - by_wall).unwrap();
     let attempt = Attempt {
@@ -44,21 +44,21 @@ fn assert_age(state: &State, expected: i64) {
 fn an_age_is_by_the_clock_of_the_boot_where_that_says_much_more() {
     assert_age(&refreshed(100, None), 100);
     assert_age(&refreshed(100, Some(100)), 100);
-    // Kept right by some seconds, or set back.
+    // Synchronised by some seconds, or set back.
     assert_age(&refreshed(100, Some(155)), 100);
     assert_age(&refreshed(100, Some(165)), 165);
     for by_wall in [0, 5] {
         let state = refreshed(by_wall, Some(10 * DAY));
         assert_age(&state, 10 * DAY);
         assert_eq!(judged(&state).code, ExitCode::Stale);
-        // Set back and forward again, or in another boot: it says nothing.
+        // Set back and forward again, or in another boot: the boot's clock says nothing.
         let mut other = state.clone();
         other.last_cache_boot.as_mut().unwrap().boot_id = "another".into();
         assert_age(&other, by_wall);
         assert_eq!(judged(&other).code, ExitCode::Fresh);
     }
     assert_age(&refreshed(10 * DAY, Some(5)), 10 * DAY);
-    // What nobody but a person can have written.
+    // Only a person can have written this.
     let mut state = refreshed(10 * DAY, Some(5));
     for seconds in [i64::MIN, i64::MAX] {
         state.last_cache_boot.as_mut().unwrap().seconds = seconds;
@@ -69,7 +69,7 @@ fn an_age_is_by_the_clock_of_the_boot_where_that_says_much_more() {
     assert_eq!((future.code, future.age), (ExitCode::Unknown, None));
 }
 
-/// A manager that this machine has, by files for which `of` names the places, and when they changed.
+/// A manager that this machine has; `of` names the places of its files and when they changed.
 fn at_home(of: fn(&dyn Manager) -> &'static [&'static str]) -> (&'static dyn Manager, i64) {
     let mut found = MANAGERS.iter().filter_map(|manager| Some((*manager, newest_change(of(*manager))?)));
     found.next().expect("the machine has a package manager")
@@ -159,7 +159,7 @@ fn what_was_found_to_run_in_another_boot_is_over() {
     assert_eq!(found(None, "another"), None, "nobody has looked in that one either");
 }
 
-/// What a status says of an apply that a process with this number began in this boot, changed so.
+/// What a status says of an apply that a process with this number began in this boot, with this change.
 fn seen(pid: u32, change: impl FnOnce(&mut InProgress)) -> Unfinished {
     let mut apply = InProgress {
         log: None,
@@ -213,7 +213,7 @@ fn an_apply_of_an_older_version_is_known_by_the_lock_that_it_holds() {
         apply.started_at = Time::from_unix(1_500_000_000).unwrap();
     };
     assert_eq!(seen(own, before_us).life, Life::Gone, "it began before the process with its number");
-    // In a chroot without /proc no run knows more of itself than its number.
+    // In a chroot without /proc a run knows only its number.
     let without_proc = |apply: &mut InProgress| {
         apply.process_start = None;
         apply.boot_id = String::new();

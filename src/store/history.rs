@@ -13,12 +13,12 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Its name in the state directory; the older half has `.1` behind it.
+/// Its name in the state directory. The older half has `.1` added.
 const FILE: &str = "history.jsonl";
-/// Where it is rotated.
+/// It is rotated at this size.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A line has room for so many packages.
+/// A line names no more packages than this.
 pub const MOST_PACKAGES: usize = 500;
 
 /// One run.
@@ -28,15 +28,15 @@ pub struct Entry {
     pub time: Time,
     /// `refresh` or `apply`.
     pub command: String,
-    /// Its exit code; `None` of one that was killed.
+    /// Its exit code; `None` if it was killed.
     pub exit_code: Option<u8>,
     /// Class of its error.
     pub class: Option<Class>,
     /// Its error, or what it did, in one line.
     pub message: String,
-    /// Wall time in milliseconds; `None` of one that was killed.
+    /// Wall time in milliseconds; `None` if it was killed.
     pub duration_ms: Option<u64>,
-    /// How many packages changed; of a dry run, would; `None` of one that was killed.
+    /// How many packages changed, or would change in a dry run; `None` if it was killed.
     pub packages: Option<usize>,
     /// The first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,13 +44,13 @@ pub struct Entry {
     /// Whether nothing was to be installed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// For how long the updates of the first of them had been known here.
+    /// For how long the updates of these first packages had been known here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_for: Vec<WasOpen>,
 }
 
-/// Adds a line for the run that held the lock before and was killed, where there is one. What it was is known by the
-/// lock, and how far an apply had come by the state.
+/// Adds a line for the run that held the lock before and was killed, if there is one. The lock tells which command it
+/// was, and the state how far an apply had come.
 pub fn append_killed(lock: &Lock, state: &State) {
     let Some(killed) = lock.left_by().filter(|killed| matches!(killed.command.as_str(), "refresh" | "apply"))
     else {
@@ -81,8 +81,8 @@ pub fn append_killed(lock: &Lock, state: &State) {
     append(lock, &entry);
 }
 
-/// Adds a line, and rotates when the file is full. Best effort: a history that cannot be written
-/// fails no run. Only the holder of the lock can.
+/// Adds a line, and rotates a full file. Best effort: a history that cannot be written does not fail the run. Only the
+/// holder of the lock can write it.
 pub fn append(lock: &Lock, entry: &Entry) {
     if lock.watch().check().is_err() {
         return;
@@ -90,7 +90,7 @@ pub fn append(lock: &Lock, entry: &Entry) {
     let path = lock.dir().join(FILE);
     let is_full = std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= MOST_BYTES);
     let is_stuck = is_full && std::fs::rename(&path, path.with_extension("jsonl.1")).is_err();
-    // Best effort, as said: what the disk does not take is lost.
+    // Best effort: a line that the disk does not take is lost.
     let _ = add(&path, entry, is_stuck);
 }
 
@@ -104,14 +104,14 @@ fn add(path: &Path, entry: &Entry, anew: bool) -> std::io::Result<()> {
     if file.seek(SeekFrom::End(-1)).is_ok() {
         file.read_exact(&mut last)?;
     }
-    // A line that a crash or a full disk cut off must not take this one along.
+    // The last line may be cut off, by a crash or a full disk. This one must not be joined to it.
     if last != [b'\n'] {
         line.insert(0, '\n');
     }
     file.write_all(line.as_bytes())
 }
 
-/// Opens a plain file. What else may be there is neither followed nor waited for.
+/// Opens the file if it is a plain one. A link is not followed, and a pipe not waited for.
 fn open(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options.custom_flags(flags.bits() as i32).open(path)?;
@@ -121,7 +121,7 @@ fn open(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
     }
 }
 
-/// The last `most` runs, of one command where that is said, oldest first. Lines that are no entries are passed over.
+/// The last `most` runs, of one command if that is given, oldest first. Lines that are not entries are skipped.
 pub fn last(dir: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
     let newer = entries(&dir.join(FILE), most, command);
     let mut all = entries(&dir.join(FILE).with_extension("jsonl.1"), most - newer.len(), command);
@@ -129,7 +129,7 @@ pub fn last(dir: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
     all
 }
 
-/// The last `most` entries of one file; of one that is longer than it can become only the end is read.
+/// The last `most` entries of one file. If the file is larger than it can become, only its end is read.
 fn entries(path: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
     const TAIL: u64 = MOST_BYTES + (256 << 10);
     let read = || -> std::io::Result<Vec<u8>> {

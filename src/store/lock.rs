@@ -23,13 +23,13 @@ pub struct Lock {
     file: File,
     dir: PathBuf,
     watch: Watch,
-    /// Who held it before and did not give it back: a run that was killed.
+    /// Who held it before and did not release it: a run that was killed.
     left_by: Option<Holder>,
-    /// By which this process is known to hold the lock also where the file is no longer there, or another.
+    /// Shows that this process holds the lock even if the file was removed or replaced.
     _mark: OwnedFd,
 }
 
-/// Of the lock file.
+/// The permissions of the lock file.
 const MODE: u32 = 0o600;
 
 /// Who holds the lock, as its text says.
@@ -51,14 +51,14 @@ impl std::fmt::Display for Holder {
 }
 
 impl Lock {
-    /// Takes the lock of a state directory without waiting; `None` when somebody else holds it.
-    /// The directory is made if it is not there.
+    /// Takes the lock of a state directory without waiting; `None` if another process holds it. A missing directory is
+    /// made.
     ///
     /// # Errors
     /// When the directory cannot be made or is not safe to write to, or the lock file cannot be
     /// opened or locked.
     pub fn try_acquire(dir: &Path, command: &str) -> Result<Option<Lock>> {
-        // Before anything is made there, and again when it is.
+        // Checked before anything is made there, and again after that.
         trust(dir)?;
         std::fs::create_dir_all(dir).with_context(|| format!("could not create {}", dir.display()))?;
         trust(dir)?;
@@ -71,10 +71,10 @@ impl Lock {
                 return Err(error).with_context(|| format!("could not lock {}", path.display()));
             }
         }
-        // Who ends by itself takes its name away.
+        // A run that ends by itself removes its name.
         let mut before = String::new();
         let left_by = (&mut file).take(256).read_to_string(&mut before).ok().and_then(|_| named_in(&before));
-        // The text only tells others who to wait for: a full disk must not stop the run.
+        // The text only tells others whom they wait for: a full disk must not stop the run.
         let text = format!("{} {command} {}\n", std::process::id(), Time::now());
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         let meta = file.metadata()?;
@@ -82,7 +82,8 @@ impl Lock {
         let made = memfd_create(mark.name(), MemfdFlags::CLOEXEC).context("could not mark this process")?;
         let watch = Watch { path, file: (meta.dev(), meta.ino()) };
         let lock = Lock { file, dir: dir.to_path_buf(), watch, left_by, _mark: made };
-        // Not ours where it was removed or replaced before it was locked, or under a run that goes on.
+        // The lock is not ours if the file was removed or replaced before we locked it, or was removed while its
+        // holder goes on.
         let is_alone = lock.watch.check().is_ok() && !mark.is_anothers();
         Ok(is_alone.then_some(lock))
     }
@@ -92,19 +93,19 @@ impl Lock {
         &self.dir
     }
 
-    /// Who held it before and did not give it back: a run that was killed, or went down with the machine.
+    /// Who held it before and did not release it: a run that was killed, or that went down with the machine.
     pub fn left_by(&self) -> Option<&Holder> {
         self.left_by.as_ref()
     }
 
-    /// What tells whether it still keeps others out.
+    /// What shows whether it still keeps others out.
     pub fn watch(&self) -> &Watch {
         &self.watch
     }
 }
 
-/// Whether the file that was locked is still the one that others would lock: an administrator can
-/// remove or replace it, or its directory.
+/// Whether the locked file is still the one that others would lock. An administrator can remove or replace it, or its
+/// directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     path: PathBuf,
@@ -113,7 +114,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// That it is.
+    /// Checks that it is.
     ///
     /// # Errors
     /// When it is not: another linux-patch may be at work, and nothing of ours may be written any more.
@@ -138,8 +139,8 @@ fn trust(dir: &Path) -> Result<()> {
     }
 }
 
-/// Only who may write the state may lock it. Nothing is waited for, should it be a named pipe. On a
-/// read-only file system a lock that is there keeps others out all the same.
+/// Only a user who may write the state may lock it. If the file is a named pipe, nobody is waited for. On a read-only
+/// file system an existing lock file still keeps others out.
 fn open(path: &Path) -> std::io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut options = OpenOptions::new();
@@ -160,16 +161,15 @@ fn open(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// For the moment in which the state is replaced, where the whole [`Lock`] would keep others from a run:
-/// a record lock of fcntl(2) on the same file, which flock(2) knows nothing of. It is ours as long as this
-/// value lives.
+/// A short lock for replacing the state, where the whole [`Lock`] would keep others from a run. It is a record lock of
+/// fcntl(2) on the same file, which does not interfere with flock(2), and is held as long as this value lives.
 #[derive(Debug)]
 pub struct Moment {
     file: File,
 }
 
 impl Moment {
-    /// Takes it; `None` when another process has it for too long, or the directory is not safe.
+    /// Takes it; `None` if another process holds it for too long, or the directory is not safe.
     pub fn take(dir: &Path) -> Option<Moment> {
         trust(dir).ok()?;
         let file = open(&dir.join("lock")).ok()?;
@@ -186,20 +186,19 @@ impl Moment {
 
 impl Drop for Moment {
     fn drop(&mut self) {
-        // Closing the file frees it anyway.
+        // Closing the file releases it too.
         let _ = fcntl_lock(&self.file, FlockOperation::Unlock);
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // So that nobody is named after the lock is free; closing the file frees it.
+        // So that the text names nobody after the lock is free. Closing the file releases it.
         let _ = self.file.set_len(0);
     }
 }
 
-/// Who holds the lock, by its text. `None` where that names a process which does not: one that was
-/// killed leaves its name behind.
+/// Who holds the lock, by its text. `None` if the named process does not hold it: a killed one leaves its name.
 pub fn holder(dir: &Path) -> Option<Holder> {
     let mut text = String::new();
     let flags = OFlags::NONBLOCK.bits() as i32;
@@ -220,14 +219,14 @@ fn named_in(text: &str) -> Option<Holder> {
     })
 }
 
-/// Names who is waited for, when there is something to say: a holder writes its name just after it has taken
-/// the lock, and one that has none after a second never will.
+/// Names the process that is waited for, once it is known. A holder writes its name just after it has taken the lock;
+/// if there is no name after a second, there will be none.
 pub fn holder_to_tell(dir: &Path, waited: Duration) -> Option<String> {
     let named = holder(dir).map(|named| named.to_string());
     named.or_else(|| (waited >= Duration::from_secs(1)).then(|| holder_words(dir)))
 }
 
-/// Names who holds the lock, for people.
+/// Names the holder of the lock in words.
 pub fn holder_words(dir: &Path) -> String {
     let path = dir.join("lock");
     let other = || lock_holders::of(&[path.to_str()?]);
@@ -239,8 +238,7 @@ pub fn holder_words(dir: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Takes a lock that is free; a child that another test's thread is just starting may have it for a
-    /// moment longer than we.
+    /// Takes a free lock. A child that another test's thread is just starting may hold it for a moment longer.
     fn taken(dir: &Path, command: &str) -> Lock {
         for _ in 0..1000 {
             if let Some(lock) = Lock::try_acquire(dir, command).unwrap() {

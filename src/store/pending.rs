@@ -9,7 +9,7 @@ use crate::system::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
-/// What waits to be installed. Where it could not be listed only `as_of` and `error` say something.
+/// What is pending. If it could not be listed, only `as_of` and `error` are set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     /// When it was counted.
@@ -38,10 +38,10 @@ pub struct Pending {
     /// Fingerprint of the package database at the count.
     #[serde(default)]
     pub database: Option<String>,
-    /// What was pending before and is not listed now, where that may be because not all can be listed.
+    /// What was pending before and is not listed now, kept because the list may not be complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Open>,
-    /// What the lists come to, where they were not read to their ends.
+    /// The numbers of the lists, if these were not read to their ends.
     #[serde(skip)]
     pub unread: Option<Figures>,
     /// Unknown fields.
@@ -49,22 +49,22 @@ pub struct Pending {
     pub extra: Extra,
 }
 
-/// What the lists come to.
+/// The numbers of the lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// How many updates are listed.
     pub packages: Option<usize>,
     /// How many are held back.
     pub held_back: Option<usize>,
-    /// Of these: security updates.
+    /// How many of those are security updates.
     pub held_back_security: Option<usize>,
     /// Whether it is known since when each security update is known.
     pub security_is_dated: bool,
-    /// That which is known for the longest, and since when.
+    /// The security update that has been known for the longest, and since when.
     pub oldest_security: Option<(Time, String)>,
 }
 
-/// An update that is open since a time.
+/// An update that has been open since a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// Package name.
@@ -80,7 +80,7 @@ pub struct Open {
 }
 
 impl Pending {
-    /// Nothing but when it was asked.
+    /// Nothing but the time of the question.
     pub fn not_known(as_of: Time) -> Pending {
         Pending {
             as_of,
@@ -98,8 +98,8 @@ impl Pending {
         }
     }
 
-    /// The updates, and those that are held back, with the time since which each is known; with those that
-    /// could not be listed.
+    /// The updates and what is held back, each with the time since which it is known, and those that could not be
+    /// listed.
     pub fn open(&self) -> Vec<Open> {
         let open = |name: &String, installed: &Option<String>, candidate: Option<String>, told: &Told| {
             let first_seen = told.first_seen?;
@@ -114,9 +114,9 @@ impl Pending {
         self.known.iter().cloned().chain(updates).chain(held).collect()
     }
 
-    /// Says of each update since when it is known, given those that were. Another candidate is the same update, as
-    /// long as none was installed. What has a time in the future was first seen by a clock that was wrong. Where
-    /// it is not known whether all are listed, as after a count that failed, those that are not stay known.
+    /// Notes for each update since when it is known, by an earlier list. With another candidate it is the same update,
+    /// unless a version was installed meanwhile. A time in the future came from a wrong clock. If the list may not be
+    /// complete, as after a failed count, updates that it lacks stay known.
     pub fn remember_first_seen(&mut self, open: &[Open], may_lack_some: bool) {
         let by_name: HashMap<_, _> = open.iter().rev().map(|open| (open.name.as_str(), open)).collect();
         let now = self.as_of;
@@ -139,7 +139,7 @@ impl Pending {
         }
     }
 
-    /// What the lists come to.
+    /// The numbers of the lists.
     pub fn figures(&self) -> Figures {
         let oldest = self.oldest();
         Figures {
@@ -161,7 +161,7 @@ impl Pending {
         self.unread.as_ref().map_or_else(|| self.held_back.as_ref().map(Vec::len), |unread| unread.held_back)
     }
 
-    /// The security update that is known for the longest, also one that is held back: since when, and its name.
+    /// The security update that has been known for the longest, held back or not: since when, and its name.
     fn oldest(&self) -> Option<Option<(Time, &str)>> {
         if let Some(unread) = &self.unread {
             let oldest = unread.oldest_security.as_ref().map(|(since, name)| (*since, name.as_str()));
@@ -181,19 +181,20 @@ impl Pending {
         Some(oldest)
     }
 
-    /// The security update that is known for the longest, also one that is held back: for how many seconds, and its
-    /// name. `Some(None)` where there is none, `None` where that cannot be told.
+    /// The security update that has been known for the longest, held back or not: for how many seconds, and its name.
+    /// `Some(None)` where there is none, `None` where it cannot be told.
     pub fn oldest_security(&self, now: Time) -> Option<Option<(i64, &str)>> {
         let oldest = self.oldest()?;
         Some(oldest.map(|(since, name)| (now.seconds_since(since).max(0), name)))
     }
 
-    /// How many of the updates are security updates. Of none that is pending none is, also where the manager cannot tell.
+    /// How many of the updates are security updates. If none is pending it is 0, even if the manager cannot tell them
+    /// apart.
     pub fn security(&self) -> Option<usize> {
         self.security.or((self.count == Some(0)).then_some(0))
     }
 
-    /// How many security updates are held back; `None` where it is known of no held update whether it is one.
+    /// How many security updates are held back; `None` if no held update says whether it is one.
     pub fn held_back_security(&self) -> Option<usize> {
         if let Some(unread) = &self.unread {
             return unread.held_back_security;
@@ -208,7 +209,7 @@ impl Pending {
         Some(self.security()? + self.held_back_security().unwrap_or(0))
     }
 
-    /// Puts the updates in the order in which they are shown: those of security first, of these the oldest.
+    /// Sorts the updates as they are shown: security updates first, of these the oldest.
     pub fn sort(&mut self) {
         self.packages.iter_mut().for_each(|updates| updates.sort_by(Update::in_order));
     }
@@ -223,12 +224,12 @@ impl Pending {
         self.held_back.as_deref().unwrap_or_default()
     }
 
-    /// What linux-patch itself leaves out, so that the other updates can be installed.
+    /// What linux-patch itself leaves out so that the other updates can be installed.
     pub fn left_out_by_us(&self) -> Vec<HeldBack> {
         self.held_back().iter().filter(|held| held.class.is_some()).cloned().collect()
     }
 
-    /// Moves these from what is pending to what is held back, and counts anew.
+    /// Moves these from what is pending to what is held back, and counts again.
     pub fn leave_out(&mut self, impossible: &[HeldBack]) {
         let (Some(updates), Some(held_back)) = (self.packages.take(), self.held_back.take()) else { return };
         let mut listing = Listing { updates, held_back, ..Listing::default() };
@@ -255,7 +256,7 @@ mod tests {
         Time::from_unix(day * 86400).unwrap()
     }
 
-    /// What is pending on a day: name, installed version and candidate of each.
+    /// The pending updates of one day: name, installed version and candidate of each.
     fn pending(day: i64, updates: &[(&str, &str, &str)]) -> Pending {
         let update = |(name, installed, candidate): &(&str, &str, &str)| json!({"name": name, "installed": installed, "candidate": candidate, "security": true, "source": null});
         let packages: Vec<_> = updates.iter().map(update).collect();
@@ -273,11 +274,11 @@ mod tests {
         first.remember_first_seen(&[], false);
         for (now, expected) in [
             (pending(5, &[("a", "1", "2"), ("b", "1", "2")]), vec![1, 5]),
-            // Its candidate keeps moving.
+            // Its candidate keeps changing.
             (pending(5, &[("a", "1", "3")]), vec![1]),
-            // That one was installed meanwhile, and another came.
+            // It was installed meanwhile, and another version came.
             (pending(5, &[("a", "2", "3")]), vec![5]),
-            // A clock that was wrong then.
+            // The clock was wrong then.
             (pending(0, &[("a", "1", "2")]), vec![0]),
         ] {
             let mut now = now;

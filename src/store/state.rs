@@ -1,4 +1,4 @@
-//! The state file: what is remembered between runs, and its pure transitions.
+//! The state: what is remembered between runs, and how it changes. Does no I/O.
 
 use crate::model::class::Extra;
 use crate::model::failure::Failure;
@@ -32,49 +32,49 @@ pub struct State {
     pub last_update_error: Option<Failure>,
     /// The last attempt.
     pub last_attempt: Option<Attempt>,
-    /// The ledger of sources.
+    /// The sources, each with what became of it.
     pub sources: Vec<Source>,
     /// What waits to be installed; `None` when that was never counted.
     pub pending: Option<Pending>,
     /// Whether a reboot was required after the last run.
     pub reboot_required: bool,
-    /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found; of a container also its start.
+    /// The boot (`/proc/sys/kernel/random/boot_id`) in which that was found; in a container also the container's start.
     pub reboot_boot_id: Option<String>,
-    /// Since when; `None` where none is.
+    /// Since when; `None` if none is required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot_required_since: Option<Time>,
-    /// The packages that required it; `None` where the manager names none that could.
+    /// The packages that require it; `None` if the manager names no such packages.
     pub reboot_packages: Option<RebootPackages>,
-    /// What still runs code that an update has replaced; `None` where that could not be told.
+    /// What still runs code that an update has replaced; `None` if that could not be told.
     pub outdated_services: Option<Vec<OutdatedService>>,
-    /// When that was so.
+    /// When that was looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services_seen: Option<ServicesSeen>,
-    /// The last day on which the distribution has updates, as `2028-06-30`; `None` where nothing on the disk says it.
+    /// The last day on which the distribution has updates, as `2028-06-30`; `None` if nothing on the disk says it.
     pub support_ends: Option<String>,
-    /// Why what is pending may not be all, a sentence each.
+    /// Why more may be pending than is listed, a sentence for each reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caveats: Vec<String>,
-    /// The installed packages that no source offers, in any version; `None` where that could not be told.
+    /// The installed packages that no source offers in any version; `None` if that could not be told.
     pub not_offered: Option<Vec<String>>,
-    /// Whether that was asked since what decides about it changed.
+    /// Whether the question was asked since anything that decides about it changed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub not_offered_asked: bool,
     /// Fingerprint of the source configuration that the last attempt used.
     pub source_config: Option<String>,
-    /// Where that is, beside the usual places.
+    /// The places of that configuration beside the usual ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_places: Vec<String>,
     /// Where the index was after the last refresh that did not fail.
     pub index: Option<Index>,
     /// The applies.
     pub apply: Apply,
-    /// What happened how often.
+    /// How often things happened.
     pub counters: Counters,
-    /// What the file itself says of its layout: made anew whenever it is written.
+    /// What the file says about its own layout: written anew each time.
     #[serde(skip_serializing)]
     pub summary: IgnoredAny,
-    /// Whether the lists of packages were not read to their ends: such a state is only shown.
+    /// Whether the lists of packages were not read to their ends. Such a state is only shown.
     #[serde(skip)]
     pub is_glance: bool,
     /// Unknown fields.
@@ -87,7 +87,7 @@ pub struct State {
 pub struct BootMoment {
     /// The boot (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
-    /// Seconds since its start, those of a suspended machine included.
+    /// Seconds since its start, including the time that the machine was suspended.
     pub seconds: i64,
 }
 
@@ -95,11 +95,11 @@ pub struct BootMoment {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Index {
-    /// The files that hold it: where one is gone, so is what the refresh brought.
+    /// The files that hold it. If one of them is gone, the result of the refresh is lost.
     pub files: Vec<String>,
-    /// Fingerprint of the settings of the manager that decide about them.
+    /// Fingerprint of the manager's settings that decide about them.
     pub settings: Option<String>,
-    /// What the manager said of its configuration.
+    /// What the manager said about its configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Configuration>,
     /// Unknown fields.
@@ -107,33 +107,33 @@ pub struct Index {
     pub extra: Extra,
 }
 
-/// An answer of the manager that holds as long as nothing changes that it depends on.
+/// An answer of the manager that holds until something that it depends on changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Configuration {
-    /// Fingerprint of all that, and the question.
+    /// Fingerprint of all that it depends on, and of the question.
     pub basis: String,
-    /// What of the answer is of use.
+    /// The part of the answer that is used.
     pub text: String,
 }
 
 impl Index {
-    /// The first of its files that is not there any more.
+    /// The first of its files that no longer exists.
     pub fn missing(&self) -> Option<&str> {
         self.files.iter().map(String::as_str).find(|file| !Path::new(file).exists())
     }
 }
 
-/// Packages that require a reboot, because they were installed since the last start.
+/// Packages installed since the last start that require a reboot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RebootPackages {
     /// Their names.
     pub names: Vec<String>,
-    /// Others, of which the manager says that their advisories want a reboot.
+    /// Other packages whose advisories ask for a reboot, by the manager.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_advisory: Vec<String>,
-    /// The start of the machine or the container since which that is so.
+    /// The start of the machine or container since which this is so.
     pub start: String,
     /// Fingerprint of what decides about it.
     pub basis: String,
@@ -146,7 +146,7 @@ pub struct RebootPackages {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OutdatedService {
-    /// Its unit; of processes that belong to none their name.
+    /// Its unit; for processes without one, their name.
     pub unit: String,
     /// The numbers of those processes.
     pub processes: Vec<u32>,
@@ -159,7 +159,7 @@ pub struct OutdatedService {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServicesSeen {
-    /// The boot (`/proc/sys/kernel/random/boot_id`): nothing of what was found then runs in another.
+    /// The boot (`/proc/sys/kernel/random/boot_id`). After another boot nothing that was found then still runs.
     pub boot_id: String,
     /// Fingerprint of the package database.
     pub database: String,
@@ -182,7 +182,7 @@ pub struct Attempt {
     /// Exit code of the manager; `None` when it was killed.
     #[serde(default)]
     pub exit_code: Option<i32>,
-    /// How long it took, in milliseconds; a suspend of the machine does not count.
+    /// How long it took, in milliseconds, without the time that the machine was suspended.
     #[serde(default)]
     pub duration_ms: u64,
     /// Unknown fields.
@@ -190,7 +190,7 @@ pub struct Attempt {
     pub extra: Extra,
 }
 
-/// One source in the ledger.
+/// One source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// The manager's name for it.
@@ -198,10 +198,10 @@ pub struct Source {
     /// When it was refreshed last.
     #[serde(default)]
     pub last_success: Option<Time>,
-    /// When its index was published, as that says itself.
+    /// When its index was published, by the index itself.
     #[serde(default)]
     pub published_at: Option<Time>,
-    /// Until when its index is to be used, as that says itself.
+    /// Until when its index is valid, by the index itself.
     #[serde(default)]
     pub valid_until: Option<Time>,
     /// Why the last attempt did not refresh it.
@@ -218,31 +218,31 @@ pub struct Source {
 pub struct Counters {
     /// Refreshes run, those of applies included.
     pub refresh_total: u64,
-    /// Of those: in which no source was refreshed.
+    /// How many of these refreshed no source.
     pub refresh_failed_total: u64,
-    /// Calls that shared the result of another's refresh.
+    /// Calls that shared the result of another process's refresh.
     pub refresh_joined_total: u64,
     /// Calls with `--if-stale` that found the index fresh.
     pub refresh_skipped_fresh_total: u64,
     /// Applies run.
     pub apply_total: u64,
-    /// Of those: that failed.
+    /// How many of these failed.
     pub apply_failed_total: u64,
-    /// Of those: that refreshed and downloaded a second time.
+    /// How many of these refreshed and downloaded a second time.
     pub apply_retried_total: u64,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// Counts one more where it happened. A state that somebody wrote by hand may hold any number.
+/// Adds one if it happened. A state that somebody wrote by hand may hold any number.
 pub fn count(counter: &mut u64, happened: bool) {
     *counter = counter.saturating_add(u64::from(happened));
 }
 
 impl Counters {
-    /// Numbers that no machine reaches, and that counting on from would overflow, become the largest
-    /// that every reader of JSON and of metrics can hold.
+    /// Limits numbers that no machine reaches, so that counting cannot overflow, to the largest that every reader of
+    /// JSON and of metrics can hold.
     pub(super) fn bound(&mut self) {
         const MOST: u64 = 1 << 53;
         for counter in [
@@ -271,14 +271,14 @@ impl State {
         failed.map(|source| source.id.clone()).collect()
     }
 
-    /// The sources that it did reach, where there are others; else none.
+    /// The sources that the last refresh reached, if it did not reach others; else none.
     pub fn refreshed(&self) -> Vec<String> {
         let some_failed = self.sources.iter().any(|source| source.error.is_some());
         let fine = self.sources.iter().filter(|source| some_failed && source.error.is_none());
         fine.map(|source| source.id.clone()).collect()
     }
 
-    /// Remembers a refresh. A failed or partial one never moves `last_cache_update`.
+    /// Records a refresh. A failed or partial one never changes `last_cache_update`.
     pub fn record_refresh(&mut self, refreshed: &Refreshed, attempt: Attempt) {
         let now = attempt.finished_at;
         self.last_update_success = refreshed.outcome == RefreshOutcome::Fresh;
@@ -290,7 +290,7 @@ impl State {
         count(&mut self.counters.refresh_failed_total, refreshed.outcome == RefreshOutcome::Failed);
         self.last_attempt = Some(attempt);
         let before = std::mem::take(&mut self.sources);
-        // From the end, so that of several with one name the first is found.
+        // From the end, so that of several with the same name the first is found.
         let by_id: HashMap<_, _> = before.iter().rev().map(|source| (source.id.as_str(), source)).collect();
         let previous = |id: &str| by_id.get(id);
         self.sources = refreshed
@@ -308,16 +308,16 @@ impl State {
                 extra: previous(&result.id).map(|source| source.extra.clone()).unwrap_or_default(),
             })
             .collect();
-        // A run that ended before the manager spoke of any source says nothing about them; one
-        // that spoke of some spoke of all that are configured.
+        // A run that ended before the manager mentioned any source says nothing about the sources. A run that mentioned
+        // some mentioned all that are configured.
         if refreshed.sources.is_empty() {
             let failed = |source| Source { error: refreshed.error.clone(), ..source };
             self.sources = before.into_iter().map(failed).collect();
         }
     }
 
-    /// Remembers the sources that a refresh was done with which somebody stopped. That is no verdict on the
-    /// others, nor on the index.
+    /// Records the sources that a refresh was done with when it was interrupted. This is no verdict on the others or on
+    /// the index.
     pub fn record_stopped(&mut self, refreshed: &Refreshed, now: Time) {
         for result in refreshed.sources.iter().filter(|result| result.error.is_none()) {
             let last_success = Some(now);
@@ -339,8 +339,8 @@ impl State {
         }
     }
 
-    /// How the last attempt ended; `None` before the first. A state that lacks the attempt
-    /// itself is judged by its flag, and so is one whose attempt is called fresh against it.
+    /// How the last attempt ended; `None` before the first. If the state lacks the attempt itself, its flag decides,
+    /// and also if the attempt is "fresh" and the flag says otherwise.
     pub fn last_outcome(&self) -> Option<RefreshOutcome> {
         let by_flag = || match self.last_update_success {
             true => Some(RefreshOutcome::Fresh),
@@ -353,7 +353,7 @@ impl State {
         outcome.filter(|outcome| *outcome != RefreshOutcome::Fresh).or_else(by_flag)
     }
 
-    /// The latest of the times that freshness is judged by.
+    /// The later of the times that freshness is judged by.
     pub(super) fn latest_time(&self) -> Option<Time> {
         let attempt = self.last_attempt.as_ref().map(|attempt| attempt.finished_at);
         self.last_cache_update.max(attempt)

@@ -17,17 +17,17 @@ use std::path::Path;
 /// Its name in the state directory.
 pub const FILE: &str = "state.json";
 
-/// Where it is put when it no longer holds and cannot be replaced.
+/// The name under which it is put aside when it no longer holds and cannot be replaced.
 const UNSAVED: &str = "state.json.unsaved";
 
-/// One byte for each call that shared another's refresh, until the next writer counts them: were
-/// they counted in the state, each call of a wave would wait for all that were before it.
+/// One byte for each call that shared another process's refresh, until the next writer counts them. If they were
+/// counted in the state, each call of a wave would wait for all before it.
 const JOINED: &str = "refresh.joined";
 
-/// A real state is some kilobytes; more than this is not one.
+/// A real state has some kilobytes; a file larger than this is none.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Notes a call that shared another's refresh. Best effort: it costs no lock and no waiting.
+/// Notes a call that shared another process's refresh. Best effort: it takes no lock and never waits.
 pub fn note_joined(dir: &Path) {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file =
@@ -35,18 +35,18 @@ pub fn note_joined(dir: &Path) {
     let _ = file.and_then(|mut file| file.write_all(b"."));
 }
 
-/// What reading the state gave.
+/// The result of reading the state.
 #[derive(Clone, Debug)]
 pub enum Loaded {
     /// There is none: never refreshed.
     Missing,
     /// It could be read.
     Good(Box<State>),
-    /// It is not a state; the reason.
+    /// It is not a state, with the reason.
     Corrupt(String),
-    /// A newer program wrote it: its version.
+    /// A newer program wrote it, with its version.
     Newer(u64),
-    /// It could not be opened or read; the reason.
+    /// It could not be opened or read, with the reason.
     Unreadable(String),
 }
 
@@ -55,7 +55,7 @@ pub fn load(dir: &Path) -> Loaded {
     read(&dir.join(FILE))
 }
 
-/// Likewise, but its lists of packages only as far as a status in words shows them.
+/// The same, with lists of packages only as long as a status in words shows them.
 pub fn glance(dir: &Path) -> Loaded {
     read_by(&dir.join(FILE), |file, length| match length <= MOST_BYTES {
         true => glance::glance(file, length as usize),
@@ -63,7 +63,7 @@ pub fn glance(dir: &Path) -> Loaded {
     })
 }
 
-/// Reads the state that the next writer would go on from.
+/// Reads the state that the next writer would continue.
 pub fn load_for_writer(dir: &Path) -> Loaded {
     match load(dir) {
         Loaded::Missing => read(&dir.join(UNSAVED)),
@@ -75,11 +75,11 @@ fn read(path: &Path) -> Loaded {
     read_by(path, |_, _| None)
 }
 
-/// Reads a state by a short way, if that leads to one; else all of it.
+/// Reads a state by a short way, if there is one; else all of it.
 fn read_by(path: &Path, short_way: impl FnOnce(&File, u64) -> Option<State>) -> Loaded {
     let mut bytes = Vec::new();
     let mut seen = None;
-    // Should it be a named pipe, it must not keep us waiting for a writer.
+    // If it is a named pipe, this must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
     let read = file.and_then(|file| {
         let length = file.metadata()?.len();
@@ -87,12 +87,12 @@ fn read_by(path: &Path, short_way: impl FnOnce(&File, u64) -> Option<State>) -> 
         if seen.is_some() {
             return Ok(0);
         }
-        // In one read, where it is a file.
+        // A plain file is read at once.
         bytes.reserve(length.min(MOST_BYTES) as usize + 1);
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
     });
     match read {
-        // Where anybody can write, anybody can say that all is well.
+        // If anybody can write here, anybody can claim that all is well.
         Ok(_) => match (path.parent().and_then(distrust), seen) {
             (Some(reason), _) => Loaded::Unreadable(reason),
             (None, Some(mut state)) => {
@@ -114,14 +114,14 @@ pub fn parse(bytes: &[u8]) -> Loaded {
     directly(bytes).unwrap_or_else(|| judged(bytes))
 }
 
-/// The state where nothing about it is odd, without a detour: most of what a status costs.
+/// Parses an ordinary state directly: this is most of what a status costs.
 fn directly(bytes: &[u8]) -> Option<Loaded> {
     let mut state: Box<State> = serde_json::from_slice(bytes).ok()?;
     state.counters.bound();
     (state.version == VERSION).then_some(Loaded::Good(state))
 }
 
-/// Any bytes, such as those in which a key stands twice, with the reason where it is no state.
+/// Reads any bytes, even if a key is there twice, and gives the reason where it is no state.
 fn judged(bytes: &[u8]) -> Loaded {
     let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
@@ -142,14 +142,14 @@ fn judged(bytes: &[u8]) -> Loaded {
 }
 
 impl State {
-    /// The state to go on from, for the holder of the lock. A corrupt file is kept aside as
-    /// `state.json.corrupt`; the second value says so.
+    /// The state to continue, for the holder of the lock. A corrupt file is kept as `state.json.corrupt`, and the
+    /// second value says so.
     ///
     /// # Errors
     /// When a newer program wrote the state, or it cannot be read: nothing may then be written.
     pub fn load_for_update(lock: &Lock) -> Result<(State, Option<String>)> {
         let path = lock.dir().join(FILE);
-        // Put aside by a run that could not save what came after it.
+        // An earlier run put it aside because it could not save a newer one.
         let aside = lock.dir().join(UNSAVED);
         if aside.exists() && !path.exists() {
             std::fs::rename(&aside, &path)
@@ -174,7 +174,7 @@ impl State {
         }
     }
 
-    /// Counts the calls that were noted since the last writer; the holder of the lock saves that.
+    /// Counts the calls that were noted since the last writer. The holder of the lock saves the result.
     pub fn count_joined(&mut self, lock: &Lock) {
         let path = lock.dir().join(JOINED);
         let is_file = |meta: &std::fs::Metadata| meta.is_file();
@@ -185,9 +185,9 @@ impl State {
         }
     }
 
-    /// Puts the state aside where only the next writer finds it: for readers there is none.
+    /// Puts the state aside where only the next writer finds it. Readers find no state.
     pub fn put_aside(lock: &Lock) {
-        // A file system that does not even take this leaves nothing that could be done.
+        // If the file system does not take even this, nothing can be done.
         let _ = std::fs::rename(lock.dir().join(FILE), lock.dir().join(UNSAVED));
     }
 
@@ -209,7 +209,7 @@ impl State {
         }
         let mut bytes = kept.encode()?;
         if bytes.len() as u64 > MOST_BYTES {
-            // Lists that long are no lists of packages, and nobody would read them back.
+            // A list that long is no list of packages, and nobody could read it back.
             if let Some(pending) = &mut kept.pending {
                 pending.known.clear();
                 (pending.count, pending.security, pending.packages, pending.held_back) =
@@ -229,12 +229,12 @@ impl State {
         write_atomic(lock.dir(), FILE, &bytes)
     }
 
-    /// Counts a refresh that was not needed. That is no run: others may hold the lock, and find it free.
+    /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free.
     pub fn count_skipped(dir: &Path) {
         let Some(_moment) = Moment::take(dir) else { return };
         let Loaded::Good(mut state) = load(dir) else { return };
         count(&mut state.counters.refresh_skipped_fresh_total, true);
-        // Best effort, as all counting is.
+        // Best effort, like all counting.
         let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
     }
 

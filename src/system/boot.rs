@@ -1,10 +1,10 @@
-//! Whether a reboot is required, and asking for it.
+//! The start of the machine, flag files for a reboot, and a scheduled shutdown.
 
 use crate::system::time::since_boot;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// This boot's own name.
+/// The identifier of this boot.
 pub fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_string()
@@ -15,20 +15,19 @@ pub fn boot_id() -> String {
 pub struct Start {
     /// Different for every start.
     pub id: String,
-    /// When it was, in seconds since 1970 by the clock as it is set now.
+    /// When it was, in seconds since 1970 by the clock as it is now.
     pub at: i64,
 }
 
 impl Start {
-    /// Whether what was installed then came after it. What comes after `now` was installed by a clock
-    /// that was wrong, perhaps long before: a reboot would change nothing about that.
+    /// Whether something installed at that time came after the start. A time after `now` was written by a wrong clock,
+    /// perhaps long before; a reboot would not change that.
     pub fn is_before(&self, installed: i64, now: i64) -> bool {
         installed > self.at && installed <= now
     }
 }
 
-/// The last start. In a container the machine started long before; the first process, which a
-/// container has of its own, with it.
+/// The last start. In a container it is that of the container's first process, because the machine started long before.
 pub fn start() -> Start {
     let stat = std::fs::read_to_string("/proc/1/stat").unwrap_or_default();
     let ticks = ticks_at_start(&stat).unwrap_or(0);
@@ -37,17 +36,18 @@ pub fn start() -> Start {
     Start { id: format!("{} {ticks}", boot_id()), at: now.saturating_sub(passed).as_secs() as i64 }
 }
 
-/// The PID namespace that every machine begins with.
+/// The first PID namespace of every machine.
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
-/// What tells that a finding is of this start: the boot, and in a container, which restarts within one, its own.
+/// Identifies the start to which a finding belongs: the boot, and in a container, which can restart within a boot, the
+/// container's start.
 pub fn this_start() -> String {
     let namespace = std::fs::read_link("/proc/self/ns/pid");
     let is_machine = namespace.is_ok_and(|name| name.as_os_str() == FIRST_NAMESPACE);
     if is_machine { boot_id() } else { start().id }
 }
 
-/// Whether it is of this start. Where the first process cannot be seen only the boot tells.
+/// Whether a finding belongs to this start. If the first process cannot be seen, only the boot is compared.
 pub fn is_this_start(found: &str) -> bool {
     is_same_start(found, &start().id)
 }
@@ -61,28 +61,27 @@ fn is_same_start(found: &str, now: &str) -> bool {
     boot == this_boot && (ticks == these_ticks || ticks == 0 || these_ticks == 0)
 }
 
-/// Milliseconds of what proc_pid_stat(5) counts, on every processor that Rust knows.
+/// Milliseconds of a tick of proc_pid_stat(5), on every processor that Rust knows.
 pub const TICK: u64 = 10;
 
-/// When a process started, in ticks since the start of the machine, from its /proc/PID/stat. Its name,
-/// in parentheses, can hold anything.
+/// When a process started, in ticks since the start of the machine, by its /proc/PID/stat. Its name there, in
+/// parentheses, can hold anything.
 pub fn ticks_at_start(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether the distribution left one of its flag files: the price of a stat.
+/// Whether the distribution left one of its flag files. Costs a call of stat for each.
 pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
-/// When a reboot comes that somebody has asked systemd for, in seconds since 1970.
+/// When a reboot is scheduled with systemd, in seconds since 1970.
 pub fn scheduled_reboot() -> Option<i64> {
     scheduled_shutdown().filter(|(_, mode)| is_reboot(mode)).map(|(at, _)| at)
 }
 
-/// When the machine goes down, as somebody has asked systemd for, in seconds since 1970; and what it then does, such
-/// as `reboot` or `poweroff`.
+/// When a shutdown is scheduled with systemd, in seconds since 1970, and its kind, such as `reboot` or `poweroff`.
 pub fn scheduled_shutdown() -> Option<(i64, String)> {
     scheduled_in(&std::fs::read_to_string("/run/systemd/shutdown/scheduled").ok()?)
 }
@@ -94,7 +93,7 @@ fn scheduled_in(text: &str) -> Option<(i64, String)> {
     Some((at, value("MODE").unwrap_or("shutdown").trim().to_string()))
 }
 
-/// Whether the machine comes back after a shutdown of this kind.
+/// Whether the machine starts again after a shutdown of this kind.
 pub fn is_reboot(mode: &str) -> bool {
     matches!(mode, "reboot" | "kexec")
 }

@@ -1,4 +1,4 @@
-//! The few file operations whose order matters.
+//! File operations for which the order matters.
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{
@@ -15,10 +15,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-/// Replaces `dir/name` by `content` so that a reader, and a crash at any moment, sees the old
-/// file or the new one: temporary file in the same directory, fsync, rename, fsync of the
-/// directory. Only one writer at a time may use it on one directory (the holder of the lock),
-/// so the temporary file has a fixed name and a crash leaves at most one behind.
+/// Replaces `dir/name` with `content`, so that a reader always sees the old file or the new one, also after a crash:
+/// temporary file in the same directory, fsync, rename, fsync of the directory. The temporary file has a fixed name, so
+/// a crash leaves at most one. Therefore only one process at a time may do this in a directory: the holder of the lock.
 ///
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
@@ -28,7 +27,7 @@ pub fn write_atomic(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     replace((&opened, dir), name, &format!(".{name}.new"), content)
 }
 
-/// Likewise, in a directory that was opened and is called so, by a temporary file of this name.
+/// The same in a directory that is already open under this name, with this name for the temporary file.
 ///
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
@@ -36,7 +35,7 @@ pub fn replace((dir, shown): (&OwnedFd, &Path), name: &str, temporary: &str, con
     remove_in(dir, temporary)
         .with_context(|| format!("could not remove {}", shown.join(temporary).display()))?;
     let written = (|| {
-        // EXCL: a link that somebody left under that name is never followed.
+        // EXCL: a link that somebody left under this name is not followed.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
         let file = openat(dir, temporary, flags, mode)
@@ -50,7 +49,7 @@ pub fn replace((dir, shown): (&OwnedFd, &Path), name: &str, temporary: &str, con
             .with_context(|| format!("could not replace {}", shown.join(name).display()))
     })();
     if written.is_err() {
-        // Best effort: the error that counts is the one above.
+        // Best effort: the error above is the one to report.
         let _ = remove_in(dir, temporary);
         return written;
     }
@@ -64,8 +63,8 @@ fn remove_in(dir: &OwnedFd, name: &str) -> Result<(), Errno> {
     }
 }
 
-/// Replaces a file that several may write at once, each by a temporary file of its own. Those of
-/// processes that were killed over it are removed.
+/// Replaces a file that several processes may write at once, each with a temporary file of its own. Removes the
+/// temporary files of processes that were killed.
 ///
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
@@ -79,15 +78,15 @@ pub fn replace_shared(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     for entry in Dir::read_from(&opened).into_iter().flatten().flatten() {
         let file = entry.file_name().to_string_lossy();
         if number(&file).is_some_and(is_gone) {
-            // Best effort: it is only in the way of people who look.
+            // Best effort: the leftovers only disturb people who look there.
             let _ = remove_in(&opened, &file);
         }
     }
     replace((&opened, dir), name, &format!(".{name}.{}", std::process::id()), content)
 }
 
-/// Why nobody should write into a directory as this user: what is in it could be another user's
-/// trap. `None` where it is a directory of our own, or of root, that nobody else can write to.
+/// Why nobody should write into a directory as this user: its content could be another user's trap. `None` if the
+/// directory is ours or root's, and nobody else can write to it.
 pub fn distrust(dir: &Path) -> Option<String> {
     // Without a slash at the end, which would follow the link.
     let dir: PathBuf = dir.components().collect();
@@ -105,15 +104,15 @@ pub fn distrust(dir: &Path) -> Option<String> {
         .then(|| format!("{shown} can be written to by others; chmod 755 it or name another"))
 }
 
-/// Likewise, and why another user could put something else in its place while we work: for root, who
-/// would write there what was meant for here, also a directory above it that is not root's own.
+/// The same, and for root also why another user could replace the directory while we work: a directory above it that
+/// does not belong to root.
 pub fn distrust_way(dir: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return distrust(dir);
     }
     let above = walk(dir, &mut |shown, stat, is_last| {
         let others_write = stat.st_mode & 0o002 != 0 || (stat.st_mode & 0o020 != 0 && stat.st_gid != 0);
-        // In a sticky directory only the owner of a name can take it away.
+        // In a sticky directory only the owner of a name can remove it.
         let is_open = others_write && stat.st_mode & 0o1000 == 0 && !is_link(stat);
         let shown = shown.display();
         match () {
@@ -130,8 +129,8 @@ pub fn distrust_way(dir: &Path) -> Option<String> {
     reason.or_else(|| distrust(dir))
 }
 
-/// Opens a directory to write files in it. The way there is what root or we have made it: a link of
-/// another user's is not followed.
+/// Opens a directory to write files in it. Every step of the path must belong to root or to us: a link of another
+/// user's is not followed.
 ///
 /// # Errors
 /// When it is not there, or only by such a link.
@@ -150,14 +149,14 @@ fn is_link(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_symlink()
 }
 
-/// Root, ourselves, and whoever has the root directory: a container may show root as somebody else.
+/// Root, ourselves, and the owner of the root directory: in a container root may have another number.
 fn is_trusted(uid: u32) -> bool {
     let of_root = || std::fs::metadata("/").is_ok_and(|meta| meta.uid() == uid);
     uid == 0 || uid == rustix::process::geteuid().as_raw() || of_root()
 }
 
-/// Goes to a directory one name after the other and shows each directory and link on the way; `None`
-/// where the way ends before. Nothing that is renamed meanwhile leads elsewhere.
+/// Goes to a directory one name at a time and shows each directory and link on the way to `visit`; `None` if the way
+/// ends early. Renaming something meanwhile cannot lead it elsewhere.
 ///
 /// # Errors
 /// Those of `visit`, and when something is in the way.
@@ -195,7 +194,7 @@ fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &Stat, bool) -> Result<()>) -> 
     }
 }
 
-/// Removes a file; one that is not there is no error.
+/// Removes a file. If it does not exist, that is no error.
 ///
 /// # Errors
 /// Any other reason why it could not be removed.
@@ -208,7 +207,7 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes whatever is there, in a directory of ours. No link is followed.
+/// Removes whatever has this name, in a directory of ours. No link is followed.
 ///
 /// # Errors
 /// When there is something that cannot be removed.
@@ -221,8 +220,8 @@ pub fn remove_whatever(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a directory that everybody may read and nobody else may write in. One that is there must
-/// be such a directory: a link that somebody left under that name is never followed.
+/// Makes a directory that everybody may read and only we may write to. An existing one must be such a directory; a link
+/// under that name is not followed.
 ///
 /// # Errors
 /// When it cannot be made, or what is there is not such a directory.
@@ -241,8 +240,8 @@ pub fn own_directory(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a link, or corrects one that leads elsewhere. Anything else under its name stays: it may be
-/// what the link is to lead to.
+/// Makes a link, or corrects one that leads elsewhere. Anything else under its name stays: it may be what the link
+/// should lead to.
 ///
 /// # Errors
 /// When it cannot be made, or something else is there.
@@ -256,11 +255,10 @@ pub fn own_link(path: &Path, target: &Path) -> Result<()> {
     symlink(target, path).with_context(|| format!("could not create {}", path.display()))
 }
 
-/// A short text that changes whenever one of `paths`, or a file directly in one of them that is
-/// a directory, is added, removed or rewritten. It costs a stat each and reads no content. Its last name
-/// may be a pattern like `*.list`, for a directory of which a manager reads only such files; elsewhere `*`
-/// stands for any name. A path with a slash at its end is the directory alone, where that changes with
-/// what is in it.
+/// A short text that changes whenever one of `paths` is added, removed or rewritten; for a directory also each file
+/// directly in it. It calls stat for each and reads no content. The last name may be a pattern such as `*.list`, where
+/// a manager reads only such files of a directory. Elsewhere a path may be any pattern of glob. A path with a slash at
+/// its end is the directory alone, whose time changes with what is in it.
 pub fn fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     for (path, meta) in files_of(paths) {
@@ -269,7 +267,7 @@ pub fn fingerprint(paths: &[&str]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// Likewise, for what is kept as long as it stays the same: also of files that were given an old time.
+/// The same for what is kept as long as it stays the same. It also notices files that were given an old time.
 pub fn exact_fingerprint(paths: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     for (path, meta) in files_of(paths) {
@@ -279,7 +277,7 @@ pub fn exact_fingerprint(paths: &[&str]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// The files that are there of such paths.
+/// The existing files that such paths mean.
 pub fn files_of(paths: &[&str]) -> Vec<(PathBuf, Metadata)> {
     paths.iter().flat_map(|path| files(path)).collect()
 }
@@ -294,7 +292,7 @@ pub fn newest_change(paths: &[&str]) -> Option<i64> {
     paths.iter().flat_map(of).max()
 }
 
-/// The files that such a path stands for, sorted by name.
+/// The files that such a path means, sorted by name.
 fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
     match name.strip_prefix('*') {
@@ -336,19 +334,17 @@ fn files_in(dir: &Path, is_read: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadat
     files
 }
 
-/// Lock files, and what dnf writes down for itself at every run, say nothing about the index
-/// beside them.
+/// Lock files, and what dnf writes for itself at every run, say nothing about the index beside them.
 fn is_note(name: &str) -> bool {
     name == "lock" || name.ends_with(".pid") || name.ends_with(".json")
 }
 
-/// Whether the file is one of a directory such as apt.conf.d, all of which are read: a name there means nothing.
+/// Whether the file is in a directory such as apt.conf.d, where all files are read and names have no meaning.
 fn is_setting(dir: &Path, name: &str) -> bool {
     name == "lock" && dir.extension().is_some_and(|end| end == "d")
 }
 
-/// Whether apt reads a file with this name in such a directory of its settings: with the end that belongs there, or
-/// none.
+/// Whether apt reads a file with this name in such a directory: with the right extension, or with none.
 fn is_read_in(dir: &Path, name: &str) -> bool {
     let end = match dir.file_name().and_then(|dir| dir.to_str()) {
         Some("apt.conf.d") => "conf",
@@ -358,12 +354,12 @@ fn is_read_in(dir: &Path, name: &str) -> bool {
     is_name_for_apt(name) && name.rsplit_once('.').is_none_or(|(_, found)| found == end)
 }
 
-/// Whether apt reads files with such names: others it passes over, with a note or without.
+/// Whether apt reads files with such names. It skips others, with a message or without.
 fn is_name_for_apt(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:.".contains(&byte))
 }
 
-/// What a package manager or an editor puts beside a file of configuration, for people.
+/// Files that a package manager or an editor leaves for people beside a configuration file.
 fn is_leftover(name: &str) -> bool {
     const ENDS: [&str; 22] = [
         "~",

@@ -111,7 +111,7 @@ fn a_slash_at_the_end_stands_for_the_directory_alone() {
     let before = fingerprint(&[&path]);
     std::fs::write(dir.path().join("a"), "longer").unwrap();
     assert_eq!(before, fingerprint(&[&path]));
-    // Directories in it are what a fingerprint of its files would not see.
+    // A fingerprint of its files would not notice directories in it.
     std::thread::sleep(std::time::Duration::from_millis(20));
     std::fs::create_dir(dir.path().join("tb-hello-1.0-1")).unwrap();
     assert_ne!(before, fingerprint(&[&path]));

@@ -1,10 +1,10 @@
-//! Systems whose root is an image: packages are changed in the next image, and never in the running one.
+//! Systems that start from an image: packages are changed in the next image, never in the running one.
 
 use crate::system::process::find;
 use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 use std::path::Path;
 
-/// What is there of a system.
+/// What shows that a system is an image.
 struct Signs<'a> {
     /// Whether it was started by ostree.
     is_ostree: bool,
@@ -19,8 +19,8 @@ struct Signs<'a> {
 /// What updates systems of ostree.
 const OF_OSTREE: &[(&str, &str)] = &[("bootc", "bootc upgrade"), ("rpm-ostree", "rpm-ostree upgrade")];
 
-/// What updates those whose root is read-only, where it is there: of openSUSE MicroOS and SLE Micro, of any system
-/// of bootc, of SteamOS, of Vanilla OS.
+/// What updates systems with a read-only root, if it is installed: openSUSE MicroOS and SLE Micro, any system of bootc,
+/// SteamOS, Vanilla OS.
 const OF_READ_ONLY: &[(&str, &str)] = &[
     ("transactional-update", "transactional-update up"),
     ("bootc", "bootc upgrade"),
@@ -36,7 +36,7 @@ pub fn updater() -> Option<&'static str> {
     const SEALED: [u64; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x9660];
     let is_sealed =
         |path: &str| statfs(path).is_ok_and(|found| SEALED.contains(&(found.f_type as u64 & 0xffff_ffff)));
-    // In what cron has for PATH some directories are missing.
+    // cron's PATH lacks some directories.
     let is_in = |dir: &str, program: &str| Path::new(dir).join(program).exists();
     let has = |program: &str| {
         find(program).is_some() || ["/usr/sbin", "/usr/bin"].iter().any(|dir| is_in(dir, program))
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(told(true, true, false, &["rpm-ostree", "bootc"]), Some("bootc upgrade"));
         assert_eq!(told(true, false, false, &[]), Some("ostree admin upgrade"));
         assert_eq!(told(false, true, false, &["transactional-update"]), Some("transactional-update up"));
-        // The tools alone, as in the making of an image, and a disk that is only mounted so, are no image.
+        // The tools alone, as where images are made, or a disk that is only mounted read-only, do not make an image.
         assert_eq!(told(false, false, false, &["bootc", "rpm-ostree", "transactional-update"]), None);
         assert_eq!(told(false, true, false, &[]), None);
         assert!(told(false, true, true, &[]).is_some());

@@ -1,5 +1,5 @@
-//! Times of the day at this place. date(1) is asked for them: it knows the time zone as the administrator has
-//! set it, and runs only for options that name such a time.
+//! Local times of the day. date(1) is asked for them, because it knows the time zone that the administrator has set. It
+//! runs only for options with such a time.
 
 use crate::system::process::{self, Invocation, Limits};
 use crate::system::time::since_boot;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const DAY: i64 = 86400;
 
-/// A time of the day here, in seconds since midnight.
+/// A local time of the day, in seconds since midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeOfDay(i64);
 
@@ -37,7 +37,7 @@ impl TimeOfDay {
         is_time.then(|| TimeOfDay(parts[0] * 3600 + parts[1] * 60 + parts[2]))
     }
 
-    /// What the clock on the wall says here and now.
+    /// The local time of the day now.
     ///
     /// # Errors
     /// Why it cannot be told.
@@ -47,7 +47,7 @@ impl TimeOfDay {
         told.map_err(|cause| format!("could not ask date for the local time: {cause}"))
     }
 
-    /// Seconds to the next time that the clock says this; at most a day, and never none.
+    /// Seconds until the clock next says this: more than 0, and at most a day.
     pub fn seconds_after(self, now: TimeOfDay) -> i64 {
         match (self.0 - now.0).rem_euclid(DAY) {
             0 => DAY,
@@ -55,7 +55,7 @@ impl TimeOfDay {
         }
     }
 
-    /// Seconds to this time, of yesterday, today or tomorrow, whichever is nearest; negative where that is past.
+    /// Seconds to this time of yesterday, today or tomorrow, whichever is nearest; negative if it is past.
     fn distance(self, now: TimeOfDay) -> i64 {
         (self.0 - now.0 + DAY / 2).rem_euclid(DAY) - DAY / 2
     }
@@ -67,7 +67,7 @@ impl std::fmt::Display for TimeOfDay {
     }
 }
 
-/// The local time in a form of date(1), which may take so long.
+/// The local time in a format of date(1), which may take so long.
 ///
 /// # Errors
 /// Why it cannot be told.
@@ -81,8 +81,8 @@ pub fn ask(form: &str, budget: Duration) -> Result<String, String> {
     }
 }
 
-/// Until when something may begin: the moment with this time of the day that is nearest to the start of the run. So
-/// with 05:00 a run at 23:00 may begin until the morning, and a run at 09:00 is too late.
+/// Until when something may begin: the nearest moment with this time of the day, seen from the start of the run. With
+/// 05:00, a run at 23:00 may begin until the morning, and a run at 09:00 is too late.
 #[derive(Clone, Copy, Debug)]
 pub struct Latest {
     time: TimeOfDay,
@@ -99,8 +99,8 @@ impl Latest {
         Ok(Latest { time, started: since_boot(), left: time.distance(TimeOfDay::now()?) })
     }
 
-    /// Whether it is over. The clock is asked again, since it may have been set; a run that was suspended for a day
-    /// does not begin in the next night's time.
+    /// Whether it is over. The clock is asked again, because it may have been set. A run that was suspended for a day
+    /// does not begin at that time of the next day.
     pub fn is_over(&self) -> bool {
         let elapsed = since_boot().saturating_sub(self.started).as_secs() as i64;
         self.is_over_after(elapsed, || TimeOfDay::now().ok())

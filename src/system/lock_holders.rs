@@ -1,5 +1,5 @@
-//! Who holds a lock file, from /proc/locks or from the file itself, whether a process that wrote down who it is
-//! was there then, and the mark of a process that works on a state directory.
+//! Who holds a lock file, by /proc/locks or by the file itself; whether a process that left its number still runs; and
+//! the mark of a process that works on a state directory.
 
 use crate::system::boot;
 use crate::system::time::{Time, since_boot};
@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// When a process started, in ticks since the start of the machine; `None` where there is none with
-/// that number, it has ended, or it cannot be seen.
+/// When a process started, in ticks since the start of the machine; `None` if there is none with that number, it has
+/// ended, or it cannot be seen.
 pub fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -18,24 +18,22 @@ pub fn started(pid: u32) -> Option<u64> {
     boot::ticks_at_start(&stat).filter(|_| !has_ended)
 }
 
-/// Whether what started then was there at a time, in seconds since 1970. The wall clock may have been
-/// set right by some seconds since.
+/// Whether a process with this start was running at a time, in seconds since 1970. The wall clock may have been
+/// corrected by some seconds since.
 pub fn started_before(ticks: u64, time: i64) -> bool {
     let ago = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(boot::TICK)));
     Time::now().unix().saturating_sub(ago.as_secs() as i64) <= time.saturating_add(3)
 }
 
-/// The name of the PID namespace in which we are; `None` where /proc does not say.
+/// The name of our PID namespace; `None` where /proc does not say it.
 pub fn pid_namespace() -> Option<String> {
     let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
     Some(link.to_string_lossy().into_owned())
 }
 
-/// Names the process that holds one of `locks`: `process 3473 (apt-get update)`. `None` when
-/// none is held, or the holder cannot be seen (another PID namespace).
-///
-/// /proc/locks (proc(5)) gives device and inode too, but on an overlay file system not those that
-/// stat(2) gives; so the holder is recognized by the files it has open.
+/// Names the process that holds one of `locks`: `process 3473 (apt-get update)`. `None` if none is held, or the holder
+/// is in another PID namespace. /proc/locks (proc(5)) also gives device and inode, but on an overlay file system these
+/// differ from those of stat(2). So the holder is found by its open files.
 pub fn of(locks: &[&str]) -> Option<String> {
     let table = table().ok()?;
     let locks: Vec<_> = locks.iter().filter_map(|lock| identity(Path::new(lock))).collect();
@@ -45,33 +43,33 @@ pub fn of(locks: &[&str]) -> Option<String> {
     holders.next().map(describe)
 }
 
-/// Whether a process is there and holds any lock. The table alone may name one that was killed: a
-/// child that it was just starting keeps the lock until it becomes another program.
+/// Whether a process runs and holds any lock. The table alone may name a killed process: a child that it was just
+/// starting keeps the lock until it becomes another program.
 pub fn holds_a_lock(of: u32) -> bool {
     let table = table().unwrap_or_default();
     Path::new(&format!("/proc/{of}")).exists() && table.lines().filter_map(pid).any(|pid| pid == of)
 }
 
-/// Whether a process holds the lock on a file, as far as can be seen: it has the file open. Of a
-/// process of another user only that it holds a lock can be seen.
+/// Whether a process holds the lock on a file, as far as can be seen: it has the file open. For a process of another
+/// user, only that it holds a lock can be seen.
 pub fn has_lock(of: u32, path: &Path) -> bool {
     let can_be_seen = std::fs::read_dir(format!("/proc/{of}/fd")).is_ok();
     let file: Vec<_> = identity(path).into_iter().collect();
     started(of).is_some() && if can_be_seen { has_open(of, &file) } else { holds_a_lock(of) }
 }
 
-/// What tells one state directory from all others: the directory itself, whatever it is called or mounted on, and
-/// its place, whatever is there now. An unnamed file in memory that was made with this name shows that a process works on it.
+/// Identifies a state directory: the directory itself, whatever its name or mount, and its path, whatever is there now.
+/// A process that works on it holds an unnamed file in memory with this name.
 #[derive(Debug)]
 pub struct Mark {
     name: String,
 }
 
-/// What a process that has such a mark is called, whatever the program is: so the others need not be looked at.
+/// The name of every process with such a mark, so that other processes need not be looked at.
 const CALLED: &str = "linux-patch";
 
 impl Mark {
-    /// That of a directory that is there.
+    /// The mark of an existing directory.
     ///
     /// # Errors
     /// When it cannot be looked at.
@@ -81,7 +79,7 @@ impl Mark {
         let mut hasher = DefaultHasher::new();
         dir.file_name().hash(&mut hasher);
         let place = format!("{}:{}:{:x}", above.dev(), above.ino(), hasher.finish());
-        // Of a thread's name only that of the first counts for others.
+        // Others see only the name of the first thread.
         let _ = std::fs::write("/proc/self/comm", CALLED);
         Ok(Mark { name: format!("linux-patch {}:{} {place}", own.dev(), own.ino()) })
     }
@@ -91,8 +89,8 @@ impl Mark {
         &self.name
     }
 
-    /// Whether another process of ours or of root's has one for the same directory, or one in its place. All
-    /// processes are looked at, some microseconds each: to read `/proc/locks` takes the kernel 8 to 20
+    /// Whether another process, of ours or of root's, has a mark for the same directory, or for one in its place. This
+    /// looks at all processes, which takes some microseconds each. Reading `/proc/locks` would take the kernel 8 to 20
     /// milliseconds, and this is done in each run.
     pub fn is_anothers(&self) -> bool {
         let (own, us) = (std::process::id(), rustix::process::geteuid().as_raw());
@@ -100,7 +98,7 @@ impl Mark {
             std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == CALLED)
         };
         let has_it = |pid: u32| {
-            // Nobody else can be in our way.
+            // No other user can be in our way.
             let of = std::fs::metadata(format!("/proc/{pid}"));
             of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && is_called_so(pid) && {
                 let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -111,7 +109,7 @@ impl Mark {
         processes().any(|pid| pid != own && has_it(pid))
     }
 
-    /// Whether a file that is called so in /proc marks the same directory, or one in the same place.
+    /// Whether a file with this name in /proc marks the same directory, or one in the same place.
     fn is_like(&self, file: &str) -> bool {
         let other = file.strip_prefix("/memfd:").and_then(|file| file.strip_suffix(" (deleted)"));
         let mut pairs = other.into_iter().flat_map(|other| other.split(' ').zip(self.name.split(' ')));
@@ -120,32 +118,32 @@ impl Mark {
     }
 }
 
-/// The numbers of all processes that can be seen.
+/// The numbers of all visible processes.
 fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Whether a process surely holds no lock that the kernel knows of.
+/// Whether a process certainly holds no lock that the kernel knows of.
 pub fn holds_no_lock(of: u32) -> bool {
     let table = table();
     table.is_ok_and(|table| !table.lines().filter_map(pid).any(|pid| pid == of))
 }
 
-/// Names the live process whose number stands in one of `files`. A file that a dead process left
-/// behind names nobody, also where its number is another process's by now.
+/// Names the running process whose number is in one of `files`. A file of a dead process names nobody, even if another
+/// process has its number now.
 pub fn of_pid_files(files: &[&str]) -> Option<String> {
     in_pid_files(files).find(|(file, pid)| has_written(*pid, file)).map(|(_, pid)| describe(pid))
 }
 
-/// One of `files` with the number of a live process that started after it was written, and that
-/// process. Managers take such a process for the holder of their lock.
+/// The file among `files` that has the number of a running process which started after the file was written, and that
+/// process. Managers take it for the holder of their lock.
 pub fn of_reused_number(files: &[&str]) -> Option<(String, String)> {
     let mut named = in_pid_files(files).filter(|(file, pid)| !has_written(*pid, file));
     named.next().map(|(file, pid)| (file.to_string(), describe(pid)))
 }
 
-/// The live processes whose numbers stand in these files.
+/// The running processes whose numbers are in these files.
 fn in_pid_files<'a>(files: &'a [&'a str]) -> impl Iterator<Item = (&'a str, u32)> {
     let named = files.iter().filter_map(|file| {
         let pid = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
@@ -154,8 +152,8 @@ fn in_pid_files<'a>(files: &'a [&'a str]) -> impl Iterator<Item = (&'a str, u32)
     named.filter(|(_, pid)| *pid != std::process::id() && is_alive(*pid))
 }
 
-/// Whether a process was there when the file was written. The wall clock may have been set since; so
-/// what has the file open, or is called like a manager, is always taken for its writer.
+/// Whether a process was running when the file was written. The wall clock may have been set since, so a process that
+/// has the file open, or has a manager's name, always counts as its writer.
 fn has_written(pid: u32, file: &str) -> bool {
     const MANAGERS: [&str; 5] = ["dnf", "yum", "zypp", "packagekit", "YaST"];
     let path = Path::new(file);
@@ -165,7 +163,7 @@ fn has_written(pid: u32, file: &str) -> bool {
         || identity(path).is_some_and(|file| has_open(pid, &[file]))
 }
 
-/// Names a process that has one of `files` open; for locks that the kernel does not know of.
+/// Names a process that has one of `files` open, for locks that the kernel does not know of.
 pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
     let files: Vec<_> = files.iter().filter_map(|file| identity(file)).collect();
     if files.is_empty() {
@@ -175,8 +173,8 @@ pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
     processes().filter(|pid| *pid != own).find(|pid| has_open(*pid, &files)).map(describe)
 }
 
-/// Whether a file was written before this machine started, so that nobody who runs on it has made it. One that
-/// machines share may be another's, and where the boot is not known nothing is.
+/// Whether a file was written before this machine started, so that no running process made it. `false` if machines may
+/// share the file, or the boot is not known.
 pub fn is_of_earlier_boot(file: &Path) -> bool {
     let written = std::fs::symlink_metadata(file).ok().filter(std::fs::Metadata::is_file);
     let is_earlier = written.is_some_and(|meta| !started_before(0, meta.mtime()));
@@ -184,21 +182,21 @@ pub fn is_of_earlier_boot(file: &Path) -> bool {
     is_earlier && !boot::boot_id().is_empty() && is_ours()
 }
 
-/// Whether machines can share a file system of this kind.
+/// Whether several machines can share a file system of this kind.
 fn is_shared(kind: u64) -> bool {
     // NFS, CIFS, SMB 2, Ceph, 9P, and FUSE with virtiofs.
     const SHARED: [u64; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400, 0x0102_1997, 0x6573_5546];
-    // Some of them are negative where it has 32 bits.
+    // On 32 bits some of them are negative.
     SHARED.contains(&(kind & 0xffff_ffff))
 }
 
-/// A zombie has no command line any more, and holds nothing.
+/// A zombie has no command line, and holds nothing.
 fn is_alive(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
-/// All locks that the kernel knows of. In pieces as large as it gives: where the table changes between two,
-/// a lock that is held all the time can be missing from both.
+/// All locks that the kernel knows of. The kernel gives the table in pieces. If it changes between two pieces, a lock
+/// that is held all the time can be missing from both.
 fn table() -> std::io::Result<String> {
     let mut file = std::fs::File::open("/proc/locks")?;
     let (mut table, mut piece) = (Vec::new(), vec![0; 64 << 10]);
@@ -210,7 +208,7 @@ fn table() -> std::io::Result<String> {
     }
 }
 
-/// `1: POSIX  ADVISORY  WRITE 3473 fe:00:12345 0 EOF`; a line with `->` waits for a lock.
+/// `1: POSIX  ADVISORY  WRITE 3473 fe:00:12345 0 EOF`; a line with `->` is of a process that waits.
 fn pid(line: &str) -> Option<u32> {
     let mut words = line.split_whitespace().skip(1);
     if words.next()? == "->" {
@@ -219,7 +217,7 @@ fn pid(line: &str) -> Option<u32> {
     words.nth(2)?.parse().ok()
 }
 
-/// By the file itself and not by its name: a process in a container has a file of the same name.
+/// Compared by the file itself, not by its name: a process in a container has a file with the same name.
 fn has_open(pid: u32, locks: &[(u64, u64)]) -> bool {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let files = open.into_iter().flatten().flatten().filter_map(|entry| identity(&entry.path()));
@@ -230,7 +228,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// A process for people: its number and its command line, 80 characters of it at most.
+/// A process in words: its number and up to 80 characters of its command line.
 fn describe(pid: u32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line).replace('\0', " ");
@@ -256,7 +254,7 @@ mod tests {
         };
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let live_pid = child.id();
-        // It has none for a moment.
+        // For a moment it has none.
         while !is_alive(live_pid) {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -270,7 +268,7 @@ mod tests {
         let holder = of_pid_files(&[&dead, &live]).unwrap();
         assert_eq!(holder, format!("process {live_pid} (sleep 60)"));
         assert_eq!(of_reused_number(&[&dead, &live]), None);
-        // Written before there was a process with this number: by one that had it before.
+        // Written before a process with this number started, so by an earlier one.
         let old = std::time::SystemTime::now() - Duration::from_secs(3600);
         std::fs::File::open(&live).unwrap().set_modified(old).unwrap();
         assert_eq!(of_pid_files(&[&dead, &live]), None);
@@ -316,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_file_that_machines_share_is_of_no_boot_of_ours() {
-        // By statfs(2); ext4, xfs, btrfs, tmpfs, overlay and zfs are a machine's own.
+        // By statfs(2). ext4, xfs, btrfs, tmpfs, overlay and zfs belong to one machine.
         for kind in [
             0x6969_u64,
             0xff53_4d42,
@@ -352,7 +350,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db.lck");
         let paths = [path.clone(), dir.path().join("none")];
-        // Children of other tests have it open too until they become another program.
+        // Children of other tests have it open too, until they become another program.
         let becomes = |expected: Option<String>| {
             for _ in 0..500 {
                 if of_open_files(&paths) == expected {

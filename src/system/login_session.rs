@@ -1,22 +1,19 @@
-//! Out of the login session before an install: where logind.conf(5) says KillUserProcesses=yes, the
-//! end of a session ends every process in it, and a logout from a desktop does so anywhere.
+//! Leaves the login session before an install. With KillUserProcesses=yes in logind.conf(5), the end of a session ends
+//! every process in it, and so does a logout from a desktop anywhere.
 
 use crate::system::process::{End, Finished, Invocation, Limits, ask, find};
 use crate::system::time::Time;
 use log::warn;
 use std::time::{Duration, Instant};
 
-/// Where there is such a directory, systemd is running: sd_booted(3).
+/// If this directory exists, systemd is running: sd_booted(3).
 const BOOTED: &str = "/run/systemd/system";
 /// How long systemd may take to move us.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Moves this process, and so all that it starts from now on, from a login session into a scope of
-/// its own, where systemd is running. Whoever was not started from a session stays where it is, and
-/// so does a run for which this fails: it goes on all the same.
-///
-/// This is what `systemd-run --scope` does, but to a process that is there already: started anew
-/// behind it, a run that it fails for would not take place.
+/// If systemd is running, moves this process, and all that it starts from now on, from a login session into a scope of
+/// its own. A process outside of a session stays where it is, and if the move fails the run goes on. `systemd-run
+/// --scope` does the same, but only for a new process, and a run that it could not start would not take place.
 pub fn leave_session() {
     let can = std::path::Path::new(BOOTED).is_dir() && rustix::process::geteuid().is_root();
     if !can || !is_in_session(&cgroups()) || find("busctl").is_none() {
@@ -28,19 +25,19 @@ pub fn leave_session() {
 }
 
 fn ask_for_scope() -> Result<(), String> {
-    // A stop of the scope, also that of a shutdown, does nothing but wait: SIGCONT instead of the SIGTERM
-    // that would reach the package manager, and no SIGKILL later.
+    // A stop of the scope, also at a shutdown, only waits: it sends SIGCONT instead of the SIGTERM that would reach the
+    // package manager, and no SIGKILL later.
     let signal = rustix::process::Signal::CONT.as_raw();
     let waits = format!("KillSignal i {signal} TimeoutStopUSec t {}", u64::MAX);
     let mut done = start_scope(&format!("4 {waits}"))?;
     if matches!(done.end, End::Code(code) if code != 0) {
-        // A systemd that cannot do that for a scope makes one without.
+        // An older systemd that cannot do that for a scope makes one without it.
         done = start_scope("2")?;
     }
     if done.end != End::Code(0) {
         return Err(format!("busctl said: {}{}", done.stderr, done.stdout));
     }
-    // The answer only says that systemd will do it.
+    // The answer says only that systemd will do it.
     let until = Instant::now() + PATIENCE;
     while is_in_session(&cgroups()) {
         if Instant::now() >= until {
@@ -62,7 +59,7 @@ fn start_scope(properties: &str) -> Result<Finished, String> {
     let mut args = vec!["--system".to_string(), "call".to_string()];
     args.extend(call.split(' ').map(str::to_owned));
     args.extend(["Description", "s", "linux-patch apply", "0"].map(str::to_owned));
-    // Not ended by a signal: that may be the connection that drops, when it is needed most.
+    // A signal does not end this wait: it may come from the connection that drops, just when the move is needed.
     let invocation = Invocation { program: "busctl", args, ..Invocation::default() };
     let limits = Limits { budget: Some(PATIENCE), ..Limits::default() };
     ask(&invocation, &limits).map_err(|error| format!("could not run busctl: {error}"))
@@ -72,8 +69,8 @@ fn cgroups() -> String {
     std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
-/// Whether one of the lines of /proc/self/cgroup that are systemd's lies below its slice of users.
-/// In a container the path can begin with that of the machine: the last slice counts.
+/// Whether one of systemd's lines of /proc/self/cgroup is below its slice of users. In a container the path can begin
+/// with that of the machine, so the last slice counts.
 fn is_in_session(cgroups: &str) -> bool {
     let of_systemd = |line: &str| {
         let (_, rest) = line.split_once(':')?;

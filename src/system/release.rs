@@ -1,5 +1,5 @@
-//! Which release of which distribution this is, and until when it is supported, by what the distribution itself has
-//! put on the disk.
+//! The release of the distribution, and until when it is supported, by what the distribution itself has put on the
+//! disk.
 
 use crate::system::time::Time;
 
@@ -14,7 +14,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// That of this system.
+    /// The release of this system.
     pub fn of_this_system() -> Release {
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         Release::parse(&files.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default())
@@ -34,14 +34,13 @@ impl Release {
         }
     }
 
-    /// Whether it is a release of Debian or Ubuntu for which there is an archive of security updates: testing and
-    /// unstable have no number, and get theirs with all the others.
+    /// Whether it is a release of Debian or Ubuntu with an archive of security updates. Testing and unstable have no
+    /// number, and get theirs together with all other updates.
     pub fn has_security_archive(&self) -> bool {
         matches!(self.id.as_str(), "debian" | "ubuntu") && !self.version.is_empty()
     }
 
-    /// The last day on which there are updates, as 2028-06-30: os-release says it, or else distro-info-data where
-    /// that is installed.
+    /// The last day with updates, as 2028-06-30: os-release says it, or distro-info-data where that is installed.
     pub fn support_ends(&self) -> Option<String> {
         let own = Some(self.support_end.clone()).filter(|date| last_second(date).is_some());
         own.or_else(|| {
@@ -51,8 +50,8 @@ impl Release {
         })
     }
 
-    /// The same in a table of distro-info-data. Debian's long-term support and that of Ubuntu's servers come
-    /// without being asked for, and what comes after them does not.
+    /// The same in a table of distro-info-data. It includes Debian's long-term support and that of Ubuntu's servers,
+    /// which come without being asked for, and not what comes after them.
     ///
     /// ```text
     /// version,codename,series,created,release,eol,eol-lts,eol-elts

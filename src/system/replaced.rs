@@ -1,5 +1,5 @@
-//! Which processes still run code that was replaced on the disk: executables and libraries of the system that
-//! they have mapped and that are deleted since. All is read from /proc; nothing is started.
+//! Finds processes that still run replaced code: they have executables or libraries of the system mapped that were
+//! deleted since. Everything is read from /proc; nothing is started.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,19 +8,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-/// A process has at most 65,530 mappings unless somebody allows more; further ones are not read.
+/// A process has at most 65,530 mappings unless somebody allows more. More than this is not read.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The processes that do, by what they belong to.
+/// These processes, by what they belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
-    /// The numbers of the processes, by the unit that they belong to, else by their name.
+    /// The numbers of the processes, by the unit that they belong to, or else by their name.
     pub units: BTreeMap<String, Vec<u32>>,
-    /// Whether only a reboot replaces some: the first process, and the system's message bus.
+    /// Whether some of it can only be replaced by a reboot: the first process, and the system's message bus.
     pub needs_reboot: bool,
 }
 
-/// The init, which decides how the unit of a process is found.
+/// The init: it decides how the unit of a process is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Init {
     Systemd,
@@ -28,8 +28,8 @@ enum Init {
     Other,
 }
 
-/// Looks at all processes. `None` where that takes longer than until then, or nothing is found and some of them
-/// are not shown to us.
+/// Looks at all processes. `None` if that takes longer than until then, or if nothing is found and some processes
+/// cannot be seen.
 pub fn look(until: Instant) -> Option<Replaced> {
     let init = match () {
         () if Path::new("/run/systemd/system").is_dir() => Init::Systemd,
@@ -50,7 +50,7 @@ pub fn look(until: Instant) -> Option<Replaced> {
         }
         let dir = entry.path();
         match File::open(dir.join("maps")).and_then(has_replaced) {
-            // We ourselves may have been updated, and end anyway.
+            // We ourselves may have been updated, and will end anyway.
             Ok(true) if pid != own && is_of_this_system(&dir, &ours) => {
                 add(&mut found, pid, &whose(&dir, init));
             }
@@ -61,14 +61,13 @@ pub fn look(until: Instant) -> Option<Replaced> {
     as_known(found, is_any, is_refused)
 }
 
-/// What was found, where that can be all that there is or is something: that nothing was is not known where some
-/// are not shown.
+/// What was found. If some processes cannot be seen, finding nothing means that it is not known.
 fn as_known(found: Replaced, is_any: bool, is_refused: bool) -> Option<Replaced> {
     let is_told = !is_refused || found != Replaced::default();
     (is_any && is_told).then_some(found)
 }
 
-/// Whether it is one and no process that has ended meanwhile.
+/// Whether access was refused; otherwise the process has ended meanwhile.
 fn is_refusal(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::PermissionDenied
 }
@@ -83,7 +82,7 @@ fn add(found: &mut Replaced, pid: u32, whose: &str) {
     }
 }
 
-/// Whether a table of mappings has code of the system that is deleted. It is read no further than to the first.
+/// Whether a table of mappings has deleted code of the system. It is read only up to the first.
 fn has_replaced(maps: impl Read) -> std::io::Result<bool> {
     let mut lines = BufReader::new(maps.take(MOST_BYTES));
     let mut line = Vec::new();
@@ -98,9 +97,9 @@ fn has_replaced(maps: impl Read) -> std::io::Result<bool> {
     }
 }
 
-/// `7f12-7f34 r-xp 00028000 fe:01 3473    /usr/lib/x86_64-linux-gnu/libc.so.6 (deleted)`: the file, where it is
-/// deleted code of the system. What else may be deleted and mapped is not: memory without a file, what a
-/// compiler at run time has made, temporary files, and what nobody installed as a package.
+/// `7f12-7f34 r-xp 00028000 fe:01 3473    /usr/lib/x86_64-linux-gnu/libc.so.6 (deleted)`: the file, if it is deleted
+/// code of the system. Other deleted mappings do not count: memory without a file, code made at run time, temporary
+/// files, and files that are of no package.
 fn replaced_file(line: &[u8]) -> Option<&str> {
     let line = line.strip_suffix(b"\n").unwrap_or(line).strip_suffix(b" (deleted)")?;
     let at = line.iter().position(|byte| *byte == b'/')?;
@@ -122,8 +121,8 @@ fn namespace(dir: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(dir.join("ns/mnt")).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Whether a process runs on this system, and not on one of its own, as in a container: it is in our mount
-/// namespace, in that of the first process, or has the same root in one of its own, as many services do.
+/// Whether a process runs on this system and not in a container: it is in our mount namespace, in that of the first
+/// process, or has the same root in a namespace of its own, as many services do.
 fn is_of_this_system(dir: &Path, ours: &[Option<(u64, u64)>; 2]) -> bool {
     let root = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     namespace(dir).is_some_and(|of| ours.contains(&Some(of)))
@@ -141,14 +140,14 @@ fn whose(dir: &Path, init: Init) -> String {
     })
 }
 
-/// The name of a process, of which the kernel keeps 15 bytes; that of its file, where it is the same but longer.
+/// The name of a process. The kernel keeps 15 bytes; if the name of its file begins so and is longer, that is used.
 fn name<'a>(comm: &'a str, file: &'a str) -> &'a str {
     let file = file.strip_suffix(" (deleted)").unwrap_or(file);
     if comm.is_empty() || (comm.len() == 15 && file.starts_with(comm)) { file } else { comm }
 }
 
-/// The unit in a process' /proc/PID/cgroup: `0::/system.slice/ssh.service`. For a service of a user it is
-/// `user@1000.service`, the only unit that the system knows of it.
+/// The unit in a process' /proc/PID/cgroup: `0::/system.slice/ssh.service`. For a user's service it is
+/// `user@1000.service`, the only unit of it that the system knows.
 fn unit(cgroup: &str, init: Init) -> Option<String> {
     let of_manager = |line: &&str| {
         let mut fields = line.splitn(3, ':').skip(1);

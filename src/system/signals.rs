@@ -1,4 +1,4 @@
-//! Signals as flags: a handler only notes the number, the waiting loops look at it.
+//! Signals as flags: a handler only notes the number, and the waiting loops look at it.
 
 use crate::model::exit_code::ExitCode;
 use anyhow::{Context, Result};
@@ -12,17 +12,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
-/// Those that would stop us, but that the caller has left blocked: no handler runs for them.
+/// Signals that would stop us, but that the caller has blocked: no handler runs for them.
 static BLOCKED: OnceLock<u64> = OnceLock::new();
 
-/// What stops a run, ignored or not.
+/// These stop a run even if the caller ignores them.
 const STOPPING: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
-/// What does where the caller does not ignore it, as nohup ignores SIGHUP. The others would end this process
-/// without a word, even in an install: an alarm(2), for instance, is inherited.
+/// These stop a run unless the caller ignores them, as nohup ignores SIGHUP. Without a handler, the others would end
+/// this process silently, even in an install: an alarm(2), for instance, is inherited.
 const STOPPING_UNLESS_IGNORED: [i32; 7] = [SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO];
 
-/// Starts noting what stops a run, and gives SIGCHLD a handler: a parent that ignored it would otherwise
-/// make every wait for a child fail with ECHILD.
+/// Starts noting the signals that stop a run, and gives SIGCHLD a handler: if a parent ignored it, every wait for a
+/// child would fail with ECHILD.
 ///
 /// # Errors
 /// When the operating system refuses a handler.
@@ -41,9 +41,9 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// No limit that the caller has set ends this process with an exit code of its own: a file that is
-/// too large is an error of the write, and where the memory or the stack is used up nothing is known.
-/// What is started from here gets none of this.
+/// Makes sure that no limit of the caller's ends this process with an exit code of its own. A file that is too large
+/// then gives an error of the write; if memory or stack is used up, the result is "unknown". Programs that we start get
+/// none of this.
 pub fn outlast_limits() {
     for signal in [SIGXFSZ, SIGXCPU] {
         // Without it the limit ends the process, as it does others.
@@ -60,7 +60,7 @@ pub fn received() -> Option<&'static str> {
     signal_name(number).or(Some("a signal"))
 }
 
-/// One that waits to be let through: to this process as a whole, or to its first thread.
+/// A signal that is blocked and waits, for the whole process or for its first thread.
 fn received_though_blocked() -> Option<i32> {
     let blocked = BLOCKED.get().copied().filter(|blocked| *blocked != 0)?;
     let waiting = blocked & (own_signals("ShdPnd:") | own_signals("SigPnd:"));
@@ -84,7 +84,7 @@ pub fn sleep_until(until: Instant) -> Result<(), &'static str> {
     }
 }
 
-/// A set of signals in what the kernel says of this process; empty where it does not say.
+/// A set of signals from the kernel's report about this process; empty if it does not say.
 fn own_signals(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix(name));

@@ -1,5 +1,5 @@
-//! Writing to standard output and standard error without ever being held up by who reads them:
-//! a full pipe that nobody reads must not hang a run that holds the lock.
+//! Writing to standard output and standard error without being held up by their readers: a full pipe that nobody reads
+//! must not hang a run that holds the lock.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -8,14 +8,14 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-/// A pipe that says it takes more takes this much at once (pipe(7), PIPE_BUF).
+/// If a pipe says that it takes more, it takes this much at once (pipe(7), PIPE_BUF).
 const PIECE: usize = 4096;
 
-/// Gives each of the three standard streams that is closed a stand-in: `/dev/null`, or where there is
-/// none a file in memory. Rust's own start ends the program where it cannot do the first, so this goes
-/// before it; the standard library is not ready yet.
+/// Replaces each of the three standard streams that is closed: with `/dev/null`, or if that does not exist with a file
+/// in memory. Without `/dev/null` Rust's own start would end the program, so this runs before it, when the standard
+/// library is not ready yet.
 pub extern "C" fn open_closed_streams() {
-    // A new file has the lowest number that is free.
+    // A new file gets the lowest free number.
     while let Some(file) = stand_in().filter(|file| file.as_raw_fd() <= 2) {
         let _ = file.into_raw_fd();
     }
@@ -26,8 +26,8 @@ fn stand_in() -> Option<OwnedFd> {
     null.or_else(|_| rustix::fs::memfd_create(c"stream", rustix::fs::MemfdFlags::empty())).ok()
 }
 
-/// Writes as much as the reader takes, waiting for it no longer than `patience` without a byte
-/// taken; the rest is dropped. A reader that has gone away is no error.
+/// Writes as much as the reader takes. If it takes no byte for `patience`, the rest is dropped. A reader that has gone
+/// is no error.
 pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
     let terminal = rustix::termios::isatty(to.as_fd());
     let own = if terminal { opened_anew(&to) } else { None };
@@ -53,7 +53,7 @@ pub fn write_patiently(to: impl AsFd, mut bytes: &[u8], patience: Duration) {
     }
 }
 
-/// The width of the terminal that is standard output, or else standard error, where it knows it.
+/// The width of the terminal on standard output, or else on standard error, if it is known.
 pub fn terminal_width() -> Option<usize> {
     let of = |size: rustix::io::Result<rustix::termios::Winsize>| size.ok().map(|size| size.ws_col.into());
     let known = |width: &usize| *width > 0;
@@ -61,7 +61,7 @@ pub fn terminal_width() -> Option<usize> {
     out.or_else(|| of(rustix::termios::tcgetwinsize(io::stderr())).filter(known))
 }
 
-/// Whether colours help on standard output: on a terminal that has them, whose user has not declined them
+/// Whether to use colours on standard output: it is a terminal with colours, and the user has not declined them
 /// (no-color.org).
 pub fn stdout_takes_colour() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -69,8 +69,8 @@ pub fn stdout_takes_colour() -> bool {
     has_colours && set("NO_COLOR").is_none() && rustix::termios::isatty(io::stdout())
 }
 
-/// A terminal says that it takes more when it takes one byte, and a longer write would wait for the
-/// rest. Not so one that is opened for us alone: on the shared one that would be everybody's.
+/// A terminal says that it takes more when it takes one byte, and a longer write would wait. Opened for us alone it
+/// does not make us wait; changing the shared one would change it for everybody.
 fn opened_anew(terminal: &impl AsFd) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", terminal.as_fd().as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -98,7 +98,7 @@ impl Write for Stderr {
     }
 }
 
-/// What goes before an error line that is not logged: its journald priority, under systemd.
+/// The prefix of an error line that is not logged: its journald priority, under systemd.
 pub fn error_mark() -> &'static str {
     if stderr_is_the_journal() { "<3>" } else { "" }
 }
@@ -113,8 +113,8 @@ pub fn stdout_is_the_journal() -> bool {
     is_the_journal("/proc/self/fd/1")
 }
 
-/// `$JOURNAL_STREAM` names the device and inode of the journal's socket (systemd.exec(5)); it is
-/// inherited, so only a stream that is this very socket counts.
+/// `$JOURNAL_STREAM` has the device and inode of the journal's socket (systemd.exec(5)). It is inherited, so only a
+/// stream that is this very socket counts.
 fn is_the_journal(stream: &str) -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else {
         return false;

@@ -3,8 +3,8 @@
 pub use crate::model::time::Time;
 use std::time::Duration;
 
-/// Seconds since the machine started, by a clock that nobody can set and that goes on while the
-/// machine is suspended.
+/// Seconds since the machine started, by a clock that nobody can set and that also counts while the machine is
+/// suspended.
 pub fn seconds_since_boot() -> i64 {
     since_boot().as_secs() as i64
 }
@@ -15,8 +15,7 @@ pub fn since_boot() -> Duration {
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
 }
 
-/// `90s`, `4h`, `1h30m`, or a bare number of seconds; ten years at most, so that adding it to a
-/// time cannot overflow.
+/// `90s`, `4h`, `1h30m`, or just a number of seconds; at most ten years, so that adding it to a time cannot overflow.
 ///
 /// # Errors
 /// One line that says what is accepted.
@@ -26,7 +25,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = if digits {
         text.parse().ok().map(Duration::from_secs)
     } else {
-        // To humantime `5M` is five months: an index of that age must not be fresh by a slip.
+        // humantime reads `5M` as five months. A typing error must not make an index of that age fresh.
         humantime::parse_duration(text).ok().filter(|_| !text.contains('M'))
     };
     match parsed {
@@ -36,7 +35,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A span of seconds for people: `45 s`, `12 min`, `3 h 20 min`, `6 d 2 h`.
+/// A number of seconds in words: `45 s`, `12 min`, `3 h 20 min`, `6 d 2 h`.
 pub fn span(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {

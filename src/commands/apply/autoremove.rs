@@ -1,4 +1,4 @@
-//! `--autoremove`: what was installed automatically and nothing needs any more goes too.
+//! `--autoremove`: also removes what was installed automatically and nothing needs any more.
 
 use super::Run;
 use super::work::Ending;
@@ -12,14 +12,14 @@ use crate::system::signals;
 use log::{info, warn};
 use std::collections::BTreeSet;
 
-/// Some managers name only those that nothing at all needs: below these there may be others.
+/// Some managers name only packages that nothing at all needs. When these are gone there may be more.
 const MOST_ROUNDS: usize = 10;
 
-/// So many are looked at one by one where something that is to stay needs some of them.
+/// If something that must stay needs some of them, so many are looked at one by one.
 const MOST_TRIED: usize = 50;
 
 impl Run<'_> {
-    /// Removes it, after an install that went well.
+    /// Removes these packages after an install that went well.
     ///
     /// # Errors
     /// When it cannot be listed, or removing it fails.
@@ -27,7 +27,7 @@ impl Run<'_> {
         if !self.args.autoremove || self.args.download_only || self.work.too_late_for.is_some() {
             return Ok(());
         }
-        // Some remove it with every install.
+        // Some managers remove them with every install.
         let Some(manager) = self.manager.autoremove() else { return Ok(()) };
         if !self.session.may_remove() {
             info!("{} is configured to remove nothing", self.manager.facts().name);
@@ -66,7 +66,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What is to stay, and what may go: neither what is excluded, nor what that needs, nor the running kernel.
+    /// Sorts the packages into those that stay and those that may be removed. What is excluded stays, with what it
+    /// needs, and so does the running kernel.
     fn unneeded(
         &self,
         manager: &dyn Autoremove,
@@ -95,7 +96,7 @@ impl Run<'_> {
         let is_held = |name: &str| installed.get(name).is_some_and(|package| package.is_held);
         found.retain(|one| !is_kept(&one.name, &one.version) && !is_held(&one.name));
         let names: BTreeSet<_> = found.iter().map(|one| one.name.clone()).collect();
-        // What the manager would remove with them must be among them.
+        // Whatever the manager would remove with them must be among them.
         let goes_too = |these: &[Unneeded]| -> Result<bool, Failure> {
             if these.is_empty() {
                 return Ok(false);
@@ -123,7 +124,7 @@ impl Run<'_> {
                 left.push(one);
             }
         }
-        // Together they must not take more than each by itself.
+        // Together they must not take more with them than each one alone.
         Ok((keep, if goes_too(&left)? { Vec::new() } else { left }))
     }
 
@@ -133,7 +134,7 @@ impl Run<'_> {
         unneeded: &[Unneeded],
         installed: Installed,
     ) -> Result<(), Failure> {
-        // What others installed while we waited for their locks is not ours.
+        // What others installed while we waited for their locks must stay.
         if !self.work.has_changed() {
             self.work.before = installed;
         }
@@ -145,7 +146,7 @@ impl Run<'_> {
         }
         self.work.note_change();
         self.note_left_aside(&finished);
-        // What was updated before may go with it.
+        // A package that was updated before may be removed with it.
         self.work.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
         let Some(failure) = self.manager.failure(&invocation, &finished) else { return Ok(()) };
         self.work.failed = Some(Ending::of(&failure));

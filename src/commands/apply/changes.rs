@@ -6,8 +6,8 @@ use crate::store::state::Open;
 use crate::system::time::Time;
 use std::collections::HashMap;
 
-/// What differs between two looks at the package database. Of a version that stood beside another, that
-/// it is gone.
+/// What differs between two looks at the package database, including older versions that stood beside others and are
+/// gone.
 pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let version = |of: &Installed, name: &String| of.get(name).map(|package| package.version.clone());
@@ -28,7 +28,7 @@ pub(super) fn changes(before: &Installed, after: &Installed) -> Vec<Change> {
     changes.collect()
 }
 
-/// Says of each package that came or changed for how long its update had been known.
+/// Notes for each package that came or changed for how long its update had been known.
 pub(super) fn tell_since(changes: &mut [Change], open: &[Open]) {
     let now = Time::now();
     let mut since: HashMap<(&str, Option<&str>), Time> = HashMap::new();

@@ -1,4 +1,4 @@
-//! What an apply came to: exit code, state, history, reboot, report.
+//! What came of an apply: exit code, state, history, reboot, report.
 
 use super::Run;
 use super::changes::{changes, tell_since};
@@ -20,14 +20,14 @@ use crate::store::state_file::Loaded;
 use crate::system::time::Time;
 use log::warn;
 
-/// What linux-patch itself left out, so that the other updates could be installed, each with its class. Else the
-/// administrator or the manager holds an update back.
+/// What linux-patch itself left out so that the other updates could be installed, each with its class. The
+/// administrator or the manager holds back the rest.
 fn left_out_by_us(held_back: &[HeldBack]) -> impl Iterator<Item = (&HeldBack, Class)> {
     held_back.iter().filter_map(|held| Some((held, held.class?)))
 }
 
 impl Run<'_> {
-    /// Step 7: whatever happened, look at what is really installed before saying anything.
+    /// Step 7: whatever happened, looks at what is really installed before it says anything.
     pub(super) fn conclude(mut self, result: Result<(), Failure>) -> Report {
         if self.lock.watch().check().is_ok() {
             self.selection.clean_up(self.lock.dir(), self.manager.settings());
@@ -46,8 +46,7 @@ impl Run<'_> {
             applied.error.get_or_insert(lost);
             return self.report(applied, ExitCode::Failed);
         }
-        // The reboot comes last, when the state is safe; that it could not be asked for is a
-        // failure of this run too.
+        // The reboot comes last, when the state is saved. If it could not be asked for, this run has failed too.
         if let Err(failure) = self.ask_for_reboot(&mut applied, outcome) {
             applied.error = Some(failure);
             self.amend(&applied, ApplyOutcome::Failed);
@@ -81,7 +80,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the steps have noted.
+    /// What the steps noted.
     fn what_was_done(&mut self) -> Applied {
         Applied {
             retried: self.work.is_retried,
@@ -100,7 +99,7 @@ impl Run<'_> {
             Ok(after) => self.compare(&after, error),
             Err(failure) => (Vec::new(), Some(warned(error, failure))),
         };
-        // Where no advisory spoke of what was pending, none speaks of a reboot.
+        // If no advisory named a pending update, none asks for a reboot.
         let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
         if error.is_none() && self.nothing_is_left(&packages) {
             self.session.count_none(&mut self.state, database);
@@ -123,7 +122,7 @@ impl Run<'_> {
         Applied { packages, held_back, error, ..self.what_was_done() }
     }
 
-    /// What has changed, and what was wrong with it, given how the run ended.
+    /// What has changed and what went wrong, given how the run ended.
     fn compare(&mut self, after: &Installed, mut error: Option<Failure>) -> (Vec<Change>, Option<Failure>) {
         self.settle(after);
         let packages = match self.work.has_changed() {
@@ -147,7 +146,7 @@ impl Run<'_> {
 
     /// How it ended.
     fn outcome(&self, applied: &Applied) -> ApplyOutcome {
-        // What cannot be resolved the manager itself would hold back, and be content.
+        // The manager itself would hold back what cannot be resolved, and not fail.
         let is_failure = |class: Class| class != Class::Dependency;
         let has_failed = left_out_by_us(&applied.held_back).any(|(_, class)| is_failure(class));
         match &applied.error {
@@ -160,7 +159,7 @@ impl Run<'_> {
         }
     }
 
-    /// Writes down how this apply ended; a dry run was none.
+    /// Writes down how this apply ended, unless it was a dry run.
     ///
     /// # Errors
     /// When the lock was lost.
@@ -179,7 +178,7 @@ impl Run<'_> {
         count(&mut counters.apply_failed_total, applied.error.is_some());
         count(&mut counters.apply_retried_total, applied.retried);
         self.state.apply.in_progress = self.remains.run.clone();
-        // A download mends nothing of what failed before, and must not hide it.
+        // A download does not mend an earlier failure, and must not hide it.
         if self.args.download_only {
             let session = &self.session;
             note_mended(&mut self.state, |last| session.is_whole(&last.packages));
@@ -187,7 +186,7 @@ impl Run<'_> {
                 return;
             }
         }
-        // What changed last night is not forgotten because nothing did since.
+        // The changes of last night are kept if a later run changes nothing.
         let before = self.state.apply.last.take().filter(|last| !last.packages.is_empty());
         let apply = &mut self.state.apply;
         apply.last_change = match applied.packages.is_empty() {
@@ -219,11 +218,11 @@ impl Run<'_> {
             last.reboot_at = applied.reboot_at;
         }
         count(&mut self.state.counters.apply_failed_total, applied.error.is_some());
-        // The run itself is remembered already; that this is not is said there.
+        // The run itself is already recorded; a failure of this addition is reported there.
         let _ = save(&self.state, &self.lock);
     }
 
-    /// Asks for the reboot where it is wanted; never after a failure.
+    /// Asks for the reboot if it is wanted; never after a failure.
     fn ask_for_reboot(&self, applied: &mut Applied, outcome: ApplyOutcome) -> Result<(), Failure> {
         let wanted = match self.args.reboot {
             Some(Reboot::Always) => true,
@@ -245,7 +244,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What is said of it.
+    /// Makes the report.
     fn report(self, applied: Applied, code: ExitCode) -> Report {
         let reason = self.reason(&applied);
         let few = |most| applied.packages.iter().take(most).cloned().collect();
@@ -305,7 +304,7 @@ impl Run<'_> {
     }
 }
 
-/// Warns of a failure; the error of the run is the first that there was.
+/// Warns of a failure. The first failure of the run becomes its error.
 fn warned(error: Option<Failure>, failure: Failure) -> Failure {
     warn!("{}", failure.message);
     error.unwrap_or(failure)

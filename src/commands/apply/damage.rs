@@ -1,4 +1,4 @@
-//! What a package database holds of a run that was cut off.
+//! What a run that was cut off has left in the package database.
 
 use super::Run;
 use super::work::Remains;
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 impl Run<'_> {
-    /// Notes what a package database holds of a run that was cut off.
+    /// Notes what a run that was cut off has left in the package database.
     pub(super) fn note_remains(&mut self, installed: &Installed) {
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
         let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
         let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
         let obsoleted = obsoleted(installed);
-        // Asked once, and not at all where nothing depends on the answer.
+        // Asked once, and only if something depends on the answer.
         let is_asked = !several.is_empty() || !obsoleted.is_empty();
         let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
         let (leftovers, side_by_side) = self.leftovers(several, &history);
@@ -44,7 +44,7 @@ impl Run<'_> {
         };
     }
 
-    /// What is not whole, for people.
+    /// What is not whole, in words.
     pub(super) fn damage_words(&self) -> String {
         if let Some(unmet) = &self.remains.damage.unmet {
             return unmet.clone();
@@ -70,9 +70,8 @@ impl Run<'_> {
         }
     }
 
-    /// The versions that a run which was cut off was to replace: the evidence is our own note of such a
-    /// run, or the manager's. All others stand beside newer ones because somebody wants them there; these are
-    /// given in words.
+    /// The versions that a run which was cut off was to replace. The evidence is our own note of such a run, or the
+    /// manager's. All others are there because somebody wants them beside newer ones; these are returned in words.
     fn leftovers(
         &self,
         several: Vec<(&String, &InstalledPackage)>,
@@ -112,8 +111,8 @@ impl Run<'_> {
         (leftovers, kept)
     }
 
-    /// What was to go for another package that a run which was cut off had installed. The manager itself
-    /// never looks at that again.
+    /// Packages that were to be replaced by another one, which a run that was cut off had installed. The manager itself
+    /// never looks at them again.
     fn obsoleted(&self, pairs: Vec<[(&String, &InstalledPackage); 2]>, history: &[CutOff]) -> Vec<Leftover> {
         let is_left = |[old, new]: &[(&String, &InstalledPackage); 2]| {
             let is_noted = |run: &InProgress| {
@@ -132,15 +131,15 @@ impl Run<'_> {
         left.collect()
     }
 
-    /// The runs of ours that were cut off while they installed.
+    /// Our own runs that were cut off while they installed.
     fn installs_cut_off(&self) -> impl Iterator<Item = &InProgress> {
         self.remains.run.iter().flat_map(InProgress::all).filter(|run| run.phase == "install")
     }
 
-    /// Whether a run of ours that was cut off was installing this version of a package.
+    /// Whether one of our runs that was cut off was installing this version of a package.
     fn is_noted(&self, name: &String, newer: &OtherVersion) -> bool {
         self.installs_cut_off().any(|run| {
-            // An older version of this program did not say what it was installing.
+            // An older version of this program did not note what it was installing.
             run.packages.is_empty()
                 || (run.packages.contains(name)
                     && newer.installed_at.is_some_and(|at| at >= run.started_at.unix()))
@@ -151,14 +150,14 @@ impl Run<'_> {
         self.manager.database().keeps_several(name, provides, rules)
     }
 
-    /// What these packages provide; nothing where that cannot be told.
+    /// What these packages provide; nothing where it cannot be told.
     fn provides(&self, packages: &[(&String, &InstalledPackage)]) -> HashMap<String, Vec<String>> {
         let names: Vec<_> =
             packages.iter().map(|(name, _)| self.manager.database().plain_name(name)).collect();
         self.manager.database().provides(&self.session, &names)
     }
 
-    /// The text of the configuration that says what is kept in several versions.
+    /// The text of the configuration that says which packages are kept in several versions.
     fn rules(&self) -> String {
         let usual = self.manager.facts().rules.iter().map(|path| texts(Path::new(path)));
         let elsewhere = &self.session.elsewhere().rules;
@@ -169,17 +168,17 @@ impl Run<'_> {
     }
 }
 
-/// The text of a file, or of the files `*.conf` in a directory. Each file begins anew.
+/// The text of a file, or of the files `*.conf` in a directory. Each file begins on a new line.
 fn texts(path: &Path) -> String {
     if !path.is_dir() {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         return format!("[]\n{text}\n");
     }
-    // Those of multiversion.d hold nothing but names.
+    // The files of multiversion.d hold only names.
     texts_of(path, if path.ends_with("multiversion.d") { "multiversion=\n" } else { "[]\n" })
 }
 
-/// The texts of the files in a directory, with this before each.
+/// The texts of the files in a directory, each with this in front.
 fn texts_of(dir: &Path, head: &str) -> String {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = entries.filter(|file| file.is_file());

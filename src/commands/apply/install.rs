@@ -14,14 +14,14 @@ use log::warn;
 use std::path::Path;
 use std::time::Duration;
 
-/// A download in which nothing moves for so long is ended, unless the administrator allows longer silence.
+/// A download in which nothing moves for so long is ended, unless the administrator allows a longer silence.
 const DOWNLOAD_STALL: Duration = Duration::from_secs(5 * 60);
 
-/// No download may take longer; what it got is kept for the next run.
+/// No download may take longer. What it got is kept for the next run.
 const DOWNLOAD_BUDGET: Duration = Duration::from_secs(2 * 3600);
 
 impl Run<'_> {
-    /// Steps 4 to 6: what is to be installed, and the installing of it.
+    /// Steps 4 to 6: plans what to install, and installs it.
     pub(super) fn plan_and_install(&mut self) -> Result<Round, Failure> {
         self.work.open.extend(self.state.pending.iter().flat_map(Pending::open));
         self.work.planned =
@@ -59,13 +59,14 @@ impl Run<'_> {
         self.install(&downloaded)
     }
 
-    /// The download of what is planned, where the manager has one.
+    /// The command that downloads the plan, if the manager has one.
     fn download(&self) -> Option<Invocation> {
         let download = self.manager.download(&self.selection.plan)?;
         Some(self.session.with_limits(download))
     }
 
-    /// Step 5, with as many runs as there are sources without a key: such a source costs only what comes from it.
+    /// Step 5. A source without a key stops only the packages that come from it: for each such source the download is
+    /// run again.
     fn run_download(&mut self, mut invocation: Invocation) -> Result<Finished, Failure> {
         let downloaded = loop {
             let limits = Limits {
@@ -101,7 +102,7 @@ impl Run<'_> {
         }
         self.session.offer_own_index(&self.work.planned)?;
         self.enter("install")?;
-        // What others installed while we waited for their locks is not ours.
+        // What others installed while we waited for their locks is not our change.
         if !self.work.has_changed() {
             self.work.before = self.session.installed()?;
             self.work.offered = self.session.offer_as_counted(&self.state);
@@ -120,7 +121,7 @@ impl Run<'_> {
         self.judge_install(invocation, &finished)
     }
 
-    /// What an install did that has ended, and the rest of it where another package failed.
+    /// Judges an install that has ended, and installs the rest if another package failed.
     fn judge_install(&mut self, invocation: Invocation, finished: &Finished) -> Result<Round, Failure> {
         if matches!(finished.end, End::Signal(_)) {
             self.session.wait_for_installer();
@@ -148,7 +149,7 @@ impl Run<'_> {
         Err(failure)
     }
 
-    /// Notes the configuration files that came beside those of the administrator.
+    /// Notes the configuration files that came beside the administrator's own.
     pub(super) fn note_left_aside(&mut self, finished: &Finished) {
         let named = [&finished.stdout, &finished.stderr].map(|output| left_aside(output));
         let there = named.concat().into_iter().filter(|path| Path::new(path).symlink_metadata().is_ok());
@@ -157,7 +158,7 @@ impl Run<'_> {
         self.work.config_files.extend(new);
     }
 
-    /// Remembers how far this run has come, so that the next one knows what was cut off.
+    /// Records how far this run has come, so that the next one knows what was cut off.
     ///
     /// # Errors
     /// When the lock was lost: nothing more is done then.
@@ -165,7 +166,7 @@ impl Run<'_> {
         if self.args.dry_run {
             return Ok(());
         }
-        // Should this be the first run ever, and be cut off: it is known whose repair it needs.
+        // If this is the first run ever and it is cut off, the state must say whose repair it needs.
         self.state.manager = Some(self.manager.facts().name.to_string());
         self.state.apply.in_progress = Some(InProgress {
             pid: std::process::id(),

@@ -36,7 +36,7 @@ use selection::Selection;
 use std::time::{Duration, Instant};
 use work::{Remains, Repair, Round, Work};
 
-/// So often a run plans anew without updates that turned out to be impossible: each time at least one more.
+/// So many times a run makes a new plan without updates that turned out to be impossible: at least one more each time.
 const MOST_ROUNDS: usize = 500;
 /// Refreshes, then installs what is pending.
 pub fn run(global: &Global, args: &ApplyArgs) -> Report {
@@ -87,7 +87,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     run.conclude(result)
 }
 
-/// That packages can be changed in the running system at all.
+/// Checks that packages can be changed in the running system at all.
 ///
 /// # Errors
 /// What to run instead.
@@ -100,7 +100,8 @@ fn changes_no_image() -> Result<(), String> {
     }
 }
 
-/// That `--reboot always` is not taken for a reboot only where it is required, and a package `always`.
+/// Checks that `--reboot always` was not meant as `--reboot=always`: it would mean a reboot if required, and a package
+/// `always`.
 ///
 /// # Errors
 /// How it is written.
@@ -131,7 +132,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Steps 2 to 6. An error ends the run; what was installed until then is read back later.
+    /// Steps 2 to 6. An error ends the run; what was installed by then is found afterwards.
     fn execute(&mut self) -> Result<(), Failure> {
         self.remains.run = self.state.apply.in_progress.clone().map(InProgress::cut_off);
         self.enter("repair")?;
@@ -153,16 +154,16 @@ impl Run<'_> {
                     self.work.is_retried = true;
                     self.refresh()?;
                 }
-                // Once: while dependencies are not met the manager does nothing else.
+                // Once: the manager does nothing else while dependencies are not met.
                 Err(failure) if may_mend && self.can_mend(&failure) => {
                     may_mend = false;
                     self.mend(failure)?;
                 }
-                // One update that cannot be installed holds back itself, not the others.
+                // An update that cannot be installed must not hold back the others.
                 Err(failure) if rounds <= MOST_ROUNDS && !self.work.has_begun() => {
                     self.narrow_down(failure)?
                 }
-                // The keys are there now.
+                // The keys are installed now.
                 Ok(_) if self.selection.has_installed_keys(self.work.has_begun()) => {
                     may_run_again = false;
                     self.plan_the_rest();
@@ -179,7 +180,7 @@ impl Run<'_> {
         }
     }
 
-    /// Has the next round try what can be installed without the updates that a failure names.
+    /// Prepares the next round, without the updates that a failure names.
     ///
     /// # Errors
     /// The failure, where that is nothing new.
@@ -191,7 +192,7 @@ impl Run<'_> {
         } else if !self.selection.leave_out(culprits) {
             return Err(failure);
         }
-        // Nothing was changed, and what follows may be stopped again.
+        // Nothing was changed, and the next steps may be interrupted again.
         self.session.committed = false;
         Ok(())
     }
@@ -202,8 +203,8 @@ impl Run<'_> {
         self.session.count(&mut self.state, true);
     }
 
-    /// Only while nothing was changed, or where an install fetches by itself and does the rest when
-    /// it is run again. That somebody wants us to stop is heard between two installs.
+    /// Whether the steps may be tried again: only while nothing was changed, or if the install fetches by itself and
+    /// does the rest when it is run again. A signal is noticed between two installs.
     fn may_retry(&self) -> bool {
         let has_begun = self.work.has_begun();
         let is_safe = !has_begun || self.manager.download(&Plan::default()).is_none();
@@ -237,13 +238,13 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the refresh of this run reached only some of the sources.
+    /// Whether this run's refresh reached only some of the sources.
     fn is_index_partial(&self) -> bool {
         self.state.last_outcome() == Some(RefreshOutcome::Partial)
     }
 }
 
-/// Step 1: the lock, waited for as long as `--wait` allows.
+/// Step 1: takes the lock, and waits for it as long as `--wait` allows.
 fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, Box<Report>> {
     let started = Instant::now();
     let mut told = false;

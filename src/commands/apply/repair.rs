@@ -1,4 +1,4 @@
-//! Step 2: what a run that was cut off has left, by evidence, and its repair.
+//! Step 2: finds what a run that was cut off has left, by evidence, and repairs it.
 
 use super::Run;
 use super::changes::changes;
@@ -12,7 +12,7 @@ use crate::system::signals;
 use log::{info, warn};
 
 impl Run<'_> {
-    /// Step 2 where the repair fetches packages: one that it could not get would be missing then.
+    /// Step 2 for a manager whose repair fetches packages. A package that it could not get would then be missing.
     pub(super) fn repair_with_fresh_index(&mut self) -> Result<(), Failure> {
         if !self.needs_repair() {
             return Ok(());
@@ -28,8 +28,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Step 2: an install that was cut off is ended first. That a script fails again stops
-    /// nothing here: the update that mends it may be the one that is pending.
+    /// Step 2: first finishes an install that was cut off. If a script fails again the run goes on: a pending update
+    /// may mend it.
     pub(super) fn repair(&mut self) -> Result<(), Failure> {
         if !self.needs_repair() {
             return Ok(());
@@ -39,7 +39,7 @@ impl Run<'_> {
             warn!("an install was cut off; an apply without {option} repairs it");
             return Ok(());
         }
-        // It may be under way still, in other hands: then there is nothing to repair.
+        // The install may still be running in another process: then there is nothing to repair.
         if let Some(holder) = self.session.lock_holder() {
             self.session.wait_until_free(&holder)?;
             self.work.before = self.look()?;
@@ -63,7 +63,8 @@ impl Run<'_> {
         }
         self.repair = match failed {
             failed if !self.is_whole() => Repair::Open(failed.map(|failure| failure.message)),
-            // What failed may also have lost what it was to repair; where all of it is excluded nothing was repaired.
+            // A failed command may also have removed what was to be repaired. If all of that is excluded, nothing was
+            // repaired.
             None if has_changed || !self.remains.is_some_excluded => Repair::Done,
             _ => Repair::Tried,
         };
@@ -73,8 +74,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs its commands until the package database is whole, which is then as it is given back; with why the last
-    /// one failed, if it did.
+    /// Runs the commands of the repair until the package database is whole. Returns the installed packages, and why the
+    /// last command failed, if it did.
     fn run_repair(&mut self) -> Result<(Option<Installed>, Option<Failure>), Failure> {
         let (mut after, mut failed) = (None, None);
         for step in 0.. {
@@ -83,7 +84,7 @@ impl Run<'_> {
             self.session.committed = true;
             let finished =
                 self.session.run("repairing an interrupted install", invocation, &Limits::default());
-            // What follows changes nothing until the install, and may be stopped again.
+            // Nothing is changed from here until the install, so the run may be interrupted again.
             self.session.committed = false;
             let finished = finished?;
             if matches!(finished.end, End::Signal(_)) {
@@ -98,7 +99,7 @@ impl Run<'_> {
         Ok((after, failed))
     }
 
-    /// Whether a plan failed because dependencies of what is installed are not met.
+    /// Whether a plan failed because dependencies of installed packages are not met.
     pub(super) fn can_mend(&self, failure: &Failure) -> bool {
         !self.work.has_begun()
             && failure.class == Class::Dependency
@@ -106,8 +107,8 @@ impl Run<'_> {
             && self.manager.unmet(&self.session).is_some()
     }
 
-    /// Mends dependencies that are not met, as an install leaves them that was cut off between two
-    /// packages: what the manager proposes is downloaded and installed, if it removes nothing.
+    /// Mends unmet dependencies, as an install leaves them that was cut off between two packages. What the manager
+    /// proposes is downloaded and installed, unless it removes something.
     ///
     /// # Errors
     /// When that is for a person to decide, or fails.
@@ -146,7 +147,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a person can do where dependencies are not met and cannot be mended.
+    /// What a person can do if unmet dependencies cannot be mended.
     fn mend_by_hand(&self) -> String {
         let again = self.remains.damage.needs_reinstall.iter().map(|name| self.manager.reinstall(name));
         let again: Vec<_> = again.collect();
@@ -156,7 +157,7 @@ impl Run<'_> {
         }
     }
 
-    /// Ends the install of the packages that were left unpacked because another one failed.
+    /// Finishes the packages that were left unpacked because another one failed.
     pub(super) fn finish_others(&mut self) -> Result<(), Failure> {
         if self.manager.finish(self.session.places(), &[]).is_none() {
             return Ok(());
@@ -175,8 +176,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Installs the updates to which the manager did not come because another one failed, as it would stop there
-    /// in every run. Not where something is to be removed: it would go although what replaces it is not there.
+    /// Installs the updates that the manager did not come to because another one failed: it would stop there in every
+    /// run. But not if something is to be removed, which would then be gone though its replacement is missing.
     pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
         let Some(install) = self.manager.past_failures(install) else { return Ok(()) };
         let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
@@ -196,7 +197,7 @@ impl Run<'_> {
             package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
         };
         let others = self.work.planned.updates.iter().filter(is_untouched).count();
-        // Without a word of which one failed it may be all of them.
+        // If it is not known which package failed, it may be all of them.
         let is_known = self.work.planned.updates.iter().any(|update| {
             is_named(&update.name) || installed.get(&update.name).is_some_and(|package| package.is_broken)
         });
@@ -217,15 +218,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Looks at the package database, and at what of a run that was cut off is left in it.
+    /// Looks at the package database, and at what a run that was cut off has left in it.
     pub(super) fn look(&mut self) -> Result<Installed, Failure> {
         let installed = self.session.installed()?;
         self.note_remains(&installed);
         Ok(installed)
     }
 
-    /// What remains on record, now that this run has ended: what was cut off stays there until the
-    /// package database is whole.
+    /// Updates the record at the end of this run: what was cut off stays there until the package database is whole.
     pub(super) fn settle(&mut self, after: &Installed) {
         let earlier = self.remains.run.clone();
         if self.work.failed.is_some() {
@@ -233,7 +233,7 @@ impl Run<'_> {
         }
         self.note_remains(after);
         let has_leftovers = !self.remains.damage.leftovers.is_empty();
-        // Not every manager takes it for a failure that an old version does not go.
+        // Not every manager fails where an old version stays.
         if self.work.has_begun() && self.remains.run.is_none() && has_leftovers {
             self.remains.run = self.state.apply.in_progress.clone();
         }
@@ -254,7 +254,7 @@ impl Run<'_> {
         }
     }
 
-    /// Takes what was cut off from the record, unless this run was told to leave some of it.
+    /// Removes what was cut off from the record, unless this run was told to leave some of it.
     fn forget(&mut self) {
         self.remains.run.take_if(|_| !self.remains.is_some_excluded);
     }

@@ -1,4 +1,4 @@
-//! Updates of sources that were not refreshed or not chosen, and what other sources offer in their place.
+//! Updates of sources that were not refreshed or not chosen, and what other sources offer instead.
 
 use crate::driver::Session;
 use crate::managers::Origin;
@@ -8,13 +8,13 @@ use crate::store::state::State;
 use glob::Pattern;
 use std::collections::BTreeSet;
 
-/// Updates that only sources offer which were not refreshed: their index is old, and often the files
-/// that it names are gone or cannot be had.
+/// Updates that only sources offer which were not refreshed. Their index is old, and the files that it names are often
+/// gone.
 #[derive(Debug, Default)]
 pub(super) struct Stale {
-    /// Those that are left out: what such a source has the say about stays as it is.
+    /// Those that are left out: what such a source decides about stays as it is.
     pub(super) names: BTreeSet<String>,
-    /// Those in whose place another source offers an older version, which nothing keeps back.
+    /// Those for which another source offers an older version that nothing keeps back.
     pub(super) passed_over: BTreeSet<(String, String)>,
 }
 
@@ -40,8 +40,8 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     Ok(stale)
 }
 
-/// Updates that none of the chosen sources offers, and versions newer than the one that a chosen source offers. An
-/// update whose source is not known counts as one that they do not offer.
+/// Updates that none of the chosen sources offers, and versions newer than the one that a chosen source offers. If the
+/// source of an update is not known, it counts as not offered.
 pub(super) fn of_other_sources(
     session: &Session,
     pending: &Listing,
@@ -75,11 +75,11 @@ pub(super) fn is_one(from: &[Pattern], source: &str) -> bool {
 /// What becomes of a candidate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// A source that was refreshed offers it, or it is not known who does.
+    /// A source that was refreshed offers it, or nobody knows who does.
     Fresh,
-    /// Only others do.
+    /// Only other sources offer it.
     Stale,
-    /// The same, but one that was refreshed offers an older version than these.
+    /// The same, but a source that was refreshed offers a version older than these.
     Older(Vec<String>),
 }
 
@@ -94,7 +94,7 @@ fn choose(origins: &[Origin], candidate: &str, is_usable: &dyn Fn(&String) -> bo
     if of_candidate.any(is_fresh) {
         return Choice::Fresh;
     }
-    // What has a higher priority than anybody else gives is nobody else's to replace.
+    // A version with a higher priority than all others must not be replaced by another source's.
     let is_other = |origin: &Origin| {
         is_fresh(origin) && origin.priority == priority && origin.version.is_some() && !is_candidate(&origin)
     };

@@ -14,12 +14,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Reading every installed file may take so long.
+/// How long reading every installed file may take.
 const AUDIT_BUDGET: Duration = Duration::from_secs(15 * 60);
 
 impl Run<'_> {
-    /// What the manager's exit code 0 does not say: a package that was selected and is not
-    /// there, or one that was left half installed.
+    /// Finds what exit code 0 does not prove: a selected package that is missing, or one that is half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
         let (work, damage) = (&self.work, &self.remains.damage);
         let others_at_work = !work.has_begun() && self.session.lock_holder().is_some();
@@ -27,7 +26,7 @@ impl Run<'_> {
             let class = if damage.unmet.is_some() { Class::Dependency } else { Class::Script };
             let words = self.damage_words();
             let text = match &self.repair {
-                // A repair has run the script again, and what that said is the reason.
+                // A repair has run the script again; what the script said then is the reason.
                 Repair::Open(Some(why)) if !work.has_begun() => format!("{words}; the repair failed: {why}"),
                 _ => words,
             };
@@ -39,7 +38,7 @@ impl Run<'_> {
         let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
         let done = work.done.iter().filter(|done| !is_newer(done));
         let updates = planned.iter().chain(done).filter(|_| work.has_begun());
-        // Another package may have taken over all its files.
+        // Another package may now own all its files.
         let is_gone = |name: &String| work.disappeared.contains(name) && !after.contains_key(name);
         let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);
         let missing: Vec<_> = updates.filter(is_missing).filter(|update| !is_gone(&update.name)).collect();
@@ -48,8 +47,8 @@ impl Run<'_> {
             .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
     }
 
-    /// Whether nothing can be pending: what was pending was all that is offered, exactly that is what changed in the
-    /// package database, and the same is offered still. Else it is counted.
+    /// Whether nothing can be pending: everything that is offered was pending, exactly that has changed in the package
+    /// database, and the offer is still the same. Otherwise it is counted.
     pub(super) fn nothing_is_left(&self, changes: &[Change]) -> bool {
         let Some(pending) = &self.state.pending else { return false };
         let (Some(listed), Some(held_back)) = (&pending.packages, &pending.held_back) else { return false };
@@ -73,11 +72,11 @@ impl Run<'_> {
         self.work.has_changed() && is_all && as_listed() && brings_in_none() && is_offered_still()
     }
 
-    /// Removes packages from the manager's cache that are not what the index says. That is a fetch error:
-    /// the next download fetches them.
+    /// Removes packages from the manager's cache that differ from what the index says. That is a fetch error: the next
+    /// download fetches them.
     pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
         let mut files = self.manager.cached(&self.session, &self.work.planned, downloaded);
-        // What the manager takes from other places it has compared itself.
+        // The manager itself compared what it took from other places.
         files.retain(|(path, _)| path.is_absolute() && path.is_file());
         if files.is_empty() {
             return Ok(());
@@ -115,7 +114,7 @@ impl Run<'_> {
         }
     }
 
-    /// What neither exit code nor database say: files that are not as they were to be installed.
+    /// Finds what neither exit code nor database shows: files that differ from what was to be installed.
     pub(super) fn changed_files(&mut self, changes: &[Change]) -> Option<Failure> {
         let invocation = self.manager.ask_audit()?;
         let changed: Vec<_> = changes.iter().filter_map(Change::new_version).collect();

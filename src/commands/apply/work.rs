@@ -1,4 +1,4 @@
-//! What an apply finds and does, as far as it has come: its steps leave here what the later ones must know.
+//! What an apply has found and done so far. Each step writes here what later ones must know.
 
 use crate::managers::{Damage, Installed};
 use crate::model::class::Class;
@@ -10,23 +10,23 @@ use crate::store::state::{InProgress, Open};
 /// What earlier runs that were cut off have left.
 #[derive(Debug, Default)]
 pub(super) struct Remains {
-    /// The last of these runs, with those before it, until it is repaired.
+    /// The last of these runs, with those before it, until its damage is repaired.
     pub(super) run: Option<InProgress>,
-    /// What of them is in the package database.
+    /// What they left in the package database.
     pub(super) damage: Damage,
-    /// Whether there is more that `--exclude` names: that stays.
+    /// Whether they left more that `--exclude` names. That stays.
     pub(super) is_some_excluded: bool,
-    /// Packages in two versions that no such run has left, for people.
+    /// Packages in two versions that none of these runs has left, in words.
     pub(super) side_by_side: Vec<String>,
 }
 
-/// What became of the repair of what was cut off.
+/// What came of the repair.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Repair {
     NotTried,
-    /// It was begun, and repaired nothing.
+    /// It was tried, and repaired nothing.
     Tried,
-    /// The package database was not whole after it; with why the repair failed, if it did.
+    /// The package database was not whole after it. With the reason, if the repair failed.
     Open(Option<String>),
     /// It was repaired.
     Done,
@@ -39,11 +39,11 @@ pub(super) struct Work {
     pub(super) before: Installed,
     /// What was offered when the install began, if all of that was counted.
     pub(super) offered: Option<String>,
-    /// Since when what was pending is known.
+    /// Since when the pending updates are known.
     pub(super) open: Vec<Open>,
-    /// What is to be installed in this round: the last one, once the run has ended.
+    /// What is to be installed in this round. After the run, that of the last round.
     pub(super) planned: Listing,
-    /// What was planned in the rounds before it, which ended.
+    /// What was planned in earlier rounds, which ended.
     pub(super) done: Vec<Update>,
     /// Whether it refreshed and downloaded a second time.
     pub(super) is_retried: bool,
@@ -53,9 +53,9 @@ pub(super) struct Work {
     pub(super) changed: Changed,
     /// How the last install failed, if it did.
     pub(super) failed: Option<Ending>,
-    /// What the manager itself removed because others have taken over all its files, or nothing needs it.
+    /// What the manager itself removed because other packages own all its files, or nothing needs it.
     pub(super) disappeared: Vec<String>,
-    /// Configuration files that came beside those of the administrator, or were put aside for them.
+    /// Configuration files that came beside the administrator's own, or were put aside for them.
     pub(super) config_files: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Work {
         self.changed != Changed::Nothing
     }
 
-    /// Whether the install of this round has begun: what it leaves is no longer what the plan was made for.
+    /// Whether the install of this round has begun. What it leaves is no longer what the plan was made for.
     pub(super) fn has_begun(&self) -> bool {
         self.changed == Changed::ByThisRound
     }
@@ -77,12 +77,12 @@ impl Work {
         }
     }
 
-    /// Takes what was planned as done, so that the rest can be planned.
+    /// Counts the plan as done, so that the rest can be planned.
     pub(super) fn end_round(&mut self) {
         self.done.append(&mut self.planned.updates);
     }
 
-    /// Lets what comes next be tried again as if nothing had begun.
+    /// Lets the next steps be tried again as if nothing had begun.
     pub(super) fn begin_anew(&mut self) {
         if self.has_begun() {
             self.changed = Changed::Before;
@@ -101,7 +101,7 @@ pub(super) enum Changed {
     ByThisRound,
 }
 
-/// How an install came to its end that failed.
+/// How a failed install ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// It gave up.
@@ -119,7 +119,7 @@ impl Ending {
     }
 }
 
-/// How a round of plan, download and install ended well.
+/// How a round of plan, download and install that went well ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
     /// Nothing of the plan is left, or nothing was to be installed.

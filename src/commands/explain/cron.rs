@@ -1,16 +1,16 @@
-//! The lines of cron that run linux-patch, and when they do so next.
+//! Finds the lines of cron that run linux-patch, and when they next run.
 
 use chrono::{Datelike, Days, NaiveDateTime, Timelike};
 use std::path::{Path, PathBuf};
 
-/// A file that is larger is no table.
+/// A larger file is not a table.
 const MOST_BYTES: u64 = 1 << 20;
-/// Where tables with a column of users are, and those of single users.
+/// The directories of tables with a column for the user, and of single users' tables.
 const SYSTEM_TABLES: &[&str] = &["/etc/crontab", "/etc/anacrontab"];
 const SYSTEM_DIRS: &[&str] = &["/etc/cron.d"];
 const USER_DIRS: &[&str] =
     &["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron", "/etc/crontabs"];
-/// Where scripts are that run so often.
+/// The directories of scripts that run at these times.
 const SCRIPT_DIRS: &[(&str, &str)] = &[
     ("/etc/cron.hourly", "hourly"),
     ("/etc/cron.daily", "daily"),
@@ -26,7 +26,7 @@ const SCRIPT_DIRS: &[(&str, &str)] = &[
 /// A line or a script that runs linux-patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The file it stands in.
+    /// The file that it is in.
     pub file: PathBuf,
     /// When it runs, in cron's words.
     pub when: String,
@@ -34,7 +34,7 @@ pub struct Job {
     pub command: String,
 }
 
-/// All that can be found; tables of users need root.
+/// Everything that can be found. Only root can read the tables of users.
 pub fn jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
     let in_dir = |dir: &&str| {
@@ -76,7 +76,7 @@ fn text_of(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether a command line runs a refresh or an apply of linux-patch, and does not only look.
+/// Whether a command line runs a refresh or an apply of linux-patch, not only a status.
 pub fn runs_us(line: &str) -> bool {
     let is_program = |word: &str| word.rsplit('/').next() == Some("linux-patch");
     let mut words = line
@@ -102,7 +102,7 @@ fn jobs_in(text: &str, has_user: bool) -> impl Iterator<Item = (String, String)>
     })
 }
 
-/// When a schedule comes next after that moment of the local time; `None` where it is not one of cron's plain ones.
+/// When a schedule next runs after that moment in local time; `None` where it is not an ordinary schedule of cron.
 pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
     let plain = match when {
         "@hourly" => "0 * * * *",
@@ -128,7 +128,7 @@ pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
         let of_week = date.weekday().num_days_from_sunday();
         let by_week = weekdays.contains(&of_week) || (of_week == 0 && weekdays.contains(&7));
         let by_month = days.contains(&date.day());
-        // Where both are restricted, either will do.
+        // If both are restricted, a match of either is enough.
         let is_either = !day.starts_with('*') && !weekday.starts_with('*');
         months.contains(&date.month()) && if is_either { by_week || by_month } else { by_week && by_month }
     };
@@ -150,7 +150,7 @@ pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
     None
 }
 
-/// The numbers that a field stands for, in their order: `*`, `1,3-5`, `*/15`, `mon`.
+/// The numbers that a field means, in order: `*`, `1,3-5`, `*/15`, `mon`.
 fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
     let number = |text: &str| {
         let named = names.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|at| at as u32);
@@ -177,7 +177,7 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> 
     Some(found).filter(|found| !found.is_empty())
 }
 
-/// Whether a daemon runs that reads the tables; `None` where processes cannot be seen.
+/// Whether a daemon runs that reads these tables; `None` where processes cannot be seen.
 pub fn is_running() -> Option<bool> {
     const DAEMONS: &[&str] = &["cron", "crond", "fcron", "dcron", "cronie", "bcron-sched"];
     let entries = std::fs::read_dir("/proc").ok()?;
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_next_time_of_a_line_is_computed_as_cron_does() {
-        // A Saturday.
+        // This is a Saturday.
         let now = at("2026-11-28 17:25");
         for (when, expected) in [
             ("0 * * * *", "2026-11-28 18:00"),

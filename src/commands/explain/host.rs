@@ -1,4 +1,4 @@
-//! Room on the disks, locks, and a shutdown that is to come.
+//! Disk space, locks, and a shutdown that is scheduled.
 
 use crate::driver::lock_wait::moved_lock_holder;
 use crate::driver::settings_files;
@@ -13,10 +13,10 @@ use std::path::Path;
 
 const MIB: u64 = 1 << 20;
 
-/// So much has to be free for an update to have a chance: of what is downloaded and unpacked, and of a kernel.
+/// How much must be free so that an update can work: for what is downloaded and unpacked, and for a kernel.
 const PLACES: &[(&str, u64)] = &[("/", 500 * MIB), ("/var", 500 * MIB), ("/boot", 100 * MIB)];
 
-/// Whether there is room for updates.
+/// Whether there is enough space for updates.
 pub fn room() -> Vec<Finding> {
     let mut seen = Vec::new();
     let mut findings = Vec::new();
@@ -52,7 +52,7 @@ pub fn room() -> Vec<Finding> {
     findings
 }
 
-/// The manager's configuration, as a refresh was told it, or as its files have it.
+/// The manager's configuration, from the last refresh or from its files.
 fn configuration(manager: &dyn Manager, state: Option<&State>) -> String {
     let kept = state.and_then(|state| state.index.as_ref()?.configuration.as_ref());
     match (kept, manager.facts().settings_in) {
@@ -101,7 +101,7 @@ pub fn locks(manager: Option<&dyn Manager>, state: Option<&State>, state_dir: &P
     }
 }
 
-/// A shutdown that is to come.
+/// A shutdown that is scheduled.
 pub fn shutdown(now: Time) -> Vec<Finding> {
     let scheduled = boot::scheduled_shutdown().and_then(|(at, mode)| Some((Time::from_unix(at)?, mode)));
     let mut findings = Vec::new();

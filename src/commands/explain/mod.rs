@@ -1,4 +1,4 @@
-//! `status --explain`: what else can be seen of the host. It changes nothing.
+//! `status --explain`: looks at the host itself. It changes nothing.
 
 mod cron;
 mod host;
@@ -12,7 +12,7 @@ use crate::report::finding::Finding;
 use crate::store::health::driven;
 use std::path::Path;
 
-/// Everything that was looked at, in a fixed order.
+/// Everything that was found, in a fixed order.
 pub fn findings(report: &Report, state_dir: &Path) -> Vec<Finding> {
     let state = report.state.as_deref();
     let manager: Option<&dyn Manager> = state.and_then(driven).or_else(|| managers::detect().ok());

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long date may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// The timers and units that others bring and that change packages or hold the locks of the manager, and what each is.
+/// The timers and units of others that change packages or hold the manager's locks, with what each is.
 const OTHERS: &[(&str, &str)] = &[
     ("apt-daily.timer", "apt's own refresh"),
     ("apt-daily-upgrade.timer", "apt's own upgrade (unattended-upgrades)"),
@@ -30,7 +30,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("transactional-update.timer", "transactional-update"),
     ("rebootmgr.service", "rebootmgr"),
 ];
-/// What of these starts only on demand, so that nothing enables it.
+/// Those of them that start only on demand, so that nothing enables them.
 const ON_DEMAND: &str = "packagekit.service";
 
 /// The timers and cron files that run linux-patch, with the next time.
@@ -60,7 +60,7 @@ fn of_timers(units: &Units) -> Vec<Finding> {
     ours.iter().map(|(timer, service)| of_timer(units, timer, service, state(timer))).collect()
 }
 
-/// Whether a timer will run its service, given what systemctl says of its state.
+/// Whether a timer will run its service, by what systemctl says about its state.
 fn of_timer(units: &Units, timer: &str, service: &str, state: Option<&BTreeMap<String, String>>) -> Finding {
     let problem = |what: String, command: String| Finding::problem("timer", what, command);
     if units.is_masked(timer) {
@@ -88,7 +88,7 @@ fn of_timer(units: &Units, timer: &str, service: &str, state: Option<&BTreeMap<S
     problem(format!("{timer} is there but {not}"), format!("systemctl enable --now {timer}"))
 }
 
-/// When a timer runs what, and which files of the administrator have a say in it.
+/// When a timer runs what, and which of the administrator's files change that.
 fn of_schedule(units: &Units, timer: &str, service: &str) -> String {
     let text = units.text(timer);
     let calendar = values(&text, "OnCalendar").filter(|when| !when.is_empty()).last();
@@ -120,7 +120,7 @@ fn of_cron() -> Vec<Finding> {
     jobs.iter().map(of_job).collect()
 }
 
-/// Whether a timer runs linux-patch: one that is masked has no text, only its name.
+/// Whether a timer runs linux-patch. A masked timer has no text, so only its name counts.
 fn is_ours(units: &Units, timer: &str, service: &str) -> bool {
     let is_named_so = timer == "linux-patch-refresh.timer" || timer == "linux-patch-apply.timer";
     is_named_so || units.commands(service).iter().any(|line| runs_us(line))
@@ -194,7 +194,7 @@ pub fn other_updaters(units: &Units) -> Vec<Finding> {
     findings
 }
 
-/// Why one that is enabled installs nothing, as things are: Debian enables its timers on every host.
+/// Why an enabled timer installs nothing at present: Debian enables its timers on every host.
 fn harmless(name: &str) -> Option<&'static str> {
     const REFRESHES: &[&str] = &[
         "apt-daily.timer",
@@ -216,8 +216,8 @@ fn harmless(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether apt's configuration turns unattended-upgrades on, and it is there. apt itself is asked: its files can say
-/// it in many forms. One that does not answer may well.
+/// Whether apt's configuration turns unattended-upgrades on, and it is installed. apt is asked, because its files can
+/// say it in many ways. If apt does not answer, it may be on.
 fn is_unattended() -> bool {
     if !Path::new("/usr/bin/unattended-upgrade").exists() {
         return false;

@@ -1,4 +1,4 @@
-//! The sources that were not refreshed: for how long, and what can be seen of them with one connection each.
+//! The sources that were not refreshed: since when, and what one connection to each shows.
 
 use crate::managers::Manager;
 use crate::model::class::Class;
@@ -15,14 +15,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
 
-/// How long a name and a port may take to answer, each.
+/// How long a lookup and a connection may take, each.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So many sources are tried; the others are told without.
+/// So many sources are tried; the others are only listed.
 const MOST_TRIED: usize = 20;
-/// A file of sources that is larger is none.
+/// A larger file does not configure sources.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What the last refresh said of the sources, and what is to be seen of those that failed.
+/// What the last refresh said about the sources, and what a connection to the failed ones shows.
 pub fn look(state: Option<&State>, manager: Option<&dyn Manager>, now: Time) -> Vec<Finding> {
     let sources = state.map(|state| state.sources.as_slice()).unwrap_or_default();
     let failed: Vec<_> = sources.iter().filter(|source| source.error.is_some()).collect();
@@ -39,7 +39,7 @@ pub fn look(state: Option<&State>, manager: Option<&dyn Manager>, now: Time) -> 
     let mut asked = Vec::new();
     for (at, source) in failed.iter().enumerate() {
         let address = address_of(source, manager);
-        // Sources on one host are one connection.
+        // Sources on one host share a connection.
         let is_new = address.is_some() && !addresses.contains(&address);
         if let Some(address) = address.clone().filter(|_| is_new && at < MOST_TRIED) {
             asked.push(address.clone());
@@ -103,7 +103,7 @@ struct Address {
     is_tls: bool,
 }
 
-/// What a connection to it finds, and what to do.
+/// What a connection to it shows, and what to do.
 fn tried(address: &Address) -> (String, String) {
     let Address { host, port, is_tls } = address;
     let first = match resolve(host) {
@@ -149,22 +149,22 @@ fn tried(address: &Address) -> (String, String) {
     }
 }
 
-/// What became of a connection with TLS.
+/// What came of a TLS connection.
 enum Handshake {
-    /// There was no connection: nobody answers, or openssl is not there.
+    /// There was no connection: nobody answers, or openssl is not installed.
     NotTried,
-    /// The certificate is one for this host that openssl trusts.
+    /// The certificate is for this host, and openssl trusts it.
     Well,
-    /// It is not, in the words of openssl.
+    /// It is not, in openssl's words.
     Refused(String),
     /// The other side does not speak TLS.
     None,
-    /// It says nothing.
+    /// The other side says nothing.
     Silent,
 }
 
 /// Asks `openssl s_client`, which prints `verify error:num=10:certificate has expired`, or `connect:errno=111` where it
-/// came to no connection.
+/// got no connection.
 fn handshake(address: SocketAddr, host: &str) -> Handshake {
     let Some(openssl) = find("openssl") else { return Handshake::NotTried };
     let mut command = Command::new(openssl);
@@ -187,7 +187,7 @@ fn handshake(address: SocketAddr, host: &str) -> Handshake {
     }
 }
 
-/// Whether a command ended well, and what it printed; `None` where it was not there, or had not ended in time.
+/// Whether a command ended well, and what it printed; `None` where it does not exist, or did not end in time.
 fn ended<R: Read>(
     command: &mut Command,
     output: impl FnOnce(&mut Child) -> Option<R>,
@@ -203,7 +203,7 @@ fn ended<R: Read>(
     Some((status.success(), text))
 }
 
-/// What is known of the name of a host.
+/// What is known of a host's name.
 enum Name {
     Is(IpAddr),
     Unknown,
@@ -211,8 +211,8 @@ enum Name {
     NotAsked,
 }
 
-/// Asks getent: its question can be ended, and a program that has its C library linked in cannot ask for a name by
-/// all the ways that the system has.
+/// Asks getent, because its question can be ended. A program with a linked-in C library cannot look up a name in all
+/// the ways that the system has.
 fn resolve(host: &str) -> Name {
     if let Ok(address) = host.parse() {
         return Name::Is(address);
@@ -223,7 +223,8 @@ fn resolve(host: &str) -> Name {
     text.split_whitespace().next().and_then(|word| word.parse().ok()).map_or(Name::Unknown, Name::Is)
 }
 
-/// Where a source is: its name says so with most managers, else its error, else the files that configure it.
+/// The address of a source: from its name with most managers, else from its error, else from the files that configure
+/// it.
 fn address_of(source: &Source, manager: Option<&dyn Manager>) -> Option<Address> {
     let error = source.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
     let configured = || {
@@ -244,7 +245,7 @@ fn section_address(text: &str, id: &str) -> Option<Address> {
     lines.find_map(|line| url_in(line.split_once('=')?.1))
 }
 
-/// The host and port of the first address over a network in a text.
+/// The host and port of the first network address in a text.
 fn url_in(text: &str) -> Option<Address> {
     let schemes = [("https://", 443, true), ("http://", 80, false), ("ftp://", 21, false)];
     let mut found = schemes.into_iter().filter_map(|scheme| Some((text.find(scheme.0)?, scheme)));

@@ -1,11 +1,11 @@
-//! The units of systemd, as far as their files tell; and what systemctl says of some, where systemd runs.
+//! The units of systemd by their files, and what systemctl says about some of them if systemd runs.
 
 use crate::system::process::{Invocation, Limits, ask, find};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where units are, the first that has one wins.
+/// The directories of units. The first that has a unit wins.
 const DIRS: &[&str] = &[
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -15,18 +15,18 @@ const DIRS: &[&str] = &[
 ];
 /// How long systemctl may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A file that is larger is no unit.
+/// A larger file is not a unit.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// The units of the host.
 pub struct Units {
     /// By name, with the file that counts.
     files: BTreeMap<String, PathBuf>,
-    /// Whether systemd is what runs this host.
+    /// Whether systemd runs this host.
     pub is_running: bool,
 }
 
-/// A property of a unit that systemctl tells, such as `ActiveState`.
+/// A property of a unit from systemctl, such as `ActiveState`.
 pub type Told = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Units {
@@ -49,14 +49,14 @@ impl Units {
         self.files.contains_key(name)
     }
 
-    /// Whether it is kept from running.
+    /// Whether it is masked.
     pub fn is_masked(&self, name: &str) -> bool {
         let Some(path) = self.files.get(name) else { return false };
         std::fs::read_link(path).is_ok_and(|target| target == Path::new("/dev/null"))
             || std::fs::metadata(path).is_ok_and(|meta| meta.len() == 0)
     }
 
-    /// Whether something pulls it in at boot.
+    /// Whether something starts it at boot.
     pub fn is_enabled(&self, name: &str) -> bool {
         let pulls = |dir: &&str| {
             let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
@@ -70,7 +70,7 @@ impl Units {
         !self.is_masked(name) && DIRS.iter().any(pulls)
     }
 
-    /// The text of a unit, that of its drop-ins behind it.
+    /// The text of a unit, followed by that of its drop-ins.
     pub fn text(&self, name: &str) -> String {
         let read = |path: &Path| {
             let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
@@ -109,7 +109,7 @@ impl Units {
         let mut commands = Vec::new();
         for line in values(&text, "ExecStart") {
             match line {
-                // What stands before is taken back.
+                // An empty line takes back those before it.
                 "" => commands.clear(),
                 line => commands.push(line.to_string()),
             }
@@ -122,7 +122,7 @@ impl Units {
         self.files.keys().map(String::as_str).filter(move |name| name.ends_with(end))
     }
 
-    /// What systemctl says of them, where systemd runs and it answers in time.
+    /// What systemctl says about them, if systemd runs and it answers in time.
     pub fn told(&self, names: &[&str]) -> Option<Told> {
         if !self.is_running || names.is_empty() || find("systemctl").is_none() {
             return None;
@@ -148,7 +148,7 @@ fn read_told(text: &str) -> Told {
     text.split("\n\n").filter_map(block).collect()
 }
 
-/// The values of a key in the text of units, in their order.
+/// The values of a key in the text of units, in order.
 pub fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = text.lines().map(str::trim);
     lines.filter_map(move |line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim()))

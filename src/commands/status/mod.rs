@@ -1,4 +1,4 @@
-//! `linux-patch status`: what the state says, in a millisecond. No lock, no child, no root.
+//! `linux-patch status`: what the state says, in a millisecond. Takes no lock, starts no process, needs no root.
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +29,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         Err(reason) => return Report::refused("status", reason),
     };
     let max_age = args.max_age();
-    // What lists the packages, or counts them anew, needs all of them.
+    // Listing the packages, or counting them again, needs all of them.
     let shows_all = match global.format {
         Format::Json => true,
         Format::Nagios => global.verbose,
@@ -69,7 +69,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     report
 }
 
-/// Takes the updates of packages that are not to count out of what is pending.
+/// Takes updates that are not to count out of what is pending.
 fn leave_out(state: &mut State, exclude: &[Pattern]) {
     let manager = driven(state);
     let is_excluded = |name: &str| {

@@ -2,8 +2,8 @@ use super::*;
 use crate::store::health::tests::refreshed;
 use crate::store::lock::Lock;
 
-/// The command with these words, on a state directory of its own, and with a manager that the machine
-/// does not have: should it ever refresh, nothing of the machine is touched.
+/// Runs the command with these words, on a state directory of its own and with a manager that the machine does not
+/// have: even a refresh would touch nothing of the machine.
 fn ran(dir: &std::path::Path, words: &[&str]) -> Report {
     use clap::Parser;
     let dir = dir.to_str().unwrap();
@@ -24,7 +24,7 @@ fn exactly_as_old_as_critical_is_not_critical() {
         refreshed(1000, None).save(&lock).unwrap();
         ran(dir.path(), &["--critical", "1000s"])
     };
-    // Until no second begins in between.
+    // Repeats it until no second begins in between.
     let found = (0..1000).map(|_| exact()).find(|report| report.health.verdict.age == Some(1000));
     assert_eq!(found.unwrap().exit, ExitCode::Fresh);
 }

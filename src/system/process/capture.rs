@@ -1,16 +1,16 @@
-//! What a command prints: where it goes, and reading it.
+//! The output of a command: where it goes, and reading it.
 
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-/// More output than this cannot be a package manager's report: what may be ended is ended, and of
-/// an install only the last part is read.
+/// More output than this is not a package manager's report. A command that may be ended is ended; of an install only
+/// the last part is read.
 pub(super) const MOST_OUTPUT: u64 = 16 << 20;
 
-/// The files that take a command's output: never pipes, because a daemon left behind keeps a
-/// pipe open for ever, and a pipe that nobody reads any more kills the writer.
+/// The files for a command's output. They are never pipes: a daemon left behind keeps a pipe open for ever, and a pipe
+/// that nobody reads any more kills the writer.
 #[derive(Debug)]
 pub struct Capture {
     /// Standard output, appended to.
@@ -38,7 +38,7 @@ pub(super) struct Tail<'a> {
     file: &'a File,
     start: u64,
     offset: u64,
-    /// Up to here nothing is kept any more.
+    /// Nothing before this is kept any more.
     forgotten: u64,
 }
 
@@ -48,28 +48,27 @@ impl<'a> Tail<'a> {
         Ok(Tail { file, start: offset, offset, forgotten: offset })
     }
 
-    /// All that has come since the start, or only the last part when it is too much; then the second value is
-    /// `false`.
+    /// All output since the start, or only the last part if it is too much; then the second value is `false`.
     pub fn read(&self) -> io::Result<(String, bool)> {
         read_from(self.file, self.start)
     }
 
-    /// How much has come since the start, read or not.
+    /// How much output there was since the start, read or not.
     pub fn size(&self) -> u64 {
         self.file.metadata().map_or(0, |meta| meta.len().saturating_sub(self.start))
     }
 
-    /// Gives back the memory of what is too old to be read in the end: a command that prints without
-    /// end, and may not be ended or does not want to, must not take all there is.
+    /// Frees the memory of output that is too old to be read in the end. A command that prints without end, and may not
+    /// be ended or takes its time to end, must not use up all memory.
     pub fn forget(&mut self) {
         let Ok(meta) = self.file.metadata() else { return };
         let old = meta.len().saturating_sub(MOST_OUTPUT);
-        // A file that has a name is on the disk, and is the log.
+        // A file with a name is on the disk, and is the log.
         if meta.nlink() > 0 || old <= self.forgotten {
             return;
         }
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        // Where the kernel cannot do it, the memory stays in use until the end.
+        // If the kernel cannot do it, the memory stays in use until the end.
         let _ = fallocate(self.file, flags, self.forgotten, old - self.forgotten);
         self.forgotten = old;
         self.offset = self.offset.max(old);

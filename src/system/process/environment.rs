@@ -4,20 +4,19 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where PATH finds a program. Not the longer one that children get: a caller who keeps a program
-/// off PATH, a `shutdown` for example, means it.
+/// Finds a program on our PATH, not on the longer one that children get: a caller who keeps a program off PATH, a
+/// `shutdown` for example, wants that.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
 }
 
-/// A file that may not be executed stands in nobody's way, as in a shell.
+/// A file that may not be executed is skipped, as a shell does.
 fn is_program(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
 
-/// PATH with the directories behind it that cron and some shells leave out, and without which
-/// dpkg refuses to work.
+/// PATH with some directories added at its end. cron and some shells lack them, and without them dpkg refuses to work.
 pub(super) fn path_with_sbin() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
@@ -29,9 +28,9 @@ pub(super) fn path_with_sbin() -> OsString {
     std::env::join_paths(dirs).unwrap_or(path)
 }
 
-/// Variables that would change the words of a manager, or make it or one of its scripts load or run
-/// what the caller likes: sudo takes the same away (`env_delete` in sudoers(5)). Proxies, APT_CONFIG
-/// and what an administrator's own hooks read stay.
+/// Variables that would change a manager's words, or make it or one of its scripts load or run what the caller likes;
+/// sudo removes the same (`env_delete` in sudoers(5)). Proxies, APT_CONFIG and what an administrator's own hooks read
+/// stay.
 pub(super) fn is_withheld(name: &str, value: &str) -> bool {
     const BEGINNINGS: &[&str] = &[
         "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
@@ -64,7 +63,7 @@ pub(super) fn is_withheld(name: &str, value: &str) -> bool {
         "TZDIR",
         "ZDOTDIR",
     ];
-    // A shell takes such a value for a function of its own.
+    // A shell takes such a value for a function.
     let is_function = value.starts_with("() {");
     is_function || NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }

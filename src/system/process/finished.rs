@@ -22,7 +22,7 @@ pub enum End {
 }
 
 impl End {
-    /// The code that it exited with by itself.
+    /// Its exit code, if it ended by itself.
     pub fn code(self) -> Option<i32> {
         match self {
             End::Code(code) => Some(code),
@@ -30,7 +30,7 @@ impl End {
         }
     }
 
-    /// Whether it stumbled over itself: no such signal is sent by anybody else.
+    /// Whether it crashed: nobody sends such a signal on purpose.
     pub fn is_crash(self) -> bool {
         use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
         let signals = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
@@ -49,7 +49,7 @@ pub struct Finished {
     pub stderr: String,
     /// What it wrote to the progress descriptor.
     pub status: String,
-    /// Wall time from start to end, or until we decided to end it.
+    /// Time from start to end, or until we decided to end it.
     pub elapsed: Duration,
 }
 

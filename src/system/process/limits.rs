@@ -7,20 +7,21 @@ use std::time::{Duration, Instant};
 /// What may end a command before it ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// The whole process group is ended at this moment.
+    /// At this moment the whole process group is ended.
     pub deadline: Option<Instant>,
-    /// Likewise when it has run for so long.
+    /// It is also ended when it has run for so long.
     pub budget: Option<Duration>,
-    /// Likewise when its progress has not moved for so long; only for commands that report it.
+    /// It is also ended when its progress has not moved for so long. Only for commands that report progress.
     pub stall: Option<Duration>,
-    /// Likewise when linux-patch receives a signal. `false` for an install: it goes on, and the
-    /// signal is only noted.
+    /// It is also ended when linux-patch receives a signal. `false` for an install: it goes on, and the signal is only
+    /// noted.
     pub interruptible: bool,
-    /// Likewise when it prints a line with this beginning and holds no lock itself: it then waits for a lock of
-    /// others, and we do that ourselves, within a budget. This goes for an install too, which has not begun then.
+    /// It is also ended when it prints a line with this beginning and holds no lock itself. It is then waiting for
+    /// another process's lock, and we do that ourselves, within a budget. This includes an install, which has not begun
+    /// then.
     pub waits: Option<&'static str>,
-    /// Where it is ended, the programs that it has started are ended first, and it gets some seconds to put
-    /// away what they had done.
+    /// If it is ended, the programs that it has started are ended first, and it gets some seconds to store what they
+    /// had done.
     pub gently: bool,
 }
 
@@ -30,7 +31,7 @@ impl Limits {
         self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
     }
 
-    /// Which of them a command has reached that has run for so long.
+    /// Which limit has been reached by a command that has run for so long.
     pub(super) fn reached(
         &self,
         signal: Option<&'static str>,

@@ -44,8 +44,8 @@ pub struct Glimpse<'a> {
     pub ignored_signal: Option<&'static str>,
 }
 
-/// Runs a command to its end. Its standard input is the one given, never ours, and it speaks English: LC_ALL is
-/// C, and LANGUAGE, which overrules even that for some managers, is not there.
+/// Runs a command to its end. Its standard input is the given one, never ours. It speaks English: LC_ALL is C, and
+/// LANGUAGE, which outranks it for some managers, is unset.
 ///
 /// # Errors
 /// Only when it cannot be started.
@@ -64,13 +64,13 @@ pub fn run(
     let (program, is_shielded) = program(invocation, limits)?;
     let mut command = command(program, invocation, status_file.as_ref(), input_file(invocation.input)?);
     command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
-    // A group member that makes a session of its own must not escape the deadline: it becomes
-    // our child when its parent dies, and is found again.
+    // A member of the group that makes its own session must not escape the deadline. When its parent dies it becomes
+    // our child, and so is found.
     let adopt = |on: bool| {
         let _ = rustix::process::set_child_subreaper(on.then(rustix::process::getpid));
     };
     adopt(limits.may_end());
-    // A shell that becomes us by exec leaves us its children: they are none of our business.
+    // If a shell became this program by exec, its children are ours now, but none of our business.
     let strangers = children();
     let mut child = command.spawn()?;
     let (end, elapsed) = follow(&mut child, &strangers, started, limits, &mut output, watch)?;
@@ -79,13 +79,13 @@ pub fn run(
     if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
         return Err(error);
     }
-    // Nothing good may be concluded from a part of what it said.
+    // Nothing may be concluded from a part of what it said.
     let end = if is_whole || !limits.may_end() { end } else { End::Flooded };
     Ok(Finished { end, stdout, stderr, status, elapsed })
 }
 
-/// Watches a command until it ends, or ends it where it has reached a limit; how it ended, and after how long that
-/// was so or was decided.
+/// Watches a command until it ends, or ends it when it has reached a limit. Returns how it ended, and after how long it
+/// ended or that was decided.
 fn follow(
     child: &mut Child,
     strangers: &[Pid],
@@ -136,9 +136,9 @@ fn follow(
     }
 }
 
-/// What is to be started, and whether it stands behind a shield against terminals.
+/// The program to start, and whether it runs behind a shield against terminals.
 fn program(invocation: &Invocation, limits: &Limits) -> io::Result<(Command, bool)> {
-    // By our PATH, not by the longer one that the child gets: what is not on it is not there.
+    // By our PATH, not by the longer one of children: a program that is not on ours counts as missing.
     let program = find(invocation.program).ok_or_else(|| io::Error::other("it is not on PATH"))?;
     let shielded = if limits.may_end() { None } else { no_tty::shielded(&program) };
     if let Some(shielded) = shielded {
@@ -149,7 +149,7 @@ fn program(invocation: &Invocation, limits: &Limits) -> io::Result<(Command, boo
     Ok((command, false))
 }
 
-/// A short question whose output goes nowhere but to us.
+/// A short question whose output only we see.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -198,7 +198,7 @@ fn input_file(text: &str) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// A file in memory that, unlike all our others, stays open in the child under its number.
+/// A file in memory that stays open in the child under its number, unlike all our others.
 fn inherited_file() -> io::Result<File> {
     let file = File::from(rustix::fs::memfd_create("status", rustix::fs::MemfdFlags::empty())?);
     Ok(file)

@@ -1,6 +1,5 @@
-//! An install asks nobody. A maintainer script that reads from /dev/tty or changes its settings is no
-//! foreground job there: the kernel would stop it, and with it an install that is waited for without
-//! end.
+//! An install asks nobody. But if a maintainer script reads from /dev/tty or changes its settings, it is no foreground
+//! job there: the kernel would stop it, and so the install would never end.
 
 use super::environment::find;
 use std::fs::File;
@@ -8,13 +7,13 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Both signals are ignored, which a program inherits, and reading fails instead. Not setsid(1):
-/// before it has its session, signals to our own group reach it.
+/// Both signals are ignored, which a program inherits, so reading fails instead. Not setsid(1): until it has its
+/// session, signals to our own group reach it.
 const LINES: &str = r#"trap '' TTIN TTOU; exec "$@""#;
-/// What the shell calls itself in its messages.
+/// The shell's name in its messages.
 const NAME: &str = "linux-patch";
 
-/// A program that a terminal cannot stop; nothing where we have none.
+/// A program that a terminal cannot stop; `None` if we have no terminal.
 pub fn shielded(program: &Path) -> Option<Command> {
     File::open("/dev/tty").ok()?;
     let mut command = Command::new(find("sh")?);
@@ -22,7 +21,7 @@ pub fn shielded(program: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// The error of a program that could not be started so; it has said nothing itself.
+/// The error of a program that could not be started in this way, where it printed nothing itself.
 pub fn start_error(code: Option<i32>, stderr: &str) -> Option<io::Error> {
     let is_ours = matches!(code, Some(126 | 127)) && stderr.starts_with(&format!("{NAME}: "));
     is_ours.then(|| io::Error::other(stderr.trim().to_string()))

@@ -12,12 +12,12 @@ pub(super) struct Output<'a> {
     status: Option<Tail<'a>>,
     /// The newest line of the progress descriptor.
     pub status_line: String,
-    /// When the work last went on, by that descriptor.
+    /// When that line last showed work.
     moved_at: Instant,
 }
 
 impl<'a> Output<'a> {
-    /// What comes from now on.
+    /// Output from now on.
     pub fn from_now(capture: &'a Capture, status_file: Option<&'a File>) -> io::Result<Self> {
         Ok(Output {
             out: Tail::at_end(&capture.out)?,
@@ -28,7 +28,7 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// The whole lines of both streams that have come since the last call.
+    /// The whole lines of both streams since the last call.
     pub fn look(&mut self) -> String {
         let newest = self.status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned));
         if let Some(line) = newest {
@@ -40,7 +40,7 @@ impl<'a> Output<'a> {
         self.out.lines() + &self.err.lines()
     }
 
-    /// For how long the work has not gone on; only where the command reports that.
+    /// For how long no work was done, if the command reports progress.
     pub fn unmoved(&self) -> Option<Duration> {
         self.status.as_ref().map(|_| self.moved_at.elapsed())
     }
@@ -54,12 +54,12 @@ impl<'a> Output<'a> {
         self.tails().map(|tail| tail.size()).sum::<u64>() > MOST_OUTPUT
     }
 
-    /// Gives back the memory of what is too old to be read in the end.
+    /// Frees the memory of output that is too old to be read in the end.
     pub fn forget(&mut self) {
         self.tails().for_each(Tail::forget);
     }
 
-    /// All of it: standard output, standard error and progress; and whether nothing of it is missing.
+    /// All output: standard output, standard error and progress, and whether it is complete.
     pub fn read(&self) -> io::Result<([String; 3], bool)> {
         let (out, out_whole) = self.out.read()?;
         let (err, err_whole) = self.err.read()?;
@@ -69,8 +69,8 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The part of a progress line that moves only when the work does: apt repeats its lines, and
-/// counts down an estimate, while a mirror hangs.
+/// The part of a progress line that changes only when work is done: while a mirror hangs, apt repeats its lines and
+/// counts down an estimate.
 fn progress_mark(status: &str) -> &str {
     status.split(':').nth(2).unwrap_or(status)
 }

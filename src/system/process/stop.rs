@@ -1,4 +1,4 @@
-//! Ending a command before it ends by itself, with all it has started.
+//! Ending a command before it ends by itself, with everything that it has started.
 
 use crate::system::lock_holders;
 use rustix::process::{
@@ -7,15 +7,14 @@ use rustix::process::{
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// How often the loop looks at deadline, signals and progress; the end of the child is noticed
-/// at once.
+/// How often the loop looks at deadline, signals and progress. The end of the child is noticed at once.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Time between the polite and the final signal.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Whether a process that said that it waits for a lock has not got it since. It stands still while
-/// we look, and goes on if it holds anything: then what it waited for may be under way.
+/// Whether a process that said that it waits for a lock still does. It is stopped while we look. If it holds a lock it
+/// goes on, because what it waited for may be running.
 pub fn still_waits(pid: Pid) -> bool {
     let _ = kill_process(pid, Signal::STOP);
     let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
@@ -31,10 +30,10 @@ pub fn still_waits(pid: Pid) -> bool {
     waits
 }
 
-/// How long a command may go on whose helpers were ended.
+/// How long a command may go on after its helpers were ended.
 const GENTLE: Duration = Duration::from_secs(3);
 
-/// Ends the processes that a command has started, and gives it some seconds to end by itself then.
+/// Ends the processes that a command has started, and gives it some seconds to end by itself.
 pub fn end_helpers(child: &mut Child) {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
@@ -48,19 +47,19 @@ pub fn end_helpers(child: &mut Child) {
     }
 }
 
-/// Ends the whole group: TERM (and CONT for a stopped one), after the grace KILL; then every
-/// process that left the group and became our child. `meanwhile` is done while we wait.
+/// Ends the whole group: TERM (and CONT for a stopped one), KILL after the grace time; then every process that left the
+/// group and became our child. `meanwhile` is called while we wait.
 pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid], meanwhile: &mut dyn FnMut()) {
     for signal in [Signal::TERM, Signal::KILL] {
-        // ESRCH: nobody left, which is what we want.
+        // ESRCH: there is nobody left, which is the aim.
         let _ = kill_process_group(group, signal);
         let _ = kill_process_group(group, Signal::CONT);
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
             let reaped = !matches!(child.try_wait(), Ok(None));
             if reaped {
-                // Members that lost their parent are our children now, and stay in the group
-                // until somebody takes their exit codes.
+                // Members that lost their parent are our children now, and stay in the group until we take their exit
+                // codes.
                 while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
                 if test_kill_process_group(group).is_err() {
                     return end_adopted(strangers);
@@ -73,8 +72,8 @@ pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid], meanwhile: &m
     end_adopted(strangers);
 }
 
-/// Kills the processes that made a session of their own and lost their parent to us, and what
-/// they leave behind in turn.
+/// Kills the processes that made a session of their own and became our children when their parent died, and those that
+/// these leave behind.
 fn end_adopted(strangers: &[Pid]) {
     // A process that forks faster than we kill must not keep us for ever.
     for _ in 0..1000 {
@@ -114,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_spent_budget_asks_before_it_kills() {
-        // Also one that stands still.
+        // Also one that is stopped.
         for waits in ["sleep 30 & wait", "kill -STOP $$; sleep 30"] {
             let script = format!("trap 'echo asked; exit 1' TERM; {waits}");
             let done = run_for(&script, Duration::from_millis(300));
@@ -156,7 +155,7 @@ mod tests {
         let done = run(&shell("echo waiting; sleep 30"));
         assert_eq!(done.end, End::Waiting);
         assert!(done.elapsed < GRACE);
-        // It has got what it waited for, and is at work.
+        // It has got what it waited for, and is working.
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap().to_owned();
         let script = "echo waiting; sleep 1; echo done".to_owned();

@@ -1,4 +1,4 @@
-//! What is excluded, and what an exclude drags along.
+//! Excluded packages, and the updates that stay because of them.
 
 use super::{MOST_ROUNDS, Selection};
 use crate::commands::exclude::matches;
@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 impl Selection {
-    /// What needs a package that turned out to be impossible is impossible too: the manager keeps it back
-    /// only while that one is left out. What is excluded is for its user to say.
+    /// If a package turned out to be impossible, what needs it is impossible too: the manager keeps it back only while
+    /// that one is left out. What depends on an excluded package is left to the user.
     pub(super) fn note_dependents(
         &mut self,
         planned: &Listing,
@@ -40,8 +40,8 @@ impl Selection {
         self.leave_out(dependents);
     }
 
-    /// Warns of patterns of `--exclude` that match nothing, and says which updates stay for what they name: those
-    /// need what is left out.
+    /// Warns of patterns of `--exclude` that match nothing, and says which updates stay because of the others: those
+    /// that need what is excluded.
     pub(super) fn tell_excludes(
         &mut self,
         manager: &dyn Manager,
@@ -81,8 +81,8 @@ impl Selection {
         names.find(|name| self.is_excluded(name, manager)).cloned()
     }
 
-    /// The updates that need the removal of an excluded package. They are not in a plan without removals; if leaving out
-    /// one of them keeps the excluded package, it is that one, else all of them.
+    /// The updates that need the removal of an excluded package, which a plan without removals does not have. If
+    /// leaving out one of them keeps the excluded package, that one; otherwise all of them.
     pub(super) fn removers(
         &mut self,
         session: &Session,
@@ -109,8 +109,8 @@ impl Selection {
         Ok(suspects.iter().map(held).collect())
     }
 
-    /// What is excluded of what the last count knew: one update that cannot be installed at all can
-    /// stop a full upgrade as a whole.
+    /// The excluded packages among those that the last count knew. A single update that cannot be installed may stop a
+    /// whole full upgrade.
     pub(super) fn known_excluded(&self, manager: &dyn Manager, state: &State) -> Vec<String> {
         let known = state.pending.iter().filter(|_| self.plan.full);
         let names = known.flat_map(|known| {
@@ -120,7 +120,7 @@ impl Selection {
         names.filter(|name| self.is_excluded(name, manager)).cloned().collect()
     }
 
-    /// Whether an update changes an excluded package, or comes in its place.
+    /// Whether an update changes an excluded package, or replaces it.
     pub(super) fn touches_excluded(&self, update: &Update, manager: &dyn Manager) -> bool {
         std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, manager))
     }

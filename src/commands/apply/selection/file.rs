@@ -10,12 +10,12 @@ use crate::system::files::{remove_if_there, write_atomic};
 use log::warn;
 use std::path::Path;
 
-/// The file, in the state directory, that tells the manager what to leave as it is.
+/// The file in the state directory that tells the manager what to leave as it is.
 const FILE: &str = "selection";
 
 impl Selection {
-    /// Writes what is left out where the manager reads it, if it reads it from a file: before the
-    /// administrator's own file of that kind, which it takes the place of.
+    /// Writes what is left out for a manager that reads it from a file. The file takes the place of the administrator's
+    /// own of that kind, whose content comes after ours.
     pub(super) fn write(&mut self, session: &Session, dir: &Path) -> Result<(), Failure> {
         let put = |path: &Path, content: &[u8]| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -38,7 +38,7 @@ impl Selection {
         Ok(())
     }
 
-    /// Removes what [`Selection::plan`] wrote, here or in a run that was killed.
+    /// Removes what [`Selection::plan`] wrote in this run, or in one that was killed.
     pub fn clean_up(&mut self, dir: &Path, settings: Option<&dyn Settings>) {
         self.plan.selection = None;
         let file = dir.join(FILE);

@@ -19,10 +19,10 @@ use log::info;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// So often a plan is made anew without versions that no refreshed source offers.
+/// So many times a plan is made again without versions that no refreshed source offers.
 const MOST_ROUNDS: usize = 10;
 
-/// Whether packages with new keys must be installed before those that are signed with them.
+/// Whether packages with new keys must be installed before the packages that are signed with them.
 #[derive(Debug)]
 enum Keys {
     NotNeeded,
@@ -36,17 +36,17 @@ pub(super) struct Selection {
     packages: Vec<String>,
     security: bool,
     exclude: Vec<Pattern>,
-    /// Which sources, if not all.
+    /// The chosen sources, if not all.
     from: Vec<Pattern>,
-    /// What only others offer.
+    /// What only other sources offer.
     of_others: BTreeSet<String>,
-    /// Whether what the patterns of `--exclude` do was said.
+    /// Whether the effect of the `--exclude` patterns was already reported.
     is_told_of_excludes: bool,
     /// Whether what was asked for cannot be done at all.
     pub is_refused: bool,
-    /// For how many seconds an update must have been known here, unless it is one of security.
+    /// For how many seconds an update must have been known here, unless it is a security update.
     min_age: Option<i64>,
-    /// What is left out because it has not.
+    /// What is left out because it is not old enough.
     young: BTreeSet<String>,
     /// What turned out to be impossible to install.
     impossible: Vec<HeldBack>,
@@ -187,8 +187,8 @@ impl Selection {
         }
     }
 
-    /// Lists what the plan installs. Without one package another may come in the place of an excluded
-    /// one, or an excluded one be updated itself: that is left out too. What is excluded stays.
+    /// Lists what the plan installs. Where one package is left out, another may replace an excluded package or update
+    /// it: then that is left out too. What is excluded stays.
     fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
         let manager = session.manager;
         for _ in 0..MOST_ROUNDS {
@@ -211,7 +211,7 @@ impl Selection {
         Err(Failure::new(Class::Dependency, text))
     }
 
-    /// Makes the plan for nothing but mending dependencies that are not met. What is excluded stays.
+    /// Makes a plan that only mends unmet dependencies. What is excluded stays.
     ///
     /// # Errors
     /// When it cannot be written down for the manager.
@@ -222,8 +222,8 @@ impl Selection {
         self.write(session, dir)
     }
 
-    /// Takes updates out of this run, so that the others can be installed; says whether there was
-    /// any that was not out already.
+    /// Takes updates out of this run, so that the others can be installed. Returns whether any of them was not out
+    /// already.
     pub fn leave_out(&mut self, impossible: Vec<HeldBack>) -> bool {
         let before = self.impossible.len();
         for held in impossible {
@@ -234,7 +234,7 @@ impl Selection {
         self.impossible.len() > before
     }
 
-    /// What would come in the place of a package that turned out to have to stay is impossible too.
+    /// If a package must stay, what would replace it is impossible too.
     fn note_replacing(&mut self, pending: &Listing) {
         let of_one = |update: &Update| {
             let mut stays = self.impossible.iter().filter(|held| held.candidate.is_none());
@@ -246,7 +246,7 @@ impl Selection {
         self.leave_out(replacing);
     }
 
-    /// Has the pending keys installed alone, once, where a key was all that was missing.
+    /// Makes the next run install only the pending keys, once, if only a key was missing.
     pub fn install_keys_first(
         &mut self,
         manager: &dyn Manager,
@@ -265,7 +265,7 @@ impl Selection {
         is_use
     }
 
-    /// Whether the run that ended well was that of the keys; the next is that of the others.
+    /// Whether the run that ended well was for the keys. The next one is for the others.
     pub fn has_installed_keys(&mut self, is_installed: bool) -> bool {
         let is_first = is_installed && matches!(self.keys, Keys::First(_));
         if is_first {
@@ -279,7 +279,7 @@ impl Selection {
         &self.impossible
     }
 
-    /// What is left out because it cannot be installed: as the list says, or as this run has found.
+    /// What is left out because it cannot be installed, by the list or by what this run has found.
     pub fn left_out_by_us(&self, pending: &Listing) -> Vec<HeldBack> {
         let listed = pending.held_back.iter().filter(|held| held.class.is_some());
         listed.chain(&self.impossible).cloned().collect()
@@ -293,7 +293,7 @@ impl Selection {
             && self.min_age.is_none()
     }
 
-    /// What is left out must stay as it is, and what is excluded must stay.
+    /// Checks that what is left out and what is excluded stays.
     ///
     /// # Errors
     /// When it would not, naming the updates to leave out too, if they can be told.
@@ -309,7 +309,7 @@ impl Selection {
         Err(Failure { culprits, ..Failure::new(Class::Dependency, text) })
     }
 
-    /// What is pending as a whole: the count of the refresh says it, except for a full upgrade.
+    /// Everything that is pending: the refresh has counted it, except for a full upgrade.
     fn pending(&self, session: &Session, state: &State) -> Result<Listing, Failure> {
         match &state.pending {
             Some(Pending { packages: Some(updates), held_back: Some(held_back), .. }) if !self.plan.full => {
@@ -321,7 +321,7 @@ impl Selection {
                 left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
                 let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
                 match session.list(&whole) {
-                    // One update that cannot be had is in the way of all: it may be left out.
+                    // An update that cannot be had stops all the others: it may be left out.
                     Err(failure)
                         if failure.class == Class::Dependency
                             && !self.is_everything()

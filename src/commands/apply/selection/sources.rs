@@ -1,4 +1,4 @@
-//! The sources that a selection is of.
+//! Restricts a selection to some sources.
 
 use super::super::stale::{Stale, is_one, of_other_sources, stale_updates};
 use super::{MOST_ROUNDS, Selection};
@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 impl Selection {
-    /// What is pending, and the updates to leave out because only sources offer them that were not
-    /// refreshed. Where one that was offers an older version, which nothing keeps back, that is pending instead.
+    /// What is pending, and the updates to leave out because only sources offer them that were not refreshed. If a
+    /// refreshed source offers an older version that nothing keeps back, that one is pending instead.
     pub(super) fn pending_of_refreshed(
         &mut self,
         session: &Session,
@@ -43,8 +43,8 @@ impl Selection {
         Ok((pending, stale.names))
     }
 
-    /// Prefers what the chosen sources offer to newer versions of other sources, where the manager can do that, and
-    /// gives the updates that only other sources offer.
+    /// Prefers what the chosen sources offer to newer versions of other sources, if the manager can do that. Returns
+    /// the updates that only other sources offer.
     pub(super) fn choose_sources(
         &mut self,
         session: &Session,
@@ -71,7 +71,7 @@ impl Selection {
         Err(Failure::new(Class::Dependency, text))
     }
 
-    /// That every pattern of a source matches one: a slip of the pen would else look like nothing to do.
+    /// Checks that every pattern matches a source: otherwise a typing error would look like nothing to do.
     ///
     /// # Errors
     /// When one matches none, with all that there are.
@@ -86,7 +86,7 @@ impl Selection {
         Err(Failure::new(Class::Config, text))
     }
 
-    /// The patterns of `--from`: an identifier may hold anything that can be printed.
+    /// The patterns of `--from`. An identifier may hold any printable character.
     ///
     /// # Errors
     /// When one is no pattern.

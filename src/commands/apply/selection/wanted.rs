@@ -14,8 +14,8 @@ use log::warn;
 use std::collections::BTreeSet;
 
 impl Selection {
-    /// The updates that this host has not known for long enough, less those of security: what it has never
-    /// seen before is as young as can be.
+    /// The updates that this host has not known for long enough, except those of security. An update that was never
+    /// seen before counts as new.
     pub(super) fn known_too_shortly(&self, pending: &Listing, state: &State) -> BTreeSet<String> {
         let Some(min_age) = self.min_age else { return BTreeSet::new() };
         let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Selection {
         pending.updates.iter().filter(is_young).map(|update| update.name.clone()).collect()
     }
 
-    /// What of that the plan leaves out, in words.
+    /// Which of these the plan leaves out, in words.
     pub fn young_words(&self, planned: &Listing) -> Option<String> {
         let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
         let count = self.young.iter().filter(|name| !comes(name)).count();
@@ -36,7 +36,7 @@ impl Selection {
         (count > 0).then(|| format!("{} known for less than {age}", counted(count, "update")))
     }
 
-    /// The names of the updates that are selected, and of what they need, less the excluded.
+    /// The names of the selected updates and of what they need, without the excluded ones.
     pub(super) fn wanted(
         &self,
         session: &Session,
@@ -51,7 +51,7 @@ impl Selection {
         let selected = updates.filter(is_named).filter(is_secure).filter(is_old);
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
-            // What comes in the place of an installed package is asked for by the name of that.
+            // An update that replaces an installed package is asked for by that package's name.
             let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
             let names = names.flat_map(|update| match update.installed {
                 None if !update.replaces.is_empty() && !session.manager.facts().needs_of_new => {
@@ -64,8 +64,8 @@ impl Selection {
             let needs = session.manager.parse_list(&needs.stdout).updates;
             wanted.extend(needs.into_iter().map(|update| update.name));
         }
-        // A package that was split needs its own update beside what comes in the place of its old version:
-        // without it, it would be removed.
+        // When a package is split, its own update is needed beside the one that replaces its old version. Otherwise it
+        // would be removed.
         let split = pending.updates.iter().filter(|update| wanted.contains(&update.name));
         let split: Vec<_> = split.flat_map(|update| update.replaces.clone()).collect();
         let updates = pending.updates.iter().map(|update| &update.name);
@@ -110,7 +110,7 @@ impl Selection {
         Ok(names)
     }
 
-    /// Nothing chosen because nothing could be told would look like nothing to do.
+    /// Checks that security updates can be told from others: otherwise selecting nothing would look like nothing to do.
     ///
     /// # Errors
     /// When security updates are asked for, and the sources say of no update what it is.
@@ -126,7 +126,7 @@ impl Selection {
         Err(Failure::new(Class::Config, text))
     }
 
-    /// The installed packages in whose place only updates would come that are not wanted.
+    /// The installed packages that only unwanted updates would replace.
     pub(super) fn kept(pending: &Listing, wanted: &BTreeSet<String>) -> Vec<String> {
         let (of_wanted, of_others): (Vec<_>, Vec<_>) =
             pending.updates.iter().partition(|update| wanted.contains(&update.name));
@@ -138,8 +138,7 @@ impl Selection {
     }
 }
 
-/// `libc6:amd64` is listed as `libc6` where amd64 is the native architecture, `bash.x86_64` as
-/// `bash`.
+/// `libc6:amd64` is listed as `libc6` where amd64 is the native architecture, and `bash.x86_64` as `bash`.
 pub(super) fn listed_name<'a>(argument: &'a str, installed: &Installed) -> Option<&'a str> {
     if installed.contains_key(argument) {
         return Some(argument);
