@@ -64,11 +64,15 @@ impl Manager for Apk {
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
-        repair(damage)
+        // Only a package whose script failed or whose files are not all there is marked. An update that was cut off is
+        // not marked, but still pending.
+        if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
-        refresh()
+        // Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says OK. There is no
+        // option for silent mirrors in apk 2.12. All versions give up after a minute.
+        apk(&["-U", "update"])
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -76,7 +80,7 @@ impl Manager for Apk {
     }
 
     fn list(&self, plan: &Plan) -> Invocation {
-        list(plan)
+        choose(simulate(plan), plan)
     }
 
     fn parse_list(&self, text: &str) -> Listing {
@@ -96,11 +100,15 @@ impl Manager for Apk {
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
-        list_needs(plan, names)
+        let mut invocation = simulate(plan);
+        invocation.args.extend_from_slice(names);
+        invocation
     }
 
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
-        install(plan)
+        // Takes an index of any age, so that the install uses exactly what the refresh before it got.
+        let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
+        Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
     }
 
     fn install_began(&self, finished: &Finished) -> bool {
@@ -129,7 +137,11 @@ impl Manager for Apk {
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
-        progress(line)
+        // A line of the progress descriptor: `21076/259826`; apk 3 adds what it does, `install`.
+        let (numbers, words) = line.split_once(' ').unwrap_or((line, ""));
+        let (done, all) = numbers.split_once('/')?;
+        let (done, all): (u64, u64) = (done.parse().ok()?, all.parse().ok()?);
+        (all > 0 && done <= all).then(|| (100.0 * done as f64 / all as f64, words))
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -170,18 +182,6 @@ fn apk(words: &[&str]) -> Invocation {
     }
 }
 
-/// Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says OK. There is no option
-/// for silent mirrors in apk 2.12. All versions give up after a minute.
-fn refresh() -> Invocation {
-    apk(&["-U", "update"])
-}
-
-/// Only a package whose script failed or whose files are not all there is marked. An update that was cut off is not
-/// marked, but still pending.
-fn repair(damage: &Damage) -> Vec<Invocation> {
-    if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
-}
-
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
 /// unless an option allows it.
 fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
@@ -205,32 +205,8 @@ fn simulate(plan: &Plan) -> Invocation {
     invocation
 }
 
-fn list(plan: &Plan) -> Invocation {
-    choose(simulate(plan), plan)
-}
-
-fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    let mut invocation = simulate(plan);
-    invocation.args.extend_from_slice(names);
-    invocation
-}
-
-/// Takes an index of any age, so that the install uses exactly what the refresh before it got.
-fn install(plan: &Plan) -> Invocation {
-    let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
-    Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
-}
-
 fn ask_origins(names: &[&str]) -> Invocation {
     apk(&[&["policy"], names].concat())
-}
-
-/// A line of the progress descriptor: `21076/259826`; apk 3 adds what it does, `install`.
-fn progress(line: &str) -> Option<(f64, &str)> {
-    let (numbers, words) = line.split_once(' ').unwrap_or((line, ""));
-    let (done, all) = numbers.split_once('/')?;
-    let (done, all): (u64, u64) = (done.parse().ok()?, all.parse().ok()?);
-    (all > 0 && done <= all).then(|| (100.0 * done as f64 / all as f64, words))
 }
 
 #[cfg(test)]
@@ -263,25 +239,28 @@ mod tests {
 
     #[test]
     fn a_refresh_never_trusts_the_age_of_the_index() {
-        assert_eq!(refresh().line(), "apk -U update");
+        assert_eq!(Apk.refresh(Duration::ZERO).line(), "apk -U update");
     }
 
     #[test]
     fn what_is_left_out_is_named_and_no_plan_writes_to_world() {
         let plan = Plan { left_out: vec!["a".into(), "b".into()], ..Plan::default() };
-        assert_eq!(install(&plan).line(), "apk --cache-max-age 525600 upgrade --ignore a b");
-        assert_eq!(list(&plan).line(), "apk -v upgrade -s --ignore a b");
-        assert_eq!(list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
+        assert_eq!(
+            Apk.install(&plan, &Finished::ended(0, "", "")).line(),
+            "apk --cache-max-age 525600 upgrade --ignore a b"
+        );
+        assert_eq!(Apk.list(&plan).line(), "apk -v upgrade -s --ignore a b");
+        assert_eq!(Apk.list_needs(&plan, &["c".to_string()]).line(), "apk -v upgrade -s c");
         let plan = Plan { without: vec!["http://h".into()], full: true, ..Plan::default() };
-        assert_eq!(list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
+        assert_eq!(Apk.list(&plan).line(), "apk -v --force-missing-repositories upgrade -s");
     }
 
     #[test]
     fn progress_is_read_in_both_forms() {
-        assert_eq!(progress("20011/60033"), Some((100.0 * 20011.0 / 60033.0, "")));
-        assert_eq!(progress("50/100 install"), Some((50.0, "install")));
+        assert_eq!(Apk.progress("20011/60033"), Some((100.0 * 20011.0 / 60033.0, "")));
+        assert_eq!(Apk.progress("50/100 install"), Some((50.0, "install")));
         for line in ["", "x", "1/", "/1", "0/0", "2/1", "-1/5", "1/2/3"] {
-            assert_eq!(progress(line), None, "{line}");
+            assert_eq!(Apk.progress(line), None, "{line}");
         }
     }
 }

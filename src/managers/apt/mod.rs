@@ -222,7 +222,11 @@ impl Manager for Apt {
     }
 
     fn progress<'a>(&self, line: &'a str) -> Option<(f64, &'a str)> {
-        progress(line)
+        // `dlstatus:3:66.6709:Retrieving file 3 of 3`, `pmstatus:tb-hello:7.6923:Unpacking tb-hello`.
+        let mut parts = line.splitn(4, ':');
+        let kind = parts.next()?;
+        let percent = parts.nth(1)?.parse().ok()?;
+        (kind == "dlstatus" || kind == "pmstatus").then_some((percent, parts.next()?))
     }
 }
 
@@ -252,14 +256,6 @@ impl Configuration for Apt {
     }
 }
 
-/// `dlstatus:3:66.6709:Retrieving file 3 of 3`, `pmstatus:tb-hello:7.6923:Unpacking tb-hello`.
-fn progress(line: &str) -> Option<(f64, &str)> {
-    let mut parts = line.splitn(4, ':');
-    let kind = parts.next()?;
-    let percent = parts.nth(1)?.parse().ok()?;
-    (kind == "dlstatus" || kind == "pmstatus").then_some((percent, parts.next()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,11 +263,11 @@ mod tests {
     #[test]
     fn progress_lines_give_percent_and_words() {
         assert_eq!(
-            progress("dlstatus:3:66.6709:Retrieving file 3 of 3"),
+            Apt.progress("dlstatus:3:66.6709:Retrieving file 3 of 3"),
             Some((66.6709, "Retrieving file 3 of 3"))
         );
-        assert_eq!(progress("pmstatus:dpkg-exec:0.0000:Running dpkg"), Some((0.0, "Running dpkg")));
-        assert_eq!(progress("pmerror:x:1:y"), None);
-        assert_eq!(progress(""), None);
+        assert_eq!(Apt.progress("pmstatus:dpkg-exec:0.0000:Running dpkg"), Some((0.0, "Running dpkg")));
+        assert_eq!(Apt.progress("pmerror:x:1:y"), None);
+        assert_eq!(Apt.progress(""), None);
     }
 }

@@ -89,11 +89,20 @@ impl Manager for Dnf {
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
-        repair(damage)
+        // An install that was cut off leaves both versions of a package in the database, and the next upgrade does not
+        // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
+        // the newer one any more, the older one is only removed.
+        let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
+        rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
-        refresh(budget)
+        // One run refreshes and lists: `check-update` also counts what cannot be installed. With this verbosity dnf
+        // names each repository whose metadata it has, which nothing else shows. With `retries=1` dnf asks a silent
+        // mirror four times, which takes a third of the budget.
+        let timeout = silence(budget);
+        let options = [VERBOSE, "--refresh", ONLINE, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
+        dnf(&[&options, LOOK].concat(), &["upgrade"])
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -120,8 +129,12 @@ impl Manager for Dnf {
         Some(download(plan))
     }
 
-    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
-        install(plan, downloaded)
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        // `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
+        let mut invocation = upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[]);
+        let never_read = plan.never_read.iter().filter(|id| is_repository(id));
+        invocation.args.splice(0..0, never_read.map(|id| format!("{}{id}", refresh::WITHOUT)));
+        invocation
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
@@ -214,7 +227,19 @@ impl Manager for Dnf {
     }
 
     fn ended_well(&self, finished: &Finished) -> bool {
-        ended_well(finished)
+        // rpm holds back SIGTERM until it is done; its last step, such as `8/8`, shows that. dnf then dies of the
+        // signal, while it verifies or before.
+        const SIGTERM: i32 = 15;
+        let is_step = |line: &&str| {
+            line.starts_with("  ") && !line.starts_with("  Preparing") && !line.starts_with("  Verifying")
+        };
+        let steps = finished.stdout.lines().filter(is_step);
+        let counts = steps.filter_map(|line| line.split_whitespace().last()?.split_once('/'));
+        let mut counts =
+            counts.filter(|(step, _)| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()));
+        finished.end == End::Signal(SIGTERM)
+            && errors::install_began(finished)
+            && counts.next_back().is_some_and(|(step, of)| step == of)
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
@@ -280,15 +305,6 @@ fn ask_runs(list: &str) -> Option<Invocation> {
 /// Outranks the `debuglevel` among the options of every command.
 const VERBOSE: &str = "--setopt=debuglevel=6";
 
-/// One run refreshes and lists: `check-update` also counts what cannot be installed. With this verbosity dnf names each
-/// repository whose metadata it has, which nothing else shows. With `retries=1` dnf asks a silent mirror four times,
-/// which takes a third of the budget.
-fn refresh(budget: Duration) -> Invocation {
-    let timeout = silence(budget);
-    let options = [VERBOSE, "--refresh", ONLINE, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE];
-    dnf(&[&options, LOOK].concat(), &["upgrade"])
-}
-
 /// Lists also packages that replace others.
 fn list_security() -> Invocation {
     let mut invocation = list(&Plan::default());
@@ -318,38 +334,6 @@ fn download(plan: &Plan) -> Invocation {
 /// With this, rpm names the configuration files that it leaves aside.
 const RPM_TELLS: &str = "--setopt=rpmverbosity=info";
 
-/// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
-fn install(plan: &Plan, _: &Finished) -> Invocation {
-    let mut invocation = upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[]);
-    let never_read = plan.never_read.iter().filter(|id| is_repository(id));
-    invocation.args.splice(0..0, never_read.map(|id| format!("{}{id}", refresh::WITHOUT)));
-    invocation
-}
-
-/// An install that was cut off leaves both versions of a package in the database, and the next upgrade does not see the
-/// older one. Installing the newer one again, with its scripts, replaces both. Where no repository has the newer one
-/// any more, the older one is only removed.
-fn repair(damage: &Damage) -> Vec<Invocation> {
-    let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
-    rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
-}
-
-/// rpm holds back SIGTERM until it is done; its last step, such as `8/8`, shows that. dnf then dies of the signal,
-/// while it verifies or before.
-fn ended_well(finished: &Finished) -> bool {
-    const SIGTERM: i32 = 15;
-    let is_step = |line: &&str| {
-        line.starts_with("  ") && !line.starts_with("  Preparing") && !line.starts_with("  Verifying")
-    };
-    let steps = finished.stdout.lines().filter(is_step);
-    let counts = steps.filter_map(|line| line.split_whitespace().last()?.split_once('/'));
-    let mut counts =
-        counts.filter(|(step, _)| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()));
-    finished.end == End::Signal(SIGTERM)
-        && errors::install_began(finished)
-        && counts.next_back().is_some_and(|(step, of)| step == of)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,7 +361,7 @@ mod tests {
     #[test]
     fn a_hanging_repository_leaves_the_others_most_of_the_budget() {
         for (budget, silence) in [(120, 10), (24, 2), (1, 1), (3600, 30)] {
-            let args = refresh(Duration::from_secs(budget)).args;
+            let args = Dnf.refresh(Duration::from_secs(budget)).args;
             assert!(args.contains(&format!("--setopt=*.timeout={silence}")), "{args:?}");
         }
     }

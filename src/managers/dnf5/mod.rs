@@ -91,11 +91,21 @@ impl Manager for Dnf5 {
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
-        repair(damage)
+        // An install that was cut off leaves both versions of a package in the database, and the next upgrade does not
+        // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
+        // the newer one any more, the older one is only removed.
+        rpm::leftovers::repair(
+            damage,
+            Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])),
+        )
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
-        refresh(budget)
+        // One run refreshes and lists: `check-upgrade` shows neither what obsoletes something nor what cannot be
+        // installed. With `retries=1` dnf5 asks a silent mirror four times, which takes a third of the budget.
+        let timeout = silence(budget);
+        let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
+        dnf5(&[&options, LOOK].concat(), &["upgrade"])
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -119,11 +129,14 @@ impl Manager for Dnf5 {
     }
 
     fn download(&self, plan: &Plan) -> Option<Invocation> {
-        Some(download(plan))
+        // Downloads, takes the configured keys where one is needed, verifies all signatures and tests the transaction:
+        // all that can go wrong shows while nothing is changed yet.
+        Some(upgrade(plan, &[DO, &[AS_REFRESHED, TEST]].concat(), &[], &[]))
     }
 
-    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
-        install(plan, downloaded)
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        // `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
+        upgrade(plan, &[DO, &["-C"]].concat(), &[], &[])
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
@@ -305,36 +318,10 @@ impl Locate for AllSettings {
     }
 }
 
-/// One run refreshes and lists: `check-upgrade` shows neither what obsoletes something nor what cannot be installed.
-/// With `retries=1` dnf5 asks a silent mirror four times, which takes a third of the budget.
-fn refresh(budget: Duration) -> Invocation {
-    let timeout = silence(budget);
-    let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
-    dnf5(&[&options, LOOK].concat(), &["upgrade"])
-}
-
 /// No list shows whether an advisory asks for a reboot. This plugin looks it up, and needs the lists of files for that.
 fn ask_reboot_hint() -> Invocation {
     let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1"];
     dnf5(&options, &["needs-restarting", "--json"])
-}
-
-/// Downloads, takes the configured keys where one is needed, verifies all signatures and tests the transaction: all
-/// that can go wrong shows while nothing is changed yet.
-fn download(plan: &Plan) -> Invocation {
-    upgrade(plan, &[DO, &[AS_REFRESHED, TEST]].concat(), &[], &[])
-}
-
-/// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
-fn install(plan: &Plan, _: &Finished) -> Invocation {
-    upgrade(plan, &[DO, &["-C"]].concat(), &[], &[])
-}
-
-/// An install that was cut off leaves both versions of a package in the database, and the next upgrade does not see the
-/// older one. Installing the newer one again, with its scripts, replaces both. Where no repository has the newer one
-/// any more, the older one is only removed.
-fn repair(damage: &Damage) -> Vec<Invocation> {
-    rpm::leftovers::repair(damage, Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])))
 }
 
 #[cfg(test)]
@@ -357,7 +344,7 @@ mod tests {
         let end = "--setopt=best=1 --setopt=extra.skip_if_unavailable=1 --setopt=disable_excludes= --exclude=tb-a \
                    upgrade --allowerasing tb-b";
         assert!(line.ends_with(end), "{line}");
-        let line = download(&Plan::default()).line();
+        let line = Dnf5.download(&Plan::default()).unwrap().line();
         assert!(
             line.ends_with("--setopt=cacheonly=metadata --setopt=tsflags=test --setopt=best=0 upgrade"),
             "{line}"
@@ -366,7 +353,7 @@ mod tests {
 
     #[test]
     fn no_list_can_install_anything() {
-        for invocation in [refresh(Duration::from_secs(120)), list(&Plan::default())] {
+        for invocation in [Dnf5.refresh(Duration::from_secs(120)), list(&Plan::default())] {
             for guard in ["--assumeno", "--setopt=tsflags=test"] {
                 assert!(invocation.args.iter().any(|arg| arg == guard), "{}", invocation.line());
             }
@@ -376,7 +363,7 @@ mod tests {
     #[test]
     fn a_hanging_repository_leaves_the_others_most_of_the_budget() {
         for (budget, silence) in [(120, 10), (24, 2), (1, 1), (3600, 30)] {
-            let args = refresh(Duration::from_secs(budget)).args;
+            let args = Dnf5.refresh(Duration::from_secs(budget)).args;
             assert!(args.contains(&format!("--setopt=*.timeout={silence}")), "{args:?}");
         }
     }

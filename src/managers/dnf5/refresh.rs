@@ -202,6 +202,8 @@ fn is_of_a_mirror(words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::managers::dnf5::Dnf5;
+    use crate::managers::manager::Manager;
     use crate::model::refreshed::RefreshOutcome;
     use std::time::Duration;
 
@@ -227,7 +229,7 @@ mod tests {
             bar("c")
         );
         let finished = printed(1, &first);
-        let next = others(&super::super::refresh(Duration::from_secs(60)), &finished).unwrap();
+        let next = others(&Dnf5.refresh(Duration::from_secs(60)), &finished).unwrap();
         let end = "--disable-repo=a --disable-repo=b upgrade";
         assert!(next.line().ends_with(end), "{}", next.line());
         assert_eq!(others(&next, &finished), None, "nothing new failed");
@@ -274,6 +276,6 @@ mod tests {
     #[test]
     fn an_option_can_not_be_slipped_in_as_a_repository() {
         let text = format!("{BEGINS}\nFailed to download metadata for repository \"a --foo\": x\n");
-        assert_eq!(others(&super::super::refresh(Duration::ZERO), &printed(1, &text)), None);
+        assert_eq!(others(&Dnf5.refresh(Duration::ZERO), &printed(1, &text)), None);
     }
 }

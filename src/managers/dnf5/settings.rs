@@ -106,6 +106,8 @@ pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocatio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::managers::dnf5::Dnf5;
+    use crate::managers::manager::Manager;
     use std::time::Duration;
 
     #[test]
@@ -132,7 +134,7 @@ mod tests {
         let text = "======== \"a\" repository configuration: ========\nbaseurl = http://a/\nretries = 10\n\
                     timeout = 180\n======== \"b\" repository configuration: ========\nretries = 3\ntimeout = 30\n\
                     ======== \"c d\" repository configuration: ========\ntimeout = 5\n";
-        let refresh = with_limits(super::super::refresh(Duration::from_secs(60)), text);
+        let refresh = with_limits(Dnf5.refresh(Duration::from_secs(60)), text);
         assert!(refresh.line().contains("--setopt=*.timeout=5 "), "{}", refresh.line());
         let end = " --setopt=a.timeout=180 --setopt=b.retries=3 upgrade";
         assert!(refresh.line().ends_with(end), "{}", refresh.line());

@@ -148,7 +148,9 @@ impl Manager for Pacman {
     }
 
     fn is_keyring(&self, name: &str) -> bool {
-        is_keyring(name)
+        // `archlinux-keyring` and those of its relatives. gnome-keyring and python-keyring keep other keys.
+        const OTHERS: &[&str] = &["gnome", "libgnome", "python"];
+        name.strip_suffix("-keyring").is_some_and(|of| !of.is_empty() && !OTHERS.contains(&of))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
@@ -211,12 +213,6 @@ impl Locate for WrittenOut {
     fn of_use(&self, answer: &str) -> String {
         config::of_use(answer)
     }
-}
-
-/// `archlinux-keyring` and those of its relatives. gnome-keyring and python-keyring keep other keys.
-fn is_keyring(name: &str) -> bool {
-    const OTHERS: &[&str] = &["gnome", "libgnome", "python"];
-    name.strip_suffix("-keyring").is_some_and(|of| !of.is_empty() && !OTHERS.contains(&of))
 }
 
 /// Whether a directory of the administrator's has a hook that runs before packages are changed.

@@ -82,7 +82,14 @@ impl Manager for Yum {
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
-        refresh(budget)
+        // yum never names the repositories that it refreshed, and says nothing where it leaves one out because the disk
+        // is too full. It disables the ones that it leaves out, and its shell can be asked for these in the same run.
+        // `-v` would say as much, but also hide all warnings; `-d 6 -e 2` does not. No filter of the administrator's
+        // may let `check-update` accept an old index.
+        let timeout = silence(budget);
+        let mut options = vec!["-d", "6", "-e", "2", SKIP, "--setopt=*.metadata_expire=0"];
+        options.extend(["--setopt=*.metadata_expire_filter=never", "--setopt=*.retries=1", &timeout]);
+        Invocation { input: QUESTIONS, ..yum(&options, &["shell", "/proc/self/fd/0"]) }
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -90,7 +97,10 @@ impl Manager for Yum {
     }
 
     fn pending(&self, plan: &Plan) -> Invocation {
-        pending(plan)
+        let mut invocation = yum(&["-C", SKIP], &[]);
+        invocation.args.extend(choice(plan));
+        invocation.args.push("check-update".to_string());
+        invocation
     }
 
     fn parse_pending(&self, text: &str) -> Listing {
@@ -117,8 +127,10 @@ impl Manager for Yum {
         Some(download(plan))
     }
 
-    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
-        install(plan, downloaded)
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        // `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
+        // With this, rpm names the configuration files that it leaves aside.
+        update(plan, &["-y", "-C", "--setopt=rpmverbosity=info"], &[])
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
@@ -204,17 +216,6 @@ const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 /// repositories are still enabled after that.
 const QUESTIONS: &str = "repolist disabled\ncheck-update\nrepolist all\n";
 
-/// yum never names the repositories that it refreshed, and says nothing where it leaves one out because the disk is too
-/// full. It disables the ones that it leaves out, and its shell can be asked for these in the same run. `-v` would say
-/// as much, but also hide all warnings; `-d 6 -e 2` does not. No filter of the administrator's may let `check-update`
-/// accept an old index.
-fn refresh(budget: Duration) -> Invocation {
-    let timeout = silence(budget);
-    let mut options = vec!["-d", "6", "-e", "2", SKIP, "--setopt=*.metadata_expire=0"];
-    options.extend(["--setopt=*.metadata_expire_filter=never", "--setopt=*.retries=1", &timeout]);
-    Invocation { input: QUESTIONS, ..yum(&options, &["shell", "/proc/self/fd/0"]) }
-}
-
 /// One package with unmet dependencies stops yum from updating any, unless it may skip it. `upgrade` also replaces
 /// obsolete packages where yum.conf turns that off.
 fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
@@ -226,13 +227,6 @@ fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     invocation.args.extend(keys);
     invocation.args.push(if plan.full { "upgrade" } else { "update" }.to_string());
     invocation.args.extend_from_slice(names);
-    invocation
-}
-
-fn pending(plan: &Plan) -> Invocation {
-    let mut invocation = yum(&["-C", SKIP], &[]);
-    invocation.args.extend(choice(plan));
-    invocation.args.push("check-update".to_string());
     invocation
 }
 
@@ -274,12 +268,6 @@ fn download(plan: &Plan) -> Invocation {
     update(plan, &options, &[])
 }
 
-/// `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
-fn install(plan: &Plan, _: &Finished) -> Invocation {
-    // With this, rpm names the configuration files that it leaves aside.
-    update(plan, &["-y", "-C", "--setopt=rpmverbosity=info"], &[])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_refresh_hides_no_warning_and_is_content_with_no_old_index() {
-        let line = refresh(Duration::from_secs(120)).line();
+        let line = Yum.refresh(Duration::from_secs(120)).line();
         for word in [
             " -d 6 -e 2 ",
             " --setopt=*.skip_if_unavailable=1 ",
@@ -339,6 +327,8 @@ mod tests {
         let line = list_needs(&plan, &["tb-a".into()]).line();
         assert!(line.ends_with(" --disablerepo=extra --exclude=kernel update tb-a"), "{line}");
         let full = Plan { full: true, ..Plan::default() };
-        assert!(install(&full, &printed("")).line().ends_with(" -y -C --setopt=rpmverbosity=info upgrade"));
+        assert!(
+            Yum.install(&full, &printed("")).line().ends_with(" -y -C --setopt=rpmverbosity=info upgrade")
+        );
     }
 }

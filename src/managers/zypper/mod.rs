@@ -113,7 +113,13 @@ impl Manager for Zypper {
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
-        list_needs(plan, names)
+        // `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed
+        // here, so nothing is marked as asked for by a person.
+        let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
+        let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
+        invocation.args.push("--".to_string());
+        invocation.args.extend_from_slice(names);
+        invocation
     }
 
     fn download(&self, plan: &Plan) -> Option<Invocation> {
@@ -188,7 +194,9 @@ impl Manager for Zypper {
     }
 
     fn share(&self, left: Duration) -> Duration {
-        share(left)
+        // It asks one repository after the other, and waits minutes for a silent one. So some time is left for those
+        // behind it, and some seconds until it is killed, because it ignores signals then.
+        (left * 3 / 4).saturating_sub(Duration::from_secs(5)).max(left / 2)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -251,12 +259,6 @@ impl Configuration for Zypper {
     }
 }
 
-/// It asks one repository after the other, and waits minutes for a silent one. So some time is left for those behind
-/// it, and some seconds until it is killed, because it ignores signals then.
-fn share(left: Duration) -> Duration {
-    (left * 3 / 4).saturating_sub(Duration::from_secs(5)).max(left / 2)
-}
-
 const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];
 
 /// Names need not be unique, aliases are. A setting makes zypper show aliases instead of names.
@@ -268,16 +270,6 @@ fn refresh(aliases: &[String]) -> Invocation {
         invocation.args.push("--".to_string());
         invocation.args.extend_from_slice(aliases);
     }
-    invocation
-}
-
-/// `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed here, so
-/// nothing is marked as asked for by a person.
-fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
-    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
-    invocation.args.push("--".to_string());
-    invocation.args.extend_from_slice(names);
     invocation
 }
 
@@ -309,7 +301,7 @@ mod tests {
             selection: Some("/x/selection".into()),
             ..Plan::default()
         };
-        let invocation = list_needs(&plan, &["tb-c".to_string()]);
+        let invocation = Zypper.list_needs(&plan, &["tb-c".to_string()]);
         let end = "--dry-run --download in-advance --replacefiles --auto-agree-with-licenses --repo Main Repository -- tb-c";
         assert!(invocation.line().ends_with(end), "{}", invocation.line());
         assert_eq!(invocation.vars, [("ZYPP_CONF", PathBuf::from("/x/selection.conf"))]);
