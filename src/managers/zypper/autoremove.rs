@@ -45,7 +45,7 @@ impl Autoremove for OfOthers {
                 );
                 return Ok(Listing::default());
             }
-            // What is locked cannot go, and would keep the others.
+            // A locked package cannot be removed, and would stop the removal of the others.
             let locked = lists::locks(&machine.ask(&zypper(OFFLINE, &["locks"]))?.stdout);
             names.retain(|one| !locked.iter().any(|lock| plain(one).is_some_and(|name| lock.matches(name))));
         }
