@@ -27,12 +27,16 @@ impl Session {
         let mut installed = compact(database.parse_installed(&finished.stdout, places));
         drop(finished);
         if database.holds_manager() && installed.is_empty() {
-            let text = format!("{} lists no package, not even itself", invocation.line());
-            let place = places.database.display();
-            return Err(Failure::new(
-                Class::Other,
-                format!("{text}; look whether {place} is what it should be"),
-            ));
+            // rpm, which may have several, has none of the usual place.
+            let place = match places.database.exists() {
+                true => places.database.display().to_string(),
+                false => "its package database".to_string(),
+            };
+            let (program, option) = (invocation.program, &invocation.args[0]);
+            let text = format!(
+                "{program} {option} lists no package, not even itself; look whether {place} is what it should be"
+            );
+            return Err(Failure::new(Class::Other, text));
         }
         // If the database is not where we look, nothing can be told.
         for (name, package) in installed.iter_mut().filter(|_| places.database.is_dir()) {

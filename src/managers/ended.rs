@@ -35,7 +35,14 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
             };
             (class, format!("{program} crashed (signal {signal}){last}{why}"))
         }
-        End::Signal(signal) => (Class::Interrupted, format!("{program} was killed by signal {signal}")),
+        End::Signal(signal) => {
+            let limit = match signal {
+                24 => " (it used more processor time than a limit allows: ulimit -t)",
+                25 => " (it wrote a file that is larger than a limit allows: ulimit -f)",
+                _ => "",
+            };
+            (Class::Interrupted, format!("{program} was killed by signal {signal}{limit}"))
+        }
         End::Code(_) => return None,
     };
     Some(Failure::new(class, message))
@@ -77,6 +84,11 @@ mod tests {
                 "apt-get made no more progress and was ended after 2 min; last line: two",
             ),
             (End::Signal(9), Class::Interrupted, "apt-get was killed by signal 9"),
+            (
+                End::Signal(25),
+                Class::Interrupted,
+                "apt-get was killed by signal 25 (it wrote a file that is larger than a limit allows: ulimit -f)",
+            ),
             (End::Signal(11), Class::Interrupted, "apt-get crashed (signal 11); last line: two"),
         ] {
             assert_eq!(failed(end, full, "one\ntwo\n \n"), Some((class, message.to_string())));

@@ -30,6 +30,8 @@ impl Manager for Misconfigured {
         let manager = Dnf::new();
         manager.sandbox().write("/etc/dnf/dnf.conf", WRONG);
         manager.sandbox().sh("mkdir /srv/moved /srv/repos");
+        let aliases = "[aliases]\nupgrade=downgrade\ncheck-update=makecache\nrepolist=list\nrepoquery=list\n";
+        manager.sandbox().write("/etc/dnf/aliases.d/USER.conf", aliases);
         Misconfigured(manager)
     }
 

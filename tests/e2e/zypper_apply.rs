@@ -7,7 +7,7 @@ use crate::locks;
 use serde_json::Value;
 
 use crate::rpm::{RpmRepo, one as dnf_one, rpm};
-use crate::sandbox::is_newer;
+use crate::sandbox::{Sandbox, is_newer};
 use crate::server::Fault;
 use crate::zypper::{Zypper, one, pending_update};
 
@@ -336,4 +336,17 @@ fn what_zypper_only_supposes_to_be_unneeded_stays() {
     let applied = root.patch(&["apply", "--autoremove"]);
     applied.applied(&["tb-hello 2.0-1 3.0-1"]);
     assert!(applied.stderr.contains("zypper does not know what somebody asked for"), "{applied}");
+}
+
+#[test]
+fn a_package_that_rpm_itself_wants_signed_is_no_riddle() {
+    for make in [|| Sandbox::prepared(""), Sandbox::newer as fn() -> Sandbox] {
+        let manager = Zypper::over(make(), &[rpm("tb-hello", "1.0")]);
+        let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+        manager.add_repo("test", &repo);
+        manager.sandbox().sh("echo '%_pkgverify_level all' >>/etc/rpm/macros");
+        let applied = manager.patch(&["apply"]);
+        applied.exits(2).says("/error/class", "auth").mentions("/error/message", "does not verify");
+        manager.has_exactly(&["tb-hello 1.0"]);
+    }
 }

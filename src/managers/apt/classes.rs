@@ -267,6 +267,8 @@ pub fn fetch_class(reason: &str) -> Class {
         "LZ4F:",
         "ZSTD",
     ];
+    // Limits of this machine.
+    const MACHINE: &[&str] = &["Couldn't spawn new process", "Cannot allocate memory", "Too many open files"];
     // The words that a server writes behind the number are no reason.
     if is_status(reason) {
         Class::Fetch
@@ -280,6 +282,8 @@ pub fn fetch_class(reason: &str) -> Class {
         Class::Config
     } else if contains_any(reason, FETCH) {
         Class::Fetch
+    } else if contains_any(reason, MACHINE) {
+        Class::Other
     } else {
         // Resolving, connecting, TLS, closed connections: apt has many ways to say "no answer".
         Class::Network

@@ -124,6 +124,7 @@ fn only_a_number_of_http_at_the_beginning_is_one() {
         ("Downloading mirror file failed", Class::Config),
         ("No good signature from required signer: 0123", Class::Auth),
         ("Couldn't create temporary file /tmp/apt.conf.x for passing config to apt-key", Class::Space),
+        ("Couldn't spawn new processResource temporarily unavailable (11)", Class::Other),
         ("Redirection loop encountered", Class::Fetch),
         ("The method driver /usr/lib/apt/methods/x could not be found.", Class::Config),
     ] {

@@ -15,7 +15,8 @@ pub(super) const SOURCES: &[&str] = &[
 ];
 
 /// Python holds back what it prints to a file until it ends; if it is killed, all of that is lost.
-pub(super) const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
+/// Without aliases: one of the administrator's can make another command of `upgrade`.
+pub(super) const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1"), ("DNF_DISABLE_ALIASES", "1")];
 
 /// Options of every command, whatever dnf.conf says. With the first, dnf gives up at once where another dnf is at work
 /// (exit code 200). Without it dnf waits for ever; we wait ourselves, within a budget. The next keep colours out of the

@@ -232,6 +232,11 @@ fn decisive(lines: &Lines, began: bool) -> Option<Failure> {
     if let Some(line) = find(&lines.errors, &is_full).or_else(|| find(&lines.of_rpm, &is_full)) {
         return Some(Failure::new(Class::Space, line));
     }
+    // Where the macros of rpm say that packages must be signed.
+    let is_unsigned = |line: &str| line.starts_with("package ") && line.contains(" does not verify: ");
+    if let Some(line) = find(&lines.errors, &is_unsigned) {
+        return Some(Failure::new(Class::Auth, line));
+    }
     if began {
         let line = lines.of_rpm.iter().find(|line| line.starts_with("error: ")).or(lines.errors.first())?;
         return Some(Failure::new(Class::Other, line));
