@@ -134,7 +134,9 @@ impl Session {
             if left().is_zero() && !matches!(finished.end, End::Code(_)) {
                 break;
             }
-            let Some(next) = manager.refresh_others(&runs.invocation, finished) else { break };
+            let next = manager.refresh_others(&runs.invocation, finished);
+            let next = next.or_else(|| manager.refresh_passed_over(finished, &|| self.source_files()));
+            let Some(next) = next.filter(|next| *next != runs.invocation) else { break };
             limits.deadline = self.deadline.or(Some(until));
             limits.budget = Some(of_left(left()));
             let before = finished.clone();

@@ -145,6 +145,16 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
+    /// The refresh to run last, of sources that only the files name that configure them, where the manager passes over
+    /// some without a word.
+    fn refresh_passed_over(
+        &self,
+        _finished: &Finished,
+        _read: &dyn Fn() -> Vec<ConfigFile>,
+    ) -> Option<Invocation> {
+        None
+    }
+
     /// The identifiers of the configured sources, if a refresh that fails may not have come to all of them; empty where
     /// the manager cannot be asked.
     fn sources(&self, _machine: &dyn Machine) -> Vec<String> {

@@ -453,3 +453,29 @@ fn security_that_no_repository_tells_of_is_not_guessed() {
     root.patch(&["refresh"]).exits(0).remembers("/pending/security", Value::Null);
     root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
 }
+
+/// New versions ask for what such a repository has once, and then say that all repositories were refreshed.
+#[test]
+fn a_repository_that_only_has_a_list_of_mirrors_is_asked_every_time() {
+    let (root, repo) = one(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")), &[rpm("tb-a", "2.0")]);
+    let listed = RpmRepo::new(&[rpm("tb-b", "2.0")]);
+    root.root.sandbox.write("/etc/listed.mirrors", format!("{}\n", listed.server.url()));
+    let text = "[listed]\nname=Some Words\nenabled=1\nautorefresh=1\nmirrorlist=file:///etc/listed.mirrors\ngpgcheck=0\n";
+    root.root.sandbox.write("/etc/zypp/repos.d/listed.repo", text);
+    for version in ["2.0", "3.0", "4.0"] {
+        listed.publish(&[rpm("tb-b", version)]);
+        let candidate = format!("tb-b 1.0-1 {version}-1");
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", &candidate]);
+    }
+    // The other one fails, at which zypper stops in its own way, and then this one.
+    listed.publish(&[rpm("tb-b", "5.0")]);
+    repo.server.fault("/", Fault::Status(404));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "test", "fetch");
+    refreshed.leaves_pending(&["tb-b 1.0-1 5.0-1"]);
+    repo.server.heal();
+    listed.server.fault("/", Fault::Status(404));
+    root.patch(&["refresh"]).exits(1).one_source_failed(2, "listed", "fetch");
+    listed.server.heal();
+    root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 5.0-1"]);
+}

@@ -54,6 +54,20 @@ pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
     ids
 }
 
+/// The repositories that are to be asked, by their files.
+pub fn to_be_asked(files: &[ConfigFile]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut known: Vec<String> = Vec::new();
+    for Section { id, is_on, places, .. } in sections(files) {
+        // Of several with one identifier the first counts.
+        if !known.contains(&id) {
+            known.push(id.clone());
+            found.extend(Some(id).filter(|_| is_on && !places.is_empty()));
+        }
+    }
+    found
+}
+
 /// A disabled repository does no harm, whatever is wrong with it.
 fn without_switched_off(sections: &[Section], refreshed: Refreshed) -> Refreshed {
     let is_off = |source: &SourceResult| {

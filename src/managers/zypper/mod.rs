@@ -168,6 +168,16 @@ impl Manager for Zypper {
         refresh::others(refresh, finished)
     }
 
+    fn refresh_passed_over(
+        &self,
+        finished: &Finished,
+        read: &dyn Fn() -> Vec<ConfigFile>,
+    ) -> Option<Invocation> {
+        let mut files = read();
+        files.sort_by_key(|file| file.listed_at);
+        refresh::of_passed_over(finished, &rpm::files::to_be_asked(&files))
+    }
+
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
         // The output does not name those that it did not come to.
         Some(refresh::read_cut(finished))
@@ -190,7 +200,10 @@ impl Manager for Zypper {
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         let mut files = read();
         files.sort_by_key(|file| file.listed_at);
-        rpm::files::in_the_light_of(files, refreshed)
+        let enabled = rpm::files::to_be_asked(&files);
+        let mut refreshed = rpm::files::in_the_light_of(files, refreshed);
+        refresh::add_passed_over(&enabled, &mut refreshed);
+        refreshed
     }
 
     fn share(&self, left: Duration) -> Duration {

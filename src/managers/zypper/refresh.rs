@@ -7,6 +7,7 @@ use crate::managers::facts::Configured;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use crate::model::text::one_line;
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
@@ -41,6 +42,44 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
         }
         _ => None,
     }
+}
+
+/// What comes after a refresh that passed over repositories without a word, given those that are enabled by their files:
+/// the list, and a refresh that must be made. New versions else never ask one that has nothing but a list of mirrors
+/// whether there is anything new.
+pub fn of_passed_over(finished: &Finished, enabled: &[String]) -> Option<Invocation> {
+    let sources = of_report(&finished.stdout);
+    // Where none is named it says something else, which is judged.
+    if !matches!(finished.end, End::Code(_)) || sources.is_empty() {
+        return None;
+    }
+    let listed = configured(&finished.stdout);
+    if listed.is_empty() {
+        let is_any = enabled.iter().any(|id| !sources.keys().any(|told| one_line(told) == *id));
+        return is_any.then(super::commands::list_repositories);
+    }
+    let left = listed.into_iter().filter(|repository| !sources.contains_key(&repository.id));
+    let left: Vec<_> = left.map(|repository| repository.argument).collect();
+    (!left.is_empty()).then(|| {
+        let mut invocation = super::refresh(&left);
+        let at = invocation.args.iter().position(|arg| arg == "--").unwrap_or_default();
+        invocation.args.insert(at, "--force".to_string());
+        invocation
+    })
+}
+
+/// Those of which it says nothing then either were not refreshed.
+pub fn add_passed_over(enabled: &[String], refreshed: &mut Refreshed) {
+    let is_told = |id: &&String| refreshed.sources.iter().any(|source| one_line(&source.id) == **id);
+    let left: Vec<_> = enabled.iter().filter(|id| !is_told(id)).cloned().collect();
+    if refreshed.outcome == RefreshOutcome::Failed || left.is_empty() {
+        return;
+    }
+    refreshed.sources.extend(left.into_iter().map(|id| {
+        let text = format!("{id}: zypper passed over it without a word: see zypper refresh --force {id}");
+        SourceResult { id, error: Some(Failure::new(Class::Other, text)) }
+    }));
+    refreshed.judge_again();
 }
 
 /// The enabled repositories, where they were listed.
