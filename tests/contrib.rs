@@ -1,5 +1,5 @@
-//! What the pieces of contrib promise, line by line: `make integrations` has the real programs run them, which
-//! takes long and is not done at every change. A line that goes, or comes, is seen here at once.
+//! What the files of contrib promise, line by line. `make integrations` has the real programs run them, which takes
+//! long and is not done at every change. A line that is removed or added is noticed here at once.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(&full).unwrap_or_else(|error| panic!("{full}: {error}"))
 }
 
-/// What counts in a file: its lines without those of comments and the empty ones.
+/// The lines of a file that matter: without comments and empty lines.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let is_comment =
         |line: &str| line == "*/" || ["#", "//", "/*", "* "].iter().any(|start| line.starts_with(start));
@@ -27,7 +27,7 @@ fn part<'a>(path: &str, text: &'a str, begins: &str) -> Vec<&'a str> {
 /// A part of a file, with its lines and what would go wrong without each.
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// Each line of these units, beside their descriptions.
+/// Each line of these units, except their descriptions.
 const UNITS: &[Part] = &[
     (
         "systemd/linux-patch-refresh.timer",
@@ -160,7 +160,7 @@ const UNITS: &[Part] = &[
     ),
 ];
 
-/// Lines of other parts that something depends on; what else is there is a matter of taste.
+/// Lines of other files that something depends on. The rest of these files is a matter of taste.
 const OTHERS: &[Part] = &[
     (
         "cron/linux-patch",
@@ -243,7 +243,7 @@ const OTHERS: &[Part] = &[
     ),
 ];
 
-/// What must not be there, with the reason.
+/// What must not be in these files, with the reason.
 const NEVER: &[(&str, &str, &str)] = &[
     ("systemd/linux-patch-refresh.service", "RemainAfterExit", "its timer would start it once"),
     ("systemd/linux-patch-refresh.service", "MemoryDenyWriteExecute", "it breaks plugins in Python"),
@@ -286,7 +286,7 @@ fn what_would_do_harm_is_not_there() {
     }
 }
 
-/// Every way of asking has the same options, except where a machine is the monitoring server itself.
+/// All ways of asking use the same options, except where a machine is the monitoring server itself.
 #[test]
 fn every_plugin_alerts_of_the_same() {
     const ASKED: &str = "--warning 4h --critical 1d --alert security --alert reboot --alert apply=critical";
@@ -317,7 +317,7 @@ fn every_plugin_alerts_of_the_same() {
     }
 }
 
-/// What is alerted of, and after how long: the labels of a rule that is forgotten are no test of its own.
+/// Which alerts there are, and after how long they come. Otherwise a rule that was forgotten would not be missed.
 #[test]
 fn every_alert_of_prometheus_waits_as_long_as_it_should() {
     let rules = text("prometheus/linux-patch-rules.yml");

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// From the highest. What is in none of them, `main` and `lib`, is above all.
+/// From the highest layer. `main` and `lib`, which are in none of them, are above all.
 const LAYERS: &[&[&str]] =
     &[&["commands"], &["cli"], &["driver"], &["report"], &["store"], &["managers"], &["system"], &["model"]];
 
-/// The modules of src, by their path (`driver::pending`), with their text less comments and tests.
+/// The modules of src, by their path (`driver::pending`), with their text without comments and tests.
 fn modules() -> BTreeMap<String, String> {
     fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).unwrap().flatten() {
@@ -66,7 +66,7 @@ fn paths_in(text: &str, children: &[&str]) -> Vec<String> {
     let is_of_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     for words in text.split(|letter| !is_of_path(letter)) {
         let first = words.split("::").next().unwrap_or_default();
-        // What ends so is the beginning of a tree, which was read above.
+        // A path that ends so is the beginning of a tree, which was read above.
         if words.contains("::")
             && !words.ends_with("::")
             && (["crate", "super"].contains(&first) || children.contains(&first))
@@ -135,7 +135,7 @@ fn an_import_goes_down() {
 #[test]
 fn nothing_imports_the_one_that_imports_it() {
     let imports = imports(&modules());
-    // What has no way to itself is taken away, until nothing is left or only circles are.
+    // A module that has no way back to itself is removed, until only circles are left.
     let mut left: BTreeSet<&String> = imports.keys().collect();
     loop {
         let ends: Vec<_> = left

@@ -97,7 +97,7 @@ fn readme() -> String {
     file("README.md")
 }
 
-/// The lines below a heading of the page, up to the next one of the same rank or a higher one.
+/// The lines below a heading of the page, up to the next heading of the same rank or a higher one.
 fn section<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
     let is_section = heading.starts_with(".Sh ");
     let mut lines = page.lines().skip_while(|line| *line != heading);
@@ -105,7 +105,7 @@ fn section<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
     lines.take_while(|line| !(line.starts_with(".Sh ") || !is_section && line.starts_with(".Ss "))).collect()
 }
 
-/// One entry of a list: what stands behind `.It`, and the lines below, inner lists included.
+/// An entry of a list: the text behind `.It`, and the lines below, inner lists included.
 struct Item<'a> {
     head: &'a str,
     body: Vec<&'a str>,
@@ -165,7 +165,7 @@ fn commands() -> (Command, Vec<(String, Command)>) {
     (whole, each)
 }
 
-/// The options and arguments of one section: `--help` and the global ones stand in their own.
+/// The options and arguments of one section, without `--help` and the global ones, which have their own.
 fn own_args(command: &Command) -> Vec<&Arg> {
     command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help").collect()
 }
@@ -324,7 +324,7 @@ fn every_option_that_the_documentation_names_exists() {
     same("FOREIGN", &words(foreign.intersection(&found).cloned()), &foreign);
 }
 
-/// All of them: a new one does not compile until it stands here.
+/// All exit codes: a new one does not compile until it is here.
 fn exit_codes() -> Vec<ExitCode> {
     let next = |code: &ExitCode| match code {
         ExitCode::Fresh => Some(ExitCode::Stale),
@@ -516,7 +516,7 @@ fn every_document_is_as_its_schema_says_and_no_key_is_missing_there() {
         for run in document["history"].as_array().into_iter().flatten() {
             assert_eq!(schema::violations("history", run, true), [""; 0]);
         }
-        // A validator that says yes to everything is none.
+        // A validator that accepts everything is useless.
         let mut wrong = document.clone();
         wrong["exit_code"] = json!(4);
         wrong["last_cache_update"] = json!("yesterday");
@@ -699,7 +699,7 @@ fn what_packages_and_installs_ship_is_both_pages() {
     }
 }
 
-/// A reference of a page to a section of its own that is not there is read as any other word.
+/// Otherwise a reference to a missing section of the page would look like any other word.
 #[test]
 fn sections_that_are_referred_to_exist() {
     for (path, text) in pages() {

@@ -1,4 +1,4 @@
-//! The state and the readers of the managers' words, on input that nobody has thought of.
+//! The state and the readers of the managers' output, with input that nobody expects.
 
 #[allow(dead_code)] // Its own tests run with those of faults.
 #[path = "faults/metrics.rs"]
@@ -197,7 +197,7 @@ proptest! {
         for (text, index) in &texts {
             let place: &String = index.get(&found);
             let place = value.pointer_mut(place);
-            // Words take the place of words; what is no text is for the test above.
+            // Words replace words; the test above tries what is no text.
             if let Some(place) = place.filter(|place| place.is_string() || place.is_null()) {
                 *place = json!(text);
             }
@@ -391,7 +391,7 @@ fn a_state_that_could_not_be_read_is_not_written() {
     state.manager = Some("x".repeat(MOST - empty - DIGITS));
     state.save(&lock).unwrap();
     assert!(matches!(load(dir.path()), Loaded::Good(kept) if *kept == state));
-    // A little more costs the lists, and what no list makes that large is not written.
+    // A little more costs the lists, and a state that no list makes that large is not written.
     state.manager = Some("x".repeat(MOST - empty + DIGITS));
     state.save(&lock).unwrap();
     let Loaded::Good(kept) = load(dir.path()) else { panic!("it cannot be read") };
@@ -404,7 +404,7 @@ fn a_state_that_could_not_be_read_is_not_written() {
     assert!(kept.manager.unwrap().starts_with('x'));
 }
 
-/// Nothing there is another answer than something that cannot be read.
+/// Something else than a file there cannot be read, which is not the same as missing.
 #[test]
 fn a_state_that_is_no_file_is_unreadable_and_not_missing() {
     let dir = tempfile::tempdir().unwrap();
@@ -430,7 +430,7 @@ fn a_state_that_begins_has_this_version() {
     assert!(matches!(load(dir.path()), Loaded::Good(_)));
 }
 
-/// A run that ended before the manager spoke of any source: none was refreshed, and why is known.
+/// The run ended before the manager mentioned any source: none was refreshed, and the reason is known.
 #[test]
 fn a_state_that_knows_sources_blames_a_run_that_named_none() {
     let mut state = good(&full()).unwrap();
@@ -458,7 +458,7 @@ fn a_state_put_aside_is_found_by_the_next_writer_alone() {
     assert!(matches!(load_for_writer(dir.path()), Loaded::Good(found) if *found == state));
     assert_eq!(State::load_for_update(&lock).unwrap(), (state.clone(), None));
     assert!(matches!(load(dir.path()), Loaded::Good(_)));
-    // One that a later run could save is not overwritten by what was put aside before.
+    // A state that a later run could save is not overwritten by one that was put aside before.
     std::fs::write(dir.path().join("state.json.unsaved"), "{}").unwrap();
     assert_eq!(State::load_for_update(&lock).unwrap(), (state, None));
 }
@@ -524,7 +524,7 @@ fn a_state_without_an_attempt_is_judged_by_what_else_it_holds() {
 #[test]
 fn an_unknown_number_survives_a_rewrite_to_its_last_digit() {
     let mut value = full();
-    // Found by fuzzing: read in a hurry this is a neighbour of what it was.
+    // Found by fuzzing: if it is read carelessly the result is a neighbouring value.
     value["later"] = serde_json::from_str("18446333333333333333333333333333333333333333333.333").unwrap();
     let once = serde_json::to_value(good(&value).unwrap()).unwrap();
     let twice = serde_json::to_value(good(&once).unwrap()).unwrap();
@@ -550,7 +550,7 @@ fn deep_and_large_input_is_corrupt_and_no_overflow() {
     }
 }
 
-/// A state with so many entries in each of its lists, of which some say something else.
+/// A state with so many entries in each of its lists, some of them different.
 fn with_long_lists(entries: usize) -> Value {
     let mut state = full();
     let long = |state: &mut Value, list: &str| {
@@ -594,7 +594,7 @@ fn with_long_lists(entries: usize) -> Value {
     state
 }
 
-/// What a status shows of a state, in every form that does not list all packages.
+/// What a status shows of a state, in every format that does not list all packages.
 fn shown(loaded: &Loaded) -> Vec<Option<String>> {
     let alerts =
         ["updates:9", "security", "held-back", "security-age:1s"].map(|alert| Alert::parse(alert).unwrap());
@@ -671,7 +671,7 @@ fn a_state_that_somebody_else_wrote_is_read_to_its_end() {
                 whole(&edited);
             }
         }
-        // The first line counts on what is not there, or in another order.
+        // The first line counts something that is not there, or in another order.
         for (from, to) in [
             ("\"skip\":[[", "\"skip\":[[9"),
             ("\"skip\":[[", "\"skip\":[[9,3],["),

@@ -65,7 +65,7 @@ impl Apk {
         self
     }
 
-    /// What an install prints, after which the database is `installed.after`.
+    /// What an install prints; the database is `installed.after` then.
     fn installs(&self, case: &str) -> &Apk {
         let change = "cp $world/installed.after $world/installed; touch $world/done";
         self.world.on("install", &format!("{change}; {}", self.recorded(case)));
@@ -191,7 +191,7 @@ fn a_package_that_is_gone_costs_one_refresh_and_one_install_and_all_that_changed
         let first =
             format!("cp $world/installed.first $world/installed; {}", apk.recorded("c1-stale-upgrade"));
         apk.world.on_call("install", 1, &first);
-        // After the second refresh only tb-hello is pending, in 3.0.
+        // After the second refresh only tb-hello is pending, as 3.0.
         let again = apk.recorded("d5-upgrade").replace("replay", "sed -n '/^(1/p'");
         apk.world.on_call("simulate", 2, &again);
         apk.installs("d5-upgrade");
@@ -263,7 +263,7 @@ fn nothing_but_a_fetch_error_is_retried() {
             (&json!(false), &json!([])),
             "{version} {case}: {doc}"
         );
-        // Once more without the update that is in the way.
+        // Once more, without the update that is in the way.
         let installs = if case.starts_with("f02-") { 2 } else { 1 };
         assert_eq!(apk.counts(["update", "install"]), [1, installs], "{version} {case}");
     });
@@ -426,7 +426,7 @@ fn an_update_that_needs_what_is_nowhere_is_held_back_and_the_others_are_installe
 #[test]
 fn an_update_that_apk_does_not_name_is_found_by_trying_each() {
     let nowhere = "ERROR: unable to select packages:\n  tb-none (no such package):\n    required by: tb-new-1.0-r0[tb-none]";
-    // Or words that only say which versions are in each other's way.
+    // Or a line that only says which versions conflict.
     let breaks =
         "ERROR: unable to select packages:\n  tb-lib-2.0-r0:\n    breaks: tb-app-1.0-r0[tb-lib=1.0-r0]";
     for words in [nowhere, breaks] {
@@ -447,7 +447,7 @@ fn an_update_that_apk_does_not_name_is_found_by_trying_each() {
         assert_eq!(doc["packages"], packages(&[("tb-hello", "1.0-r0", "2.0-r0")]), "{doc}");
         assert_eq!(doc["held_back"][0]["name"], "tb-dep", "{doc}");
     }
-    // Where nothing at all can be had there is nothing to leave out.
+    // If nothing at all can be had, there is nothing to leave out.
     let apk = Apk::new("3.0.6").on("version", "v-dependency-newer").on("simulate", "v-dependency-list");
     apk.database("installed", &[("tb-dep", "1.0-r0"), ("tb-hello", "1.0-r0")]);
     let doc = apk.json("apply");
@@ -496,12 +496,12 @@ fn a_script_that_failed_is_run_again_when_every_index_is_new() {
         let calls = apk.world.read("calls");
         let at = |verb: &str| calls.lines().position(|line| line.split(' ').nth(1) == Some(verb));
         assert!(at("update") < at("fix"), "{version}: {calls}");
-        // It fails again: that is no success, though nothing is pending.
+        // It fails again. That is no success, though nothing is pending.
         let apk = with_broken_package(version).on("fix", "v-fix-again");
         let doc = apk.json("apply");
         assert_eq!((class(&doc), &doc["repaired"]), ("script", &json!(false)), "{version}: {doc}");
         assert!(doc["reason"].as_str().unwrap().contains("tb-brk"), "{version}: {doc}");
-        // A package whose file cannot be had is gone from the database after apk fix.
+        // A package whose file cannot be had is gone from the database after `apk fix`.
         let apk = with_broken_package(version).on("update", "v-partial-refresh");
         apk.json("apply");
         assert_eq!(apk.counts(["fix"]), [0], "{version}");
@@ -563,7 +563,7 @@ fn full_changes_nothing_and_no_command_writes_to_world() {
     );
 }
 
-/// What the real one does with such settings (`APK_CONFIG`, apk 3), at any command.
+/// What the real apk 3 does with such settings (`APK_CONFIG`), in every command.
 fn heeds_settings(apk: &Apk) {
     let has = "has() { [ -n \"$(sed -n \"/^$1$/p\" \"${APK_CONFIG:-/dev/null}\")\" ]; }";
     let quiet = format!("{has}; has quiet && exit 0");

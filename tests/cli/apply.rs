@@ -313,8 +313,8 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
         until(program, || world.count(program) == 1);
         assert!(world.calls(program)[0].trim_end().ends_with(line), "{:?}", world.calls(program));
     }
-    // What those answer a time that restart at once or not at all: that of dinit, one that does not know the
-    // option, that of runit 2.1.2.
+    // The answers of inits whose shutdown reboots at once or not at all: dinit's, one that does not know the option,
+    // runit 2.1.2's.
     for answer in [
         "echo 'shutdown :   shutdown the system'; echo '  --help           : show this help'; exit 1",
         "echo 'Unrecognized command-line parameter: +0' >&2; exit 1",
@@ -327,12 +327,12 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
         assert_eq!(doc["reboot_scheduled"], true, "{answer}: {doc}");
         until("reboot", || world.count("reboot") == 1);
     }
-    // That of sysvinit, while one of ours or another's waits for its time.
+    // sysvinit's, which waits for the time itself.
     let world = World::new();
     world.on("shutdown", "echo 'shutdown: already running (pid 4711).' >&2; exit 1");
     let doc = world.json("apply --reboot=always");
     assert_eq!((&doc["exit_code"], &doc["reboot_scheduled"]), (&json!(0), &json!(true)), "{doc}");
-    // Where there is a delay nothing comes before it, and nothing waits for it.
+    // With a delay nothing comes before it, and nothing waits for it.
     let world = without_shutdown();
     world.install_fake("reboot");
     let ran = world.run("--format json apply --reboot=always --reboot-delay 1m");
@@ -381,7 +381,7 @@ fn a_restart_is_asked_for_only_after_a_success_and_only_when_wanted() {
         assert_eq!(world.json(args)["reboot_scheduled"], false, "{args}");
         assert_eq!(world.count("shutdown"), 0, "{args}");
     }
-    // Whether one is needed depends on this machine; that it is asked for exactly then does not.
+    // Whether a reboot is needed depends on this machine; the test is that it is asked for exactly then.
     let world = World::new();
     let doc = world.json("apply --reboot");
     assert_eq!(

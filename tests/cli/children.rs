@@ -1,4 +1,4 @@
-//! What a child of linux-patch gets, and what becomes of one that does not end.
+//! What a child of linux-patch gets, and what happens to one that does not end.
 
 use crate::machine::{end, is_running, pids_in};
 use crate::world::{Ran, World, until};
@@ -6,7 +6,7 @@ use serde_json::json;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// What could make a manager or one of its scripts run something of the caller's.
+/// Variables that could make a manager or one of its scripts run something of the caller's.
 const WITHHELD: [&str; 12] = [
     "BASH_ENV",
     "ENV",
@@ -86,7 +86,7 @@ fn a_child_gets_no_file_of_ours_but_the_log_and_the_progress_descriptor() {
     world.on("update", "ls -l /proc/$$/fd >$world/files; echo 'Hit:1 http://a s InRelease'");
     world.on("install", "ls -l /proc/$$/fd >$world/files.install; unpack");
     assert_eq!(world.run("apply").code, 0);
-    // What may be ended is kept in memory, an install goes to the disk at once.
+    // The output of a command that may be ended is kept in memory; that of an install goes to the disk at once.
     let files = world.read("files");
     assert!(files.contains("memfd:status") && files.contains("memfd:output"), "{files}");
     let files = files + &world.read("files.install");
@@ -134,9 +134,9 @@ fn a_spent_budget_ends_everything_the_manager_started() {
     let scripts = [
         // Everything ignores TERM.
         "trap '' TERM; sleep 300 & echo $! >>$world/pids; while :; do sleep 1; done",
-        // A child in a session of its own.
+        // A child with its own session.
         "setsid sleep 300 & echo $! >>$world/pids; sleep 300",
-        // One whose parent is gone already, and that ignores TERM.
+        // One whose parent has already ended, and that ignores TERM.
         "(trap '' TERM; setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 300' &); sleep 300",
         // A stopped one.
         "sh -c 'echo $$ >>'$world/pids'; kill -STOP $$; sleep 300' & sleep 300",

@@ -17,7 +17,7 @@ fn refreshes(world: &World, count: usize) -> Vec<Child> {
     (0..count).map(start).collect()
 }
 
-/// Lets the one refresh that runs go on when all the others wait for it; what each one said.
+/// Lets the running refresh continue when all others wait for it. Returns what each one said.
 fn released(world: &World, children: Vec<Child>) -> Vec<Value> {
     let waiting = || {
         let said = (0..children.len()).map(|number| world.read(&format!("stderr.{number}")));
@@ -243,7 +243,7 @@ fn the_name_of_a_dead_holder_in_the_lock_file_is_not_believed() {
     let (name, own) = (dead.id(), std::process::id());
     for pid in [name, 1, u32::MAX] {
         let lock = hold_lock(&world, "apply");
-        // As a run that was killed leaves it; somebody else has locked the file since.
+        // The file is as a killed run leaves it; another process has locked it since.
         world.write("state/lock", &format!("{pid} apply {}\n", crate::machine::ago(30)));
         let doc = world.json("refresh --timeout 1s");
         assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
@@ -286,7 +286,7 @@ fn a_run_whose_lock_is_taken_away_keeps_others_waiting_and_saves_nothing() {
         let first = world.spawn(&format!("{verb} --format json"));
         until("the first run refreshes", || world.count("update") == 1);
         take_away(&world);
-        // Also where that is called differently.
+        // Also if the program has another name.
         let program = world.copy_program(Path::new(BINARY), "nightly-patch");
         let mut second = world.command_of(&program, "refresh --format json");
         let second = second.stderr(world.messages("messages")).spawn().unwrap();
@@ -324,7 +324,7 @@ fn a_refresh_that_is_not_needed_never_takes_the_lock() {
             done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         while !done.load(std::sync::atomic::Ordering::Relaxed) {
-            // Shared with what another thread's child may have of ours for a moment.
+            // For a moment, a child of another test's thread may share what is ours.
             let lock = std::fs::File::open(&path).unwrap();
             let is_held = fs2::FileExt::try_lock_shared(&lock).is_err();
             assert!(!is_held, "a refresh that had nothing to do held the lock");

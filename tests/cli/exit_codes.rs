@@ -140,7 +140,7 @@ fn a_manager_that_was_named_and_is_not_there_is_refused_too() {
 #[test]
 fn without_root_only_a_state_directory_of_ones_own_can_be_written() {
     let world = World::new();
-    // Of no age is fresh what a machine that linux-patch looks after has, either.
+    // A machine that linux-patch looks after may not look fresh either: there was no refresh.
     for verb in ["refresh", "apply", "status --refresh --max-age 0"] {
         let words: Vec<_> = verb.split(' ').chain(["--format", "json"]).collect();
         let ran = world.run_unprivileged(&words);

@@ -162,7 +162,7 @@ fn every_line_of_the_metrics_can_be_read_and_the_page_has_its_end() {
                 assert_eq!(kind, format!("{} gauge", families.last().unwrap()), "{state}");
             } else {
                 let read = sample(line);
-                // OpenMetrics: a family's lines stand together.
+                // OpenMetrics: the lines of a family must follow each other.
                 assert_eq!(Some(&read.0), families.last(), "{state}: {line}");
                 samples.push(read);
             }
@@ -174,7 +174,7 @@ fn every_line_of_the_metrics_can_be_read_and_the_page_has_its_end() {
         assert_eq!(value("exit_code", ""), Some(i64::from(code)), "{state}");
         let words = ["fresh", "stale", "failed", "unknown"];
         for (number, word) in words.iter().enumerate() {
-            // The verdict on the index is another matter than the last apply.
+            // The verdict on the index does not depend on the last apply.
             let verdict = if state == "cut off" { 0 } else { code };
             let holds = i64::from(number as i32 == verdict);
             assert_eq!(value("cache_status", &format!("status=\"{word}\"")), Some(holds), "{state}");

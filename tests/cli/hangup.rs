@@ -3,8 +3,8 @@
 use signal_hook::consts::SIGHUP;
 use std::sync::{Arc, Once};
 
-/// Where a hangup is ignored, as under nohup, all that a test starts would ignore it too. A signal that
-/// has a handler here is not ignored there.
+/// If a hangup is ignored, as under nohup, all that a test starts would ignore it too. A signal with a handler here is
+/// not ignored there.
 pub fn hear() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 const MOMENTS: usize = 64;
-/// So many programs a refresh starts, and an apply.
+/// How many programs a refresh starts, and an apply.
 const REFRESH: usize = 6;
 const APPLY: usize = 12;
 
 /// Ages of the complete refresh that went before.
 const BEFORE: i64 = 5000;
 
-/// What must hold at any moment: the state can be read, and nothing else has gathered.
+/// What must hold at every moment: the state can be read, and there are no other files.
 fn assert_sound(world: &World, moment: &str) -> Value {
     let bytes = std::fs::read(world.state_dir().join("state.json")).unwrap();
     assert!(matches!(parse(&bytes), Loaded::Good(_)), "{moment}: {}", String::from_utf8_lossy(&bytes));
@@ -33,8 +33,8 @@ fn wait_for_orphans(world: &World) {
     until("the orphans end", || pids.iter().all(|pid| !crate::machine::is_running(*pid)));
 }
 
-/// Starts a run and kills it some milliseconds after so many programs were started, or at its end: what has
-/// happened, not the time it takes, says which moment that is.
+/// Starts a run and kills it some milliseconds after so many programs were started, or at its end. So the moment
+/// depends on what has happened, not on time.
 fn killed(args: &str, part: usize, programs: usize, prepare: impl Fn(&World)) -> World {
     let world = World::new();
     prepare(&world);

@@ -49,8 +49,8 @@ pub fn fail(state: &mut Value, outcome: &str, seconds: i64) {
     state["sources"][0]["error"] = error;
 }
 
-/// An apply that was cut off: its process is another program by now, which is there to the end of the
-/// tests since nobody waits for it. This process would not do: other tests hold locks in it.
+/// An apply that was cut off. The number of its process belongs to another program by now, which lives to the end of
+/// the tests because nobody waits for it. Our own process cannot be used: other tests hold locks in it.
 pub fn cut_off(phase: &str) -> Value {
     let other = std::process::Command::new("true").spawn().expect("could not run true");
     let pid = other.id();
@@ -62,8 +62,8 @@ pub fn boot_id() -> String {
     linux_patch::system::boot::boot_id()
 }
 
-/// The lock, held by this process in the name of a command. One that it had before may be held for a
-/// moment by what another test's thread is just starting.
+/// The lock, held by this process in the name of a command. Something that another test's thread is just starting may
+/// hold an earlier one for a moment.
 pub fn hold_lock(world: &World, command: &str) -> linux_patch::store::lock::Lock {
     for _ in 0..1000 {
         if let Some(lock) = linux_patch::store::lock::Lock::try_acquire(&world.state_dir(), command).unwrap()

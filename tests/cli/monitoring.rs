@@ -1,4 +1,4 @@
-//! What a monitoring system can ask of a status beside the verdict on the index.
+//! What a monitoring system can ask of a status, beside the verdict on the index.
 
 use crate::machine::{ago, fresh_state};
 use crate::world::World;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn world_with(age: i64, change: impl Fn(&mut Value)) -> World {
     let world = World::new();
     let mut state = fresh_state(age);
-    // Of no manager, so that neither a flag of this machine's nor its packages matter.
+    // It belongs to no manager, so neither a flag nor the packages of this machine matter.
     state["manager"] = Value::Null;
     change(&mut state);
     world.write_state(&state);
@@ -86,7 +86,7 @@ fn each_alert_changes_the_exit_code_by_its_level_and_says_why() {
             assert_eq!(line.matches('|').count(), 1, "{line}");
             let text = world.run(&format!("status --alert {what}{level}")).stdout;
             let first = text.lines().next().unwrap();
-            // What makes a status degraded by itself is said once.
+            // The reason why a status is degraded by itself is said once.
             let expected = match what {
                 "apply" => first.starts_with(&format!("degraded: {words}")) && !first.contains("alert"),
                 _ => first.starts_with("fresh: ") && first.contains(&format!("; alert: {words}")),
@@ -273,7 +273,7 @@ fn what_a_killed_status_left_beside_its_output_is_removed_by_the_next() {
 
 #[test]
 fn only_a_regular_file_is_replaced_by_a_result() {
-    // As root, on /dev/null, that would be the end of the machine: here all is in a directory of ours.
+    // As root, on /dev/null, this would break the machine: here everything is in a directory of ours.
     let world = world_with(10, |_| {});
     std::fs::create_dir(world.path("out")).unwrap();
     let path = |name: &str| world.path("out").join(name);
@@ -335,7 +335,7 @@ fn what_is_excluded_is_neither_counted_nor_listed_nor_alerted_of() {
     assert!(line.contains("pending=5;;;0") && line.contains("held_back=0;0;;0"), "{line}");
     let page = world.run("status --format openmetrics --exclude tb-*").stdout;
     assert!(page.contains("\nlinux_patch_pending_updates 1\n"), "{page}");
-    // What is remembered stays whole, and what is not known does not become known.
+    // What is remembered stays whole, and the unknown stays unknown.
     assert_eq!(world.json("status")["pending"]["count"], 5);
     let world = world_with(10, |state| state["pending"]["security"] = Value::Null);
     let security = |line: &str| world.json(line)["pending"]["security"].clone();

@@ -1,5 +1,5 @@
-//! What must come before what, and what time is spent on: faults that only show when something is slow, is
-//! killed, or looks in between.
+//! The order of steps, and the time spent on each: faults that show only when something is slow, is killed, or looks in
+//! between.
 
 use crate::machine::{end, fresh_state, hold_lock, is_running, pids_in};
 use crate::world::{INSTALL_ALL, Ran, World, replay, until};
@@ -45,7 +45,7 @@ fn security_updates_alone_with_nothing_pending_is_nothing_to_do() {
     assert_eq!((&doc["exit_code"], &doc["reason"]), (&json!(0), &json!("nothing pending")), "{doc}");
 }
 
-/// `--wait` is one time for our lock and the manager's: 8 s, of which ours takes 5.
+/// `--wait` covers our lock and the manager's together: 8 s, of which ours takes 5.
 #[test]
 fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
     let world = World::new();
@@ -69,10 +69,10 @@ fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
     assert_eq!(told.matches("waiting for the lock of apt").count(), 1, "{told}");
 }
 
-/// The wait for a lock whose holder cannot be seen takes a second, which leaves less than another.
+/// The wait for a lock whose holder cannot be seen takes a second, and less than another second is left.
 #[test]
 fn a_last_try_that_has_no_time_left_is_no_manager_that_is_too_slow() {
-    // How much time the second try has is the machine's to say: one that began early had enough to be slow.
+    // The machine decides how much time the second try has: one that began early had enough to be slow.
     let tried_twice = (0..20).any(|_| {
         let world = World::new();
         world.on("update", "sleep 60").on_call("update", 1, LOCKED);
@@ -85,7 +85,7 @@ fn a_last_try_that_has_no_time_left_is_no_manager_that_is_too_slow() {
         is_lock && world.count("update") == 2
     });
     assert!(tried_twice, "there was never another try");
-    // One that had time is.
+    // One that had time is too slow.
     let slow = World::new();
     slow.on("update", "sleep 60");
     let doc = slow.json("refresh --timeout 2s");
@@ -177,9 +177,8 @@ fn what_only_root_should_read_and_what_everybody_may() {
     }
 }
 
-/// In the order of the system calls: the new state is on the disk before it takes the place of the old
-/// one, and its name is on the disk before the run ends.
-/// The system calls of these kinds in a refresh that goes well.
+/// In the order of the system calls: the new state is on the disk before it replaces the old one, and its name is on
+/// the disk before the run ends. These are the system calls of a refresh that goes well.
 fn traced(world: &World, calls: &str) -> String {
     let trace = world.path("trace");
     let mut strace = std::process::Command::new("strace");
@@ -194,7 +193,7 @@ fn traced(world: &World, calls: &str) -> String {
     world.read("trace")
 }
 
-/// To read it takes the kernel 8 to 20 milliseconds, on every processor.
+/// Reading it takes the kernel 8 to 20 milliseconds, on every processor.
 #[test]
 fn the_table_of_locks_is_not_read_where_nobody_is_in_the_way() {
     let text = traced(&World::new(), "openat");
@@ -217,7 +216,7 @@ fn the_state_is_on_the_disk_before_and_after_it_is_renamed() {
     assert!(after.iter().any(|line| line.contains(&dir)), "the directory is not synced after it: {text}");
 }
 
-/// A manager that takes no notice of what it was told to leave as it is.
+/// A manager that ignores which packages must stay.
 #[test]
 fn a_plan_that_updates_or_removes_what_is_excluded_is_never_carried_out() {
     let world = World::new();
@@ -247,7 +246,7 @@ fn a_plan_that_updates_or_removes_what_is_excluded_is_never_carried_out() {
     assert_eq!(world.read("calls").len(), calls);
 }
 
-/// Somebody else's pacman begins while we look: what is half installed then is its business.
+/// Another user's pacman begins while we look: what is half installed then is its business.
 #[test]
 fn an_install_of_somebody_else_that_is_under_way_is_not_told_as_ours() {
     let world = |is_held: bool| {
@@ -288,13 +287,13 @@ fn an_install_of_somebody_else_that_is_under_way_is_not_told_as_ours() {
     assert!(holders.iter().all(|pid| is_running(*pid)) && holders.len() == 1, "nobody was at work");
     holders.into_iter().for_each(end);
     assert_eq!((&doc["exit_code"], &doc["reason"]), (&json!(0), &json!("nothing pending")), "{doc}");
-    // With nobody at work it is told.
+    // If no other process is at work it is reported.
     let doc = world(false).json("--manager pacman apply");
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("script")), "{doc}");
     assert!(doc["reason"].as_str().unwrap().contains("not completely installed: tb-x"), "{doc}");
 }
 
-/// The same moment for both: one has written its file and not renamed it yet when the other comes.
+/// Both at the same moment: one has written its file and not renamed it yet when the other comes.
 #[test]
 fn two_that_write_the_same_output_at_once_are_in_nobodys_way() {
     let world = World::new();
@@ -367,7 +366,7 @@ fn the_administrators_pins_stand_behind_ours_and_are_never_passed_over() {
     for seen in ["seen", "seen.install"] {
         let text = world.read(seen);
         let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("no {word} in {seen}: {text}"));
-        // The first that speaks of a package decides.
+        // The first record that names a package decides.
         assert!(at("Package: tb-hello\n") < at("Package: theirs\n"), "{text}");
     }
     // A directory is what root cannot read either.
@@ -382,13 +381,13 @@ fn the_administrators_pins_stand_behind_ours_and_are_never_passed_over() {
 
 #[test]
 fn nobodys_half_install_is_told_as_ours() {
-    // Somebody else's dpkg is at work when we look: what is half installed is its business.
+    // Another dpkg is running while we look: what is half installed is its business.
     let world = World::new();
     world.write("pending", "");
     world.write("installed", "tb-hello\tall\t1.0-1\tii \n");
     let doc = world.json("apply");
     assert_eq!(doc["exit_code"], 0, "{doc}");
-    // The same half-installed package with nobody at work is told.
+    // The same half-installed package is reported if no dpkg is running.
     let world = World::new();
     world.on("install", &format!("{INSTALL_ALL}; sed -i 's/tb-sec\\tall\\t2.0-1\\tii /tb-sec\\tall\\t2.0-1\\tiF /' $world/installed; progress 'pmstatus:dpkg-exec:0.0000:Running dpkg'"));
     let doc = world.json("apply");

@@ -107,7 +107,7 @@ fn a_signal_during_the_install_is_told_on_standard_error() {
     assert_eq!(ran.stderr.matches("SIGTERM received").count(), 1, "{}", ran.stderr);
 }
 
-/// What was noted while an install ran is not forgotten when that turns out not to have begun.
+/// A signal that was noted during an install is not forgotten if the install has not begun after all.
 #[test]
 fn a_signal_during_an_install_that_another_process_keeps_out_ends_the_wait_for_it() {
     let world = World::new();
@@ -170,7 +170,7 @@ fn a_hangup_that_the_caller_ignores_stays_ignored() {
 #[test]
 fn a_signal_between_download_and_install_installs_nothing() {
     let world = World::new();
-    // The download itself is done when the signal comes: its last act is to send it.
+    // The download itself is done when the signal comes: sending it is its last act.
     world.on("download", "read -r pid <$world/patch.pid; kill -TERM $pid");
     world.on(
         "update",
@@ -183,8 +183,7 @@ fn a_signal_between_download_and_install_installs_nothing() {
 
 #[test]
 fn a_question_after_the_install_that_a_signal_hits_is_asked_again() {
-    // A child leaves our group a moment after it was started: what is sent to the group in between
-    // reaches it too.
+    // A child leaves our group a moment after its start: a signal to the group in between reaches it too.
     for times in [1, 3] {
         let world = World::new();
         world.on("install", "touch $world/installed.now; unpack");
@@ -205,7 +204,7 @@ fn a_question_after_the_install_that_a_signal_hits_is_asked_again() {
     }
 }
 
-/// An alarm(2) is inherited by what is started: `perl -e 'alarm 60; exec @ARGV'` is a known way to set a limit.
+/// A started program inherits an alarm(2): `perl -e 'alarm 60; exec @ARGV'` is a known way to set a limit.
 #[test]
 fn an_alarm_that_the_caller_set_ends_no_install() {
     let world = World::new();

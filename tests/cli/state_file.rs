@@ -260,7 +260,7 @@ fn a_failure_that_cannot_be_saved_leaves_no_fresh_state_behind() {
     let world = World::new();
     world.write_state(&fresh_state(60));
     let counted = world.state()["counters"]["refresh_total"].as_u64().unwrap_or(0);
-    // A directory under the name of the temporary file stands for a disk that takes nothing more.
+    // A directory with the name of the temporary file does the work of a full disk.
     let blocker = world.state_dir().join(".state.json.new");
     std::fs::create_dir(&blocker).unwrap();
     world.on("update", &replay("3.0-b17-all-404-default"));

@@ -182,7 +182,7 @@ fn an_apply_that_failed_makes_a_fresh_index_no_healthy_machine_and_is_named_firs
     for line in ["exit_code 1", "last_apply_success 0", "cache_status{status=\"fresh\"} 1"] {
         assert!(metrics.contains(&format!("linux_patch_{line}\n")), "{metrics}");
     }
-    // Beside an index that is stale itself it goes first too, beside one that is failed not.
+    // It is said before a stale index, but not before a failed one.
     let stale = status_of(&state, "--max-age 1s");
     assert_eq!(
         (stale.code, stale.stdout.starts_with("stale: the last apply failed")),
@@ -195,7 +195,7 @@ fn an_apply_that_failed_makes_a_fresh_index_no_healthy_machine_and_is_named_firs
     assert_eq!(failed.code, 2);
     let (index, apply) = ("failed: the last refresh failed", "; the last apply failed");
     assert!(failed.stdout.starts_with(index) && failed.stdout.contains(apply), "{}", failed.stdout);
-    // What was cut off is no better than what failed.
+    // An apply that was cut off is no better than one that failed.
     let mut state = fresh_state(100);
     state["apply"]["in_progress"] = cut_off("install");
     let doc = status_of(&state, "--format json").json();
@@ -223,7 +223,7 @@ fn a_failed_apply_counts_as_mended_once_others_changed_packages_and_nothing_is_p
 
 #[test]
 fn a_restart_that_another_boot_asked_for_is_done() {
-    // The distribution's own flag on this machine would say so whatever the state says.
+    // The distribution's own flag on this machine would make it so, whatever the state says.
     let flagged =
         crate::machine::apt().facts().reboot_flags.iter().any(|flag| std::path::Path::new(flag).exists());
     let mut state = fresh_state(100);
@@ -260,7 +260,7 @@ fn without_fingerprints_the_times_of_files_decide_to_the_second() {
         .expect("this system has a package manager");
     let written = |files: &[&str]| newest_change(files).unwrap();
     let at = |seconds: i64| json!(Time::from_unix(seconds).unwrap().to_string());
-    // Packages may be installed on this machine at the very moment: then it is looked at once more.
+    // Packages may be installed on this machine at this very moment: then the test looks again.
     let of_unchanged = |files: &[&str], look: &dyn Fn(i64)| {
         let looked = (0..20).any(|_| {
             let before = written(files);

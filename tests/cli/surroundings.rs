@@ -1,9 +1,9 @@
-//! What a caller may leave us: closed descriptors, limits, a working directory that is gone, bytes that
-//! are no text. None of it gives an exit code of its own, and a document that can be written is.
+//! What a caller may leave us: closed descriptors, limits, a working directory that is gone, bytes that are no text.
+//! None of it leads to another exit code, and a document that can be written is written.
 
 use crate::world::{BINARY, Ran, World, in_parallel};
 
-/// The commands, each with a mistake of the caller's among them.
+/// The commands, some with a mistake of the caller's.
 pub const COMMANDS: [&str; 5] = ["refresh", "refresh --if-stale", "status", "apply --wait 1s", "bogus"];
 
 /// One command with a JSON document, behind `exec`, started by a shell.
@@ -32,7 +32,7 @@ fn no_limit_of_the_callers_gives_an_exit_code_of_its_own_or_takes_the_document()
     in_parallel(&cases, |(limit, args)| {
         let world = World::new();
         let before = format!("cd '{}'; {limit}", world.path("").display());
-        // Checks that it is one of the four.
+        // Checks that the exit code is one of the four.
         let doc = started(&world, &before, args, "").json();
         let can_run = limit.starts_with("ulimit -s") || limit.contains("gone");
         if can_run && **args != "bogus" && **args != "status" {
@@ -54,7 +54,7 @@ fn closed_descriptors_change_nothing_but_what_is_written_to_them() {
         if !close.contains(" >&-") && !close.starts_with(">&-") {
             ran.json();
         }
-        // No file of ours has taken the number of a stream.
+        // No file of ours has the number of a stream.
         assert!(expected != 0 || world.has_good_state(), "{close}: {args}");
     });
 }

@@ -26,7 +26,7 @@ fn a_run_that_comes_too_late_refreshes_and_installs_nothing() {
     assert_eq!(world.state()["pending"]["count"], 3);
     let dry = world.json("apply --not-after 05:00 --dry-run");
     assert_eq!((&dry["reason"], &dry["packages"]), (&json!(reason), &json!([])));
-    // To have it at hand is no install.
+    // Downloading is no install.
     assert_eq!(world.json("apply --not-after 05:00 --download-only")["too_late"], json!(false));
     assert_eq!(world.count("download"), 1);
 }
@@ -96,7 +96,7 @@ fn a_restart_comes_when_the_clock_says_so_next() {
     assert!((5300..=5370).contains(&due), "{due}: {doc}");
     assert_eq!(world.state()["apply"]["last"]["reboot_at"], doc["reboot_at"]);
     assert_eq!(world.state()["counters"]["apply_total"], 1);
-    // A run that is made up for waits for the next night, and needs no --not-after for that.
+    // A run that comes late because it was missed waits for the next night, and needs no --not-after for that.
     let world = at("09:00:00");
     let doc = world.json("apply --reboot=always --reboot-at 05:00 --not-after 04:00");
     assert_eq!((&doc["too_late"], &doc["reboot_scheduled"]), (&json!(true), &json!(true)), "{doc}");
@@ -121,7 +121,7 @@ fn an_init_without_a_shutdown_that_takes_a_time_is_waited_for() {
     let ran = world.run("apply --reboot=always --reboot-at 05:00 --format json");
     assert_eq!(ran.json()["reboot_scheduled"], true, "{}", ran.stderr);
     crate::world::until("reboot", || world.count("reboot") == 1);
-    // With no time known nothing is begun at all.
+    // If the time is not known, no install is begun.
     let world = at("");
     let ran = world.run("apply --reboot=always --reboot-at 05:00");
     assert_eq!((ran.code, world.count("update")), (3, 0), "{}", ran.stderr);

@@ -105,7 +105,7 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one() {
         ("glibc", now - 1, vec!["glibc"]),
         ("glibc-common", now - 1, vec![]),
         ("glibc", 5, vec![]),
-        // By a clock that was wrong: that it was installed so would still be true after a restart.
+        // The time is from a wrong clock: the package would still be "installed since" after another restart.
         ("glibc", now + 86400, vec![]),
     ];
     for (name, installed_at, expected) in rows {
@@ -170,7 +170,8 @@ fn no_other_failure_of_a_download_is_retried() {
         let doc = run(&world, "apply");
         assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!(class)), "{case}: {doc}");
         assert_eq!((&doc["retried"], world.count("yum-refresh")), (&json!(false), 1), "{case}: {doc}");
-        // What names no key is downloaded without it, by another command line: no retry of the same one.
+        // A repository that names no key is downloaded without, by another command line: this is no retry of the same
+        // one.
         let mut downloads = world.calls("yum-download");
         downloads.iter_mut().for_each(|call| *call = call.split_once(' ').unwrap_or_default().1.to_string());
         let all = downloads.len();
@@ -199,14 +200,14 @@ fn a_repository_without_a_key_stops_no_list() {
     for verb in ["yum-download", "yum-install"] {
         world.on(verb, &format!("{stops}; {}", world.read(&format!("scripts/{verb}"))));
     }
-    // What installs checks signatures: there yum stops.
+    // An install checks signatures: yum stops there.
     let doc = run(&world, "apply");
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("auth")), "{doc}");
 }
 
 #[test]
 fn a_script_that_failed_is_told_whatever_the_exit_code() {
-    // %post: yum exits with 0, and all is installed. %pre: it says Complete!, and one is not.
+    // %post: yum exits with 0, and all is installed. %pre: it says Complete!, and one package is not.
     let world = World::of_yum();
     world.on("yum-install", &format!("{INSTALL_ALL}; {}", play("v-f-post-fails")));
     let doc = run(&world, "apply");
@@ -335,7 +336,7 @@ fn one_update_that_cannot_be_installed_holds_back_no_other() {
     let check = "echo Running transaction test; echo 'Transaction check error:' >&2";
     let rows = [
         ("yum-install", "echo 'Package tb-3-2.0-1.noarch.rpm is not signed' >&2".to_string(), "tb-3", "auth"),
-        // In the cache a file may have more before the name of the package.
+        // In the cache a file may have more in front of the name of the package.
         (
             "yum-install",
             "echo 'Public key for 1db8f4-tb-3-2.0-1.noarch.rpm is not installed' >&2".into(),
@@ -378,7 +379,7 @@ fn one_update_that_cannot_be_installed_holds_back_no_other() {
             "{doc}"
         );
     }
-    // Where nothing at all can be installed it is said, and nothing is.
+    // If nothing at all can be installed that is said, and nothing is installed.
     let words = "echo 'Transaction check error:' >&2; echo '  something else' >&2";
     let doc = run(&of_ten("yum-install", words, &["tb-3"]), "apply");
     assert_eq!((&doc["exit_code"], changed(&doc).len()), (&json!(2), 0), "{doc}");
@@ -539,7 +540,7 @@ fn what_nothing_needs_any_more_is_removed_by_its_whole_name() {
     let removal = &world.calls("yum-install")[0];
     let end = " -y -C --setopt=clean_requirements_on_remove=0 remove tb-old-1.0-1.noarch";
     assert!(removal.ends_with(end), "{removal}");
-    // One that ends well and removes nothing is not tried for ever.
+    // A repair that ends well and removes nothing is not tried for ever.
     let text = world.read("installed");
     world.write("installed", &(text + "tb-old\tnoarch\t0:1.0-1\t5\n"));
     world.on("yum-list", answer).on("yum-install", "exit 0");

@@ -1,4 +1,4 @@
-//! One update that cannot be installed, or a source that is down: what becomes of the others.
+//! One update that cannot be installed, or a source that is down: what happens to the others.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn held_back_for(report: &Report, expected: &[&str]) {
     }
 }
 
-/// An apply that held these back for a reason that is worth a look, and installed those.
+/// An apply that held these back for a reason to look at, and installed those.
 #[track_caller]
 fn leaves_out(sandbox: &Sandbox, held: &[&str], changes: &[&str]) {
     let report = sandbox.patch(&["apply"]);
@@ -99,7 +99,7 @@ fn an_update_of_a_source_that_is_not_trusted_holds_up_no_other() {
         sandbox.patch(&["refresh"]).exits(0);
         leaves_out(&sandbox, &["tb-hello 2.0 auth"], &["tb-world 1.0 2.0"]);
         sandbox.has_exactly(&["tb-hello 1.0", "tb-world 2.0"]);
-        // It stays so, and its reason is kept, until it can be had.
+        // It stays held back, with its reason, until it can be had.
         sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
         leaves_out(&sandbox, &["tb-hello 2.0 auth"], &[]);
         sandbox.write("/etc/apt/apt.conf.d/allow", "APT::Get::AllowUnauthenticated \"true\";\n");
@@ -187,13 +187,13 @@ fn a_dead_list_of_mirrors_hides_no_update_of_another_source() {
 
 #[test]
 fn the_administrators_pins_hold_for_what_a_source_that_is_down_leaves() {
-    // What the dead source has the say about stays as it is.
+    // The packages that the dead source decides about stay as they are.
     let (sandbox, _repos) = with_a_dead_source();
     let dead = "Package: *\nPin: release o=Third\nPin-Priority: 990\n";
     sandbox.write("/etc/apt/preferences", dead);
     sandbox.patch(&["apply"]).exits(1).changed(&[]);
     sandbox.has_exactly(&["tb-hello 1.0", "tb-world 1.0"]);
-    // A version that nobody is to have is not had now either.
+    // A version that nobody is to have is not installed now either.
     sandbox.write("/etc/apt/preferences", "Package: tb-hello\nPin: version 2.0\nPin-Priority: -1\n");
     sandbox.patch(&["apply"]).exits(1).changed(&[]);
     sandbox.has_exactly(&["tb-hello 1.0", "tb-world 1.0"]);

@@ -1,4 +1,5 @@
-//! A refresh that is ended before its time: what it was done with counts, and what it was waiting for is named.
+//! A refresh that is ended before its time: the sources that it was done with count, and those that it was waiting for
+//! are named.
 
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ fn a_source_that_trickles_costs_only_itself() {
         sandbox.runs_nothing();
         let applied = sandbox.patch_with(&["apply"], &[("LINUX_PATCH_TIMEOUT", "3s")]);
         applied.exits(1).changed(&["tb-alpha 1.0 3.0", "tb-gamma 1.0 3.0"]);
-        // Nothing of the slow one is taken for new later.
+        // No file of the slow source is taken for new later.
         repos[1].server.heal();
         sandbox.patch(&["apply"]).applied(&["tb-beta 1.0 3.0"]);
     }

@@ -12,8 +12,8 @@ use crate::sandbox::Sandbox;
 use crate::server::Fault;
 use crate::vault::Signer;
 
-/// With a good refresh before it, `change` makes the next one fail for the reason `class`; what
-/// was known before is kept, and an apply installs nothing.
+/// After a good refresh, `change` makes the next one fail for the reason `class`. What was known before is kept, and an
+/// apply installs nothing.
 #[track_caller]
 fn fails_after_a_good_refresh(class: &str, change: impl FnOnce(&Sandbox, &Repo)) {
     let (sandbox, repo) = bench::pending_update();
@@ -170,7 +170,7 @@ fn a_full_disk_under_the_index_is_no_fetch_failure() {
     });
 }
 
-/// The budget is spent while something still trickles in or nothing comes at all.
+/// The budget is used up while data still trickles in or nothing comes at all.
 #[track_caller]
 fn times_out(fault: Fault) {
     let (sandbox, repo) = bench::pending_update();

@@ -1,5 +1,5 @@
-//! The test bench itself: plain apt-get in a sandbox, against repositories that fail as told. A
-//! scenario proves nothing while the fault it is about does not happen.
+//! The test bench itself: plain apt-get in a sandbox, against repositories that fail as told. A scenario proves nothing
+//! if its fault does not happen.
 
 use std::time::Duration;
 

@@ -11,20 +11,20 @@ use crate::sandbox::Sandbox;
 const FOR_EVER: Duration = Duration::from_secs(80);
 const A_MOMENT: Duration = Duration::from_secs(2);
 
-/// Whoever holds the lock has ended, and the lock made the run wait.
+/// The holder of the lock has ended, and the run waited for it.
 #[track_caller]
 fn waited(report: &Report) {
     assert!(report.elapsed > Duration::from_secs(1), "it did not wait: {report}");
 }
 
-/// It gave up in time and said whom it waited for.
+/// The run gave up in time and said whom it waited for.
 #[track_caller]
 fn names_the_holder(report: &Report, pid: u32, place: &str) {
     report.mentions(place, &pid.to_string()).mentions(place, "perl");
     assert!(report.elapsed < Duration::from_secs(12), "{report}");
 }
 
-/// An apply waits for a lock that is let go after a moment.
+/// An apply waits for a lock that is released after a moment.
 #[track_caller]
 fn apply_waits_for(path: &str) {
     let (sandbox, _repo) = bench::pending_update();
@@ -35,7 +35,7 @@ fn apply_waits_for(path: &str) {
     holder.wait();
 }
 
-/// An apply gives up on a lock that is never let go, and the next one is fine.
+/// An apply gives up on a lock that is never released, and the next one is fine.
 #[track_caller]
 fn apply_gives_up_on(path: &str) {
     let (sandbox, _repo) = bench::pending_update();
@@ -112,7 +112,7 @@ fn a_second_apply_waits_its_turn_and_then_says_whose_turn_it_is() {
     let second = sandbox.patch(&["apply", "--wait", "1s"]);
     second.exits(2).says("/error/class", "lock").mentions("/error/message", &pid);
     assert!(second.elapsed < Duration::from_secs(4), "{second}");
-    // The one who was turned away has not written over the state of the one at work.
+    // The run that was turned away has not overwritten the state of the running one.
     assert_eq!(second.state["apply"]["in_progress"]["pid"].to_string(), pid, "{second}");
     let third = sandbox.patch(&["apply", "--wait", "30s"]);
     third.applied(&[]);

@@ -1,4 +1,4 @@
-//! Hosts that are set up in ways of their own.
+//! Hosts with unusual setups.
 
 use crate::bench;
 use crate::deb::{Deb, deb};
@@ -44,7 +44,7 @@ fn an_index_that_is_kept_elsewhere_is_looked_at_all_the_same() {
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
     repo.publish(&[deb("tb-hello", "2.0")]);
     sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 1);
-    // Somebody else refreshes: for our own refresh, which comes after it, nothing is new.
+    // Another program refreshes: then our own refresh finds nothing new.
     repo.publish(&[deb("tb-hello", "3.0")]);
     sandbox.sh("apt-get -q update");
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 3.0"]);
@@ -129,7 +129,7 @@ fn a_repair_works_with_the_short_path_of_cron() {
 fn what_others_install_while_we_wait_is_not_claimed() {
     let (sandbox, _repo) = two_pending();
     let other = sandbox.bring(&deb("tb-other", "1.0"));
-    // Somebody else refreshes, and installs something before we get our turn.
+    // Another program refreshes, and installs something before our turn.
     let hook = format!("APT::Update::Post-Invoke {{ \"dpkg --install {other} >/dev/null\"; }};\n");
     sandbox.write("/etc/apt/apt.conf.d/hook", hook);
     sandbox.patch(&["apply", "--download-only"]).exits(0).changed(&[]);

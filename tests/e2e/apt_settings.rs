@@ -1,4 +1,4 @@
-//! What apt.conf, dpkg.cfg and the environment say changes nothing that linux-patch reads or does.
+//! Settings in apt.conf, dpkg.cfg and the environment change nothing that linux-patch reads or does.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::repo::Repo;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
-/// Every setting that changes what is done, what is printed, what is asked and how, turned the wrong way.
+/// Every setting that changes what is done, printed or asked and how, set to the wrong value.
 pub struct Misconfigured(Apt);
 
 const WRONG: &str = r#"
@@ -63,7 +63,7 @@ impl Manager for Misconfigured {
     fn new() -> Misconfigured {
         let manager = Apt::new();
         manager.sandbox().write("/etc/apt/apt.conf.d/wrong", WRONG);
-        // Also as apt takes it for one of its programs alone.
+        // Also as a setting for one of apt's programs alone.
         let of_program = WRONG.lines().filter(|line| line.ends_with("\";") && !line.contains('{'));
         let of_program: String = of_program
             .flat_map(|line| {
@@ -197,7 +197,7 @@ fn what_apt_conf_says_is_kept_no_longer_than_it_says_so() {
     lists_are_in("/var/lib/apt/lists", &[]);
     lists_go_to("/etc/apt/apt.conf.d/lists", "/srv/a");
     lists_are_in("/srv/a", &[]);
-    // Of the same length, and as old.
+    // With the same length and the same time.
     sandbox.sh("cp -p /etc/apt/apt.conf.d/lists /srv/before");
     lists_go_to("/etc/apt/apt.conf.d/lists", "/srv/b");
     sandbox.sh("touch -r /srv/before /etc/apt/apt.conf.d/lists");
@@ -300,7 +300,7 @@ fn what_apt_reads_of_its_directories_decides_whatever_it_is_called() {
     let (sandbox, _repo) = bench::pending_update();
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
     sandbox.write("/srv/pin", "Package: tb-hello\nPin: version *\nPin-Priority: -1\n");
-    // apt reads names without an end.
+    // apt reads names without an extension.
     sandbox.write("/etc/apt/apt.conf.d/lock", "Dir::Etc::preferences \"/srv/pin\";\n");
     sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
     // It reads none of these.

@@ -1,5 +1,5 @@
-//! A source is what the configuration names, whatever mirror or target of a redirect it comes from, and the
-//! index is where the configuration puts it.
+//! A source is what the configuration names, whatever mirror or redirect it comes from, and the index is where the
+//! configuration puts it.
 
 use serde_json::Value;
 
@@ -111,7 +111,7 @@ fn a_server_that_redirects_to_another_suite_is_not_fresh_though_apt_says_so() {
     let sandbox = Sandbox::new();
     sandbox.install(&[deb("tb-alpha", "1.0"), deb("tb-beta", "1.0")]);
     sandbox.add_source("test", &security);
-    // From the very first fetch, and as long as it does so.
+    // From the very first fetch, and as long as it redirects.
     let target = format!("{}/dists/stable/", other.url());
     security.server.fault("/dists/stable-security/", Fault::Redirect(kept(target)));
     let name = format!("{} stable-security", security.url());
@@ -185,7 +185,7 @@ fn a_component_that_is_gone_is_named_and_the_others_of_its_source_are_used() {
     );
     let healthy = format!("{} stable", repos[1].url());
     assert!(ids(&applied).contains(&healthy), "{applied}");
-    // Alone it is all there is of its source.
+    // Without the others it is the only address of its source.
     sandbox.write("/etc/apt/sources.list.d/beta.list", signed(&repos[1].url(), "stable gone"));
     sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &healthy, "config");
 }
@@ -447,7 +447,7 @@ fn a_package_database_that_was_lost_is_not_one_with_nothing_pending() {
         let (sandbox, _repo) = bench::pending_update();
         sandbox.install(&["tb-a", "tb-b"].map(|name| deb(name, "1.0")));
         sandbox.sh(how);
-        // Another manager's, which is there, does not make the system its own.
+        // Another installed manager does not make the system its own.
         sandbox.write("/var/lib/pacman/local/ALPM_DB_VERSION", "9\n");
         let left = sandbox.read("/var/lib/dpkg/status");
         let refreshed = sandbox.patch(&["refresh"]);
@@ -485,7 +485,7 @@ fn an_index_that_apt_passes_over_without_a_word_is_not_fresh() {
         if known_before {
             sandbox.patch(&["refresh"]).exits(0);
         }
-        // The Release file names it only in this form, and it is not even that.
+        // The Release file lists it only in this form, and this file is not there either.
         let only_packed = |claims: &mut Claims| claims.index = "Packages.xz";
         repos[1].publish_claiming(only_packed, &[deb("tb-beta", "2.0")]);
         for _ in 0..2 {
@@ -496,7 +496,7 @@ fn an_index_that_apt_passes_over_without_a_word_is_not_fresh() {
         sandbox.patch(&["apply"]).exits(1).changed(&["tb-alpha 1.0 2.0", "tb-gamma 1.0 2.0"]);
         repos[1].publish_claiming(|claims| claims.index = "Packages", &[deb("tb-beta", "3.0")]);
         sandbox.patch(&["apply"]).applied(&["tb-beta 1.0 3.0"]);
-        // Where the Release file says that there is nothing, nothing is stored either.
+        // If the Release file says that there is nothing, nothing is stored either.
         repos[1].publish(&[]);
         sandbox.patch(&["refresh"]).exits(0).leaves_pending(&[]);
     }

@@ -1,5 +1,5 @@
-//! The reason why the tool exists: the index no longer fits the mirror when the packages are
-//! fetched. One new refresh and one new download, never more.
+//! The reason why the tool exists: the index no longer fits the mirror when the packages are fetched. There is one new
+//! refresh and one new download, never more.
 
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ fn one_missing_package_of_two_keeps_both_until_it_can_be_had() {
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
 }
 
-/// A download that fails like this is retried once: it heals with the second refresh, or it ends
-/// as a failure of this class.
+/// A download that fails like this is retried once: either it succeeds after the second refresh, or it fails with this
+/// class.
 #[track_caller]
 fn is_retried_once(fault: Fault, class: &str) {
     let (sandbox, repo) = bench::pending_update();
@@ -109,7 +109,7 @@ fn a_disk_that_fills_up_during_the_download_is_no_fetch_error() {
     sandbox.sh(
         "mount -t tmpfs -o size=600k full /var/cache/apt/archives; mkdir /var/cache/apt/archives/partial",
     );
-    // apt looks at the free space first; it goes away while the answer is under way.
+    // apt looks at the free space first; the space goes while the answer is coming.
     let mut fill = sandbox.command("sh");
     fill.args(["-c", "head -c 450000 /dev/zero >/var/cache/apt/archives/other"]);
     repo.server.before(POOL, 1, move || assert!(fill.status().unwrap().success()));
@@ -134,7 +134,7 @@ fn dockers_own_apt_settings_do_not_take_the_downloads_away() {
     sandbox.has_exactly(&["tb-hello 2.0"]);
 }
 
-/// What a power cut leaves: files of the right size in the cache, the one all zeros, the other only in part.
+/// What a power cut leaves: files of the right size in the cache, one with zeros only, the other incomplete.
 #[track_caller]
 fn damage(sandbox: &Sandbox) {
     sandbox.sh("cd /var/cache/apt/archives\n\

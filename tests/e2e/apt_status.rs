@@ -259,7 +259,7 @@ fn a_reboot_that_is_scheduled_already_is_not_put_off() {
     scheduled("poweroff", 86400);
     sandbox.patch(&apply).exits(0).says("/reboot_scheduled", false);
     assert_eq!(restarts(&sandbox), "");
-    // One that comes later is no answer to this.
+    // A reboot that comes later does not serve instead.
     scheduled("reboot", 86400);
     sandbox.patch(&apply).exits(0).says("/reboot_scheduled", true);
     assert!(restarts(&sandbox).starts_with("shutdown -r +120"), "{}", restarts(&sandbox));
@@ -272,7 +272,7 @@ fn a_dry_run_never_reboots() {
     sandbox.patch(&["apply", "--dry-run", "--reboot=always"]).exits(0);
     sandbox.patch(&["apply", "--download-only", "--reboot=if-needed"]).exits(0);
     assert_eq!(restarts(&sandbox), "");
-    // The same without these options is a reboot.
+    // Without these options it is a reboot.
     sandbox.patch(&["apply", "--reboot=if-needed"]).exits(0);
     assert_ne!(restarts(&sandbox), "");
 }
@@ -287,7 +287,7 @@ fn a_failed_apply_counts_until_the_next_goes_well_or_others_have_done_its_work()
     let log = status.json["apply"]["last"]["log"].as_str().unwrap().to_string();
     assert!(status.json["reason"].as_str().unwrap().contains(&log), "{status}");
     assert!(sandbox.exists(&log), "{log}");
-    // What others do elsewhere makes no broken package whole.
+    // Changes by others elsewhere do not mend a broken package.
     bench::tick();
     bench::tick();
     sandbox.install(&[deb("tb-other", "1.0")]);
@@ -338,7 +338,7 @@ fn an_update_whose_script_changes_what_is_offered_is_counted_after() {
     let applied = sandbox.patch(&["apply"]);
     assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(1));
     applied.exits(0).says("/pending/count", 1).says("/pending/packages/0/name", "tb-pinned");
-    // Of that one nothing is left.
+    // Nothing of that one is left.
     sandbox.patch(&["apply"]).exits(0).says("/pending/count", 0).says("/pending/security", 0);
     sandbox.patch(&["status"]).exits(0).says("/pending/count", 0).says("/pending/outdated", false);
 }

@@ -5,7 +5,7 @@ use crate::repo::Repo;
 use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
-/// Where nobody listens.
+/// An address where nobody listens.
 pub const REFUSED: &str = "http://127.88.0.1:1";
 /// A name that never exists.
 pub const UNRESOLVABLE: &str = "http://mirror.invalid";
@@ -77,7 +77,7 @@ pub fn calls(sandbox: &Sandbox) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The files' clock has a grain of its own, and so have the times in the state: let it move on.
+/// The files' clock has its own precision, and so have the times in the state: this waits until both change.
 pub fn tick() {
     std::thread::sleep(std::time::Duration::from_millis(1100));
 }

@@ -5,7 +5,7 @@ use linux_patch::managers::MANAGERS;
 
 use crate::sandbox::Sandbox;
 
-/// A root with nothing but these on PATH beside what linux-patch itself is started with.
+/// A root with nothing but these on PATH, and what linux-patch itself is started with.
 struct Choice {
     sandbox: Sandbox,
 }
@@ -18,7 +18,7 @@ impl Choice {
                 .sandbox
                 .write_script(&format!("/opt/fakes/{program}"), "echo ${0##*/} >>/run/driven; exit 1");
         }
-        // The machine's own are out of sight.
+        // The machine's own managers are hidden.
         for manager in MANAGERS {
             let hidden =
                 format!("for dir in /usr/bin /usr/sbin; do rm -f $dir/{}; done", manager.facts().programs[0]);
@@ -73,7 +73,7 @@ fn each_manager_alone_is_driven() {
 fn of_several_the_one_that_owns_the_system_is_driven() {
     let every: Vec<_> = MANAGERS.iter().map(|manager| manager.facts().programs[0]).collect();
     for manager in MANAGERS {
-        // os-release and the database speak for it.
+        // os-release and the database both name it.
         let system = manager.facts().systems[0];
         Choice::of(&every)
             .os(&format!("NAME=x\nID={system}\n"))

@@ -81,7 +81,7 @@ fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() 
     let told = stopped.state["apply"]["last"]["packages"].to_string();
     assert!(told.contains("tb-slow"), "{stopped}");
     root.sandbox.sh("pkill -KILL sleep || :; rm -f /run/in-post; touch /run/fast");
-    // What the next upgrade of dnf5 itself does not see.
+    // dnf5's own next upgrade does not see this.
     let plain = root.sandbox.run(&["dnf5", "--assumeno", "upgrade", "tb-slow"]);
     assert!(plain.code == 0 && plain.stdout.contains("Nothing to do."), "{plain:?}");
     // A repair comes before the refresh, and needs no index that is there.
@@ -219,7 +219,7 @@ fn two_updates_with_the_same_file_hold_back_one_of_them_and_no_other() {
         &[file(rpm("tb-a", "2.0"), "a"), file(rpm("tb-b", "2.0"), "b"), rpm("tb-hello", "2.0")],
     );
     let applied = root.patch(&["apply"]);
-    // Either may stay, but both have never to.
+    // Either may stay, but never both.
     assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
     applied
         .exits(0)

@@ -185,7 +185,7 @@ fn a_hidden_repository_is_one_that_dnf5_reads() {
     assert_eq!(refreshed.exits(1).state["sources"].as_array().map(Vec::len), Some(2), "{refreshed}");
 }
 
-/// Without an index dnf5 knows nothing of what the module has the say about.
+/// Without an index dnf5 does not know which packages the module decides about.
 #[test]
 fn a_package_of_a_module_stays_where_its_repository_is_down_and_left_no_index() {
     let modular = |name: &str, version: &str| rpm(name, version).tag("ModularityLabel: tb-mod:1:1:12345678");

@@ -10,8 +10,7 @@ use crate::rpm::{RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
-/// Every setting that changes what is printed, what is asked, what is answered and where it is kept,
-/// turned the wrong way.
+/// Every setting that changes what is printed, asked or answered and where it is kept, set to the wrong value.
 pub struct Misconfigured(Dnf5);
 
 const WRONG: &str = "[main]\ncolor=always\ncacheonly=all\nassumeno=1\nassumeyes=1\ndefaultyes=1\nbest=1\n\
@@ -101,7 +100,7 @@ fn an_index_kept_elsewhere_is_refreshed_and_its_advisories_are_counted() {
 fn a_repository_added_where_dnf_conf_puts_repositories_makes_the_state_stale() {
     let (root, _repo) = pending_update();
     root.patch(&["refresh"]).exits(0);
-    // What it does not read is none, here and there.
+    // Files that it does not read are no sources, in dnf5 or here.
     root.sandbox.sh("touch /etc/yum.repos.d/README");
     root.patch(&["status"]).exits(0);
     root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");

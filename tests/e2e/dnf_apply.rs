@@ -139,8 +139,7 @@ fn a_file_of_two_packages_holds_back_one_of_them_and_no_other() {
     assert_eq!(applied.json["packages"].as_array().map(Vec::len), Some(2), "{applied}");
 }
 
-/// Where something is to come in the place of a protected package dnf installs nothing at all; a newer one
-/// lets it come.
+/// dnf installs nothing at all if something would replace a protected package. A newer version of it is installed.
 #[test]
 fn a_protected_package_stays_and_the_others_come() {
     if is_newer() {
@@ -192,7 +191,7 @@ fn a_protected_package_stays_and_the_others_come() {
         if protected.len() == 1 {
             continue;
         }
-        // A repository that is down beside it costs no more than itself.
+        // A repository that is down beside it stops only itself.
         root.add_repo_with("down", "http://127.0.0.1:9/", "");
         repo.publish(&[&[rpm("tb-hello", "3.0")][..], &more].concat());
         root.patch(&["apply"]).exits(1).changed(&["tb-hello 2.0-1 3.0-1"]);

@@ -67,7 +67,7 @@ fn a_setting_that_the_downloader_refuses_costs_only_its_repository(make: fn(&[Rp
     root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
-/// It is librepo that does not expect it, in both.
+/// librepo does not expect it, in both managers.
 fn a_repository_at_which_dnf_crashes_costs_only_itself(make: fn(&[Rpm]) -> Root) {
     let (root, repo) = one_in(make(&[rpm("tb-hello", "1.0")]), &[rpm("tb-hello", "2.0")]);
     for name in ["a-bad", "z-bad"] {
@@ -157,7 +157,7 @@ fn one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says(mak
         let applied = root.patch(&["apply"]);
         applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]);
         root.has_exactly(&["tb-alpha 2.0", "tb-beta 1.0", "tb-gamma 2.0"]);
-        // What is counted afterwards is not taken from the old index of the one that is down.
+        // The count afterwards does not use the old index of the repository that is down.
         applied.leaves_pending(&[]);
         root.patch(&["apply", "--strict"]).exits(2).changed(&[]);
     }
@@ -200,7 +200,7 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[
         .leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
     // Every advisory is installed, and what is left is none.
     root.patch(&["apply", "--security"]).applied(&[]).remembers("/pending/security", 0);
-    // Without any advisory nobody can tell: to install nothing would look like success.
+    // Without any advisory nobody can tell: installing nothing would look like success.
     repo.publish(&new);
     root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
 }
@@ -241,8 +241,8 @@ fn rpms_own_lock_that_is_never_freed_ends_the_run_in_time(make: fn(&[Rpm]) -> Ro
     applied.apply_failed("lock").mentions("/error/message", &format!("process {pid}")).changed(&[]);
 }
 
-/// Vendor has the better priority; tb-own is its, and stands in its place. The other repository has a
-/// higher version of tb-own, an update of tb-hello, and packages that obsolete what vendor has.
+/// Vendor has the better priority and decides about tb-own, which replaces another package. The other repository has a
+/// higher version of tb-own, an update of tb-hello, and packages that obsolete vendor's.
 fn owned(root: &Root) -> [RpmRepo; 2] {
     let vendor = RpmRepo::new(&[rpm("tb-own", "1.1"), rpm("tb-obs", "1.0")]);
     let other = RpmRepo::new(&[
@@ -296,7 +296,7 @@ fn what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_co
     ]);
 }
 
-/// What a module has the say about no repository without modules replaces, however much higher.
+/// No repository without modules replaces what a module decides about, however high its version.
 fn a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down(make: fn(&[Rpm]) -> Root) {
     for (is_default, has_index) in [(false, true), (true, true), (false, false)] {
         let root = make(&[rpm("tb-own", "1.0"), rpm("tb-hello", "1.0")]);

@@ -52,7 +52,7 @@ fn a_repository_file_that_cannot_be_read_is_one_source_that_failed() {
     root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
-/// dnf says so in a line, and goes on as if it were not there.
+/// dnf says so in one line, and goes on as if it did not exist.
 #[test]
 fn a_repository_that_dnf_does_not_take_for_one_is_a_source_that_failed() {
     let more = RpmRepo::new(&[rpm("tb-a", "2.0")]);
@@ -248,7 +248,7 @@ fn a_refresh_that_somebody_stops_is_no_verdict_and_what_was_done_counts() {
     root.patch(&["status"]).exits(0).says("/cache_status", "fresh");
 }
 
-/// dnf gives a silent mirror up by itself; one that answers bit by bit it waits for.
+/// dnf gives up on a silent mirror by itself, but waits for one that answers bit by bit.
 #[test]
 fn a_repository_that_dribbles_costs_only_itself() {
     let (root, repos) = three("");

@@ -9,8 +9,7 @@ use crate::rpm::{RpmRepo, one, pending_update, rpm};
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
-/// Every setting that changes what is printed, what is asked, what is answered and where it is kept,
-/// turned the wrong way.
+/// Every setting that changes what is printed, asked or answered and where it is kept, set to the wrong value.
 pub struct Misconfigured(Dnf);
 
 const WRONG: &str = "[main]\ncolor=always\ndebuglevel=0\nerrorlevel=0\nrpmverbosity=critical\nassumeno=1\n\

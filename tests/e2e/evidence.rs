@@ -1,4 +1,4 @@
-//! What is taken for evidence: of an apply that runs, of a holder of a lock, of a run that was cut off.
+//! What counts as evidence: of a running apply, of the holder of a lock, of a run that was cut off.
 
 use std::process::Command;
 
@@ -152,7 +152,7 @@ fn slow() -> Rpm {
     rpm("tb-slow", "2.0").post("touch /run/in-post; [ -e /run/fast ] || sleep 60")
 }
 
-/// A command is killed with all that it has started when it comes to that script.
+/// Kills a command, with all that it has started, when it comes to that script.
 #[track_caller]
 fn cut_off(root: &Root, running: Running<'_>) {
     root.sandbox.wait_for_file("/run/in-post");
@@ -199,14 +199,14 @@ fn what_a_run_of_ours_left_is_repaired_and_what_somebody_wanted_is_not() {
             assert_eq!(left(&root), before, "{option}");
         }
         root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
-        // A run that ends before it has repaired anything forgets nothing.
+        // A run that ends before it has repaired anything keeps the record.
         let mut command = root.sandbox.patch_command(&["--manager", root.manager, "apply"]);
         root.sandbox.write_script("/usr/local/bin/rpm", "exit 1");
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         root.sandbox.start(command).report().exits(2);
         root.sandbox.sh("rm /usr/local/bin/rpm");
         root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
-        // What somebody does between the two is no rest of that run.
+        // What somebody does between the two is not left over from that run.
         root.install(&[rpm("tb-late", "1.0"), rpm("tb-late", "2.0")]);
         if one_by_one {
             root.patch(&["apply"]).repaired().changed(&["tb-slow 1.0-1 -"]);
@@ -227,7 +227,7 @@ fn what_a_run_of_ours_left_is_repaired_and_what_somebody_wanted_is_not() {
 
 #[test]
 fn what_the_managers_own_run_left_is_known_by_its_history() {
-    // An old zypper that is killed leaves no trace of what it was at.
+    // An old zypper that is killed leaves no trace of what it was doing.
     for driven in [Driven::Dnf, Driven::Dnf5, Driven::ZypperNew] {
         let old = [rpm("tb-both", "1.0"), rpm("tb-both", "2.0"), rpm("tb-slow", "1.0")];
         let (root, _repo) =
@@ -241,8 +241,8 @@ fn what_the_managers_own_run_left_is_known_by_its_history() {
     }
 }
 
-/// A run that somebody began by hand and that was killed. zypper writes down what came while its script runs,
-/// or only after that: one that is killed before has left no evidence.
+/// A run that somebody began by hand and that was killed. zypper records what it installed while its script runs, or
+/// only after that: if it is killed before, there is no evidence.
 fn cut_off_by_hand(driven: Driven, old: &[Rpm], published: &[Rpm]) -> Option<(Root, RpmRepo)> {
     let (root, repo) = driven.root(old, published);
     let mut command = root.sandbox.command("sh");
@@ -291,7 +291,7 @@ fn note_questions(root: &Root) {
     }
 }
 
-/// What a run that was cut off had put another package in the place of.
+/// A package that a run which was cut off had replaced by another.
 #[test]
 fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
     for driven in ALL {
@@ -299,7 +299,7 @@ fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
         let (root, _repo) = driven.root(&[rpm("tb-obs", "1.0"), rpm("tb-kept", "1.0")], &[new]);
         cut_off(&root, root.start(&["apply"]));
         assert_eq!(left(&root), "tb-kept 1.0, tb-obs 1.0, tb-slow 2.0");
-        // What is excluded stays, and on record.
+        // An excluded package stays, and the run stays on record.
         root.patch(&["apply", "--exclude", "tb-obs"]).says("/repaired", false).changed(&[]);
         root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
         let applied = root.patch(&["apply"]);
@@ -366,7 +366,7 @@ fn a_repair_that_does_not_make_the_database_whole_is_none() {
     for driven in ALL {
         let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow()]);
         cut_off(&root, root.start(&["apply"]));
-        // Every command says that all went well, and the package stays.
+        // Every command says that all went well, but the package stays.
         root.sandbox
             .write_script("/usr/local/bin/rpm", "case $1 in -e) exit 0;; esac; exec /usr/bin/rpm \"$@\"");
         for name in ["dnf", "dnf5"] {
@@ -378,7 +378,7 @@ fn a_repair_that_does_not_make_the_database_whole_is_none() {
         root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
         root.sandbox
             .sh("rm /usr/local/bin/*dnf* /usr/local/bin/rpm; rm -rf /etc/yum.repos.d/* /etc/zypp/repos.d/*");
-        // Where no repository has it any more, the older one goes all the same.
+        // If no repository has the newer version any more, the older one is still removed.
         let again = root.patch(&["apply"]);
         again
             .says("/repaired", true)
@@ -388,7 +388,7 @@ fn a_repair_that_does_not_make_the_database_whole_is_none() {
     }
 }
 
-/// dpkg goes on alone until it has something to say, and finds nobody to say it to.
+/// dpkg goes on alone until it wants to print something, and nobody reads it.
 #[test]
 fn an_installer_that_outlives_its_manager_is_waited_for_and_what_it_left_stays_on_record() {
     for script in ["preinst", "postinst"] {
@@ -492,7 +492,7 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
             let dry = sandbox.patch(&["apply", "--dry-run"]);
             dry.exits(2).says("/repaired", false).says("/error/class", "dependency");
             assert_eq!(sandbox.installed(), before);
-            // What is excluded is in the way of every solution but its removal.
+            // The excluded package blocks every solution except its own removal.
             let other = if unpacked == "tb-lib" { "tb-dev" } else { "tb-lib" };
             let excluded = sandbox.patch(&["apply", "--exclude", other]);
             excluded.exits(2).says("/repaired", false).says("/error/class", "dependency");

@@ -68,7 +68,7 @@ fn each_failed_source_is_explained_by_what_is_seen_of_it() {
         text.stdout.contains("\n! source: http://127.88.0.1:1 ") && text.stdout.contains("\n    -> "),
         "{text:?}"
     );
-    // A name server that says nothing holds nobody up, and nothing stays behind.
+    // A name server that does not answer delays nothing, and no process is left behind.
     sandbox.write_script("/usr/local/bin/getent", "exec sleep 600");
     says(&sandbox, "source", &["problem http://mirror.invalid", "its name server does not answer"]);
     sandbox.runs_nothing();
@@ -169,7 +169,7 @@ fn a_host_on_which_nothing_runs_linux_patch_is_told_so() {
         "/etc/cron.d/linux-patch",
         "# every hour\n0 * * * *  root  linux-patch refresh --quiet --splay 59min\n",
     );
-    // No daemon reads it here.
+    // No daemon reads this directory here.
     says(
         &sandbox,
         "cron",
@@ -225,7 +225,7 @@ fn timers_are_told_with_their_next_time_and_what_keeps_them_from_it() {
         &["problem linux-patch-refresh.timer is there but not enabled", "-> systemctl enable --now"],
     );
     assert_eq!(found(&sandbox, "next run"), [] as [&str; 0]);
-    // One that does not answer holds up nothing for long.
+    // A program that does not answer does not delay it for long.
     sandbox.write_script("/usr/local/sbin/systemctl", "sleep 60");
     let report = sandbox.patch(&["status", "--explain"]);
     assert!(report.elapsed.as_secs() < 20, "{report}");
@@ -276,6 +276,6 @@ fn others_that_update_the_host_and_a_shutdown_are_told() {
     sandbox.write("/run/nologin", "going down\n");
     says(&sandbox, "shutdown", &["problem a reboot comes at 2100-01-01T00:00:00Z", "-> shutdown -c"]);
     says(&sandbox, "shutdown", &["/run/nologin", "going down"]);
-    // A running apply is no riddle.
+    // A running apply is explained.
     says(&sandbox, "lock", &["ok "]);
 }

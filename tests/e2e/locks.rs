@@ -18,7 +18,7 @@ if ($ARGV[1]) { open(my $mark, '>', $ARGV[2]) or die $!; print $mark $$; close $
 
 const HELD: &str = "/run/lock-is-held";
 
-/// Hold a lock until the process is killed or this much time has passed; also its pid inside.
+/// Holds a lock until the process is killed or this much time has passed. Returns also its process number inside.
 #[track_caller]
 pub fn hold<'a>(sandbox: &'a Sandbox, path: &str, time: Duration) -> (Running<'a>, u32) {
     hold_with(sandbox, TAKE, path, time)

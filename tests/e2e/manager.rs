@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Server;
 
-/// A package, in no manager's words.
+/// A package, described for any manager.
 #[derive(Clone, Debug, Default)]
 pub struct Package {
     pub name: String,
@@ -91,7 +91,7 @@ pub trait Repository {
 pub struct Lack {
     pub scenario: &'static str,
     pub why: &'static str,
-    /// Words of the failure that shows it.
+    /// Words of the failure that proves it.
     pub fails_with: &'static str,
 }
 
@@ -101,7 +101,7 @@ pub trait Manager: Sized {
     const NAME: &'static str;
     /// Scenarios that fail with this manager, and why that is right.
     const LACKS: &'static [Lack] = &[];
-    /// Whether an older version of one source can take the place of a newer one of another.
+    /// Whether an older version of one source can be installed instead of a newer one of another.
     const PASSES_OVER: bool = false;
     /// What its versions have behind the `1.0` of a scenario.
     const REVISION: &'static str;
@@ -121,7 +121,7 @@ pub trait Manager: Sized {
     /// A root in which nothing is installed that counts, and no source is configured.
     fn new() -> Self;
     fn sandbox(&self) -> &Sandbox;
-    /// Put packages into the root behind the back of everybody but the package database.
+    /// Puts packages into the root; only the package database knows it.
     fn install(&self, packages: &[Package]);
     fn add_source(&self, name: &str, repo: &Self::Repo);
     /// Part of such a source's identifier in the state.
@@ -134,7 +134,7 @@ pub trait Manager: Sized {
     fn file_of(name: &str, version: &str) -> String {
         format!("/{name}-{version}")
     }
-    /// A package that is put to use by a restart alone.
+    /// A package whose new version only a reboot puts to use.
     fn core(&self, version: &str) -> Package {
         package("systemd", version)
     }
@@ -143,8 +143,8 @@ pub trait Manager: Sized {
     fn hold_lock(&self, time: Duration) -> (Running<'_>, u32);
 }
 
-/// What a manager whose configuration is turned the wrong way has in common with the one that it wraps. Of the
-/// tests that have this file only one kind plays such managers.
+/// For a manager with wrong settings: everything in which it is like the manager that it wraps. Only one kind of test
+/// with this file has such managers.
 #[allow(unused_macros)]
 macro_rules! as_unturned {
     ($manager:ty) => {

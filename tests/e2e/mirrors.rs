@@ -24,8 +24,8 @@ fn now() -> i64 {
     Utc::now().timestamp()
 }
 
-/// One mirror, of which three days are told, then one, and then twenty: it has fallen behind. Where the server was asked
-/// only for what is newer than what is there, it does not send that, and the newer index stays of use.
+/// One mirror that shows three dates: the first, a newer one, and one from before: it has fallen behind. If the server
+/// is asked only for newer files it does not send the old one, and the newer index stays in use.
 #[track_caller]
 fn is_told(sandbox: &Sandbox, is_sent: bool, patch: &dyn Fn(&[&str]) -> Report, publish: &dyn Fn(i64)) {
     publish(3);
@@ -109,8 +109,8 @@ fn until_when_an_index_of_apt_is_valid_is_told() {
     assert!((now() + 6 * DAY..now() + 8 * DAY).contains(&until), "{refreshed}");
 }
 
-/// What an index that went back offers was perhaps withdrawn: what is pending has nothing of it, also where the
-/// refresh lists that itself.
+/// Updates in an index that went back were perhaps withdrawn: none of them is pending, even if the refresh itself lists
+/// them.
 #[test]
 fn an_index_that_went_back_offers_nothing() {
     for of_dnf5 in [true, false] {

@@ -10,7 +10,7 @@ const CACHE: &str = "/var/cache/pacman/pkg";
 #[test]
 fn a_conflict_with_some_versions_of_a_package_holds_back_one_update() {
     for (installed, published) in [
-        // Who is in the way is installed, or comes too; either of the two says so.
+        // The package that is in the way is installed, or comes too; pacman names either of the two.
         (pkg("tb-foe", "1.0").info("conflict = tb-b=2.0"), pkg("tb-b", "2.0")),
         (pkg("tb-afoe", "1.0").info("conflict = tb-b>1.5"), pkg("tb-b", "2.0")),
         (pkg("tb-zfoe", "1.0"), pkg("tb-b", "2.0").info("conflict = tb-zfoe<2")),

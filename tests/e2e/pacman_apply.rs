@@ -1,4 +1,4 @@
-//! apply with the real pacman: one full upgrade, from the very index that was downloaded from.
+//! apply with the real pacman: one full upgrade, with exactly the index that the download used.
 
 use crate::pacman::{PkgRepo, Root, one, pending_update, pkg};
 use crate::server::Fault;
@@ -21,7 +21,7 @@ fn the_install_asks_no_mirror_and_gives_the_system_the_index_that_was_downloaded
     assert_eq!((of("-Sy "), of("-Suw"), of("-Syyu")), (1, 1, 1), "{calls:?}");
 }
 
-/// With its time too, so that what pacman asks the mirrors next is whether they have a newer one.
+/// Also with its time, so that pacman next asks the mirrors only for a newer one.
 #[track_caller]
 fn is_the_index_of_the_system(root: &Root) {
     let index = |dir: &str| root.sandbox.sh(&format!("cd {dir}/sync; sha256sum *; stat -c '%n %Y' *"));
@@ -42,7 +42,7 @@ fn an_index_of_the_system_that_is_newer_than_what_was_downloaded_makes_no_differ
 #[test]
 fn a_mirror_that_is_gone_after_the_download_is_not_missed() {
     let (root, repo) = pending_update();
-    // From the package on, nothing more is answered.
+    // From this package on, the server answers nothing.
     repo.server.fault_from("/tb-hello-", 2, Fault::Hang);
     repo.server.fault_from(".db", 2, Fault::Hang);
     let applied = root.patch(&["apply"]);
@@ -393,7 +393,7 @@ fn a_kernel_whose_modules_are_kept_beside_a_newer_one_or_that_was_built_anew_ask
         let repo = PkgRepo::new(&[pkg("tb-kernel", "2.0").file(&file, "kernel")]);
         root.add_repo("test", &repo);
         root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
-        // A file that is no younger than the start, in whole seconds, was there at the start.
+        // A file with the same time as the start, in whole seconds, was there at the start.
         std::thread::sleep(std::time::Duration::from_millis(2500));
         let applied = root.patch(&["apply"]);
         applied.applied(&["tb-kernel 1.0-1 2.0-1"]).says("/reboot_required", true);

@@ -1,5 +1,5 @@
-//! pacman's lock is a file that is there while it is held: one that a killed pacman left is explained,
-//! not removed, unless it is older than the machine's start.
+//! pacman's lock is a file that exists as long as the lock is held. If a killed pacman left it, that is explained, and
+//! the file is not removed unless it is older than the machine's start.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ fn everything_killed_in_mid_install_is_explained_and_ended_by_the_next_apply() {
         .says("/error/class", "lock")
         .mentions("/error/message", &format!("rm {LOCK}"))
         .changed(&[]);
-    // What was cut off is still to be ended.
+    // The run that was cut off must still be finished.
     let status = root.sandbox.run(&["linux-patch", "status"]).stdout;
     assert!(status.contains("interrupted in phase install"), "{status}");
     root.sandbox.sh(&format!("rm {LOCK}"));

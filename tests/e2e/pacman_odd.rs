@@ -1,5 +1,5 @@
-//! pacman as administrators configure it, and what they meet: other downloaders, optional signatures,
-//! repositories for search alone, words that nobody knows.
+//! pacman as administrators configure it, and what can happen: other downloaders, optional signatures, repositories
+//! only for searching, unknown messages.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::server::Fault;
 const INDEX: &str = "/var/lib/linux-patch/pacman/sync/test.db";
 const CURL: &str = "XferCommand = /usr/local/bin/fetch %o %u";
 
-/// What curl does and says, where there is none.
+/// What curl does and says, for roots without curl.
 const FETCH: &str = r#"#!/usr/bin/perl
 use IO::Socket::INET;
 my ($file, $url) = @ARGV;
@@ -178,7 +178,7 @@ fn a_downloader_that_exits_with_0_and_stores_nothing_over_an_old_index_has_refre
         ("%u", "echo '<html>please log in</html>' >\"${1##*/}\""),
         ("%u %o", "fetch /srv/whole \"$1\"; head -c 100 /srv/whole >\"$2\""),
         ("%u", "fetch /srv/whole \"$1\"; head -c 100 /srv/whole >\"${1##*/}\""),
-        // What an earlier one had not ended is no index of today.
+        // What an earlier run left unfinished is not today's index.
         ("%u %o", "[ -e \"$2\" ]"),
     ] {
         let (root, repo) = pending_update();

@@ -22,7 +22,7 @@ fn a_refresh_leaves_the_index_of_the_system_as_it_is_byte_for_byte() {
     repo.publish(&[pkg("tb-hello", "2.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
     assert_eq!(root.system_index(), before);
-    // What pacman itself would do to a package now fits the packages that are there.
+    // What pacman itself would install now fits the packages that are installed.
     assert_eq!(root.sandbox.run(&["pacman", "-Qu"]).stdout, "");
     assert!(
         !root.sandbox.exists("/var/lib/pacman/db.lck") && !root.sandbox.exists(&format!("{PRIVATE}/db.lck"))
@@ -141,7 +141,7 @@ fn what_is_no_index_is_not_refreshed_although_pacman_exits_0_and_heals_by_itself
         // Again, though the mirror now says that nothing has changed since.
         root.patch(&["refresh"]).refresh_failed("fetch");
         root.patch(&["apply"]).apply_failed("fetch").changed(&[]);
-        // With the very time that the bad one had.
+        // With exactly the time that the bad one had.
         repo.publish_as_index(&good);
         root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
     }
@@ -207,7 +207,7 @@ fn a_mirror_that_hangs_costs_the_ten_seconds_of_pacman_or_our_budget() {
     assert_eq!(failed, ["alpha", "gamma"]);
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
-    // The lock that the ended pacman left in our directory is in nobody's way.
+    // The lock that the ended pacman left in our directory stops nobody.
     assert!(root.sandbox.exists(&format!("{PRIVATE}/db.lck")));
     repos[0].server.heal();
     root.patch(&["refresh"]).exits(0);
@@ -270,7 +270,7 @@ fn what_others_put_in_the_place_of_our_directory_is_not_used() {
     assert!(root.sandbox.list("/srv/theirs").is_empty());
     root.sandbox.sh(&format!("rm {PRIVATE}; mkdir {PRIVATE}; chown 65534 {PRIVATE}"));
     root.patch(&["refresh"]).refresh_failed("config");
-    // A directory where the link is to be may hold packages: nothing of it is removed.
+    // A directory in the place of the link may hold packages: nothing of it is removed.
     root.sandbox.sh(&format!("chown 0 {PRIVATE}; mkdir {PRIVATE}/local; touch {PRIVATE}/local/precious"));
     root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "is not a link");
     assert!(root.sandbox.exists(&format!("{PRIVATE}/local/precious")));

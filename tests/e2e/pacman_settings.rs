@@ -7,8 +7,8 @@ use crate::pacman::{Pacman, PkgRepo, hold_lock, pending_update};
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
-/// Every setting that changes what is printed, what is asked, and where things are kept, turned the wrong
-/// way. Some are of other versions. What fewer downloads at a time than sources change has a test in pacman_refresh.rs.
+/// Every setting that changes what is printed or asked and where things are kept, set to the wrong value. Some are of
+/// other versions. pacman_refresh.rs has a test for fewer downloads at a time than sources.
 pub struct Misconfigured(Pacman);
 
 const WRONG: &str = "[options]\nDBPath = /srv/db/\nCacheDir = /srv/pkg/\nCacheDir = /srv/more/\nLogFile = /srv/log\n\

@@ -1,5 +1,5 @@
-//! What an auditor asks: since when is an update open, what do advisories say of it, how old is the index, until
-//! when is there support.
+//! What an auditor asks: since when an update has been open, what advisories say about it, how old the index is, until
+//! when there is support.
 
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn a_security_update_that_has_been_known_for_too_long_is_alerted_of() {
     let text = root.sandbox.run(&["linux-patch", "status"]).stdout;
     let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words:?} in {text}"));
     assert!(at("tb-sec 1.0-1 -> 2.0-1 (security, Important, known for") < at("tb-other 1.0-1"), "{text}");
-    // A state as an older program has left it is read, and no age is made up; the next refresh says it.
+    // A state from an older program is read without inventing an age; the next refresh adds it.
     change_state(&root.sandbox, |state| {
         for package in state["pending"]["packages"].as_array_mut().unwrap() {
             for key in ["first_seen", "issued", "severity"] {
@@ -124,7 +124,7 @@ fn a_security_update_that_has_been_known_for_too_long_is_alerted_of() {
 const BOOKWORM: &str = "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n";
 const UBUNTU: &str = "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\nVERSION_CODENAME=noble\n";
 
-/// The systems of which this is tried say it in different ways; two say nothing.
+/// The systems tried here say it in different ways, and two do not say it.
 #[test]
 fn until_when_there_is_support_is_what_the_distribution_says() {
     let (sandbox, _repo) = bench::pending_update();

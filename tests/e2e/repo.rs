@@ -24,7 +24,7 @@ pub enum Validity {
     NotYet,
 }
 
-/// What a repository says of itself from the next publication on.
+/// What a repository says about itself from the next publication on.
 #[derive(Clone)]
 pub struct Claims {
     pub origin: String,
@@ -34,9 +34,9 @@ pub struct Claims {
     pub validity: Validity,
     /// How many days before its time it is dated, as on a mirror that stands still.
     pub days_behind: i64,
-    /// The packages of which the index knows an MD5 sum and nothing better.
+    /// The packages for which the index has only an MD5 sum.
     pub with_md5_only: Vec<String>,
-    /// Whether the Release file knows no better of the index.
+    /// Whether the Release file has only an MD5 sum of the index.
     pub has_md5_only: bool,
     /// The name of the file with the index, which is never compressed, whatever that ends in.
     pub index: &'static str,

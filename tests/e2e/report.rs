@@ -69,7 +69,7 @@ impl Report {
         report
     }
 
-    /// What an apply says it left as it is stands in the state too, and nothing else does.
+    /// What an apply says it left as it is must be in the state too, and nothing else.
     #[track_caller]
     fn agrees_with_its_state(&self) {
         let held_back = &self.state["pending"]["held_back"];
@@ -132,7 +132,7 @@ impl Report {
             .remembers("/apply/in_progress", Value::Null)
     }
 
-    /// An apply that did all it was asked to.
+    /// An apply that did everything it was asked to.
     #[track_caller]
     pub fn applied(&self, changes: &[&str]) -> &Report {
         self.exits(0)
@@ -145,7 +145,7 @@ impl Report {
             .changed(changes)
     }
 
-    /// An apply that first had to put right what an earlier run left.
+    /// An apply that first had to repair what an earlier run left.
     #[track_caller]
     pub fn repaired(&self) -> &Report {
         self.exits(0).says("/status", "healthy").says("/repaired", true)

@@ -23,8 +23,8 @@ fn restarted_and_grown_older(root: &Root, seconds: &str, args: &[&str]) -> Repor
     root.sandbox.start(command).report()
 }
 
-/// What was installed is older than any start that comes, and the last start than what will be: times
-/// of packages are whole seconds.
+/// Makes installed packages older than any later start, and the last start older than what comes next: package times
+/// are whole seconds.
 fn grow_older() {
     std::thread::sleep(Duration::from_millis(2500));
 }
@@ -127,7 +127,7 @@ fn zypper_leaves_its_flag_for_packages_that_say_so_themselves() {
     let root = Zypper::over(Sandbox::newer(), &[rpm("tb-hello", "1.0"), rpm("systemd", "1.0")]);
     let repo = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("systemd", "2.0")]);
     root.add_repo("test", &repo);
-    // Nothing but this: a name alone says nothing there.
+    // Only this: there, a name alone is not enough.
     let applied = root.patch(&["apply"]);
     applied.applied(&["systemd 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"]).says("/reboot_required", false);
     repo.publish(&[rpm("tb-hello", "3.0").tag("Provides: installhint(reboot-needed)")]);
@@ -139,7 +139,7 @@ fn zypper_leaves_its_flag_for_packages_that_say_so_themselves() {
 fn dnf5_says_the_same() {
     for name in ["systemd", "gnutls", "tb-hello", "systemd-libs"] {
         let (root, _repo) = dnf5::one(&[], &[rpm("tb-new", "1.0")]);
-        // It takes for the start when somebody first looked at the first process.
+        // It takes the time of somebody's first look at the first process for the start.
         root.sandbox.sh("stat /proc/1");
         grow_older();
         root.install(&[rpm(name, "1.0")]);

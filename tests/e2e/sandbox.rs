@@ -17,7 +17,7 @@ use crate::repo::Repo;
 use crate::report::Report;
 use crate::vault::Vault;
 
-/// No scenario takes nearly as long; what does hangs.
+/// No scenario takes nearly as long; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Run in the directory that the overlay lies over, which may be below the place that is hidden here.
@@ -129,8 +129,8 @@ impl Sandbox {
         sandbox
     }
 
-    /// Create or replace a file inside. A program inside writes it: were it this process, another
-    /// test's fork could still hold it open for writing when it is to be executed ("text file busy").
+    /// Creates or replaces a file inside. A program inside writes it: if this process did, another test's fork could
+    /// still hold it open for writing when it is executed ("text file busy").
     fn write_from(&self, content: Stdio, path: &str, mode: u32) {
         let done = self
             .holder
@@ -378,8 +378,8 @@ impl Sandbox {
         self.wait_until(&format!("{path} exists"), || self.exists(path));
     }
 
-    /// End everything inside without warning, as a power failure would: linux-patch first, so that
-    /// it cannot tell, and then from parent to child, so that dpkg cannot either.
+    /// Ends everything inside without warning, as a power failure would. linux-patch is first, so that it cannot
+    /// notice; then from parent to child, so that dpkg cannot either.
     #[track_caller]
     pub fn kill_everything(&self) {
         let mut all = self.processes();

@@ -1,9 +1,7 @@
-//! What every manager must be right about, once for all of them. Each scenario below becomes one
-//! test per manager: `scenarios::dnf::nothing_pending_is_done`. What only one manager does is
-//! tested in files of its own.
-//!
-//! A manager that cannot play a scenario says why in [`Manager::LACKS`]; the scenario must then
-//! fail with it, so that no exception outlives its reason.
+//! What every manager must get right, once for all of them. Each scenario below becomes one test per manager:
+//! `scenarios::dnf::nothing_pending_is_done`. What only one manager does is tested in its own files. A manager that
+//! cannot play a scenario says why in [`Manager::LACKS`]; the scenario must then fail with it, so that no exception
+//! outlives its reason.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -172,13 +170,13 @@ fn what_is_published_between_two_refreshes_is_counted<M: Manager>() {
     stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 3.0"]);
 }
 
-/// One of three sources fails in this way: partial, and the others are installed all the same.
+/// One of three sources fails in this way: the refresh is partial, and the others are installed all the same.
 #[track_caller]
 fn one_of_three<M: Manager>(fault: Fault, class: &str) {
     let stage = Stage::<M>::three();
     let good = stage.patch(&["refresh"]);
     good.exits(0).remembers("/pending/count", 3);
-    // Updates of its own from before must not be counted as current, nor hold up the others.
+    // Its own earlier updates must not count as current, and must not stop the others.
     stage.repos[1].server().fault("/", fault);
     let refreshed = stage.patch(&["refresh"]);
     refreshed.exits(1).says("/cache_status", "stale").one_source_failed(
@@ -239,8 +237,7 @@ fn a_damaged_index_is_a_fetch_failure<M: Manager>() {
     }
 }
 
-/// The class of this error, which may be any of these: some managers cannot tell a file that is
-/// cut short from a connection that was.
+/// The class of this error must be one of these: some managers cannot tell a truncated file from a closed connection.
 #[track_caller]
 fn one_of<'a>(classes: &[&'a str], error: &Value) -> &'a str {
     let found = classes.iter().find(|class| error["class"] == **class);
@@ -254,7 +251,7 @@ fn a_source_that_hangs_costs_no_more_than_the_budget<M: Manager>() {
     refreshed.refresh_failed("timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     stage.sandbox().runs_nothing();
-    // Nothing that a manager which was ended leaves stands in the way.
+    // Nothing that an ended manager leaves is in the way.
     stage.server().heal();
     stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
 }
@@ -314,7 +311,7 @@ fn a_refresh_that_began_before_a_source_was_added_is_not_shared<M: Manager>() {
     let second = stage.start(&["refresh"]);
     second.wait_to_hear("waiting for linux-patch refresh");
     drop(gate);
-    // It may come upon the new source without an index.
+    // The refresh may find the new source without an index.
     assert_ne!(first.report().code, 2);
     let second = second.report();
     second.exits(0).says("/joined", false);
@@ -366,7 +363,7 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
             assert_eq!(status.code, 0, "{dir}/{name}: {status}");
         }
     }
-    // Were one of them read, this would go wrong.
+    // If one of them were read, this would fail.
     let refreshed = stage.patch(&["refresh"]);
     assert_eq!(refreshed.exits(0).state["sources"].as_array().map(Vec::len), sources);
 }
@@ -513,7 +510,7 @@ fn a_full_disk_under_the_downloads_is_no_fetch_error<M: Manager>() {
     stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
 }
 
-/// With so little room that the manager may not find out itself why its files are too short.
+/// So little space that the manager may not find out itself why its files are too short.
 fn a_disk_without_room_for_the_smallest_file_is_no_fetch_error<M: Manager>() {
     let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0")]);
     stage.patch(&["refresh"]).exits(0);
@@ -522,7 +519,7 @@ fn a_disk_without_room_for_the_smallest_file_is_no_fetch_error<M: Manager>() {
         fill(&stage, indexes, room);
         stage.repos[0].publish(&[package("tb-hello", version)]);
         let report = stage.patch(&["refresh"]);
-        // Some make do with little.
+        // Some need very little.
         if room == 0 || report.json["exit_code"] != 0 {
             report.refresh_failed("space");
         }
@@ -541,7 +538,7 @@ fn a_failing_script_is_reported_as_one_whatever_it_prints<M: Manager>() {
     let applied = stage.patch(&["apply"]);
     applied.apply_failed("script").mentions("/error/message", "tb-brk").says("/retried", false);
     assert_eq!(stage.refreshes(), 1);
-    // What did change is told, whether or not the one with the script counts as installed.
+    // What has changed is reported, whether or not the package with the script counts as installed.
     let told = applied.state["apply"]["last"]["packages"].to_string();
     let found = stage.manager.installed();
     assert_eq!(told.contains("tb-hello"), found.contains(&"tb-hello 2.0".to_string()), "{applied}");
@@ -680,7 +677,7 @@ fn what_nothing_needs_any_more_goes_where_that_is_asked_for<M: Manager>() {
     if stage.sandbox().run(&["grep", "-qs", "history_record=0", "/etc/dnf/dnf.conf"]).code == 0
         && M::NAME == "dnf"
     {
-        // It writes down of no package why that came: all may be wanted.
+        // Its record does not say of any package why it came: somebody may want all of them.
         stage.patch(&["apply", "--autoremove"]).exits(0).did::<M>(&[]);
         return;
     }
@@ -705,7 +702,7 @@ fn what_no_source_offers_any_more_is_told<M: Manager>() {
         &[package("tb-gone", "1.0"), package("tb-hello", "1.0"), package("tb-newer", "3.0")],
         &[package("tb-hello", "2.0"), package("tb-newer", "2.0")],
     );
-    // Some need others of which no repository is here.
+    // Some packages need others that no repository here has.
     let is_gone = |name: &str| {
         let status = stage.patch(&["status"]);
         let names =
@@ -755,7 +752,7 @@ fn what_an_exclude_drags_along_is_said<M: Manager>() {
     applied.exits(0).did::<M>(&["tb-own 1.0 2.0"]);
     let warned = |words: &str| assert!(applied.stderr.contains(words), "no {words:?}: {applied}");
     warned("--exclude tb-nothing* matches no installed package");
-    // pacman refuses everything, and names it: then it is held back.
+    // pacman refuses everything, and names the package: then it is held back.
     let is_held = applied.stderr.contains("tb-app stays as it is (dependency: ");
     assert_eq!(is_held, M::NAME == "pacman", "{applied}");
     if !is_held {
@@ -904,7 +901,7 @@ fn a_package_that_only_a_restart_puts_to_use_requires_one<M: Manager>() {
     let applied = stage.patch(&["apply", "--reboot=if-needed"]);
     applied.did_all::<M>(&["tb-hello 1.0 2.0"]).says("/reboot_required", false);
     assert_eq!(restarts(), "", "any package will do: {applied}");
-    // Times of packages are whole seconds, and the root has only just started.
+    // Package times are whole seconds, and the root has only just started.
     std::thread::sleep(Duration::from_millis(1100));
     stage.repos[0].publish(&[core.clone(), package("tb-hello", "3.0").needs(&core.name)]);
     let applied = stage.patch(&["apply", "--reboot=if-needed"]);
@@ -926,7 +923,7 @@ fn an_update_is_known_since_the_first_refresh_that_found_it<M: Manager>() {
     let refreshed = stage.patch(&["refresh"]);
     let first_seen = refreshed.state["pending"]["packages"][0]["first_seen"].clone();
     assert_eq!(first_seen, refreshed.state["pending"]["as_of"], "{refreshed}");
-    // Three days ago, for which no test can wait; by a state as an older program writes it there is none.
+    // Three days ago, which no test can wait for. A state from an older program has no such time.
     let state = "/var/lib/linux-patch/state.json";
     stage
         .sandbox()
@@ -1024,8 +1021,8 @@ fn what_still_runs_code_that_an_apply_has_replaced_is_named<M: Manager>() {
     stage.patch(&["refresh"]).exits(0).remembers("/outdated_services", serde_json::json!([]));
 }
 
-/// Play a scenario; one that the manager lacks must fail with it, and for the reason that is given: any other
-/// failure is one.
+/// Plays a scenario. One that the manager lacks must fail with it, for the given reason; any other failure is a failure
+/// of the test.
 fn play<M: Manager>(name: &str, scenario: fn()) {
     let Some(lack) = M::LACKS.iter().find(|lack| lack.scenario == name) else {
         return scenario();

@@ -1,4 +1,4 @@
-//! A web server on an address of its own that misbehaves on cue.
+//! A web server with its own address that misbehaves on command.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -33,7 +33,7 @@ impl Site {
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     Status(u16),
-    /// The same, with words of the server's own behind the number.
+    /// The same, with the server's own words behind the number.
     Reason(u16, &'static str),
     /// Send the client to this address, with what stands in the path behind the pattern of the rule.
     Redirect(&'static str),
@@ -52,12 +52,12 @@ pub enum Fault {
     Long,
     /// Serve the file with one byte changed.
     Flip,
-    /// Answer everything with a page that asks who one is.
+    /// Answers everything with a login page.
     #[allow(dead_code)] // For the random walk.
     Page,
     /// Send this many bytes a second.
     Trickle(usize),
-    /// Answer as ever, so many milliseconds later: a mirror that is not next door.
+    /// Answers correctly, but so many milliseconds later, like a mirror far away.
     #[allow(dead_code)] // For the benchmark.
     Late(u64),
 }
@@ -83,8 +83,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serve on the next free address: apt runs one method process per host, so that repositories
-    /// which shared one would also share each other's faults.
+    /// Serves on the next free address. apt runs one process per host, so repositories with the same address would also
+    /// share their faults.
     pub fn start(site: Arc<Site>) -> Server {
         static SERVERS: AtomicUsize = AtomicUsize::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
@@ -268,7 +268,7 @@ impl Shared {
             *hooks = later;
             due
         };
-        // Without the locks: a hook may take its time.
+        // Without holding the locks: a hook may take its time.
         for (_, _, run) in due {
             run();
         }
@@ -352,7 +352,7 @@ impl Shared {
                 None
             }
             Some(Fault::Trickle(rate)) => {
-                // In small pieces, so that no time-out of the client sees a silence.
+                // In small pieces, so that no client's time limit sees a silence.
                 for chunk in body.chunks(rate.div_ceil(5)) {
                     stream.write_all(chunk).ok()?;
                     self.sleep(Duration::from_millis(200));

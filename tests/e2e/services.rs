@@ -57,7 +57,7 @@ fn what_runs_a_replaced_library_or_program_is_named_until_it_is_restarted() {
     status(&[]).exits(0).says("/outdated_services/0/unit", "sleep");
     status(&["--alert", "services"]).exits(1).says("/alerts/0", "2 services run replaced code");
     status(&["--alert", "services=critical"]).exits(2);
-    // One that is restarted is seen by the next refresh.
+    // A service that was restarted is seen by the next refresh.
     sandbox.signal(of_daemon, "KILL");
     start(&sandbox, &format!("{DAEMON} 600"));
     assert_eq!(names(&sandbox.patch(&["refresh"]).exits(0).state), ["sleep"]);
@@ -66,8 +66,8 @@ fn what_runs_a_replaced_library_or_program_is_named_until_it_is_restarted() {
     status(&["--alert", "services"]).exits(0).says("/outdated_services", json!([]));
 }
 
-/// Nothing that no package brings counts, deleted or not: a program in memory, temporary files, what an
-/// administrator has put there.
+/// Only code of packages counts. Other deleted files do not: a program in memory, temporary files, an administrator's
+/// own programs.
 #[test]
 fn what_is_deleted_and_no_code_of_a_package_is_none() {
     let (sandbox, repo) = pending();
@@ -106,7 +106,7 @@ fn the_message_bus_wants_a_reboot_instead() {
         .says("/reboot_required", true);
     sandbox.patch(&["status", "--alert", "reboot", "--alert", "services"]).exits(1);
     sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required", true);
-    // Somebody has dared to start it anew.
+    // Somebody has restarted it.
     sandbox.kill_everything();
     sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
 }

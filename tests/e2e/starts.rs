@@ -1,4 +1,4 @@
-//! How often each verb starts a program of the manager: most of what a run costs, and promised. A start
+//! How often each verb starts a program of the manager. This is most of what a run costs, and it is promised. A start
 //! that is added here needs a reason.
 
 use crate::manager::{Manager, Repository, package};
@@ -34,7 +34,7 @@ fn note_starts(sandbox: &Sandbox) {
     }
 }
 
-/// What it started in this run, in turn, less what is not counted here.
+/// What this run started, in order, without the programs that are not counted here.
 fn starts(sandbox: &Sandbox, args: &[&str]) -> String {
     sandbox.write("/tmp/starts", "");
     sandbox.patch(args).exits(0);
@@ -104,7 +104,7 @@ fn dnf5_is_started_no_more_than_this() {
     );
 }
 
-/// Where nothing is pending, patches are listed all the same: they name fixes that no repository offers.
+/// If nothing is pending patches are still listed: they name fixes that no repository offers.
 #[test]
 fn zypper_is_started_no_more_than_this() {
     are::<crate::zypper::Zypper>(
@@ -133,8 +133,8 @@ fn pacman_is_started_no_more_than_this() {
     );
 }
 
-/// What follows from an apply that installed all there was is what counting again finds; where a script has changed
-/// what is offered it is counted.
+/// If an apply installed everything, its result must be what another count finds; if a script has changed what is
+/// offered, it is counted again.
 fn nothing_is_left_where_nothing_is<M: Manager>(leaves_out: &str, lifts: &str, changes_a_setting: &str) {
     let manager = M::new();
     let old = ["tb-lifts", "tb-left"].map(|name| package(name, "1.0"));

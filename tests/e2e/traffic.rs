@@ -26,8 +26,8 @@ fn row<M: Manager>() -> String {
     format!("| {} | {requests} | {asked} | {answered} |", M::NAME)
 }
 
-/// Whether the table has a row like this, with or without a version behind the name: as many requests,
-/// and about as many bytes, for every version has a name and heads of its own.
+/// Whether the table has a row like this, with or without a version behind the name: the same number of requests, and
+/// about as many bytes, because each version has its own name and headers.
 fn is_documented(docs: &str, row: &str) -> bool {
     let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let wanted = cells(row);

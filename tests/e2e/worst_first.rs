@@ -1,4 +1,4 @@
-//! `status` after applies that failed: what went wrong stands first, until it is mended.
+//! `status` after applies that failed: the failure comes first, until it is mended.
 
 use serde_json::Value;
 
@@ -60,10 +60,10 @@ fn a_failed_script_stands_first_with_its_own_words_and_the_log() {
     let (sandbox, _repo) = failed_in_script("echo 'tb-broken: the database is gone' >&2; echo bye");
     is_told(&sandbox, "script");
     sandbox.patch(&["status"]).mentions("/reason", "\"tb-broken: the database is gone\"");
-    // Nothing is pending any more, which does not mend it.
+    // Nothing is pending any more, but that does not mend it.
     sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 0);
     is_told(&sandbox, "script");
-    // Nor does a repair that fails, which says why.
+    // Nor does a failed repair, which gives its reason.
     let again = sandbox.patch(&["apply"]);
     again
         .apply_failed("script")
@@ -142,7 +142,7 @@ fn who_upgrades_by_hand_has_mended_a_failed_download_for_good() {
 fn who_configures_by_hand_has_mended_a_failed_script() {
     let (sandbox, _repo) = failed_in_script("echo no");
     bench::tick();
-    // Something was changed, but not what failed.
+    // Something was changed, but not the package that failed.
     sandbox.sh("dpkg --purge tb-hello");
     sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 0);
     is_told(&sandbox, "script");

@@ -12,8 +12,8 @@ use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox, is_newer};
 
-/// zypper tries a file that it cannot have four times, half a minute apart, and cannot be told
-/// not to. In here its seconds are shorter, and nobody else's.
+/// zypper tries a file that it cannot get four times, half a minute apart, and no option changes that. In here zypper's
+/// seconds are shorter.
 const SHORT_SECONDS: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>

@@ -110,7 +110,7 @@ fn a_licence_that_the_administrator_agrees_to_is_agreed_to() {
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
-/// Newer versions end with 107, and 1.14.42 with 0.
+/// Newer versions exit with 107, and 1.14.42 with 0.
 #[test]
 fn a_script_that_fails_after_all_is_installed_is_told() {
     let broken = rpm("tb-after", "2.0").tag("%posttrans\necho oops; exit 1\n");
@@ -176,8 +176,8 @@ fn the_files_of_a_selection_that_was_killed_do_not_outlive_the_next_apply() {
     assert!(files().is_empty());
 }
 
-/// Without `multiversion` in the settings of a selection a new kernel would take the place of the
-/// one that runs. Newer versions of libzypp read drop-ins too; this one shows that ours holds them.
+/// Without `multiversion` in the settings of a selection, a new kernel would replace the running one. Newer versions of
+/// libzypp read drop-ins too; this test shows that our file contains them.
 #[test]
 fn the_administrators_settings_and_locks_hold_for_a_selection_too() {
     let old = ["kernel-tb", "tb-a", "tb-locked"].map(|name| rpm(name, "1.0"));
@@ -243,8 +243,7 @@ fn rpms_own_lock_is_waited_for() {
     assert!(applied.stderr.contains(&format!("process {pid} (perl")), "{applied}");
 }
 
-/// zypper 1.14.42 ends with 8 and without a word, when the package at hand is installed; a newer one
-/// goes on to the end.
+/// zypper 1.14.42 exits with 8 and says nothing when the current package is installed; a newer one goes on to the end.
 #[test]
 fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
     let old = [rpm("tb-slow", "1.0"), rpm("tb-world", "1.0")];
@@ -265,8 +264,8 @@ fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
     root.patch(&["apply"]).exits(0).changed(&["tb-world 1.0-1 2.0-1"]);
 }
 
-/// A zypper that installs tb-zypper alone and says that it was updated itself; so often it says so,
-/// the other times without doing anything.
+/// A zypper that installs only tb-zypper and says that it has updated itself. It says so this many times, later without
+/// doing anything.
 fn updates_itself(root: &Zypper, times: u32) {
     let script = format!(
         "echo \"$*\" >>/run/calls\ncase \"$*\" in *--dry-run*|*--download-only*|*refresh|*list*|*locks*|*info*|*orphaned*) ;; *)\n\

@@ -11,7 +11,7 @@ use crate::server::Fault;
 use crate::vault::Signer;
 use crate::zypper::{Zypper, one, pending_update};
 
-/// Two repositories with an update each; the second can be had no more, but its index is there.
+/// Two repositories with an update each. The second can no longer be had, but its index is there.
 fn one_stale() -> (Zypper, [RpmRepo; 2]) {
     let root = Zypper::with(&[rpm("tb-a", "1.0"), rpm("tb-b", "1.0")]);
     let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
@@ -30,7 +30,7 @@ fn what_a_stale_index_offers_is_not_pending_until_it_is_refreshed_again() {
         .one_source_failed(2, "second", "fetch")
         .leaves_pending(&["tb-a 1.0-1 2.0-1"]);
     repos[1].server.heal();
-    // Its index is as it was, and counts again.
+    // Its index has not changed, and counts again.
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
 }
 
@@ -41,7 +41,7 @@ fn a_repository_that_hangs_is_asked_nothing_more_in_the_run_that_left_it_out() {
     root.patch(&["refresh"]).exits(1);
     let asked = repos[1].server.requests("");
     root.patch(&["apply"]).exits(1).changed(&["tb-a 1.0-1 2.0-1"]);
-    // The refresh of the apply asks for it; without an index at hand everything else would too.
+    // The apply's refresh asks for it; if an index is missing, everything else would too.
     let per_refresh = repos[1].server.requests("") - asked;
     let asked = repos[1].server.requests("");
     root.patch(&["refresh"]).exits(1);
@@ -158,7 +158,7 @@ fn sources_and_locks_are_seen_to_change_wherever_they_are() {
     root.patch(&["status"]).exits(0);
 }
 
-/// What a source has the say about by its priority stays as it is while that source cannot speak.
+/// What a source decides about by its priority stays as it is while that source is down.
 #[test]
 fn a_repository_that_is_down_keeps_what_it_owns() {
     let old = ["tb-own", "tb-obs", "tb-next", "tb-free"].map(|name| rpm(name, "1.1"));
@@ -184,7 +184,7 @@ fn a_repository_that_is_down_keeps_what_it_owns() {
     root.patch(&["apply"]).applied(&["tb-next 1.1-1 1.2-1"]);
 }
 
-/// Two repositories with the same packages, or with older ones, stand in for each other.
+/// Two repositories with the same packages, or with older ones, can replace each other.
 #[test]
 fn what_another_repository_of_the_same_rank_offers_does_not_wait_for_the_one_that_is_down() {
     let root = Zypper::with(&[rpm("tb-both", "1.0"), rpm("tb-older", "1.0")]);
@@ -219,8 +219,8 @@ fn an_index_that_is_past_its_own_date_is_not_fresh() {
     root.patch(&["apply"]).applied(&["tb-b 1.0-1 4.0-1"]);
 }
 
-/// Three repositories, each with an update, of which this one never answers.
-fn one_hangs(silent: usize) -> (Zypper, Vec<RpmRepo>) {
+/// Three repositories, each with an update.
+fn three() -> (Zypper, [RpmRepo; 3]) {
     let names = ["alpha", "beta", "gamma"];
     let root = Zypper::with(&names.map(|name| rpm(&format!("tb-{name}"), "1.0")));
     let repos = names.map(|name| {
@@ -228,9 +228,15 @@ fn one_hangs(silent: usize) -> (Zypper, Vec<RpmRepo>) {
         root.add_repo(name, &repo);
         repo
     });
+    (root, repos)
+}
+
+/// These, of which this one never answers.
+fn one_hangs(silent: usize) -> (Zypper, [RpmRepo; 3]) {
+    let (root, repos) = three();
     root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
     repos[silent].server.fault("/", Fault::Hang);
-    (root, repos.into())
+    (root, repos)
 }
 
 #[test]
@@ -246,13 +252,7 @@ fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
 #[test]
 fn a_login_page_in_the_place_of_an_index_is_a_failed_repository() {
     for had_index in [false, true] {
-        let names = ["alpha", "beta", "gamma"];
-        let root = Zypper::with(&names.map(|name| rpm(&format!("tb-{name}"), "1.0")));
-        let repos = names.map(|name| {
-            let repo = RpmRepo::new(&[rpm(&format!("tb-{name}"), "2.0")]);
-            root.add_repo(name, &repo);
-            repo
-        });
+        let (root, repos) = three();
         if had_index {
             root.patch(&["refresh"]).exits(0);
         }
@@ -354,7 +354,7 @@ fn security_updates_are_counted_where_the_repository_has_patches() {
         .applied(&["tb-sec 1.0-1 2.0-1"])
         .leaves_pending(&["tb-hello 1.0-1 2.0-1"])
         .remembers("/pending/security", 0);
-    // Of what is left no patch says anything, and there are patches.
+    // No patch mentions what is left, and there are patches.
     root.patch(&["apply", "--security"]).applied(&[]);
     repo.publish_with_advisory("recommended", &[rpm("tb-hello", "2.0")]);
     root.patch(&["refresh"]).exits(0).remembers("/pending/count", 1).remembers("/pending/security", 0);

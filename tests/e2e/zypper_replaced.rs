@@ -1,4 +1,4 @@
-//! Packages that come in the place of others, and fixes that come so or not at all, with the real zypper.
+//! Packages that replace others, and fixes that come in this way or not at all, with the real zypper.
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn what_is_not_named_is_not_replaced_either() {
     let (root, _repo) = contested();
     root.patch(&["apply", "tb-b"]).applied(&["tb-b 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-a 1.0", "tb-b 2.0", "tb-c 1.0"]);
-    // By the name of what is installed, with what comes in its place.
+    // By the name of the installed package, with the one that replaces it.
     root.patch(&["apply", "--dry-run", "tb-a"]).exits(0).changed(&["tb-a 1.0-1 -", "tb-new - 2.0-1"]);
     root.patch(&["apply", "tb-a"]).applied(&["tb-a 1.0-1 -", "tb-new - 2.0-1"]);
     root.patch(&["apply"]).applied(&["tb-c 1.0-1 2.0-1"]);
@@ -137,7 +137,7 @@ fn an_obsoleter_of_older_versions_does_not_hide_a_fix() {
     root.patch(&["apply", "--security"]).applied(&["tb-a 1.0-1 2.0-1"]);
 }
 
-/// The packages of a patch that are not installed are nobody's missing fix.
+/// Packages of a patch that are not installed are no missing fixes.
 #[test]
 fn a_fix_that_cannot_be_had_here_is_said_also_where_nothing_is_pending() {
     let (root, repo) = one(&[rpm("tb-gone", "1.0"), rpm("tb-far", "1.0"), rpm("tb-old", "2.0")], &[]);
@@ -164,7 +164,7 @@ fn a_fix_that_cannot_be_had_here_is_said_also_where_nothing_is_pending() {
     root.patch(&["apply"]).exits(0).changed(&["tb-old 2.0-1 3.0-1"]);
 }
 
-/// Where every advisory is installed, `--security` has nothing to do, whoever offers the other update.
+/// If every advisory is installed, `--security` has nothing to do, whoever offers the other update.
 #[test]
 fn an_update_of_no_advisory_is_none_once_all_advisories_are_installed() {
     let (root, repo) = one(&[rpm("tb-sec", "2.0"), rpm("tb-third", "1.0")], &[]);

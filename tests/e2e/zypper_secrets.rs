@@ -7,7 +7,7 @@ use crate::zypper::Zypper;
 
 const SECRET: &str = "s3cr3t";
 
-/// What holds the secret of all that is kept and shown.
+/// The places, among all that is kept or shown, that contain the secret.
 fn leaks(sandbox: &Sandbox, shown: &str) -> Vec<String> {
     let kept = sandbox.sh(&format!(
         "grep -rn {SECRET} /var/lib/linux-patch /var/log/linux-patch 2>/dev/null || true; grep -c . /var/log/linux-patch/*"

@@ -1,4 +1,4 @@
-//! What zypp.conf, zypper.conf and variables say changes nothing that linux-patch reads, with the real zypper.
+//! Settings in zypp.conf, zypper.conf and variables change nothing that linux-patch reads, with the real zypper.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::rpm::{Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox, is_newer};
 use crate::zypper::{Zypper, one};
 
-/// Every setting that changes what is printed, what is asked, what is answered, what a command may do and
-/// where things are kept, turned the wrong way. Some are of one version only.
+/// Every setting that changes what is printed, asked or answered, what a command may do and where things are kept, set
+/// to the wrong value. Some are of one version only.
 pub struct Misconfigured(Zypper);
 
 const LIBZYPP: &str = "[main]\ncachedir = /srv/zypp\nmetadatadir = /srv/zypp/indexes\nsolvfilesdir = /srv/zypp/solved\n\
@@ -130,7 +130,7 @@ fn full() -> Rpm {
     rpm("tb-full", "2.0").tag("Conflicts: tb-old")
 }
 
-/// Where only downloads are made, a list made them too.
+/// If only downloads are made, a list made them too.
 #[test]
 fn a_refresh_downloads_no_package_whatever_the_mode_of_downloads() {
     let (root, repo) = one(&[rpm("tb-hello", "1.0")], &[rpm("tb-hello", "2.0")]);
@@ -140,7 +140,7 @@ fn a_refresh_downloads_no_package_whatever_the_mode_of_downloads() {
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
-/// Only new versions write there what came.
+/// Only new versions record there what was installed.
 #[test]
 fn a_history_elsewhere_tells_of_a_run_that_was_cut_off_and_rules_elsewhere_of_what_stays() {
     if !is_newer() {

@@ -1,5 +1,5 @@
-//! Whole results in every form, compared with what is kept beside this file: a look at a changed line tells
-//! what a user will see. `UPDATE_GOLDEN=1` writes them anew.
+//! Whole results in every format, compared with the files beside this one: a changed line shows what a user will see.
+//! `UPDATE_GOLDEN=1` writes them again.
 
 #[path = "../replay/mod.rs"]
 mod replay;
@@ -221,8 +221,8 @@ fn what_is_not_known_is_never_a_number() {
     compare("unknown", &report);
 }
 
-/// More packages than a list has room for, names longer than a line, two sources that are shown alike, and
-/// words that mean something in each form.
+/// More packages than a list shows, names longer than a line, two sources that look alike, and words that mean
+/// something in a format.
 #[test]
 fn what_is_too_long_or_means_something_else_is_cut_and_told_apart() {
     let mut report = status(state("full", |state| {
@@ -310,7 +310,7 @@ fn a_run_that_was_refused() {
     compare("refused", &Report::refused("status", "the state has version 2".into()));
 }
 
-/// Whatever a manager said: one line, and not without end.
+/// Whatever a manager said, the reason is one line, and of limited length.
 #[test]
 fn a_reason_is_one_printable_line_of_some_length() {
     let words = format!("http://user:secret@a: it\nPATCH OK: fresh\u{1b}[31m {}", "and so on ".repeat(1000));
@@ -400,8 +400,8 @@ fn an_index_that_is_too_old() {
     compare("old", &report);
 }
 
-/// Every command line that a manager gets: one option less is traffic to a mirror, a question that waits for
-/// ever, or an answer in another form.
+/// Every command line that a manager gets. One option less may mean requests to a mirror, a question that waits for
+/// ever, or output in another form.
 #[test]
 fn every_command_line_of_every_manager() {
     let names = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
@@ -484,7 +484,7 @@ fn every_command_line_of_every_manager() {
     compare_text("commands", &all);
 }
 
-/// A list with a package that comes in the place of another one.
+/// A list with a package that replaces another one.
 fn replacing() -> Listing {
     let text = r#"{"name": "tb-new", "candidate": "2.0", "replaces": ["tb-old"]}"#;
     let mut update: Update = serde_json::from_str(text).unwrap();

@@ -1,4 +1,4 @@
-//! Lines that no recording has, one row each: what decides about a class is often one word of several.
+//! Lines that are in no recording, one row each: often a single word decides about a class.
 
 use super::class;
 use linux_patch::managers::by_name;
@@ -17,7 +17,7 @@ fn failure(manager: &str, code: i32, stdout: &str, stderr: &str) -> Option<Failu
     by_name(manager).unwrap().classify(&ended(code, stdout, stderr))
 }
 
-/// Each line on standard error, of a command that failed: its class, and that it is what is told.
+/// Each line on standard error, of a command that failed: its class, and that it becomes the message.
 #[track_caller]
 fn errors(manager: &str, code: i32, rows: &[(&str, &str)]) {
     for (line, expected) in rows {
@@ -26,7 +26,7 @@ fn errors(manager: &str, code: i32, rows: &[(&str, &str)]) {
     }
 }
 
-/// Exit code 0, the words with which it ends, and no source: nothing was refreshed.
+/// Exit code 0, the usual last words, and no source: nothing was refreshed.
 #[test]
 fn a_refresh_that_names_no_source_is_never_fresh() {
     let loaded = "Updating and loading repositories:\nRepositories loaded.\n";
@@ -148,7 +148,7 @@ fn dnf() {
             ("Error: Something nobody has seen before", "other"),
         ],
     );
-    // Once packages are changed only what decides by itself counts.
+    // Once packages are changed, only what decides by itself counts.
     let began = "Running transaction\n  Preparing        :                1/1\n";
     let after = |line: &str| {
         let found = failure("dnf", 1, began, &format!("{line}\n"));
@@ -195,8 +195,7 @@ fn dnf5() {
             ("", "interrupted"),
         ],
     );
-    // What a script prints is no line of dnf5's, and a failed script is the reason only where dnf5 names
-    // no other.
+    // What a script prints is no line of dnf5's, and a failed script is the reason only if dnf5 names no other.
     let script = ">>> Running %post scriptlet: a-1\n>>> Error in %post scriptlet: a-1\n";
     let code = |code: i32, rest: &str| {
         let found = failure("dnf5", code, "", &format!("{script}{rest}"));
@@ -223,7 +222,7 @@ fn dnf5() {
     for words in ["", " a", " a 100% | b", "a 100% | b | c | d", " a | b | c | d", ">>> x - http://h/y"] {
         assert_eq!(refreshed(words), "base ok", "{words}");
     }
-    // Those that failed are left out of another run only where this one has stopped at them by itself.
+    // Sources that failed are left out of the next run only if this one stopped at them by itself.
     let manager = by_name("dnf5").unwrap();
     let first = manager.refresh(Duration::from_secs(60));
     let failed = "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n>>> x\n";
@@ -265,7 +264,7 @@ fn yum() {
     let told = |stdout: &str, stderr: &str| failure("yum", 1, stdout, stderr).unwrap().message;
     assert_eq!(told("x\n\n", "warning: a\n \nrun yum-complete-transaction\n"), "x");
     assert_eq!(told("", "one\nwarning: a\n"), "one");
-    // The line of rpm is that of the package that yum names, and no script's.
+    // rpm's line must name the package that yum names; a script's line does not count.
     let scripts = "warning: %post(b-1.noarch) scriptlet failed, exit status 2\n\
         x (a-1.noarch) scriptlet failed, exit status 3\n\
         Error in POSTIN scriptlet in rpm package a-1.noarch\n\
@@ -277,7 +276,7 @@ fn yum() {
     assert_eq!(class(&failure("yum", 143, began, "warning: x\n\n")), "interrupted");
     assert_eq!(class(&failure("yum", 143, began, "warning: x\nsomething\n")), "other");
     assert_eq!(class(&failure("yum", 2, began, "")), "other");
-    // What no machine says is not compared: each repository, each of its addresses, each error.
+    // No real machine says so much, and it is not compared: each repository, each of its addresses, each error.
     let repositories = "Repo-id : a\nRepo-mirrors : http://l\nRepo-baseurl : http://h/\n".repeat(1000);
     let refused = |errors: usize| {
         let errors = "Could not retrieve mirrorlist http://l error was\n14: x\n".repeat(errors);
@@ -414,7 +413,7 @@ fn pacman() {
         "dependency: failed to commit transaction (conflicting files): a: /x exists in filesystem; \
          a: /y exists in filesystem (owned by b); /z exists in both 'a' and 'b'; a and b are in conflict"
     );
-    // Where the last line says nothing, one above it may; that a mirror failed is none.
+    // If the last line says nothing, one above it may; a failed mirror is no reason.
     let odd = "error: failed to commit transaction (odd)\n";
     let mirror = "error: failed retrieving file 'a' from h : timed out\n";
     let end = "failed to commit transaction (odd)";
@@ -450,7 +449,7 @@ fn pacman() {
         told(-15, "x\n", "error: command failed to execute correctly\n"),
         "script: command failed to execute correctly"
     );
-    // An error that is known goes before one that is not, whichever was first.
+    // A known error outranks an unknown one, whichever came first.
     let known = "error: target not found: a\n";
     let unknown = "error: x\n";
     assert_eq!(told(0, "", &format!("{known}{unknown}")), "dependency: target not found: a");
@@ -464,7 +463,7 @@ fn pacman() {
              again with pacman -S --overwrite '*'"
         )
     );
-    // Without a last line what is known goes before what is not, too.
+    // Without a last line a known error also outranks an unknown one.
     assert_eq!(told(1, "", &format!("{unknown}{known}")), "dependency: target not found: a");
     let lock = "error: failed to init transaction (unable to lock database)\n";
     let denied = "could not lock database: Permission denied";

@@ -114,21 +114,20 @@ mod tests {
 
     #[test]
     fn what_dnf5_says_has_its_class() {
-        for (text, class) in [
-            ("Failed to obtain rpm transaction lock. Another transaction is in progress.", Class::Lock),
-            ("Error: /usr is configured to be read-only. You may be running an image", Class::Space),
-            ("Failed to re-load primary cache for repo \"x\" from \"/c\": not a SOLV file", Class::Fetch),
-            ("Failed to load updateinfo cache for repo \"x\" from \"/c\": damaged", Class::Fetch),
-            ("Error in configuration file \"/x\" Missing '=' on line 4", Class::Config),
-            ("Invalid repository id \"a b\": unexpected character ' '", Class::Config),
-            ("Failed to create repo \"x\": Id is present more than once in the configuration", Class::Config),
-            ("OpenPGP check for package \"a\" from repo \"x\" has failed: x", Class::Auth),
-            ("Failed to import public key \"x\" to rpmdb: x", Class::Auth),
-            ("The operation would result in removing of running kernel: x", Class::Dependency),
-            ("package tb-a-2.0-1.noarch is already installed", Class::Dependency),
-            ("Something nobody has seen before", Class::Other),
-        ] {
-            assert_eq!(class_of(text), class, "{text}");
-        }
+        let table = [
+            (Class::Lock, "Failed to obtain rpm transaction lock. Another transaction is in progress."),
+            (Class::Space, "Error: /usr is configured to be read-only. You may be running an image"),
+            (Class::Fetch, "Failed to re-load primary cache for repo \"x\" from \"/c\": not a SOLV file"),
+            (Class::Fetch, "Failed to load updateinfo cache for repo \"x\" from \"/c\": damaged"),
+            (Class::Config, "Error in configuration file \"/x\" Missing '=' on line 4"),
+            (Class::Config, "Invalid repository id \"a b\": unexpected character ' '"),
+            (Class::Config, "Failed to create repo \"x\": Id is present more than once in the configuration"),
+            (Class::Auth, "OpenPGP check for package \"a\" from repo \"x\" has failed: x"),
+            (Class::Auth, "Failed to import public key \"x\" to rpmdb: x"),
+            (Class::Dependency, "The operation would result in removing of running kernel: x"),
+            (Class::Dependency, "package tb-a-2.0-1.noarch is already installed"),
+            (Class::Other, "Something nobody has seen before"),
+        ];
+        assert_classes(&table, class_of);
     }
 }

@@ -233,15 +233,14 @@ mod tests {
 
     #[test]
     fn the_number_that_a_server_answers_with_decides() {
-        for (reason, class) in [
-            ("The requested URL returned error: 404 No space left on device", Class::Fetch),
-            ("The requested URL returned error: 503 Connection refused", Class::Fetch),
-            ("http://h/x: ERROR 404: SSL timed out.", Class::Fetch),
-            ("Failed to connect to h port 80: Connection refused", Class::Network),
-            ("Failed writing body (0 != 16384)", Class::Space),
-        ] {
-            assert_eq!(reason_class("core.db", reason), class, "{reason}");
-        }
+        let table = [
+            (Class::Fetch, "The requested URL returned error: 404 No space left on device"),
+            (Class::Fetch, "The requested URL returned error: 503 Connection refused"),
+            (Class::Fetch, "http://h/x: ERROR 404: SSL timed out."),
+            (Class::Network, "Failed to connect to h port 80: Connection refused"),
+            (Class::Space, "Failed writing body (0 != 16384)"),
+        ];
+        assert_classes(&table, |reason| reason_class("core.db", reason));
     }
 
     #[test]

@@ -119,39 +119,39 @@ pub fn of_signature(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::class::assert_classes;
 
     #[test]
     fn a_list_of_mirrors_that_is_not_there_is_told_from_an_empty_one() {
-        for (text, class) in [
-            ("Cannot prepare internal mirrorlist: No URLs in mirrorlist", Class::Config),
+        let table = [
+            (Class::Config, "Cannot prepare internal mirrorlist: No URLs in mirrorlist"),
             (
+                Class::Fetch,
                 "Status code: 404 for http://h/list,Cannot prepare internal mirrorlist: No URLs in mirrorlist",
-                Class::Fetch,
             ),
-            ("Status code: 404 for http://h/x", Class::Fetch),
+            (Class::Fetch, "Status code: 404 for http://h/x"),
             (
+                Class::Fetch,
                 "Cannot prepare internal mirrorlist: file \"repomd.xml\" was not found in metalink",
-                Class::Fetch,
             ),
-            ("Cannot download repomd.xml: Empty mirrorlist and no basepath specified!", Class::Config),
-            ("No valid source (baseurl, mirrorlist or metalink) found for repository \"x\"", Class::Config),
-            ("Cannot prepare internal mirrorlist: Cannot resolve path for: \"b/\"", Class::Config),
+            (Class::Config, "Cannot download repomd.xml: Empty mirrorlist and no basepath specified!"),
+            (Class::Config, "No valid source (baseurl, mirrorlist or metalink) found for repository \"x\""),
+            (Class::Config, "Cannot prepare internal mirrorlist: Cannot resolve path for: \"b/\""),
             (
+                Class::Config,
                 "Curl error (3): URL using bad/illegal format or missing URL for http://h:99999/x []",
-                Class::Config,
             ),
-            ("Curl error (1): Unsupported protocol for foo://h/repodata/repomd.xml []", Class::Config),
-            ("Curl error (1): Unsupported protocol for http://h/repodata/repomd.xml []", Class::Network),
+            (Class::Config, "Curl error (1): Unsupported protocol for foo://h/repodata/repomd.xml []"),
+            (Class::Network, "Curl error (1): Unsupported protocol for http://h/repodata/repomd.xml []"),
             (
-                "Curl error (5): Couldn't resolve proxy name for http://h/x [Could not resolve proxy: p]",
                 Class::Network,
+                "Curl error (5): Couldn't resolve proxy name for http://h/x [Could not resolve proxy: p]",
             ),
             (
-                "Curl error (5): Couldn't resolve proxy name for http://h/x [Unsupported proxy syntax in 'x:y']",
                 Class::Config,
+                "Curl error (5): Couldn't resolve proxy name for http://h/x [Unsupported proxy syntax in 'x:y']",
             ),
-        ] {
-            assert_eq!(reason_class(text), class, "{text}");
-        }
+        ];
+        assert_classes(&table, reason_class);
     }
 }
