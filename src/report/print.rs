@@ -19,7 +19,7 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
-    /// The line of a monitoring plugin (status only).
+    /// One line of a monitoring plugin (status only).
     Nagios,
     /// Metrics for a textfile collector (status only).
     Openmetrics,
