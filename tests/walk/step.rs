@@ -103,7 +103,7 @@ impl Draw {
             "publish" => {
                 let kinds = [
                     "plain", "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow",
-                    "security", "security", "big", "ousts", "renamed", "phased",
+                    "security", "security", "big", "ousts", "renamed", "renamed", "phased",
                 ];
                 format!("publish {source} {name} {version} {}", self.one(&kinds))
             }
@@ -141,7 +141,10 @@ impl Draw {
                 let mut step = String::from("run apply");
                 // None as often as one; seldom two.
                 for _ in 0..[0, 0, 0, 1, 1, 2][self.dice.below(6)] {
-                    step += &format!(" {}", self.option::<M>(source, name));
+                    let option = self.option::<M>(source, name);
+                    if !step.contains(option.split(' ').next().unwrap_or_default()) {
+                        step += &format!(" {option}");
+                    }
                 }
                 step
             }
@@ -155,11 +158,8 @@ impl Draw {
             ["--strict", "--download-only", "--dry-run", "--full", "--autoremove", "--not-after 00:00"]
                 .map(str::to_owned)
                 .to_vec();
-        options.extend([
-            format!("--exclude {name}"),
-            format!("--exclude {name}"),
-            format!("--exclude {new}"),
-        ]);
+        let excluded = [name, name, goes_for(name), new];
+        options.extend(excluded.map(|name| format!("--exclude {name}")));
         if M::CHOOSES {
             let others = [format!("--from *{source}*"), name.to_owned()];
             options.extend(others);
@@ -299,7 +299,7 @@ impl<M: System> World<M> {
         let made = match kind {
             "renamed" => {
                 packages.retain(|published| published.package.name != NEW[2]);
-                package(NEW[2], version).replacing(goes_for(name))
+                package(NEW[2], version).replacing(if name == "tb-b" { goes_for(name) } else { name })
             }
             _ => made(name, version, kind),
         };
@@ -337,6 +337,7 @@ impl<M: System> World<M> {
             && !self.memory.is_cut_off
             && !self.plan.held.contains(name)
             && name != "tb-b"
+            && (M::OBSOLETES || oracle::is_installed(self, name))
         {
             self.manager.install(&[made(name, version, "plain")]);
             oracle::note_edited(self);
@@ -395,8 +396,9 @@ impl<M: System> World<M> {
 
     /// Another program has the lock of the manager for a second: it is waited for.
     fn run_while_locked(&mut self, verb: &str) {
-        // On such a disk nobody can lock anything.
-        if self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+        // On such a disk nobody can lock anything, and what was left behind is nobody's.
+        let is_left = M::LEFT_LOCK.is_some_and(|lock| self.sandbox().exists(lock));
+        if is_left || self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
             return;
         }
         let before = Before::of(self);

@@ -39,8 +39,8 @@ pub struct Source<M: System> {
     pub faults: BTreeMap<String, String>,
     /// Whether it sent something damaged since it was last refreshed, of which a part may lie in the way of the next.
     pub leaves_parts: bool,
-    /// What it offered when it was last refreshed: as much of it as this host knows.
-    pub known: BTreeSet<String>,
+    /// What it offered when it was last refreshed, in which version: as much of it as this host knows.
+    pub known: BTreeMap<String, String>,
     /// All the names that it ever offered.
     pub ever: BTreeSet<String>,
 }
@@ -57,8 +57,7 @@ pub enum Health {
 impl<M: System> Source<M> {
     pub fn health(&self) -> Health {
         let least = if self.leaves_parts { Health::Doubtful } else { Health::Well };
-        let of_index = self.faults.iter().filter(|(place, _)| place.as_str() != "packages");
-        let faults = of_index.map(|(_, fault)| match fault.as_str() {
+        let faults = self.fault_of_index().into_iter().map(|fault| match fault {
             "404" | "403" | "503" | "close" | "hang" | "self" => Health::Ill,
             _ => Health::Doubtful,
         });
@@ -66,10 +65,14 @@ impl<M: System> Source<M> {
         faults.chain(flaw).max_by_key(|health| *health as u8).unwrap_or(least)
     }
 
+    /// What happens to all paths happens to those of the index first.
+    fn fault_of_index(&self) -> Option<&str> {
+        self.faults.get("all").or(self.faults.get("index")).map(String::as_str)
+    }
+
     /// Whether its mirror answers so slowly that a refresh runs out of time.
     pub fn is_slow(&self) -> bool {
-        let slow = ["hang", "trickle"];
-        self.faults.iter().any(|(place, fault)| place != "packages" && slow.contains(&fault.as_str()))
+        self.fault_of_index().is_some_and(|fault| ["hang", "trickle"].contains(&fault))
     }
 
     /// Makes the mirror behave as `faults` says.
@@ -202,7 +205,7 @@ impl<M: System> World<M> {
                 flaw: None,
                 faults,
                 leaves_parts: false,
-                known: BTreeSet::new(),
+                known: BTreeMap::new(),
                 ever,
             }
         });

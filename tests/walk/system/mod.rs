@@ -51,6 +51,8 @@ pub trait System: Manager {
     const SOURCE_FILES: &'static [&'static str];
     /// Whether it has sources that are preferred to others.
     const PREFERS: bool = true;
+    /// Whether a preferred source has the say also about what is installed in a newer version than it offers.
+    const OWNS_OLDER: bool = false;
     /// Whether an update of which nothing comes leaves an older one in its place.
     const FALLS_BACK: bool = true;
     /// Whether a package goes for another one that says so, without being asked.

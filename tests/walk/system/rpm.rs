@@ -63,9 +63,12 @@ fn with_excludes<M: System>(plan: &Plan<M>, mut files: BTreeMap<String, String>)
     files
 }
 
-/// Of what a preferred source offers nothing of the others counts.
-fn candidate<'a, M: System>(plan: &Plan<M>, offers: &'a [Offer]) -> Option<&'a Offer> {
-    offers.iter().find(|offer| Some(offer.source) == plan.preferred).or(offers.first())
+/// Of what a preferred source offers nothing of the others counts, as long as it is no older than what is installed.
+fn candidate<'a, M: System>(plan: &Plan<M>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+    let has_say = |offer: &&Offer| {
+        Some(offer.source) == plan.preferred && (M::OWNS_OLDER || !offer.is_older_than(installed))
+    };
+    offers.iter().find(has_say).or(offers.first())
 }
 
 fn is_index(path: &str) -> bool {
@@ -127,8 +130,8 @@ impl System for Dnf {
         with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
     }
 
-    fn candidate<'a>(plan: &Plan<Dnf>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, offers)
+    fn candidate<'a>(plan: &Plan<Dnf>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, installed, offers)
     }
 
     fn served(repo: &RpmRepo) -> Vec<u8> {
@@ -144,6 +147,7 @@ impl System for Dnf5 {
     const SETTINGS: &'static [&'static str] = OF_DNF;
     const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
     const INDEX_PATH: &'static str = "/repodata";
+    const OWNS_OLDER: bool = true;
     const PROGRAMS: &'static [&'static str] = &["dnf5"];
 
     fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
@@ -154,8 +158,8 @@ impl System for Dnf5 {
         with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
     }
 
-    fn candidate<'a>(plan: &Plan<Dnf5>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, offers)
+    fn candidate<'a>(plan: &Plan<Dnf5>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, installed, offers)
     }
 
     fn served(repo: &RpmRepo) -> Vec<u8> {
@@ -196,8 +200,8 @@ impl System for Zypper {
         configuration(plan, "/etc/zypp/repos.d", "/etc/zypp/zypp.conf")
     }
 
-    fn candidate<'a>(plan: &Plan<Zypper>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, offers)
+    fn candidate<'a>(plan: &Plan<Zypper>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        candidate(plan, installed, offers)
     }
 
     fn served(repo: &RpmRepo) -> Vec<u8> {
