@@ -1,13 +1,19 @@
 //! What a manager's own configuration says.
 
+use super::capabilities::Locate;
 use super::facts::{Elsewhere, Places};
 use crate::model::failure::Failure;
 use crate::system::process::Invocation;
 use std::time::Duration;
 
-/// Reads the text of the configuration: the answer to [`Locate`](super::capabilities::Locate), or the files of a manager
+/// Reads the text of the configuration: the answer to [`Locate`], or the files of a manager
 /// that cannot be asked for it.
 pub trait Configuration {
+    /// How the manager is asked for it.
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        None
+    }
+
     /// The files that a file of the configuration includes, where these can be anywhere. The first of
     /// [`Facts::source_config`](super::facts::Facts::source_config) is the one that the manager reads.
     fn includes(&self, _file: &str) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{Autoremove, ConfigFile, EndedEarly, Locate, Settings, SourceList};
+use super::capabilities::{Autoremove, ConfigFile, EndedEarly, Settings, SourceList};
 use super::configuration::Configuration;
 use super::database::Database;
 use super::ended::cut_short;
@@ -126,11 +126,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// The runs that its own history says were cut off, with what they left.
     fn cut_off_runs(&self, _machine: &dyn Machine) -> Vec<CutOff> {
         Vec::new()
-    }
-
-    /// How the manager is asked for its configuration: places and limits.
-    fn locate(&self) -> Option<&'static dyn Locate> {
-        None
     }
 
     /// The index of our own that is refreshed instead of the manager's, for a manager whose own index must not become

@@ -120,10 +120,6 @@ impl Manager for Apt {
         (finished.end != End::Code(0)).then(|| errors::classify(finished))
     }
 
-    fn locate(&self) -> Option<&'static dyn Locate> {
-        Some(&settings::Configuration)
-    }
-
     fn configured(&self) -> Option<&'static dyn SourceList> {
         Some(&source_list::Configured)
     }
@@ -231,6 +227,10 @@ impl Manager for Apt {
 }
 
 impl Configuration for Apt {
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&settings::Configuration)
+    }
+
     fn parse_places(&self, usual: Places, configuration: &str) -> Places {
         settings::parse_places(usual, configuration)
     }

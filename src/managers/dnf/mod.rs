@@ -10,9 +10,8 @@ mod refresh;
 mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
-use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
+use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins::{self, Origins};
@@ -20,7 +19,7 @@ use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
-use crate::managers::rpm::tables::{is_repository, silence, with_limits};
+use crate::managers::rpm::tables::{is_repository, silence};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -166,9 +165,7 @@ impl Manager for Dnf {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        let question = rpm::excluded::ask(machine.configuration(), list(&Plan::default()), NOTHING_EXCLUDED);
-        let answer = question.and_then(|question| machine.ask_in_passing(&question));
-        answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
+        rpm::excluded::updates(machine, list(&Plan::default()), NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
@@ -266,32 +263,6 @@ impl Manager for Dnf {
 
     fn is_index(&self, path: &str) -> bool {
         path.ends_with("/repodata/repomd.xml")
-    }
-}
-
-impl Configuration for Dnf {
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        settings::parse_places(usual, configuration)
-    }
-
-    fn elsewhere(&self, configuration: &str) -> Elsewhere {
-        settings::elsewhere(configuration)
-    }
-
-    fn moved_pid_files(&self, configuration: &str) -> Vec<String> {
-        settings::moved_pid_files(configuration)
-    }
-
-    fn sources_in(&self, configuration: &str) -> Vec<String> {
-        settings::switched_on(configuration)
-    }
-
-    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
-        with_limits(invocation, configuration)
-    }
-
-    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
-        settings::objection(configuration, installs)
     }
 }
 

@@ -1,70 +1,81 @@
 //! What dnf.conf and the files of the repositories set.
 
+use super::Dnf;
 use super::commands::SOURCES;
+use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm;
 use crate::managers::rpm::tables::{self, Setting, settings};
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
+use crate::system::process::Invocation;
 
-/// Reads `cachedir`, which counts only in dnf.conf itself.
-pub fn parse_places(usual: Places, text: &str) -> Places {
-    let is_it = |setting: &Setting| {
-        setting.section == "main" && matches!(setting.name.as_str(), "cachedir" | "system_cachedir")
-    };
-    match settings(text).into_iter().find(is_it) {
-        Some(setting) if setting.value.starts_with('/') => Places { cache: setting.value.into(), ..usual },
-        _ => usual,
+impl Configuration for Dnf {
+    fn parse_places(&self, usual: Places, text: &str) -> Places {
+        // Reads `cachedir`, which counts only in dnf.conf itself.
+        let is_it = |setting: &Setting| {
+            setting.section == "main" && matches!(setting.name.as_str(), "cachedir" | "system_cachedir")
+        };
+        match settings(text).into_iter().find(is_it) {
+            Some(setting) if setting.value.starts_with('/') => {
+                Places { cache: setting.value.into(), ..usual }
+            }
+            _ => usual,
+        }
     }
-}
 
-/// The lock of the package database is in `persistdir`, of which the last one in dnf.conf counts.
-pub fn moved_pid_files(text: &str) -> Vec<String> {
-    let is_it = |setting: &Setting| setting.section == "main" && setting.name == "persistdir";
-    let dir = settings(text).into_iter().rfind(is_it).map(|setting| setting.value);
-    let dir = dir.filter(|dir| dir.starts_with('/'));
-    dir.map(|dir| format!("{}/rpmdb_lock.pid", dir.trim_end_matches('/'))).into_iter().collect()
-}
+    fn elsewhere(&self, text: &str) -> Elsewhere {
+        // Where dnf.conf puts repositories and variables, if not in the usual places.
+        let is_it = |setting: &Setting| {
+            setting.section == "main" && matches!(setting.name.as_str(), "reposdir" | "varsdir")
+        };
+        let values = settings(text).into_iter().filter(is_it).map(|setting| setting.value);
+        let paths: Vec<String> = values
+            .flat_map(|value| value.split([',', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>())
+            .map(|path| path.trim_end_matches('/').to_string())
+            .filter(|path| path.starts_with('/') && !is_usual(path))
+            .collect();
+        Elsewhere { sources: paths, ..Elsewhere::default() }
+    }
 
-/// Where dnf.conf puts repositories and variables, if not in the usual places.
-pub fn elsewhere(text: &str) -> Elsewhere {
-    let is_it = |setting: &Setting| {
-        setting.section == "main" && matches!(setting.name.as_str(), "reposdir" | "varsdir")
-    };
-    let values = settings(text).into_iter().filter(is_it).map(|setting| setting.value);
-    let paths: Vec<String> = values
-        .flat_map(|value| value.split([',', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>())
-        .map(|path| path.trim_end_matches('/').to_string())
-        .filter(|path| path.starts_with('/') && !is_usual(path))
-        .collect();
-    Elsewhere { sources: paths, ..Elsewhere::default() }
+    fn moved_pid_files(&self, text: &str) -> Vec<String> {
+        // The lock of the package database is in `persistdir`, of which the last one in dnf.conf counts.
+        let is_it = |setting: &Setting| setting.section == "main" && setting.name == "persistdir";
+        let dir = settings(text).into_iter().rfind(is_it).map(|setting| setting.value);
+        let dir = dir.filter(|dir| dir.starts_with('/'));
+        dir.map(|dir| format!("{}/rpmdb_lock.pid", dir.trim_end_matches('/'))).into_iter().collect()
+    }
+
+    fn sources_in(&self, text: &str) -> Vec<String> {
+        // The enabled repositories, for when dnf itself cannot say.
+        let settings = settings(text);
+        let is_off = |setting: &Setting| setting.name == "enabled" && rpm::files::is_no(&setting.value);
+        let off: Vec<_> =
+            settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
+        let ids = settings.iter().map(|setting| &setting.section);
+        let mut ids: Vec<_> = ids
+            .filter(|id| !["main", ""].contains(&id.as_str()) && !off.contains(id))
+            .map(|id| one_line(id))
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    fn with_limits(&self, refresh: Invocation, text: &str) -> Invocation {
+        tables::with_limits(refresh, text)
+    }
+
+    fn objection(&self, text: &str, installs: bool) -> Option<Failure> {
+        // dnf follows `destdir` only where it is told to do nothing but download.
+        let settings = settings(text);
+        let main = settings.iter().filter(|setting| setting.section == "main" && setting.name != "destdir");
+        tables::objection(main.map(|setting| (&*setting.name, &*setting.value)), installs)
+    }
 }
 
 fn is_usual(dir: &str) -> bool {
     SOURCES.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
-}
-
-/// dnf follows `destdir` only where it is told to do nothing but download.
-pub fn objection(text: &str, installs: bool) -> Option<Failure> {
-    let settings = settings(text);
-    let main = settings.iter().filter(|setting| setting.section == "main" && setting.name != "destdir");
-    tables::objection(main.map(|setting| (&*setting.name, &*setting.value)), installs)
-}
-
-/// The enabled repositories, for when dnf itself cannot say.
-pub fn switched_on(text: &str) -> Vec<String> {
-    let settings = settings(text);
-    let is_off = |setting: &Setting| setting.name == "enabled" && rpm::files::is_no(&setting.value);
-    let off: Vec<_> =
-        settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
-    let ids = settings.iter().map(|setting| &setting.section);
-    let mut ids: Vec<_> = ids
-        .filter(|id| !["main", ""].contains(&id.as_str()) && !off.contains(id))
-        .map(|id| one_line(id))
-        .collect();
-    ids.sort();
-    ids.dedup();
-    ids
 }
 
 #[cfg(test)]
@@ -75,9 +86,9 @@ mod tests {
     fn what_dnf_conf_puts_elsewhere_is_found_and_what_is_switched_on() {
         let text = "[main]\nreposdir=/etc/yum.repos.d, /srv/a/\n  /srv/b\nvarsdir = /etc/dnf/vars /srv/v\n[a]\nname=a\n\
                     enabled = 1\n[b]\nreposdir=/no\nenabled=False\n[c]\nbaseurl=x\n";
-        assert_eq!(elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
-        assert_eq!(switched_on(text), ["a", "c"]);
-        assert_eq!(switched_on("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
-        assert_eq!(elsewhere(""), Elsewhere::default());
+        assert_eq!(Dnf.elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
+        assert_eq!(Dnf.sources_in(text), ["a", "c"]);
+        assert_eq!(Dnf.sources_in("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
+        assert_eq!(Dnf.elsewhere(""), Elsewhere::default());
     }
 }

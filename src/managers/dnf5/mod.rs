@@ -9,10 +9,10 @@ mod lists;
 mod refresh;
 mod settings;
 
-use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
+use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Elsewhere, Facts, Places, Plan, RebootPackages};
+use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins::{self, Origins};
@@ -161,10 +161,6 @@ impl Manager for Dnf5 {
         refresh::others(refresh, finished)
     }
 
-    fn locate(&self) -> Option<&'static dyn Locate> {
-        Some(&AllSettings)
-    }
-
     fn alone(&self, refresh: &Invocation, source: &str) -> Option<Invocation> {
         Some(refresh::alone(refresh, source))
     }
@@ -193,8 +189,8 @@ impl Manager for Dnf5 {
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {
-        let answer = machine.ask(&AllSettings.ask()).ok();
-        answer.map(|answer| settings::configured(&answer.stdout)).unwrap_or_default()
+        let answer = self.locate().and_then(|settings| machine.ask(&settings.ask()).ok());
+        answer.map(|answer| self.sources_in(&answer.stdout)).unwrap_or_default()
     }
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
@@ -202,9 +198,7 @@ impl Manager for Dnf5 {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        let question = rpm::excluded::ask(machine.configuration(), list(&Plan::default()), NOTHING_EXCLUDED);
-        let answer = question.and_then(|question| machine.ask_in_passing(&question));
-        answer.map(|answer| lists::transaction(&answer.stdout).updates).unwrap_or_default()
+        rpm::excluded::updates(machine, list(&Plan::default()), NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -267,56 +261,8 @@ impl Manager for Dnf5 {
     }
 }
 
-impl Configuration for Dnf5 {
-    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
-        settings::parse_places(usual, configuration)
-    }
-
-    fn elsewhere(&self, configuration: &str) -> Elsewhere {
-        settings::elsewhere(configuration)
-    }
-
-    fn sources_in(&self, configuration: &str) -> Vec<String> {
-        settings::configured(configuration)
-    }
-
-    fn with_limits(&self, invocation: Invocation, configuration: &str) -> Invocation {
-        settings::with_limits(invocation, configuration)
-    }
-
-    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
-        settings::objection(configuration, installs)
-    }
-}
-
 /// Times that can be read without knowing the time zone, and names that are not cut short.
 const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
-
-/// Asks for all settings, as dnf.conf, the files of the repositories and what overrides these have them.
-struct AllSettings;
-
-impl Locate for AllSettings {
-    fn ask(&self) -> Invocation {
-        dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
-    }
-
-    fn files(&self) -> &'static [&'static str] {
-        // Its plugin `actions` can change settings.
-        &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"]
-    }
-
-    fn variables(&self) -> &'static [&'static str] {
-        &["DNF"]
-    }
-
-    fn of_use(&self, answer: &str) -> String {
-        settings::of_use(answer)
-    }
-
-    fn depends_on_more(&self, file: &str) -> bool {
-        file.contains("_base_setup:") || file.contains("repos_configured:")
-    }
-}
 
 /// No list shows whether an advisory asks for a reboot. This plugin looks it up, and needs the lists of files for that.
 fn ask_reboot_hint() -> Invocation {

@@ -1,72 +1,118 @@
 //! What dnf5 answers when it is asked for all settings.
 
-use super::commands::SOURCES;
+use super::Dnf5;
+use super::commands::{SOURCES, dnf5};
 use super::refresh::repository;
+use crate::managers::capabilities::Locate;
+use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm::tables;
 use crate::model::failure::Failure;
 use crate::system::process::Invocation;
 
-/// The settings that we read, each below the line of its section.
-pub fn of_use(configuration: &str) -> String {
-    const KEYS: [&str; 11] = [
-        "system_cachedir",
-        "reposdir",
-        "varsdir",
-        "installroot",
-        "destdir",
-        "tsflags",
-        "enabled",
-        "timeout",
-        "retries",
-        "excludepkgs",
-        "includepkgs",
-    ];
-    let is_of_use = |line: &&str| {
-        line.starts_with("======== ") || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
-    };
-    configuration.lines().filter(is_of_use).flat_map(|line| [line, "\n"]).collect()
-}
+impl Configuration for Dnf5 {
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&AllSettings)
+    }
 
-/// Reads `system_cachedir = /var/cache/libdnf5`.
-pub fn parse_places(usual: Places, configuration: &str) -> Places {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    match main.filter_map(|line| line.strip_prefix("system_cachedir = ")).find(|dir| dir.starts_with('/')) {
-        Some(dir) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
-        None => usual,
+    fn parse_places(&self, usual: Places, configuration: &str) -> Places {
+        // Reads `system_cachedir = /var/cache/libdnf5`.
+        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+        match main.filter_map(|line| line.strip_prefix("system_cachedir = ")).find(|dir| dir.starts_with('/'))
+        {
+            Some(dir) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
+            None => usual,
+        }
+    }
+
+    fn elsewhere(&self, configuration: &str) -> Elsewhere {
+        // Reads `reposdir = /etc/yum.repos.d,/srv/repos`, without the usual places.
+        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+        let places = main.flat_map(|line| match line.split_once(" = ") {
+            // It reads hidden files too.
+            Some(("reposdir", value)) => {
+                dirs(value).flat_map(|dir| ["*", ".*"].map(|name| format!("{dir}/{name}.repo"))).collect()
+            }
+            Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        });
+        let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
+        Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
+    }
+
+    fn sources_in(&self, configuration: &str) -> Vec<String> {
+        // The identifiers of the enabled repositories.
+        let settings = sections(configuration).filter(|(_, name, value)| (*name, *value) == ("enabled", "1"));
+        settings.map(|(id, _, _)| id.to_string()).collect()
+    }
+
+    fn with_limits(&self, mut invocation: Invocation, configuration: &str) -> Invocation {
+        // Those that differ from the defaults, for each repository.
+        let limits = sections(configuration).filter(|(_, name, value)| {
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && DEFAULTS.iter().any(|(limit, usual)| limit == name && usual != value)
+        });
+        let limits: Vec<_> =
+            limits.map(|(id, name, value)| format!("--setopt={id}.{name}={value}")).collect();
+        let command = invocation.args.len() - 1;
+        invocation.args.splice(command..command, limits);
+        invocation
+    }
+
+    fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
+        // What in dnf.conf keeps us from working.
+        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+        tables::objection(main.filter_map(|line| line.split_once(" = ")), installs)
     }
 }
 
-/// Reads `reposdir = /etc/yum.repos.d,/srv/repos`, without the usual places.
-pub fn elsewhere(configuration: &str) -> Elsewhere {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    let places = main.flat_map(|line| match line.split_once(" = ") {
-        // It reads hidden files too.
-        Some(("reposdir", value)) => {
-            dirs(value).flat_map(|dir| ["*", ".*"].map(|name| format!("{dir}/{name}.repo"))).collect()
-        }
-        Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    });
-    let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
-    Elsewhere { sources: unusual.collect(), ..Elsewhere::default() }
+/// Asks for all settings, as dnf.conf, the files of the repositories and what overrides these have them.
+struct AllSettings;
+
+impl Locate for AllSettings {
+    fn ask(&self) -> Invocation {
+        dnf5(&["--dump-main-config", "--dump-repo-config=*"], &[])
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        // Its plugin `actions` can change settings.
+        &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"]
+    }
+
+    fn variables(&self) -> &'static [&'static str] {
+        &["DNF"]
+    }
+
+    fn of_use(&self, configuration: &str) -> String {
+        // The settings that we read, each below the line of its section.
+        const KEYS: [&str; 11] = [
+            "system_cachedir",
+            "reposdir",
+            "varsdir",
+            "installroot",
+            "destdir",
+            "tsflags",
+            "enabled",
+            "timeout",
+            "retries",
+            "excludepkgs",
+            "includepkgs",
+        ];
+        let is_of_use = |line: &&str| {
+            line.starts_with("======== ")
+                || line.split_once(" = ").is_some_and(|(key, _)| KEYS.contains(&key))
+        };
+        configuration.lines().filter(is_of_use).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    fn depends_on_more(&self, file: &str) -> bool {
+        file.contains("_base_setup:") || file.contains("repos_configured:")
+    }
 }
 
 fn dirs(value: &str) -> impl Iterator<Item = &str> {
     let dirs = value.split(',').map(|dir| dir.trim().trim_end_matches('/'));
     dirs.filter(|dir| dir.starts_with('/'))
-}
-
-/// What in dnf.conf keeps us from working.
-pub fn objection(configuration: &str, installs: bool) -> Option<Failure> {
-    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-    tables::objection(main.filter_map(|line| line.split_once(" = ")), installs)
-}
-
-/// The identifiers of the enabled repositories.
-pub fn configured(configuration: &str) -> Vec<String> {
-    let settings = sections(configuration).filter(|(_, name, value)| (*name, *value) == ("enabled", "1"));
-    settings.map(|(id, _, _)| id.to_string()).collect()
 }
 
 /// The settings of the repositories: identifier, name, value.
@@ -91,22 +137,9 @@ fn sections(configuration: &str) -> impl Iterator<Item = (&str, &str, &str)> {
 /// The values that dnf5 uses where nobody has set others.
 const DEFAULTS: [(&str, &str); 2] = [("timeout", "30"), ("retries", "10")];
 
-/// Adds to a refresh the limits that differ from these, for each repository.
-pub fn with_limits(mut invocation: Invocation, configuration: &str) -> Invocation {
-    let limits = sections(configuration).filter(|(_, name, value)| {
-        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        is_number && DEFAULTS.iter().any(|(limit, usual)| limit == name && usual != value)
-    });
-    let limits: Vec<_> = limits.map(|(id, name, value)| format!("--setopt={id}.{name}={value}")).collect();
-    let command = invocation.args.len() - 1;
-    invocation.args.splice(command..command, limits);
-    invocation
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::managers::dnf5::Dnf5;
     use crate::managers::manager::Manager;
     use std::time::Duration;
 
@@ -116,13 +149,17 @@ mod tests {
                     reposdir = /etc/yum.repos.d,/srv/repos\nexcludepkgs = kernel*\n\
                     ======== \"extra\" repository configuration: ========\nenabled = 1\ntimeout = 180\n\
                     baseurl = http://me:secret@h/\npassword = secret\ngpgkey = http://me:secret@h/KEY\n";
-        let kept = of_use(text);
+        let kept = AllSettings.of_use(text);
         assert!(!kept.contains("secret") && kept.contains("/srv/cache/"), "{kept}");
-        assert_eq!((configured(&kept), elsewhere(&kept)), (configured(text), elsewhere(text)));
+        assert_eq!(
+            (Dnf5.sources_in(&kept), Dnf5.elsewhere(&kept)),
+            (Dnf5.sources_in(text), Dnf5.elsewhere(text))
+        );
         let usual = super::super::FACTS.usual_places();
-        assert_eq!(parse_places(usual.clone(), &kept), parse_places(usual, text));
-        let limited =
-            |text: &str| with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args;
+        assert_eq!(Dnf5.parse_places(usual.clone(), &kept), Dnf5.parse_places(usual, text));
+        let limited = |text: &str| {
+            Dnf5.with_limits(crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]), text).args
+        };
         assert_eq!(limited(&kept), limited(text));
         assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
         let list = || crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]);
@@ -134,7 +171,7 @@ mod tests {
         let text = "======== \"a\" repository configuration: ========\nbaseurl = http://a/\nretries = 10\n\
                     timeout = 180\n======== \"b\" repository configuration: ========\nretries = 3\ntimeout = 30\n\
                     ======== \"c d\" repository configuration: ========\ntimeout = 5\n";
-        let refresh = with_limits(Dnf5.refresh(Duration::from_secs(60)), text);
+        let refresh = Dnf5.with_limits(Dnf5.refresh(Duration::from_secs(60)), text);
         assert!(refresh.line().contains("--setopt=*.timeout=5 "), "{}", refresh.line());
         let end = " --setopt=a.timeout=180 --setopt=b.retries=3 upgrade";
         assert!(refresh.line().ends_with(end), "{}", refresh.line());

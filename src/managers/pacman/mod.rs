@@ -108,10 +108,6 @@ impl Manager for Pacman {
         errors::classify(finished)
     }
 
-    fn locate(&self) -> Option<&'static dyn Locate> {
-        Some(&WrittenOut)
-    }
-
     fn own_index(&self, state_dir: &Path) -> Option<Box<dyn OwnIndex>> {
         Some(Box::new(own_index::Own::below(state_dir, &Pacman)))
     }
@@ -171,6 +167,10 @@ impl Manager for Pacman {
 }
 
 impl Configuration for Pacman {
+    fn locate(&self) -> Option<&'static dyn Locate> {
+        Some(&WrittenOut)
+    }
+
     fn includes(&self, text: &str) -> Vec<String> {
         config::includes(text)
     }

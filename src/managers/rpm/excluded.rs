@@ -2,13 +2,28 @@
 //! that excludes a security update would look patched.
 
 use super::tables::settings;
+use crate::managers::machine::Machine;
+use crate::model::listing::Listing;
+use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
 /// What leaves packages out, in the main section and in those of repositories (dnf.conf(5), yum.conf(5)).
 const SETTINGS: &[&str] = &["exclude", "excludes", "excludepkgs", "includepkgs"];
 
-/// The question what an upgrade would do without the exclusions, given the list of one with them, where there are
-/// any; `option` switches them off.
+/// What an upgrade would bring without the exclusions, given the command that lists it with them, the option that switches
+/// them off, and the reader of the list.
+pub fn updates(
+    machine: &dyn Machine,
+    list: Invocation,
+    option: &str,
+    read: fn(&str) -> Listing,
+) -> Vec<Update> {
+    let question = ask(machine.configuration(), list, option);
+    let answer = question.and_then(|question| machine.ask_in_passing(&question));
+    answer.map(|answer| read(&answer.stdout).updates).unwrap_or_default()
+}
+
+/// The question for that, where anything is excluded.
 pub fn ask(configuration: Option<&str>, mut list: Invocation, option: &str) -> Option<Invocation> {
     let settings = settings(configuration?);
     let leaves_out =
