@@ -178,3 +178,17 @@ fn a_package_database_that_is_gone_or_elsewhere_is_not_one_with_nothing_pending(
         root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     });
 }
+
+#[test]
+fn the_file_with_an_address_at_which_zypper_stops_is_named() {
+    let manager = Zypper::with(&[rpm("tb-hello", "1.0")]);
+    let repo = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+    manager.add_repo("test", &repo);
+    for address in ["http://[::1/", "http://127.0.0.1:99999/", "http://me@127.0.0.1:abc/x", "a b"] {
+        let stanza = format!("[more]\nname=x\nenabled=0\nbaseurl={address}\n");
+        manager.sandbox().write("/etc/zypp/repos.d/zz.repo", stanza);
+        let refreshed = manager.patch(&["refresh"]);
+        refreshed.refresh_failed("config");
+        refreshed.mentions("/error/message", "/etc/zypp/repos.d/zz.repo: [more]: ");
+    }
+}

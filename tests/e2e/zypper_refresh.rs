@@ -479,3 +479,34 @@ fn a_repository_that_only_has_a_list_of_mirrors_is_asked_every_time() {
     listed.server.heal();
     root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 5.0-1"]);
 }
+
+#[test]
+fn a_directory_that_is_not_there_or_not_mounted_is_no_repository_without_packages() {
+    let (root, _repo) = pending_update();
+    let more = RpmRepo::new(&[rpm("tb-more", "2.0")]);
+    root.add_repo_with("more", "dir:///srv/more", "");
+    for make in ["", "mkdir /srv/more"] {
+        root.sandbox().sh(make);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(2, "more", "fetch").remembers("/pending/count", 1);
+    }
+    for (path, bytes) in more.files() {
+        root.sandbox().write(&format!("/srv/more{path}"), bytes.as_slice());
+    }
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox().sh("mount -t tmpfs none /srv/more");
+    root.patch(&["refresh"]).exits(1).one_source_failed(2, "more", "fetch");
+    // Somebody puts packages there and makes no index of them.
+    root.sandbox().write("/srv/more/tb-more.rpm", rpm("tb-more", "2.0").bytes().as_slice());
+    root.sandbox().sh("rm -rf /etc/zypp/repos.d/more.repo /var/cache/zypp/*/more");
+    root.add_repo_with("more", "dir:///srv/more", "type=plaindir\n");
+    root.patch(&["refresh"]).exits(0);
+}
+
+#[test]
+fn a_certificate_that_is_not_there_is_a_fault_of_the_configuration() {
+    let (root, _repo) = pending_update();
+    root.add_repo_with("more", "https://127.88.0.1:1/?ssl_clientcert=/nonexistent", "");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "more", "config");
+}

@@ -68,6 +68,24 @@ pub fn to_be_asked(files: &[ConfigFile]) -> Vec<String> {
     found
 }
 
+/// Repositories in local directories that are not there or empty, as where something is not mounted: an old zypper takes
+/// these for repositories without packages.
+pub fn not_mounted(files: &[ConfigFile]) -> Vec<(String, String)> {
+    let is_nothing = |dir: &str| {
+        let mut entries = std::fs::read_dir(dir).into_iter().flatten();
+        entries.next().is_none()
+    };
+    let mut found = Vec::new();
+    for section in sections(files).into_iter().filter(|section| section.is_on) {
+        let addresses = section.places.iter().filter(|(name, _)| name == "baseurl");
+        let mut addresses = addresses.flat_map(|(_, value)| value.split_whitespace());
+        let dir = addresses.next().and_then(|address| address.strip_prefix("dir:"));
+        let dir = dir.map(|dir| format!("/{}", dir.trim_start_matches('/')));
+        found.extend(dir.filter(|dir| !dir.contains('$') && is_nothing(dir)).map(|dir| (section.id, dir)));
+    }
+    found
+}
+
 /// A disabled repository does no harm, whatever is wrong with it.
 fn without_switched_off(sections: &[Section], refreshed: Refreshed) -> Refreshed {
     let is_off = |source: &SourceResult| {
@@ -133,6 +151,8 @@ fn name_the_file(files: &[ConfigFile], refreshed: &mut Refreshed) {
     } else if let Some((_, rest)) = error.message.split_once(BAD_ID) {
         let id = rest.split("\": ").next().unwrap_or(rest);
         sections(files).into_iter().find(|section| section.id == id).map(|section| section.file)
+    } else if NO_ADDRESS.iter().any(|words| error.message.contains(words)) {
+        no_address(files)
     } else if error.message.contains(NO_NUMBER) {
         no_number(files)
     } else {
@@ -162,6 +182,33 @@ fn no_utf8(files: &[ConfigFile]) -> Option<String> {
         let mut lines = file.bytes.split(|byte| *byte == b'\n');
         let at = lines.position(|line| is_read(&line) && std::str::from_utf8(line).is_err())?;
         Some(format!("{}:{}", file.path.display(), at + 1))
+    })
+}
+
+/// zypper does nothing at all then.
+const NO_ADDRESS: [&str; 3] =
+    ["Invalid host component", "Invalid port component", "Url scheme is a required component"];
+
+/// The first address that is none, which zypper reads also where its repository is switched off.
+fn no_address(files: &[ConfigFile]) -> Option<String> {
+    let is_address = |word: &str| {
+        let Some((_, rest)) = word.split_once("://") else {
+            return word.starts_with('/') || word.contains(':') || word.contains('$');
+        };
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        let port = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or("", |found| found.1);
+        let is_port = port.is_empty() || port.contains('$') || port.parse::<u16>().is_ok();
+        is_port && host.starts_with('[') == host.contains(']')
+    };
+    files.iter().find_map(|file| {
+        let settings = settings(&String::from_utf8_lossy(&file.bytes));
+        let is_it = |setting: &&Setting| {
+            ["baseurl", "mirrorlist", "metalink", "url"].contains(&setting.name.as_str())
+                && !setting.value.split_whitespace().all(is_address)
+        };
+        let bad = settings.iter().find(is_it)?;
+        Some(format!("{}: [{}]", file.path.display(), one_line(&bad.section)))
     })
 }
 

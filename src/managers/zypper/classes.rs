@@ -47,6 +47,7 @@ pub const AUTH: &[&str] = &[
 ];
 
 pub const CONFIG: &[&str] = &[
+    "Invalid ssl_",
     "no or invalid url",
     "No URIs defined",
     "Parsing .repo file",

@@ -26,7 +26,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
-use crate::model::refreshed::{Refreshed, SourceResult};
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
@@ -200,9 +200,22 @@ impl Manager for Zypper {
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         let mut files = read();
         files.sort_by_key(|file| file.listed_at);
+        let not_mounted = rpm::files::not_mounted(&files);
         let enabled = rpm::files::to_be_asked(&files);
         let mut refreshed = rpm::files::in_the_light_of(files, refreshed);
         refresh::add_passed_over(&enabled, &mut refreshed);
+        let mut is_found = false;
+        for (id, dir) in not_mounted {
+            let its = refreshed.sources.iter_mut().find(|source| source.id == id && source.error.is_none());
+            if let Some(source) = its {
+                let text = format!("{id}: {dir} is not there or empty; look whether it is mounted");
+                source.error = Some(Failure::new(Class::Fetch, text));
+                is_found = true;
+            }
+        }
+        if is_found && refreshed.outcome != RefreshOutcome::Failed {
+            refreshed.judge_again();
+        }
         refreshed
     }
 
