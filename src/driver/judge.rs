@@ -89,10 +89,11 @@ impl Session {
         let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
         let known = self.configured.borrow().clone();
         let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
+        let files = configured.files_of_each(&answer);
         let is_old = dropped.iter().any(|file| file.is_old);
         for Damaged { name, words, .. } in dropped {
             let is_its =
-                |source: &&mut SourceResult| configured.files_of(&answer, &source.id).contains(&name);
+                |source: &&mut SourceResult| files.get(&source.id).is_some_and(|files| files.contains(&name));
             if let Some(source) = refreshed.sources.iter_mut().find(is_its) {
                 let text = format!("{words}; it was removed, the next refresh fetches it anew");
                 let failure = Failure::new(Class::Fetch, text);
@@ -143,17 +144,18 @@ impl Session {
             return false;
         };
         let mut is_found = false;
+        let cache = &self.places().cache;
+        let (files, lacking) = (configured.files_of_each(&answer), configured.lacking(&answer, cache));
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
-            let cache = &self.places().cache;
-            let mut files = configured.files_of(&answer, &source.id);
-            files.retain(|name| !name.is_empty());
-            let (class, text) = if !files.is_empty() && !files.iter().any(|name| cache.join(name).exists()) {
+            let files = files.get(&source.id).into_iter().flatten();
+            let mut files = files.filter(|name| !name.is_empty()).peekable();
+            let (class, text) = if files.peek().is_some() && !files.any(|name| cache.join(name).exists()) {
                 let dir = cache.display();
                 let text = format!(
                     "it came, but no file of it is in {dir}: look what removes it there, a hook for example"
                 );
                 (Class::Other, text)
-            } else if let Some(file) = configured.lacks(&answer, &source.id, cache) {
+            } else if let Some(file) = lacking.get(&source.id) {
                 let text = format!(
                     "{} did not take its {file} and gave no reason: the source names it in a way that is of no use, \
                      or something removed it",
@@ -174,7 +176,7 @@ impl Session {
     fn forget(&self, configured: &dyn SourceList, id: &str) {
         let known = self.configured.borrow().clone();
         let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
-        for name in configured.files_of(&answer, id) {
+        for name in configured.files_of_each(&answer).get(id).into_iter().flatten() {
             if let Err(error) = remove_if_there(&self.places().cache.join(name)) {
                 warn!("{error:#}");
             }

@@ -67,13 +67,13 @@ pub trait SourceList {
     /// it has.
     fn came(&self, finished: &Finished) -> Vec<Came>;
 
-    /// The names that the files of a source may have in the directory of the index, given the answer and the source. If
-    /// they are removed, the next refresh fetches them again.
-    fn files_of(&self, answer: &str, id: &str) -> Vec<String>;
+    /// The names that the files of each source may have in the directory of the index, given the answer. If they are
+    /// removed, the next refresh fetches them again.
+    fn files_of_each(&self, answer: &str) -> HashMap<String, Vec<String>>;
 
-    /// The first file that a source lists and that is not in the directory of the index, though the manager said
-    /// nothing of it.
-    fn lacks(&self, answer: &str, id: &str, index: &Path) -> Option<String>;
+    /// For each source that lacks one, the first file that it lists and that is not in the directory of the index,
+    /// though the manager said nothing of it.
+    fn lacking(&self, answer: &str, index: &Path) -> HashMap<String, String>;
 
     /// The file of the index that the manager could not read, with its words. The whole index is of no use then.
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;

@@ -5,6 +5,7 @@ use crate::managers::capabilities::{Came, SourceList};
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use crate::system::process::{Finished, Invocation};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Asks `apt-get indextargets`.
@@ -43,12 +44,12 @@ impl SourceList for Configured {
         redirect::came(finished)
     }
 
-    fn files_of(&self, answer: &str, id: &str) -> Vec<String> {
-        sources::files_of(answer, id)
+    fn files_of_each(&self, answer: &str) -> HashMap<String, Vec<String>> {
+        sources::files_of_each(answer)
     }
 
-    fn lacks(&self, answer: &str, id: &str, index: &Path) -> Option<String> {
-        sources::lacks(answer, id, index)
+    fn lacking(&self, answer: &str, index: &Path) -> HashMap<String, String> {
+        sources::lacking(answer, index)
     }
 
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)> {

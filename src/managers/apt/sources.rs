@@ -156,19 +156,24 @@ pub fn files(stdout: &str) -> Vec<PathBuf> {
     needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
 }
 
-/// All files that the index of a source may have.
-pub fn files_of(stdout: &str, id: &str) -> Vec<String> {
-    let sources = parse(stdout);
-    let Some(source) = sources.iter().find(|source| source.id() == id) else { return Vec::new() };
+/// All files that the index of each source may have, by its name in the ledger.
+pub fn files_of_each(stdout: &str) -> HashMap<String, Vec<String>> {
     let of_target = |target: &Target| ENDS.map(|end| format!("{}{end}", target.file()));
-    source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
+    let of_source = |source: &Source| -> Vec<String> {
+        source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
+    };
+    parse(stdout).iter().map(|source| (source.id(), of_source(source))).collect()
+}
+
+/// What each source lacks, by its name in the ledger.
+pub fn lacking(stdout: &str, dir: &Path) -> HashMap<String, String> {
+    let sources = parse(stdout);
+    sources.iter().filter_map(|source| Some((source.id(), lacks(source, dir)?))).collect()
 }
 
 /// The first index that the Release file of a source lists, that is not empty, and that apt did not store. apt says
 /// nothing where it passes over one that the Release file lists only in a compressed form.
-pub fn lacks(stdout: &str, id: &str, dir: &Path) -> Option<String> {
-    let sources = parse(stdout);
-    let source = sources.iter().find(|source| source.id() == id)?;
+fn lacks(source: &Source, dir: &Path) -> Option<String> {
     let read = |name: String| std::fs::read_to_string(dir.join(name)).ok();
     let release = source.lists().into_iter().find_map(read)?;
     let is_stored =
