@@ -321,7 +321,7 @@ fn refreshed<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     asked_once(world, after, 1);
     if !after.has_refreshed() {
         let is_skipped = args.contains(&"--if-stale") && report.code == 0;
-        if is_skipped {
+        if is_skipped && is_kept(world) {
             assert_ne!(memory.is_fresh, Some(false), "stale: nothing was done by {report}");
         }
         assert!(is_skipped || !world.troubles.is_empty(), "no refresh: {report}");
@@ -612,7 +612,9 @@ pub fn look_at_both<M: System>(world: &mut World<M>, before: &Before, runs: [(&s
     let is_shared = first == "refresh" && second == "refresh";
     for (nth, source) in world.plan.configured() {
         let asked = source.repo.server().requests(M::INDEX) - before.requests[nth];
-        let most = if is_shared { 1 } else { 2 };
+        // The first one waits for the second, and on a busy machine it does not wait as long as that takes.
+        let late = usize::from(one.elapsed > Duration::from_secs(1));
+        let most = if is_shared { 1 } else { 2 } + late;
         assert!(
             asked <= most * M::REQUESTS,
             "at once: {} was asked {asked} times by {one} and {other}",
