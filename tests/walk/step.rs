@@ -306,6 +306,9 @@ impl<M: System> World<M> {
         for old in &made.replaces {
             self.replacers.entry(old.clone()).or_default().insert(made.name.clone());
         }
+        if kind == "security" {
+            self.secured.insert(name.into());
+        }
         packages.push(Published { package: made, is_security: kind == "security" });
         // What it needs comes with it.
         for new in [("new", NEW[0]), ("newer", NEW[1])].iter().filter(|(of, _)| *of == kind) {

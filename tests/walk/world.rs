@@ -176,6 +176,8 @@ pub struct World<M: System> {
     pub files: BTreeMap<String, String>,
     /// What was ever offered to come in the place of a package, by that.
     pub replacers: BTreeMap<String, BTreeSet<String>>,
+    /// Packages of which an advisory was ever published: also one that is gone may be known here.
+    pub secured: BTreeSet<String>,
     /// What the host itself suffers from: nothing but the truth can be asked for then.
     pub troubles: BTreeSet<String>,
     /// Whether whoever runs linux-patch speaks another language.
@@ -221,6 +223,7 @@ impl<M: System> World<M> {
             plan,
             files: BTreeMap::new(),
             replacers: BTreeMap::new(),
+            secured: BTreeSet::new(),
             troubles: BTreeSet::new(),
             speaks_german: false,
             memory: Memory { is_fresh: Some(false), has_failed: Some(false), ..Memory::default() },
@@ -283,10 +286,15 @@ fn is_of_package(path: &str) -> bool {
     path.starts_with("/etc/tb-")
 }
 
-/// What an update of a package comes in the place of, or what has a new name; never tb-b, whose file somebody edits.
+/// What an update of a package pushes out: never in a circle, in which dnf 5 itself installs older versions, and never
+/// tb-b, whose file somebody edits.
 pub fn goes_for(name: &str) -> &'static str {
-    let others = ["tb-c", "tb-d", "tb-e", "tb-a"];
-    others[others.iter().position(|other| *other == name).map_or(0, |nth| (nth + 1) % others.len())]
+    match name {
+        "tb-a" | "tb-b" => "tb-c",
+        "tb-c" => "tb-d",
+        "tb-d" => "tb-e",
+        _ => "tb-none",
+    }
 }
 
 /// A package of one of the kinds that there are.

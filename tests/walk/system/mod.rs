@@ -72,6 +72,11 @@ pub trait System: Manager {
     /// A lock that whoever is killed leaves behind, and that only a person may take away.
     const LEFT_LOCK: Option<&'static str> = None;
 
+    /// Whether a refresh ends at the first source that fails.
+    fn stops_at_failure(_: &Plan<Self>) -> bool {
+        false
+    }
+
     /// What a repository needs before the first refresh.
     fn start(_: &Source<Self>) {}
 

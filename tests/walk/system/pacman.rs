@@ -32,6 +32,11 @@ impl System for Pacman {
     const PROGRAMS: &'static [&'static str] = &["pacman"];
     const LEFT_LOCK: Option<&'static str> = Some(LOCK);
 
+    /// It does where another program fetches.
+    fn stops_at_failure(plan: &Plan<Pacman>) -> bool {
+        !is_newer() && plan.settings.iter().any(|nth| Pacman::SETTINGS[*nth].contains("curl"))
+    }
+
     fn start(source: &Source<Pacman>) {
         source.repo.serve_as(source.name);
     }
