@@ -81,7 +81,7 @@ impl Host {
             let script = format!(
                 "linux-patch {verb} >/run/said 2>&1 & p=$!; while s=$(cat /proc/$p/stat) && \
                  m=$(sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$p/status) && [ -n \"$m\" ]; \
-                 do last=\"$s\"; most=$m; sleep 0.02; done 2>/dev/null; wait $p; code=$?; \
+                 do last=\"$s\"; most=$m; sleep 0.02; done 2>/dev/null; code=0; wait $p || code=$?; \
                  set -- ${{last##*)}}; echo \"$code ${{most:-0}} $(( ${{12:-0}} + ${{13:-0}} ))\""
             );
             let started = Instant::now();
