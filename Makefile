@@ -170,12 +170,12 @@ mutants:
 
 # status beside check_apt, refresh and apply beside what each manager itself takes for them, and how that grows with the
 # host: make bench PARTS="status apply", of status, refresh, apply and growth. Linked as it is shipped: for a target that
-# is named the flags are not those of macros.
+# is named the flags are not those of macros. BESIDE=/path/to/an/older/linux-patch measures that one too.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC_BENCH = $(if $(wildcard $(shell cc -print-file-name=libc.a)),RUSTFLAGS='-C target-feature=+crt-static')
 bench: newer-root
 	@$(call need,$(BENCH_NEEDS))
-	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env $(STATIC_BENCH) BENCH_PARTS="$(PARTS)" \
+	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env $(STATIC_BENCH) BENCH_PARTS="$(PARTS)" BENCH_BESIDE="$(BESIDE)" \
 	  $(CARGO) bench --locked --target $(HOST) --bench side_by_side
 
 # Shell completions, from the same definition as the parser.

@@ -73,6 +73,15 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// Puts an older program beside this one, if `BENCH_BESIDE` names it: its command line for one of ours.
+fn older(sandbox: &Sandbox, ours: &str) -> Option<String> {
+    let path = std::env::var("BENCH_BESIDE").ok().filter(|path| !path.is_empty())?;
+    let binary = std::fs::read(&path).unwrap_or_else(|error| panic!("BENCH_BESIDE={path}: {error}"));
+    sandbox.write_mode("/usr/bin/linux-patch-older", binary, 0o755);
+    sandbox.sh("rm -rf /var/lib/older && cp -a /var/lib/linux-patch /var/lib/older 2>/dev/null || :");
+    Some(ours.replacen("linux-patch", "linux-patch-older --state-dir /var/lib/older", 1))
+}
+
 /// A root with three sources of a hundred packages each, ten of which are installed, one of them
 /// in an older version.
 fn with_three_sources<M: Manager>() -> (M, Vec<M::Repo>) {
@@ -97,7 +106,8 @@ fn refresh_beside<M: Manager>(bare: &str, batches: usize, runs: usize) {
     let ours = format!("linux-patch --manager {} refresh", M::NAME);
     let sandbox = manager.sandbox();
     sandbox.patch(&["--manager", M::NAME, "refresh"]).exits(0).remembers("/pending/count", 1);
-    let commands = [bare, &ours];
+    let older = older(sandbox, &ours);
+    let commands: Vec<_> = [bare, &ours].into_iter().chain(older.as_deref()).collect();
     println!("refresh of an unchanged index beside {bare}:");
     show(&commands, &compare(sandbox, &commands, batches, runs));
     repos.iter().for_each(|repo| repo.server().fault("", Fault::Late(FAR)));
@@ -132,7 +142,8 @@ fn apply_beside<M: Manager>(bare: &str, others: &[&str], pairs: usize) {
         is_there
     };
     let others = others.iter().filter(is_there).copied();
-    let commands: Vec<_> = [bare, &ours].into_iter().chain(others).collect();
+    let older = older(sandbox, &ours);
+    let commands: Vec<_> = [bare, &ours].into_iter().chain(others).chain(older.as_deref()).collect();
     // Neither is the first that loads the programs.
     for command in &commands {
         spent(sandbox, command);
@@ -269,7 +280,9 @@ fn status_beside() {
         sandbox.patch(&["refresh", "--if-stale", "--max-age", "1d"]).exits(0);
         let beside = if pending == 100 { "/usr/lib/nagios/plugins/check_apt" } else { "" };
         let forms = ["", " --format nagios", " --format openmetrics", " --format json"];
-        let ours = forms.map(|form| format!("linux-patch status{form}"));
+        let mut ours = Vec::from(forms.map(|form| format!("linux-patch status{form}")));
+        let before = ours.iter().filter_map(|ours| older(sandbox, ours)).collect::<Vec<_>>();
+        ours.extend(before);
         let commands = ["/bin/true"].into_iter().chain(ours.iter().map(String::as_str)).chain([beside]);
         let commands: Vec<_> = commands.filter(|command| !command.is_empty()).collect();
         let times = compare(sandbox, &commands, 21, 20);
