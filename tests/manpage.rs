@@ -401,7 +401,7 @@ fn full_state() -> state_file::Loaded {
             "version": state::VERSION, "manager": "apt", "last_cache_update": time,
             "last_update_error": error, "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
             "last_attempt": {"started_at": time, "finished_at": time, "outcome": "partial"},
-            "support_ends": "2028-06-30", "caveats": ["c"], "not_offered": ["p"], "not_offered_asked": true,
+            "support_ends": "2028-06-30", "caveats": ["c"], "source_places": ["/p"], "not_offered": ["p"], "not_offered_asked": true,
             "outdated_services": [{"unit": "u", "processes": [1]}],
             "services_seen": {"boot_id": "b", "database": "d", "needs_reboot": false},
             "last_cache_boot": {"boot_id": "b", "seconds": 1},

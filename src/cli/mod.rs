@@ -204,25 +204,25 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub freshness: Freshness,
     /// Say why the host is not fresh or not patched, what to do, and what will run next
-    #[arg(help_heading = "What to say")]
+    #[arg(help_heading = "Output")]
     #[arg(long)]
     pub explain: bool,
     /// List the last 20 runs, or so many, or the last 20 of one command
-    #[arg(help_heading = "What to say")]
+    #[arg(help_heading = "Output")]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = Offered { parse: History::parse, words: &History::OFFERED })]
     #[arg(default_missing_value = "20", hide_possible_values = true)]
     pub history: Option<History>,
     /// Age from which the exit code is 1; the same as --max-age
-    #[arg(help_heading = "What counts")]
+    #[arg(help_heading = "Exit code")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub warning: Option<Duration>,
     /// Age from which the exit code is 2
-    #[arg(help_heading = "What counts")]
+    #[arg(help_heading = "Exit code")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,
     /// What else changes the exit code.
-    #[arg(help_heading = "What counts")]
+    #[arg(help_heading = "Exit code")]
     #[arg(
         long,
         value_name = "WHAT",
@@ -234,11 +234,11 @@ pub struct StatusArgs {
     )]
     pub alert: Vec<Alert>,
     /// Leave out the packages whose names match (may be repeated)
-    #[arg(help_heading = "What to say")]
+    #[arg(help_heading = "Output")]
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Write the result to this file, replaced in one step, instead of standard output
-    #[arg(help_heading = "What to say")]
+    #[arg(help_heading = "Output")]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -289,7 +289,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// How long to wait for locks that others hold
-    #[arg(help_heading = "When, and what follows")]
+    #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "10m")]
     pub wait: Duration,
     /// Install nothing where only some sources were refreshed
@@ -297,20 +297,20 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub strict: bool,
     /// Begin no install after this time of the day, HH:MM in local time
-    #[arg(help_heading = "When, and what follows")]
+    #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     pub not_after: Option<TimeOfDay>,
     /// Reboot the machine afterwards [without a value: if-needed]
-    #[arg(help_heading = "When, and what follows")]
+    #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
     #[arg(value_enum, default_missing_value = "if-needed")]
     pub reboot: Option<Reboot>,
     /// How long to wait before the reboot, in whole minutes
-    #[arg(help_heading = "When, and what follows")]
+    #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
     pub reboot_delay: Duration,
     /// Reboot when the clock says so next, HH:MM in local time, instead of after a delay
-    #[arg(help_heading = "When, and what follows")]
+    #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     #[arg(requires = "reboot", conflicts_with = "reboot_delay")]
     pub reboot_at: Option<TimeOfDay>,
