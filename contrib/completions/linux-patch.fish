@@ -36,7 +36,7 @@ complete -c linux-patch -n "__fish_linux_patch_needs_command" -l format -d 'Form
 json\t'One JSON document'
 nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
-complete -c linux-patch -n "__fish_linux_patch_needs_command" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
+complete -c linux-patch -n "__fish_linux_patch_needs_command" -s v -l verbose -d 'Show what the package manager prints, and every package instead of the first 20'
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c linux-patch -n "__fish_linux_patch_needs_command" -s V -l version -d 'Print version'
@@ -59,12 +59,12 @@ json\t'One JSON document'
 nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -l if-stale -d 'Do nothing where the index is still fresh'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s v -l verbose -d 'Show what the package manager prints, and every package instead of the first 20'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand refresh" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs, or so many, or the last 20 of one command' -r -f -a "refresh\t''
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs; with a number so many, with refresh or apply only those of that command' -r -f -a "refresh\t''
 apply\t''"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age from which the exit code is 1; the same as --max-age' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age from which the exit code is 2' -r
@@ -102,18 +102,18 @@ nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l refresh -d 'Refresh first where the index is not fresh'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l explain -d 'Say why the host is not fresh or not patched, what to do, and what will run next'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s v -l verbose -d 'Show what the package manager prints, and every package instead of the first 20'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l min-age -d 'Leave out what this host has known for less time, security updates excepted' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l min-age -d 'Leave out updates that this host has known for less time, except security updates' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l exclude -d 'Leave out the packages whose names match (may be repeated)' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l from -d 'Install only what sources offer whose id matches, with what that needs from others (may be repeated)' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l from -d 'Install only updates from sources whose id matches, and what they need from others (may be repeated)' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l wait -d 'How long to wait for locks that others hold' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l not-after -d 'Begin no install after this time of the day, HH:MM in local time' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot -d 'Reboot the machine afterwards [without a value: if-needed]' -r -f -a "if-needed\t'Only where the distribution or a newer kernel asks for it'
 always\t'After every apply that did not fail'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-delay -d 'How long to wait before the reboot, in whole minutes' -r
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-at -d 'Reboot when the clock says so next, HH:MM in local time, instead of after a delay' -r
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l reboot-at -d 'Reboot at the next HH:MM in local time, instead of after a delay' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l max-age -d 'Age up to which the index counts as fresh' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l timeout -d 'Time budget of a refresh, lock waits included' -r
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l manager -d 'Package manager to drive [default: the one that owns the system]' -r -f -a "apt\t''
@@ -130,10 +130,10 @@ nagios\t'One line of a monitoring plugin (status only)'
 openmetrics\t'Metrics for a textfile collector (status only)'"
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l security -d 'Install security updates only'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l full -d 'Also install updates that need the removal of a package'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l autoremove -d 'Also remove what was installed automatically and nothing needs any more'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l autoremove -d 'Also remove packages that were installed automatically and are no longer needed'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l download-only -d 'Download what is pending, install nothing'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l dry-run -d 'Refresh, say what would be installed, install nothing'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -l strict -d 'Install nothing where only some sources were refreshed'
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -s v -l verbose -d 'Show the manager\'s own lines on standard error'
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -s v -l verbose -d 'Show what the package manager prints, and every package instead of the first 20'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -s q -l quiet -d 'Say nothing when all is well'
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -59,7 +59,7 @@ pub struct Global {
     #[arg(long, global = true, env = "LINUX_PATCH_FORMAT", hide_env = true, value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Show the manager's own lines on standard error
+    /// Show what the package manager prints, and every package instead of the first 20
     #[arg(short, long, global = true, env = "LINUX_PATCH_VERBOSE", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub verbose: bool,
@@ -207,7 +207,7 @@ pub struct StatusArgs {
     #[arg(help_heading = "Output")]
     #[arg(long)]
     pub explain: bool,
-    /// List the last 20 runs, or so many, or the last 20 of one command
+    /// List the last 20 runs; with a number so many, with refresh or apply only those of that command
     #[arg(help_heading = "Output")]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = Offered { parse: History::parse, words: &History::OFFERED })]
@@ -260,7 +260,7 @@ pub struct ApplyArgs {
     #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub security: bool,
-    /// Leave out what this host has known for less time, security updates excepted
+    /// Leave out updates that this host has known for less time, except security updates
     #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub min_age: Option<Duration>,
@@ -268,7 +268,7 @@ pub struct ApplyArgs {
     #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// Install only what sources offer whose id matches, with what that needs from others (may be repeated)
+    /// Install only updates from sources whose id matches, and what they need from others (may be repeated)
     #[arg(help_heading = "What to install")]
     #[arg(long, value_name = "GLOB")]
     pub from: Vec<String>,
@@ -276,7 +276,7 @@ pub struct ApplyArgs {
     #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub full: bool,
-    /// Also remove what was installed automatically and nothing needs any more
+    /// Also remove packages that were installed automatically and are no longer needed
     #[arg(help_heading = "What to install")]
     #[arg(long)]
     pub autoremove: bool,
@@ -309,7 +309,7 @@ pub struct ApplyArgs {
     #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
     pub reboot_delay: Duration,
-    /// Reboot when the clock says so next, HH:MM in local time, instead of after a delay
+    /// Reboot at the next HH:MM in local time, instead of after a delay
     #[arg(help_heading = "Time and reboot")]
     #[arg(long, value_name = "TIME", value_parser = TimeOfDay::parse)]
     #[arg(requires = "reboot", conflicts_with = "reboot_delay")]

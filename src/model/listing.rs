@@ -58,7 +58,10 @@ impl Listing {
             return Err(Failure::new(Class::Other, format!("more than {MOST_LISTED} packages are listed")));
         }
         if let Some(name) = names.find(|name| !can_be_name(name)) {
-            let text = format!("what is listed as a package cannot be one: {}", cut(one_line(name), 100));
+            let text = format!(
+                "the list of packages has a name that no package can have: {}",
+                cut(one_line(name), 100)
+            );
             return Err(Failure::new(Class::Other, text));
         }
         let tidy = |text: &mut String| *text = short_line(text);

@@ -153,7 +153,7 @@ impl State {
         let aside = lock.dir().join(UNSAVED);
         if aside.exists() && !path.exists() {
             std::fs::rename(&aside, &path)
-                .with_context(|| format!("could not take back {}", aside.display()))?;
+                .with_context(|| format!("could not rename {} to continue from it", aside.display()))?;
         }
         let empty = State { version: VERSION, ..State::default() };
         match load(lock.dir()) {
@@ -162,7 +162,7 @@ impl State {
             Loaded::Corrupt(reason) => {
                 let aside = path.with_extension("json.corrupt");
                 std::fs::rename(&path, &aside)
-                    .with_context(|| format!("could not keep {} aside", path.display()))?;
+                    .with_context(|| format!("could not rename {}, which is damaged", path.display()))?;
                 let note = format!("{} is corrupt ({reason}); kept as {}", path.display(), aside.display());
                 Ok((empty, Some(note)))
             }

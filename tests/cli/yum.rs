@@ -571,7 +571,7 @@ fn what_nothing_needs_stays_where_it_is_too_late_and_what_was_installed_is_no_le
     world.on("date", "echo 04:00:00");
     world.on("yum-install", &format!("{INSTALL_ALL}; echo 'echo 09:00:00' >$world/scripts/date"));
     let doc = run(&world, "apply --autoremove --not-after 05:00");
-    let words = "it is past 05:00 (--not-after): 1 package not removed that nothing needs";
+    let words = "it is past 05:00 (--not-after): 1 package not removed though no longer needed";
     let reason = doc["reason"].as_str().unwrap_or_default();
     assert!(reason.ends_with(words) && reason.contains("changed; it is"), "{doc}");
     assert_eq!((&doc["exit_code"], &doc["too_late"]), (&0.into(), &true.into()), "{doc}");

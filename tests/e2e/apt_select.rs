@@ -336,7 +336,7 @@ fn a_removal_that_fails_makes_the_run_fail_and_what_was_installed_is_listed() {
     sandbox.sh("apt-mark auto tb-stays");
     let applied = sandbox.patch(&["apply", "--autoremove", "--reboot=always"]);
     applied.exits(2).changed(&["tb-hello 1.0 2.0"]).says("/error/class", "script");
-    applied.mentions("/error/message", "could not remove what nothing needs any more");
+    applied.mentions("/error/message", "could not remove packages that are no longer needed");
     assert!(sandbox.read("/run/restarts").is_none(), "{applied}");
     sandbox.has_exactly(&["tb-hello 2.0", "tb-stays 1.0"]);
 }

@@ -74,7 +74,7 @@ fn apt() {
     );
     let told = |stdout: &str, stderr: &str| failure("apt", 100, stdout, stderr).unwrap().message;
     assert_eq!(told("one\n\ntwo\n", ""), "two");
-    assert_eq!(told("", ""), "it failed without a word");
+    assert_eq!(told("", ""), "it failed and gave no reason");
     assert_eq!(told("", "E: a\n  b\nc\n"), "a b");
 }
 

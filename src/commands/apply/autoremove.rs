@@ -53,7 +53,7 @@ impl Run<'_> {
             }
             if self.is_too_late() {
                 let packages = counted(unneeded.len(), "package");
-                self.work.too_late_for = Some(format!("{packages} not removed that nothing needs"));
+                self.work.too_late_for = Some(format!("{packages} not removed though no longer needed"));
                 return Ok(());
             }
             if let Some(signal) = signals::received() {
@@ -150,7 +150,7 @@ impl Run<'_> {
         self.work.disappeared.extend(unneeded.iter().map(|one| one.name.clone()));
         let Some(failure) = self.manager.failure(&invocation, &finished) else { return Ok(()) };
         self.work.failed = Some(Ending::of(&failure));
-        let message = format!("could not remove what nothing needs any more: {}", failure.message);
+        let message = format!("could not remove packages that are no longer needed: {}", failure.message);
         Err(Failure { message, culprits: Vec::new(), ..failure })
     }
 }

@@ -205,7 +205,7 @@ pub fn problem(finished: &Finished) -> Failure {
     }
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = own_errors(finished).last().or_else(|| lines.rev().find(|line| !line.trim().is_empty()));
-    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
 }
 
 /// A repository that was not refreshed, and why. It counts as failed also where an old index of it was read.

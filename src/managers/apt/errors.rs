@@ -129,7 +129,7 @@ fn last_line(finished: &Finished) -> &str {
     let lines = || finished.stdout.lines().chain(finished.stderr.lines()).rev();
     let mut said = lines().filter(|line| !line.trim().is_empty());
     let reason = said.clone().find(|line| !line.trim_start_matches("E: ").starts_with("Sub-process "));
-    reason.or_else(|| said.next()).unwrap_or("it failed without a word")
+    reason.or_else(|| said.next()).unwrap_or("it failed and gave no reason")
 }
 
 /// What dpkg itself reports. Its errors also come over apt's status descriptor, to which no script writes: if there are

@@ -356,7 +356,8 @@ impl<'a> Reader<'a> {
         };
         // If a hook fails after every source was refreshed, the index is still fresh.
         let only_a_hook = self.hook.is_some() && all > 0;
-        let silent = || Failure::new(Class::Other, format!("apt-get update exited {code} without a word"));
+        let silent =
+            || Failure::new(Class::Other, format!("apt-get update exited {code} and gave no reason"));
         let hook = self.hook.filter(|_| !only_a_hook);
         let decisive = decisive.or(hook).or_else(|| (code != 0 && !only_a_hook).then(silent));
         // Another process's lock, a source list that cannot be read and a cache without space stop the whole run,

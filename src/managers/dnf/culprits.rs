@@ -121,7 +121,7 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
     updates
         .map(|update| {
             let source = update.source.clone().unwrap_or_default();
-            let reason = format!("the key of its repository {source} could not be had: {line}");
+            let reason = format!("could not get the key of its repository {source}: {line}");
             HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
         })
         .collect()

@@ -112,7 +112,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
             class @ (Class::Network | Class::Space) => class,
             _ => Class::Auth,
         };
-        return Some(Failure::new(class, format!("a key could not be had: {line}")));
+        return Some(Failure::new(class, format!("could not get a key: {line}")));
     }
     let mut lines = stderr.lines().chain(finished.stdout.lines()).skip_while(|line| !is_error(line));
     let first = lines.next()?;
@@ -244,7 +244,7 @@ fn class_of(text: &str, began: bool) -> Class {
 fn undecided(finished: &Finished) -> Failure {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = lines.rev().find(|line| !line.trim().is_empty());
-    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
 }
 
 /// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is printed also where rpm's lock

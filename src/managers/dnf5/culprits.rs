@@ -86,7 +86,7 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
     let updates = transaction(&finished.stdout).updates.into_iter().filter(of_them);
     let reason = |update: &Update| {
         let source = update.source.as_deref().unwrap_or_default();
-        format!("the key of its repository {source} could not be had: {}", failure.message)
+        format!("could not get the key of its repository {source}: {}", failure.message)
     };
     updates
         .map(|update| {

@@ -168,7 +168,7 @@ fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
             class @ (Class::Network | Class::Space) => class,
             _ => Class::Auth,
         };
-        return Failure::new(class, format!("a key could not be had: {text}"));
+        return Failure::new(class, format!("could not get a key: {text}"));
     }
     let is_fetch = ["Failed to download ", "Failed to set up metadata download", "Cannot download the \""];
     if !began && is_fetch.iter().any(|start| text.starts_with(start)) {

@@ -280,7 +280,7 @@ pub fn notes(finished: &Finished) -> Vec<String> {
 fn undecided(finished: &Finished) -> Failure {
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
     let last = lines.rev().find(|line| !line.trim().is_empty());
-    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
 }
 
 /// Nothing before this line changes a package.

@@ -94,8 +94,7 @@ pub fn downloader(finished: &Finished, end: &str) -> Failure {
     let is_nothing =
         |line: &str| line.starts_with("could not rename ") && line.ends_with("(No such file or directory)");
     if words.is_none() && errors(finished).any(is_nothing) {
-        let text =
-            format!("{end}: the program that XferCommand names stored nothing, and says that all is well");
+        let text = format!("{end}: the program that XferCommand names stored nothing, but reported no error");
         return Failure::new(Class::Fetch, text);
     }
     let Some(words) = words else { return Failure::new(Class::Fetch, end) };

@@ -252,7 +252,7 @@ impl OwnIndex for Own {
         }
         let nothing_stored = |id: &str| {
             let fetcher = "the program that XferCommand names";
-            Failure::new(Class::Fetch, format!("{id}: {fetcher} stored no index, and says that all is well"))
+            Failure::new(Class::Fetch, format!("{id}: {fetcher} stored no index, but reported no error"))
         };
         let (before, now) = (self.before.borrow(), self.stored());
         let is_stored = |id: &str| {

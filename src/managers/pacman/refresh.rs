@@ -33,7 +33,8 @@ pub fn judge(finished: &Finished) -> Refreshed {
     }
     if sources.values().all(Option::is_none) {
         // Another failure: nothing is known of any of them.
-        let error = decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed without a word"));
+        let error =
+            decisive.unwrap_or_else(|| Failure::new(Class::Other, "pacman failed and gave no reason"));
         sources.values_mut().for_each(|source| *source = Some(error.clone()));
         return Refreshed::of(sources, Some(error), unnamed);
     }

@@ -102,7 +102,7 @@ fn without_key(finished: &Finished) -> Vec<HeldBack> {
     };
     let of_it = updates.iter().filter(|update| update.source.as_ref() == Some(&source));
     let held = of_it.map(|update| {
-        let reason = format!("the key of its repository {source} could not be had: {why}");
+        let reason = format!("could not get the key of its repository {source}: {why}");
         HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) }
     });
     held.collect()

@@ -29,12 +29,8 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         End::Code(_) if !began && ended_as_asked(finished) => None,
         // When rpm is done it ends yum, which says nothing.
         End::Code(_) if began && stderr.lines().all(is_remark) && cut_by_signal(finished) => {
-            (!all_steps_done(finished)).then(|| {
-                Failure::new(
-                    Class::Interrupted,
-                    "yum was ended by a signal before it had done all it was to do",
-                )
-            })
+            (!all_steps_done(finished))
+                .then(|| Failure::new(Class::Interrupted, "yum was ended by a signal before it had finished"))
         }
         _ => Some(
             scriptlet()
@@ -169,7 +165,7 @@ fn is_lock(line: &str) -> bool {
 fn undecided(finished: &Finished) -> Failure {
     let last = finished.stderr.lines().rev().find(|line| !is_remark(line));
     let last = last.or_else(|| finished.stdout.lines().rev().find(|line| !line.trim().is_empty()));
-    Failure::new(Class::Other, last.unwrap_or("it failed without a word"))
+    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
 }
 
 /// A remark follows it where systemd holds back a shutdown meanwhile. `Running transaction check` and `Running

@@ -76,7 +76,7 @@ fn failure_of(one: &Repository, errors: &[(&str, &str)], nobodys: &Option<Failur
         }
         _ => Failure::new(
             Class::Other,
-            format!("{}: yum left it out without a word, as it does where a disk is full", one.id),
+            format!("{}: yum left it out and gave no reason, as it does where a disk is full", one.id),
         ),
     }
 }

@@ -26,7 +26,7 @@ impl Autoremove for OfOthers {
             let made = std::fs::create_dir_all("/var/lib/zypp").and_then(|()| std::fs::write(NOTES, "#\n"));
             if let Err(error) = made {
                 warn!(
-                    "could not write {NOTES}: {error}; zypper will take packages for unneeded that are not"
+                    "could not write {NOTES}: {error}; zypper would call packages unneeded that are needed"
                 );
             }
         }

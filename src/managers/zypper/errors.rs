@@ -297,7 +297,7 @@ fn undecided(finished: &Finished) -> Failure {
     }
     let steps = elements(&finished.stdout).filter(|element| element.name == "progress");
     let step = steps.last().and_then(|step| step.get("name").map(|name| format!(" at {name:?}")));
-    Failure::new(Class::Other, format!("zypper ended without a word{}", step.unwrap_or_default()))
+    Failure::new(Class::Other, format!("zypper ended{} and gave no reason", step.unwrap_or_default()))
 }
 
 /// Whether rpm has begun to change packages. Old versions start it once for each package; if another process holds its
@@ -366,7 +366,7 @@ mod tests {
             "<progress id=\"install-resolvable\" name=\"(1/1) Installing: x\" done=\"0\"/><message type=\"info\">1 MB more space on the moon</message>",
         );
         let failure = ended(8, &printed).unwrap();
-        let told = "zypper ended without a word at \"(1/1) Installing: x\"";
+        let told = "zypper ended at \"(1/1) Installing: x\" and gave no reason";
         assert_eq!((failure.class, &*failure.message), (Class::Other, told));
         let rpms = printed.replace("1 MB", "error: 1 MB");
         assert_eq!(ended(8, &rpms).unwrap().class, Class::Space);

@@ -45,7 +45,10 @@ pub fn without_owned(
     match all {
         Ok(all) => Ok(hold_back_owned(listing, &all, &plan.without, &configured, class)),
         Err(failure) => {
-            warn!("could not look into the old index of what was not refreshed: {}", failure.message);
+            warn!(
+                "could not read the old index of the repositories that were not refreshed: {}",
+                failure.message
+            );
             Ok(listing)
         }
     }

@@ -76,7 +76,7 @@ pub fn add_passed_over(enabled: &[String], refreshed: &mut Refreshed) {
         return;
     }
     refreshed.sources.extend(left.into_iter().map(|id| {
-        let text = format!("{id}: zypper passed over it without a word: see zypper refresh --force {id}");
+        let text = format!("{id}: zypper passed over it and gave no reason: see zypper refresh --force {id}");
         SourceResult { id, error: Some(Failure::new(Class::Other, text)) }
     }));
     refreshed.judge_again();
@@ -106,7 +106,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     let why = first.or(stopped.clone());
     for Configured { id, .. } in &configured {
         let not_reached = || {
-            let unknown = Failure::new(Class::Other, "zypper did not come to it");
+            let unknown = Failure::new(Class::Other, "zypper did not reach it");
             let why = why.clone().unwrap_or(unknown);
             Some(Failure::new(why.class, format!("{id}: not refreshed after this failure: {}", why.message)))
         };

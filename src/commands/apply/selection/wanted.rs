@@ -77,7 +77,7 @@ impl Selection {
             wanted.remove(&update.name);
             if !self.is_excluded(&update.name, manager) {
                 let (name, old) = (&update.name, update.replaces.join(", "));
-                warn!("left out, because it would come in the place of {old}, which is excluded: {name}");
+                warn!("left out, because it would replace {old}, which is excluded: {name}");
             }
         }
         Ok(wanted)
