@@ -234,7 +234,7 @@ const OTHERS: &[Part] = &[
     ),
     (
         "ansible/roles/linux_patch/tasks/apply.yml",
-        "- name: Restart the host where that is required",
+        "- name: Reboot the host if it requires it",
         &[
             ("- not ansible_check_mode", "--check restarts"),
             ("- linux_patch_reboot | bool", "it cannot be switched off"),
