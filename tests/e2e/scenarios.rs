@@ -353,7 +353,8 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
         ("/etc/zypp/repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo~ .a.repo.swp a.bak"),
         (
             "/etc/pacman.d",
-            "mirrorlist.pacnew mirrorlist.pacsave mirrorlist.pacsave.1 mirrorlist.bak mirrorlist~",
+            "mirrorlist.pacnew mirrorlist.pacsave mirrorlist.pacsave.1 mirrorlist.bak mirrorlist~ README 4913 mirrorlist.2 \
+             mirrorlist-20261101 #mirrorlist# unused.conf",
         ),
     ] {
         for name in names.split(' ').filter(|_| stage.sandbox().exists(dir)) {

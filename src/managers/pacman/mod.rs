@@ -38,7 +38,7 @@ static FACTS: Facts = Facts {
     systems: &["arch", "archarm", "manjaro"],
     // Each package has a directory in it, so every install changes the time of this one.
     package_databases: &["/var/lib/pacman/local/"],
-    source_config: &["/etc/pacman.conf", "/etc/pacman.d"],
+    source_config: &["/etc/pacman.conf"],
     cache: "/var/lib/pacman/sync",
     lock_by_existence: Some("db.lck"),
     kernel_modules: Some("/usr/lib/modules"),
