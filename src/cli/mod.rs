@@ -307,7 +307,7 @@ pub struct ApplyArgs {
     pub reboot: Option<Reboot>,
     /// How long to wait before the reboot, in whole minutes
     #[arg(help_heading = "Time and reboot")]
-    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m")]
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "1m", requires = "reboot")]
     pub reboot_delay: Duration,
     /// Reboot at the next HH:MM in local time, instead of after a delay
     #[arg(help_heading = "Time and reboot")]

@@ -3,7 +3,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
-use crate::system::boot::{is_reboot, scheduled_reboot, scheduled_shutdown};
+use crate::system::boot::{self, is_reboot, scheduled_reboot, scheduled_shutdown};
 use crate::system::local_time::TimeOfDay;
 use crate::system::process::{Capture, find};
 use crate::system::time::Time;
@@ -17,6 +17,8 @@ use wait_timeout::ChildExt;
 
 /// How long a shutdown may take to answer that it will come. One that is still running after that is counting down.
 const ANSWER: Duration = Duration::from_secs(5);
+/// That of systemd never counts itself. It asks over D-Bus, which gives up after 25 seconds.
+const ANSWER_OF_SYSTEMD: Duration = Duration::from_secs(40);
 
 /// The words of a `shutdown` that does not know how we give a time; dinit's shows its options.
 const NOT_UNDERSTOOD: &[&str] =
@@ -85,7 +87,9 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
         return Ok(is_reboot(&mode).then_some(Reboot { at }));
     }
     let mut said = "shutdown: it is not on PATH".to_string();
-    if let Some(shutdown) = find("shutdown") {
+    // Under another name, systemctl is systemd's shutdown, which Debian has in a package of its own.
+    let systemctl = || find("systemctl").filter(|_| boot::is_systemd());
+    if let Some(shutdown) = find("shutdown").or_else(systemctl) {
         match ask_shutdown(&shutdown, &time) {
             // shutdown(8) itself knows best when the clock will say so: the clock may change tonight.
             Ok(()) => {
@@ -119,10 +123,12 @@ fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     let output = Capture::in_memory().map_err(|error| error.to_string())?;
     let file = || output.out.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(program);
-    command.args(["-r", time, "linux-patch: reboot after updates"]);
+    command.arg0("shutdown").args(["-r", time, "linux-patch: reboot after updates"]);
     command.env("LC_ALL", "C").process_group(0).stdin(Stdio::null()).stdout(file()?).stderr(file()?);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    match child.wait_timeout(ANSWER).map_err(|error| error.to_string())? {
+    let patience = if boot::is_systemd() { ANSWER_OF_SYSTEMD } else { ANSWER };
+    match child.wait_timeout(patience).map_err(|error| error.to_string())? {
+        None if boot::is_systemd() => Err(format!("nothing in {} seconds", patience.as_secs())),
         Some(exit) if !exit.success() => {
             let mut words = Vec::new();
             let mut file = file()?;

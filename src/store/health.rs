@@ -224,9 +224,14 @@ fn reboot_required_since(state: &State) -> Option<Time> {
     found.or_else(by_flag)
 }
 
-/// When a reboot comes, by systemd, or else by what the last apply asked for.
+/// When a reboot comes, by systemd, or else by what the last apply asked for, if the machine has not started since.
+/// systemd also knows of one that was cancelled.
 fn reboot_scheduled_at(state: &State) -> Option<Time> {
-    let asked = || state.apply.last.as_ref()?.reboot_at.filter(|at| *at > Time::now());
+    let asked = || {
+        let last = state.apply.last.as_ref().filter(|_| !boot::is_systemd())?;
+        let is_of_this_start = boot::start().at <= last.finished_at.unix();
+        last.reboot_at.filter(|at| *at > Time::now() && is_of_this_start)
+    };
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
 }
 

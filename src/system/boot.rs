@@ -76,6 +76,11 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
+/// Whether the first process is systemd.
+pub fn is_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
 /// When a reboot is scheduled with systemd, in seconds since 1970.
 pub fn scheduled_reboot() -> Option<i64> {
     scheduled_shutdown().filter(|(_, mode)| is_reboot(mode)).map(|(at, _)| at)

@@ -349,6 +349,10 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
 
 #[test]
 fn a_shutdown_that_waits_itself_is_left_alone_with_it() {
+    // That of systemd never does.
+    if std::path::Path::new("/run/systemd/system").exists() {
+        return;
+    }
     let world = World::new();
     world.on("shutdown", "touch $world/waits; gate; touch $world/done");
     let ran = world.run("--format json apply --reboot=always");
@@ -368,6 +372,41 @@ fn a_value_of_reboot_behind_a_blank_is_told_how_to_be_written() {
         assert_eq!(world.count("update"), 0);
         // Without the option it may be a package.
         assert_eq!(world.json(&format!("apply {value}"))["error"]["class"], "dependency");
+    }
+}
+
+#[test]
+fn what_can_only_be_meant_as_a_value_of_reboot_is_no_package() {
+    let said = [
+        ("if-required", "write --reboot=if-needed or --reboot=always"),
+        ("IfNeeded", "write --reboot=if-needed or --reboot=always"),
+        ("yes", "write --reboot=if-needed or --reboot=always"),
+        ("never", "without --reboot there is none"),
+        ("false", "without --reboot there is none"),
+        ("5m", "write --reboot-delay 5m"),
+        ("+10", "write --reboot-delay 10m"),
+        ("10", "write --reboot-delay 10m"),
+        ("05:00", "write --reboot-at 05:00"),
+    ];
+    for (value, words) in said {
+        let world = World::new();
+        let doc = world.json(&format!("apply --reboot {value}"));
+        assert_eq!(doc["exit_code"], 3, "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains(words), "{doc}");
+        assert_eq!(world.count("update"), 0);
+    }
+    // A package that may be meant is one.
+    assert_eq!(World::new().json("apply --reboot tb-hello")["exit_code"], 0);
+}
+
+#[test]
+fn a_delay_without_a_reboot_is_refused_like_a_time_without_one() {
+    for args in ["apply --reboot-delay 5m", "apply --reboot-at 05:00"] {
+        let world = World::new();
+        let doc = world.json(args);
+        assert_eq!(doc["exit_code"], 3, "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains("--reboot"), "{doc}");
+        assert_eq!(world.count("update"), 0);
     }
 }
 

@@ -266,6 +266,47 @@ fn a_reboot_that_is_scheduled_already_is_not_put_off() {
 }
 
 #[test]
+fn what_systemd_says_of_a_reboot_is_waited_for() {
+    let (sandbox, _repo) = kernel_pending();
+    sandbox.sh("mkdir -p /run/systemd/system");
+    let answer = "sleep 7; echo 'Failed to schedule shutdown: Connection timed out' >&2; exit 1";
+    sandbox.write_script("/usr/local/sbin/shutdown", answer);
+    let applied = sandbox.patch(&["apply", "--reboot=always"]);
+    applied.exits(2).says("/reboot_scheduled", false).mentions("/reason", "Connection timed out");
+}
+
+#[test]
+fn where_systemd_comes_without_its_shutdown_it_is_told_the_time_all_the_same() {
+    let (sandbox, _repo) = kernel_pending();
+    // A reboot that a process of ours waits for would end with the session or the unit it was started in.
+    sandbox.sh("mkdir -p /run/systemd/system; rm -f /usr/local/sbin/shutdown /usr/sbin/shutdown");
+    let note = "echo \"systemctl as $(tr '\\0' ' ' </proc/$$/cmdline): $*\" >>/run/restarts";
+    sandbox.write_script("/usr/local/sbin/systemctl", note);
+    let applied = sandbox.patch(&["apply", "--reboot=always", "--reboot-delay", "5m"]);
+    applied.exits(0).says("/reboot_scheduled", true);
+    let restarts = restarts(&sandbox);
+    assert!(restarts.contains(": -r +5 "), "{restarts}");
+}
+
+#[test]
+fn a_reboot_that_was_cancelled_or_has_come_is_not_announced_any_more() {
+    let (sandbox, _repo) = kernel_pending();
+    let apply = ["apply", "--reboot=always", "--reboot-delay", "2h"];
+    sandbox.patch(&apply).exits(0).says("/reboot_scheduled", true);
+    let announced = || sandbox.patch(&["status"]).json["reboot_scheduled_at"].clone();
+    assert!(announced().is_string(), "an init that says nothing of it: {}", announced());
+    // systemd writes down what is to come, and nothing is.
+    sandbox.sh("mkdir -p /run/systemd/system");
+    assert_eq!(announced(), Value::Null);
+    sandbox.sh("rm -r /run/systemd");
+    // Somebody restarted the machine before.
+    let state = sandbox.read("/var/lib/linux-patch/state.json").unwrap();
+    let finished = sandbox.state()["apply"]["last"]["finished_at"].as_str().unwrap().to_string();
+    sandbox.write("/var/lib/linux-patch/state.json", state.replace(&finished, "2001-01-01T00:00:00Z"));
+    assert_eq!(announced(), Value::Null);
+}
+
+#[test]
 fn a_dry_run_never_reboots() {
     let (sandbox, _repo) = kernel_pending();
     sandbox.write(FLAG, "");

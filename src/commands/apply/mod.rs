@@ -28,7 +28,7 @@ use crate::store::lock::{self, Lock};
 use crate::store::state::{InProgress, State};
 use crate::store::state_file::{Loaded, load};
 use crate::system::local_time::{Latest, TimeOfDay};
-use crate::system::time::{Time, span};
+use crate::system::time::{Time, duration, span};
 use crate::system::{image, signals};
 use clap::ValueEnum;
 use log::{info, warn};
@@ -101,15 +101,45 @@ fn changes_no_image() -> Result<(), String> {
 }
 
 /// Checks that `--reboot always` was not meant as `--reboot=always`: it would mean a reboot if required, and a package
-/// `always`.
+/// `always`. No package has one of the other names that are meant as a value.
 ///
 /// # Errors
 /// How it is written.
 fn no_blank_after_reboot(args: &ApplyArgs) -> Result<(), String> {
-    let is_value = |name: &&String| Reboot::from_str(name, true).is_ok();
-    match args.packages.iter().find(is_value).filter(|_| args.reboot.is_some()) {
-        Some(value) => Err(format!("{value:?} is no package: write --reboot={value}, with an equals sign")),
-        None => Ok(()),
+    let mut names = args.packages.iter().filter(|_| args.reboot.is_some());
+    let meant = names.find_map(|name| Some((name, meant_as_value(name)?)));
+    meant.map_or(Ok(()), |(name, advice)| Err(format!("{name:?} is no package: {advice}")))
+}
+
+/// How that is written which somebody must have meant with this word behind `--reboot`.
+fn meant_as_value(name: &str) -> Option<String> {
+    const YES: &[&str] = &[
+        "if-required",
+        "ifneeded",
+        "needed",
+        "required",
+        "when-needed",
+        "when-required",
+        "auto",
+        "yes",
+        "true",
+    ];
+    const NO: &[&str] = &["never", "no", "false"];
+    let word = name.to_lowercase().replace('_', "-");
+    let number = name.strip_prefix('+').unwrap_or(name);
+    match word.as_str() {
+        word if Reboot::from_str(word, true).is_ok() => {
+            Some(format!("write --reboot={word}, with an equals sign"))
+        }
+        word if YES.contains(&word) => {
+            Some("write --reboot=if-needed or --reboot=always, with an equals sign".to_string())
+        }
+        word if NO.contains(&word) => Some("without --reboot there is none".to_string()),
+        _ if TimeOfDay::parse(name).is_ok() => Some(format!("write --reboot-at {name}")),
+        // As shutdown(8) means it.
+        _ if number.parse::<u32>().is_ok() => Some(format!("write --reboot-delay {number}m")),
+        _ if duration(number).is_ok() => Some(format!("write --reboot-delay {number}")),
+        _ => None,
     }
 }
 
