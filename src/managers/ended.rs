@@ -28,7 +28,7 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
             let last = last_line(finished);
             let (class, why) = match () {
                 // `what(): /etc/zypp/zypp.conf: Section []: Line 1 contains garbage`
-                () if last.contains(".conf: ") => (Class::Config, ""),
+                () if last.contains("what(): ") && last.contains(".conf: ") => (Class::Config, ""),
                 // `what():  stod`, of C++.
                 () if last.contains("what():  sto") => (Class::Config, NO_NUMBER),
                 () => (Class::Interrupted, ""),
@@ -71,6 +71,17 @@ mod tests {
         let invocation = Invocation { program: "apt-get", ..Invocation::default() };
         let found = apt::Apt.failure(&invocation, &Finished { end, stdout, stderr, status, elapsed });
         found.map(|failure| (failure.class, failure.message))
+    }
+
+    #[test]
+    fn a_crash_is_the_configurations_fault_only_where_its_own_words_say_so() {
+        let class = |last: &str| failed(End::Signal(6), "", last).map(|(class, _)| class);
+        let uncaught = "terminate called after throwing an instance of 'x'\n  what():  ";
+        assert_eq!(class(&format!("{uncaught}/etc/zypp/zypp.conf: Section []: Line 1\n")), Some(Class::Config));
+        assert_eq!(class(&format!("{uncaught}stod\n")), Some(Class::Config));
+        // An install that crashes half way was cut off.
+        assert_eq!(class("warning: /etc/tb.conf: x\n"), Some(Class::Interrupted));
+        assert_eq!(class(&format!("{uncaught}std::bad_alloc\n")), Some(Class::Interrupted));
     }
 
     #[test]
