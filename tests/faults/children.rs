@@ -1,4 +1,4 @@
-//! Managers that misbehave in all the ways there are, in each phase that starts them.
+//! Package managers that misbehave in many ways, in each phase that starts them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use crate::machine::{end, is_running, pids_in, signal};
 use crate::tally::{share, tried};
 use crate::world::{Ran, World, in_parallel, until};
 
-/// What each phase prints and does when all goes well.
+/// What the manager prints and does in each phase when nothing is wrong.
 const PHASES: [(&str, &str); 3] =
     [("update", "echo 'Hit:1 http://a s InRelease'"), ("download", ":"), ("install", "unpack")];
 
@@ -24,7 +24,7 @@ fn run(world: &World, phase: &str) -> Ran {
     world.run(&format!("{} --format json", if phase == "update" { "refresh" } else { "apply" }))
 }
 
-/// Everything that holds after any run.
+/// What must be true after every run.
 fn assert_sane(world: &World, ran: &Ran, what: &str) -> Value {
     let doc = ran.json();
     assert!(!ran.stderr.contains("internal error"), "{what}: {}", ran.stderr);
@@ -35,7 +35,7 @@ fn assert_sane(world: &World, ran: &Ran, what: &str) -> Value {
     doc
 }
 
-/// That nothing whose number is in `pids` runs; what does is ended.
+/// Asserts that no process whose number is in the file `pids` runs, and ends those that do.
 fn assert_gone(world: &World, what: &str) {
     let pids = pids_in(world, "pids");
     let left: Vec<_> = pids.iter().copied().filter(|pid| is_running(*pid)).collect();
@@ -69,7 +69,7 @@ fn a_daemon_that_holds_the_output_open_is_waited_for_in_no_phase() {
     tried(tries.len(), "managers that leave a daemon with their output open");
 }
 
-/// A manager in a session of its own, or stopped, or deaf, when a signal comes to linux-patch.
+/// A manager that has its own session, is stopped or ignores signals, when linux-patch gets a signal.
 #[test]
 fn a_signal_ends_whatever_may_be_ended() {
     let scripts = [
@@ -98,14 +98,14 @@ fn a_signal_ends_whatever_may_be_ended() {
             (&json!(2), &json!("interrupted")),
             "{what}: {doc}"
         );
-        // The grace and much for a machine that is busy; less than what goes on.
+        // The grace time and a lot more for a busy machine, but less than the manager would take.
         assert!(started.elapsed() < Duration::from_secs(25), "{what}: {:?}", started.elapsed());
         assert_eq!(world.count("install"), 0, "{what}");
     });
     tried(tries.len(), "managers ended by a signal");
 }
 
-/// What may not be ended is waited for, in whatever state it is.
+/// A manager that may not be ended is waited for, whatever its state.
 #[test]
 fn an_install_that_stops_itself_or_leaves_the_group_is_waited_for() {
     let scripts = [
@@ -122,7 +122,7 @@ fn an_install_that_stops_itself_or_leaves_the_group_is_waited_for() {
         signal(&child, Signal::TERM);
         std::thread::sleep(Duration::from_millis(500));
         for pid in pids_in(&world, "stopped") {
-            // It may have ended.
+            // It may have ended already.
             let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::CONT);
         }
         let ran = Ran::end(child);
@@ -188,7 +188,7 @@ fn a_manager_that_prints_without_end_takes_bounded_memory() {
     // One after the other: each may take some hundred megabytes for a moment.
     for (verb, script, code) in &cases {
         let world = World::new();
-        // No disk for the log: even what an install prints is kept in memory.
+        // No disk for the log: even the output of an install is kept in memory.
         std::fs::create_dir_all(world.state_dir()).unwrap();
         std::fs::write(world.state_dir().join("log"), "a file").unwrap();
         world.on(verb, script);
@@ -242,7 +242,7 @@ fn output_that_is_no_text_in_every_phase() {
                 assert!(!ran.stderr.is_empty(), "{what}: nothing is said");
                 let doc = assert_sane(&world, &ran, &what);
                 assert!(doc["exit_code"].as_i64().unwrap() < 3, "{what}: {doc}");
-                // Some seconds, many times over for a machine with much else to do.
+                // A few seconds, and many times that for a busy machine.
                 assert!(ran.took < Duration::from_secs(300), "{what}: {:?}", ran.took);
             }
             let ran = world.run("status --history");
@@ -252,7 +252,7 @@ fn output_that_is_no_text_in_every_phase() {
     tried(tries.len() * 2, "managers whose output is no text, or too much of it");
 }
 
-/// What a manager prints is long, and every line of it looks right.
+/// A manager prints a lot, and every line looks right.
 #[test]
 fn a_report_is_judged_by_what_it_says_however_long_it_is() {
     let sources = "perl -e 'print \"Hit:$_ http://h$_ s InRelease\\n\" for 1..20000'";
@@ -266,7 +266,7 @@ fn a_report_is_judged_by_what_it_says_however_long_it_is() {
         assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (code, class), "{script}");
         assert!(world.has_good_state(), "{script}");
     });
-    // More updates than the state can hold: what matters of it is remembered all the same.
+    // More updates than the state can hold: the important part is still remembered.
     let world = World::new();
     world.on("simulate", "perl -e 'print \"Inst p$_ [1] (2 Debian-Security:s [all])\\n\" for 1..170000'");
     world.on("apt-cache", "exit 0");
@@ -278,7 +278,7 @@ fn a_report_is_judged_by_what_it_says_however_long_it_is() {
     tried(3, "reports of more than there can be");
 }
 
-/// Puts another program in the place of a helper.
+/// Replaces a helper program by another one.
 fn replace(world: &World, name: &str, text: &str, mode: u32) {
     let path = world.path("fakes").join(name);
     std::fs::remove_file(&path).unwrap();
@@ -326,7 +326,7 @@ fn a_manager_that_is_no_executable_is_none() {
         assert_eq!(doc["exit_code"], 3, "{args}: {doc}");
         assert!(doc["reason"].as_str().unwrap().contains("on PATH"), "{args}: {doc}");
     }
-    // One that cannot be run does not stand in the way of one further down PATH.
+    // A program that cannot be run does not hide one later in PATH.
     let world = World::new();
     std::fs::create_dir(world.path("first")).unwrap();
     std::fs::write(world.path("first/apt-get"), "#!/bin/sh\nexit 9\n").unwrap();
@@ -379,14 +379,14 @@ fn a_manager_that_vanishes_in_the_middle_of_a_run() {
 #[test]
 fn a_small_fork_bomb_is_ended_whole() {
     let bombs = [
-        // Processes that all stay in the group.
+        // All processes stay in the process group.
         "n=0; while [ $n -lt 100 ]; do n=$((n+1)); (echo $$ >/dev/null; exec sleep 120) & echo $! >>$world/pids; done; wait",
         // Each in a session of its own.
         "n=0; while [ $n -lt 60 ]; do n=$((n+1)); setsid sh -c 'echo $$ >>'$world/pids'; exec sleep 120' & done; wait",
         // A chain in which each starts the next and dies, every link in a session of its own.
         "echo 'echo $$ >>$world/pids; sleep 0.02; [ ! -e $world/stop ] || exit; setsid sh $world/link & exit' >$world/link
          export world; setsid sh $world/link & sleep 120",
-        // Each that ignores TERM starts two more, some times over.
+        // Each process ignores TERM and starts two more, several times.
         "echo 'trap \"\" TERM; echo $$ >>$world/pids; [ $1 -gt 0 ] || exec sleep 120
                sh $world/tree $(($1 - 1)) & setsid sh $world/tree $(($1 - 1)) & wait' >$world/tree
          export world; sh $world/tree 5",
@@ -395,7 +395,7 @@ fn a_small_fork_bomb_is_ended_whole() {
         let world = World::new();
         world.on("update", &format!("echo $$ >>$world/pids; {bomb}"));
         let ran = world.run("refresh --timeout 1s --format json");
-        // What was being started when linux-patch ended has noted itself by now.
+        // Processes that were starting when linux-patch ended have written down their numbers by now.
         std::thread::sleep(Duration::from_millis(300));
         world.write("stop", "");
         let doc = assert_sane(&world, &ran, bomb);
@@ -411,7 +411,7 @@ fn a_small_fork_bomb_is_ended_whole() {
     tried(bombs.len(), "small fork bombs");
 }
 
-/// The log's disk fills up while a maintainer script prints: that is none of the package's business.
+/// The disk of the log fills up while a maintainer script prints: the package must not fail because of that.
 #[test]
 fn a_script_that_prints_more_than_the_log_disk_takes_is_installed() {
     let script = "set -e\nyes 'a line that fills the disk' | head -n 20000\necho done";

@@ -16,7 +16,7 @@ use crate::world::{Ran, World, in_parallel, until};
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
 const DAY: i64 = 86400;
-/// What an index may be old, unless another age is given.
+/// How old an index may be, unless another age is given.
 const MAX_AGE: i64 = 4 * 3600;
 
 fn faketime() -> PathBuf {
@@ -25,7 +25,7 @@ fn faketime() -> PathBuf {
     found.find(|path| path.exists()).expect("these tests need libfaketime (package faketime)")
 }
 
-/// A run at so many seconds from now.
+/// A run at this many seconds from now.
 fn shifted(world: &World, args: &str, seconds: i64) -> Ran {
     let mut command = world.command(args);
     preload(&mut command).env("FAKETIME", format!("{seconds:+}"));
@@ -37,7 +37,7 @@ fn preload(command: &mut Command) -> &mut Command {
     command.env("LD_PRELOAD", faketime()).env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
-/// A status in every format, so many seconds from now: no age is negative. Gives the exit code.
+/// A status in every format, this many seconds from now: no age is negative. Returns the exit code.
 fn status_at(world: &World, seconds: i64) -> i32 {
     let doc = shifted(world, "status --history --format json", seconds).json();
     let age = &doc["age_seconds"];
@@ -63,7 +63,7 @@ fn is_negative(word: &str) -> bool {
 const SHIFTS: [i64; 17] = [
     -50 * 365 * DAY,
     -365 * DAY,
-    // Not on the bound itself, which two looks in a row may stand on both sides of.
+    // Not on the bound itself: two checks in a row could be on both sides of it.
     -MAX_AGE - MINUTE,
     -HOUR,
     -MINUTE,
@@ -87,7 +87,7 @@ fn a_clock_that_was_set_between_runs() {
     let shifts = &SHIFTS[..];
     let shifts: Vec<_> = shifts.iter().copied().step_by(share(3, 1)).collect();
     in_parallel(&shifts, |shift| {
-        // Refreshed at the right time, looked at by a wrong clock.
+        // Refreshed at the right time, checked with a wrong clock.
         let world = World::new();
         assert_eq!(world.run("apply").code, 0);
         let code = status_at(&world, *shift);
@@ -97,7 +97,7 @@ fn a_clock_that_was_set_between_runs() {
             _ => 1,
         };
         assert_eq!(code, expected, "looked at {shift} s from the refresh");
-        // What is not known to be fresh is refreshed, and the refresh mends it, and is mended.
+        // If the index is not known to be fresh it is refreshed, and then it is fresh by both clocks.
         let before = world.count("update");
         assert_eq!(shifted(&world, "refresh --if-stale", *shift).code, 0);
         assert_eq!(world.count("update") - before, usize::from(expected != 0), "at {shift}");
@@ -116,7 +116,7 @@ fn a_clock_that_was_set_between_runs() {
                 "back from {shift}"
             );
         }
-        // A failure does not become a success by time passing either way.
+        // A failure does not become a success because the clock moves, in either direction.
         world.on("update", "exit 100");
         assert_eq!(shifted(&world, "refresh", *shift).code, 2);
         for later in [-DAY, 0, MINUTE, 2 * DAY] {
@@ -126,7 +126,7 @@ fn a_clock_that_was_set_between_runs() {
     tried(shifts.len() * 7 * 4, "looks at a state by a clock that was set");
 }
 
-/// The wall clock was set back by days, but the machine has run on: nothing is fresh again by that.
+/// The wall clock was set back by days while the machine ran: this makes nothing fresh again.
 #[test]
 fn a_clock_set_back_makes_nothing_young_again() {
     let world = World::new();
@@ -142,7 +142,7 @@ fn a_clock_set_back_makes_nothing_young_again() {
     assert!((10 * DAY..10 * DAY + 60).contains(&doc["age_seconds"].as_i64().unwrap()), "{doc}");
     assert_eq!(world.json("refresh --if-stale")["exit_code"], 0);
     assert_eq!((world.count("update"), world.run("status").code), (2, 0));
-    // In another boot that clock began anew and says nothing.
+    // In another boot that clock started again and tells nothing.
     let mut state = world.state();
     state["last_cache_boot"] = json!({"boot_id": "another", "seconds": -20 * DAY});
     world.write_state(&state);
@@ -199,7 +199,7 @@ fn a_budget_is_spent_by_time_that_passes_and_not_by_the_clock() {
     tried(shifts.len(), "budgets over which the clock jumped");
 }
 
-/// An apply in whose download the time passes that the fake says, by every clock.
+/// An apply; during its download every clock goes forward by the time that the fake says.
 fn slow_download(script: &str) -> Ran {
     slow(&World::new(), &[("download", script)], "apply")
 }
@@ -323,7 +323,7 @@ fn a_download_may_stand_still_for_as_long_as_apt_conf_lets_a_mirror_be_silent() 
     }
 }
 
-/// A manager that does not end within a budget of a second, in all the ways there are.
+/// A manager that does not end within a budget of one second, in several ways.
 #[test]
 fn a_budget_of_a_second_ends_whatever_the_manager_does() {
     let stubborn = [
@@ -351,7 +351,7 @@ fn a_budget_of_a_second_ends_whatever_the_manager_does() {
             (&json!(2), &json!("timeout")),
             "{script}: {doc}"
         );
-        // A second, two times of grace, and much for a machine that is busy; less than what goes on.
+        // One second, two grace times and a lot for a busy machine, but less than the manager would take.
         assert!(ran.took < Duration::from_secs(25), "{script}: {:?}", ran.took);
         assert_eq!(world.run("refresh --if-stale --timeout 1s").code, 2);
         assert_eq!(world.json("status")["exit_code"], 2);

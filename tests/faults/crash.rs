@@ -1,4 +1,4 @@
-//! linux-patch killed at random moments: with fakes often, with the real apt some times.
+//! linux-patch killed at random moments: many times with fakes, sometimes with the real apt.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -40,7 +40,7 @@ fn machine() -> World {
     world
 }
 
-/// How many refreshes came to their end.
+/// How many refreshes reached their end.
 fn refreshed(world: &World) -> u64 {
     world.read("refreshed").lines().count() as u64
 }
@@ -72,7 +72,7 @@ fn assert_sound(world: &World, before: &Value, moment: &str) -> Value {
     after
 }
 
-/// Waits until the fakes that outlived linux-patch have ended: they go on, as apt would.
+/// Waits until the fakes have ended that are still running after linux-patch was killed: they go on, as apt would.
 fn wait_for_orphans(world: &World) {
     let calls = world.read("calls");
     let pids: Vec<i32> = calls.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
@@ -90,7 +90,7 @@ fn killed_after(mut child: Child, moment: Duration) -> bool {
 fn attack(verb: &str, prepare: fn(&World), quick: usize) {
     let kills = share(quick, 320);
     let mut dice = Dice::new(verb);
-    // As long as a run takes while others run beside it.
+    // As long as a run takes while other runs take place.
     let took = Mutex::new(Duration::ZERO);
     in_parallel(&[(); 8], |()| {
         let world = machine();
@@ -146,7 +146,7 @@ fn attack(verb: &str, prepare: fn(&World), quick: usize) {
         assert!(logs <= 2 * (moments.len() + 1), "{moment}: {logs} logs");
     };
     let killed = || tally.lock().unwrap().values().sum::<usize>();
-    // What comes after the end is no kill.
+    // A signal after the end of the run does not count as a kill.
     while killed() < kills {
         let mut tries = Vec::new();
         while tries.iter().map(Vec::len).sum::<usize>() < kills - killed() {
@@ -214,7 +214,7 @@ fn slow_pending() -> (Sandbox, Repo) {
     )
 }
 
-/// What the next apply makes of a root in which one was cut off.
+/// What the next apply does in a root in which an apply was cut off.
 fn assert_repaired(sandbox: &Sandbox, moment: &str) {
     sandbox.write("/run/fast", "");
     let was_cut = !sandbox.state()["apply"]["in_progress"].is_null();
@@ -335,7 +335,7 @@ fn an_install_outlives_linux_patch() {
     sandbox.wait_until("apt has ended", || sandbox.processes().is_empty());
     sandbox.has_exactly(&["tb-hello 2.0", "tb-slow 2.0"]);
     assert!(sandbox.log().contains("Setting up tb-slow"), "its words are lost: {}", sandbox.log());
-    // Nothing is half done, and still the next apply looks.
+    // Nothing is half done, but the next apply checks all the same.
     assert_repaired(&sandbox, "killed in mid-install");
 }
 

@@ -1,4 +1,4 @@
-//! Random numbers that can be had again: the seed is printed, and taken from LINUX_PATCH_SEED.
+//! Random numbers that can be repeated: the seed is printed, and can be set with LINUX_PATCH_SEED.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// Throws of a test of this name; what it prints repeats them.
+    /// The random numbers of the test with this name; the seed that it prints repeats them.
     pub fn new(test: &str) -> Dice {
         let clock =
             || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos().into();
@@ -19,7 +19,7 @@ impl Dice {
         Dice { state: seed }
     }
 
-    /// The throws of a seed.
+    /// The random numbers of a seed.
     pub fn of(seed: u64) -> Dice {
         Dice { state: seed }
     }
@@ -44,7 +44,7 @@ impl Dice {
         Duration::from_micros(self.below(micros.max(1)) as u64)
     }
 
-    /// `count` of the items, or all where there are fewer, in their order.
+    /// `count` of the items, or all if there are fewer, in their order.
     pub fn some_of<T>(&mut self, mut items: Vec<T>, count: usize) -> Vec<T> {
         while items.len() > count {
             let at = self.below(items.len());

@@ -43,13 +43,13 @@ impl Machine {
         self.run(&format!("{args} --format json")).json()
     }
 
-    /// What stands in a file of the state directory in there.
+    /// The content of a file in the state directory of this machine.
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.world.state_dir().join(name);
         std::fs::read(self.holder.outside_path(path.to_str().unwrap())).ok()
     }
 
-    /// Runs shell lines in the state directory in there.
+    /// Runs shell lines in the state directory of this machine.
     fn sh(&self, script: &str) {
         let mut command = self.holder.command("sh");
         let script = format!("cd '{}'\n{script}", self.world.state_dir().display());
@@ -58,13 +58,13 @@ impl Machine {
     }
 }
 
-/// Makes something else of a file.
+/// Replaces a file by something else.
 type Spoil = fn(&World);
-/// Makes so many bytes of one kind.
+/// Makes this many equal bytes.
 type Filler = fn(usize) -> Vec<u8>;
 
 const SMALL: &str = "mount -t tmpfs -o size=64k,mode=755 none $state";
-/// Until nothing more goes on; the last byte of a page is free in no file.
+/// Writes until nothing more fits; no file has a free byte in its last page then.
 const FILL: &str = "cat /dev/zero >filler 2>/dev/null || :";
 
 /// The runs that are tried on each bad disk, what the manager does in them, and how they end.
@@ -88,7 +88,7 @@ fn assert_result(ran: &Ran, run: (&str, &str, i32), what: &str) {
     }
 }
 
-/// A state directory that takes nothing more, whatever of it is there already.
+/// A state directory on a full disk, whichever of its files exist already.
 #[test]
 fn a_full_disk_under_the_state_and_the_log() {
     let mut tries = Vec::new();
@@ -115,7 +115,7 @@ fn a_full_disk_under_the_state_and_the_log() {
         }
         let status = machine.json("status");
         assert!(code == 0 || status["exit_code"] != 0, "{args}, {what}: {status}");
-        // As soon as there is room all is well again, and nothing lies about.
+        // As soon as there is room, everything works again, and no stray file is left.
         machine.sh("rm filler");
         machine.world.on("update", "echo 'Hit:1 http://a s InRelease'");
         assert_eq!(machine.json("apply")["exit_code"], 0, "{args}, {what}");
@@ -148,7 +148,7 @@ fn a_full_disk_under_the_log_alone() {
     tried(mounts.len() * RUNS.len(), "runs with a full disk under the log");
 }
 
-/// A log disk that has room for the first lines only, and fills up while an install talks.
+/// A log disk that has room for the first lines only, and fills up while an install prints.
 #[test]
 fn a_log_disk_that_fills_up_in_mid_install() {
     let machine = Machine::new(World::new(), "mount -t tmpfs -o size=256k,mode=755 none $state/log");
@@ -171,7 +171,7 @@ fn a_read_only_state_directory() {
         assert!(ran.stderr.contains("not remembered"), "{}", ran.stderr);
         assert_eq!(machine.json("status")["exit_code"], 0, "the old state is all there is");
     });
-    // Without a lock file nobody can be kept out: the run is refused.
+    // Without a lock file other runs cannot be kept out, so the run is refused.
     let machine = Machine::new(World::new(), mounts);
     for verb in ["refresh", "apply"] {
         let doc = machine.json(verb);
@@ -296,7 +296,7 @@ fn a_history_stays_bounded_whatever_stands_in_its_way() {
         let length = || file.metadata().map_or(0, |meta| meta.len());
         let (mut most, mut rotated) = (0, false);
         for _ in 0..runs {
-            // Near the bound, so that each pair of runs goes over it.
+            // Near the size limit, so that each pair of runs exceeds it.
             if length() < (1 << 20) - 200 {
                 let mut text = std::fs::read_to_string(&file).unwrap_or_default();
                 while text.len() < (1 << 20) - 200 {
@@ -324,7 +324,7 @@ fn a_history_stays_bounded_whatever_stands_in_its_way() {
     tried(runs * spoils.len(), "runs at the bound of the history");
 }
 
-/// A line that a full disk or a crash cut off takes no other run with it.
+/// A line that a full disk or a crash cut off does not damage the lines of other runs.
 #[test]
 fn half_a_line_of_history_spoils_no_other() {
     let world = World::new();
@@ -391,7 +391,7 @@ fn a_huge_state_is_read_in_bounded_memory_and_replaced() {
     tried(fillers.len() * 2, &format!("runs with a state of {} MiB", big >> 20));
 }
 
-/// A state with every field that there is.
+/// A state with every field.
 fn full() -> Value {
     let mut state = fresh_state(100);
     let failure = json!({"class": "fetch", "message": "404"});
@@ -446,7 +446,7 @@ fn every_type_in_every_field_of_the_state() {
     ];
     let tries: Vec<_> =
         all.iter().flat_map(|place| values.iter().map(move |value| (place.clone(), value.clone()))).collect();
-    // What once went wrong is always tried.
+    // Cases that failed once are always tried.
     let known = |(place, value): &(String, Value)| {
         (place.contains("total") || place == "/pending/count") && *value == json!(u64::MAX)
             || (place == "/sources/0/id" && value.as_str().is_some_and(|text| text.contains('|')))
@@ -516,7 +516,7 @@ fn a_lost_state_is_rebuilt() {
             assert!(world.state()["pending"]["count"].is_u64(), "{name}, {verb}");
         }
     }
-    // A mode that keeps a reader out is a reason to say so, not to call it fresh.
+    // If a reader may not read the file, this is reported; the index is not called fresh.
     std::fs::set_permissions(world.state_dir().join("state.json"), PermissionsExt::from_mode(0o600)).unwrap();
     assert_eq!(world.run("refresh").code, 0);
     let mode = world.state_dir().join("state.json").metadata().unwrap().permissions().mode();

@@ -34,7 +34,7 @@ fn machine(age: i64) -> World {
     world
 }
 
-/// That never more than one manager ran; gives how often each verb did.
+/// Asserts that only one manager ran at a time; returns how often each verb ran.
 fn assert_one_at_a_time(world: &World) -> Vec<String> {
     let notes = world.read("notes");
     let lines: Vec<_> = notes.lines().collect();
@@ -54,7 +54,7 @@ struct Answer {
     ended: Instant,
 }
 
-/// Starts them all as fast as can be, and waits for them; each one's end is seen at once.
+/// Starts all of them as fast as possible and waits for them; the end of each is noticed at once.
 fn wave(world: &World, callers: &[&'static str]) -> Vec<Answer> {
     std::thread::scope(|scope| {
         let started: Vec<_> = callers
@@ -62,7 +62,7 @@ fn wave(world: &World, callers: &[&'static str]) -> Vec<Answer> {
             .map(|args| {
                 let mut command = world.command(&format!("{args} --format json"));
                 let started = Instant::now();
-                // As from cron: nobody reads what it says on the way.
+                // As from cron: nobody reads its output while it runs.
                 let child = command.stderr(Stdio::null()).spawn().unwrap();
                 scope.spawn(move || {
                     let ran = Ran::end(child);
@@ -93,7 +93,7 @@ fn two_hundred_callers_cost_one_refresh() {
     let mut dice = Dice::new("a wave of refreshes");
     let waves = share(1, 10);
     for number in 0..waves {
-        // As old as to be stale: all of them want the same refresh.
+        // Old enough to be stale: all of them want the same refresh.
         let world = machine(100_000);
         let callers = shuffled(&mut dice, &[("refresh", 70), ("refresh --if-stale", 70), ("status", 60)]);
         let started = Instant::now();
@@ -103,7 +103,7 @@ fn two_hundred_callers_cost_one_refresh() {
         assert_eq!(first["joined"], false);
         let spawned = answers.iter().map(|answer| answer.ended - answer.took).max().unwrap() - started;
         let last = answers.iter().map(|answer| answer.ended).max().unwrap() - started;
-        // Whoever came too late for the first refresh has cost a second one, and no more than that.
+        // Those that came too late for the first refresh share a second one, and no third.
         let refreshes = assert_one_at_a_time(&world).len();
         println!(
             "wave {number}: {refreshes} refreshes; all started within {spawned:?}, all ended within {last:?}; \
@@ -137,7 +137,7 @@ fn two_hundred_callers_cost_one_refresh() {
     tried(waves * 201, "callers at once that cost one refresh");
 }
 
-/// A refresh that runs, for the others to meet.
+/// A running refresh, which the others will share.
 fn wave_begun(world: &World) -> Child {
     let child = world.spawn("refresh --format json");
     until("the first refresh runs", || world.read("notes").contains("+ update"));
@@ -175,7 +175,7 @@ fn two_hundred_callers_of_all_kinds() {
                 assert_eq!(doc["error"], Value::Null, "{doc}");
             }
         }
-        // Each apply refreshes, and all the others share what is going on.
+        // Each apply refreshes, and all others share the refresh that is running.
         assert_eq!(count("install"), 1, "{ran:?}");
         assert!((5..=12).contains(&count("update")), "{ran:?}");
         let installed: Vec<_> =
@@ -192,7 +192,7 @@ fn two_hundred_callers_of_all_kinds() {
     tried(waves * 200, "callers of all kinds at once");
 }
 
-/// On a fresh index nobody waits for anybody.
+/// If the index is fresh, no run waits for another.
 #[test]
 fn two_hundred_callers_on_a_fresh_index_cost_nothing() {
     let world = machine(100);
@@ -265,7 +265,7 @@ fn who_shares_a_result_has_it_at_once() {
     tried(waves * callers, "callers that share a result");
 }
 
-/// The timer's refresh comes while an apply takes long: it says what the state says, and who is at work.
+/// The refresh of the timer comes during a long apply: it reports the state, and which process holds the lock.
 #[test]
 fn refreshes_during_a_long_apply_answer_from_the_state() {
     let world = World::new();
@@ -282,7 +282,7 @@ fn refreshes_during_a_long_apply_answer_from_the_state() {
     }
     let fresh = wave(&world, &["refresh --if-stale"; 20]);
     assert!(fresh.iter().all(|answer| answer.doc["exit_code"] == 0), "a fresh index needs no waiting");
-    // An index that has grown old meanwhile is called so.
+    // If the index has become stale meanwhile, that is reported.
     let mut state = world.state();
     state["last_cache_update"] = json!(ago(200_000));
     state["last_cache_boot"] = Value::Null;

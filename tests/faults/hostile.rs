@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// What terminals, monitoring systems and readers of lines take for orders.
+/// Text that terminals, monitoring systems and readers of lines take for commands.
 const ORDERS: [&str; 14] = [
     "\u{1b}[31mred",
     "\u{1b}]0;title\u{7}",
@@ -52,7 +52,7 @@ fn assert_harmless(what: &str, ran: &Ran) {
 fn bad_lists() -> Vec<Vec<String>> {
     let mut lists: Vec<Vec<String>> = Vec::new();
     let mut add = |words: &[&str]| lists.push(words.iter().map(|word| word.to_string()).collect());
-    // Every ASCII character that stands in no package name, at each end of one and within.
+    // Every ASCII character that no package name has, at each end of a name and within it.
     let in_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.:".contains(c);
     for c in (1..128u8).map(char::from).filter(|c| !in_names(*c)) {
         add(&["apply", "--", &format!("{c}tb-hello")]);
@@ -143,7 +143,7 @@ fn no_bad_argument_reaches_a_manager_or_a_terminal() {
     in_parallel(&lists, |words| {
         for format in ["text", "json"] {
             let mut command = world.bare(BINARY);
-            // Should one be taken for a relative path, it is one in here.
+            // If one is taken for a relative path, it is below this directory.
             command.current_dir(world.path(""));
             let is_named = |option: &str| words.iter().any(|word| word == option);
             if !is_named("--state-dir") {
@@ -199,7 +199,7 @@ fn no_bad_variable_of_ours_reaches_a_manager_or_a_terminal() {
             let values = values.iter().cloned().chain(more.iter().map(OsString::from));
             runs.extend(values.filter(|value| !is_directory(value)).map(|value| (verb, name, value)));
         }
-        // Any word but "no" and its like says yes: only what is no text at all is wrong.
+        // Any word except "no" and the like means yes: only a value that is not text is wrong.
         for name in ["VERBOSE", "QUIET"] {
             runs.push((verb, name, OsString::from_vec(b"\xff".to_vec())));
         }
@@ -209,7 +209,7 @@ fn no_bad_variable_of_ours_reaches_a_manager_or_a_terminal() {
     in_parallel(&runs, |(verb, name, value)| {
         for format in ["text", "json"] {
             let mut command = world.bare(BINARY);
-            // Should one be taken for a relative path, it is one in here.
+            // If one is taken for a relative path, it is below this directory.
             command.current_dir(world.path(""));
             command.env("LINUX_PATCH_STATE_DIR", world.state_dir()).env("LINUX_PATCH_FORMAT", format);
             command.env(format!("LINUX_PATCH_{name}"), value).arg(verb);
@@ -276,7 +276,7 @@ fn what_the_caller_names_us_is_shown_nowhere() {
     }
 }
 
-/// A state with a text in every place where it takes one.
+/// A state with this text in every field that holds text.
 fn state_of(text: &str) -> Value {
     let failure = json!({"class": "fetch", "message": text, text: text});
     let update =
@@ -285,7 +285,7 @@ fn state_of(text: &str) -> Value {
     let source = json!({"id": text, "last_success": ago(100), "error": failure});
     state["last_update_error"] = failure.clone();
     state["last_attempt"]["outcome"] = json!("failed");
-    // Two that differ in nothing that is shown.
+    // Two entries whose shown values are equal.
     let other = format!("http://me:secret@h/{text}");
     state["sources"] = json!([source, source, {"id": other}, {"id": other.replace("me", "you")}]);
     state["pending"]["packages"] = json!([update, update]);
@@ -325,7 +325,7 @@ fn a_hostile_state_is_harmless_in_every_form() {
             assert_eq!((ran.code, ran.stderr.as_str()), (2, ""), "{text:?}");
             assert_harmless(&format!("status as {format} of {text:?}"), &ran);
         }
-        // Whoever goes on from it writes nothing that the next reader stumbles over.
+        // A run that continues from this state writes one that the next run can read.
         for args in ["refresh", "apply"] {
             let ran = world.run(args);
             assert_eq!(ran.code, 0, "{text:?}: {}", ran.stderr);
@@ -347,7 +347,7 @@ fn the_text_of_the_lock_is_harmless() {
         let world = World::new();
         let lock = hold_lock(&world, "apply");
         let words = order.replace(char::is_whitespace, "");
-        // The text of a process that does hold it is told: this one.
+        // The text names a process that really holds the lock: this one.
         let text = format!("{} hostile{words} {words}tail\n", std::process::id());
         std::fs::write(world.state_dir().join("lock"), text).unwrap();
         for args in ["refresh --timeout 1s", "apply --wait 1s", "refresh --timeout 1s --format json"] {
@@ -364,7 +364,7 @@ fn the_text_of_the_lock_is_harmless() {
     tried(3 * orders().len(), "waits for a lock whose text is hostile");
 }
 
-/// Fakes that print a file of orders besides what they are to print.
+/// Fakes that print a file of such commands besides their normal output.
 fn world_that_prints(order: &str, code: i32) -> World {
     let world = World::new();
     let lines = format!(
@@ -481,7 +481,7 @@ fn a_listed_name_that_is_an_option_or_a_pattern_is_passed_on_to_nobody() {
     tried(6 * names.len(), "runs with a listed name that is an option, a pattern or a path");
 }
 
-/// Inputs of about `size` bytes that a reader which looks back at every step would take minutes for.
+/// Inputs of about `size` bytes; a reader that looks back at every step would need minutes for them.
 fn floods(size: usize) -> Vec<(String, String)> {
     let mut floods: Vec<(String, String)> = Vec::new();
     for piece in [
@@ -596,13 +596,13 @@ fn floods(size: usize) -> Vec<(String, String)> {
     floods
 }
 
-/// What this thread has spent of the processor: waiting for a busy machine is not counted.
+/// The processor time of this thread: waiting on a busy machine does not count.
 fn spent() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel counts time");
     Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-/// What reading a text with every reader of a manager costs.
+/// The time that every reader of a manager takes for a text.
 fn cost(manager: &dyn linux_patch::managers::Manager, text: &str, code: i32) -> Duration {
     let finished = Finished::ended(code, text, text);
     let before = spent();
@@ -619,7 +619,7 @@ fn four_times_the_output_takes_a_reader_no_more_than_four_times_as_long() {
     in_parallel(&pairs, |(((what, text), (_, more)), code)| {
         for manager in MANAGERS {
             let (one, four) = (cost(*manager, text, *code), cost(*manager, more, *code));
-            // Looking back at every line makes it sixteen times; a caught mistake needs no more exact bound.
+            // A reader that looks back at every line takes sixteen times as long; the bound need not be more exact.
             let most = one * 8 + Duration::from_millis(500);
             assert!(four < most, "{}: {one:?}, then {four:?} for {what}", manager.facts().name);
             assert!(four < Duration::from_secs(30), "{}: {four:?} for {what}", manager.facts().name);
@@ -650,7 +650,7 @@ fn the_state_after_an_update_without_end_can_be_read() {
     assert_eq!(world.json("status")["exit_code"], 1);
 }
 
-/// Nothing of this file may be tried with a `script` that is not there.
+/// The tests of this file need the program `script`.
 #[test]
 fn a_terminal_can_be_made() {
     assert!(Path::new("/usr/bin/script").exists(), "these tests need script (bsdutils)");

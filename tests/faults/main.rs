@@ -1,6 +1,6 @@
 //! Tries to break every promise. A quick share of each attack runs with the other tests;
 //! `make faults` runs them whole and prints how much was tried. The results of the last whole run
-//! stand in docs/reliability.md.
+//! are in docs/reliability.md.
 
 #![allow(dead_code)] // The harnesses of the other tests have more than is needed here.
 

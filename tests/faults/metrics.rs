@@ -1,4 +1,4 @@
-//! A strict reader of what is at once OpenMetrics and Prometheus' text format.
+//! A strict reader of text that is valid both as OpenMetrics and as the text format of Prometheus.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The power of a machine is cut at random moments, again and again, and what its disk then holds is
-//! looked at after the next start.
+//! The power of a machine is cut at random moments, again and again. After each start the content of
+//! its disk is checked.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ struct Kind {
 
 const KINDS: [Kind; 4] = [
     Kind { name: "ext4", modules: &[], options: "defaults" },
-    // Without what ext4 does of itself for programs that forget to sync.
+    // Without the option by which ext4 helps programs that forget to sync.
     Kind { name: "ext4", modules: &[], options: "noauto_da_alloc" },
     Kind { name: "xfs", modules: &["lib/libcrc32c", "fs/xfs/xfs"], options: "defaults" },
     Kind {
@@ -97,7 +97,7 @@ impl Disk {
         options
     }
 
-    /// After a cut: how many writes are lost that the disk had taken.
+    /// After a cut: how many writes are lost that the disk had accepted.
     fn forget(&self) -> usize {
         if !self.forgets {
             return 0;
@@ -141,13 +141,13 @@ fn replay(log: &[u8], image: &Path) -> Option<usize> {
     (entry >= flushed).then_some(lost)
 }
 
-/// What is known of a machine from what it said.
+/// What is known about a machine from its output.
 #[derive(Default)]
 struct Known {
-    /// The newest state that it said, and how many of its runs have ended since.
+    /// The newest state that it printed, and how many of its runs have ended since.
     state: Value,
     ended: u64,
-    /// Refreshes by the manager that came to their end.
+    /// Refreshes of the manager that reached their end.
     refreshed: u64,
     installing: bool,
     was_cut_off: bool,
@@ -160,7 +160,7 @@ fn total(state: &Value, of: &str) -> u64 {
 }
 
 impl Known {
-    /// A line that it says while it runs.
+    /// Reads a line that it prints while it runs.
     fn hear(&mut self, verb: &str, line: &str) {
         match line.split_once(' ').unwrap_or((line, "")) {
             ("refreshed", _) => self.refreshed += 1,
@@ -185,7 +185,7 @@ impl Known {
         }
     }
 
-    /// What a machine finds after a cut is what was there, or what the run made that was cut off.
+    /// After a cut the machine finds the old state, or the one that the interrupted run wrote.
     fn check(&mut self, verb: &str, machine: &mut Guest, what: &str) -> String {
         let mut line = |beginning: &str| {
             let line = machine.line();
@@ -270,7 +270,7 @@ done
         )
 }
 
-/// Cuts the power of machines that do nothing but run this.
+/// Cuts the power of machines that run only this script.
 fn attack(verb: &str) {
     let world = World::new();
     let hit = "sleep 0.03; echo 'Hit:1 http://a s InRelease'; sleep 0.02; echo refreshed >/dev/hvc0";
@@ -286,7 +286,7 @@ fn attack(verb: &str) {
     let dice = Mutex::new(Dice::new(&format!("power cuts, {verb}")));
     let tally = Mutex::new(BTreeMap::new());
     let lost = Mutex::new((0, 0));
-    // No more at once than processors: each emulates one.
+    // No more machines at once than processors: each emulates one.
     let numbers: Vec<usize> = (0..machines).collect();
     let halves: Vec<_> = numbers.chunks(machines / 2).collect();
     in_parallel(&halves, |numbers| {

@@ -1,4 +1,4 @@
-//! Everything that reads what a manager printed, and what must hold of its answers whatever that was.
+//! All readers of manager output, and what must be true of their results whatever the manager printed.
 
 use crate::plain::is_plain;
 use crate::replay::Replay;
@@ -10,14 +10,14 @@ use linux_patch::model::refreshed::RefreshOutcome;
 use linux_patch::model::updates::HeldBack;
 use linux_patch::system::process::Finished;
 
-/// Words of a manager in what we say: one printable line that is not too long.
+/// Text of a manager in our messages: one printable line that is not too long.
 fn check_message(failure: &Failure) {
     let message = &failure.message;
     assert!(message.chars().all(is_plain), "{message:?}");
     assert!(message.chars().count() <= 1003, "{} characters", message.chars().count());
 }
 
-/// A list that is used names packages that can be passed on, and holds nothing that cannot be printed.
+/// A list that is used has only valid package names and only printable text.
 fn check_listing(listing: Listing) {
     match listing.checked() {
         Err(failure) => check_message(&failure),
@@ -75,7 +75,7 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     let failed = judged.sources.iter().filter(|source| source.error.is_some()).count();
     match judged.outcome {
         RefreshOutcome::Fresh => {
-            // That something cannot be resolved is found out with a fresh index.
+            // Whether something cannot be resolved is tested with a fresh index.
             let ended = failure.as_ref().is_none_or(|failure| failure.class == Class::Dependency);
             assert!(ended && failed == 0 && !judged.sources.is_empty(), "{judged:?}");
         }

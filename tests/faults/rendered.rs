@@ -1,4 +1,4 @@
-//! A state of any bytes, in every form of the result, and what must hold of each.
+//! A state of any bytes in every format, and what must be true of each format.
 
 use crate::metrics;
 use crate::plain::is_plain;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const MAX_AGE: Duration = Duration::from_secs(86400);
 
-/// Shows a state in every form, checks each, and gives the nagios line and the metrics.
+/// Shows a state in every format, checks each, and returns the nagios line and the metrics.
 pub fn check(bytes: &[u8]) -> Option<(String, Vec<metrics::Sample>)> {
     let loaded = parse(bytes);
     let verdict = judge(&loaded, Time::now(), 86400, false);
@@ -59,7 +59,7 @@ pub fn check(bytes: &[u8]) -> Option<(String, Vec<metrics::Sample>)> {
     Some((nagios, samples))
 }
 
-/// What is written can be read again and is the same; another refresh can be remembered in it.
+/// The written state can be read again and is the same, and another refresh can be recorded in it.
 fn check_memory(state: &linux_patch::store::state::State) {
     let again = |state: &linux_patch::store::state::State| match parse(&serde_json::to_vec(state).unwrap()) {
         Loaded::Good(state) => *state,
@@ -83,7 +83,7 @@ fn check_memory(state: &linux_patch::store::state::State) {
         };
         state.record_refresh(&refreshed, attempt);
         let is_counted = state.pending.as_ref().is_none_or(|pending| pending.error.is_none());
-        // Counters that are as large as they get stay so.
+        // Counters at their maximum stay there.
         let written = again(&state);
         assert_eq!(again(&written), written);
         let verdict = judge(&Loaded::Good(Box::new(state)), now, 86400, false);

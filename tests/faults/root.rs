@@ -1,11 +1,11 @@
-//! We run as root: nothing of another user's is followed, and nothing of ours is a trap.
+//! We run as root: links of other users are not followed, and our own files are no trap for root.
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::tally::tried;
 use crate::world::{Ran, World, replay, until};
 
-/// A state directory made unsafe in some way; only root can make it somebody else's.
+/// A state directory made unsafe in some way; only root can give it to another user.
 fn unsafe_directories() -> Vec<(&'static str, World)> {
     let made = |spoil: &dyn Fn(&World)| {
         let world = World::new();
@@ -32,7 +32,7 @@ fn unsafe_directories() -> Vec<(&'static str, World)> {
                 chown(world.state_dir(), Some(65534), Some(65534)).unwrap();
             }),
         ),
-        // Whoever has a directory above it can put another in its place at any time.
+        // The owner of a directory above it can replace it at any time.
         ("belongs to user 65534", made(&|world| chown(world.path(""), Some(65534), None).unwrap())),
         (
             "can be written to by others",
@@ -80,7 +80,7 @@ fn a_state_that_anybody_could_have_written_is_unknown() {
     assert!(doc["reason"].as_str().unwrap().contains("by others"), "{doc}");
 }
 
-/// Secrets that a source's address may hold, in every place where a manager can print them.
+/// Secrets in the address of a source, in every place where a manager can print them.
 #[test]
 fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
     let secret = "s3cr3t-pa55";
@@ -110,7 +110,7 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
                 ran.stdout,
                 ran.stderr
             );
-            // The address itself is told.
+            // The address itself is shown.
             assert!(
                 ran.stderr.contains("mirror.example") || !run.contains("--verbose"),
                 "{run}: {}",
@@ -135,7 +135,7 @@ fn a_password_in_an_address_stands_nowhere_that_is_kept_or_shown() {
     tried(count, "runs with a password in the address of a source");
 }
 
-/// What the owner of a directory on the way can turn elsewhere at any time, in mid-run too, is not gone.
+/// No path is followed that the owner of a directory in it can change at any time, also during a run.
 #[test]
 fn no_link_of_another_users_on_the_way_is_followed() {
     let made = || {
@@ -168,7 +168,7 @@ fn no_link_of_another_users_on_the_way_is_followed() {
             .chain(std::fs::read_dir(world.path("target/below")).unwrap());
         assert_eq!(found.count(), 1, "{place}");
     }
-    // Their own directory is no trap, nor is a link of ours.
+    // A user's own directory is no trap, nor is a link of ours.
     let world = made();
     symlink(world.path("target"), world.path("ours")).unwrap();
     for place in ["theirs", "ours", "ours/below"] {
@@ -178,7 +178,7 @@ fn no_link_of_another_users_on_the_way_is_followed() {
     }
 }
 
-/// The owner of a directory on the way swaps it for a link, again and again, while root writes below it.
+/// The owner of a directory in the path replaces it by a link, again and again, while root writes below it.
 #[test]
 fn a_directory_that_is_swapped_while_a_result_is_written_leads_nowhere_else() {
     let world = World::new();

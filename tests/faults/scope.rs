@@ -12,10 +12,10 @@ use crate::world::in_parallel;
 
 const SESSION: &str = "0::/user.slice/user-1000.slice/session-3.scope";
 
-/// Moves the caller, as systemd does, a little after it has answered.
+/// Moves the caller a moment after the answer, as systemd does.
 const MOVES: &str = "(sleep 0.1; echo 0::/system.slice/linux-patch.scope >/run/cgroup) >/dev/null 2>&1 &";
 
-/// An apply in such a control group, with such a busctl; what the latter was told, and where the
+/// An apply in such a control group, with such a busctl. Returns the arguments of busctl, and where the
 /// install ran.
 fn apply(cgroup: &str, busctl: Option<&str>, args: &str) -> (Report, String, String) {
     let update = deb("tb-hello", "2.0").script("postinst", "cat /run/cgroup >/run/installed-in");

@@ -17,7 +17,7 @@ use crate::world::in_parallel;
 
 const SSHD: &str = "/usr/sbin/sshd";
 const KEYS: &str = "/srv/ssh";
-/// Is there when something has come to its gate, which `open_gates` opens.
+/// This file exists when something waits at its gate, which `open_gates` opens.
 const AT_GATE: &str = "/srv/at-gate";
 
 /// A root with tb-slow 1.0, a source with 2.0, and an sshd.
@@ -87,7 +87,7 @@ impl Host {
     #[track_caller]
     fn ssh(&self, terminal: bool, args: &str) -> Client<'_> {
         let name = format!("/run/client.{}", self.clients.fetch_add(1, Ordering::Relaxed));
-        // Behind a shell, because nsenter would stop with it.
+        // Started by a shell, because nsenter would stop with it.
         let mut command = self.sandbox.command("sh");
         command.args([
             "-c",
@@ -125,7 +125,7 @@ impl Host {
         let body =
             format!(r#"case " $* " in *" -s "*) {} ;; esac; exec /usr/bin/apt-get "$@""#, gate("listing"));
         self.sandbox.write_script("/usr/local/bin/apt-get", &body);
-        // After an install of all there was nothing is listed but what is installed.
+        // After an install of every update only the installed packages are listed.
         let body = format!(
             r#"if [ -e {} ]; then {}; fi; exec /usr/bin/dpkg-query "$@""#,
             bench::IN_POSTINST,
@@ -228,7 +228,7 @@ fn gate(name: &str) -> String {
 enum Loss {
     /// The client is killed.
     Killed,
-    /// Nothing comes from it any more; the server gives it up.
+    /// Nothing comes from the client any more; the server gives up.
     Silent,
     /// The server's process for it is killed.
     Server,
@@ -245,7 +245,7 @@ enum Phase {
 }
 
 /// One connection lost in one phase. With a terminal the run gets SIGHUP and stops, unless the
-/// install has begun; without one nobody is told, and it goes on to its end.
+/// install has begun; without a terminal it notices nothing and goes on to its end.
 fn lose_connection(phase: Phase, terminal: bool, loss: Loss) {
     let what = &format!("{loss:?} in {phase:?}, {}", if terminal { "terminal" } else { "no terminal" });
     let host = Host::new(gated(), "ClientAliveInterval 1\nClientAliveCountMax 1");
@@ -330,7 +330,7 @@ fn a_client_killed_at_any_moment_leaves_all_or_nothing() {
         // Spread over the length of a run, and never twice the same.
         std::thread::sleep(Duration::from_millis(number * 613 % 1500));
         let what = &format!("moment {number}");
-        // It may have come to its end before.
+        // It may have ended before.
         host.sandbox.run(&["kill", "-s", "KILL", &client.pid.to_string()]);
         host.run_ends();
         if host.sandbox.installed()["tb-slow"] == "2.0" {
@@ -339,7 +339,7 @@ fn a_client_killed_at_any_moment_leaves_all_or_nothing() {
         } else {
             assert!(terminal, "{what}: a run that nobody told stopped");
             stopped.fetch_add(1, Ordering::Relaxed);
-            // So early that not even the lock was taken.
+            // So early that the lock was not taken yet.
             let held_the_lock = host.apply()["last"] != Value::Null;
             host.has_stopped(what, held_the_lock);
         }
@@ -480,7 +480,7 @@ fn remove_control_groups() {
         };
         for name in ["payload", "supervisor"] {
             let group = format!("{top}{}/{name}", path.trim_end_matches('/'));
-            // What is in use is not removed.
+            // A control group in use is not removed.
             let _ = Command::new("find")
                 .args([&group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"])
                 .stderr(Stdio::null())
@@ -489,7 +489,7 @@ fn remove_control_groups() {
     }
 }
 
-/// What a session's end does under systemd, tried for real with the whole share only: it needs
+/// What the end of a session does under systemd. Tried for real only by `make faults`: it needs
 /// control groups that can be written.
 #[test]
 fn the_end_of_a_session_does_not_end_an_install() {

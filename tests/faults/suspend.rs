@@ -23,11 +23,11 @@ struct Run<'a> {
     name: &'static str,
     world: &'a World,
     args: &'static str,
-    /// What shows that it has come to where it is to be suspended.
+    /// What shows that it has reached the point where it is to be suspended.
     begins: &'static str,
 }
 
-/// How one ended.
+/// How a run ended.
 struct Ended {
     code: i64,
     doc: Value,
@@ -102,7 +102,7 @@ fn a_machine_that_is_suspended_for_longer_than_every_budget() {
     let runs_it = "[ -s running ] || false";
     let waits = "grep -q waiting";
     let run = |name, world, args, begins| Run { name, world, args, begins };
-    // Those whose time is to run out last: starting all may take a while.
+    // Runs whose time must run out start last: starting all may take a while.
     let runs = [
         run("holds", &held, "refresh --timeout 10m", runs_it),
         run("slow", &slow, "refresh --timeout 60s", runs_it),
@@ -140,7 +140,7 @@ fn a_machine_that_is_suspended_for_longer_than_every_budget() {
     }
     let of = |name: &str| &ended.iter().find(|(of, _)| *of == name).unwrap().1;
 
-    // What would have ended in its budget does.
+    // A run that would have ended within its budget does so.
     for name in ["slow", "joins", "queues", "installs", "downloads", "splays"] {
         let run = of(name);
         assert_eq!((run.code, &run.doc["exit_code"]), (0, &json!(0)), "{name}: {}", run.doc);
@@ -151,7 +151,7 @@ fn a_machine_that_is_suspended_for_longer_than_every_budget() {
         assert_eq!(run.doc["packages"].as_array().unwrap().len(), 3, "{name}: {}", run.doc);
         assert_eq!(run.state["apply"]["in_progress"], Value::Null, "{name}: {}", run.state);
     }
-    // No time counts but that in which it ran, and none of it is negative.
+    // Only the time in which it ran counts, and no time is negative.
     for name in ["slow", "over", "installs", "downloads", "splays"] {
         let took = of(name).state["last_attempt"]["duration_ms"].as_i64().unwrap();
         assert!((0..70_000).contains(&took), "{name}: {took} ms");
@@ -162,7 +162,7 @@ fn a_machine_that_is_suspended_for_longer_than_every_budget() {
         let time: Time = serde_json::from_value(run.doc["last_cache_update"].clone()).unwrap();
         assert!((run.wall - 10..=run.wall).contains(&time.unix()), "{name}: {} {}", run.wall, run.doc);
     }
-    // What is over time, or waits in vain, has the rest of its budget, and no more.
+    // A run that takes too long, or waits in vain, has the rest of its budget and no more.
     let over = of("over");
     assert_eq!((over.code, &over.doc["error"]["class"]), (2, &json!("timeout")), "{}", over.doc);
     let locked = of("locked");
@@ -175,7 +175,7 @@ fn a_machine_that_is_suspended_for_longer_than_every_budget() {
     let splays = of("splays");
     assert!(splays.before + splays.after >= share - 2, "{} s and {} s", splays.before, splays.after);
     assert_ne!(machine.line(), "0", "a manager was left behind");
-    // The age of an index is what has passed, whatever the clock of the wall says.
+    // The age of an index is the time that really passed, whatever the wall clock says.
     let status: Value = serde_json::from_str(&machine.line()).unwrap();
     assert_eq!((&status["exit_code"], &status["cache_status"]), (&json!(1), &json!("stale")), "{status}");
     assert!((ASLEEP - 1..600).contains(&status["age_seconds"].as_i64().unwrap()), "{status}");

@@ -25,14 +25,14 @@ const PATHS: [&str; 6] = [
     "state/lock",
     "state/history.jsonl",
 ];
-/// Calls that change nothing: to be killed before one is to be killed after the last.
+/// Calls that change nothing: a kill before one of them is the same as a kill after the call before.
 const READING: [&str; 5] = ["fcntl", "statx", "newfstatat", "getdents64", "lseek"];
 
 /// One system call of a run on those paths.
 #[derive(Clone, Debug)]
 struct Call {
     name: String,
-    /// The how manieth of that name.
+    /// Its number among the calls of that name.
     nth: usize,
     line: String,
 }
@@ -80,7 +80,7 @@ const SCENES: [Scene; 5] = [
     },
 ];
 
-/// A state with something of its own that every later one must still have.
+/// A state with an unknown key that every later state must still have.
 fn marked(mut state: Value) -> Value {
     state["of_tomorrow"] = json!("kept");
     state
@@ -153,7 +153,7 @@ fn age_of(state: &Value) -> i64 {
     linux_patch::system::time::Time::now().unix() - time.unix()
 }
 
-/// The next run works and leaves nothing of the accident.
+/// The next run works and leaves no trace of the accident.
 fn assert_mended(world: &World, scene: &Scene, moment: &str) {
     world.on("update", "echo 'Hit:1 http://a s InRelease'; touch $world/refreshed");
     let verb = scene.args.split(' ').next().unwrap();

@@ -1,4 +1,4 @@
-//! How much of an attack is tried, and saying so.
+//! How much of an attack is tried, and the line that reports it.
 
 /// `full` tries for `make faults`, `quick` ones otherwise.
 pub fn share(quick: usize, full: usize) -> usize {

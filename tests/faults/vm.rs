@@ -16,7 +16,7 @@ use crate::world::{BINARY, World};
 /// Where `make vm-root` puts qemu, a kernel and busybox.
 const ROOT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../vm-root");
 
-/// How long to wait for a line: a processor that is emulated, on a machine that is busy.
+/// How long to wait for a line: the processor is emulated, and the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The first process. What the script prints goes to a console that has taken it when the call ends:
@@ -61,7 +61,7 @@ fn found(dir: &str, beginning: &str) -> PathBuf {
     paths.find(is_it).unwrap_or_else(|| panic!("no {beginning} in {dir} of {ROOT}"))
 }
 
-/// What such a machine starts from: the kernel, and all that it has in its memory.
+/// What such a machine starts from: the kernel, and the content of its memory.
 pub struct System {
     dir: TempDir,
 }
@@ -138,7 +138,7 @@ impl System {
         command.args("-device virtio-serial-pci -device virtconsole,chardev=said".split(' '));
         command.args("-chardev stdio,id=said,signal=off".split(' '));
         command.arg("-kernel").arg(found("boot", "vmlinuz-")).arg("-initrd").arg(self.path("initrd"));
-        // The timer is not checked: it fails that check where the emulation does not get its turn.
+        // The timer is not checked: the check fails if the emulation gets too little processor time.
         command
             .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"])
             .args(arguments);
@@ -147,7 +147,7 @@ impl System {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             let mut line = String::new();
-            // What a cut leaves of a line was not said.
+            // A line that the cut left incomplete does not count.
             while output.read_line(&mut line).is_ok() && line.ends_with('\n') {
                 if say.send(line.trim_end().to_string()).is_err() {
                     break;
@@ -186,7 +186,7 @@ impl Guest {
         }
     }
 
-    /// What it said until the power was cut: SIGKILL loses all that its kernel had not written.
+    /// Its output until the power was cut: SIGKILL loses everything that its kernel had not written.
     pub fn cut(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -197,7 +197,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // It may have been cut already, or have gone off by itself.
+        // It may have been cut off already, or have switched itself off.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

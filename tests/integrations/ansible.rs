@@ -1,4 +1,4 @@
-//! contrib/ansible, played by the real Ansible over real connections of ssh.
+//! contrib/ansible, run by the real Ansible over real ssh connections.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ const REPORTS: &str = "/srv/home/reports";
 fn ansible_lint_has_nothing_to_say() {
     let dir = format!("{}/contrib/ansible", env!("CARGO_MANIFEST_DIR"));
     let home = tempfile::tempdir().unwrap();
-    // Named one by one: of a whole directory it looks at what it thinks is Ansible's.
+    // Named one by one: in a directory it checks only files that it takes for Ansible's.
     let ended = Command::new("ansible-lint")
         .args([
             "--offline",
@@ -131,7 +131,7 @@ fn the_role_installs_and_sets_the_timers_once() {
                 assert_eq!(host.booted.show(timer, "ActiveState"), active, "{timer}");
             }
             assert!(host.booted.show(REFRESH, "TimersCalendar").contains("OnCalendar=*-*-* *:00:00"));
-            // What docs/fleet.md reckons with is what systemd does: Sun 2026-11-22 07:47:22 UTC
+            // systemd does what docs/fleet.md assumes: Sun 2026-11-22 07:47:22 UTC
             let next = host.booted.show(REFRESH, "NextElapseUSecRealtime");
             let clock = next.split(' ').nth(2).unwrap_or_else(|| panic!("no next time: {next}"));
             let delay = delay_of_timer()(machine_id(host)).as_secs();
@@ -175,7 +175,7 @@ fn the_role_installs_and_sets_the_timers_once() {
     });
 }
 
-/// Everything below these directories whose name has ours in it.
+/// All files below these directories whose name contains ours.
 fn traces(host: &Host) -> Vec<String> {
     let find = "find /etc /usr /var /opt -xdev -name '*linux?patch*' ! -path '/var/tmp/*' 2>/dev/null || :; \
                 crontab -u root -l 2>/dev/null | grep linux-patch || :";
@@ -267,7 +267,7 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
         assert_eq!(fleet.play("install.yml", &["--tags=metrics"]).code, 0);
         packaged.booted.run(&["systemctl", "start", "linux-patch-refresh.service"]);
 
-        // And all of it away; what an administrator has put there stays, and so do state and logs.
+        // Then everything is removed; files of the administrator, state and logs stay.
         assert_eq!(fleet.play("uninstall.yml", &["--check"]).code, 0);
         assert!(packaged.sandbox().exists("/usr/bin/linux-patch"));
         assert_eq!(fleet.play("uninstall.yml", &[]).code, 0);
@@ -289,7 +289,7 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
         assert_eq!(fleet.play("uninstall.yml", &["-e", "linux_patch_purge=true"]).code, 0);
         assert!(fleet.hosts.iter().all(|host| !host.sandbox().exists("/var/lib/linux-patch")));
 
-        // Not under an apply that is running.
+        // Not while an apply is running.
         assert_eq!(fleet.play("install.yml", &["--limit=host2"]).code, 0);
         repo.publish(&[gated("3.0")]);
         arch.sandbox().sh("touch /srv/gate");
@@ -303,7 +303,7 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
     });
 }
 
-/// What tells Ansible that it is Alpine; cron reads no directory of tables there.
+/// Makes Ansible think that this is Alpine, where cron reads no directory of tables.
 #[test]
 #[ignore = "make integrations"]
 fn on_alpine_the_role_sets_the_table_of_root() {
@@ -311,7 +311,7 @@ fn on_alpine_the_role_sets_the_table_of_root() {
         let fleet = Fleet::new(2, 0, |host| {
             host.sandbox().sh("rm -rf /etc/cron.d /var/spool/cron/crontabs/*");
             if host.number == 2 {
-                // Made by a package that knows no better.
+                // Made by another package by mistake.
                 host.sandbox().sh("mkdir /etc/cron.d");
             }
             host.sandbox().write("/etc/alpine-release", "3.20.0\n");
@@ -340,7 +340,7 @@ fn hello(version: &str) -> Deb {
     deb("tb-hello", version)
 }
 
-/// Plays a rolling apply over these hosts.
+/// Runs a rolling apply on these hosts.
 #[track_caller]
 fn apply(fleet: &Fleet, reports: &str, args: &[&str]) -> Played {
     fleet.play("apply.yml", &settings(reports, args).iter().map(String::as_str).collect::<Vec<_>>())
@@ -357,7 +357,7 @@ fn settings(reports: &str, args: &[&str]) -> Vec<String> {
 #[ignore = "make integrations"]
 fn a_rollout_stops_where_a_share_fails_and_goes_on_where_it_left_off() {
     in_own_network("ansible::a_rollout_stops_where_a_share_fails_and_goes_on_where_it_left_off", || {
-        // The update of the first asks for a reboot, and the mirror of the third has nothing.
+        // The update of the first host requires a reboot, and the mirror of the third has nothing.
         let asks = hello("2.0").script("postinst", "touch /run/reboot-required");
         let repos = [vec![asks], vec![hello("2.0")], vec![hello("2.0")], vec![hello("2.0")]]
             .map(|debs| Repo::at(HERE, &debs));
@@ -399,7 +399,7 @@ fn a_rollout_stops_where_a_share_fails_and_goes_on_where_it_left_off() {
         let report = fleet.report(REPORTS, third).unwrap();
         assert_eq!(report["document"]["error"]["class"], "fetch", "{report:#}");
 
-        // The one that asked for it was restarted, and needs it no more.
+        // The host that required a reboot was rebooted, and no longer requires one.
         let report = fleet.report(REPORTS, first).unwrap();
         assert_eq!(report["rebooted"], true, "{report:#}");
         assert_eq!(report["document"]["packages"], json!([{"name": "tb-hello", "from": "1.0", "to": "2.0"}]));
@@ -439,7 +439,7 @@ fn a_lost_connection_starts_nothing_again() {
         let fleet = Fleet::new(3, 3, |host| host.has(&[hello("1.0")], &repo));
         let [host, other, third] = &fleet.hosts[..] else { unreachable!() };
 
-        // In mid-install, of one of two hosts, until Ansible has noticed.
+        // In the middle of the install on one of two hosts, until Ansible has noticed.
         host.sandbox().sh("touch /srv/gate");
         let args = settings(REPORTS, &["--limit=host1,host2", "-e", r#"{"linux_patch_batches": [2]}"#]);
         let mut play = fleet.start("apply.yml", &args.iter().map(String::as_str).collect::<Vec<_>>());
@@ -464,7 +464,7 @@ fn a_lost_connection_starts_nothing_again() {
         );
         assert_eq!(report["document"]["packages"][0]["to"], "2.0", "{report:#}");
 
-        // And the answer itself lost: what was done is read back from the state.
+        // The answer itself is lost too: what was done is read back from the state.
         repo.publish(&[gated("3.0")]);
         other.sandbox().sh("rm -f /srv/in-postinst; touch /srv/gate");
         let args = settings("/srv/home/lost", &["--limit=host2"]);
@@ -513,12 +513,12 @@ fn part_of_an_index_that_is_stale_is_a_failure_only_where_it_is_to_be() {
         let played = apply(&fleet, REPORTS, &["-e", "linux_patch_fail_from=1"]);
         assert_eq!((played.code, played.count(host, "changed"), played.count(host, "failed")), (2, 0, 1));
 
-        // What is the playbook's own business.
+        // Options that the playbook itself sets.
         let options = r#"{"linux_patch_apply_options": ["--reboot=always"]}"#;
         assert_eq!(apply(&fleet, "/srv/home/refused", &["-e", options]).code, 2);
         assert_eq!(fleet.report("/srv/home/refused", host).unwrap()["begun"], false);
 
-        // The whole fleet at a glance.
+        // The summary of the whole fleet.
         let args = ["all", "-m", "ansible.builtin.command", "-a", "linux-patch status"];
         let said = fleet.command("ansible", &args).output().unwrap();
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -564,7 +564,7 @@ fn an_apply_is_not_started_again_where_its_start_or_its_end_is_unknown() {
         assert_eq!(report["document"]["read_back"], true, "{report:#}");
         assert_eq!(report["document"]["packages"][0]["to"], "2.0", "{report:#}");
 
-        // A run that neither answers nor records anything: what stands there is of the one before.
+        // A run that neither answers nor records anything: the record there is that of the run before.
         host.sandbox().sh("rm /srv/cut; mv /usr/bin/linux-patch /usr/bin/the-real-one");
         host.sandbox().write_script(
             "/usr/bin/linux-patch",
@@ -588,7 +588,7 @@ fn an_apply_is_not_started_again_where_its_start_or_its_end_is_unknown() {
         assert!(report["summary"].as_str().unwrap().contains("still under way after 3 s"), "{report:#}");
         assert!(host.sandbox().processes().iter().any(|(_, name)| name == "sleep"), "it was ended");
 
-        // And none at all.
+        // And a host without any answer.
         host.sandbox().sh("rm /usr/bin/linux-patch");
         assert_eq!(apply(&fleet, "/srv/home/none", &[]).code, 2);
         let report = fleet.report("/srv/home/none", host).unwrap();

@@ -15,14 +15,14 @@ use crate::repo::Repo;
 use crate::rpm::{self, rpm};
 use crate::sandbox::{Ended, Sandbox};
 
-/// How a command that is shown is known to work.
+/// How it is tested that a command that is shown works.
 enum Proof {
     /// Run by this file in such a place, in the order of the table, with this exit code. The shell lines
     /// must succeed afterwards; `$said` is a file with what the command has printed.
     Run(Place, i32, &'static [&'static str]),
     /// Run by this test of another file, which has these words, or by a function beside it.
     In(&'static str, &'static [&'static str]),
-    /// Not run, because.
+    /// Not run, for this reason.
     Not(&'static str),
 }
 
@@ -35,7 +35,7 @@ enum Place {
     /// A copy of the sources on such a machine, whose dpkg knows of nothing to build them with. cargo is
     /// a stand-in that leaves what was built already: the real one runs this.
     Sources,
-    /// Likewise, where a real systemd is the first process.
+    /// The same, with a real systemd as the first process.
     Systemd,
     /// A copy of the sources where cargo also leaves the packages that `make deb` and `make rpm` made.
     Dpkg,
@@ -109,7 +109,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("linux-patch status --explain", Run(Machine, 0, &["grep -q 'will ever run\\|timer: ' $said"])),
     ("linux-patch status --history", Run(Machine, 0, &["grep -q apply $said"])),
     ("linux-patch status --history=apply", Run(Machine, 0, &["grep -q '^    tb-hello 1.0 -> 2.0' $said"])),
-    // From another machine.
+    // Run on another machine.
     (
         "ssh root@web1 linux-patch apply --dry-run",
         Run(Remote, 0, &["grep -q 'tb-sec 1.0 -> 2.0' $said", "is tb-sec 1.0"]),
@@ -555,7 +555,7 @@ fn asks_for_a_test(command: &str, tests: &BTreeMap<String, (String, String)>) ->
 fn every_command_that_is_shown_is_run() {
     let tests = tests();
     let known = |command: &str| COMMANDS.iter().any(|(known, _)| *known == command);
-    // What stands within a line is a command where it begins like one.
+    // Code within a line is a command if it begins like one.
     let programs: BTreeSet<&str> =
         COMMANDS.iter().map(|(command, _)| command.split(' ').next().unwrap()).collect();
     let (mut found, mut contents, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
@@ -714,11 +714,11 @@ fn run_all(place: Place, start: impl Fn(&str, &str) -> Ended) {
         }
         number += 1;
         let run = match command {
-            // It wants a terminal.
+            // It needs a terminal.
             command if command.starts_with("systemctl edit ") => {
                 format!("SYSTEMD_EDITOR=/srv/editor script -qec '{command}' /dev/null")
             }
-            // It asks whether it may.
+            // It asks for confirmation.
             command if command.contains("dnf install ") => format!("yes | {{ {command}; }}"),
             command => command.to_string(),
         };
@@ -824,7 +824,7 @@ fn what_is_shown_for_packages_of_rpm_does_it() {
     let _sources = furnish(&sandbox);
     clone(&sandbox, true);
     rpm::Root::prepare(&sandbox);
-    // What it needs, of which rpm knows nothing in here.
+    // Its dependencies, which rpm does not know in this root.
     let package = made("generate-rpm", "rpm");
     let needs =
         Command::new("rpm").args(["-qp", "--requires"]).arg(package).output().expect("could not run rpm");
@@ -845,7 +845,7 @@ fn the_playbook_that_is_shown_is_understood() {
         blocks.iter().find(|block| block[0] == "- hosts: web").expect("docs/fleet.md shows a playbook");
     let work = tempfile::tempdir().unwrap();
     let play = work.path().join("play.yml");
-    // What stands before and after is the reader's own.
+    // The lines before and after are the reader's own.
     std::fs::write(&play, block.join("\n").replace("[...]", "[]") + "\n").unwrap();
     let ended = Command::new("ansible-playbook")
         .args(["-i", "web,", "--list-tasks", "--syntax-check"])

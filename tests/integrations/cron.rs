@@ -8,7 +8,7 @@ use crate::repo::Repo;
 use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
-/// What the file says, for hosts of a fleet: once an hour, spread over it.
+/// What the file says for the hosts of a fleet: once an hour, spread over the hour.
 const LINE: &str = "0 * * * *  root  linux-patch refresh --quiet --splay 59min";
 
 /// A root in which cron runs, with the file of contrib, but every minute and with a short wait.
@@ -25,7 +25,7 @@ fn host() -> (Sandbox, Repo) {
         "/usr/sbin/sendmail",
         "cat >/srv/mail/$$.new; mv /srv/mail/$$.new /srv/mail/$(date +%s.%N)",
     );
-    // One of the machine asks for things that are not in here.
+    // The configuration of this machine needs things that this root does not have.
     sandbox.write(
         "/etc/pam.d/cron",
         "account required pam_permit.so\nsession required pam_permit.so\nauth required pam_permit.so\n",

@@ -92,7 +92,7 @@ fn configure(sandbox: &Sandbox, hosts: &str, api: SocketAddr, graphite: &Graphit
     );
 }
 
-/// Has a host checked now, and gives what came of it.
+/// Makes Icinga check a host now, and returns the result.
 struct Icinga<'a> {
     sandbox: &'a Sandbox,
     api: SocketAddr,
@@ -192,7 +192,7 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
     };
     let hosts = [
         host("itself", "127.0.0.1", "  vars.linux_patch_by = \"here\"\n"),
-        // Its agent is not named: this Icinga must not look at itself in its stead.
+        // Its agent is not named: this Icinga must not check itself instead.
         host("unnamed", "127.0.0.9", "  vars.linux_patch_by = \"agent\"\n"),
         host("by-nrpe", &nrpe.to_string(), "  vars.linux_patch_by = \"nrpe\"\n"),
         host("by-ssh", &ssh.to_string(), "  vars.linux_patch_by = \"ssh\"\n"),
@@ -205,7 +205,7 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
         ),
     ];
     configure(sandbox, &hosts.concat(), api, &graphite);
-    // The host of docs/monitoring.md, read but not asked.
+    // The host of docs/monitoring.md: its definition is read, but it is not checked.
     let documented = blocks("monitoring.md").into_iter().find(|block| block.starts_with("object Host"));
     sandbox.write("/etc/icinga2/conf.d/web1.conf", documented.expect("docs/monitoring.md shows a host"));
     let ended = sandbox.run(&["icinga2", "daemon", "-C"]);
@@ -220,7 +220,7 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
     );
     start(sandbox, "icinga", "icinga2 daemon");
     listens(sandbox, "icinga", api);
-    // What is checked before that its writer drops, and tells nobody later.
+    // Results of checks from before Icinga has connected are dropped, and not sent later.
     sandbox.wait_until("Icinga has found Graphite", || graphite.is_connected.load(Ordering::SeqCst));
     let icinga = Icinga { sandbox, api };
     for step in STORY {
@@ -240,7 +240,7 @@ fn icinga_sees_every_state_itself_by_nrpe_and_by_ssh() {
         for (label, value) in
             step.perfdata.iter().filter_map(|value| value.split(';').next()?.split_once('='))
         {
-            // What is unknown is left out, and the others are not.
+            // Values that are not known are left out, the others are there.
             if value != "U" {
                 sandbox.wait_until(&format!("Graphite has {label} {value}"), || {
                     graphite.last(&series(&format!("{label}.value"))).as_deref() == Some(value)

@@ -81,7 +81,7 @@ fn a_unit_that_fails_mails_why_and_not_every_hour() {
     }
     assert_ne!(start(&booted, REFRESH), 0);
     mails(&booted, 1);
-    // Of the other unit, and of the same one later.
+    // A mail about the other unit, and later another about the same one.
     booted.sh("mkdir -p /etc/systemd/system/linux-patch-mail@.service.d
         printf '[Service]\\nEnvironment=MAILTO=admin@example.org\\n' >/etc/systemd/system/linux-patch-mail@.service.d/to.conf
         systemctl daemon-reload");
@@ -101,10 +101,10 @@ fn an_apply_that_changed_something_mails_what() {
     let mail = &mails(&booted, 1)[0];
     assert!(mail.contains(": packages changed\n\n  20"), "{mail}");
     assert!(mail.contains("\n    tb-hello 1.0 -> 2.0"), "{mail}");
-    // With nothing to do, after refreshes too.
+    // With nothing to do, also after refreshes.
     assert_eq!((start(&booted, REFRESH), start(&booted, APPLY)), (0, 0));
     mails(&booted, 1);
-    // Held-back updates stand behind the history, and are none of its changes.
+    // Held-back updates are listed after the history, and are not changes.
     booted.sh("apt-mark hold tb-hello");
     repo.publish(&[deb("tb-hello", "3.0")]);
     assert_eq!(start(&booted, APPLY), 0);

@@ -48,7 +48,7 @@ fn each_run_of_a_unit_writes_the_metrics() {
     let (code, samples) = start("linux-patch-refresh.service");
     assert_eq!((code, samples["linux_patch_pending_updates"].as_str()), (0, "1"), "{samples:?}");
     assert_eq!(samples["linux_patch_apply_total"], "0", "{samples:?}");
-    // The one file: nothing is left behind.
+    // Only this file: nothing else is left behind.
     assert_eq!(booted.sandbox.list("/var/lib/prometheus/node-exporter"), ["linux-patch.prom"]);
     // A unit that fails fails because of its own command, and its metrics say so.
     repo.server.fault("/InRelease", Fault::Status(503));
@@ -63,7 +63,7 @@ fn each_run_of_a_unit_writes_the_metrics() {
     assert_eq!((&*samples["linux_patch_apply_total"], &*samples["linux_patch_exit_code"]), ("1", "0"));
     let has = |words: &str| booted.journal("linux-patch-refresh.service").contains(words);
     assert!(!has("no regular file"), "the metrics were written until now");
-    // Metrics that say "stale", or cannot be written, are no failure of the unit.
+    // The unit does not fail if the metrics say "stale" or cannot be written.
     booted.sandbox.sh(&format!("rm {PAGE}; mkdir {PAGE}"));
     let code = start("linux-patch-refresh.service").0;
     assert_eq!(code, 0, "{}", booted.journal("linux-patch-refresh.service"));

@@ -22,7 +22,7 @@ fn unpack(sandbox: &Sandbox, names: &[&str]) {
         // Not into the root itself: one with a directory /lib would take the place of the link.
         sandbox.sh("dpkg-deb -x /srv/peer.deb /srv/peer; cp -r /srv/peer/etc /srv/peer/usr / 2>/dev/null || :; rm -r /srv/peer*");
     }
-    // What restarts the machine is called by its path.
+    // The program that reboots the machine is called by its path.
     for name in ["shutdown", "reboot"] {
         sandbox.write_script(&format!("/usr/sbin/{name}"), &format!("echo \"{name} $*\" >>/run/restarts"));
     }
@@ -55,7 +55,7 @@ fn host() -> Host {
     Host { sandbox, _repos: [plain, secure] }
 }
 
-/// What is not 1.0 any more, without a blank: `tb-a-2.0`, and what is gone: `-tb-old`.
+/// The packages that are no longer 1.0 (`tb-a`), and those that are gone (`-tb-old`).
 fn changed(sandbox: &Sandbox) -> Vec<String> {
     let installed = sandbox.installed();
     let names = ["tb-a", "tb-apple", "tb-conf", "tb-held", "tb-old", "tb-sec"];
@@ -71,7 +71,7 @@ fn restarts(sandbox: &Sandbox) -> String {
     sandbox.read("/run/restarts").unwrap_or_default()
 }
 
-/// Theirs on one host.
+/// Their program on one host.
 #[track_caller]
 fn unattended(options: &str, args: &[&str], before: &str) -> (Host, Ended) {
     let host = host();
@@ -86,7 +86,7 @@ fn unattended(options: &str, args: &[&str], before: &str) -> (Host, Ended) {
     (host, ended)
 }
 
-/// Ours on another.
+/// Our program on another.
 #[track_caller]
 fn ours(args: &[&str], before: &str) -> (Host, Ended) {
     let host = host();
@@ -205,10 +205,10 @@ fn what_is_different_with_unattended_upgrades_is_as_the_page_says() {
     // It removes what an update makes superfluous, unless told not to.
     let (theirs, _) = unattended(&options("ALL"), &[], "");
     assert!(changed(&theirs.sandbox).contains(&"-tb-old".to_string()));
-    // A whitelist that is not strict is none; a pattern of the blacklist is the beginning of a name.
+    // A whitelist that is not strict has no effect; a pattern of the blacklist matches the beginning of a name.
     let (theirs, _) = unattended(&options("ALL U-U::Package-Whitelist { \"tb-a$\"; };"), &[], "");
     assert!(changed(&theirs.sandbox).contains(&"tb-apple".to_string()));
-    // A configuration file that was changed here holds its package back.
+    // A package whose configuration file was changed here is held back.
     let (theirs, said) = unattended("U-U::Origins-Pattern { \"origin=*\"; };", &[], "");
     assert_eq!(
         (said.code, changed(&theirs.sandbox).contains(&"tb-conf".to_string())),
@@ -243,7 +243,7 @@ fn what_is_different_with_unattended_upgrades_is_as_the_page_says() {
     assert!(changed(&ours.sandbox).is_empty() && said.stdout.contains("tb-sec 1.0 -> 2.0"), "{said:?}");
 }
 
-/// Stands for whatever sends mail: what it was given goes to /srv/mail.
+/// Takes the place of a mail program: writes the mail to /srv/mail.
 fn catch_mail(sandbox: &Sandbox) {
     for name in ["sendmail", "mail", "mailx"] {
         sandbox.sh(&format!("rm -f /usr/bin/{name} /usr/sbin/{name}"));

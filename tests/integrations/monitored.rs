@@ -1,5 +1,5 @@
-//! A machine that a monitoring system looks at, and what happens to it: real refreshes and applies of a
-//! real apt, through all four exit codes.
+//! A machine that a monitoring system checks, and what happens to it: real refreshes and applies with a
+//! real apt, with all four exit codes.
 
 use crate::bench;
 use crate::daemons::{free_address, listens, need, ours, start};
@@ -219,7 +219,7 @@ pub struct Seen {
 pub const VALUES: usize = 9;
 
 impl Seen {
-    /// Out of what a plugin prints.
+    /// Reads the output of a plugin.
     pub fn of_text(code: i32, text: &str) -> Seen {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let (output, perfdata) = first.split_once('|').unwrap_or((first, ""));
@@ -231,7 +231,7 @@ impl Seen {
         }
     }
 
-    /// What `overflow` gives: whole, but for the list, which says so.
+    /// What `overflow` returns: complete, except the list, which says that it is cut.
     #[track_caller]
     pub fn has_overflown(&self, by: &str) {
         assert!(self.output.contains("500 updates pending"), "{by}: {self:?}");

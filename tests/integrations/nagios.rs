@@ -51,7 +51,7 @@ fn configure(sandbox: &Sandbox, hosts: &[(&str, &str, String)]) {
     );
 }
 
-/// `nagios4 -v` has nothing to say against it.
+/// `nagios4 -v` finds nothing wrong.
 #[track_caller]
 fn verify(sandbox: &Sandbox) {
     let ended = sandbox.run(&["nagios4", "-v", "/etc/nagios4/nagios.cfg"]);
@@ -77,7 +77,7 @@ fn fields(sandbox: &Sandbox, host: &str) -> BTreeMap<String, String> {
     blocks.map(read).find(ours).unwrap_or_default()
 }
 
-/// Has all hosts checked now, and gives what came of it.
+/// Makes Nagios check all hosts now, and returns the results.
 #[track_caller]
 fn check(sandbox: &Sandbox, hosts: &[&str]) -> Vec<Seen> {
     let last_check = |host: &str| -> i64 {
@@ -171,7 +171,7 @@ fn what_check_apt_says_is_said_by_the_options_beside_it() {
     let (sandbox, plain) = bench::one(&installed, &[]);
     let secure = Repo::claiming(|claims| claims.label = "Debian-Security".into(), &[]);
     sandbox.add_source("security", &secure);
-    // What is more than the same, first: of an index that was never there.
+    // First the difference: ours also says that there never was an index.
     let theirs = sandbox.run(&["/usr/lib/nagios/plugins/check_apt"]);
     assert_eq!(theirs.code, 0, "{}", theirs.stdout);
     assert_eq!(sandbox.run(&["linux-patch", "status", "--format", "nagios"]).code, 3);
@@ -199,7 +199,7 @@ fn what_check_apt_says_is_said_by_the_options_beside_it() {
             let ran = sandbox.run(&argv);
             let ours = Seen::of_text(ran.code, &ran.stdout);
             if theirs[..] == ["-n"] {
-                // It runs nothing and says so; ours is about the index.
+                // It runs nothing and says so; ours reports on the index.
                 assert_eq!((said.code, ours.code), (0, 0), "{place}");
                 continue;
             }

@@ -86,7 +86,7 @@ impl Host {
         &self.booted.sandbox
     }
 
-    /// Pulls its cable out, or puts it in again.
+    /// Unplugs its cable, or plugs it in again.
     #[track_caller]
     pub fn cable(&self, is_in: bool) {
         ip(&format!("link set host{} {}", self.number, if is_in { "up" } else { "down" }));
@@ -147,7 +147,7 @@ impl Host {
         } else {
             let keeper = sandbox.read("/srv/keeper").unwrap();
             let network = format!("nsenter --net=/proc/{}/ns/net", keeper.trim());
-            // By which Ansible would know systemd.
+            // By this link Ansible would detect systemd.
             sandbox.sh("rm -f /sbin/init");
             sandbox.sh(&format!("mkdir -p -m 755 /run/sshd; {network} {sshd} >{KEYS}/log 2>&1 &"));
         }
@@ -195,7 +195,7 @@ impl Fleet {
              -o ServerAliveInterval=2 -o ServerAliveCountMax=2\n[fleet]\n",
         );
         for host in &hosts {
-            // One of them as most fleets have it: a user who may become root.
+            // On one of them, as in most fleets, the login is a user who may become root.
             let user = if host.number == 1 { "admin" } else { "root" };
             inventory +=
                 &format!("{} ansible_host={} ansible_user={user}\n", host.name(), address(host.number));
@@ -238,7 +238,7 @@ impl Fleet {
             ("LC_ALL", "C.UTF-8"),
             ("ANSIBLE_CONFIG", "/srv/home/ansible.cfg"),
             ("ANSIBLE_NOCOLOR", "1"),
-            // Has to be without effect on an apply.
+            // Must have no effect on an apply.
             ("ANSIBLE_SSH_RETRIES", "3"),
         ] {
             command.env(name, value);
@@ -269,7 +269,7 @@ impl Fleet {
     }
 }
 
-/// A playbook under way.
+/// A running playbook.
 pub struct Playing {
     child: Child,
     output: tempfile::NamedTempFile,

@@ -45,7 +45,7 @@ fn check_by_ssh_takes_no_word_on_standard_error_for_a_failure() {
     assert!(seen.code == 3 && seen.output.starts_with("PATCH UNKNOWN: unexpected argument"), "{seen:?}");
     let seen = by_ssh(&["-q"], "linux-patch status --format nagios --refresh");
     assert!(seen.code == 3 && seen.output.starts_with("PATCH UNKNOWN: "), "{seen:?}");
-    // A banner is what -E of contrib is for.
+    // The option -E in contrib ignores a banner.
     let seen = by_ssh(&[], "linux-patch status --format nagios");
     assert!(seen.code == 3 && seen.output.contains("old greeting"), "{seen:?}");
     let seen = by_ssh(&["-E"], "linux-patch status --format nagios");

@@ -1,4 +1,4 @@
-//! The .deb and the .rpm, in the hands of dpkg, apt, lintian, rpm and dnf, on a booted systemd.
+//! The .deb and the .rpm, used by dpkg, apt, lintian, rpm and dnf, on a booted systemd.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,7 +117,7 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     booted.sh("systemctl start linux-patch-refresh.service");
     assert_eq!(booted.sandbox.state()["pending"]["packages"][0]["name"], "linux-patch");
 
-    // What the administrator says stays.
+    // The administrator's choice is kept.
     booted.sh(&format!("systemctl disable --now {REFRESH_TIMER}; systemctl enable --now {APPLY_TIMER}"));
     booted.sh("dpkg -i /srv/flat/new.deb 2>&1");
     assert_eq!(stands(&booted, REFRESH_TIMER), is("disabled", "inactive"));
@@ -133,7 +133,7 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
         assert_ne!(stands(&booted, unit).1, "active", "{unit}");
     }
     assert_eq!(booted.sandbox.state(), before, "the state is kept");
-    // Installed again it is what it was.
+    // Installed again, it has its old settings.
     booted.sh("dpkg -i /srv/flat/new.deb 2>&1");
     assert_eq!(stands(&booted, REFRESH_TIMER), is("enabled", "active"));
     assert_eq!(stands(&booted, APPLY_TIMER).0, "enabled");
@@ -233,13 +233,13 @@ fn the_rpm_enables_the_refresh_only_and_an_apply_that_upgrades_it_goes_on() {
     rpm::Root::prepare(&booted.sandbox);
     booted.sandbox.write("/srv/old.rpm", std::fs::read(&package).unwrap());
     booted.sandbox.write("/srv/flat/new.rpm", std::fs::read(&newer).unwrap());
-    // What both need, of which rpm knows nothing in here.
+    // The dependencies of both, which rpm does not know in this root.
     let needs = run(Command::new("rpm").args(["-qp", "--requires"]).arg(&package));
     let needs: Vec<_> = needs.lines().filter(|line| !line.starts_with("rpmlib(")).collect();
     let base = needs.iter().fold(rpm("tb-base", "1.0"), |base, need| base.tag(&format!("Provides: {need}")));
     booted.sandbox.write("/srv/base.rpm", base.bytes().as_slice());
     booted.sandbox.sh("rpm -i --nodeps /srv/base.rpm 2>&1");
-    // As Fedora and Red Hat have it: what no preset names is disabled.
+    // As in Fedora and Red Hat: units that no preset names are disabled.
     booted.sandbox.write("/usr/lib/systemd/system-preset/99-default-disable.preset", "disable *\n");
     booted
         .sandbox
@@ -262,7 +262,7 @@ fn the_rpm_enables_the_refresh_only_and_an_apply_that_upgrades_it_goes_on() {
     assert_eq!(started.code, 0, "{}{}", booted.journal("linux-patch-refresh.service"), booted.sandbox.log());
     assert_eq!(booted.sandbox.state()["pending"]["packages"][0]["name"], "linux-patch");
 
-    // An apply that upgrades linux-patch itself; what the administrator said stays.
+    // An apply that upgrades linux-patch itself; the administrator's choice is kept.
     booted.run(&["systemctl", "start", APPLY]);
     applied(&booted, &["linux-patch"]);
     assert_eq!(booted.sh("rpm -q --qf '%{VERSION}' linux-patch"), "99");

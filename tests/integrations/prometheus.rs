@@ -24,7 +24,7 @@ const CRON: &str = "contrib/prometheus/linux-patch-metrics.cron";
 /// Where Debian's node exporter looks, and the drop-in writes.
 const COLLECTED: &str = "/var/lib/prometheus/node-exporter";
 
-/// States that together have every metric, with a name each.
+/// States that together have every metric, each with a name.
 fn worlds() -> Vec<(&'static str, World)> {
     let world = |change: &dyn Fn(&mut Value)| {
         let world = World::new();
@@ -81,7 +81,7 @@ fn dashboard() -> Value {
     serde_json::from_str(&ours(DASHBOARD)).expect("the dashboard is JSON")
 }
 
-/// The panels' questions, their variables being those of one machine.
+/// The queries of the panels, with the variables of one machine.
 fn questions() -> Vec<(String, String)> {
     let dashboard = dashboard();
     let mut found = Vec::new();
@@ -100,7 +100,7 @@ fn rules_and_dashboard_ask_for_what_the_program_prints() {
     let real = emitted();
     assert!(real.len() >= 20, "{real:?}");
     for path in [RULES, RULES_TEST, DASHBOARD, "docs/monitoring.md"] {
-        // Icinga 2 has variables that are named alike.
+        // Icinga 2 has variables with similar names.
         let text = ours(path);
         let named = metrics_in(text.split("\n## Prometheus\n").last().unwrap_or_default());
         let invented: Vec<_> = named.difference(&real).collect();
@@ -248,7 +248,7 @@ fn a_node_exporter_shows_what_every_kind_of_refresh_leaves() {
     has(&page, "linux_patch_pending_updates 2");
     has(&page, "linux_patch_pending_security_updates 1");
     has(&page, r#"linux_patch_cache_status{status="fresh"} 1"#);
-    // What is shown is what the state says, and nothing that the program prints is missing.
+    // The values are those of the state, and nothing that the program prints is missing.
     let state = machine.sandbox.state();
     let time = |pointer: &str| -> f64 {
         let time: Time = serde_json::from_value(state.pointer(pointer).unwrap().clone()).unwrap();
@@ -374,7 +374,7 @@ fn a_prometheus_answers_every_panel_and_rule() {
         let answer = ask(&question);
         assert!(!answer.as_array().unwrap().is_empty(), "{title}: {question} has no answer");
     }
-    // The panels say of this machine what is true of it.
+    // The panels show the true values of this machine.
     let value = |expr: &str| ask(expr)[0]["value"][1].as_str().unwrap_or("none").to_string();
     assert_eq!(value("sum(linux_patch_pending_updates)"), "2");
     assert_eq!(value(r#"sum by (status) (linux_patch_cache_status) == 1"#), "1");

@@ -12,7 +12,7 @@ fn library(version: &str) -> Deb {
     deb("tb-library", version).program(LIBRARY, "/lib/x86_64-linux-gnu/libm.so.6")
 }
 
-/// As many services are shut in: with a mount namespace of their own.
+/// As many services have it: with their own mount namespace.
 fn units(booted: &Booted) {
     let unit = |more: &str| {
         format!("[Service]\nEnvironment=LD_PRELOAD={LIBRARY}\nExecStart=/usr/bin/sleep 600\n{more}\n")

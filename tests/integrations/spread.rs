@@ -1,5 +1,5 @@
-//! What a fleet does to its mirror: when every host refreshes, by the timer and the table of cron that
-//! are shipped, and by the very functions that say when.
+//! The load of a fleet on its mirror: when each host refreshes by the shipped timer and cron table,
+//! computed by the same functions that systemd and linux-patch use.
 
 // The algorithm of systemd is the one that the standard library has under this name.
 #![allow(deprecated)]
@@ -68,7 +68,7 @@ fn machine_ids(hosts: usize, fleet: u64) -> impl Iterator<Item = u128> {
     (0..hosts).map(move |_| u128::from(next()) << 64 | u128::from(next()))
 }
 
-/// The most refreshes in one of the hour's pieces of this length, in a steady state.
+/// The largest number of refreshes in any piece of the hour with this length, in a steady state.
 fn peak(hosts: usize, fleet: u64, seconds: usize, time: &dyn Fn(u128) -> Duration) -> usize {
     let mut pieces = vec![0; INTERVAL / seconds];
     for machine_id in machine_ids(hosts, fleet) {
@@ -107,7 +107,7 @@ fn a_fleet_is_spread_over_the_hour() {
             let (row, ratio) = row(hosts, seconds, schedule);
             println!("{row}");
             missing.extend((!docs.contains(&row)).then(|| row.clone()));
-            // Of a handful in each piece of the hour chance alone makes any peak.
+            // With a handful of refreshes in each piece of the hour, chance alone can make a peak.
             let counts = hosts * seconds / INTERVAL > 100 && schedule.0 != "all on the hour";
             assert!(!counts || ratio <= 1.3, "{row}");
         }
@@ -115,7 +115,7 @@ fn a_fleet_is_spread_over_the_hour() {
     assert!(missing.is_empty(), "docs/fleet.md does not say:\n{}", missing.join("\n"));
 }
 
-/// One fleet may be lucky.
+/// One fleet alone could be lucky.
 #[test]
 fn hardly_any_fleet_of_a_thousand_has_a_higher_peak() {
     for (name, time) in &schedules()[..2] {

@@ -21,7 +21,7 @@ const APPLY: &str = "linux-patch-apply.service";
 fn systemd_has_nothing_to_say_about_the_units() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command("systemd-analyze");
-    // The page is looked for where it would be installed.
+    // systemd looks for the manual page where it would be installed.
     command.args(["verify", "--man=no", "--recursive-errors=no"]);
     for name in UNITS {
         let path = format!("/srv/units/{name}");
@@ -140,7 +140,7 @@ fn a_failed_refresh_is_a_failed_unit_and_the_next_comes_all_the_same() {
     booted.boot();
     repo.server.fault("/", Fault::Status(404));
     booted.run(&["systemctl", "start", REFRESH]);
-    // Some sources were refreshed: success, since status warns of it.
+    // Some sources were refreshed: this is a success, because status warns about the others.
     assert_eq!((codes(&booted), booted.show(REFRESH, "ActiveState")), (vec![1], "inactive".to_string()));
     assert_eq!(booted.show(REFRESH, "Result"), "success");
 
@@ -149,7 +149,7 @@ fn a_failed_refresh_is_a_failed_unit_and_the_next_comes_all_the_same() {
     assert_ne!(started.code, 0);
     assert_eq!((codes(&booted), booted.show(REFRESH, "ActiveState")), (vec![1, 2], "failed".to_string()));
     assert!(booted.sh("systemctl --failed --plain").contains(REFRESH));
-    // Its reason is there for who looks at what went wrong alone.
+    // The reason is shown also if only warnings and errors are listed.
     let told = |level: &str| booted.sh(&format!("journalctl --no-pager -o cat -p {level} -u {REFRESH}"));
     assert!(told("err").contains("failed: ") && told("err").contains("404"), "{}", told("err"));
     assert!(told("warning").contains("stale: "), "{}", told("warning"));
@@ -165,7 +165,7 @@ fn a_failed_refresh_is_a_failed_unit_and_the_next_comes_all_the_same() {
     booted.wait_until("the last refresh is complete", || codes(&booted).last() == Some(&0));
 }
 
-/// Lets a test begin when no hour ends within the next half minute.
+/// Waits until no full hour comes within the next half minute.
 fn away_from_the_hour() {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let into = seconds % 3600;
@@ -176,10 +176,10 @@ fn away_from_the_hour() {
 
 /// The delay that this machine has with at most so much of it, and the drop-in for that.
 const SHORT_DELAY: &str = "[Timer]\nRandomizedDelaySec=3s\n";
-/// Without a first run where nothing was missed.
+/// Without a first run if none was missed.
 const CALENDAR_ONLY: &str = "[Timer]\nOnCalendar=\nOnCalendar=hourly\nRandomizedDelaySec=3s\n";
 
-/// Boots with a timer whose last run was so long ago, counts the refreshes of the next eight seconds.
+/// Boots with a timer whose last run was this long ago; counts the refreshes of the next eight seconds.
 fn refreshes_after_boot(drop_in: &str, last: Option<&str>) -> u64 {
     away_from_the_hour();
     let (booted, _repo) = host(deb("tb-slow", "2.0"));
@@ -391,7 +391,7 @@ fn a_stop_before_the_install_is_a_stop() {
     }
 }
 
-/// Fails where something is possible that the sandbox of the refresh forbids. (1 would be success.)
+/// Fails if something is possible that the sandbox of the refresh forbids. (1 would be success.)
 const PROBES: &str = "[Service]
 ExecStartPre=/bin/sh -c 'for dir in /etc /usr /boot /root /opt /srv; do ! touch $dir/probe || exit 9; done'
 ExecStartPre=/bin/sh -c '! mount -t tmpfs none /mnt || exit 9'
@@ -415,7 +415,7 @@ fn refresh_in_the_sandbox(booted: &Booted, manager: &str) {
     assert_eq!(state["pending"]["count"], 1, "{manager}: {state:#}\n{log}");
     assert_eq!(state["pending"]["packages"][0]["candidate"].as_str().unwrap().split('-').next(), Some("2.0"));
     for said in ["denied", "Read-only", "not permitted"] {
-        // But for what the probes make say it.
+        // Except for messages that the probes cause.
         let line = log.lines().find(|line| line.contains(said));
         assert!(line.is_none(), "{manager}: {line:?}\n{log}");
     }
@@ -425,14 +425,14 @@ fn refresh_in_the_sandbox(booted: &Booted, manager: &str) {
 #[ignore = "make integrations"]
 fn the_sandbox_of_the_refresh_leaves_apt_what_it_needs() {
     let (booted, _repo) = host(deb("tb-slow", "2.0"));
-    // What distributions hook there.
+    // The hooks that distributions put there.
     booted.sandbox.write(
         "/etc/apt/apt.conf.d/50hook",
         "APT::Update::Post-Invoke-Success {\"touch /var/lib/hook /var/cache/hook /run/hook /var/log/hook\";};\n",
     );
     refresh_in_the_sandbox(&booted, "apt");
     assert!(booted.sandbox.exists("/var/lib/hook"));
-    // As its user.
+    // As the user of the downloads.
     let options = booted.run(&["apt-config", "dump", "APT::Sandbox::User"]).stdout;
     assert!(options.contains("_apt"), "{options}");
 }
@@ -558,7 +558,7 @@ fn the_sandbox_of_the_refresh_leaves_newer_managers_what_they_need() {
 
     let repo = PkgRepo::new(&[pkg("tb-hello", "2.0")]);
     repo.serve_as("core");
-    // As its newer versions do on Arch: downloads by a user of their own, in a sandbox of their own.
+    // As newer versions do on Arch: downloads have their own user and their own sandbox.
     let config = format!(
         "[options]\nArchitecture = auto\nSigLevel = Never\nLocalFileSigLevel = Never\nDownloadUser = nobody\n\
          [core]\nServer = {}\n",

@@ -104,7 +104,7 @@ pub fn look<M: System>(world: &mut World<M>, before: &Before, args: &[&str], rep
     remember(world, &after, args);
 }
 
-/// It has ended within its time, nothing of it is left, and no time that it wrote lies in the future.
+/// The run ended in time, left no process, and wrote no time that lies in the future.
 fn is_over<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     let report = after.report;
     let left = world.sandbox().processes();
@@ -142,7 +142,7 @@ fn time(state: &Value, pointer: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("time: {text}")).with_timezone(&Utc))
 }
 
-/// Nothing is removed or older that was not to be, and what the administrator wrote is as it was.
+/// Nothing was removed or downgraded that should not be, and the administrator's files are unchanged.
 fn nothing_is_lost<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     let report = after.report;
     for (path, text) in &world.files {
@@ -150,7 +150,7 @@ fn nothing_is_lost<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         assert_eq!(found.as_ref(), Some(text), "administrator's file: {path} after {report}");
     }
     let changed = after.changed();
-    // What nothing needs any more, and what something else comes in the place of.
+    // Packages that are no longer needed, and packages that another one replaces.
     let may_remove = |name: &String| {
         let is_full = args.contains(&"--full");
         let is_unneeded = (is_full || args.contains(&"--autoremove")) && NEW[..2].contains(&name.as_str());
@@ -234,7 +234,7 @@ fn ledger<M: System>(world: &World<M>, after: &After) -> BTreeSet<usize> {
     good
 }
 
-/// What is to become of an installed package.
+/// What should happen to an installed package.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -278,7 +278,7 @@ fn fate<M: System>(world: &World<M>, after: &After, name: &str, versions: &BTree
     if M::FALLS_BACK && is_any { Fate::Open } else { Fate::Stays }
 }
 
-/// What is pending is what sources and database imply.
+/// The pending updates are those that the sources and the package database imply.
 fn pending<M: System>(world: &World<M>, after: &After) {
     let report = after.report;
     let pending = &report.state["pending"];
@@ -342,7 +342,7 @@ fn refreshed<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     assert!(report.code == code || (is_open && report.code > code), "exit code: {code} is right; {report}");
 }
 
-/// No source that answers is asked more often than so many refreshes ask.
+/// No source that answers is asked more often than this number of refreshes would ask.
 fn asked_once<M: System>(world: &World<M>, after: &After, refreshes: usize) {
     let all_well = world.plan.configured().all(|(_, source)| source.health() == Health::Well);
     for (nth, source) in world.plan.sources.iter().enumerate() {
@@ -421,7 +421,7 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         let version = newest(&after.installed.get(*name).cloned().unwrap_or_default()).to_owned();
         let is_excluded = args.windows(2).any(|pair| pair == ["--exclude", name.as_str()]);
         assert!(!is_excluded, "excluded: {name} was changed by {report}");
-        // What something else comes in the place of goes with that.
+        // A package that another one replaces goes with it.
         let is_replaced = version.is_empty() && !is_new;
         assert!(
             is_new || is_replaced || named.is_none_or(|named| named == *name),
@@ -518,7 +518,7 @@ fn what_changed_is_told<M: System>(after: &After) {
         .collect();
     let changed: BTreeSet<String> = after.changed().into_iter().cloned().collect();
     let is_whole = after.broken.is_empty();
-    // Of what is half there, either may be said.
+    // For a package that is half installed, either answer is right.
     let differ: Vec<&String> =
         told.symmetric_difference(&changed).filter(|name| !after.broken.contains(*name)).collect();
     assert!(differ.is_empty() || !is_whole, "told: {told:?} where {changed:?} is true; {report}");

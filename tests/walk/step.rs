@@ -229,7 +229,7 @@ impl<M: System> World<M> {
                 self.plan.sources[nth].flaw = flaw;
                 self.plan.sources[nth].publish();
             }
-            // An install that waits for a mirror for ever is no fault of anybody's here.
+            // If an install waits for a mirror for ever, that is not a fault of linux-patch.
             (["fault", _, "packages" | "all", "trickle"] | ["fault", _, "packages", "hang"], _) => {}
             (["fault", _, place, fault], Some(nth)) => {
                 self.plan.sources[nth].faults.insert((*place).into(), (*fault).into());
@@ -399,7 +399,7 @@ impl<M: System> World<M> {
 
     /// Another program has the lock of the manager for a second: it is waited for.
     fn run_while_locked(&mut self, verb: &str) {
-        // On such a disk nobody can lock anything, and what was left behind is nobody's.
+        // On such a disk nobody can lock anything, and a lock that was left behind has no holder.
         let is_left = M::LEFT_LOCK.is_some_and(|lock| self.sandbox().exists(lock));
         if is_left || self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
             return;
@@ -473,7 +473,7 @@ impl<M: System> World<M> {
             server.requests(M::ASKED) > asked || !is_under_way(sandbox, began)
         });
         let second = self.start(&[other]);
-        // It finds the lock taken, or it does what it must not.
+        // It must find the lock taken.
         std::thread::sleep(Duration::from_millis(200));
         drop(gate);
         let (first, second) = (first.report(), second.report());

@@ -24,7 +24,7 @@ pub struct Walked {
     pub failure: Option<(Vec<String>, String)>,
 }
 
-/// The rule that was broken: what stands before the first colon of our own words.
+/// The rule that was broken: the text before the first colon of our own message.
 fn rule(words: &str) -> &str {
     let words = words
         .strip_prefix("assertion `left ")

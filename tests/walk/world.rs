@@ -18,7 +18,7 @@ pub const DOWN: &str = "http://127.88.0.1:1";
 pub fn sources(seed: u64) -> &'static [&'static str] {
     &["alpha", "beta", "gamma", "delta"][..2 + (seed % 3) as usize]
 }
-/// What a maintainer script says that fools who reads it.
+/// Output of a maintainer script that could mislead a reader.
 const FOOLS: &str = "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'error: failed to retrieve some files' >&2; \
                      echo 'No space left on device'";
 /// The mark of a script that takes its time.
@@ -118,7 +118,7 @@ fn behaviour(word: &str, url: &str) -> Fault {
 /// What the administrator has configured.
 pub struct Plan<M: System> {
     pub sources: Vec<Source<M>>,
-    /// The source that has the say in what it offers.
+    /// The source that is preferred for what it offers.
     pub preferred: Option<usize>,
     /// Which of [`System::SETTINGS`] are made.
     pub settings: BTreeSet<usize>,
@@ -178,7 +178,7 @@ pub struct World<M: System> {
     pub replacers: BTreeMap<String, BTreeSet<String>>,
     /// Packages of which an advisory was ever published: also one that is gone may be known here.
     pub secured: BTreeSet<String>,
-    /// What the host itself suffers from: nothing but the truth can be asked for then.
+    /// What is wrong with the host itself: then only true reports can be required.
     pub troubles: BTreeSet<String>,
     /// Whether whoever runs linux-patch speaks another language.
     pub speaks_german: bool,

@@ -51,11 +51,11 @@ pub trait System: Manager {
     const SOURCE_FILES: &'static [&'static str];
     /// Whether it has sources that are preferred to others.
     const PREFERS: bool = true;
-    /// Whether a preferred source has the say also about what is installed in a newer version than it offers.
+    /// Whether a preferred source also decides about packages installed in a newer version than it offers.
     const OWNS_OLDER: bool = false;
-    /// Whether an update of which nothing comes leaves an older one in its place.
+    /// Whether an older version may be installed if the newest one does not come.
     const FALLS_BACK: bool = true;
-    /// Whether a package goes for another one that says so, without being asked.
+    /// Whether a package is replaced by another one that declares it, without being asked.
     const OBSOLETES: bool = true;
     /// Whether it has updates that are not for every host yet.
     const PHASES: bool = false;
@@ -65,7 +65,7 @@ pub trait System: Manager {
     const BUDGET: u64 = 6;
     /// How often one refresh asks for an index that is new.
     const REQUESTS: usize = 1;
-    /// How many times as often it may ask a source that is ill.
+    /// How many times as often it may ask a source that fails.
     const TRIES: usize = 8;
     /// The programs that install.
     const PROGRAMS: &'static [&'static str];

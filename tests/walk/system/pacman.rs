@@ -71,7 +71,7 @@ impl System for Pacman {
         files
     }
 
-    /// The first source that has a package has the say in it.
+    /// The first source that has a package decides about it.
     fn candidate<'a>(_: &Plan<Pacman>, _: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
         offers.iter().min_by_key(|offer| offer.source)
     }
@@ -80,7 +80,7 @@ impl System for Pacman {
         without_sum(repo.index())
     }
 
-    /// What stands behind the end of a compressed file is not read either.
+    /// Data after the end of a compressed file is not read either.
     fn here(&self, _: &Plan<Pacman>, source: &Source<Pacman>) -> Vec<u8> {
         let path = format!("{}/{}.db", Pacman::INDEXES, source.name);
         let found = if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() };

@@ -118,7 +118,7 @@ impl System for Dnf {
     const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
     const INDEX_PATH: &'static str = "/repodata";
     const PROGRAMS: &'static [&'static str] = &["dnf"];
-    // First for the little that says whether it is new.
+    // First for the small file that says whether the index is new.
     const REQUESTS: usize = 2;
     const BUDGET: u64 = 10;
 
