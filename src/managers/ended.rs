@@ -77,7 +77,10 @@ mod tests {
     fn a_crash_is_the_configurations_fault_only_where_its_own_words_say_so() {
         let class = |last: &str| failed(End::Signal(6), "", last).map(|(class, _)| class);
         let uncaught = "terminate called after throwing an instance of 'x'\n  what():  ";
-        assert_eq!(class(&format!("{uncaught}/etc/zypp/zypp.conf: Section []: Line 1\n")), Some(Class::Config));
+        assert_eq!(
+            class(&format!("{uncaught}/etc/zypp/zypp.conf: Section []: Line 1\n")),
+            Some(Class::Config)
+        );
         assert_eq!(class(&format!("{uncaught}stod\n")), Some(Class::Config));
         // An install that crashes half way was cut off.
         assert_eq!(class("warning: /etc/tb.conf: x\n"), Some(Class::Interrupted));
