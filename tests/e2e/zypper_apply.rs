@@ -338,6 +338,41 @@ fn what_zypper_only_supposes_to_be_unneeded_stays() {
 }
 
 #[test]
+fn what_zypper_supposed_before_this_program_came_stays_whatever_was_asked_for_since() {
+    let old = ["tb-app", "tb-hello", "tb-x"].map(|name| rpm(name, "1.0"));
+    let asked = [rpm("tb-asked", "1.0").tag("Requires: tb-dep"), rpm("tb-dep", "1.0")];
+    let by_hand = |root: &Zypper, command: &str| {
+        root.sandbox()
+            .sh(&format!("zypper --non-interactive {command} >/run/zypper 2>&1 || cat /run/zypper >&2"));
+    };
+    let (root, repo) = one(&old, &asked);
+    // Its history begins with this, and it supposes whatever that does not say.
+    by_hand(&root, "addrepo --disable http://127.0.0.1:1 other");
+    by_hand(&root, "install tb-asked");
+    root.root.install(&[rpm("tb-agent", "1.0")]);
+    repo.publish(&[rpm("tb-hello", "2.0"), rpm("tb-asked", "2.0")]);
+    let applied = root.patch(&["apply", "--autoremove"]);
+    applied.applied(&["tb-asked 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"]);
+    assert!(applied.stderr.contains("zypper does not know what somebody asked for"), "{applied}");
+    root.has_exactly(&[
+        "tb-agent 1.0",
+        "tb-app 1.0",
+        "tb-asked 2.0",
+        "tb-dep 1.0",
+        "tb-hello 2.0",
+        "tb-x 1.0",
+    ]);
+
+    // With a record from the beginning zypper knows.
+    let (root, repo) = one(&old, &asked);
+    root.sandbox().sh("mkdir -p /var/lib/zypp; echo '#' >/var/lib/zypp/AutoInstalled");
+    by_hand(&root, "install tb-asked");
+    repo.publish(&[rpm("tb-asked", "2.0")]);
+    root.patch(&["apply", "--autoremove"]).applied(&["tb-asked 1.0-1 2.0-1", "tb-dep 1.0-1 -"]);
+    root.has_exactly(&["tb-app 1.0", "tb-asked 2.0", "tb-hello 1.0", "tb-x 1.0"]);
+}
+
+#[test]
 fn a_package_that_rpm_itself_wants_signed_is_no_riddle() {
     for make in [|| Sandbox::prepared(""), Sandbox::newer as fn() -> Sandbox] {
         let manager = Zypper::over(make(), &[rpm("tb-hello", "1.0")]);

@@ -17,6 +17,7 @@ use std::path::Path;
 pub(super) struct OfOthers;
 
 const NOTES: &str = "/var/lib/zypp/AutoInstalled";
+const HISTORY: &str = "/var/log/zypp/history";
 
 impl Autoremove for OfOthers {
     /// If the file does not exist, zypper makes it after its next change, with everything that nobody asked for by its
@@ -37,11 +38,14 @@ impl Autoremove for OfOthers {
         let mut names = unneeded(&machine.ask(&question)?.stdout);
         if !names.is_empty() {
             let notes = std::fs::read_to_string(NOTES).unwrap_or_default();
+            let history = std::fs::read(HISTORY).unwrap_or_default();
             let installed = machine.installed()?;
-            if is_all_noted(&notes, installed.keys().map(|name| plain_name(name))) {
+            let installed: Vec<_> = installed.keys().map(|name| plain_name(name)).collect();
+            if is_supposed(&notes, &String::from_utf8_lossy(&history), &installed) {
                 warn!(
                     "nothing is removed: zypper does not know what somebody asked for, and takes everything for \
-                     installed automatically; what is in {NOTES} and should stay must be taken out there"
+                     installed automatically that its history ({HISTORY}) does not say of; what is in {NOTES} and \
+                     should stay must be taken out there, and what zypper did not install itself"
                 );
                 return Ok(Listing::default());
             }
@@ -86,10 +90,22 @@ fn plain(argument: &str) -> Option<&str> {
     Some(argument.split_once('=')?.0.rsplit_once('.')?.0)
 }
 
-/// Whether everything that is installed is noted as installed automatically.
-fn is_all_noted<'a>(notes: &str, mut installed: impl Iterator<Item = &'a str>) -> bool {
+/// Whether zypper has supposed what is noted: it takes everything for installed automatically that its history does not
+/// say that somebody asked for. So if it has noted most of what its history does not know, nobody knows who asked for it.
+fn is_supposed(notes: &str, history: &str, installed: &[&str]) -> bool {
     let noted: BTreeSet<&str> = notes.lines().map(str::trim).collect();
-    installed.all(|name| name == "gpg-pubkey" || noted.contains(name))
+    let came: BTreeSet<&str> = history.lines().filter_map(installed_by_zypper).collect();
+    let installed = installed.iter().filter(|name| **name != "gpg-pubkey");
+    let of_others: Vec<_> = installed.clone().filter(|name| !came.contains(*name)).collect();
+    let supposed = of_others.iter().filter(|name| noted.contains(**name)).count();
+    2 * supposed > of_others.len() || installed.clone().all(|name| noted.contains(name))
+}
+
+/// `2026-11-29 01:10:37|install|tb-dep|1.0-1|noarch||test|...`, also for an update.
+fn installed_by_zypper(line: &str) -> Option<&str> {
+    let mut cells = line.split('|').map(str::trim);
+    let (time, what) = (cells.next()?, cells.next()?);
+    cells.next().filter(|_| what == "install" && !time.starts_with('#'))
 }
 
 /// Reads that list without the packages that a person has asked for (`i+`).
@@ -118,10 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_everything_is_noted_nothing_is_known() {
+    fn where_most_of_what_zypper_did_not_install_is_noted_nothing_is_known() {
         let notes = "# AutoInstalled generated Sun Nov 29 00:04:57 2026\n#\nproduct:x\ntb-a\ntb-b\n";
-        assert!(is_all_noted(notes, ["gpg-pubkey", "tb-a", "tb-b"].into_iter()));
-        assert!(!is_all_noted(notes, ["tb-a", "tb-c"].into_iter()));
+        assert!(is_supposed(notes, "", &["gpg-pubkey", "tb-a", "tb-b"]));
+        assert!(is_supposed(notes, "", &["tb-a", "tb-b", "tb-c"]));
+        assert!(!is_supposed(notes, "", &["tb-a", "tb-c"]), "a person noted it");
+        let row = |name: &str| format!("2026-11-29 01:10:37|install|{name}|1.0-1|noarch||test|0123|\n");
+        assert!(is_supposed(notes, &row("tb-c"), &["tb-a", "tb-b", "tb-c"]));
+        assert!(is_supposed(notes, &format!("# {}", row("tb-a")), &["tb-a", "tb-b", "tb-c"]));
+        assert!(!is_supposed(notes, &(row("tb-a") + &row("tb-b")), &["tb-a", "tb-b", "tb-c"]));
+        let command =
+            "2026-11-29 01:10:37|command|root@vm|'zypper' 'install'|\n2026-11-29 01:10:37|remove |tb-a|1|\n";
+        assert!(is_supposed(notes, command, &["tb-a", "tb-b", "tb-c"]));
     }
 
     #[test]
