@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::manager::{Manager, Package};
-use crate::pacman::{Pacman, PkgRepo, hold_lock, pending_update};
+use crate::pacman::{Pacman, PkgRepo, hold_lock, pending_update, pkg, three};
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
@@ -59,4 +59,29 @@ fn repositories_that_pacman_never_came_to_stand_in_the_ledger() {
     root.option("CleanMethod = x");
     let refreshed = root.patch(&["refresh"]);
     refreshed.refresh_failed("config").one_source_failed(1, "test", "config");
+}
+
+#[test]
+fn a_repository_that_pacman_does_not_refresh_is_used_as_it_is() {
+    let (root, [alpha, beta, _gamma]) = three();
+    let usage = |usage: &str| {
+        let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+        let text = text.lines().filter(|line| !line.starts_with("Usage")).map(|line| format!("{line}\n"));
+        let text = text.collect::<String>().replace("[alpha]\n", &format!("[alpha]\nUsage = {usage}\n"));
+        root.sandbox.write("/etc/pacman.conf", text);
+    };
+    root.sandbox.sh("pacman -Sy >&2");
+    usage("Upgrade");
+    let requests = alpha.server.requests(".db");
+    alpha.publish(&[pkg("tb-alpha", "3.0")]);
+    let all = ["tb-alpha 1.0-1 2.0-1", "tb-beta 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&all);
+    usage("Search");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&all[1..]);
+    root.patch(&["apply"]).applied(&all[1..]);
+    assert_eq!(alpha.server.requests(".db"), requests, "it is not refreshed");
+    usage("All");
+    beta.publish(&[pkg("tb-beta", "3.0")]);
+    root.patch(&["apply"]).applied(&["tb-alpha 1.0-1 3.0-1", "tb-beta 2.0-1 3.0-1"]);
+    assert!(!root.sandbox.sh("ls -l /var/lib/pacman/sync").contains("linux-patch"));
 }

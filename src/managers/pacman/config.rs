@@ -4,16 +4,19 @@ use crate::managers::facts::Places;
 use crate::model::text::one_line;
 use std::path::{Path, PathBuf};
 
-/// Where the database is, whether another program fetches (not which one: its line may hold passwords), and whether
-/// something is ignored.
+/// Where the database is, whether another program fetches (not which one: its line may hold passwords), whether
+/// something is ignored, and the repositories that `-Sy` skips.
 pub fn of_use(config: &str) -> String {
     let line = |name: &str, value: &str| format!("{name} = {value}\n");
     let place = option(config, "DBPath").map(|value| line("DBPath", value));
     let fetcher = option(config, "XferCommand").map(|_| line("XferCommand", "set"));
     let ignores = ["IgnorePkg", "IgnoreGroup"].iter().any(|name| option(config, name).is_some());
     let ignores = line(IGNORES, if ignores { "yes" } else { "no" });
-    place.into_iter().chain(fetcher).chain([ignores]).collect()
+    let skipped = repositories(config, false).into_iter().map(|id| line(SKIPPED, &id));
+    place.into_iter().chain(fetcher).chain([ignores]).chain(skipped).collect()
 }
+
+const SKIPPED: &str = "Skipped";
 
 const IGNORES: &str = "Ignores";
 
@@ -46,6 +49,17 @@ pub fn fetches_by_itself(config: &str) -> bool {
 /// The repositories that `-Sy` refreshes, as `pacman-conf` writes them out. One whose `Usage` does not include `Sync`
 /// is skipped.
 pub fn sources(config: &str) -> Vec<String> {
+    repositories(config, true)
+}
+
+/// The repositories that `-Sy` skips, by what was kept of the configuration. What pacman has of their index is used all
+/// the same.
+pub fn skipped(kept: &str) -> Vec<String> {
+    let values = kept.lines().filter_map(|line| line.split_once(" = "));
+    values.filter(|(key, _)| *key == SKIPPED).map(|(_, id)| id.to_string()).collect()
+}
+
+fn repositories(config: &str, refreshed: bool) -> Vec<String> {
     let mut found: Vec<(String, bool)> = Vec::new();
     for line in config.lines().skip_while(|line| !is_repository(line)) {
         if is_repository(line) {
@@ -55,7 +69,7 @@ pub fn sources(config: &str) -> Vec<String> {
             *is_refreshed |= key.trim() == "Usage" && ["All", "Sync"].contains(&value.trim());
         }
     }
-    found.into_iter().filter(|(_, is_refreshed)| *is_refreshed).map(|(id, _)| id).collect()
+    found.into_iter().filter(|(_, is_refreshed)| *is_refreshed == refreshed).map(|(id, _)| id).collect()
 }
 
 /// The repositories that a file of the configuration itself names.
@@ -171,9 +185,11 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_the_configuration_holds_no_password() {
-        let config = "[options]\nDBPath = /srv/db/\nXferCommand = /usr/bin/curl -u me:secret %u\n[core]\nServer = http://me:secret@h\n";
+        let config = "[options]\nDBPath = /srv/db/\nXferCommand = /usr/bin/curl -u me:secret %u\n[core]\nUsage = All\n\
+            Server = http://me:secret@h\n[extra]\nUsage = Search\nUsage = Install\n";
         let kept = of_use(config);
-        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\nIgnores = no\n");
+        assert_eq!(kept, "DBPath = /srv/db/\nXferCommand = set\nIgnores = no\nSkipped = extra\n");
+        assert_eq!(skipped(&kept), ["extra"]);
         assert!(!fetches_by_itself(&kept) && fetches_by_itself(&of_use("DBPath = /\n")));
     }
 }

@@ -48,7 +48,8 @@ fn files_in(dir: &Path) -> Vec<PathBuf> {
 /// Gives the files of an index a very old time. A program that compares times then fetches all of them, and a file that
 /// still has this time was not fetched. Partial files are removed, because the program might continue them.
 fn make_old(index: &Path) {
-    for path in files_in(index) {
+    // What a link leads to is pacman's own.
+    for path in files_in(index).into_iter().filter(|path| !path.is_symlink()) {
         let is_half = path.extension().is_some_and(|end| end == "part");
         let done = match is_half {
             true => remove_if_there(&path),
@@ -90,6 +91,31 @@ impl Own {
     /// The file that holds the index of a source.
     fn file(&self, id: &str) -> PathBuf {
         self.files().join(file_name(id))
+    }
+
+    /// Of the repositories that pacman does not refresh (`Usage` without `Sync`) it uses the index that it has: without
+    /// one it upgrades nothing at all.
+    fn link_skipped(&self, machine: &dyn Machine) -> Result<(), Failure> {
+        let skipped = machine.configuration().map(config::skipped).unwrap_or_default();
+        let names: Vec<_> = skipped
+            .iter()
+            .filter(|id| !id.contains('/'))
+            .flat_map(|id| [file_name(id), file_name(id) + ".sig"])
+            .collect();
+        // A link is of an earlier configuration; a file is of one in which the repository was refreshed.
+        let is_ours = |path: &PathBuf| !path.is_symlink() && !names.iter().any(|name| path.ends_with(name));
+        for path in files_in(&self.files()).into_iter().filter(|path| !is_ours(path)) {
+            remove_whatever(&path).map_err(failed)?;
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        own_directory(&self.files()).map_err(failed)?;
+        let theirs = machine.places().database.with_file_name("sync");
+        names.iter().try_for_each(|name| {
+            let target = theirs.join(name);
+            if target.exists() { own_link(&self.files().join(name), &target).map_err(failed) } else { Ok(()) }
+        })
     }
 
     /// The files of the index, as they are now.
@@ -183,6 +209,7 @@ impl OwnIndex for Own {
         }
         drop_file(&self.files())?;
         drop_directories(&files_in(&self.files()))?;
+        self.link_skipped(machine)?;
         // Nobody else works here while we hold our lock, except a pacman that has outlived its linux-patch.
         let lock = self.lock();
         if lock.exists() && lock_holders::of_open_files(std::slice::from_ref(&lock)).is_none() {
