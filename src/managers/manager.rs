@@ -416,6 +416,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// The setting of the administrator's because of which the installer changes nothing here, if there is one.
+    fn diverted(&self) -> Option<String> {
+        None
+    }
+
     /// Whether a package with this name brings the keys that other packages are signed with.
     fn is_keyring(&self, _name: &str) -> bool {
         false

@@ -311,3 +311,17 @@ fn what_apt_reads_of_its_directories_decides_whatever_it_is_called() {
     sandbox.patch(&["status"]).exits(0).says("/cache_status", "fresh");
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
 }
+
+#[test]
+fn a_setting_of_dpkg_that_keeps_it_from_installing_is_named() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.sh("mkdir -p /srv/other/var/lib; cp -a /var/lib/dpkg /srv/other/var/lib/");
+    for setting in ["no-act", "admindir /srv/other/var/lib/dpkg"] {
+        sandbox.write("/etc/dpkg/dpkg.cfg.d/other", format!("# root=/\n{setting}\n"));
+        let applied = sandbox.patch(&["apply"]);
+        let words = format!("tb-hello; {setting} in /etc/dpkg/dpkg.cfg.d/other");
+        applied.apply_failed("config").mentions("/reason", &words);
+    }
+    sandbox.sh("rm /etc/dpkg/dpkg.cfg.d/other");
+    sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
+}

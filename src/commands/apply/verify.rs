@@ -43,8 +43,16 @@ impl Run<'_> {
         let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);
         let missing: Vec<_> = updates.filter(is_missing).filter(|update| !is_gone(&update.name)).collect();
         let names: Vec<_> = missing.iter().map(|update| update.name.as_str()).collect();
-        (!names.is_empty())
-            .then(|| Failure::new(Class::Other, format!("selected but not installed: {}", names.join(", "))))
+        if names.is_empty() {
+            return None;
+        }
+        let text = format!("selected but not installed: {}", names.join(", "));
+        Some(match self.manager.diverted() {
+            Some(setting) => {
+                Failure::new(Class::Config, format!("{text}; {setting} keeps the installer from it"))
+            }
+            None => Failure::new(Class::Other, text),
+        })
     }
 
     /// Whether nothing can be pending: everything that is offered was pending, exactly that has changed in the package

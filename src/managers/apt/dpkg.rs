@@ -4,6 +4,7 @@ use super::commands::{DATABASE, admin_dir};
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::model::packages::{Installed, InstalledPackage, Shared};
+use crate::model::text::one_line;
 use crate::system::process::Invocation;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -37,6 +38,28 @@ impl Database for Dpkg {
         let names = names_in(&places.database, "updates", "");
         names.iter().any(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
     }
+}
+
+/// What in dpkg's own configuration has it change nothing, or another system, by the file and the line there. dpkg then
+/// succeeds all the same.
+pub fn diverted() -> Option<String> {
+    let named = std::fs::read_dir("/etc/dpkg/dpkg.cfg.d").into_iter().flatten().flatten();
+    let of_root = std::env::var_os("HOME").map(|home| Path::new(&home).join(".dpkg.cfg"));
+    let main = Path::new("/etc/dpkg/dpkg.cfg").to_path_buf();
+    let mut files: Vec<_> = named.map(|entry| entry.path()).collect();
+    files.sort();
+    files.into_iter().chain([main]).chain(of_root).find_map(|file| {
+        let text = std::fs::read_to_string(&file).ok()?;
+        let line = text.lines().find(|line| diverts(line))?;
+        Some(one_line(&format!("{} in {}", line.trim(), file.display())))
+    })
+}
+
+/// Whether a line of dpkg.cfg does that: an option without its dashes, with `=` or a space before its value.
+fn diverts(line: &str) -> bool {
+    const OPTIONS: &[&str] = &["no-act", "dry-run", "simulate", "root", "instdir", "admindir"];
+    let name = line.trim().split(|letter: char| letter == '=' || letter.is_whitespace()).next();
+    name.is_some_and(|name| OPTIONS.contains(&name))
 }
 
 /// The rules of Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove" to apt.

@@ -48,6 +48,10 @@ impl Manager for Apt {
         &FACTS
     }
 
+    fn diverted(&self) -> Option<String> {
+        dpkg::diverted()
+    }
+
     fn database(&self) -> &'static dyn Database {
         &Dpkg
     }
