@@ -180,7 +180,11 @@ fn an_excluded_package_goes_neither_for_what_comes_in_its_place_nor_for_what_it_
         let (root, _repo) = one(&old, &[new[0].clone(), new[2].clone()]);
         let rows = ["tb-x 1.0-1 2.0-1"];
         root.patch(&[&["apply", "--dry-run"], &exclude[..]].concat()).exits(0).changed(&rows);
-        root.patch(&[&["apply"], &exclude[..]].concat()).applied(&rows).says("/retried", false);
+        let applied = root.patch(&[&["apply"], &exclude[..]].concat());
+        applied.applied(&rows).says("/retried", false);
+        // What is excluded itself needs no word.
+        let words = "left out too, because of what is excluded: tb-new";
+        assert_eq!(applied.stderr.contains(words), exclude[1] != "tb-new", "{applied}");
         root.has_exactly(&["tb-foe 1.0", "tb-hello 1.0", "tb-old 1.0", "tb-x 2.0"]);
         root.patch(&["apply"]).applied(&["tb-new - 1.0-1", "tb-old 1.0-1 -"]);
     }

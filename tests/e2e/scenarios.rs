@@ -757,7 +757,7 @@ fn what_an_exclude_drags_along_is_said<M: Manager>() {
     let is_held = applied.stderr.contains("tb-app stays as it is (dependency: ");
     assert_eq!(is_held, M::NAME == "pacman", "{applied}");
     if !is_held {
-        warned("left out too, because it needs what is excluded: tb-app");
+        warned("left out too, because of what is excluded: tb-app");
     }
     assert!(!applied.stderr.contains("--exclude tb-lib"), "{applied}");
     // Also where nothing is pending any more.

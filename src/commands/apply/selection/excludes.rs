@@ -72,7 +72,7 @@ impl Selection {
         let dragged: Vec<_> =
             pending.updates.iter().filter(stays).map(|update| update.name.as_str()).collect();
         if !dragged.is_empty() {
-            warn!("left out too, because it needs what is excluded: {}", dragged.join(", "));
+            warn!("left out too, because of what is excluded: {}", dragged.join(", "));
         }
     }
 
