@@ -341,10 +341,17 @@ impl<M: System> World<M> {
             && !self.plan.held.contains(name)
             && name != "tb-b"
             && (M::OBSOLETES || oracle::is_installed(self, name))
+            && !self.is_replaced(name)
         {
             self.manager.install(&[made(name, version, "plain")]);
             oracle::note_edited(self);
         }
+    }
+
+    /// Whether something is installed that came in its place, which rpm does not go back on.
+    fn is_replaced(&self, name: &str) -> bool {
+        let replacers = self.replacers.get(name);
+        replacers.is_some_and(|names| names.iter().any(|new| oracle::is_installed(self, new)))
     }
 
     fn place(&self, place: &str) -> &'static str {

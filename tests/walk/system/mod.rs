@@ -72,6 +72,9 @@ pub trait System: Manager {
     /// A lock that whoever is killed leaves behind, and that only a person may take away.
     const LEFT_LOCK: Option<&'static str> = None;
 
+    /// Whether it says only for all sources together that another mirror had what one had not.
+    const HIDES_MIRRORS: bool = false;
+
     /// Whether a refresh ends at the first source that fails.
     fn stops_at_failure(_: &Plan<Self>) -> bool {
         false

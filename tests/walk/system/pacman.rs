@@ -30,6 +30,7 @@ impl System for Pacman {
     const PREFERS: bool = false;
     const CHOOSES: bool = false;
     const PROGRAMS: &'static [&'static str] = &["pacman"];
+    const HIDES_MIRRORS: bool = true;
     const LEFT_LOCK: Option<&'static str> = Some(LOCK);
 
     /// It does where another program fetches.

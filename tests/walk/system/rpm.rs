@@ -6,7 +6,7 @@ use crate::dnf::{Dnf, all};
 use crate::dnf5::Dnf5;
 use crate::manager::Manager;
 use crate::rpm::RpmRepo;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, is_newer};
 use crate::system::{Flaw, Published, System};
 use crate::world::{DOWN, Offer, Plan, Source};
 use crate::zypper::Zypper;
@@ -40,7 +40,10 @@ where
         let priority = if plan.preferred == Some(nth) { "priority=10\n" } else { "" };
         let address = if source.has_list {
             let list = format!("/etc/{name}.mirrors");
-            files.insert(list.clone(), format!("{DOWN}\n{url}\n"));
+            // To see what a repository is, a new zypper asks the first mirror alone.
+            let is_first = M::NAME == "zypper" && is_newer();
+            let lines = if is_first { [&url[..], DOWN] } else { [DOWN, &url[..]] };
+            files.insert(list.clone(), lines.join("\n") + "\n");
             format!("mirrorlist=file://{list}")
         } else {
             format!("baseurl={url}")
