@@ -54,4 +54,10 @@ pub trait Database: Sync {
     fn provides(&self, _machine: &dyn Machine, _names: &[&str]) -> HashMap<String, Vec<String>> {
         HashMap::new()
     }
+
+    /// The installed versions of a package in the order in which they came; empty where it cannot be told. Their times
+    /// are of the same second.
+    fn in_order(&self, _machine: &dyn Machine, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -183,6 +183,27 @@ fn versions_that_somebody_put_side_by_side_are_left_alone() {
 }
 
 #[test]
+fn a_version_that_comes_in_the_second_of_the_newer_one_is_left_alone() {
+    for driven in [Driven::Zypper, Driven::ZypperNew] {
+        let (root, _repo) = driven.root(&[rpm("tb-two", "1.0")], &[rpm("tb-two", "2.0")]);
+        // In a log of zypper, and in rpm's database, times are seconds.
+        root.sandbox.sh("mkdir /srv/old");
+        root.sandbox.write_mode("/srv/old/tb-two.rpm", rpm("tb-two", "1.0").bytes().as_slice(), 0o644);
+        let is_same_second = || {
+            root.sandbox.sh(&format!(
+                "{} >/dev/null; rpm -i --oldpackage /srv/old/tb-two.rpm; \
+                 [ \"$(rpm -q --qf '%{{INSTALLTIME}}\\n' tb-two | sort -u | wc -l)\" = 1 ] && echo yes || \
+                 rpm -e tb-two-2.0-1",
+                driven.by_hand()
+            )) == "yes\n"
+        };
+        assert!((0..30).any(|_| is_same_second()), "never in the same second");
+        root.patch(&["apply"]).exits(0).changed(&[]).says("/repaired", false);
+        assert_eq!(left(&root), "tb-two 1.0, tb-two 2.0");
+    }
+}
+
+#[test]
 fn what_a_run_of_ours_left_is_repaired_and_what_somebody_wanted_is_not() {
     for driven in ALL {
         let old = [rpm("tb-both", "1.0"), rpm("tb-both", "2.0"), rpm("tb-ex", "1.0"), rpm("tb-slow", "1.0")];

@@ -92,7 +92,7 @@ impl Run<'_> {
             }
             let (newer, olders) = by_age(package);
             for older in olders {
-                let is_left = older.installed_at <= newer.installed_at
+                let is_left = self.came_first(name, &older, &newer)
                     && (self.is_noted(name, &newer)
                         || history.iter().any(|run| is_left_by(run, name, package, &newer, &older)));
                 if is_left {
@@ -109,6 +109,18 @@ impl Run<'_> {
             }
         }
         (leftovers, kept)
+    }
+
+    /// Whether the older version was there before the newer one came. What somebody puts beside it in the second in
+    /// which that came has the same time.
+    fn came_first(&self, name: &str, older: &OtherVersion, newer: &OtherVersion) -> bool {
+        if older.installed_at != newer.installed_at {
+            return older.installed_at < newer.installed_at;
+        }
+        let database = self.manager.database();
+        let order = database.in_order(&self.session, database.plain_name(name));
+        let place = |one: &OtherVersion| order.iter().position(|version| *version == one.version);
+        place(older).zip(place(newer)).is_none_or(|(older, newer)| older < newer)
     }
 
     /// Packages that were to be replaced by another one, which a run that was cut off had installed. The manager itself

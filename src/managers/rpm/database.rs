@@ -51,6 +51,29 @@ impl Database for Rpm {
         }
         provides
     }
+
+    fn in_order(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
+        let format = r"%{DBINSTANCE}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n";
+        let args = ["-q", "--qf", format, "--", name].map(str::to_owned).to_vec();
+        let answer = machine.try_ask(&Invocation { program: "rpm", args, ..Invocation::default() });
+        answer.map(|answer| in_order(&answer.stdout)).unwrap_or_default()
+    }
+}
+
+/// Reads the number of each entry of the database and its version. A new entry has a higher number than all before it.
+///
+/// ```text
+/// 17	0:2.0-1
+/// 18	0:1.0-1
+/// ```
+fn in_order(stdout: &str) -> Vec<String> {
+    let rows = stdout.lines().filter_map(|line| {
+        let (number, version) = line.split_once('\t')?;
+        Some((number.parse::<u64>().ok()?, version.strip_prefix("0:").unwrap_or(version).to_string()))
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort();
+    rows.into_iter().map(|(_, version)| version).collect()
 }
 
 /// `EPOCHNUM` is 0 for a package without an epoch.
@@ -150,6 +173,12 @@ pub fn parse_installed(stdout: &str) -> Installed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_an_entry_tells_which_version_came_first() {
+        assert_eq!(in_order("18\t0:1.0-1\n9\t0:2.0-1\nx\n10\t1:0.5-1\n"), ["2.0-1", "1:0.5-1", "1.0-1"]);
+        assert!(in_order("package tb-a is not installed\n").is_empty());
+    }
 
     #[test]
     fn of_several_versions_the_newest_counts_and_the_others_stand_beside_it() {
