@@ -63,8 +63,8 @@ impl Database for Rpm {
 /// Reads the number of each entry of the database and its version. A new entry has a higher number than all before it.
 ///
 /// ```text
-/// 17	0:2.0-1
-/// 18	0:1.0-1
+/// 17    0:2.0-1
+/// 18    0:1.0-1
 /// ```
 fn in_order(stdout: &str) -> Vec<String> {
     let rows = stdout.lines().filter_map(|line| {
