@@ -592,6 +592,6 @@ fn an_apply_is_not_started_again_where_its_start_or_its_end_is_unknown() {
         host.sandbox().sh("rm /usr/bin/linux-patch");
         assert_eq!(apply(&fleet, "/srv/home/none", &[]).code, 2);
         let report = fleet.report("/srv/home/none", host).unwrap();
-        assert!(report["summary"].as_str().unwrap().contains("no answer"), "{report:#}");
+        assert!(report["summary"].as_str().unwrap().contains("its status could not be read"), "{report:#}");
     });
 }
