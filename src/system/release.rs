@@ -8,6 +8,7 @@ use crate::system::time::Time;
 pub struct Release {
     /// `debian`.
     pub id: String,
+    like: String,
     version: String,
     codename: String,
     support_end: String,
@@ -28,10 +29,16 @@ impl Release {
         };
         Release {
             id: value("ID"),
+            like: value("ID_LIKE"),
             version: value("VERSION_ID"),
             codename: value("VERSION_CODENAME"),
             support_end: value("SUPPORT_END"),
         }
+    }
+
+    /// Whether it is one of these systems, or like one of them.
+    pub fn is_one_of(&self, ids: &[&str]) -> bool {
+        ids.contains(&self.id.as_str()) || self.like.split_whitespace().any(|id| ids.contains(&id))
     }
 
     /// Whether it is a release of Debian or Ubuntu with an archive of security updates. Testing and unstable have no
