@@ -1,7 +1,7 @@
 //! Counting what is pending.
 
 use super::{Purpose, Session};
-use crate::managers::{Elsewhere, Manager};
+use crate::managers::{Elsewhere, Installed, Manager};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -142,16 +142,17 @@ impl Session {
             listing.held_back.retain(|held| !self.manager.facts().lists_installed || is_update(held));
             listing = listing.checked()?;
         }
-        self.add_excluded(&mut listing)?;
+        let installed = self.add_excluded(&mut listing)?;
         self.manager.tell_security(self, &mut listing)?;
-        self.tell_holders(listing)
+        self.tell_holders(listing, installed)
     }
 
-    /// Holds back what the administrator excludes, if the manager's lists leave that out.
-    fn add_excluded(&self, listing: &mut Listing) -> Result<(), Failure> {
+    /// Holds back what the administrator excludes, if the manager's lists leave that out. Returns the installed packages
+    /// if it had to ask for them.
+    fn add_excluded(&self, listing: &mut Listing) -> Result<Option<Installed>, Failure> {
         let excluded = self.manager.excluded(self);
         if excluded.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let installed = self.installed()?;
         let known = listing.updates.iter().map(|update| &update.name);
@@ -164,13 +165,13 @@ impl Session {
             }
         }
         *listing = std::mem::take(listing).checked()?;
-        Ok(())
+        Ok(Some(installed))
     }
 
-    /// What the administrator holds back.
-    fn tell_holders(&self, mut listing: Listing) -> Result<Listing, Failure> {
+    /// Says of each update that the administrator holds that it is held.
+    fn tell_holders(&self, mut listing: Listing, installed: Option<Installed>) -> Result<Listing, Failure> {
         if !listing.held_back.is_empty() {
-            let installed = self.installed()?;
+            let installed = installed.map_or_else(|| self.installed(), Ok)?;
             for held in &mut listing.held_back {
                 if installed.get(&held.name).is_some_and(|package| package.is_held) {
                     held.reason = "held".to_string();

@@ -207,21 +207,26 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[
 
 fn what_the_configuration_excludes_is_held_back_and_not_forgotten(make: fn(&[Rpm]) -> Root) {
     let names = ["tb-sec", "tb-of-repo", "tb-hello", "tb-new"];
-    let (root, repo) = one_in(make(&names[..3].iter().map(|name| rpm(name, "1.0")).collect::<Vec<_>>()), &[]);
+    let old: Vec<_> = names[..3].iter().map(|name| rpm(name, "1.0")).collect();
+    let (root, repo) = one_in(make(&old), &[]);
     repo.publish_with_advisory("security", &names.map(|name| rpm(name, "2.0")));
+    let other = RpmRepo::new(&[rpm("tb-of-repo", "1.5")]);
+    root.add_repo("other", &other);
     root.sandbox.sh("grep -q main /etc/dnf/dnf.conf || echo '[main]' >>/etc/dnf/dnf.conf
         echo 'exclude=tb-s* tb-new' >>/etc/dnf/dnf.conf
         echo excludepkgs=tb-of-repo >>/etc/yum.repos.d/test.repo");
-    let held = ["tb-of-repo 1.0-1 2.0-1 held", "tb-sec 1.0-1 2.0-1 held"];
-    let seen = root.patch(&["refresh"]).exits(0).state["pending"].clone();
-    assert_eq!(seen["count"], 1, "{seen}");
-    let told = root.patch(&["status", "--alert", "held-back:2"]);
+    let held = ["tb-sec 1.0-1 2.0-1 held"];
+    let seen = root.patch(&["refresh"]).exits(0).holds_back(&held).state["pending"].clone();
+    assert_eq!(seen["count"], 2, "{seen}");
+    let told = root.patch(&["status", "--alert", "held-back:1"]);
     assert_eq!(told.exits(1).json["pending"]["held_back_security"], 1, "{told}");
-    root.patch(&["apply"]).exits(0).applied(&["tb-hello 1.0-1 2.0-1"]).holds_back(&held);
+    // What is excluded for one repository comes from the other.
+    let both = ["tb-hello 1.0-1 2.0-1", "tb-of-repo 1.0-1 1.5-1"];
+    root.patch(&["apply"]).exits(0).applied(&both).holds_back(&held);
     root.patch(&["apply", "--full"]).applied(&[]).holds_back(&held);
     root.patch(&["apply", "--security"]).applied(&[]).holds_back(&held);
     root.sandbox.sh("sed -i /exclude/d /etc/dnf/dnf.conf /etc/yum.repos.d/test.repo");
-    root.patch(&["apply"]).applied(&["tb-of-repo 1.0-1 2.0-1", "tb-sec 1.0-1 2.0-1"]).holds_back(&[]);
+    root.patch(&["apply"]).applied(&["tb-of-repo 1.5-1 2.0-1", "tb-sec 1.0-1 2.0-1"]).holds_back(&[]);
 }
 
 const RPMS_LOCK: &str = "/var/lib/rpm/.rpm.lock";

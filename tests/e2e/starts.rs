@@ -104,6 +104,24 @@ fn dnf5_is_started_no_more_than_this() {
     );
 }
 
+/// One more list, and the installed versions.
+#[test]
+fn what_dnf_conf_excludes_takes_one_more_start_of_dnf() {
+    let manager = crate::dnf::Dnf::new();
+    let both = |version: &str| ["tb-a", "tb-held"].map(|name| package(name, version));
+    manager.install(&both("1.0"));
+    let repo = <crate::dnf::Dnf as Manager>::Repo::with(&both("2.0"));
+    manager.add_source("one", &repo);
+    let sandbox = manager.sandbox();
+    note_starts(sandbox);
+    let refresh = || starts(sandbox, &["--manager", "dnf", "refresh"]).matches("dnf").count();
+    let without = refresh();
+    sandbox.sh("echo 'exclude=tb-held' >>/etc/dnf/dnf.conf");
+    Repository::publish(&repo, &both("3.0"));
+    assert_eq!(refresh(), without + 1);
+    assert_eq!(refresh(), 1, "nothing has changed");
+}
+
 /// If nothing is pending patches are still listed: they name fixes that no repository offers.
 #[test]
 fn zypper_is_started_no_more_than_this() {

@@ -43,8 +43,8 @@ pub(super) const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
 
 pub(super) const TEST: &str = "--setopt=tsflags=test";
 
-/// Looks also at what the configuration excludes.
-pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=all";
+/// Looks also at what the main section of the configuration excludes.
+pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=main";
 
 /// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";

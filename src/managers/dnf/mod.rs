@@ -165,7 +165,8 @@ impl Manager for Dnf {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        rpm::excluded::updates(machine, list(&Plan::default()), NOTHING_EXCLUDED, lists::transaction)
+        let list = list(&Plan::default());
+        rpm::excluded::updates(machine, settings::excludes, list, NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {

@@ -4,8 +4,8 @@ use super::Dnf;
 use super::commands::SOURCES;
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
-use crate::managers::rpm;
 use crate::managers::rpm::tables::{self, Setting, settings};
+use crate::managers::rpm::{self, excluded};
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
 use crate::system::process::Invocation;
@@ -69,9 +69,19 @@ impl Configuration for Dnf {
     fn objection(&self, text: &str, installs: bool) -> Option<Failure> {
         // dnf follows `destdir` only where it is told to do nothing but download.
         let settings = settings(text);
-        let main = settings.iter().filter(|setting| setting.section == "main" && setting.name != "destdir");
-        tables::objection(main.map(|setting| (&*setting.name, &*setting.value)), installs)
+        tables::objection(main_of(&settings).filter(|(name, _)| *name != "destdir"), installs)
     }
+}
+
+/// The settings of the main section: name and value.
+fn main_of(settings: &[Setting]) -> impl Iterator<Item = (&str, &str)> {
+    let main = settings.iter().filter(|setting| setting.section == "main");
+    main.map(|setting| (setting.name.as_str(), setting.value.as_str()))
+}
+
+/// Whether the main section excludes packages.
+pub(super) fn excludes(text: &str) -> bool {
+    excluded::is_any(main_of(&settings(text)))
 }
 
 fn is_usual(dir: &str) -> bool {

@@ -198,7 +198,8 @@ impl Manager for Dnf5 {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        rpm::excluded::updates(machine, list(&Plan::default()), NOTHING_EXCLUDED, lists::transaction)
+        let list = list(&Plan::default());
+        rpm::excluded::updates(machine, settings::excludes, list, NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

@@ -6,7 +6,7 @@ use super::refresh::repository;
 use crate::managers::capabilities::Locate;
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
-use crate::managers::rpm::tables;
+use crate::managers::rpm::{excluded, tables};
 use crate::model::failure::Failure;
 use crate::system::process::Invocation;
 
@@ -17,23 +17,21 @@ impl Configuration for Dnf5 {
 
     fn parse_places(&self, usual: Places, configuration: &str) -> Places {
         // Reads `system_cachedir = /var/cache/libdnf5`.
-        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-        match main.filter_map(|line| line.strip_prefix("system_cachedir = ")).find(|dir| dir.starts_with('/'))
-        {
-            Some(dir) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
+        let mut dirs = main_of(configuration).filter(|(name, _)| *name == "system_cachedir");
+        match dirs.find(|(_, dir)| dir.starts_with('/')) {
+            Some((_, dir)) => Places { cache: dir.trim_end_matches('/').into(), ..usual },
             None => usual,
         }
     }
 
     fn elsewhere(&self, configuration: &str) -> Elsewhere {
         // Reads `reposdir = /etc/yum.repos.d,/srv/repos`, without the usual places.
-        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-        let places = main.flat_map(|line| match line.split_once(" = ") {
+        let places = main_of(configuration).flat_map(|(name, value)| match name {
             // It reads hidden files too.
-            Some(("reposdir", value)) => {
+            "reposdir" => {
                 dirs(value).flat_map(|dir| ["*", ".*"].map(|name| format!("{dir}/{name}.repo"))).collect()
             }
-            Some(("varsdir", value)) => dirs(value).map(str::to_owned).collect(),
+            "varsdir" => dirs(value).map(str::to_owned).collect(),
             _ => Vec::new(),
         });
         let unusual = places.filter(|place| !SOURCES.contains(&place.as_str()));
@@ -61,9 +59,19 @@ impl Configuration for Dnf5 {
 
     fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
         // What in dnf.conf keeps us from working.
-        let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
-        tables::objection(main.filter_map(|line| line.split_once(" = ")), installs)
+        tables::objection(main_of(configuration), installs)
     }
+}
+
+/// The settings of the main section, which stands first: name and value.
+fn main_of(configuration: &str) -> impl Iterator<Item = (&str, &str)> {
+    let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
+    main.filter_map(|line| line.split_once(" = "))
+}
+
+/// Whether the main section excludes packages.
+pub(super) fn excludes(configuration: &str) -> bool {
+    excluded::is_any(main_of(configuration))
 }
 
 /// Asks for all settings, as dnf.conf, the files of the repositories and what overrides these have them.
@@ -162,8 +170,8 @@ mod tests {
         };
         assert_eq!(limited(&kept), limited(text));
         assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
-        let list = || crate::managers::dnf5::commands::dnf5(&[], &["upgrade"]);
-        assert!(crate::managers::rpm::excluded::ask(Some(&kept), list(), "--off").is_some());
+        let repository = "======== \"extra\" repository configuration: ========\nexcludepkgs = a\n";
+        assert!(excludes(text) && excludes(&kept) && !excludes(repository));
     }
 
     #[test]

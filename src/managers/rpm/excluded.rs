@@ -1,59 +1,50 @@
-//! Updates that the administrator excludes. dnf and yum behave as if no repository offered them, so that a host
-//! that excludes a security update would look patched.
+//! Updates that the administrator excludes. dnf behaves as if no repository offered them, so that a host that excludes a
+//! security update would look patched.
 
-use super::tables::settings;
 use crate::managers::machine::Machine;
 use crate::model::listing::Listing;
 use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
-/// What leaves packages out, in the main section and in those of repositories (dnf.conf(5), yum.conf(5)).
-const SETTINGS: &[&str] = &["exclude", "excludes", "excludepkgs", "includepkgs"];
+/// Whether the main section of the configuration excludes packages (dnf.conf(5)), given its settings. What is excluded
+/// for one repository alone is not to come from there: other repositories may have it.
+pub fn is_any<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+    main.any(|(name, value)| {
+        matches!(name, "exclude" | "excludepkgs" | "includepkgs") && !value.trim().is_empty()
+    })
+}
 
-/// What an upgrade would bring without the exclusions, given the command that lists it with them, the option that switches
-/// them off, and the reader of the list.
+/// What an upgrade would bring without these exclusions. Asked only if there are any, as `is_any` says of the
+/// configuration. `list` lists what an upgrade brings with them, `option` switches them off, and `read` reads the list.
 pub fn updates(
     machine: &dyn Machine,
-    list: Invocation,
+    is_any: fn(&str) -> bool,
+    mut list: Invocation,
     option: &str,
     read: fn(&str) -> Listing,
 ) -> Vec<Update> {
-    let question = ask(machine.configuration(), list, option);
-    let answer = question.and_then(|question| machine.ask_in_passing(&question));
-    answer.map(|answer| read(&answer.stdout).updates).unwrap_or_default()
-}
-
-/// The question for that, where anything is excluded.
-pub fn ask(configuration: Option<&str>, mut list: Invocation, option: &str) -> Option<Invocation> {
-    let settings = settings(configuration?);
-    let leaves_out =
-        settings.iter().any(|setting| SETTINGS.contains(&setting.name.as_str()) && !setting.value.is_empty());
-    let command = list.args.iter().position(|arg| matches!(arg.as_str(), "upgrade" | "update"))?;
+    if !machine.configuration().is_some_and(is_any) {
+        return Vec::new();
+    }
+    let command = list.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
     list.args.insert(command, option.to_string());
-    leaves_out.then_some(list)
+    machine.ask_in_passing(&list).map(|answer| read(&answer.stdout).updates).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::is_any;
 
     #[test]
-    fn only_where_something_is_excluded_is_it_asked() {
-        let list = || Invocation {
-            program: "dnf",
-            args: ["-C", "upgrade"].map(str::to_string).to_vec(),
-            ..Invocation::default()
-        };
-        for (text, is_asked) in [
-            ("[main]\nexclude=kernel*\n", true),
-            ("[main]\nexcludepkgs = a b\n", true),
-            ("[updates]\nincludepkgs=a\n", true),
-            ("[main]\nexclude=\n[updates]\nexcludepkgs = \n", false),
-            ("[main]\n# exclude=a\nbest=1\n", false),
+    fn an_exclusion_has_a_name_and_a_value() {
+        for (main, expected) in [
+            (&[("best", "1"), ("exclude", "kernel*")][..], true),
+            (&[("excludepkgs", "a b")], true),
+            (&[("includepkgs", "a")], true),
+            (&[("exclude", ""), ("excludepkgs", " "), ("disable_excludes", "main")], false),
+            (&[], false),
         ] {
-            let question = ask(Some(text), list(), "--off").map(|question| question.args);
-            assert_eq!(question, is_asked.then(|| ["-C", "--off", "upgrade"].map(str::to_string).to_vec()));
+            assert_eq!(is_any(main.iter().copied()), expected, "{main:?}");
         }
-        assert!(ask(None, list(), "--off").is_none());
     }
 }
