@@ -56,6 +56,11 @@ pub trait Configuration {
         true
     }
 
+    /// Whether the administrator excludes packages that the manager's lists then leave out.
+    fn excludes(&self, _text: &str) -> bool {
+        false
+    }
+
     /// What makes the manager speak of another system than this one, or keeps it from installing anything though it
     /// says that it did.
     fn objection(&self, _text: &str, _installs: bool) -> Option<Failure> {

@@ -66,6 +66,10 @@ impl Configuration for Dnf {
         tables::with_limits(refresh, text)
     }
 
+    fn excludes(&self, text: &str) -> bool {
+        excluded::is_any(main_of(&settings(text)))
+    }
+
     fn objection(&self, text: &str, installs: bool) -> Option<Failure> {
         // dnf follows `destdir` only where it is told to do nothing but download.
         let settings = settings(text);
@@ -77,11 +81,6 @@ impl Configuration for Dnf {
 fn main_of(settings: &[Setting]) -> impl Iterator<Item = (&str, &str)> {
     let main = settings.iter().filter(|setting| setting.section == "main");
     main.map(|setting| (setting.name.as_str(), setting.value.as_str()))
-}
-
-/// Whether the main section excludes packages.
-pub(super) fn excludes(text: &str) -> bool {
-    excluded::is_any(main_of(&settings(text)))
 }
 
 fn is_usual(dir: &str) -> bool {

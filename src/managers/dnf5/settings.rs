@@ -57,6 +57,10 @@ impl Configuration for Dnf5 {
         invocation
     }
 
+    fn excludes(&self, configuration: &str) -> bool {
+        excluded::is_any(main_of(configuration))
+    }
+
     fn objection(&self, configuration: &str, installs: bool) -> Option<Failure> {
         // What in dnf.conf keeps us from working.
         tables::objection(main_of(configuration), installs)
@@ -67,11 +71,6 @@ impl Configuration for Dnf5 {
 fn main_of(configuration: &str) -> impl Iterator<Item = (&str, &str)> {
     let main = configuration.lines().take_while(|line| !line.contains("repository configuration: "));
     main.filter_map(|line| line.split_once(" = "))
-}
-
-/// Whether the main section excludes packages.
-pub(super) fn excludes(configuration: &str) -> bool {
-    excluded::is_any(main_of(configuration))
 }
 
 /// Asks for all settings, as dnf.conf, the files of the repositories and what overrides these have them.
@@ -171,7 +170,7 @@ mod tests {
         assert_eq!(limited(&kept), limited(text));
         assert!(limited(&kept).contains(&"--setopt=extra.timeout=180".to_string()));
         let repository = "======== \"extra\" repository configuration: ========\nexcludepkgs = a\n";
-        assert!(excludes(text) && excludes(&kept) && !excludes(repository));
+        assert!(Dnf5.excludes(text) && Dnf5.excludes(&kept) && !Dnf5.excludes(repository));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Updates that the administrator excludes. dnf behaves as if no repository offered them, so that a host that excludes a
 //! security update would look patched.
 
+use crate::managers::configuration::Configuration;
 use crate::managers::machine::Machine;
 use crate::model::listing::Listing;
 use crate::model::updates::Update;
@@ -14,16 +15,15 @@ pub fn is_any<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
     })
 }
 
-/// What an upgrade would bring without these exclusions. Asked only if there are any, as `is_any` says of the
-/// configuration. `list` lists what an upgrade brings with them, `option` switches them off, and `read` reads the list.
+/// What an upgrade would bring without these exclusions. Asked only if there are any. `list` lists what an upgrade brings with them, `option` switches them off, and `read` reads the list.
 pub fn updates(
     machine: &dyn Machine,
-    is_any: fn(&str) -> bool,
+    manager: &dyn Configuration,
     mut list: Invocation,
     option: &str,
     read: fn(&str) -> Listing,
 ) -> Vec<Update> {
-    if !machine.configuration().is_some_and(is_any) {
+    if !machine.configuration().is_some_and(|text| manager.excludes(text)) {
         return Vec::new();
     }
     let command = list.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
