@@ -134,8 +134,7 @@ impl Session {
             if left().is_zero() && !matches!(finished.end, End::Code(_)) {
                 break;
             }
-            let next = manager.refresh_others(&runs.invocation, finished);
-            let next = next.or_else(|| manager.refresh_passed_over(finished, &|| self.source_files()));
+            let next = manager.refresh_others(&runs.invocation, finished, &|| self.source_files());
             let Some(next) = next.filter(|next| *next != runs.invocation) else { break };
             limits.deadline = self.deadline.or(Some(until));
             limits.budget = Some(of_left(left()));

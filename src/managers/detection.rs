@@ -2,6 +2,7 @@
 
 use super::table::MANAGERS;
 use crate::managers::manager::Manager;
+use crate::system::release::Release;
 use std::path::{Path, PathBuf};
 
 /// The manager with this name.
@@ -42,9 +43,7 @@ pub fn installed(name: &str) -> Result<&'static dyn Manager, String> {
 /// One line naming what was looked for.
 pub fn detect() -> Result<&'static dyn Manager, String> {
     let found: Vec<_> = MANAGERS.iter().copied().filter(|manager| is_itself(*manager)).collect();
-    let os_release = ["/etc/os-release", "/usr/lib/os-release"];
-    let text = os_release.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    owner(&found, &text, &trace_of_database).ok_or_else(|| {
+    owner(&found, &Release::of_this_system(), &trace_of_database).ok_or_else(|| {
         let programs: Vec<_> = MANAGERS.iter().map(|manager| manager.facts().programs[0]).collect();
         format!("no supported package manager found on PATH (looked for {})", programs.join(", "))
     })
@@ -99,26 +98,18 @@ fn what_it_is(named: &'static dyn Manager, path: &Path) -> &'static dyn Manager 
 /// database that was lost is enough.
 fn owner(
     found: &[&'static dyn Manager],
-    os_release: &str,
+    release: &Release,
     trace: &dyn Fn(&dyn Manager) -> Trace,
 ) -> Option<&'static dyn Manager> {
-    let (own, like) = (words_of(os_release, "ID="), words_of(os_release, "ID_LIKE="));
-    let is_of =
-        |manager: &dyn Manager, ids: &[&str]| ids.iter().any(|id| manager.facts().systems.contains(id));
     let rank = |manager: &dyn Manager| {
-        let named = if is_of(manager, &own) { 2 } else { u8::from(is_of(manager, &like)) };
+        let systems = manager.facts().systems;
+        let named = u8::from(release.is_one_of(systems)) + u8::from(release.is(systems));
         let trace = trace(manager);
         let is_there = trace == Trace::Database || (trace == Trace::Directory && named == 2);
         (if is_there { named } else { 0 }, is_there, named)
     };
     // max_by_key gives the last of equals.
     found.iter().rev().copied().max_by_key(|manager| rank(*manager))
-}
-
-/// The words of a variable in os-release(5), which may be quoted.
-fn words_of<'a>(os_release: &'a str, name: &str) -> Vec<&'a str> {
-    let line = os_release.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_default();
-    line.trim_matches(['"', '\'']).split_whitespace().collect()
 }
 
 #[cfg(test)]
@@ -139,7 +130,7 @@ mod tests {
             name if lost.contains(&name) => Trace::Directory,
             _ => Trace::Nothing,
         };
-        owner(&all(), os_release, &trace).unwrap().facts().name
+        owner(&all(), &Release::parse(os_release), &trace).unwrap().facts().name
     }
 
     const RPM: &[&str] = &["dnf", "dnf5", "yum", "zypper"];
@@ -173,7 +164,7 @@ mod tests {
         assert_eq!(owner_of("ID=debian\n", RPM), "dnf");
         assert_eq!(owner_of("ID=fedora\n", &[]), "dnf");
         assert_eq!(owner_of("ID=something\n", &[]), "apt");
-        assert!(owner(&[], "ID=debian\n", &|_| Trace::Database).is_none());
+        assert!(owner(&[], &Release::parse("ID=debian\n"), &|_| Trace::Database).is_none());
     }
 
     #[test]

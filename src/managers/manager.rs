@@ -134,16 +134,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// The refresh to run next when one stopped at sources that failed, so that the others are refreshed too. The
-    /// output of all is read as one.
-    fn refresh_others(&self, _refresh: &Invocation, _finished: &Finished) -> Option<Invocation> {
-        None
-    }
-
-    /// The refresh to run last, of sources that only the files name that configure them, where the manager passes over
-    /// some without a word.
-    fn refresh_passed_over(
+    /// The refresh to run next when one stopped at sources that failed, or passed over some that the files name which
+    /// configure them, so that the others are refreshed too. The output of all is read as one.
+    fn refresh_others(
         &self,
+        _refresh: &Invocation,
         _finished: &Finished,
         _read: &dyn Fn() -> Vec<ConfigFile>,
     ) -> Option<Invocation> {

@@ -38,7 +38,12 @@ impl Release {
 
     /// Whether it is one of these systems, or like one of them.
     pub fn is_one_of(&self, ids: &[&str]) -> bool {
-        ids.contains(&self.id.as_str()) || self.like.split_whitespace().any(|id| ids.contains(&id))
+        self.is(ids) || self.like.split_whitespace().any(|id| ids.contains(&id))
+    }
+
+    /// Whether it is one of these systems itself.
+    pub fn is(&self, ids: &[&str]) -> bool {
+        ids.contains(&self.id.as_str())
     }
 
     /// Whether it is a release of Debian or Ubuntu with an archive of security updates. Testing and unstable have no

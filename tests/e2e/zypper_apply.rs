@@ -363,13 +363,22 @@ fn what_zypper_supposed_before_this_program_came_stays_whatever_was_asked_for_si
         "tb-x 1.0",
     ]);
 
-    // With a record from the beginning zypper knows.
-    let (root, repo) = one(&old, &asked);
-    root.sandbox().sh("mkdir -p /var/lib/zypp; echo '#' >/var/lib/zypp/AutoInstalled");
-    by_hand(&root, "install tb-asked");
-    repo.publish(&[rpm("tb-asked", "2.0")]);
-    root.patch(&["apply", "--autoremove"]).applied(&["tb-asked 1.0-1 2.0-1", "tb-dep 1.0-1 -"]);
-    root.has_exactly(&["tb-app 1.0", "tb-asked 2.0", "tb-hello 1.0", "tb-x 1.0"]);
+    // With a record from the beginning zypper knows, wherever its history is.
+    let deps = ["tb-dep", "tb-dep2", "tb-dep3", "tb-dep4"];
+    let mut asked = vec![rpm("tb-asked", "1.0").tag(&format!("Requires: {}", deps.join(" ")))];
+    asked.extend(deps.map(|name| rpm(name, "1.0")));
+    for settings in ["[main]\n", "[main]\nhistory.logfile = /srv/history\n"] {
+        let (root, repo) = one(&[rpm("tb-app", "1.0")], &asked);
+        root.sandbox().sh("mkdir -p /var/lib/zypp; echo '#' >/var/lib/zypp/AutoInstalled");
+        root.sandbox().write("/etc/zypp/zypp.conf", settings);
+        by_hand(&root, "install tb-asked");
+        repo.publish(&[rpm("tb-asked", "2.0")]);
+        let mut changes: Vec<_> = deps.iter().map(|name| format!("{name} 1.0-1 -")).collect();
+        changes.insert(0, "tb-asked 1.0-1 2.0-1".to_string());
+        let changes: Vec<_> = changes.iter().map(String::as_str).collect();
+        root.patch(&["apply", "--autoremove"]).applied(&changes);
+        root.has_exactly(&["tb-app 1.0", "tb-asked 2.0"]);
+    }
 }
 
 #[test]

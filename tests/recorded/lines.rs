@@ -226,7 +226,9 @@ fn dnf5() {
     let manager = by_name("dnf5").unwrap();
     let first = manager.refresh(Duration::from_secs(60));
     let failed = "Updating and loading repositories:\n base   100% | 1 B/s | 1 B | 0m\n>>> x\n";
-    let others = |code: i32, stderr: &str| manager.refresh_others(&first, &ended(code, "", stderr)).is_some();
+    let others = |code: i32, stderr: &str| {
+        manager.refresh_others(&first, &ended(code, "", stderr), &Vec::new).is_some()
+    };
     assert!(others(1, failed));
     assert!(!others(-15, failed));
     assert!(!others(1, &format!("{failed}Repositories loaded.\n")));

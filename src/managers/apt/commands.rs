@@ -19,6 +19,9 @@ pub(super) const ENV: &[(&str, &str)] = &[
 /// needrestart lists what needs a restart. If an administrator exports `a`, it restarts these services.
 pub(super) const ENV_DEFAULTS: &[(&str, &str)] = &[("NEEDRESTART_MODE", "l")];
 
+/// Without the index in its memory apt-cache knows no package, and apt-get no update.
+const CACHE: &str = "APT::Cache::Generate=true";
+
 /// Settings of apt.conf that would change what a command does or how it prints are fixed here. What it says about
 /// packages (pins, holds, recommendations, purging, downgrades) is for the administrator to decide, and stays.
 pub(super) const FIXED: &[&str] = &[
@@ -33,7 +36,7 @@ pub(super) const FIXED: &[&str] = &[
     "quiet::NoUpdate=false",
     "APT::Output-Version=0",
     "APT::Color=no",
-    "APT::Cache::Generate=true",
+    CACHE,
     "Debug::pkgDPkgPM=false",
     "Debug::NoLocking=false",
 ];
@@ -51,6 +54,11 @@ pub(super) fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
         status_arg: Some("-oAPT::Status-Fd={}"),
         ..Invocation::default()
     }
+}
+
+pub(super) fn apt_cache(verb: &str, names: impl IntoIterator<Item = String>) -> Invocation {
+    let args = ["-o", CACHE, verb].map(str::to_owned).into_iter().chain(names);
+    Invocation { program: "apt-cache", args: args.collect(), env: ENV, ..Invocation::default() }
 }
 
 /// dpkg's option for a database that is not in its usual place.

@@ -1,7 +1,7 @@
 //! Reading what apt and dpkg list: pending updates, their origin, installed packages.
 
 use super::classes::fetch_class;
-use super::commands::ENV;
+use super::commands::{ENV, apt_cache};
 use crate::managers::facts::Places;
 use crate::managers::origins::Origins;
 use crate::model::class::Class;
@@ -205,16 +205,7 @@ pub fn ask_hashes(planned: &Listing, downloaded: &Finished) -> Option<Invocation
     };
     let cached = planned.updates.iter().filter(is_cached);
     let words: Vec<_> = cached.map(|update| format!("{}={}", update.name, update.candidate)).collect();
-    (!words.is_empty()).then(|| Invocation {
-        program: "apt-cache",
-        args: ["-o", "APT::Cache::Generate=true", "show"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(words)
-            .collect(),
-        env: ENV,
-        ..Invocation::default()
-    })
+    (!words.is_empty()).then(|| apt_cache("show", words))
 }
 
 /// `Get:1 http://127.0.0.1:8080 stable/main amd64 tb-a all 2.0 [20.7 kB]`

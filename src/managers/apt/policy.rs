@@ -1,6 +1,6 @@
 //! Where apt can have newer versions from: `apt-cache policy`.
 
-use super::commands::ENV;
+use super::commands::apt_cache;
 use super::lists::is_security_suite;
 use super::sources::source_id;
 use crate::managers::origins::Origins;
@@ -10,17 +10,7 @@ use crate::system::process::{Finished, Invocation};
 /// The version table of packages shows what the list does not: security updates below the candidate, and the URI of the
 /// source.
 pub fn ask_origins(names: &[&str]) -> Invocation {
-    let names = names.iter().map(|name| name.to_string());
-    Invocation {
-        program: "apt-cache",
-        args: ["-o", "APT::Cache::Generate=true", "policy"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(names)
-            .collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
+    apt_cache("policy", names.iter().map(|name| name.to_string()))
 }
 
 /// Reads `apt-cache policy NAME...`. Versions stand from new to old, the installed one behind three asterisks. Below

@@ -37,7 +37,7 @@ use std::time::Duration;
 static FACTS: Facts = Facts {
     name: "dnf",
     programs: &["dnf", "dnf-3", "dnf4"],
-    systems: &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"],
+    systems: rpm::systems::OF_DNF,
     package_databases: rpm::DATABASES,
     source_config: SOURCES,
     index: &["/var/cache/dnf", "/etc/dnf/modules.d", "/etc/dnf/plugins"],
@@ -166,7 +166,7 @@ impl Manager for Dnf {
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
         let list = list(&Plan::default());
-        rpm::excluded::updates(machine, settings::excludes, list, NOTHING_EXCLUDED, lists::transaction)
+        rpm::excluded::updates(machine, self, list, NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
@@ -180,7 +180,12 @@ impl Manager for Dnf {
         rpm::files::in_the_light_of(files, refreshed)
     }
 
-    fn refresh_others(&self, last: &Invocation, finished: &Finished) -> Option<Invocation> {
+    fn refresh_others(
+        &self,
+        last: &Invocation,
+        finished: &Finished,
+        _: &dyn Fn() -> Vec<ConfigFile>,
+    ) -> Option<Invocation> {
         refresh::others(last, finished)
     }
 

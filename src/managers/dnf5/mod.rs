@@ -157,7 +157,12 @@ impl Manager for Dnf5 {
         answer.map(|answer| rpm::history::cut_off_runs(&answer.stdout)).unwrap_or_default()
     }
 
-    fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
+    fn refresh_others(
+        &self,
+        refresh: &Invocation,
+        finished: &Finished,
+        _: &dyn Fn() -> Vec<ConfigFile>,
+    ) -> Option<Invocation> {
         refresh::others(refresh, finished)
     }
 
@@ -199,7 +204,7 @@ impl Manager for Dnf5 {
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
         let list = list(&Plan::default());
-        rpm::excluded::updates(machine, settings::excludes, list, NOTHING_EXCLUDED, lists::transaction)
+        rpm::excluded::updates(machine, self, list, NOTHING_EXCLUDED, lists::transaction)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

@@ -1,13 +1,13 @@
 //! rpm's database, for dnf 4, dnf 5, yum and zypper.
 
 use super::names::{is_package_name, listed_name, plain_name};
+use super::systems;
 use super::versions::compare_versions;
 use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::managers::machine::Machine;
 use crate::model::packages::{Installed, InstalledPackage, OtherVersion, Shared};
 use crate::system::process::Invocation;
-use crate::system::release::Release;
 use glob::Pattern;
 use std::collections::HashMap;
 use std::collections::btree_map::Entry;
@@ -34,7 +34,7 @@ impl Database for Rpm {
 
     /// Beside dpkg, on a Debian for instance, the database of rpm is empty as a rule.
     fn holds_manager(&self) -> bool {
-        Release::of_this_system().is_one_of(SYSTEMS)
+        systems::is_this_one()
     }
 
     fn keeps_several(&self, name: &str, provides: &[&str], rules: &str) -> bool {
@@ -77,23 +77,6 @@ fn in_order(stdout: &str) -> Vec<String> {
     rows.sort();
     rows.into_iter().map(|(_, version)| version).collect()
 }
-
-/// The systems whose own packages are those of rpm, as `ID` or `ID_LIKE` in os-release(5) name them.
-const SYSTEMS: &[&str] = &[
-    "fedora",
-    "rhel",
-    "centos",
-    "amzn",
-    "ol",
-    "scientific",
-    "mageia",
-    "openmandriva",
-    "suse",
-    "opensuse",
-    "sles",
-    "sled",
-    "sle-micro",
-];
 
 /// `EPOCHNUM` is 0 for a package without an epoch.
 pub fn list_installed() -> Invocation {

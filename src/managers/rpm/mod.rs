@@ -11,6 +11,7 @@ pub mod leftovers;
 pub mod names;
 pub mod offers;
 pub mod owned;
+pub mod systems;
 pub mod tables;
 pub mod versions;
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 static FACTS: Facts = Facts {
     name: "yum",
     programs: &["yum"],
-    systems: &["rhel", "centos", "amzn", "ol", "scientific"],
+    systems: rpm::systems::OF_YUM,
     package_databases: &["/var/lib/rpm/Packages"],
     source_config: &["/etc/yum.repos.d/*.repo", "/etc/yum/repos.d/*.repo", "/etc/yum.conf", "/etc/yum/vars"],
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],

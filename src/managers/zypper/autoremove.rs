@@ -2,6 +2,7 @@
 
 use super::commands::{OFFLINE, PLAIN, plain_zypper, zypper};
 use super::lists;
+use super::settings::history;
 use crate::managers::capabilities::{Autoremove, Unneeded};
 use crate::managers::machine::Machine;
 use crate::managers::rpm::names::plain_name;
@@ -17,7 +18,6 @@ use std::path::Path;
 pub(super) struct OfOthers;
 
 const NOTES: &str = "/var/lib/zypp/AutoInstalled";
-const HISTORY: &str = "/var/log/zypp/history";
 
 impl Autoremove for OfOthers {
     /// If the file does not exist, zypper makes it after its next change, with everything that nobody asked for by its
@@ -27,7 +27,7 @@ impl Autoremove for OfOthers {
             let made = std::fs::create_dir_all("/var/lib/zypp").and_then(|()| std::fs::write(NOTES, "#\n"));
             if let Err(error) = made {
                 warn!(
-                    "could not write {NOTES}: {error}; zypper would call packages unneeded that are needed"
+                    "could not write {NOTES}: {error}; without it zypper does not know which packages somebody asked for"
                 );
             }
         }
@@ -38,14 +38,16 @@ impl Autoremove for OfOthers {
         let mut names = unneeded(&machine.ask(&question)?.stdout);
         if !names.is_empty() {
             let notes = std::fs::read_to_string(NOTES).unwrap_or_default();
-            let history = std::fs::read(HISTORY).unwrap_or_default();
+            let log = history(machine);
+            let history = std::fs::read(log).unwrap_or_default();
             let installed = machine.installed()?;
             let installed: Vec<_> = installed.keys().map(|name| plain_name(name)).collect();
             if is_supposed(&notes, &String::from_utf8_lossy(&history), &installed) {
                 warn!(
-                    "nothing is removed: zypper does not know what somebody asked for, and takes everything for \
-                     installed automatically that its history ({HISTORY}) does not say of; what is in {NOTES} and \
-                     should stay must be taken out there, and what zypper did not install itself"
+                    "nothing is removed: zypper does not know what somebody asked for, because it made its list of \
+                     what came automatically ({NOTES}) from its history ({}), in which nothing of an image or of \
+                     rpm stands; take the names of all packages that should stay out of that list",
+                    log.display()
                 );
                 return Ok(Listing::default());
             }

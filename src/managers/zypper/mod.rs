@@ -31,14 +31,13 @@ use crate::model::updates::HeldBack;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;
-use std::path::Path;
 use std::time::Duration;
 
 /// What never changes of it.
 static FACTS: Facts = Facts {
     name: "zypper",
     programs: &["zypper"],
-    systems: &["suse", "opensuse", "sles", "sled", "sle-micro"],
+    systems: rpm::systems::OF_ZYPPER,
     package_databases: &[
         "/usr/lib/sysimage/rpm/Packages.db",
         "/usr/lib/sysimage/rpm/rpmdb.sqlite",
@@ -144,8 +143,7 @@ impl Manager for Zypper {
     }
 
     fn cut_off_runs(&self, machine: &dyn Machine) -> Vec<CutOff> {
-        let log = machine.elsewhere().history.as_deref().unwrap_or(Path::new("/var/log/zypp/history"));
-        rpm::history::came(&rpm::history::end_of(log))
+        rpm::history::came(&rpm::history::end_of(settings::history(machine)))
     }
 
     fn selection(&self, plan: &Plan) -> Option<String> {
@@ -164,18 +162,14 @@ impl Manager for Zypper {
         errors::asks_to_run_again(finished)
     }
 
-    fn refresh_others(&self, refresh: &Invocation, finished: &Finished) -> Option<Invocation> {
-        refresh::others(refresh, finished)
-    }
-
-    fn refresh_passed_over(
+    fn refresh_others(
         &self,
+        refresh: &Invocation,
         finished: &Finished,
         read: &dyn Fn() -> Vec<ConfigFile>,
     ) -> Option<Invocation> {
-        let mut files = read();
-        files.sort_by_key(|file| file.listed_at);
-        refresh::of_passed_over(finished, &rpm::files::to_be_asked(&files))
+        let passed_over = || refresh::of_passed_over(finished, &rpm::files::to_be_asked(&as_listed(read)));
+        refresh::others(refresh, finished).or_else(passed_over)
     }
 
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
@@ -198,8 +192,7 @@ impl Manager for Zypper {
     }
 
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
-        let mut files = read();
-        files.sort_by_key(|file| file.listed_at);
+        let files = as_listed(read);
         let not_mounted = rpm::files::not_mounted(&files);
         let enabled = rpm::files::to_be_asked(&files);
         let mut refreshed = rpm::files::in_the_light_of(files, refreshed);
@@ -283,6 +276,13 @@ impl Configuration for Zypper {
     fn longest_silence(&self, _: &Invocation, text: &str) -> Duration {
         settings::longest_silence(text)
     }
+}
+
+/// The files of the repositories, as zypper reads them.
+fn as_listed(read: &dyn Fn() -> Vec<ConfigFile>) -> Vec<ConfigFile> {
+    let mut files = read();
+    files.sort_by_key(|file| file.listed_at);
+    files
 }
 
 const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];

@@ -3,8 +3,14 @@
 use super::commands::{SETTINGS_VARIABLE, settings_path};
 use crate::managers::capabilities::Settings;
 use crate::managers::facts::Elsewhere;
+use crate::managers::machine::Machine;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where zypper writes down what it does.
+pub(super) fn history(machine: &dyn Machine) -> &Path {
+    machine.elsewhere().history.as_deref().unwrap_or(Path::new("/var/log/zypp/history"))
+}
 
 /// The file that tells zypper of our locks. Because the variable is set, zypper reads none of the usual files and
 /// directories, so our file repeats their content: without `multiversion`, a new kernel would replace the running one.
