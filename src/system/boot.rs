@@ -76,7 +76,7 @@ pub fn is_flagged(flags: &[&str]) -> bool {
     flags.iter().any(|flag| Path::new(flag).exists())
 }
 
-/// Whether the first process is systemd.
+/// Whether the first process is systemd, as sd_booted(3) looks for it.
 pub fn is_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }

@@ -1,13 +1,12 @@
 //! Leaves the login session before an install. With KillUserProcesses=yes in logind.conf(5), the end of a session ends
 //! every process in it, and so does a logout from a desktop anywhere.
 
+use crate::system::boot;
 use crate::system::process::{End, Finished, Invocation, Limits, ask, find};
 use crate::system::time::Time;
 use log::warn;
 use std::time::{Duration, Instant};
 
-/// If this directory exists, systemd is running: sd_booted(3).
-const BOOTED: &str = "/run/systemd/system";
 /// How long systemd may take to move us.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -15,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// its own. A process outside of a session stays where it is, and if the move fails the run goes on. `systemd-run
 /// --scope` does the same, but only for a new process, and a run that it could not start would not take place.
 pub fn leave_session() {
-    let can = std::path::Path::new(BOOTED).is_dir() && rustix::process::geteuid().is_root();
+    let can = boot::is_systemd() && rustix::process::geteuid().is_root();
     if !can || !is_in_session(&cgroups()) || find("busctl").is_none() {
         return;
     }

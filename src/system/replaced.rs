@@ -1,6 +1,7 @@
 //! Finds processes that still run replaced code: they have executables or libraries of the system mapped that were
 //! deleted since. Everything is read from /proc; nothing is started.
 
+use crate::system::boot;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -32,7 +33,7 @@ enum Init {
 /// cannot be seen.
 pub fn look(until: Instant) -> Option<Replaced> {
     let init = match () {
-        () if Path::new("/run/systemd/system").is_dir() => Init::Systemd,
+        () if boot::is_systemd() => Init::Systemd,
         () if Path::new("/run/openrc").is_dir() => Init::Openrc,
         () => Init::Other,
     };

@@ -276,6 +276,20 @@ fn what_systemd_says_of_a_reboot_is_waited_for() {
 }
 
 #[test]
+fn a_shutdown_that_waits_itself_is_left_alone_with_it() {
+    // That of systemd never does.
+    let (sandbox, _repo) = kernel_pending();
+    sandbox.write_script(
+        "/usr/local/sbin/shutdown",
+        "touch /run/waits; until [ -e /run/go ]; do sleep 0.1; done; touch /run/done",
+    );
+    sandbox.patch(&["apply", "--reboot=always"]).exits(0).says("/reboot_scheduled", true);
+    assert!(sandbox.exists("/run/waits") && !sandbox.exists("/run/done"));
+    sandbox.write("/run/go", "");
+    sandbox.wait_until("it goes on", || sandbox.exists("/run/done"));
+}
+
+#[test]
 fn where_systemd_comes_without_its_shutdown_it_is_told_the_time_all_the_same() {
     let (sandbox, _repo) = kernel_pending();
     // A reboot that a process of ours waits for would end with the session or the unit it was started in.

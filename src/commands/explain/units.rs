@@ -1,5 +1,6 @@
 //! The units of systemd by their files, and what systemctl says about some of them if systemd runs.
 
+use crate::system::boot;
 use crate::system::process::{Invocation, Limits, ask, find};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ impl Units {
                 }
             }
         }
-        Units { files, is_running: Path::new("/run/systemd/system").is_dir() }
+        Units { files, is_running: boot::is_systemd() }
     }
 
     /// Whether there is a unit of this name, masked or not.
