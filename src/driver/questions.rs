@@ -34,7 +34,8 @@ impl Session {
             };
             let (program, option) = (invocation.program, &invocation.args[0]);
             let text = format!(
-                "{program} {option} lists no package, not even itself; look whether {place} is what it should be"
+                "{program} {option} lists no package, not even its own; look whether {place} is empty, damaged or moved, \
+                 and restore it from a backup"
             );
             return Err(Failure::new(Class::Other, text));
         }

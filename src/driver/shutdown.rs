@@ -86,7 +86,7 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
         info!("a {} is scheduled{words} already and stays so (shutdown -c cancels it)", one_line(&mode));
         return Ok(is_reboot(&mode).then_some(Reboot { at }));
     }
-    let mut said = "shutdown: it is not on PATH".to_string();
+    let mut said = "shutdown is not on PATH".to_string();
     // Under another name, systemctl is systemd's shutdown, which Debian has in a package of its own.
     let systemctl = || find("systemctl").filter(|_| boot::is_systemd());
     if let Some(shutdown) = find("shutdown").or_else(systemctl) {
@@ -98,18 +98,18 @@ pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
             }
             // The `shutdown` of sysvinit.
             Err(words) if words.contains("already running") => {
-                info!("shutdown said: {words}");
+                info!("{words}");
                 return Ok(Some(Reboot { at: None }));
             }
             Err(words) if NOT_UNDERSTOOD.iter().any(|word| words.to_lowercase().contains(word)) => {
-                said = format!("shutdown said: {words}");
+                said = words;
             }
-            Err(words) => return failed(format!("shutdown said: {words}")),
+            Err(words) => return failed(words),
         }
     }
     let known = AT_ONCE.iter().find_map(|words| Some((find(words[0])?, &words[1..])));
     let Some((program, args)) = known else {
-        return failed(format!("{said}; neither is reboot, systemctl or openrc-shutdown"));
+        return failed(format!("{said}; no reboot, systemctl or openrc-shutdown is on PATH"));
     };
     match wait_and_run(seconds, &program, args) {
         Ok(()) => Ok(Some(Reboot { at })),
@@ -128,12 +128,18 @@ fn ask_shutdown(program: &Path, time: &str) -> Result<(), String> {
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let patience = if boot::is_systemd() { ANSWER_OF_SYSTEMD } else { ANSWER };
     match child.wait_timeout(patience).map_err(|error| error.to_string())? {
-        None if boot::is_systemd() => Err(format!("nothing in {} seconds", patience.as_secs())),
+        None if boot::is_systemd() => Err(format!(
+            "shutdown did not answer in {} seconds; linux-patch status --explain says whether a reboot is scheduled",
+            patience.as_secs()
+        )),
         Some(exit) if !exit.success() => {
             let mut words = Vec::new();
             let mut file = file()?;
             let _ = file.rewind().and_then(|()| file.take(10_000).read_to_end(&mut words));
-            Err(String::from_utf8_lossy(&words).trim().to_string())
+            match String::from_utf8_lossy(&words).trim() {
+                "" => Err(format!("shutdown failed ({exit}) and gave no reason")),
+                words => Err(format!("shutdown said: {words}")),
+            }
         }
         _ => Ok(()),
     }

@@ -10,7 +10,7 @@ pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure
 }
 
 /// Added to the words about a crash.
-pub const NO_NUMBER: &str = ": a number in its configuration is none";
+pub const NO_NUMBER: &str = ": a value in its configuration must be a number and is not one";
 
 /// The same, with these words added where the reason says no more than that it was ended.
 pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {

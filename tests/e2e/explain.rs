@@ -104,19 +104,25 @@ fn the_certificate_of_a_failed_source_is_looked_at() {
     sandbox.patch(&["refresh", "--timeout", "5s"]).exits(2);
     let explained = |env: &str| sandbox.sh(&format!("env {env} linux-patch status --explain || true"));
     let text = explained("A=b");
-    assert!(text.contains("answers, but its certificate does not hold: self-signed certificate\n"), "{text}");
+    assert!(
+        text.contains("answers, but this system does not trust its certificate: self-signed certificate\n"),
+        "{text}"
+    );
     assert!(text.contains("answers, but not with TLS\n"), "{text}");
     assert!(text.contains("does not answer within 3 s\n"), "{text}");
     let text = explained("SSL_CERT_FILE=/srv/cert.pem");
-    assert!(text.contains("answers, and its certificate holds\n"), "{text}");
+    assert!(text.contains("answers, and this system trusts its certificate\n"), "{text}");
     // Of another name it is not.
     sandbox.sh("sed -i 's/localhost/127.0.0.1/' /etc/apt/sources.list.d/own.list");
     sandbox.patch(&["refresh", "--timeout", "5s"]).exits(2);
     let text = explained("SSL_CERT_FILE=/srv/cert.pem");
-    assert!(text.contains("its certificate does not hold: IP address mismatch\n"), "{text}");
+    assert!(text.contains("does not trust its certificate: IP address mismatch\n"), "{text}");
     sandbox.sh("rm /usr/bin/openssl");
     let text = explained("A=b");
-    assert!(text.contains("answers; whether its certificate holds is not tried"), "{text}");
+    assert!(
+        text.contains("answers; its certificate was not checked, because openssl is not installed"),
+        "{text}"
+    );
     sandbox.kill_everything();
     drop(server);
 }

@@ -134,7 +134,7 @@ fn meant_as_value(name: &str) -> Option<String> {
         word if YES.contains(&word) => {
             Some("write --reboot=if-needed or --reboot=always, with an equals sign".to_string())
         }
-        word if NO.contains(&word) => Some("without --reboot there is none".to_string()),
+        word if NO.contains(&word) => Some("leave out --reboot, and there is no reboot".to_string()),
         _ if TimeOfDay::parse(name).is_ok() => Some(format!("write --reboot-at {name}")),
         // As shutdown(8) means it.
         _ if number.parse::<u32>().is_ok() => Some(format!("write --reboot-delay {number}m")),

@@ -49,7 +49,7 @@ impl Run<'_> {
         let text = format!("selected but not installed: {}", names.join(", "));
         Some(match self.manager.diverted() {
             Some(setting) => {
-                Failure::new(Class::Config, format!("{text}; {setting} keeps the installer from it"))
+                Failure::new(Class::Config, format!("{text}; {setting} prevents it: remove that setting"))
             }
             None => Failure::new(Class::Other, text),
         })

@@ -117,11 +117,14 @@ fn tried(address: &Address) -> (String, String) {
     let with_tls = if *is_tls { handshake(first, host) } else { Handshake::NotTried };
     match with_tls {
         Handshake::NotTried => {}
-        Handshake::Well => return (format!("{host} port {port} answers, and its certificate holds"), more),
+        Handshake::Well => {
+            return (format!("{host} port {port} answers, and this system trusts its certificate"), more);
+        }
         Handshake::Refused(why) => {
-            let text = format!("{host} port {port} answers, but its certificate does not hold: {why}");
+            let text =
+                format!("{host} port {port} answers, but this system does not trust its certificate: {why}");
             let command = format!(
-                "date; look for a CA that is configured for it alone; openssl s_client -connect {host}:{port}"
+                "date; openssl s_client -connect {host}:{port}; look whether the source has a CA of its own"
             );
             return (text, command);
         }
@@ -137,7 +140,7 @@ fn tried(address: &Address) -> (String, String) {
     match TcpStream::connect_timeout(&first, PATIENCE) {
         Ok(_) => {
             let what = match is_tls {
-                true => "; whether its certificate holds is not tried, since openssl is not there",
+                true => "; its certificate was not checked, because openssl is not installed",
                 false => "",
             };
             (format!("{host} port {port} answers{what}"), more)
