@@ -37,7 +37,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// If a lock stopped earlier tries, a last one that had to end within this time does not count.
+/// If a lock stopped earlier tries, a last one that was ended does not count if it had less time than this.
 const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// What a list of installed packages shows about those that require a reboot.
@@ -309,15 +309,15 @@ impl Session {
                 }
                 phase.show(glimpse, &|line| manager.progress(line));
             };
+            let had_no_time = limits.left().is_some_and(|left| left < LAST_TRY);
             let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
             if let Some(own) = &self.own_index {
                 own.drop_unreadable(&finished);
             }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
-                let had_no_time = finished.end == End::TimedOut && finished.elapsed < LAST_TRY;
                 // It only says that the time was spent on waiting.
-                return match waited_for.filter(|_| had_no_time) {
+                return match waited_for.filter(|_| had_no_time && finished.end == End::TimedOut) {
                     Some(lock) => {
                         Err(Failure::new(Class::Lock, format!("{}; no more time to wait", lock.message))
                             .into())

@@ -72,17 +72,14 @@ fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
 /// The wait for a lock whose holder cannot be seen takes a second, and less than another second is left.
 #[test]
 fn a_last_try_that_has_no_time_left_is_no_manager_that_is_too_slow() {
-    // The machine decides how much time the second try has: one that began early had enough to be slow.
-    let tried_twice = (0..20).any(|_| {
+    let tried_twice = (0..5).any(|_| {
         let world = World::new();
         world.on("update", "sleep 60").on_call("update", 1, LOCKED);
         let doc = world.json("refresh --timeout 2s");
-        assert_eq!(doc["exit_code"], 2, "{doc}");
-        let is_lock = doc["error"]["class"] == "lock";
-        assert!(is_lock || doc["error"]["class"] == "timeout", "{doc}");
-        let names = doc["reason"].as_str().unwrap().contains("It is held by process 1 (apt-get)");
-        assert_eq!(names, is_lock, "{doc}");
-        is_lock && world.count("update") == 2
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains("It is held by process 1 (apt-get)"), "{doc}");
+        // On a busy machine there may be no time for a second one.
+        world.count("update") == 2
     });
     assert!(tried_twice, "there was never another try");
     // One that had time is too slow.

@@ -31,6 +31,12 @@ impl Limits {
         self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
     }
 
+    /// How long a command may run that starts now, if that is limited.
+    pub fn left(&self) -> Option<Duration> {
+        let until = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        until.into_iter().chain(self.budget).min()
+    }
+
     /// Which limit has been reached by a command that has run for so long.
     pub(super) fn reached(
         &self,
