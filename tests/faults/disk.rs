@@ -8,7 +8,7 @@ use std::process::Command;
 use linux_patch::store::state_file::{Loaded, load, parse};
 use serde_json::{Value, json};
 
-use crate::children::watched;
+use crate::children::{Watched, watched};
 use crate::dice::Dice;
 use crate::holder::Holder;
 use crate::machine::{ago, fresh_state};
@@ -378,10 +378,10 @@ fn a_huge_state_is_read_in_bounded_memory_and_replaced() {
     for (what, fill) in fillers {
         let world = World::new();
         world.write_state_bytes(&fill(big));
-        let (ran, peak, _) = watched(&world, "status --format json");
+        let Watched { ran, own: peak, .. } = watched(&world, "status --format json");
         assert_eq!(ran.json()["exit_code"], 3, "{what}: {}", ran.stdout);
         assert!(peak < 120, "{what}: status takes {peak} MiB");
-        let (ran, peak, _) = watched(&world, "refresh --format json");
+        let Watched { ran, own: peak, .. } = watched(&world, "refresh --format json");
         assert_eq!(ran.json()["exit_code"], 0, "{what}: {}", ran.stderr);
         assert!(peak < 120, "{what}: refresh takes {peak} MiB");
         assert_eq!(world.run("status").code, 0, "{what}");
