@@ -98,7 +98,7 @@ vm-root:
 # Most tests wait for something half of their time.
 THREADS = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(nproc)))))
 
-# All tests. The real package managers run in throw-away roots, which takes root.
+# All tests, also after one that failed. The real package managers run in throw-away roots, which takes root.
 test: newer-root
 	@$(CARGO) fmt --version >/dev/null && $(CARGO) clippy --version >/dev/null || { \
 	  echo "rustfmt and clippy are needed: rustup component add rustfmt clippy, or Debian's rustfmt and rust-clippy"; \
@@ -106,7 +106,7 @@ test: newer-root
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --quiet --no-deps --document-private-items
-	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked
+	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --no-fail-fast
 
 # The tests of every package manager once more, in the newer versions of a newer Debian.
 test-newer: newer-root
