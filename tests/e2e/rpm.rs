@@ -102,6 +102,9 @@ impl Rpm {
             .args(define("_topdir", top))
             .args(define("_rpmdir", top))
             .args(define("_rpmfilename", "made.rpm"))
+            // Nothing in here is to be stripped, compressed or checked.
+            .args(define("__os_install_post", "%{nil}"))
+            .args(define("__check_files", "%{nil}"))
             .arg(&spec));
         let bytes = fs::read(work.path().join("made.rpm")).unwrap();
         self.signer.map_or(bytes.clone(), |signer| Vault::get().sign_rpm(signer, &bytes))

@@ -20,7 +20,8 @@ use crate::vault::Vault;
 /// No scenario takes nearly as long; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Run in the directory that the overlay lies over, which may be below the place that is hidden here.
+/// Run in the directory that the overlay lies over, which may be below the place that is hidden here. The program is
+/// open as 8, the key that is to be trusted as 7.
 const SETUP: &str = r#"
 base=/tmp
 mount -t tmpfs -o mode=0755 patch-sandbox $base
@@ -28,8 +29,9 @@ mkdir $base/upper $base/work $base/root
 root=$base/root
 mount -t overlay -o lowerdir=.,upperdir=$base/upper,workdir=$base/work overlay $root
 mount -t proc proc $root/proc
-for place in dev etc/apt etc/dpkg var/lib/apt var/lib/dpkg var/cache/apt var/log boot run srv usr/local; do
-  mkdir -p $root/$place
+places='dev etc/apt etc/dpkg var/lib/apt var/lib/dpkg var/cache/apt var/log boot run srv usr/local'
+(cd $root && mkdir -p $places)
+for place in $places; do
   mount -t tmpfs -o mode=0755 patch-sandbox $root/$place
 done
 mount -t tmpfs -o mode=1777 patch-sandbox $root/tmp
@@ -54,9 +56,9 @@ ln -s fd/0 $root/dev/stdin
 ln -s fd/1 $root/dev/stdout
 ln -s fd/2 $root/dev/stderr
 
-for part in apt.conf.d preferences.d sources.list.d trusted.gpg.d keyrings; do mkdir $root/etc/apt/$part; done
+(cd $root/etc/apt && mkdir apt.conf.d preferences.d sources.list.d trusted.gpg.d keyrings)
 mkdir -p $root/var/lib/apt/lists/partial $root/var/cache/apt/archives/partial $root/var/log/apt
-for part in info updates triggers alternatives parts; do mkdir $root/var/lib/dpkg/$part; done
+(cd $root/var/lib/dpkg && mkdir info updates triggers alternatives parts)
 touch $root/var/lib/dpkg/status $root/var/lib/dpkg/available
 mkdir -p $root/usr/local/sbin $root/usr/local/bin $root/run/lock $root/etc/dpkg/dpkg.cfg.d
 
@@ -69,11 +71,16 @@ rm -f $root/etc/resolv.conf $root/etc/nsswitch.conf
 echo 'nameserver 127.255.255.254' >$root/etc/resolv.conf
 printf 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n' >$root/etc/nsswitch.conf
 
+cp /proc/self/fd/8 $root/usr/bin/linux-patch
+cp /proc/self/fd/7 $root/etc/apt/keyrings/test.gpg
+chmod 644 $root/etc/apt/keyrings/test.gpg
+exec 7<&- 8<&-
+
 # What could restart something is recorded instead.
 for name in shutdown reboot poweroff halt systemctl; do
   printf '#!/bin/sh\necho "${0##*/} $*" >>/run/restarts\n' >$root/usr/local/sbin/$name
-  chmod 755 $root/usr/local/sbin/$name
 done
+chmod 755 $root/usr/local/sbin/*
 "#;
 
 pub struct Sandbox {
@@ -122,11 +129,9 @@ impl Sandbox {
 
     fn over(lower: &str, lines: &str) -> Sandbox {
         crate::hangup::hear();
-        let sandbox = Sandbox { holder: Holder::start(&format!("cd '{lower}'\n{SETUP}{lines}")) };
-        let binary = File::open(env!("CARGO_BIN_EXE_linux-patch")).expect("could not open the built binary");
-        sandbox.write_from(Stdio::from(binary), "/usr/bin/linux-patch", 0o755);
-        sandbox.write("/etc/apt/keyrings/test.gpg", Vault::get().known_key());
-        sandbox
+        let (program, key) = (env!("CARGO_BIN_EXE_linux-patch"), Vault::get().known_key());
+        let opened = format!("exec 8<'{program}' 7<'{}'", key.display());
+        Sandbox { holder: Holder::start(&format!("{opened}\ncd '{lower}'\n{SETUP}{lines}")) }
     }
 
     /// Creates or replaces a file inside. A program inside writes it: if this process did, another test's fork could

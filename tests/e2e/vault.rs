@@ -4,10 +4,14 @@
 //! vanishes with the test process.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::holder::Holder;
+
+/// Where the vault keeps the public half of the known key.
+const KNOWN_KEY: &str = "/tmp/known.gpg";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signer {
@@ -31,7 +35,6 @@ impl Signer {
 
 pub struct Vault {
     holder: Holder,
-    known: Vec<u8>,
 }
 
 impl Vault {
@@ -39,21 +42,21 @@ impl Vault {
         static VAULT: OnceLock<Vault> = OnceLock::new();
         VAULT.get_or_init(|| {
             let holder = Holder::start("mount -t tmpfs -o mode=0700 keys /tmp\nroot=/");
-            let mut vault = Vault { holder, known: Vec::new() };
+            let vault = Vault { holder };
             for signer in [Signer::Known, Signer::Stranger] {
                 vault.gpg(
                     &["--passphrase", "", "--quick-gen-key", signer.name(), "ed25519", "sign", "never"],
                     b"",
                 );
             }
-            vault.known = vault.gpg(&["--export", Signer::Known.name()], b"");
+            vault.gpg(&["--output", KNOWN_KEY, "--export", Signer::Known.name()], b"");
             vault
         })
     }
 
-    /// The public half of the known key.
-    pub fn known_key(&self) -> &[u8] {
-        &self.known
+    /// A file with the public half of the known key.
+    pub fn known_key(&self) -> PathBuf {
+        self.holder.outside_path(KNOWN_KEY)
     }
 
     pub fn sign(&self, signer: Signer, text: &str) -> Vec<u8> {
