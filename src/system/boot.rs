@@ -88,7 +88,29 @@ pub fn scheduled_reboot() -> Option<i64> {
 
 /// When a shutdown is scheduled with systemd, in seconds since 1970, and its kind, such as `reboot` or `poweroff`.
 pub fn scheduled_shutdown() -> Option<(i64, String)> {
-    scheduled_in(&std::fs::read_to_string("/run/systemd/shutdown/scheduled").ok()?)
+    let by_logind = std::fs::read_to_string("/run/systemd/shutdown/scheduled").ok();
+    by_logind.as_deref().and_then(scheduled_in).or_else(by_our_timer)
+}
+
+/// The units that we let systemd make where logind cannot schedule a reboot.
+pub const REBOOT_UNIT: &str = "linux-patch-reboot";
+
+fn our_timer() -> String {
+    format!("/run/systemd/transient/{REBOOT_UNIT}.timer")
+}
+
+/// Whether such a timer is waiting: systemd removes it when it has elapsed or was stopped.
+pub fn has_reboot_timer() -> bool {
+    Path::new(&our_timer()).exists()
+}
+
+fn by_our_timer() -> Option<(i64, String)> {
+    Some((timer_in(&std::fs::read_to_string(our_timer()).ok()?)?, "reboot".to_string()))
+}
+
+/// Reads the line `OnCalendar=@1795863600`.
+fn timer_in(text: &str) -> Option<i64> {
+    text.lines().find_map(|line| line.strip_prefix("OnCalendar=@"))?.trim().parse().ok()
 }
 
 /// Reads lines like `USEC=1795863600000000` and `MODE=reboot`.
@@ -117,6 +139,9 @@ mod tests {
             assert_eq!(comes_back(text), None, "{text}");
         }
         assert_eq!(scheduled_in("USEC=2000000\nMODE=poweroff\n"), Some((2, "poweroff".to_string())));
+        let timer = "[Timer]\nOnCalendar=@1795863600\nAccuracySec=1s\nRemainAfterElapse=no\n";
+        assert_eq!(timer_in(timer), Some(1_795_863_600));
+        assert_eq!(timer_in("[Timer]\nOnCalendar=daily\n"), None);
     }
 
     #[test]

@@ -276,6 +276,57 @@ fn what_systemd_says_of_a_reboot_is_waited_for() {
 }
 
 #[test]
+fn where_path_lacks_the_directories_of_the_administrator_the_reboot_is_asked_for_all_the_same() {
+    // As cron starts a line of root's crontab.
+    let (sandbox, _repo) = kernel_pending();
+    let mut command = sandbox.command("env");
+    command.args(["-i", "PATH=/usr/bin:/bin", "linux-patch", "--format", "json", "apply", "--reboot=always"]);
+    sandbox.start(command).report().exits(0).says("/reboot_scheduled", true);
+    assert!(restarts(&sandbox).starts_with("shutdown -r +1 "), "{}", restarts(&sandbox));
+}
+
+#[test]
+fn a_shutdown_of_systemd_after_which_nothing_is_scheduled_is_no_reboot() {
+    let (sandbox, _repo) = kernel_pending();
+    sandbox.sh("mkdir -p /run/systemd/system");
+    sandbox.write_script("/usr/local/sbin/shutdown", "echo 'Use the tool of the cluster instead.'");
+    let applied = sandbox.patch(&["apply", "--reboot=always"]);
+    applied.exits(2).says("/reboot_scheduled", false).says("/reboot_at", Value::Null);
+    applied.mentions("/reason", "no reboot is scheduled; it said: Use the tool of the cluster instead.");
+}
+
+#[test]
+fn a_shutdown_that_asks_is_not_answered_and_holds_nothing_up() {
+    for (asks, said) in [
+        // Nobody is at standard input.
+        ("read answer || { echo 'Nobody answers.' >&2; exit 1; }", "Nobody answers."),
+        ("until [ \"$answer\" = yes ]; do echo 'Reboot web1, yes or no?'; read answer; done", "yes or no?"),
+        // Nor at the terminal, where there is one.
+        ("read answer </dev/tty || { echo 'No terminal.' >&2; exit 1; }", "No terminal."),
+    ] {
+        let (sandbox, _repo) = kernel_pending();
+        sandbox.write_script("/usr/local/sbin/shutdown", asks);
+        let mut command = sandbox.command("script");
+        command.args(["-qec", "linux-patch apply --reboot=always --format json >/run/document", "/dev/null"]);
+        let ended = sandbox.start(command).wait();
+        let document: Value = serde_json::from_str(&sandbox.read("/run/document").unwrap()).unwrap();
+        assert_eq!((ended.code, &document["reboot_scheduled"]), (2, &Value::Bool(false)), "{ended:?}");
+        assert!(document["reason"].as_str().unwrap().contains(said), "{document}");
+        sandbox.runs_nothing();
+    }
+}
+
+#[test]
+fn a_reboot_of_busybox_that_no_init_hears_is_not_announced() {
+    let (sandbox, _repo) = kernel_pending();
+    sandbox.sh("rm -f /usr/local/sbin/* /usr/sbin/shutdown; ln -s /usr/bin/busybox /usr/local/sbin/reboot");
+    let applied = sandbox.patch(&["apply", "--reboot=always", "--reboot-delay", "1d"]);
+    applied.exits(2).says("/reboot_scheduled", false);
+    applied.mentions("/reason", "no init that could reboot; restart the container from outside");
+    sandbox.runs_nothing();
+}
+
+#[test]
 fn a_shutdown_that_waits_itself_is_left_alone_with_it() {
     // That of systemd never does.
     let (sandbox, _repo) = kernel_pending();
@@ -294,7 +345,10 @@ fn where_systemd_comes_without_its_shutdown_it_is_told_the_time_all_the_same() {
     let (sandbox, _repo) = kernel_pending();
     // A reboot that a process of ours waits for would end with the session or the unit it was started in.
     sandbox.sh("mkdir -p /run/systemd/system; rm -f /usr/local/sbin/shutdown /usr/sbin/shutdown");
-    let note = "echo \"systemctl as $(tr '\\0' ' ' </proc/$$/cmdline): $*\" >>/run/restarts";
+    let note = "echo \"systemctl as $(tr '\\0' ' ' </proc/$$/cmdline): $*\" >>/run/restarts
+        mkdir -p /run/systemd/shutdown
+        echo \"USEC=$(($(date +%s) + 300))000000\" >/run/systemd/shutdown/scheduled
+        echo MODE=reboot >>/run/systemd/shutdown/scheduled";
     sandbox.write_script("/usr/local/sbin/systemctl", note);
     let applied = sandbox.patch(&["apply", "--reboot=always", "--reboot-delay", "5m"]);
     applied.exits(0).says("/reboot_scheduled", true);

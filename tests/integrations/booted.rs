@@ -176,7 +176,7 @@ impl Booted {
     }
 
     /// The number of its first process, seen from the sandbox.
-    fn leader(&self) -> Option<u32> {
+    pub fn leader(&self) -> Option<u32> {
         let all = self.sandbox.processes();
         all.into_iter().filter(|(_, name)| name == "systemd").map(|(pid, _)| pid).min()
     }

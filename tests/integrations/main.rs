@@ -54,6 +54,7 @@ mod network;
 mod nrpe;
 mod packages;
 mod prometheus;
+mod reboots;
 mod services;
 mod spread;
 mod systemd;

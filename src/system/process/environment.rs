@@ -1,14 +1,23 @@
 //! Where programs are found, and what of our environment they get.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Finds a program on our PATH, not on the longer one that children get: a caller who keeps a program off PATH, a
-/// `shutdown` for example, wants that.
+/// Finds a program on our PATH. The directories that children get in addition count only where PATH names none but
+/// directories of the system, as that of cron does: a caller with another one who keeps a program off it, a `shutdown`
+/// for example, wants that.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = if is_of_system(&path) { path_with_sbin() } else { path };
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
+}
+
+/// Whether PATH names directories of the system, and no others.
+fn is_of_system(path: &OsStr) -> bool {
+    const DIRS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let is_one = |dir: PathBuf| DIRS.iter().any(|known| dir == Path::new(known));
+    !path.is_empty() && std::env::split_paths(path).all(is_one)
 }
 
 /// A file that may not be executed is skipped, as a shell does.

@@ -15,6 +15,7 @@ pub use environment::find;
 pub use finished::{End, Finished};
 pub use invocation::Invocation;
 pub use limits::Limits;
+pub use no_tty::shielded;
 
 use crate::system::signals;
 use environment::{is_withheld, path_with_sbin};

@@ -1,0 +1,57 @@
+//! Reboots with a real systemd.
+
+use crate::booted::Booted;
+use crate::deb::deb;
+use crate::repo::Repo;
+
+fn machine() -> (Booted, Repo) {
+    let booted = Booted::with_units();
+    let repo = Repo::new(&[deb("tb-hello", "1.0")]);
+    booted.sandbox.add_source("test", &repo);
+    booted.boot();
+    (booted, repo)
+}
+
+fn apply(booted: &Booted, args: &[&str]) -> (i32, serde_json::Value) {
+    let ended =
+        booted.run(&[&["linux-patch", "--format", "json", "apply", "--reboot=always"], args].concat());
+    let doc = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    (ended.code, doc)
+}
+
+fn announced(booted: &Booted) -> String {
+    let ended = booted.run(&["linux-patch", "--format", "json", "status"]);
+    let doc: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    doc["reboot_scheduled_at"].as_str().unwrap_or_default().to_string()
+}
+
+#[test]
+fn a_reboot_is_announced_as_systemd_has_scheduled_it() {
+    let (booted, _repo) = machine();
+    let (code, doc) = apply(&booted, &["--reboot-delay", "20m"]);
+    assert_eq!((code, &doc["reboot_scheduled"]), (0, &true.into()), "{doc}");
+    assert_eq!(announced(&booted), doc["reboot_at"].as_str().unwrap());
+    booted.sh("shutdown -c");
+    assert_eq!(announced(&booted), "");
+}
+
+#[test]
+fn where_nobody_can_schedule_a_reboot_systemd_itself_makes_it() {
+    let (booted, _repo) = machine();
+    // As where the message bus is not installed.
+    booted.sh("systemctl mask --now systemd-logind dbus.service dbus.socket; rm -rf /run/dbus/*");
+    let (code, doc) = apply(&booted, &["--reboot-delay", "20m"]);
+    assert_eq!((code, &doc["reboot_scheduled"]), (0, &true.into()), "{doc}");
+    let at = doc["reboot_at"].as_str().unwrap();
+    assert_eq!(announced(&booted), at);
+    // It is not put off, and one that comes too late is replaced.
+    let (_, doc) = apply(&booted, &["--reboot-delay", "40m"]);
+    assert_eq!((announced(&booted), doc["reboot_at"].as_str().unwrap()), (at.to_string(), at));
+    booted.sh("systemctl stop linux-patch-reboot.timer");
+    assert_eq!(announced(&booted), "", "it was cancelled");
+    apply(&booted, &["--reboot-delay", "1h"]);
+    let first = booted.leader();
+    let (code, _) = apply(&booted, &["--reboot-delay", "0"]);
+    assert_eq!(code, 0);
+    booted.wait_until("it has rebooted", || booted.leader().is_some_and(|now| Some(now) != first));
+}
