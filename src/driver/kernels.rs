@@ -5,7 +5,7 @@ use crate::system::boot::{Start, is_flagged};
 use crate::system::time::Time;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The lines of the files `*.conf` in these directories.
 pub fn named_in(directories: &[&str]) -> HashSet<String> {
@@ -18,10 +18,10 @@ pub fn named_in(directories: &[&str]) -> HashSet<String> {
 
 /// Whether a reboot is required: there is a flag file; or a kernel that is newer than the running one was installed
 /// since the start; or the running kernel's file was replaced since the start. A newer kernel that was there before the
-/// start was not chosen then, and would not be chosen next time either: asking for a reboot would never end. Where
-/// `modules` names a directory, a reboot is also required if the running kernel's modules were removed, or are kept
-/// beside those of a newer one.
-pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, start: &Start) -> bool {
+/// start was not chosen then, and would not be chosen next time either: asking for a reboot would never end. A reboot is
+/// also required if a kernel came beside its modules and those of the running one were removed, or are kept though it
+/// is newer. Where the boot loader starts a unified image or has an entry of its own, nothing else is in /boot.
+pub fn is_required(flags: &[&str], kernels: &Kernels, start: &Start) -> bool {
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
     let dir = Path::new(kernels.dir);
@@ -32,8 +32,11 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, modules: Option<&str>, sta
             newer_kernel(dir, prefix, running, since)
                 || is_replaced(&dir.join(format!("{prefix}{running}")), since)
         })
-        || modules.is_some_and(|modules| replaced_kernel(Path::new(modules), running, since))
+        || replaced_kernel(Path::new(MODULES), running, since)
 }
+
+/// Where modules are, below the name of their kernel's release.
+const MODULES: &str = "/usr/lib/modules";
 
 /// Whether a package with this name brings a kernel, the first process or the message bus.
 pub fn is_kernel_or_core(name: &str) -> bool {
@@ -44,27 +47,46 @@ pub fn is_kernel_or_core(name: &str) -> bool {
 /// The packages that bring a kernel. A name that ends in `*` means all names that begin so.
 const KERNELS: &[&str] = &[
     "kernel",
+    "kernel-64k*",
+    "kernel-PAE*",
+    "kernel-azure*",
     "kernel-core*",
     "kernel-default*",
+    "kernel-longterm*",
+    "kernel-lt*",
+    "kernel-ml*",
     "kernel-rt*",
     "kernel-uek*",
+    "kernel-uki-*",
     "linux",
-    "linux-cachyos",
+    "linux-asahi",
+    "linux-cachyos*",
     "linux-edge",
     "linux-hardened",
     "linux-image-*",
+    "linux-lqx",
     "linux-lts",
-    "linux-rpi",
+    "linux-rpi*",
     "linux-rt",
+    "linux-rt-lts",
+    "linux-stable",
     "linux-virt",
+    "linux-xanmod*",
     "linux-zen",
+    "proxmox-kernel-*",
+    "pve-kernel-*",
+    "raspberrypi-kernel",
 ];
 
+/// Parts of names of what comes with a kernel and is none.
+const NO_KERNELS: &[&str] = &["-devel", "-headers", "-doc", "-source", "-tools", "-dbg", "-debuginfo"];
+
 fn brings_kernel(name: &str) -> bool {
-    KERNELS.iter().any(|kernel| match kernel.strip_suffix('*') {
+    let is_one = |kernel: &&str| match kernel.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == *kernel,
-    })
+    };
+    KERNELS.iter().any(is_one) && !NO_KERNELS.iter().any(|part| name.contains(part))
 }
 
 /// Whether a name may be that of a kernel, of its modules or of something that belongs to one. In doubt, yes.
@@ -125,10 +147,20 @@ fn replaced_kernel(modules: &Path, running: &str, since: Since) -> bool {
     };
     let entries = std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path());
     // The time of the directory does not count: it changes with each module that is built for it.
-    let is_new =
-        |release: &Path| std::fs::metadata(release.join("vmlinuz")).is_ok_and(|meta| since.has(&meta));
-    let mut new = entries.filter(|release| is_new(release));
+    let is_since = |image: PathBuf| std::fs::metadata(image).is_ok_and(|meta| since.has(&meta));
+    let mut new = entries.filter(|release| images(release).any(is_since));
     !running.is_empty() && new.any(|release| !is_kept || is_newer(&release))
+}
+
+/// The kernel beside its modules: `vmlinuz`, or as a unified image `vmlinuz-virt.efi`.
+fn images(release: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(release).into_iter().flatten().flatten();
+    let is_image = |name: &str| {
+        ["vmlinuz", "vmlinux", "Image"].contains(&name)
+            || (name.starts_with("vmlinuz") && name.ends_with(".efi"))
+    };
+    let named = entries.filter(move |entry| entry.file_name().to_str().is_some_and(is_image));
+    named.map(|entry| entry.path())
 }
 
 fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: Since) -> bool {
@@ -266,6 +298,55 @@ mod tests {
         assert!(is_newer("6.4.0-150600.23.7-default") && !is_newer("6.4.0-150600.23.10-default"));
         std::fs::remove_file(path("modules/6.4.0-150600.23.10-default/vmlinuz")).unwrap();
         assert!(!is_newer("6.4.0-150600.23.7-default"), "it leads nowhere");
+    }
+
+    #[test]
+    fn what_comes_with_a_kernel_is_none() {
+        for name in [
+            "kernel-64k-core",
+            "kernel-lt",
+            "kernel-uki-virt",
+            "kernel-default-base",
+            "linux-image-cloud-amd64",
+            "linux-image-6.1.0-14-amd64-unsigned",
+            "linux-zen",
+            "linux-rpi4",
+            "linux-xanmod-edge",
+            "proxmox-kernel-6.8.12-4-pve-signed",
+            "raspberrypi-kernel",
+        ] {
+            assert!(brings_kernel(name), "{name}");
+        }
+        for name in [
+            "kernel-default-devel",
+            "kernel-tools",
+            "kernel-rt-devel",
+            "kernelshark",
+            "linux-image-6.1.0-14-amd64-dbg",
+            "linux-firmware",
+            "linux-headers-amd64",
+            "linux-zen-headers",
+            "linux-libc-dev",
+            "raspberrypi-kernel-headers",
+        ] {
+            assert!(!brings_kernel(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_unified_image_beside_its_modules_counts() {
+        let modules = tempfile::tempdir().unwrap();
+        let add = |release: &str, file: &str| {
+            std::fs::create_dir_all(modules.path().join(release)).unwrap();
+            std::fs::write(modules.path().join(release).join(file), "").unwrap();
+        };
+        add("6.17.7-200.fc42.x86_64", "vmlinuz-virt.efi");
+        add("6.17.8-200.fc42.x86_64", "vmlinuz-virt.efi.hmac");
+        assert!(!replaced_kernel(modules.path(), "6.17.7-200.fc42.x86_64", EVER), "no kernel");
+        add("6.17.8-200.fc42.x86_64", "vmlinuz-virt.efi");
+        assert!(replaced_kernel(modules.path(), "6.17.7-200.fc42.x86_64", EVER));
+        assert!(!replaced_kernel(modules.path(), "6.17.8-200.fc42.x86_64", EVER));
+        assert!(!replaced_kernel(modules.path(), "6.17.7-200.fc42.x86_64", LATER));
     }
 
     #[test]

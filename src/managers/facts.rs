@@ -42,9 +42,6 @@ pub struct Facts {
     /// A lock file beside the package database that exists as long as the lock is held. The holder has it open; if
     /// nobody has, it was left by a process that was killed.
     pub lock_by_existence: Option<&'static str>,
-    /// The directory with the running kernel's modules, below the name of its release, where a kernel update removes
-    /// them.
-    pub kernel_modules: Option<&'static str>,
     /// The files and directories that say which packages are kept in several versions.
     pub rules: &'static [&'static str],
     /// The usual place of the administrator's own selection file, for a manager that reads from a file what to leave
@@ -94,7 +91,6 @@ impl Facts {
         lock_by_existence: None,
         waiting_for_lock: None,
         includes_files: false,
-        kernel_modules: None,
         rules: &[],
         selection_base: "",
         repair_fetches: false,

@@ -123,6 +123,33 @@ fn what_an_advisory_or_a_file_of_the_administrator_says_of_a_reboot_counts_with_
 }
 
 #[test]
+fn a_kernel_that_is_only_a_unified_image_beside_its_modules_requires_a_restart() {
+    let running = rustix::system::uname().release().to_string_lossy().into_owned();
+    let image = "/usr/lib/modules/99.0.0-1.fc99.x86_64/vmlinuz-virt.efi";
+    let kernel = |version: &str| match version {
+        "1.0" => rpm("tb-kernel-uki", version),
+        _ => rpm("tb-kernel-uki", version).file("", image, "kernel"),
+    };
+    let modules = format!("rm -rf /usr/lib/modules; mkdir -p /usr/lib/modules/{running}");
+    let play = |root: &Root| {
+        root.sandbox.sh(&modules);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-kernel-uki 1.0-1 2.0-1"]).says("/reboot_required", true);
+    };
+    let (root, _repo) = one(&[kernel("1.0")], &[kernel("2.0")]);
+    play(&root);
+    let (root, _repo) = dnf5::one(&[kernel("1.0")], &[kernel("2.0")]);
+    play(&root);
+    let root = Zypper::with(&[kernel("1.0")]);
+    let repo = RpmRepo::new(&[kernel("2.0")]);
+    root.add_repo("test", &repo);
+    root.sandbox().sh(&modules);
+    root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+    root.patch(&["apply"]).exits(0).says("/reboot_required", true);
+}
+
+#[test]
 fn zypper_leaves_its_flag_for_packages_that_say_so_themselves() {
     let root = Zypper::over(Sandbox::newer(), &[rpm("tb-hello", "1.0"), rpm("systemd", "1.0")]);
     let repo = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("systemd", "2.0")]);

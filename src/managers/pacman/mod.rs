@@ -41,7 +41,6 @@ static FACTS: Facts = Facts {
     source_config: &["/etc/pacman.conf"],
     cache: "/var/lib/pacman/sync",
     lock_by_existence: Some("db.lck"),
-    kernel_modules: Some("/usr/lib/modules"),
     only_whole: Some("pacman upgrades all or nothing, and a partial upgrade breaks the system"),
     includes_files: true,
     lists_all: true,
