@@ -95,7 +95,8 @@ fn ask(when: When) -> Result<Option<Reboot>, String> {
     if let Some((at, mode)) = scheduled_shutdown().filter(|known| is_instead(known, now, wanted)) {
         let at = Time::from_unix(at);
         let words = at.map(|at| format!(" for {at}")).unwrap_or_default();
-        info!("a {} is scheduled{words} already and stays so (shutdown -c cancels it)", one_line(&mode));
+        let (mode, cancels) = (one_line(&mode), boot::cancels());
+        info!("a {mode} is scheduled{words} already and stays so ({cancels} cancels it)");
         return Ok(is_reboot(&mode).then_some(Reboot { at }));
     }
     let mut said = "shutdown is not on PATH".to_string();
@@ -245,7 +246,7 @@ fn set_timer(at: i64, seconds: i64) -> Result<(), String> {
     command.arg(&systemctl).arg("reboot");
     match answer("systemd-run", command, ANSWER_OF_SYSTEMD)? {
         Answer::Ended(_) => {
-            info!("systemctl stop {timer} cancels the reboot");
+            info!("{} cancels the reboot", boot::cancels());
             Ok(())
         }
         Answer::Failed(words) => Err(words),

@@ -81,6 +81,7 @@ impl Report {
                 ),
                 false => Finding::ok("reboot", "none is required"),
             });
+            findings.extend(self.missed_words().map(|words| Finding::problem("reboot", words, "reboot")));
         }
         findings.push(match (&self.health.outdated_services, self.services_words()) {
             (_, Some(words)) => {

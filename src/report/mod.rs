@@ -327,6 +327,12 @@ impl Report {
         if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) }
     }
 
+    /// That a reboot did not come.
+    fn missed_words(&self) -> Option<String> {
+        let at = self.health.reboot_missed?;
+        Some(format!("the reboot that was to come at {at} did not come"))
+    }
+
     /// What still runs replaced code, and what makes it run the new code, in one line.
     fn services_words(&self) -> Option<String> {
         const MOST: usize = 20;

@@ -120,6 +120,7 @@ fn status(report: &Report, lines: &mut Vec<String>) {
     if report.health.reboot_required {
         lines.push("reboot required".to_string());
     }
+    lines.extend(report.missed_words());
     lines.extend(report.services_words());
     if let Some(left) = state.support_end().map(|end| end.seconds_since(report.now)) {
         let words = support_words(state.support_ends.as_deref().unwrap_or_default(), left);

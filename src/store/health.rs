@@ -34,6 +34,8 @@ pub struct Health {
     pub reboot_required_since: Option<Time>,
     /// When the reboot comes that was asked for.
     pub reboot_scheduled_at: Option<Time>,
+    /// When a reboot was to come that did not.
+    pub reboot_missed: Option<Time>,
     /// What still runs code that an update has replaced; `None` where it is not known.
     pub outdated_services: Option<Vec<OutdatedService>>,
     /// An apply that began and did not end.
@@ -54,6 +56,7 @@ impl Health {
             reboot_required: reboot_required(state),
             reboot_required_since: reboot_required_since(state),
             reboot_scheduled_at: reboot_scheduled_at(state),
+            reboot_missed: reboot_missed(state),
             outdated_services: outdated_services(state),
             apply_trouble: apply_trouble(state, unfinished.as_ref()),
             unfinished,
@@ -68,6 +71,7 @@ impl Health {
             reboot_required: false,
             reboot_required_since: None,
             reboot_scheduled_at: None,
+            reboot_missed: None,
             outdated_services: None,
             unfinished: None,
             apply_trouble: None,
@@ -233,6 +237,19 @@ fn reboot_scheduled_at(state: &State) -> Option<Time> {
         last.reboot_at.filter(|at| *at > Time::now() && is_of_this_start)
     };
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
+}
+
+/// A shutdown that takes longer than these seconds hangs.
+const SLOWEST_SHUTDOWN: i64 = 600;
+
+/// When the reboot that the last apply asked for was to come, if that time has passed and the machine has not started
+/// since: it was cancelled, or the init could not make it.
+fn reboot_missed(state: &State) -> Option<Time> {
+    let last = state.apply.last.as_ref()?;
+    let has_passed = |at: &Time| Time::now().seconds_since(*at) > SLOWEST_SHUTDOWN;
+    let at = last.reboot_at.filter(has_passed)?;
+    let is_of_this_start = boot::start().at <= last.finished_at.unix();
+    (is_of_this_start && boot::scheduled_shutdown().is_none()).then_some(at)
 }
 
 /// What still runs replaced code, if the last run that looked was in this boot: after a reboot everything has started

@@ -104,6 +104,12 @@ pub fn has_reboot_timer() -> bool {
     Path::new(&our_timer()).exists()
 }
 
+/// What cancels the shutdown that is scheduled.
+pub fn cancels() -> &'static str {
+    // The name is that of REBOOT_UNIT.
+    if has_reboot_timer() { "systemctl stop linux-patch-reboot.timer" } else { "shutdown -c" }
+}
+
 fn by_our_timer() -> Option<(i64, String)> {
     Some((timer_in(&std::fs::read_to_string(our_timer()).ok()?)?, "reboot".to_string()))
 }

@@ -363,6 +363,19 @@ fn a_reboot_that_was_cancelled_or_has_come_is_not_announced_any_more() {
     sandbox.patch(&apply).exits(0).says("/reboot_scheduled", true);
     let announced = || sandbox.patch(&["status"]).json["reboot_scheduled_at"].clone();
     assert!(announced().is_string(), "an init that says nothing of it: {}", announced());
+    let missed = |passed: i64| {
+        // As if it had been asked for a while ago, but after the start.
+        let at = format!("$(date -u -d '-{passed} seconds' +%Y-%m-%dT%H:%M:%SZ)");
+        let change = format!(
+            "sed -i \"s/\\(\\\"reboot_at\\\": *\\\"\\)[^\\\"]*/\\1{at}/\" /var/lib/linux-patch/state.json"
+        );
+        sandbox.sh(&change);
+        sandbox.run(&["linux-patch", "status"]).stdout.contains("did not come")
+    };
+    let state = sandbox.read("/var/lib/linux-patch/state.json").unwrap();
+    assert!(!missed(60), "it may be under way");
+    assert!(missed(1000));
+    sandbox.write("/var/lib/linux-patch/state.json", state);
     // systemd writes down what is to come, and nothing is.
     sandbox.sh("mkdir -p /run/systemd/system");
     assert_eq!(announced(), Value::Null);

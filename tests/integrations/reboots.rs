@@ -44,6 +44,8 @@ fn where_nobody_can_schedule_a_reboot_systemd_itself_makes_it() {
     assert_eq!((code, &doc["reboot_scheduled"]), (0, &true.into()), "{doc}");
     let at = doc["reboot_at"].as_str().unwrap();
     assert_eq!(announced(&booted), at);
+    let explained = booted.run(&["linux-patch", "status", "--explain"]).stdout;
+    assert!(explained.contains("systemctl stop linux-patch-reboot.timer"), "{explained}");
     // It is not put off, and one that comes too late is replaced.
     let (_, doc) = apply(&booted, &["--reboot-delay", "40m"]);
     assert_eq!((announced(&booted), doc["reboot_at"].as_str().unwrap()), (at.to_string(), at));

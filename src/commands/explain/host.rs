@@ -110,7 +110,7 @@ pub fn shutdown(now: Time) -> Vec<Finding> {
             ..0 => format!("a {mode} was due at {at}"),
             left => format!("a {mode} comes at {at}, in {}", span(left)),
         };
-        findings.push(Finding::problem("shutdown", text, "shutdown -c (calls it off)"));
+        findings.push(Finding::problem("shutdown", text, format!("{} (calls it off)", boot::cancels())));
     }
     if let Ok(words) = std::fs::read_to_string("/run/nologin") {
         let text = format!("/run/nologin keeps users from logging in: {}", words.trim());
