@@ -59,6 +59,7 @@ _linux__patch() {
                     ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    compopt -o filenames 2>/dev/null
                     return 0
                     ;;
                 --format)
@@ -80,23 +81,23 @@ _linux__patch() {
             fi
             case "${prev}" in
                 --min-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --exclude)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --not-after)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --reboot)
@@ -104,19 +105,19 @@ _linux__patch() {
                     return 0
                     ;;
                 --reboot-delay)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --reboot-at)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --max-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --manager)
@@ -125,6 +126,7 @@ _linux__patch() {
                     ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    compopt -o filenames 2>/dev/null
                     return 0
                     ;;
                 --format)
@@ -146,15 +148,15 @@ _linux__patch() {
             fi
             case "${prev}" in
                 --max-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --splay)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --manager)
@@ -163,6 +165,7 @@ _linux__patch() {
                     ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    compopt -o filenames 2>/dev/null
                     return 0
                     ;;
                 --format)
@@ -184,11 +187,11 @@ _linux__patch() {
             fi
             case "${prev}" in
                 --max-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --history)
@@ -196,19 +199,19 @@ _linux__patch() {
                     return 0
                     ;;
                 --warning)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 -w)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --critical)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --alert)
@@ -217,11 +220,12 @@ _linux__patch() {
                     return 0
                     ;;
                 --exclude)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    compopt -o filenames 2>/dev/null
                     return 0
                     ;;
                 --manager)
@@ -230,6 +234,7 @@ _linux__patch() {
                     ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    compopt -o filenames 2>/dev/null
                     return 0
                     ;;
                 --format)
@@ -247,7 +252,7 @@ _linux__patch() {
 }
 
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _linux__patch -o nosort -o bashdefault -o default linux-patch
+    complete -F _linux__patch -o nosort linux-patch
 else
-    complete -F _linux__patch -o bashdefault -o default linux-patch
+    complete -F _linux__patch linux-patch
 fi

@@ -1,7 +1,7 @@
 //! The completions in contrib/ are those of the program (`UPDATE_COMPLETIONS=1` writes them anew), and
 //! real shells complete by them.
 
-use clap::CommandFactory;
+use clap::{CommandFactory, ValueHint};
 use clap_complete::{Shell, generate};
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,9 @@ fn the_completions_are_those_of_the_command_line() {
         [(Shell::Bash, "linux-patch.bash"), (Shell::Zsh, "_linux-patch"), (Shell::Fish, "linux-patch.fish")]
     {
         let mut made = Vec::new();
-        generate(shell, &mut linux_patch::cli::Cli::command(), "linux-patch", &mut made);
+        // With hints, bash gets the word that is there already, and no space behind any value.
+        let mut command = if shell == Shell::Bash { linux_patch::cli::Cli::command() } else { hinted() };
+        generate(shell, &mut command, "linux-patch", &mut made);
         let mut made = String::from_utf8(made).unwrap();
         if shell == Shell::Bash {
             // clap_complete 4.6 sets one name where a subcommand begins and looks for this other one, where
@@ -34,10 +36,25 @@ fn the_completions_are_those_of_the_command_line() {
             let alert = made.find("                --alert)\n").unwrap();
             let end = alert + made[alert..].find("                    return 0\n").unwrap();
             made.insert_str(end, "                    COMPREPLY=(\"${COMPREPLY[@]#\"${begun}\"}\")\n");
+            made = without_files(&made);
+        }
+        if shell == Shell::Zsh {
+            // Options may come behind a package; and these values are none after a blank.
+            made = made.replace("'*::packages ", "'*:packages ");
+            for option in ["reboot", "history"] {
+                made = made.replace(&format!("'--{option}=["), &format!("'--{option}=-["));
+            }
         }
         if shell == Shell::Fish {
             // argparse fails where the value of an option is still to come: there is no command yet either.
             made = made.replacen("or return\n", "or return 0\n", 1);
+            // These values are none after a blank.
+            made.insert_str(0, "complete -c linux-patch -f\n\n");
+            let is_one = |line: &str| line.contains(" -l reboot -d ") || line.contains(" -l history -d ");
+            let lines = made.lines().map(|line| {
+                if is_one(line) { line.replace(" -r -f -a ", " -f -a ") } else { line.to_string() }
+            });
+            made = lines.map(|line| line + "\n").collect();
         }
         let path = dir.join(name);
         if update {
@@ -47,6 +64,36 @@ fn the_completions_are_those_of_the_command_line() {
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(kept == made, "contrib/completions/{name} is out of date: run make completions");
     }
+}
+
+/// The command line, with what the values are: only these options take the name of a file, which would be offered for
+/// every other value too.
+fn hinted() -> clap::Command {
+    let hint = |arg: clap::Arg| match arg.get_id().as_str() {
+        "state_dir" => arg.value_hint(ValueHint::DirPath),
+        "output" => arg.value_hint(ValueHint::FilePath),
+        _ if arg.get_action().takes_values() => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    };
+    linux_patch::cli::Cli::command().mut_args(hint).mut_subcommands(|command| command.mut_args(hint))
+}
+
+/// The same for bash.
+fn without_files(made: &str) -> String {
+    let mut takes_file = false;
+    let lines = made.lines().map(|line| {
+        if line.trim_start().starts_with('-') && line.ends_with(')') {
+            takes_file = ["--state-dir)", "--output)"].contains(&line.trim());
+        }
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match line.contains("COMPREPLY=($(compgen -f ") {
+            // Behind a directory comes a slash and no space.
+            true if takes_file => format!("{line}\n{indent}compopt -o filenames 2>/dev/null\n"),
+            true => format!("{indent}COMPREPLY=()\n"),
+            false => format!("{}\n", line.replace(" -o bashdefault -o default", "")),
+        }
+    });
+    lines.collect()
 }
 
 /// bash makes several words of `--reboot=always` and of `security-age:7d=critical`, and puts what is offered behind
@@ -100,7 +147,14 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 [[ $(complete -p linux-patch) =~ -F\ ([^ ]+) ]]
 "${BASH_REMATCH[1]}" linux-patch "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"
+# With this option it offers files where nothing else is offered.
+[[ ${#COMPREPLY[@]} != 0 || $(complete -p linux-patch) != *'-o default'* ]] || compgen -f -- "$cur"
 "#;
+
+/// Nothing in particular.
+const NOTHING: &str = "";
+/// The directory, with or without the slashes around it.
+const USR: &str = "/usr";
 
 #[test]
 fn bash_zsh_and_fish_complete_commands_options_and_values() {
@@ -124,11 +178,26 @@ fn bash_zsh_and_fish_complete_commands_options_and_values() {
             ("linux-patch status --alert=mir", "mirror:14d", "updates"),
             ("linux-patch status --alert security=cr", "critical", "updates"),
             ("linux-patch status --alert apply --alert re", "reboot", "--refresh"),
+            ("linux-patch --format json --state-dir /tmp status --al", "--alert", "--max-age"),
+            ("linux-patch apply tb-hello --sec", "--security", "--strict"),
+            ("linux-patch --state-dir /us", USR, "/us"),
+            ("linux-patch status --output=/us", USR, "--output"),
+            // What follows a blank is no value of these.
+            ("linux-patch apply --reboot ", NOTHING, "always"),
+            ("linux-patch status --history ", NOTHING, "refresh"),
+            // No value of these is a file, nor is a package.
+            ("linux-patch status --warning ", NOTHING, "linux-patch.bash"),
+            ("linux-patch apply --exclude linux-p", NOTHING, "linux-patch.bash"),
+            ("linux-patch apply linux-p", NOTHING, "linux-patch.bash"),
         ] {
             // fish and zsh offer the whole word.
             let whole = |offer: String| offer.rsplit('=').next().unwrap_or_default().to_string();
             let offers: Vec<_> = offers(shell, line).into_iter().map(whole).collect();
-            assert!(offers.iter().any(|offer| offer == offered), "{shell}, {line:?}: {offers:?}");
+            let is_offered = |offer: &String| match offered {
+                USR => offer.trim_matches('/') == "usr",
+                offered => offer == offered,
+            };
+            assert!(offered == NOTHING || offers.iter().any(is_offered), "{shell}, {line:?}: {offers:?}");
             assert!(!offers.iter().any(|offer| offer == not_offered), "{shell}, {line:?}: {offers:?}");
         }
     }
