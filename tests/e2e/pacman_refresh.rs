@@ -122,6 +122,133 @@ fn a_mirror_that_another_one_stands_in_for_is_no_failure() {
     assert!(root.sandbox.log().contains("error: failed retrieving file 'tb-hello"), "{applied}");
 }
 
+/// `beta` has these mirrors, which stand in pacman.conf or in a file of their own, and `alpha` has none that works.
+fn beside_one_that_fails(beta: &[&str], is_included: bool) -> (Root, PkgRepo) {
+    let (root, gone) = (Root::new(&[pkg("tb-beta", "1.0")]), PkgRepo::new(&[]));
+    gone.server.fault("/", Fault::Status(404));
+    root.add_repo("alpha", &gone);
+    if is_included {
+        let lines: String = beta.iter().map(|url| format!("Server = {url}\n")).collect();
+        root.sandbox.write("/etc/pacman.d/mirrorlist", lines);
+        root.configure("[beta]\nInclude = /etc/pacman.d/mirrorlist\n");
+    } else {
+        root.add_servers("beta", beta);
+    }
+    (root, gone)
+}
+
+#[test]
+fn a_repository_whose_second_mirror_answers_is_not_blamed_for_one_that_fails() {
+    let good = PkgRepo::new(&[pkg("tb-beta", "2.0")]);
+    good.serve_as("beta");
+    // The same machine under another path.
+    good.server.fault("/old/", Fault::Status(404));
+    good.server.fault("/new/", Fault::Alias("/"));
+    let bad = |fault| {
+        let bad = PkgRepo::new(&[]);
+        bad.server.fault("/", fault);
+        bad
+    };
+    let [missing, closed, hanging, half] =
+        [Fault::Status(404), Fault::Close, Fault::Hang, Fault::Cut].map(bad);
+    half.serve_as("beta");
+    let url = good.server.url();
+    let (old, new) = (format!("{url}/old"), format!("{url}/new"));
+    let refused = "http://127.0.0.1:9".to_owned();
+    let unknown = "http://no.such.host.invalid".to_owned();
+    for (nth, first) in
+        [missing.server.url(), refused.clone(), closed.server.url(), half.server.url(), unknown]
+            .iter()
+            .chain([&hanging.server.url()])
+            .enumerate()
+    {
+        let (root, gone) = beside_one_that_fails(&[first, &url], nth % 2 == 0);
+        // At first the index is new here, then the second mirror has nothing newer, and then it has.
+        for version in ["2.0", "2.0", "3.0"] {
+            good.publish(&[pkg("tb-beta", version)]);
+            let refreshed = root.patch(&["refresh"]);
+            refreshed.exits(1).one_source_failed(2, "alpha", "fetch");
+            refreshed.leaves_pending(&[&format!("tb-beta 1.0-1 {version}-1")]);
+            if first == &hanging.server.url() || first == &half.server.url() {
+                // The one takes ten seconds each time, the other has nothing newer either.
+                break;
+            }
+        }
+        gone.publish(&[]);
+        gone.server.heal();
+        root.patch(&["refresh"]).exits(0);
+    }
+    for (mirrors, is_well) in [
+        (vec![&url, &refused], true),
+        (vec![&old, &new], true),
+        (vec![&old, &old, &refused, &new], true),
+        (vec![&old, &refused], false),
+        (vec![&old, &old], false),
+        (vec![&refused, &old, &old], false),
+    ] {
+        let mirrors: Vec<&str> = mirrors.into_iter().map(String::as_str).collect();
+        let (root, _gone) = beside_one_that_fails(&mirrors, true);
+        let refreshed = root.patch(&["refresh"]);
+        match is_well {
+            true => _ = refreshed.exits(1).one_source_failed(2, "alpha", "fetch"),
+            false => {
+                refreshed.exits(2);
+                assert_eq!(refreshed.failed_sources().len(), 2, "{mirrors:?}: {refreshed}");
+            }
+        };
+    }
+}
+
+/// pacman asks a mirror that failed three times no more.
+#[test]
+fn many_repositories_with_one_list_of_mirrors_are_well_if_the_second_is() {
+    let names = ["alpha", "beta", "gamma", "delta", "epsilon"];
+    for (streams, is_down) in [(1, false), (5, false), (1, true), (5, true)] {
+        let root = Root::new(&[pkg("tb-hello", "1.0")]);
+        let (gone, good) = (PkgRepo::new(&[]), PkgRepo::new(&[pkg("tb-hello", "2.0")]));
+        gone.server.fault("/", Fault::Status(503));
+        let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+        let streams = format!("ParallelDownloads = {streams}");
+        root.sandbox.write("/etc/pacman.conf", text.replace("ParallelDownloads = 5", &streams));
+        root.sandbox.write(
+            "/etc/pacman.d/mirrorlist",
+            format!("Server = {}\nServer = {}\n", gone.server.url(), good.server.url()),
+        );
+        for name in names {
+            good.serve_as(name);
+            root.configure(&format!("[{name}]\nInclude = /etc/pacman.d/mirrorlist\n"));
+        }
+        root.patch(&["refresh"]).exits(0);
+        root.configure("[zeta]\nInclude = /etc/pacman.d/mirrorlist\n");
+        root.patch(&["refresh"]).exits(1).one_source_failed(6, "zeta", "fetch");
+        if is_down {
+            good.server.fault("/", Fault::Status(404));
+            let refreshed = root.patch(&["refresh"]);
+            refreshed.exits(2);
+            assert_eq!(refreshed.failed_sources().len(), 6, "{refreshed}");
+        }
+    }
+}
+
+/// pacman looks at no signature where a download failed.
+#[test]
+fn beside_a_repository_that_fails_one_with_a_bad_signature_is_not_well() {
+    let (root, repos) = three();
+    root.trust("DatabaseRequired PackageNever");
+    repos[1].sign_index(Signer::Stranger);
+    repos[2].sign_index(Signer::Known);
+    repos[0].server.fault("/", Fault::Status(404));
+    let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+    let text = text.replace("[beta]\n", "[beta]\nServer = http://127.0.0.1:9\n");
+    root.sandbox
+        .write("/etc/pacman.conf", text.replace("[gamma]\n", "[gamma]\nServer = http://127.0.0.1:9\n"));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1);
+    let failed = refreshed.failed_sources();
+    let failed: Vec<_> = failed.iter().map(|(id, class)| format!("{id} {class}")).collect();
+    assert_eq!(failed, ["alpha fetch", "beta auth"], "{refreshed}");
+}
+
 #[test]
 fn what_is_no_index_is_not_refreshed_although_pacman_exits_0_and_heals_by_itself() {
     let (root, repo) = pending_update();

@@ -72,6 +72,14 @@ fn repositories(config: &str, refreshed: bool) -> Vec<String> {
     found.into_iter().filter(|(_, is_refreshed)| *is_refreshed == refreshed).map(|(id, _)| id).collect()
 }
 
+/// The mirrors of a repository, in the order in which pacman asks them.
+pub fn servers(config: &str, id: &str) -> Vec<String> {
+    let is_its = |line: &str| is_repository(line) && one_line(line.trim_matches(['[', ']'])) == id;
+    let own = config.lines().skip_while(|line| !is_its(line)).skip(1).take_while(|line| !is_repository(line));
+    let values = own.filter_map(|line| line.split_once('='));
+    values.filter(|(key, _)| key.trim() == "Server").map(|(_, url)| url.trim().to_string()).collect()
+}
+
 /// The repositories that a file of the configuration itself names.
 pub fn written(file: &str) -> Vec<String> {
     let sections = file.lines().map(str::trim).filter(|line| is_repository(line));

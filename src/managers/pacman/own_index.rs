@@ -267,6 +267,12 @@ impl OwnIndex for Own {
             Err(_) => return,
         };
         let ids = config::sources(&config);
+        let came = |id: &str| {
+            !is_well && refresh::came_from_another_mirror(finished, id, &config::servers(&config, id))
+        };
+        for source in refreshed.sources.iter_mut().filter(|source| came(&source.id)) {
+            source.error = None;
+        }
         if is_well && !ids.is_empty() {
             *refreshed = Refreshed { outcome: RefreshOutcome::Fresh, error: None, ..refreshed.clone() };
         }
@@ -314,6 +320,7 @@ impl OwnIndex for Own {
             let invocation = self.manager.pending(&Plan::default());
             if let Ok(finished) = machine.try_ask(&invocation) {
                 bad.extend(refresh::unreadable(&finished));
+                bad.extend(refresh::with_bad_signature(&finished, &refreshed.sources));
                 let is_whole = bad.is_empty() && self.manager.failure(&invocation, &finished).is_none();
                 listing = is_whole.then(|| self.manager.parse_pending(&finished.stdout));
                 // A missing package database looks like one with nothing to do. The next question reports it.

@@ -1,8 +1,7 @@
 //! Judging `pacman -Sy` repository by repository.
 
 use super::classes::{self, reason_class};
-use super::errors;
-use super::lines;
+use super::{config, errors, lines};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{Refreshed, SourceResult};
@@ -12,7 +11,8 @@ use std::collections::BTreeMap;
 
 /// What a refresh that ended by itself did. pacman names a repository when it begins with it, and prints an error for
 /// every mirror that fails. Whether another mirror had the file it says only by its exit code, for all repositories
-/// together. If that is not 0, a repository with an error counts as failed. If another program fetches (`XferCommand`),
+/// together. If that is not 0, a repository with an error counts as failed, unless its mirrors tell otherwise
+/// ([`came_from_another_mirror`]). If another program fetches (`XferCommand`),
 /// pacman names none: then the configuration and the files tell.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
@@ -62,19 +62,7 @@ fn begun(line: &str) -> Option<&str> {
 fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found = Vec::new();
     for line in lines::errors(finished) {
-        let named = if let Some((file, reason)) = classes::retrieving(line) {
-            let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
-            id.map(|id| (id, reason_class(file, reason)))
-        } else if let Some(rest) = line.strip_prefix("database '") {
-            rest.split_once("' is not valid").map(|(id, words)| (id, classes::database_class(words)))
-        } else if let Some(id) = line.strip_prefix("no servers configured for repository: ") {
-            Some((id, Class::Config))
-        } else {
-            line.split_once(": ")
-                .filter(|(_, words)| classes::is_about_signature(words))
-                .map(|(id, _)| (id, Class::Auth))
-        };
-        if let Some((id, class)) = named.filter(|(id, _)| !id.contains([' ', '/'])) {
+        if let Some((id, class)) = named(line) {
             let text =
                 if line.starts_with(&format!("{id}: ")) { line.to_string() } else { format!("{id}: {line}") };
             found.push((one_line(id), Failure::new(class, text)));
@@ -85,6 +73,72 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     found
 }
 
+/// The repository that an error names.
+fn named(line: &str) -> Option<(&str, Class)> {
+    let named = if let Some((file, reason)) = classes::retrieving(line) {
+        let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
+        id.map(|id| (id, reason_class(file, reason)))
+    } else if let Some(rest) = line.strip_prefix("database '") {
+        rest.split_once("' is not valid").map(|(id, words)| (id, classes::database_class(words)))
+    } else if let Some(id) = line.strip_prefix("no servers configured for repository: ") {
+        Some((id, Class::Config))
+    } else {
+        line.split_once(": ")
+            .filter(|(_, words)| classes::is_about_signature(words))
+            .map(|(id, _)| (id, Class::Auth))
+    };
+    named.filter(|(id, _)| !id.contains([' ', '/']))
+}
+
+/// Whether another mirror has sent the index of this repository, of which errors name mirrors alone. pacman asks one
+/// after the other, in the order of its configuration, until one answers; each that fails is an error. It stops asking
+/// a host that failed three times, or has no address:
+///
+/// ```text
+/// error: failed retrieving file 'core.db' from 127.0.0.2 : The requested URL returned error: 404
+/// warning: too many errors from 127.0.0.2, skipping for the remainder of this transaction
+/// ```
+pub fn came_from_another_mirror(finished: &Finished, id: &str, servers: &[String]) -> bool {
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    let skipped = |line: &&str| {
+        let rest = line.strip_prefix("warning: too many errors from ");
+        let rest = rest.or_else(|| line.strip_prefix("warning: fatal error from "))?;
+        Some(rest.strip_suffix(", skipping for the remainder of this transaction")?.to_string())
+    };
+    let file = format!("{id}.db");
+    let mut left = servers;
+    let mut goes_on = false;
+    for (at, line) in lines.iter().enumerate() {
+        let Some(error) =
+            line.strip_prefix("error: ").filter(|error| named(error).is_some_and(|it| it.0 == id))
+        else {
+            continue;
+        };
+        let mirror = error.strip_prefix(&format!("failed retrieving file '{file}' from "));
+        let mirror = mirror.and_then(|rest| rest.split_once(" : "));
+        let Some((host, _)) = mirror.filter(|(_, reason)| *reason != TOO_LONG) else { return false };
+        // The warning about this very error comes right after it.
+        let skipped: Vec<String> = lines.iter().take(at + 2).filter_map(skipped).collect();
+        let Some(nth) = left.iter().position(|server| host_of(server) == host) else { return false };
+        left = &left[nth + 1..];
+        goes_on = left.iter().any(|server| !skipped.iter().any(|host| host == host_of(server)));
+    }
+    goes_on
+}
+
+/// After this pacman asks no other mirror.
+const TOO_LONG: &str = "expected download size exceeded";
+
+/// The host of a mirror, as pacman names it.
+fn host_of(server: &str) -> &str {
+    if server.starts_with("file://") {
+        return "disk";
+    }
+    let host = server.split_once("//").map_or(server, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    host.rsplit_once('@').map_or(host, |(_, host)| host)
+}
+
 /// The repositories without a server, where pacman says that there is one and refreshes none.
 ///
 /// ```text
@@ -92,13 +146,8 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
 /// ```
 pub fn without_server(failure: &Failure, ids: &[String], config: &str) -> Vec<(String, Failure)> {
     const WORDS: &str = "no servers configured for repository";
-    let has_server = |id: &&String| {
-        let own = config.lines().skip_while(|line| line.trim_matches(['[', ']']) != id.as_str()).skip(1);
-        let mut own = own.take_while(|line| !line.starts_with('['));
-        own.any(|line| line.split('=').next().is_some_and(|key| key.trim() == "Server"))
-    };
     let is_it = failure.message.contains(WORDS);
-    let bare = ids.iter().filter(|id| is_it && !has_server(id));
+    let bare = ids.iter().filter(|id| is_it && config::servers(config, id).is_empty());
     bare.map(|id| (id.clone(), Failure::new(Class::Config, format!("{id}: {WORDS}")))).collect()
 }
 
@@ -117,6 +166,15 @@ pub fn unreadable(finished: &Finished) -> Vec<SourceResult> {
         found.entry(id.clone()).or_insert(SourceResult { id, error });
     }
     found.into_values().collect()
+}
+
+/// The repositories among these whose signature is bad or missing. pacman does not look at it in a refresh in which a
+/// download failed.
+pub fn with_bad_signature(finished: &Finished, among: &[SourceResult]) -> Vec<SourceResult> {
+    let found = failures(finished).into_iter().filter(|(_, failure)| failure.class == Class::Auth);
+    let found = found.filter(|(id, _)| among.iter().any(|source| source.id == *id));
+    let found: BTreeMap<_, _> = found.collect();
+    found.into_iter().map(|(id, failure)| SourceResult { id, error: Some(failure) }).collect()
 }
 
 #[cfg(test)]
@@ -140,6 +198,42 @@ mod tests {
         let text = "failed to synchronize all databases (no servers configured for repository)";
         assert_eq!(found(text), ["extra: no servers configured for repository"]);
         assert!(found("failed to synchronize all databases (unexpected error)").is_empty());
+    }
+
+    #[test]
+    fn a_repository_came_if_a_mirror_is_left_that_pacman_still_asks() {
+        let error = |file: &str, host: &str| {
+            format!(
+                "error: failed retrieving file '{file}' from {host} : The requested URL returned error: 404\n"
+            )
+        };
+        let skips = |host: &str, why: &str| {
+            format!(
+                "warning: {why} error{} from {host}, skipping for the remainder of this transaction\n",
+                if why == "fatal" { "" } else { "s" }
+            )
+        };
+        let servers =
+            ["http://a/core", "https://me:x@b:81/core", "file:///c/core", "http://a/more"].map(str::to_owned);
+        let (a, b, disk) = (error("core.db", "a"), error("core.db", "b:81"), error("core.db", "disk"));
+        for (stderr, expected) in [
+            (a.clone(), true),
+            (format!("{a}{b}"), true),
+            (format!("{a}{b}{disk}"), true),
+            (format!("{a}{b}{disk}{a}"), false),
+            (format!("{a}{b}{disk}{}", skips("a", "too many")), false),
+            (format!("{a}{b}{disk}{}{}", error("more.db", "a"), skips("a", "too many")), true),
+            (format!("{}{b}{disk}", skips("a", "fatal")), false),
+            (format!("{a}error: core: missing required signature\n"), false),
+            (format!("{}{a}", error("core.db.sig", "b")), false),
+            (error("core.db", "other"), false),
+            (a.replace("The requested URL returned error: 404", TOO_LONG), false),
+            (error("more.db", "a"), false),
+            (String::new(), false),
+        ] {
+            let finished = Finished::ended(1, "", &stderr);
+            assert_eq!(came_from_another_mirror(&finished, "core", &servers), expected, "{stderr}");
+        }
     }
 
     const BOTH: &str = ":: Synchronizing package databases...\n core downloading...\n extra downloading...\n";
