@@ -194,3 +194,37 @@ fn the_file_with_an_address_at_which_zypper_stops_is_named() {
         refreshed.mentions("/error/message", "/etc/zypp/repos.d/zz.repo: [more]: ");
     }
 }
+
+#[test]
+fn every_file_in_which_a_source_is_found_makes_the_index_stale_and_no_other_does() {
+    each(|root, more, dir| {
+        let is_zypper = root.manager == "zypper";
+        let names = "a.repo a.repo_1 a.repo_12 a.repo_x1 a.repo_1.rpmsave a.repo_ a.REPO a.repo.rpmnew .a.repo a.repo~ a";
+        let services = "a.service a a.service.rpmsave a.service~ .a.service a.repo";
+        let services =
+            services.split(' ').filter(|_| is_zypper).map(|name| format!("/etc/zypp/services.d/{name}"));
+        let lists: &[&str] = match root.manager {
+            "zypper" => &["zypper", "--no-refresh", "services", "--with-repos"],
+            "dnf" => &["dnf", "-C", "repolist", "--all"],
+            _ => &["dnf5", "-C", "repo", "list", "--all"],
+        };
+        root.sandbox.sh("mkdir -p /etc/zypp/services.d");
+        root.patch(&["refresh"]).exits(0);
+        let mut wrong = Vec::new();
+        for path in names.split(' ').map(|name| format!("{dir}/{name}")).chain(services) {
+            let service = "[tb-new]\nname=x\nenabled=0\nurl=http://127.0.0.1/a\ntype=ris\n".to_string();
+            let is_service = path.contains("services.d");
+            let text = if is_service { service } else { stanza("tb-new", more, "enabled=0\n") };
+            root.sandbox.write(&path, text);
+            let listed = root.sandbox.run(lists).stdout;
+            assert!(listed.contains("test"), "{listed}");
+            let is_read = listed.contains("tb-new");
+            if (root.patch(&["status"]).code == 1) != is_read {
+                wrong.push((path.clone(), is_read));
+            }
+            root.sandbox.sh(&format!("rm '{path}'"));
+            root.patch(&["status"]).exits(0);
+        }
+        assert!(wrong.is_empty(), "{}, with whether it is read: {wrong:?}", root.manager);
+    });
+}

@@ -341,8 +341,60 @@ fn an_index_that_is_gone_is_stale_and_refreshed<M: Manager>() {
 
 fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
     let stage = Stage::<M>::pending_update();
+    const MORE: [&str; 15] = [
+        "apt/apt.conf.d",
+        "apt/preferences.d",
+        "apt/trusted.gpg.d",
+        "apt/keyrings",
+        "dnf/vars",
+        "dnf/modules.d",
+        "dnf/plugins",
+        "dnf/repos.override.d",
+        "dnf/libdnf5.conf.d",
+        "dnf",
+        "yum/vars",
+        "zypp/vars.d",
+        "zypp/zypp.conf.d",
+        "zypp/multiversion.d",
+        "zypp",
+    ];
+    for dir in MORE {
+        stage
+            .sandbox()
+            .sh(&format!("[ ! -d /etc/{} ] || mkdir -p /etc/{dir}", dir.split('/').next().unwrap()));
+    }
     let refreshed = stage.patch(&["refresh"]);
     let sources = refreshed.exits(0).state["sources"].as_array().map(Vec::len);
+    // What packages and editors leave, and what is no file.
+    for dir in MORE.map(|dir| format!("/etc/{dir}")).into_iter().chain(["/etc".to_string()]) {
+        if !stage.sandbox().exists(&dir) {
+            continue;
+        }
+        for name in [
+            "dnf.conf.rpmnew",
+            "zypp.conf.rpmsave",
+            "pacman.conf.pacnew",
+            "50test.conf.dpkg-new",
+            "50test.ucf-dist",
+            "test.pref~",
+            ".test.conf.swp",
+            ".hidden",
+            "locks.rpmsave",
+            "x.toml.rpmnew",
+        ] {
+            stage.sandbox().write(&format!("{dir}/{name}"), "[broken\nno setting at all\n");
+            let status = stage.patch(&["status"]);
+            assert_eq!(
+                (status.code, &status.json["pending"]["outdated"]),
+                (0, &Value::Bool(false)),
+                "{dir}/{name}"
+            );
+        }
+        stage.sandbox().sh(&format!("mkdir {dir}/test.conf {dir}/test.d"));
+        let status = stage.patch(&["status"]);
+        assert_eq!((status.code, &status.json["pending"]["outdated"]), (0, &Value::Bool(false)), "{dir}");
+        stage.sandbox().sh(&format!("rmdir {dir}/test.conf {dir}/test.d"));
+    }
     for (dir, names) in [
         (
             "/etc/apt/sources.list.d",
@@ -357,6 +409,11 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
              mirrorlist-20261101 #mirrorlist# unused.conf",
         ),
     ] {
+        for name in ["a.list", "a.repo", "a.sources"].into_iter().filter(|_| stage.sandbox().exists(dir)) {
+            stage.sandbox().sh(&format!("mkdir {dir}/{name}"));
+            assert_eq!(stage.patch(&["status"]).code, 0, "{dir}/{name}/");
+            stage.sandbox().sh(&format!("rmdir {dir}/{name}"));
+        }
         for name in names.split(' ').filter(|_| stage.sandbox().exists(dir)) {
             let name = name.replace('|', " ");
             stage.sandbox().write(&format!("{dir}/{name}"), "[broken\nno source at all\n");

@@ -47,7 +47,10 @@ static FACTS: Facts = Facts {
     ],
     source_config: &[
         "/etc/zypp/repos.d/*.repo",
-        "/etc/zypp/services.d/*.service",
+        // zypper numbers a file for a second repository of one name. A service may be in any file but a hidden one.
+        "/etc/zypp/repos.d/[!.]*.repo_[0-9]",
+        "/etc/zypp/repos.d/[!.]*.repo_[0-9][0-9]",
+        "/etc/zypp/services.d/[!.]*",
         "/etc/zypp/vars.d",
         "/etc/zypp/zypp.conf",
         "/etc/zypp/zypp.conf.d/*.conf",
@@ -58,7 +61,7 @@ static FACTS: Facts = Facts {
         "/var/cache/zypp/solv/[!@]*",
         "/var/cache/zypp/solv/@[!S]*",
         "/etc/zypp/locks",
-        "/etc/zypp/vendors.d",
+        "/etc/zypp/vendors.d/[!.]*",
         "/etc/zypp/zypper.conf",
         "/usr/etc/zypp/zypp.conf",
         "/usr/etc/zypp/zypp.conf.d",

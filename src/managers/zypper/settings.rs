@@ -97,15 +97,21 @@ fn elsewhere(settings: &str) -> Elsewhere {
         paths.into_iter().flatten().map(|path| path.display().to_string()).collect()
     };
     let (cache, config) = (path_of(settings, "cachedir"), path_of(settings, "configdir"));
-    let sources = [("reposdir", "repos.d", "*.repo"), ("servicesdir", "services.d", "*.service")];
-    let index = [("vendordir", "vendors.d"), ("multiversiondir", "multiversion.d")];
     let of_config = |(key, name): (&str, &str)| below(key, config.as_ref(), name);
+    let sources = [
+        ("reposdir", "repos.d", "*.repo"),
+        ("reposdir", "repos.d", "[!.]*.repo_[0-9]"),
+        ("reposdir", "repos.d", "[!.]*.repo_[0-9][0-9]"),
+        ("servicesdir", "services.d", "[!.]*"),
+    ];
+    let vendors = of_config(("vendordir", "vendors.d")).map(|dir| dir.join("[!.]*"));
+    let index = [vendors, of_config(("multiversiondir", "multiversion.d"))];
     let solv = below("solvfilesdir", cache.as_ref(), "solv");
     let solv = ["[!@]*", "@[!S]*"].map(|names| solv.as_ref().map(|solv| solv.join(names)));
     let sources = sources.map(|(key, name, files)| of_config((key, name)).map(|dir| dir.join(files)));
     Elsewhere {
         sources: words([&sources[..], &[of_config(("varsdir", "vars.d"))]].concat()),
-        index: words([&index.map(of_config)[..], &solv, &[path_of(settings, "locksfile.path")]].concat()),
+        index: words([&index[..], &solv, &[path_of(settings, "locksfile.path")]].concat()),
         rules: words(vec![below("multiversiondir", config.as_ref(), "multiversion.d")]),
         history: path_of(settings, "history.logfile"),
         cache: below("metadatadir", cache.as_ref(), "raw").or(cache),
@@ -144,8 +150,12 @@ mod tests {
         assert_eq!(elsewhere("# cachedir = /x\n[main]\nreposdir = repos\n"), Elsewhere::default());
         let found = elsewhere("cachedir = /c\nconfigdir = /e\nreposdir=/r\nsolvfilesdir=/s\n");
         assert_eq!(found.cache, Some("/c/raw".into()));
-        assert_eq!(found.sources, ["/r/*.repo", "/e/services.d/*.service", "/e/vars.d"]);
-        assert_eq!(found.index, ["/e/vendors.d", "/e/multiversion.d", "/s/[!@]*", "/s/@[!S]*"]);
+        let numbered = ["/r/[!.]*.repo_[0-9]", "/r/[!.]*.repo_[0-9][0-9]"];
+        assert_eq!(
+            found.sources,
+            ["/r/*.repo", numbered[0], numbered[1], "/e/services.d/[!.]*", "/e/vars.d"]
+        );
+        assert_eq!(found.index, ["/e/vendors.d/[!.]*", "/e/multiversion.d", "/s/[!@]*", "/s/@[!S]*"]);
         assert_eq!(found.rules, ["/e/multiversion.d"]);
         let found = elsewhere("history.logfile=/h\nmultiversiondir = /m\n");
         assert_eq!((found.history, &*found.rules), (Some("/h".into()), &["/m".to_string()][..]));
