@@ -77,12 +77,8 @@ impl Session {
         // Only root sees the open files of other users' processes.
         let is_root = rustix::process::geteuid().is_root();
         let Some(lock) = self.lock_by_existence().filter(|_| is_root) else { return Ok(()) };
-        // A process that releases the lock closes the file before it removes it.
-        for _ in 0..3 {
-            if !lock.exists() || lock_holders::of_open_files(std::slice::from_ref(&lock)).is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        if !lock_holders::is_left(&lock) {
+            return Ok(());
         }
         let file = lock.display();
         if lock_holders::is_of_earlier_boot(&lock) {

@@ -326,6 +326,7 @@ impl Session {
                 };
             };
             self.refuse_left_lock()?;
+            self.drop_left_lock()?;
             let holder = self.lock_holder();
             if !told {
                 let who = holder.as_deref().unwrap_or(&stopped_at.message);

@@ -1,9 +1,13 @@
 //! A session with a manager that has an index of our own.
 
 use super::Session;
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
+use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
+use crate::system::files::remove_whatever;
+use crate::system::lock_holders;
 use crate::system::process::{Finished, Invocation};
 
 impl Session {
@@ -21,7 +25,22 @@ impl Session {
     /// # Errors
     /// When something else is in the way.
     pub(super) fn prepare_own_index(&self, config_changed: bool) -> Result<(), Failure> {
-        self.own_index.as_ref().map_or(Ok(()), |own| own.prepare(self, config_changed))
+        let Some(own) = &self.own_index else { return Ok(()) };
+        own.prepare(self, config_changed)?;
+        self.drop_left_lock()
+    }
+
+    /// Removes the lock of our own index if a manager that was killed has left it. Nobody else works there while we hold
+    /// our lock, except a manager that has outlived its linux-patch.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(super) fn drop_left_lock(&self) -> Result<(), Failure> {
+        match self.own_index.as_ref().map(|own| own.lock()).filter(|lock| lock_holders::is_left(lock)) {
+            Some(lock) => remove_whatever(&lock)
+                .map_err(|error| Failure::new(Class::Lock, one_line(&format!("{error:#}")))),
+            None => Ok(()),
+        }
     }
 
     /// The updates whose signatures are by keys that a download lacked, for a manager that names only the keys.

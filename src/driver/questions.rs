@@ -98,6 +98,7 @@ impl Session {
                 return Ok(finished);
             };
             self.refuse_reused_pid()?;
+            self.drop_left_lock()?;
             self.wait_for_lock(self.lock_holder(), &stopped_at, self.deadline)?;
         }
     }

@@ -173,6 +173,18 @@ pub fn of_open_files(files: &[PathBuf]) -> Option<String> {
     processes().filter(|pid| *pid != own).find(|pid| has_open(*pid, &files)).map(describe)
 }
 
+/// Whether a lock file is there that no process has open.
+pub fn is_left(lock: &Path) -> bool {
+    // A process that releases the lock closes the file before it removes it.
+    for _ in 0..3 {
+        if !lock.exists() || of_open_files(&[lock.to_path_buf()]).is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
 /// Whether a file was written before this machine started, so that no running process made it. `false` if machines may
 /// share the file, or the boot is not known.
 pub fn is_of_earlier_boot(file: &Path) -> bool {

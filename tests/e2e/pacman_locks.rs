@@ -88,6 +88,24 @@ fn a_lock_in_our_own_directory_that_somebody_holds_is_waited_for_and_one_that_no
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// pacman itself leaves it where it is killed between the refresh and the download of an apply.
+#[test]
+fn a_lock_in_our_own_directory_that_is_left_in_mid_run_is_not_waited_for() {
+    for before in ["-Suw", "--print", "-Qu"] {
+        let (root, _repo) = pending_update();
+        root.option("IgnorePkg = tb-other");
+        let body = format!(
+            "case \"$*\" in *{before}*) [ -e /run/left ] || {{ touch /run/left; touch {PRIVATE_LOCK}; }};; esac\n\
+             exec /usr/bin/pacman \"$@\""
+        );
+        root.sandbox.write_script("/usr/local/bin/pacman", &body);
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-hello 1.0-1 2.0-1"]);
+        assert!(root.sandbox.exists("/run/left"));
+        assert!(applied.elapsed < Duration::from_secs(10), "{applied}");
+    }
+}
+
 #[test]
 fn everything_killed_in_mid_install_is_explained_and_ended_by_the_next_apply() {
     let slow = pkg("tb-a", "2.0").script("[ -e /run/fast ] || { touch /run/in-script; sleep 60; }");

@@ -14,7 +14,6 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::files::{own_directory, own_link, remove_if_there, remove_whatever, write_atomic};
-use crate::system::lock_holders;
 use crate::system::process::{End, Finished};
 use log::warn;
 use std::cell::RefCell;
@@ -210,11 +209,6 @@ impl OwnIndex for Own {
         drop_file(&self.files())?;
         drop_directories(&files_in(&self.files()))?;
         self.link_skipped(machine)?;
-        // Nobody else works here while we hold our lock, except a pacman that has outlived its linux-patch.
-        let lock = self.lock();
-        if lock.exists() && lock_holders::of_open_files(std::slice::from_ref(&lock)).is_none() {
-            remove_whatever(&lock).map_err(failed)?;
-        }
         if !self.has_times_of_server(machine) {
             make_old(&self.files());
         }
