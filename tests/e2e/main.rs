@@ -26,6 +26,7 @@ mod scenarios;
 mod server;
 mod services;
 mod starts;
+mod surroundings;
 mod zypper;
 
 mod vault;

@@ -76,6 +76,10 @@ impl<'a> Tail<'a> {
 
     /// The whole lines that have come since the last call, at most 1 MiB of them.
     pub fn lines(&mut self) -> String {
+        // Somebody has emptied the log, as logrotate does with copytruncate.
+        if self.file.metadata().is_ok_and(|meta| meta.len() < self.offset) {
+            (self.start, self.offset) = (0, 0);
+        }
         let mut buffer = vec![0; 64 << 10];
         let mut text = String::new();
         while text.len() < 1 << 20 {
@@ -99,6 +103,7 @@ impl<'a> Tail<'a> {
 /// Everything from `offset` on, or only the last part.
 fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
     let end = file.seek(SeekFrom::End(0))?;
+    let offset = if offset > end { 0 } else { offset };
     let is_whole = end.saturating_sub(offset) <= MOST_OUTPUT;
     let from = if is_whole { offset } else { end - MOST_OUTPUT };
     let mut bytes = Vec::new();
@@ -106,4 +111,32 @@ fn read_from(mut file: &File, offset: u64) -> io::Result<(String, bool)> {
     file.take(MOST_OUTPUT).read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes);
     Ok((text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()), is_whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn what_is_printed_after_somebody_emptied_the_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let mut file = File::options().create(true).read(true).append(true).open(&path).unwrap();
+        let mut print = |text: &str| file.write_all(text.as_bytes()).unwrap();
+        print("what came before, and is longer\n");
+        let reader = File::open(&path).unwrap();
+        for looks_on in [true, false] {
+            let mut tail = Tail::at_end(&reader).unwrap();
+            print("before\n");
+            if looks_on {
+                assert_eq!(tail.lines(), "before\n");
+            }
+            std::fs::write(&path, "").unwrap();
+            print("after\n");
+            assert_eq!(tail.lines(), "after\n");
+            assert_eq!(tail.read().unwrap().0, "after\n");
+            print("the output of the first loop, which is longer\n");
+        }
+    }
 }
