@@ -3,6 +3,7 @@
 use crate::managers::{Elsewhere, Settings};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::system::files::globbed;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -25,7 +26,7 @@ pub(super) fn included(main: &str, includes: &dyn Fn(&str) -> Vec<String>) -> Ve
         let text = theirs(&file).ok().flatten().unwrap_or_default();
         for path in includes(&String::from_utf8_lossy(&text)) {
             if !named.contains(&path) {
-                files.extend(glob::glob(&path).into_iter().flatten().flatten());
+                files.extend(globbed(&path));
                 named.push(path);
             }
         }

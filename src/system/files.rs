@@ -292,6 +292,12 @@ pub fn newest_change(paths: &[&str]) -> Option<i64> {
     paths.iter().flat_map(of).max()
 }
 
+/// What a pattern means. As for glob(3) with `GLOB_NOCHECK`, one that nothing matches is a name.
+pub fn globbed(pattern: &str) -> Vec<PathBuf> {
+    let found: Vec<_> = glob::glob(pattern).into_iter().flatten().flatten().collect();
+    if found.is_empty() { vec![PathBuf::from(pattern)] } else { found }
+}
+
 /// The files that such a path means, sorted by name.
 fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
@@ -302,10 +308,7 @@ fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
                 name.ends_with(end) && !name.starts_with('.') && (!is_apts || is_name_for_apt(name))
             })
         }
-        _ if path.contains(['*', '?', '[']) => {
-            let found = glob::glob(path).into_iter().flatten().flatten();
-            found.flat_map(|path| files_at(&path)).collect()
-        }
+        _ if path.contains(['*', '?', '[']) => globbed(path).iter().flat_map(|path| files_at(path)).collect(),
         _ => files_at(Path::new(path)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::manager::{Manager, Package};
-use crate::pacman::{Pacman, PkgRepo, hold_lock, pending_update, pkg, three};
+use crate::pacman::{Pacman, PkgRepo, Root, hold_lock, pending_update, pkg, three};
 use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
@@ -84,4 +84,103 @@ fn a_repository_that_pacman_does_not_refresh_is_used_as_it_is() {
     beta.publish(&[pkg("tb-beta", "3.0")]);
     root.patch(&["apply"]).applied(&["tb-alpha 1.0-1 3.0-1", "tb-beta 2.0-1 3.0-1"]);
     assert!(!root.sandbox.sh("ls -l /var/lib/pacman/sync").contains("linux-patch"));
+}
+
+/// The first of three repositories gets another name.
+fn named(name: &str) -> (Root, [PkgRepo; 3]) {
+    let (root, repos) = three();
+    repos[0].serve_as(name);
+    let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+    root.sandbox.write("/etc/pacman.conf", text.replace("[alpha]\n", &format!("[{name}]\n")));
+    (root, repos)
+}
+
+const ALL: [&str; 3] = ["tb-alpha 1.0-1 2.0-1", "tb-beta 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"];
+
+#[test]
+fn a_repository_may_have_any_name_that_pacman_can_ask_for() {
+    // What a shell, a glob or an address takes specially, and what pacman shows only in part.
+    for name in [
+        "a*b",
+        "a?b",
+        "[x]",
+        "a]b",
+        "$x",
+        "`x`",
+        "a'b",
+        "a;b",
+        "a:b",
+        "a|b",
+        "-x",
+        "--root",
+        "a%b",
+        "a%20b",
+        "a=b",
+        ".hid",
+        "..",
+        "a\\b",
+        "a\"b",
+        "a&b",
+        "~",
+        "x.db",
+        "my.pkgs",
+        "x.files",
+        "x.db.part",
+        "x.sig",
+    ] {
+        let (root, _repos) = named(name);
+        for _ in 0..2 {
+            let refreshed = root.patch(&["refresh"]);
+            refreshed.exits(0).leaves_pending(&ALL);
+            let sources = refreshed.state["sources"].as_array().unwrap();
+            assert!(sources.len() == 3 && sources.iter().any(|one| one["id"] == name), "{name}: {refreshed}");
+        }
+        root.patch(&["apply"]).applied(&ALL);
+        root.patch(&["status"]).exits(0);
+    }
+}
+
+#[test]
+fn a_repository_with_a_name_that_pacman_cannot_ask_for_is_the_only_one_that_failed() {
+    for name in ["my repo", "$(touch /run/x)", "a/b", "../b", "local"] {
+        let (root, repos) = named(name);
+        for _ in 0..2 {
+            let refreshed = root.patch(&["refresh"]);
+            let name = if name.starts_with('$') { "$(touch /run/x)" } else { name };
+            refreshed.exits(1).one_source_failed(3, name, "config").mentions("/reason", name);
+        }
+        root.patch(&["apply"]).apply_failed("config").changed(&[]);
+        assert!(!root.sandbox.exists("/run/x"));
+        // The others still tell when they fail.
+        repos[1].server.fault("/", Fault::Status(404));
+        assert_eq!(root.patch(&["refresh"]).exits(1).failed_sources().len(), 2);
+    }
+}
+
+#[test]
+fn what_a_pattern_includes_is_source_configuration() {
+    for (pattern, dir, file) in [
+        ("/srv/*/repo?.conf", "/srv/a", "repo1.conf"),
+        ("/srv/a/[a-z]*.conf", "/srv/a", "x.conf"),
+        ("/srv/a/x[1].conf", "/srv/a", "x[1].conf"),
+        ("/srv/a b/*", "/srv/a b", "x y"),
+    ] {
+        let (root, _repo) = pending_update();
+        root.sandbox.sh(&format!("mkdir -p '{dir}'"));
+        root.configure(&format!("Include = {pattern}\n"));
+        let other = PkgRepo::new(&[pkg("tb-hello", "3.0")]);
+        root.sandbox.sh("touch -d -1hour /etc/pacman.conf");
+        other.serve_as("other");
+        let path = format!("{dir}/{file}");
+        root.sandbox.write(&path, "");
+        root.patch(&["refresh"]).exits(0);
+        root.patch(&["status"]).exits(0);
+        root.sandbox.write(&path, format!("[other]\nServer = {}\n", other.server.url()));
+        root.patch(&["status"]).exits(1);
+        let refreshed = root.patch(&["refresh", "--if-stale"]);
+        refreshed.exits(0);
+        assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(2), "{refreshed}");
+        other.server.fault("/", Fault::Status(404));
+        root.patch(&["refresh"]).exits(1).one_source_failed(2, "other", "fetch");
+    }
 }

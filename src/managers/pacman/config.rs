@@ -2,6 +2,8 @@
 
 use crate::managers::facts::Places;
 use crate::model::text::one_line;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Where the database is, whether another program fetches (not which one: its line may hold passwords), whether
@@ -138,6 +140,24 @@ pub fn for_install(config: &str, mirror: &Path) -> String {
     text
 }
 
+/// Under which name pacman looks for a file in a directory that is its mirror: it writes the name into the address as it
+/// is, and `my%20repo.db` is then the file `my repo.db`.
+pub fn asked(name: &str) -> PathBuf {
+    let name = name.split(['?', '#']).next().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let digits =
+            others.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => (bytes.push(byte), rest = &others[2..]),
+            None => (bytes.push(first), rest = others),
+        };
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
 /// A path as a URL writes it.
 fn escaped(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
@@ -160,6 +180,20 @@ mod tests {
             "# Made by linux-patch for one install.\n[options]\nDBPath = /var/lib/pacman/\nIgnorePkg = a\n[core]\n{server}Usage = All\nSigLevel = PackageRequired\n[my-own]\n{server}"
         );
         assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn a_file_is_looked_for_under_the_name_that_an_address_makes_of_it() {
+        for (name, expected) in [
+            ("core.db", "core.db"),
+            ("a%20b.db.sig", "a b.db.sig"),
+            ("a%b%.db", "a%b%.db"),
+            ("a%+1%2", "a%+1%2"),
+            ("a?b.db", "a"),
+            ("a#b.db", "a"),
+        ] {
+            assert_eq!(asked(name), Path::new(expected), "{name}");
+        }
     }
 
     #[test]

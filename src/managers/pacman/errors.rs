@@ -36,7 +36,7 @@ fn signal(finished: &Finished) -> Option<&str> {
 
 /// What is wrong although the exit code is 0. If another mirror had the file, nothing is.
 fn exited_well(finished: &Finished) -> Option<Failure> {
-    // Nor is a repository that the configuration names twice, nor a signature: pacman first says what is wrong with the
+    // Nor is a repository that pacman does without, nor a signature: pacman first says what is wrong with the
     // one that it has and then fetches another, without which it would not exit with 0.
     let is_harmless = |line: &str| {
         retrieving(line).is_some()
@@ -61,9 +61,11 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
     })
 }
 
-/// `could not register 'core' database (database already registered)`: pacman takes the first.
-fn is_named_twice(line: &str) -> bool {
-    line.starts_with("could not register '") && line.ends_with("(database already registered)")
+/// The repository in `could not register 'core' database (database already registered)`. pacman goes on without it, or
+/// with the first of two; only a refresh says what that means.
+pub fn refused(line: &str) -> Option<&str> {
+    let (id, _) = line.strip_prefix("could not register '")?.rsplit_once("' database (")?;
+    Some(id)
 }
 
 /// What pacman skips: a foreign directory among its packages, or an index entry whose name is not that of its package.
@@ -78,7 +80,7 @@ fn is_passed_over(line: &str) -> bool {
 }
 
 fn is_of_no_matter(line: &str) -> bool {
-    is_named_twice(line) || is_passed_over(line)
+    refused(line).is_some() || is_passed_over(line)
 }
 
 /// pacman does not mend an empty entry: it can neither upgrade nor install that package. Nor does it mend two entries

@@ -247,7 +247,9 @@ impl OwnIndex for Own {
     /// If another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
     /// program stored were refreshed, whatever its exit code. The first of the others is the one that failed.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
-        if refreshed.outcome == RefreshOutcome::Fresh {
+        // Of some names pacman shows only a part.
+        let is_known = refreshed.sources.iter().all(|source| self.file(&source.id).exists());
+        if refreshed.outcome == RefreshOutcome::Fresh && is_known {
             return;
         }
         let is_well = finished.end == End::Code(0) && errors::classify(finished).is_none();
@@ -261,6 +263,7 @@ impl OwnIndex for Own {
             Err(_) => return,
         };
         let ids = config::sources(&config);
+        refreshed.sources.retain(|source| source.error.is_some() || ids.contains(&source.id));
         let came = |id: &str| {
             !is_well && refresh::came_from_another_mirror(finished, id, &config::servers(&config, id))
         };
@@ -295,7 +298,7 @@ impl OwnIndex for Own {
                 let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
                 Failure::new(error.class, format!("{id}: {why}{}", error.message))
             };
-            let error = (!is_stored(&id))
+            let error = (!is_stored(&id) && !refresh::has_begun(finished, &id))
                 .then(|| refreshed.error.as_ref().map_or_else(|| nothing_stored(&id), failure));
             refreshed.sources.push(SourceResult { id, error });
         }
@@ -374,7 +377,8 @@ impl OwnIndex for Own {
         let packages = downloads.iter().flat_map(|dir| files_in(dir));
         let packages = packages.filter(|path| planned_package(path, planned).is_some());
         for path in files_in(&self.files()).into_iter().chain(packages) {
-            let link = path.file_name().map(|name| mirror.join(name));
+            let link =
+                path.file_name().and_then(|name| name.to_str()).map(|name| mirror.join(config::asked(name)));
             link.map_or(Ok(()), |link| own_link(&link, &path)).map_err(failed)?;
         }
         let text = config::for_install(&config, &mirror);

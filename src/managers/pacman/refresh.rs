@@ -16,9 +16,12 @@ use std::collections::BTreeMap;
 /// pacman names none: then the configuration and the files tell.
 pub fn judge(finished: &Finished) -> Refreshed {
     let mut sources: BTreeMap<String, Option<Failure>> = BTreeMap::new();
-    let lines = finished.stdout.lines().take_while(|line| !line.starts_with(":: Starting full system "));
-    for id in lines.filter_map(begun) {
+    for id in shown(finished) {
         sources.insert(one_line(id), None);
+    }
+    // A name that is there twice was begun, too: pacman takes the first.
+    for (id, failure) in refused(finished).filter(|(id, _)| !shown(finished).any(|begun| begun == *id)) {
+        sources.insert(one_line(id), Some(failure));
     }
     let decisive = errors::classify(finished);
     let ok = finished.end == End::Code(0) && decisive.is_none();
@@ -44,11 +47,40 @@ pub fn judge(finished: &Finished) -> Refreshed {
     refreshed
 }
 
+/// The repositories that pacman began with, by the names that it shows.
+fn shown(finished: &Finished) -> impl Iterator<Item = &str> {
+    let lines = finished.stdout.lines().take_while(|line| !line.starts_with(":: Starting full system "));
+    lines.filter_map(begun)
+}
+
+/// Whether pacman began with this repository. Of its file `my.pkgs.db` pacman shows what stands before `.pkg` or
+/// `.db`.
+pub fn has_begun(finished: &Finished, id: &str) -> bool {
+    let file = format!("{id}.db");
+    let end = [".pkg", ".db"].iter().find_map(|part| file.find(part));
+    let name = &file[..end.unwrap_or(file.len())];
+    shown(finished).any(|begun| begun == name)
+}
+
 /// ` core downloading...`, and on a terminal ` core is up to date`.
 fn begun(line: &str) -> Option<&str> {
     let rest = line.strip_prefix(' ')?;
     let id = rest.strip_suffix(" downloading...").or_else(|| rest.strip_suffix(" is up to date"))?;
-    (!id.is_empty() && !id.contains([' ', '/'])).then_some(id)
+    (!id.starts_with(' ') && !id.is_empty() && !id.contains('/')).then_some(id)
+}
+
+/// The repositories that pacman refuses for their names. It goes on without them, and exits with 0.
+///
+/// ```text
+/// error: could not register 'a/b' database (wrong or NULL argument passed)
+/// error: could not register 'local' database (database already registered)
+/// ```
+fn refused(finished: &Finished) -> impl Iterator<Item = (&str, Failure)> {
+    lines::errors(finished).filter_map(|line| {
+        let id = errors::refused(line)?;
+        let text = format!("{id}: {line}: pacman takes no such name, the repository needs another one");
+        Some((id, Failure::new(Class::Config, text)))
+    })
 }
 
 /// The repositories that errors name.
@@ -63,8 +95,11 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
     let mut found = Vec::new();
     for line in lines::errors(finished) {
         if let Some((id, class)) = named(line) {
-            let text =
+            let mut text =
                 if line.starts_with(&format!("{id}: ")) { line.to_string() } else { format!("{id}: {line}") };
+            if id.contains(' ') {
+                text.push_str(" (no address can hold its name, which has a blank: it needs another one)");
+            }
             found.push((one_line(id), Failure::new(class, text)));
         }
     }
@@ -77,7 +112,7 @@ fn failures(finished: &Finished) -> Vec<(String, Failure)> {
 fn named(line: &str) -> Option<(&str, Class)> {
     let named = if let Some((file, reason)) = classes::retrieving(line) {
         let id = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(".db");
-        id.map(|id| (id, reason_class(file, reason)))
+        id.map(|id| (id, if id.contains(' ') { Class::Config } else { reason_class(file, reason) }))
     } else if let Some(rest) = line.strip_prefix("database '") {
         rest.split_once("' is not valid").map(|(id, words)| (id, classes::database_class(words)))
     } else if let Some(id) = line.strip_prefix("no servers configured for repository: ") {
@@ -87,7 +122,7 @@ fn named(line: &str) -> Option<(&str, Class)> {
             .filter(|(_, words)| classes::is_about_signature(words))
             .map(|(id, _)| (id, Class::Auth))
     };
-    named.filter(|(id, _)| !id.contains([' ', '/']))
+    named.filter(|(id, _)| !id.contains('/'))
 }
 
 /// Whether another mirror has sent the index of this repository, of which errors name mirrors alone. pacman asks one
@@ -261,11 +296,34 @@ mod tests {
 
     #[test]
     fn what_cannot_be_the_name_of_a_repository_is_none() {
-        for line in ["  downloading...", " a b downloading...", " a/b is up to date", "core downloading..."] {
+        for line in ["  downloading...", "  a downloading...", " a/b is up to date", "core downloading..."] {
             assert_eq!(begun(line), None, "{line}");
         }
+        assert_eq!(begun(" my core downloading..."), Some("my core"));
         assert_eq!(begun(" core downloading..."), Some("core"));
         assert_eq!(begun(" core is up to date"), Some("core"));
+    }
+
+    #[test]
+    fn a_repository_is_begun_under_what_pacman_shows_of_its_name() {
+        let finished = Finished::ended(0, " my downloading...\n x downloading...\n a b downloading...\n", "");
+        for id in ["my", "my.pkgs", "my.db", "x.db.more", "a b"] {
+            assert!(has_begun(&finished, id), "{id}");
+        }
+        assert!(!["y", "a", "my2", "mypkg"].iter().any(|id| has_begun(&finished, id)));
+    }
+
+    #[test]
+    fn a_repository_that_pacman_refuses_has_failed_and_one_that_is_there_twice_has_not() {
+        let words = |id: &str, why: &str| format!("error: could not register '{id}' database ({why})\n");
+        let twice = words("core", "database already registered");
+        assert_eq!(judged(0, BOTH, &twice).outcome, RefreshOutcome::Fresh);
+        let refused = twice
+            + &words("a/b", "wrong or NULL argument passed")
+            + &words("local", "database already registered");
+        let config = Some(Class::Config);
+        let expected = vec![("a/b", config), ("core", None), ("extra", None), ("local", config)];
+        assert_eq!(outcome(&judged(0, BOTH, &refused)), (RefreshOutcome::Partial, expected));
     }
 
     #[test]
