@@ -1,5 +1,6 @@
-//! The ground: processes, files, streams, signals, time, the start of the system.
+//! The ground: processes, files, archives, streams, signals, time, the start of the system.
 
+pub mod archive;
 pub mod boot;
 pub mod files;
 pub mod image;
