@@ -407,6 +407,7 @@ fn full_state() -> state_file::Loaded {
             "last_cache_boot": {"boot_id": "b", "seconds": 1},
             "reboot_required_since": time,
             "reboot_packages": {"names": ["p"], "by_advisory": ["q"], "start": "s", "basis": "x"},
+            "index_dates": [{"id": "s", "mark": "m", "made": time, "built": time}],
             "sources": [{"id": "s", "last_success": time, "published_at": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,

@@ -63,6 +63,7 @@ fn full() -> Value {
         "outdated_services": [{"unit": "u", "processes": [3, 4]}],
         "services_seen": {"boot_id": "z", "database": "y", "needs_reboot": false},
         "index": {"files": [], "settings": "x", "configuration": {"basis": "x", "text": "y"}},
+        "index_dates": [{"id": "a", "mark": "m", "made": text(NOW - 900), "built": null}],
         "apply": {"in_progress": {"pid": 1, "boot_id": "z", "started_at": text(NOW - 50), "phase": "install"},
             "last": {"started_at": text(NOW - 500), "finished_at": text(NOW - 400), "outcome": "interrupted",
                 "retried": true, "packages": [{"name": "p", "from": null, "to": "1"}], "open_for": [{"name": "p", "seconds": 9}], "error": failure, "log": "/l"}},

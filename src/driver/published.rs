@@ -1,21 +1,26 @@
 //! When the index of each source was published, by what the manager itself has stored of it.
 
 use super::Session;
-use crate::managers::Came;
+use crate::managers::{Came, ConfigFile, PackedIndex};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::published::Published;
+use crate::model::published::{IndexDates, Published, comparable};
 use crate::model::refreshed::Refreshed;
 use crate::store::state::State;
+use crate::system::archive::{self, Part};
 use crate::system::files::remove_if_there;
 use crate::system::process::Finished;
 use crate::system::time::Time;
 use glob::Pattern;
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The decisive part is at the beginning, and a whole repomd.xml is no larger.
 const MOST_BYTES: u64 = 256 << 10;
@@ -24,6 +29,12 @@ const MOST_FILES: usize = 20;
 
 /// No more indexes than this are fetched again.
 const MOST_LOOKS: usize = 20;
+
+/// An index that is an archive is not read further than this, unpacked. The largest, `extra` of Arch Linux, has some
+/// 50 MiB.
+const MOST_UNPACKED: u64 = 256 << 20;
+/// Nor are those of all sources together for longer than this.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What the index of each source says.
 pub(super) type OfSources = HashMap<String, Published>;
@@ -47,10 +58,13 @@ impl Session {
         // There may be many sources, so they are not searched one by one.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
-            let published = self.published(&source.id, &mut kept, started);
+            let dates = state.index_dates.iter().find(|dates| dates.id == source.id);
+            let published = self.published(&source.id, &mut kept, dates, started);
             let before = known.get(source.id.as_str()).and_then(|known| known.published_at);
-            let before = before.filter(|before| is_same_config && went_back(published.at, *before, started));
-            if let (Some(now), Some(before)) = (published.at, before) {
+            let before = comparable(before, dates);
+            let at = comparable(published.at, published.dates.as_ref());
+            let before = before.filter(|before| is_same_config && went_back(at, *before, started));
+            if let (Some(now), Some(before)) = (at, before) {
                 source.error = Some(older(&source.id, now, before));
             }
             // Not every manager checks what it stores.
@@ -110,16 +124,43 @@ impl Session {
         files.is_empty() || files.iter().any(|pattern| kept.newest(pattern).is_some_and(is_one))
     }
 
-    fn published(&self, id: &str, kept: &mut Kept, started: Time) -> Published {
+    fn published(&self, id: &str, kept: &mut Kept, dates: Option<&IndexDates>, started: Time) -> Published {
         let files = self.manager.release_files(id);
-        let Some(file) = files.iter().find_map(|pattern| kept.newest(pattern)) else {
-            return Published::default();
+        let file = files.iter().find_map(|pattern| kept.newest(pattern));
+        let published = match (&file, kept.says) {
+            (Some(file), Says::Content) => self.manager.published(&head_of(file)),
+            (Some(file), Says::Time) => by_time_of(file, started),
+            (None, _) | (_, Says::Nothing) => Published::default(),
         };
-        match kept.says {
-            Says::Content => self.manager.published(&head_of(&file)),
-            Says::Time => by_time_of(&file, started),
-            Says::Nothing => Published::default(),
+        match self.manager.packed_index() {
+            Some(packed) => self.with_dates(published, id, packed, kept, dates, started),
+            None => published,
         }
+    }
+
+    /// Adds what the dates in an archive show. `known`: what they were the last time.
+    fn with_dates(
+        &self,
+        published: Published,
+        id: &str,
+        packed: &dyn PackedIndex,
+        kept: &mut Kept,
+        known: Option<&IndexDates>,
+        started: Time,
+    ) -> Published {
+        let names = packed.names(id, kept.configured.get_or_init(|| self.source_files()));
+        let modified = |file: &PathBuf| std::fs::metadata(file).ok().map(|meta| meta.mtime());
+        let file = names.iter().filter_map(|name| kept.newest(name)).max_by_key(modified);
+        let Some(file) = file.and_then(|path| File::open(path).ok()) else { return published };
+        let mark = mark_of(&file).unwrap_or_default();
+        let dates = known.filter(|known| !mark.is_empty() && known.mark == mark).cloned();
+        let dates = dates.unwrap_or_else(|| {
+            let until = *kept.until.get_or_init(|| Instant::now() + LONGEST);
+            dates_in(file, packed, mark, started, until)
+        });
+        let at = published.at.max(dates.made).max(dates.built);
+        let dates = Some(dates).filter(|dates| dates.made.max(dates.built).is_some());
+        Published { at, dates, ..published }
     }
 }
 
@@ -136,6 +177,10 @@ struct Kept {
     root: PathBuf,
     says: Says,
     names: HashMap<PathBuf, Vec<String>>,
+    /// The files that configure the sources.
+    configured: OnceCell<Vec<ConfigFile>>,
+    /// When no more may be read.
+    until: OnceCell<Instant>,
 }
 
 impl Kept {
@@ -145,7 +190,11 @@ impl Kept {
             Some(own) if own.has_times_of_server(session) => Says::Time,
             Some(_) => Says::Nothing,
         };
-        Kept { root: session.index_dir(), says, names: HashMap::new() }
+        Kept::below(session.index_dir(), says)
+    }
+
+    fn below(root: PathBuf, says: Says) -> Kept {
+        Kept { root, says, names: HashMap::new(), configured: OnceCell::new(), until: OnceCell::new() }
     }
 
     /// The newest of the files that a pattern matches.
@@ -199,8 +248,12 @@ pub(super) fn note_published(found: &OfSources, state: &mut State) {
         if let Some(published) = found.get(&source.id) {
             source.published_at = published.at;
             source.valid_until = published.until;
+            state.index_dates.retain(|dates| dates.id != source.id);
+            let id = || source.id.clone();
+            state.index_dates.extend(published.dates.clone().map(|dates| IndexDates { id: id(), ..dates }));
         }
     }
+    state.index_dates.retain(|dates| state.sources.iter().any(|source| source.id == dates.id));
 }
 
 /// The time of the file: a manager gives it the time that the server sent. If the server sent none, the file has the
@@ -210,6 +263,51 @@ fn by_time_of(file: &Path, started: Time) -> Published {
     let told =
         modified.filter(|(modified, stored)| *modified > 0 && *modified + 2 < started.unix().min(*stored));
     Published { at: told.and_then(|(modified, _)| Time::from_unix(modified)), ..Published::default() }
+}
+
+/// Tells an archive from the next one. apk replaces the file also by the same one, but packed with gzip it ends with a
+/// checksum: its length, its beginning and its end tell it. Of others the file itself does.
+fn mark_of(file: &File) -> Option<String> {
+    const ENDS: usize = 4096;
+    let meta = file.metadata().ok()?;
+    let mut ends = [0; 2 * ENDS];
+    let (head, tail) = ends.split_at_mut(ENDS);
+    let got = file.read_at(head, 0).ok()?;
+    let got = (got, file.read_at(tail, meta.len().saturating_sub(ENDS as u64)).ok()?);
+    let is_packed = head.starts_with(&archive::GZIP);
+    let itself = (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+    let mut hasher = DefaultHasher::new();
+    (meta.len(), got, ends, (!is_packed).then_some(itself)).hash(&mut hasher);
+    Some(format!("{:016x}", hasher.finish()))
+}
+
+/// The dates in an archive. Those still to come do not count. If it could not be read to its end, nothing shows whether
+/// its packages are older than the archive itself, and it is read again the next time.
+fn dates_in(
+    file: impl Read,
+    packed: &dyn PackedIndex,
+    mark: String,
+    started: Time,
+    until: Instant,
+) -> IndexDates {
+    let (mut made, mut built) = (0, 0);
+    let mut before = Vec::new();
+    let newer = |newest: i64, date: i64| if date <= started.unix() { newest.max(date) } else { newest };
+    let is_whole = archive::read(file, MOST_UNPACKED, until, &mut |part| match part {
+        Part::File(modified) if packed.has_times() => made = newer(made, modified),
+        Part::File(_) => {}
+        Part::Line(line) => {
+            built = packed.built(&before, line).map_or(built, |date| newer(built, date));
+            before.clear();
+            before.extend_from_slice(line);
+        }
+    });
+    let time = |seconds: i64| (seconds > 0).then(|| Time::from_unix(seconds)).flatten();
+    let dates = IndexDates { made: time(made), built: time(built), ..IndexDates::default() };
+    match is_whole {
+        true => IndexDates { mark, ..dates },
+        false => IndexDates { built: dates.made.max(dates.built), made: None, ..dates },
+    }
 }
 
 /// The beginning of a file.
@@ -254,7 +352,7 @@ mod tests {
         let odd = file("[x]/repomd.xml", 5);
         let deep = file("x86_64/9/b/repomd.xml", 5);
         std::fs::create_dir_all(dir.path().join("a-22/repomd.xml")).unwrap();
-        let mut kept = Kept { root: dir.path().into(), says: Says::Content, names: HashMap::new() };
+        let mut kept = Kept::below(dir.path().into(), Says::Content);
         assert_eq!(kept.newest("a-[0-9][0-9]/repomd.xml"), Some(newer));
         assert_eq!(kept.newest("a-00/repomd.xml"), Some(older));
         assert_eq!(kept.newest("[[]x[]]/repomd.xml"), Some(odd));
@@ -265,6 +363,28 @@ mod tests {
         let late = file("a-33/repomd.xml", 0);
         assert_eq!(kept.newest("a-33/repomd.xml"), Some(late));
         assert_eq!(kept.newest("a-3[0-9]/repomd.xml"), None, "the directory was read before");
+    }
+
+    #[test]
+    fn an_archive_is_known_by_what_is_in_it_if_it_has_a_checksum_and_else_by_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            if !path.exists() {
+                std::fs::write(&path, bytes).unwrap();
+            }
+            mark_of(&File::open(path).unwrap()).unwrap()
+        };
+        let packed = [&archive::GZIP[..], &[7; 20_000]].concat();
+        let mut other = packed.clone();
+        *other.last_mut().unwrap() = 8;
+        let first = mark("a", &packed);
+        assert_eq!(mark("b", &packed), first);
+        assert_ne!(mark("c", &other), first);
+        assert_ne!(mark("d", &packed[..19_999]), first);
+        let first = mark("e", b"plain");
+        assert_eq!(mark("e", b"plain"), first);
+        assert_ne!(mark("f", b"plain"), first);
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl Session {
     }
 
     /// The files that configure the sources, in the order of their names.
-    fn source_files(&self) -> Vec<ConfigFile> {
+    pub(super) fn source_files(&self) -> Vec<ConfigFile> {
         let places = self.elsewhere().sources.clone();
         let files = files_of(&self.manager.facts().source_places(&places)).into_iter();
         // Each directory is listed once, however many files it has.

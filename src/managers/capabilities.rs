@@ -84,7 +84,7 @@ pub trait SourceList {
 }
 
 /// A file that configures the sources.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfigFile {
     /// Its path.
     pub path: PathBuf,
@@ -141,6 +141,19 @@ pub struct Ended {
     pub error: Option<Failure>,
     /// Its lists of what it offers. Where the refresh was not done with it they are put back as they were.
     pub lists: Vec<String>,
+}
+
+/// The index of a source as one file, which is an archive of what it says about each package.
+pub trait PackedIndex {
+    /// The names that this file may have, as patterns below the directory of the index, given the files that configure
+    /// the sources.
+    fn names(&self, id: &str, configured: &[ConfigFile]) -> Vec<String>;
+
+    /// Whether the times in the archive are those at which the index was made.
+    fn has_times(&self) -> bool;
+
+    /// When a package was built (seconds since 1970), by a line of the archive and the line before it.
+    fn built(&self, before: &[u8], line: &[u8]) -> Option<i64>;
 }
 
 /// A package that may be removed.

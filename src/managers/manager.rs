@@ -1,6 +1,6 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{Autoremove, ConfigFile, EndedEarly, Settings, SourceList};
+use super::capabilities::{Autoremove, ConfigFile, EndedEarly, PackedIndex, Settings, SourceList};
 use super::configuration::Configuration;
 use super::database::Database;
 use super::ended::cut_short;
@@ -298,6 +298,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// first. For an index of our own, the time of the file says it.
     fn release_files(&self, _id: &str) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The index of a source, where it is an archive that must be read through for a date.
+    fn packed_index(&self) -> Option<&'static dyn PackedIndex> {
+        None
     }
 
     /// What such a file says.

@@ -1,18 +1,48 @@
 //! What an index says about itself: when it was published, and until when it is valid.
 
+use crate::model::class::Extra;
 use crate::model::time::Time;
+use serde::{Deserialize, Serialize};
 
 /// What an index says about itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
-    /// When it was published.
+    /// When it was published; if only the dates in it tell, at that time or later.
     pub at: Option<Time>,
+    /// The dates in it, for an index that is an archive.
+    pub dates: Option<IndexDates>,
     /// Until when it is valid.
     pub until: Option<Time>,
     /// Whether it has advisories; `None` where such an index never has any.
     pub has_advisories: Option<bool>,
     /// Whether it is not an index at all, but for example the login page of a network.
     pub is_no_index: bool,
+}
+
+/// The dates in an index that is an archive of what it says about each package. It is not read again as long as it stays
+/// the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IndexDates {
+    /// The source.
+    pub id: String,
+    /// Tells this index from the next one.
+    pub mark: String,
+    /// When it was made, as the archive itself says.
+    pub made: Option<Time>,
+    /// When the newest of its packages was built. An index from which that package was withdrawn is newer, though this
+    /// date is older.
+    pub built: Option<Time>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The date of an index if it can be compared with that of another: not one before which the index cannot have been
+/// published, as the newest of its packages was not built before.
+pub fn comparable(at: Option<Time>, dates: Option<&IndexDates>) -> Option<Time> {
+    let built = dates.and_then(|dates| dates.built);
+    at.filter(|at| built.is_none_or(|built| built < *at))
 }
 
 impl Published {
@@ -31,7 +61,7 @@ impl Published {
             let value = ["UTC", "GMT", "+0000", "Z"].iter().find_map(|zone| value.strip_suffix(zone))?;
             Time::parse(value.trim(), "%a, %d %b %Y %H:%M:%S")
         };
-        Published { at: time("Date"), until: time("Valid-Until"), has_advisories: None, is_no_index: false }
+        Published { at: time("Date"), until: time("Valid-Until"), ..Published::default() }
     }
 
     /// What repomd.xml of an rpm repository says. Its revision is the time in most repositories; where it is another
@@ -53,9 +83,9 @@ impl Published {
         let is_one = text.contains("<repomd") || text.contains("<data type=");
         Published {
             at: times("revision").or_else(|| times("timestamp")).and_then(Time::from_unix),
-            until: None,
             has_advisories: is_one.then(|| text.contains("type=\"updateinfo")),
             is_no_index: !is_one,
+            ..Published::default()
         }
     }
 }
@@ -118,8 +148,8 @@ mod tests {
             ("no index", "", None),
         ] {
             let published = Published::of_repomd(text);
-            assert_eq!(shown(published).0, expected, "{text}");
             assert_eq!(published.has_advisories, advisories, "{text}");
+            assert_eq!(shown(published).0, expected, "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::class::Extra;
 use crate::model::failure::Failure;
+pub use crate::model::published::IndexDates;
 use crate::model::refreshed::{RefreshOutcome, Refreshed};
 pub use crate::store::applies::{Apply, ApplyOutcome, InProgress, LastApply};
 pub use crate::store::pending::{Open, Pending};
@@ -67,6 +68,9 @@ pub struct State {
     pub source_places: Vec<String>,
     /// Where the index was after the last refresh that did not fail.
     pub index: Option<Index>,
+    /// The dates in the indexes that must be read through for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub index_dates: Vec<IndexDates>,
     /// The applies.
     pub apply: Apply,
     /// How often things happened.

@@ -7,10 +7,12 @@ use crate::bench;
 use crate::deb::deb;
 use crate::dnf5;
 use crate::pacman;
+use crate::pacman_odd;
 use crate::repo::Validity;
 use crate::report::Report;
 use crate::rpm::{self, Rpm, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
+use crate::server::Fault;
 use crate::zypper;
 
 const DAY: i64 = 86400;
@@ -97,6 +99,84 @@ fn pacman_says_it_by_the_time_of_the_server() {
         repo.days_behind(days);
     };
     is_told(&root.sandbox, false, &|args| root.patch(args), &publish);
+}
+
+/// A package that was built so many days ago.
+fn built(name: &str, days: i64) -> pacman::Pkg {
+    pacman::pkg(name, "2.0").built(now() - days * DAY)
+}
+
+fn published_at(refreshed: &Report) -> Option<i64> {
+    let value = &refreshed.exits(0).json["sources"][0]["published_at"];
+    value.as_str().map(|_| at(value))
+}
+
+#[track_caller]
+fn is_days_old(refreshed: &Report, days: i64) {
+    let age = published_at(refreshed).map(|published| now() - published);
+    assert!(age.is_some_and(|age| (days * DAY..days * DAY + DAY * 4 / 5).contains(&age)), "{refreshed}");
+}
+
+#[test]
+fn pacman_says_by_its_packages_what_the_server_does_not() {
+    let (root, repo) = pacman::one(&[], &[pacman::pkg("tb-hello", "1.0")]);
+    repo.server.fault(".db", Fault::Undated);
+    let refresh = || root.patch(&["refresh"]);
+    // The newest of them counts, and none of tomorrow.
+    repo.publish(&[built("tb-a", 30), built("tb-b", 6), built("tb-c", 8), built("tb-d", -1)]);
+    is_days_old(&refresh(), 6);
+    // It is not read again.
+    let dates = root.sandbox.state()["index_dates"].clone();
+    assert_eq!((&dates[0]["id"], &dates[0]["made"]), (&"test".into(), &Value::Null), "{dates}");
+    is_days_old(&refresh(), 6);
+    assert_eq!(root.sandbox.state()["index_dates"], dates);
+    let status = |alert: &str| root.patch(&["status", "--alert", alert]);
+    status("mirror:14d").exits(0);
+    status("mirror:4d").exits(1).mentions("/alerts/0", "the newest index was published 6 d ago");
+    // The newest was withdrawn: the index may be newer all the same.
+    repo.publish(&[built("tb-a", 30), built("tb-c", 8)]);
+    is_days_old(&refresh(), 8);
+    // pacman reads what is packed otherwise, but only its packages are known then.
+    for (command, is_read) in [("cat", true), ("gzip", true), ("xz", false), ("zstd -q", false)] {
+        repo.publish(&[built("tb-a", 30), built("tb-e", 5)]);
+        repo.pack_index(command);
+        let refreshed = refresh();
+        match is_read {
+            true => is_days_old(&refreshed, 5),
+            false => assert_eq!(published_at(&refreshed), None, "{command}: {refreshed}"),
+        }
+        refreshed.leaves_pending(&[]);
+    }
+}
+
+#[test]
+fn pacman_says_it_by_what_proves_more() {
+    for (command, is_read) in [("cat", true), ("gzip", true), ("xz", false), ("zstd -q", false)] {
+        let (root, repo) = pacman::one(&[], &[pacman::pkg("tb-hello", "1.0")]);
+        let publish = |packages: &[pacman::Pkg], days| {
+            repo.publish(packages);
+            repo.pack_index(command);
+            repo.days_behind(days);
+            root.patch(&["refresh"])
+        };
+        // The server's copy has a wrong time: what was built later was published later.
+        let refreshed = publish(&[built("tb-a", 7), built("tb-b", 9)], 20);
+        is_days_old(&refreshed, if is_read { 7 } else { 20 });
+        is_days_old(&publish(&[built("tb-a", 7), built("tb-b", 9)], 2), 2);
+        // An index from which a package was withdrawn is not older.
+        is_days_old(&publish(&[built("tb-b", 9)], 1), 1);
+        is_days_old(&root.patch(&["refresh"]), 1);
+    }
+}
+
+#[test]
+fn pacman_says_it_whatever_program_fetches() {
+    let (root, repo) = pacman::one(&[], &[pacman::pkg("tb-hello", "1.0")]);
+    pacman_odd::fetch_otherwise(&root);
+    repo.publish(&[built("tb-a", 9)]);
+    is_days_old(&root.patch(&["refresh"]), 9);
+    repo.publish(&[built("tb-b", 12)]);
+    is_days_old(&root.patch(&["refresh"]), 12);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub struct Pkg {
     info: Vec<String>,
     script: Option<String>,
     architecture: String,
+    built: i64,
     /// Paths and what is in them.
     files: Vec<(String, String)>,
 }
@@ -32,13 +33,19 @@ pub struct Pkg {
 pub fn pkg(name: &str, version: &str) -> Pkg {
     let files = vec![(format!("/usr/share/tb/{name}"), format!("{name} {version}\n"))];
     let (name, version, architecture) = (name.into(), version.into(), "any".into());
-    Pkg { name, version, info: Vec::new(), script: None, architecture, files }
+    Pkg { name, version, info: Vec::new(), script: None, architecture, built: 1_700_000_000, files }
 }
 
 impl Pkg {
     /// A line of .PKGINFO, such as `depend = tb-new`.
     pub fn info(mut self, line: &str) -> Pkg {
         self.info.push(line.into());
+        self
+    }
+
+    /// Built at this time (seconds since 1970).
+    pub fn built(mut self, at: i64) -> Pkg {
+        self.built = at;
         self
     }
 
@@ -71,12 +78,12 @@ impl Pkg {
     }
 
     fn build(&self) -> Vec<u8> {
-        let Pkg { name, version, info, script, architecture, files } = self;
+        let Pkg { name, version, info, script, architecture, built, files } = self;
         let mut content = vec![(
             ".PKGINFO".to_string(),
             format!(
                 "pkgname = {name}\npkgbase = {name}\npkgver = {version}-1\npkgdesc = a test\nurl = none\n\
-                 builddate = 1700000000\npackager = none\nsize = {}\narch = {architecture}\n{}\n",
+                 builddate = {built}\npackager = none\nsize = {}\narch = {architecture}\n{}\n",
                 self.size(),
                 info.join("\n")
             ),
@@ -119,7 +126,7 @@ impl Pkg {
             section("SHA256SUM", &sum),
             section("URL", "none"),
             section("ARCH", &self.architecture),
-            section("BUILDDATE", "1700000000"),
+            section("BUILDDATE", &self.built.to_string()),
             section("PACKAGER", "none"),
             section("REPLACES", &values("replaces")),
             section("CONFLICTS", &values("conflict")),
@@ -216,6 +223,16 @@ impl PkgRepo {
             (format!("{}-{}-1/desc", package.name, package.version), package.desc().replace(from, to))
         };
         self.publish_as_index(&archive(&packages.iter().map(entry).collect::<Vec<_>>()));
+    }
+
+    /// Serve the index packed by this command instead of gzip from now on.
+    pub fn pack_index(&self, command: &str) {
+        let work = tempfile::tempdir().unwrap();
+        let (from, to) = (work.path().join("from"), work.path().join("to"));
+        fs::write(&from, self.index()).unwrap();
+        let line = format!("gunzip <{} | {command} >{}", from.display(), to.display());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+        self.publish_as_index(&fs::read(to).unwrap());
     }
 
     /// Sign the index from now on.

@@ -35,7 +35,7 @@ fn fetch_by_script(root: &Root, arguments: &str, body: &str) {
 }
 
 /// pacman is to fetch with that.
-fn fetch_otherwise(root: &Root) {
+pub fn fetch_otherwise(root: &Root) {
     root.sandbox.write_mode("/usr/local/bin/fetch", FETCH, 0o755);
     root.option(CURL);
 }

@@ -57,6 +57,9 @@ pub enum Fault {
     Page,
     /// Send this many bytes a second.
     Trickle(usize),
+    /// Serve the file without its date, whatever is asked.
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    Undated,
     /// Answers correctly, but so many milliseconds later, like a mirror far away.
     #[allow(dead_code)] // For the benchmark.
     Late(u64),
@@ -316,7 +319,8 @@ impl Shared {
             return head(stream, 404, 0, "");
         };
         let modified = modified.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        if request.since.as_ref() == Some(&modified) {
+        let is_dated = !matches!(fault, Some(Fault::Undated));
+        if is_dated && request.since.as_ref() == Some(&modified) {
             return head(stream, 304, 0, "");
         }
         let mut bytes = bytes.to_vec();
@@ -326,7 +330,7 @@ impl Shared {
             Some(Fault::Long) => bytes.extend([0; 2000]),
             _ => (),
         }
-        let last_modified = format!("Last-Modified: {modified}\r\n");
+        let last_modified = if is_dated { format!("Last-Modified: {modified}\r\n") } else { String::new() };
         let total = bytes.len();
         let same = request.if_range.is_none() || request.if_range.as_ref() == Some(&modified);
         let body = match request.from {

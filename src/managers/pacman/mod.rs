@@ -13,7 +13,7 @@ mod own_index;
 mod refresh;
 mod scripts;
 
-use crate::managers::capabilities::{Autoremove, ConfigFile, Locate};
+use crate::managers::capabilities::{Autoremove, ConfigFile, Locate, PackedIndex};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan};
@@ -160,6 +160,10 @@ impl Manager for Pacman {
         vec![Pattern::escape(&format!("{id}.db"))]
     }
 
+    fn packed_index(&self) -> Option<&'static dyn PackedIndex> {
+        Some(&Databases)
+    }
+
     fn is_index(&self, path: &str) -> bool {
         path.ends_with(".db")
     }
@@ -211,6 +215,30 @@ impl Locate for WrittenOut {
 
     fn of_use(&self, answer: &str) -> String {
         config::of_use(answer)
+    }
+}
+
+/// The files of the index: `PACKAGE-VERSION/desc` for each package.
+///
+/// ```text
+/// %BUILDDATE%
+/// 1700000000
+/// ```
+struct Databases;
+
+impl PackedIndex for Databases {
+    fn names(&self, id: &str, _: &[ConfigFile]) -> Vec<String> {
+        Pacman.release_files(id)
+    }
+
+    /// `repo-add` keeps the times of the entries that were there before.
+    fn has_times(&self) -> bool {
+        false
+    }
+
+    fn built(&self, before: &[u8], line: &[u8]) -> Option<i64> {
+        let value = (before == b"%BUILDDATE%").then(|| std::str::from_utf8(line).ok())??;
+        value.parse().ok()
     }
 }
 
