@@ -6,12 +6,12 @@ use crate::world::{Ran, World, in_parallel, replay_of, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-const VERSIONS: [&str; 4] = ["2.12.14", "2.14.6", "2.14.10", "3.0.6"];
-const OLD: [&str; 3] = ["2.12.14", "2.14.6", "2.14.10"];
+pub const VERSIONS: [&str; 4] = ["2.12.14", "2.14.6", "2.14.10", "3.0.6"];
+pub const OLD: [&str; 3] = ["2.12.14", "2.14.6", "2.14.10"];
 
 /// A machine with one version of apk.
-struct Apk {
-    world: World,
+pub struct Apk {
+    pub world: World,
     version: &'static str,
 }
 
@@ -25,7 +25,7 @@ const THREE: [(&str, &str); 3] = [("tb-hello", "1.0-r0"), ("tb-sec", "1.0-r0"), 
 impl Apk {
     /// tb-hello, tb-sec and tb-world are installed in 1.0-r0, pending in 2.0-r0, and everything goes
     /// well.
-    fn new(version: &'static str) -> Apk {
+    pub fn new(version: &'static str) -> Apk {
         let apk = Apk { world: World::new(), version };
         apk.world.install_fake("apk");
         apk.world.install_fake("grep");
@@ -76,12 +76,12 @@ impl Apk {
         self.world.run(&format!("--manager apk --format json {args}"))
     }
 
-    fn json(&self, args: &str) -> Value {
+    pub fn json(&self, args: &str) -> Value {
         self.run(args).json()
     }
 
     /// Likewise, with the settings of the file `config`.
-    fn with_settings(&self, args: &str) -> Value {
+    pub fn with_settings(&self, args: &str) -> Value {
         let mut command = self.world.command(&format!("--manager apk --format json {args}"));
         command.env("APK_CONFIG", self.world.path("config"));
         Ran::of(command).json()

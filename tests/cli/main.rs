@@ -2,6 +2,7 @@
 //! and state out. Every package tool is a fake (see `world`), so this needs neither root nor apt.
 
 mod apk;
+mod apk_index;
 mod apply;
 mod children;
 mod concurrency;

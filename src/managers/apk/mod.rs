@@ -4,11 +4,12 @@
 mod classes;
 mod culprits;
 mod errors;
+mod index;
 mod lists;
 mod refresh;
 mod settings;
 
-use crate::managers::capabilities::Settings;
+use crate::managers::capabilities::{PackedIndex, Settings};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, Places, Plan};
@@ -150,6 +151,10 @@ impl Manager for Apk {
 
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
         Some(refresh::read_cut(finished)).filter(|results| !results.is_empty())
+    }
+
+    fn packed_index(&self) -> Option<&'static dyn PackedIndex> {
+        Some(&index::Indexes)
     }
 
     fn is_index(&self, path: &str) -> bool {
