@@ -102,7 +102,10 @@ fn ask(when: When) -> Result<Option<Reboot>, String> {
     let mut said = "shutdown is not on PATH".to_string();
     // Under another name, systemctl is systemd's shutdown, which Debian has in a package of its own.
     let systemctl = || find("systemctl").filter(|_| boot::is_systemd());
-    if let Some(shutdown) = find("shutdown").or_else(systemctl) {
+    let shutdown = find("shutdown").or_else(systemctl);
+    if shutdown.as_deref().is_some_and(|shutdown| seconds >= SOON && would_not_wait(shutdown)) {
+        said = "logind or the message bus is missing".to_string();
+    } else if let Some(shutdown) = shutdown {
         match ask_shutdown(&shutdown, &time) {
             Ok(words) => return what_will_come(wanted, seconds, &words).map(Some),
             // The `shutdown` of sysvinit.
@@ -120,6 +123,18 @@ fn ask(when: When) -> Result<Option<Reboot>, String> {
     };
     done.map_err(|cause| format!("{said}; {cause}"))?;
     Ok(Some(Reboot { at }))
+}
+
+/// Whether a shutdown is that of systemd where nobody is there who waits: those before version 248 then reboot the
+/// machine at once.
+fn would_not_wait(shutdown: &Path) -> bool {
+    const BUS: &str = "/run/dbus/system_bus_socket";
+    const MASKED: [&str; 2] =
+        ["/etc/systemd/system/systemd-logind.service", "/run/systemd/system/systemd-logind.service"];
+    let is_masked = |unit: &str| std::fs::read_link(unit).is_ok_and(|to| to == Path::new("/dev/null"));
+    boot::is_systemd()
+        && shutdown.canonicalize().is_ok_and(|path| path.ends_with("systemctl"))
+        && (!Path::new(BUS).exists() || MASKED.iter().any(|unit| is_masked(unit)))
 }
 
 /// Whether what a shutdown said is no refusal: it does not know how we give a time, or has nobody who waits.

@@ -344,7 +344,8 @@ fn a_shutdown_that_waits_itself_is_left_alone_with_it() {
 fn where_systemd_comes_without_its_shutdown_it_is_told_the_time_all_the_same() {
     let (sandbox, _repo) = kernel_pending();
     // A reboot that a process of ours waits for would end with the session or the unit it was started in.
-    sandbox.sh("mkdir -p /run/systemd/system; rm -f /usr/local/sbin/shutdown /usr/sbin/shutdown");
+    sandbox.sh("mkdir -p /run/systemd/system /run/dbus; touch /run/dbus/system_bus_socket
+        rm -f /usr/local/sbin/shutdown /usr/sbin/shutdown");
     let note = "echo \"systemctl as $(tr '\\0' ' ' </proc/$$/cmdline): $*\" >>/run/restarts
         mkdir -p /run/systemd/shutdown
         echo \"USEC=$(($(date +%s) + 300))000000\" >/run/systemd/shutdown/scheduled

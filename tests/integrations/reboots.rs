@@ -35,6 +35,22 @@ fn a_reboot_is_announced_as_systemd_has_scheduled_it() {
     assert_eq!(announced(&booted), "");
 }
 
+/// systemd's shutdown as it was before version 248.
+#[test]
+fn a_shutdown_that_would_reboot_at_once_is_not_asked_for_a_later_reboot() {
+    let (booted, _repo) = machine();
+    booted.sh("systemctl mask --now systemd-logind");
+    // The same file under the name of systemctl, as where shutdown is a link to that.
+    booted.sh("mkdir -p /srv/old; mv /usr/bin/systemctl /srv/old/real; ln -sf /usr/bin/systemctl /usr/sbin/shutdown");
+    let script =
+        "case ${0##*/} in shutdown) touch /srv/at-once ;; *) exec -a systemctl /srv/old/real \"$@\" ;; esac";
+    booted.sandbox.write_script("/usr/bin/systemctl", &format!("exec bash -c '{script}' \"$0\" \"$@\""));
+    let (code, doc) = apply(&booted, &["--reboot-delay", "20m"]);
+    assert_eq!((code, &doc["reboot_scheduled"]), (0, &true.into()), "{doc}");
+    assert!(!booted.sandbox.exists("/srv/at-once"));
+    assert_eq!(announced(&booted), doc["reboot_at"].as_str().unwrap());
+}
+
 #[test]
 fn where_nobody_can_schedule_a_reboot_systemd_itself_makes_it() {
     let (booted, _repo) = machine();
