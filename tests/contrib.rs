@@ -298,14 +298,16 @@ fn every_plugin_alerts_of_the_same() {
     let expected = [
         ("check_nrpe", "check_linux_patch"),
         ("check_linux_patch_by_ssh", ASKED),
+        ("check_nrpe", "check_linux_patch_all_updates"),
         ("check_linux_patch_by_ssh", &all_updates),
         ("check_linux_patch", ASKED),
     ];
     assert_eq!(checks, expected);
     let nrpe = text("nagios/nrpe.cfg");
-    let command =
-        format!("command[check_linux_patch]=/usr/bin/linux-patch status --format nagios --verbose {ASKED}");
-    assert_eq!(lines(&nrpe).collect::<Vec<_>>(), [command]);
+    let status = "=/usr/bin/linux-patch status --format nagios --verbose";
+    let command = format!("command[check_linux_patch]{status} {ASKED}");
+    let of_all_updates = format!("command[check_linux_patch_all_updates]{status} {all_updates}");
+    assert_eq!(lines(&nrpe).collect::<Vec<_>>(), [command, of_all_updates]);
     let by_ssh = lines(&nagios).find(|line| line.contains("check_by_ssh -H")).expect("no command with ssh");
     for (option, why) in [
         (" -E ", "a motto of the shell is taken for a failure"),

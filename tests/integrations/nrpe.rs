@@ -8,11 +8,14 @@ use crate::monitored::{Monitored, STORY, Seen, VALUES, overflow};
 fn check_nrpe_passes_every_state_on() {
     let machine = Monitored::new();
     let address = machine.with_nrpe().to_string();
+    let run = |argv: &[&str]| {
+        let ended = machine.sandbox.run(argv);
+        Seen::of_text(ended.code, &ended.stdout)
+    };
     let check = |options: &[&str]| {
         let mut argv = vec!["/usr/lib/nagios/plugins/check_nrpe", "-H", &address, "-c", "check_linux_patch"];
         argv.extend(options);
-        let ended = machine.sandbox.run(&argv);
-        Seen::of_text(ended.code, &ended.stdout)
+        run(&argv)
     };
     for step in STORY {
         (step.happens)(&machine);
@@ -22,6 +25,14 @@ fn check_nrpe_passes_every_state_on() {
     }
     overflow(&machine);
     check(&[]).has_overflown("check_nrpe");
+    // As where security updates cannot be told from others.
+    let mut state = machine.sandbox.state();
+    state["pending"]["security"] = serde_json::Value::Null;
+    machine.sandbox.write("/var/lib/linux-patch/state.json", state.to_string());
+    assert_eq!(check(&[]).code, 3);
+    let plugin = "/usr/lib/nagios/plugins/check_nrpe";
+    let seen = run(&[plugin, "-H", &address, "-c", "check_linux_patch_all_updates"]);
+    assert!(seen.code == 1 && seen.output.starts_with("PATCH WARNING: 500 updates pending"), "{seen:?}");
     // The old packets have room for one kilobyte: the list is cut, what counts comes first.
     let seen = check(&["-2"]);
     assert!(seen.perfdata.len() == VALUES && seen.perfdata[1] == "pending=500;;;0", "{seen:?}");
