@@ -225,11 +225,11 @@ pub(super) fn is_package_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
-/// A repository as the administrator wrote it, without the path of its index that apk adds in some lines:
-/// `http://127.0.0.1:8080`.
+/// A repository as the administrator wrote it, without the path of its index that apk adds in some lines, and without
+/// slashes at its end, which are not in all lines: `http://127.0.0.1:8080`.
 pub fn source_id(url: &str) -> String {
     let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
-    one_line(base.map_or(url, |(base, _)| base))
+    one_line(base.map_or(url, |(base, _)| base).trim_end_matches('/'))
 }
 
 #[cfg(test)]

@@ -97,6 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_that_is_written_with_a_slash_at_its_end_is_one_too() {
+        let begun = "fetch http://h/main/x86_64/APKINDEX.tar.gz\n";
+        let good = judged(0, &format!("{begun}tb [http://h/main/]\nOK: 6 distinct packages available\n"), "");
+        let ids: Vec<_> = good.sources.iter().map(|source| source.id.as_str()).collect();
+        assert_eq!((ids, good.outcome), (vec!["http://h/main"], RefreshOutcome::Fresh));
+        let bad = judged(
+            2,
+            &format!("{begun}1 unavailable, 0 stale; 3 distinct packages available\n"),
+            "WARNING: updating and opening http://h/main/: temporary error (try again later)\n",
+        );
+        assert_eq!((bad.sources.len(), bad.outcome), (1, RefreshOutcome::Failed));
+    }
+
+    #[test]
     fn a_repository_without_description_is_one_too() {
         let two = judged(0, " [http://h/a]\ntb [x] [http://h/b]\nOK: 6 distinct packages available\n", "");
         let ids: Vec<_> = two.sources.iter().map(|source| source.id.as_str()).collect();
