@@ -199,7 +199,11 @@ impl Kept {
 
     /// The newest of the files that a pattern matches.
     fn newest(&mut self, pattern: &str) -> Option<PathBuf> {
-        let mut found = vec![self.root.clone()];
+        let (from, pattern) = match pattern.strip_prefix('/') {
+            Some(rest) => (PathBuf::from("/"), rest),
+            None => (self.root.clone(), pattern),
+        };
+        let mut found = vec![from];
         for part in pattern.split('/') {
             found = found.into_iter().flat_map(|dir| self.matching(dir, part)).collect();
         }
@@ -354,9 +358,11 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("a-22/repomd.xml")).unwrap();
         let mut kept = Kept::below(dir.path().into(), Says::Content);
         assert_eq!(kept.newest("a-[0-9][0-9]/repomd.xml"), Some(newer));
-        assert_eq!(kept.newest("a-00/repomd.xml"), Some(older));
+        assert_eq!(kept.newest("a-00/repomd.xml"), Some(older.clone()));
         assert_eq!(kept.newest("[[]x[]]/repomd.xml"), Some(odd));
         assert_eq!(kept.newest("*/*/b/repomd.xml"), Some(deep));
+        let whole = older.to_str().unwrap();
+        assert_eq!(kept.newest(whole), Some(older.clone()));
         for none in ["b/repomd.xml", "*/b/repomd.xml", "none/*/b", "a-[", "a-00"] {
             assert_eq!(kept.newest(none), None, "{none}");
         }

@@ -145,8 +145,8 @@ pub struct Ended {
 
 /// The index of a source as one file, which is an archive of what it says about each package.
 pub trait PackedIndex {
-    /// The names that this file may have, as patterns below the directory of the index, given the files that configure
-    /// the sources.
+    /// The paths that this file may have, as patterns: whole ones, or below the directory of the index. Given the files
+    /// that configure the sources.
     fn names(&self, id: &str, configured: &[ConfigFile]) -> Vec<String>;
 
     /// Whether the times in the archive are those at which the index was made.

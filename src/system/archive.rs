@@ -205,6 +205,22 @@ pub(crate) mod tests {
         assert!(!read(from, 8 << 20, Instant::now() + Duration::from_millis(50), &mut |_| ()));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_change_of_bytes_stops_the_reader(
+            changes in proptest::collection::vec((0..2600_usize, proptest::num::u8::ANY), 1..20),
+            is_packed in proptest::bool::ANY,
+        ) {
+            let archive = [file("a", 1, &[b'\n'; 700]), file("b", 2, b"two\n")].concat();
+            let mut bytes = if is_packed { gzip(&archive) } else { archive };
+            for (at, byte) in changes {
+                let length = bytes.len();
+                bytes[at % length] = byte;
+            }
+            told(&bytes, 1 << 20);
+        }
+    }
+
     struct Endless {
         piece: Vec<u8>,
         at: usize,

@@ -118,6 +118,38 @@ fn every_version_says_when_its_index_was_published() {
 }
 
 #[test]
+fn a_repository_in_a_directory_and_one_with_a_password_are_dated_too() {
+    let stored = Stored::of("2.14.10");
+    let world = &stored.apk.world;
+    let local = world.path("apks");
+    std::fs::create_dir_all(local.join(std::env::consts::ARCH)).unwrap();
+    let five = days_ago(5);
+    let index = Index { built: &[five], ..Index::default() }.bytes();
+    std::fs::write(local.join(std::env::consts::ARCH).join("APKINDEX.tar.gz"), &index).unwrap();
+    world.write(
+        "refresh",
+        &format!("tb [{}]\ntb [http://*:*@h/main/]\nOK: 5 distinct packages available\n", local.display()),
+    );
+    world.on("update", "cat $world/refresh");
+    // Its name is a hash of the address with the password.
+    let secret = "http://me:secret@h/main/";
+    world.write("repositories", &format!("{}\n{secret}\n", local.display()));
+    let config = std::fs::read_to_string(world.path("config")).unwrap();
+    world.write("config", &format!("{config}repositories-file {}\n", world.path("repositories").display()));
+    world.write("address", &format!("{secret}{}/APKINDEX.tar.gz", std::env::consts::ARCH));
+    shell(&world.path(""), "tr -d '\\n' <address | sha1sum | cut -c1-8 >hash");
+    let name = format!("cache/APKINDEX.{}.tar.gz", world.read("hash").trim());
+    std::fs::write(world.path(&name), &index).unwrap();
+    let doc = stored.apk.with_settings("refresh");
+    let sources = doc["sources"].as_array().unwrap();
+    assert_eq!(sources.len(), 2, "{doc}");
+    for source in sources {
+        let at = DateTime::parse_from_rfc3339(source["published_at"].as_str().unwrap_or_default());
+        assert_eq!(at.map(|at| at.timestamp()), Ok(five), "{doc}");
+    }
+}
+
+#[test]
 fn the_dates_of_the_archive_say_more_than_those_of_its_packages() {
     let (one, three, five, tomorrow) = (days_ago(1), days_ago(3), days_ago(5), days_ago(-1));
     for (signed, made, built, expected) in [

@@ -3,6 +3,7 @@
 
 use super::lists::source_id;
 use crate::managers::capabilities::{ConfigFile, PackedIndex};
+use glob::Pattern;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
@@ -23,9 +24,16 @@ impl PackedIndex for Indexes {
         let architectures = of_file.map_or_else(usual_architectures, |architecture| vec![architecture]);
         // The id has no password.
         let words = texts.flat_map(|(_, text)| text.split_whitespace());
-        let is_it = |word: &&str| word.contains("://") && is_same(&source_id(word), id);
+        let is_it = |word: &&str| word.contains("://") && source_id(word) == id;
         let addresses = words.filter(is_it).chain([id]);
-        addresses.flat_map(|address| names(address, &architectures)).collect()
+        match id.starts_with('/') {
+            // Nothing is stored of a repository in a directory.
+            true => {
+                let path = |it: &&str| Pattern::escape(&format!("{id}/{it}/APKINDEX.tar.gz"));
+                architectures.iter().map(path).collect()
+            }
+            false => addresses.flat_map(|address| names(address, &architectures)).collect(),
+        }
     }
 
     /// apk 3 dates what it writes, and so does abuild-sign with the signature before it; others give no time.
@@ -36,10 +44,6 @@ impl PackedIndex for Indexes {
     fn built(&self, _: &[u8], line: &[u8]) -> Option<i64> {
         std::str::from_utf8(line).ok()?.strip_prefix("t:")?.parse().ok()
     }
-}
-
-fn is_same(address: &str, other: &str) -> bool {
-    address.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// The names that an index has with apk before 2.12.12 and 2.14.1, with later ones, and with apk 3. The file of an
@@ -102,6 +106,12 @@ mod tests {
         let found = Indexes.names(written, &[arch.clone(), repositories]);
         let directly = Indexes.names(&secret, &[arch]);
         assert_eq!(found[..3], directly[..3]);
+    }
+
+    #[test]
+    fn the_index_of_a_repository_in_a_directory_stays_there() {
+        let arch = file("/etc/apk/arch", "x86_64\naarch64\n");
+        assert_eq!(Indexes.names("/media/usb/apks", &[arch]), ["/media/usb/apks/x86_64/APKINDEX.tar.gz"]);
     }
 
     #[test]
