@@ -595,3 +595,47 @@ fn an_apply_is_not_started_again_where_its_start_or_its_end_is_unknown() {
         assert!(report["summary"].as_str().unwrap().contains("its status could not be read"), "{report:#}");
     });
 }
+
+#[test]
+#[ignore = "make integrations"]
+fn a_host_without_the_program_or_without_root_is_a_failure_that_says_so() {
+    in_own_network("ansible::a_host_without_the_program_or_without_root_is_a_failure_that_says_so", || {
+        let repo = Repo::at(HERE, &[hello("2.0")]);
+        let fleet = Fleet::new(2, 2, |host| {
+            host.has(&[hello("1.0")], &repo);
+            if host.name() == "host2" {
+                host.sandbox().sh("rm /usr/bin/linux-patch");
+            }
+        });
+        let [of_admin, without] = &fleet.hosts[..] else { unreachable!() };
+        for more in [&["--check"][..], &[]] {
+            let reports = format!("/srv/home/reports{}", more.len());
+            let args =
+                [&["-e", "ansible_become=false", "-e", r#"{"linux_patch_batches": ["100%"]}"#][..], more]
+                    .concat();
+            let played = apply(&fleet, &reports, &args);
+            for (host, words) in [(of_admin, "root"), (without, "linux-patch")] {
+                let report = fleet.report(&reports, host).unwrap();
+                assert_eq!(
+                    (played.count(host, "failed"), played.count(host, "changed")),
+                    (1, 0),
+                    "{report:#}"
+                );
+                assert_eq!(report["failed"], true, "{report:#}");
+                assert!(report["summary"].as_str().unwrap().contains(words), "{report:#}");
+            }
+        }
+        assert_eq!(of_admin.sandbox().installed()["tb-hello"], "1.0");
+        // What is not there is taken away without a word.
+        let gone = fleet.play("uninstall.yml", &["--limit=host2", "--check"]);
+        assert_eq!((gone.code, gone.count(without, "failed")), (0, 0));
+        let gone = fleet.play("uninstall.yml", &["--limit=host2"]);
+        assert_eq!((gone.code, gone.count(without, "failed"), gone.count(without, "changed")), (0, 0, 0));
+        // Nothing of it can be installed without root.
+        let refused = fleet.play(
+            "install.yml",
+            &["--limit=host1", "-e", "ansible_become=false", "-e", "linux_patch_binary=/usr/bin/linux-patch"],
+        );
+        assert_eq!((refused.code, refused.count(of_admin, "failed")), (2, 1));
+    });
+}
