@@ -31,6 +31,9 @@ const SOON: i64 = 10;
 /// systemd's shutdown leaves the waiting to logind, and says this where logind or the message bus is missing.
 const NO_LOGIND: &[&str] = &["Failed to connect to bus", "login1"];
 
+/// systemd's shutdown says this in a chroot, where it does nothing and exits with 0.
+const IGNORED: &str = "ignoring request";
+
 /// The words of a `shutdown` that does not know how we give a time; dinit's shows its options.
 const NOT_UNDERSTOOD: &[&str] =
     &["usage", "nrecognized", "nknown", "invalid option", "nvalid argument", "--help"];
@@ -148,8 +151,9 @@ fn is_worth_another(words: &str) -> bool {
 fn what_will_come(wanted: i64, seconds: i64, words: &str) -> Result<Reboot, String> {
     // shutdown(8) itself knows best when the clock will say so: the clock may change tonight.
     let known = scheduled_reboot().filter(|known| (known - wanted).abs() <= 3700);
+    let is_ignored = words.contains(IGNORED);
     match known {
-        None if boot::is_systemd() && seconds > 0 => Err(match words {
+        None if is_ignored || (boot::is_systemd() && seconds > 0) => Err(match words {
             "" => "shutdown ended well, but no reboot is scheduled".to_string(),
             words => format!("shutdown ended well, but no reboot is scheduled; it said: {words}"),
         }),

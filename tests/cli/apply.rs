@@ -327,6 +327,12 @@ fn a_machine_whose_shutdown_is_missing_or_takes_no_time_is_restarted_by_what_its
         assert_eq!(doc["reboot_scheduled"], true, "{answer}: {doc}");
         until("reboot", || world.count("reboot") == 1);
     }
+    // systemd's in a chroot.
+    let world = World::new();
+    world.on("shutdown", "echo 'Running in chroot, ignoring request.' >&2");
+    let doc = world.json("apply --reboot=always");
+    assert_eq!((&doc["exit_code"], &doc["reboot_scheduled"]), (&json!(2), &json!(false)), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("Running in chroot"), "{doc}");
     // sysvinit's, which waits for the time itself.
     let world = World::new();
     world.on("shutdown", "echo 'shutdown: already running (pid 4711).' >&2; exit 1");
