@@ -118,6 +118,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         format!("install {name} again")
     }
 
+    /// What a person does to end the install or the removal of this package, if its scripts let the manager.
+    fn end_by_hand(&self, _name: &str, _is_removal: bool) -> Option<String> {
+        None
+    }
+
     /// What a person can do about unmet dependencies, for such a manager.
     fn mend_by_hand(&self) -> &'static str {
         ""

@@ -39,6 +39,8 @@ pub struct InstalledPackage {
     pub is_unpacked: bool,
     /// Whether it must be installed again, which no repair does.
     pub needs_reinstall: bool,
+    /// Whether its removal began and did not end.
+    pub removal_failed: bool,
     /// Other versions of it in the package database. Somebody or a rule of the manager wants them there, or an install
     /// that was cut off left them.
     pub others: Vec<OtherVersion>,
@@ -89,6 +91,8 @@ pub struct Damage {
     pub broken: Vec<String>,
     /// Those of them that must be installed again.
     pub needs_reinstall: Vec<String>,
+    /// Those of them that somebody began to remove.
+    pub removal_failed: Vec<String>,
     /// Versions that were to be removed.
     pub leftovers: Vec<Leftover>,
     /// What the manager says about unmet dependencies, if it was asked.

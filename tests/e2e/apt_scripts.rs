@@ -185,3 +185,50 @@ fn a_package_of_which_another_takes_over_all_files_may_disappear() {
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 -", "tb-world 1.0 2.0"]).leaves_pending(&[]);
     sandbox.has_exactly(&["tb-world 2.0"]);
 }
+
+/// A package that fails in these scripts as long as /run/fixed is missing.
+fn failing(scripts: &[(&str, &str)]) -> Deb {
+    let failing = |script: &str| {
+        format!("[ -e /run/fixed ] || case $1 in {script}) echo 'tb-bad: says no'; exit 1;; esac")
+    };
+    scripts.iter().fold(deb("tb-bad", "1.0"), |bad, (part, when)| bad.script(part, &failing(when)))
+}
+
+#[test]
+fn a_package_whose_removal_failed_keeps_no_other_from_its_update_and_what_to_do_is_told() {
+    for (scripts, how, status, command) in [
+        (&[("postrm", "remove")][..], "dpkg --remove tb-bad", "rH ", "dpkg --remove tb-bad"),
+        (&[("postrm", "remove|purge")], "apt-get -y purge tb-bad", "iH ", "dpkg --remove tb-bad"),
+        (
+            &[("prerm", "remove"), ("postinst", "abort-remove|configure")],
+            "dpkg --remove tb-bad",
+            "rF ",
+            "dpkg --configure tb-bad",
+        ),
+    ] {
+        for is_offered in [false, true] {
+            let mut published = vec![deb("tb-hello", "2.0"), deb("tb-world", "2.0")];
+            published.extend(is_offered.then(|| failing(scripts)));
+            let (sandbox, repo) = bench::one(&[deb("tb-hello", "1.0"), deb("tb-world", "1.0")], &published);
+            sandbox.write("/run/fixed", "");
+            sandbox.install(&[failing(scripts).script("preinst", "true")]);
+            sandbox.sh("rm /run/fixed");
+            sandbox.run(&["sh", "-c", how]);
+            let row = || sandbox.sh("dpkg -l tb-bad | tail -n 1");
+            assert!(row().starts_with(status), "{how}: {}", row());
+            let applied = sandbox.patch(&["apply"]);
+            applied.apply_failed("script").mentions("/error/message", command);
+            applied.changed(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]).leaves_pending(&[]);
+            // It goes on to be told, and to keep nothing back.
+            repo.publish(&[deb("tb-hello", "3.0"), deb("tb-world", "2.0")]);
+            let applied = sandbox.patch(&["apply"]);
+            applied.apply_failed("script").mentions("/error/message", command);
+            applied.changed(&["tb-hello 2.0 3.0"]);
+            // That does it.
+            sandbox.write("/run/fixed", "");
+            sandbox.sh(&format!("{command} >&2"));
+            sandbox.patch(&["apply"]).exits(0);
+            sandbox.patch(&["status"]).exits(0);
+        }
+    }
+}

@@ -129,10 +129,12 @@ impl Run<'_> {
             true => changes(&self.work.before, after),
             false => Vec::new(),
         };
-        let has_leftovers = !self.remains.damage.leftovers.is_empty();
+        let damage = &self.remains.damage;
+        let is_half_done = !damage.leftovers.is_empty() || !damage.broken.is_empty();
+        let is_of_package = |class: Class| matches!(class, Class::Script | Class::Interrupted);
         match (error.as_mut(), self.contradiction(after)) {
             // The manager's words alone do not say what to do about it.
-            (Some(known), Some(failure)) if known.class == Class::Script && has_leftovers => {
+            (Some(known), Some(failure)) if is_of_package(known.class) && is_half_done => {
                 known.message = format!("{}; {}", known.message, failure.message);
             }
             (_, Some(failure)) => error = Some(warned(error, failure)),

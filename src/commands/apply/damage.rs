@@ -15,6 +15,7 @@ impl Run<'_> {
     pub(super) fn note_remains(&mut self, installed: &Installed) {
         let broken = installed.iter().filter(|(_, package)| package.is_broken);
         let again = installed.iter().filter(|(_, package)| package.needs_reinstall);
+        let half_gone = installed.iter().filter(|(_, package)| package.removal_failed);
         let several = installed.iter().filter(|(_, package)| !package.others.is_empty());
         let several: Vec<_> = several.filter(|(name, _)| !self.keeps_several(name, &[], "")).collect();
         let obsoleted = obsoleted(installed);
@@ -36,6 +37,7 @@ impl Run<'_> {
             damage: Damage {
                 broken: broken.map(|(name, _)| name.clone()).collect(),
                 needs_reinstall: again.map(|(name, _)| name.clone()).collect(),
+                removal_failed: half_gone.map(|(name, _)| name.clone()).collect(),
                 leftovers,
                 unmet: None,
             },
@@ -49,10 +51,13 @@ impl Run<'_> {
         if let Some(unmet) = &self.remains.damage.unmet {
             return unmet.clone();
         }
-        let again = |name: &String| self.remains.damage.needs_reinstall.contains(name);
-        let broken = self.remains.damage.broken.iter().map(|name| match again(name) {
+        let damage = &self.remains.damage;
+        let broken = damage.broken.iter().map(|name| match damage.needs_reinstall.contains(name) {
             true => format!("{name} (which must be installed once more: {})", self.manager.reinstall(name)),
-            false => name.clone(),
+            false => match self.manager.end_by_hand(name, damage.removal_failed.contains(name)) {
+                Some(words) => format!("{name} ({words})"),
+                None => name.clone(),
+            },
         });
         let leftovers = self.remains.damage.leftovers.iter();
         let leftovers = leftovers.map(|left| {

@@ -181,11 +181,15 @@ impl Run<'_> {
     pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
         let Some(install) = self.manager.past_failures(install) else { return Ok(()) };
         let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
-        let removes = self.selection.plan.full || !self.work.planned.removals.is_empty();
-        if !is_theirs || removes || signals::received().is_some() {
+        if !is_theirs || self.selection.plan.full || signals::received().is_some() {
             return Ok(());
         }
         let installed = self.session.installed()?;
+        // To end a removal that a person began, the manager tries it in every run.
+        let is_begun = |name: &str| installed.get(name).is_some_and(|package| package.removal_failed);
+        if self.work.planned.removals.iter().any(|(name, _)| !is_begun(name)) {
+            return Ok(());
+        }
         let is_named = |name: &str| {
             let plain = self.manager.database().plain_name(name);
             [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
@@ -198,9 +202,11 @@ impl Run<'_> {
         };
         let others = self.work.planned.updates.iter().filter(is_untouched).count();
         // If it is not known which package failed, it may be all of them.
-        let is_known = self.work.planned.updates.iter().any(|update| {
-            is_named(&update.name) || installed.get(&update.name).is_some_and(|package| package.is_broken)
-        });
+        let is_planned = |name: &String| self.work.planned.updates.iter().any(|update| update.name == *name);
+        let is_known = self.work.planned.updates.iter().any(|update| is_named(&update.name))
+            || installed.iter().any(|(name, package)| {
+                package.is_broken && (is_planned(name) || (package.removal_failed && is_named(name)))
+            });
         if others > 0 && is_known {
             warn!(
                 "{}; going on with the {others} to which {} did not come",

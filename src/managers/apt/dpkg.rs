@@ -179,6 +179,8 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
             is_broken: state != Some('i') || error == Some('R'),
             is_unpacked: matches!(state, Some('U' | 't')) && error != Some('R'),
             needs_reinstall: error == Some('R'),
+            // An install that was cut off here has `R`, too. What is wanted says nothing: apt-get puts it back.
+            removal_failed: state == Some('H') && error != Some('R'),
             is_held: wanted == Some('h'),
             ..InstalledPackage::default()
         };

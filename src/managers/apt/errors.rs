@@ -244,8 +244,12 @@ fn dpkg_errors(output: &str) -> Vec<(String, String)> {
             let reason = format!("{reason}{more}");
             errors.push((reason.clone(), reason));
         } else if let Some(rest) = line.strip_prefix("dpkg: error processing ") {
-            let (what, reason) = (rest.trim_end_matches(':'), lines.next().unwrap_or_default().trim());
-            errors.push((format!("{what}: {reason}"), reason.to_string()));
+            let (what, mut reason) =
+                (rest.trim_end_matches(':'), lines.next().unwrap_or_default().trim().to_string());
+            if reason.ends_with(" you should") {
+                reason = format!("{reason} {}", lines.next().unwrap_or_default().trim());
+            }
+            errors.push((format!("{what}: {reason}"), reason));
         } else if let Some(reason) = line.strip_prefix("dpkg: unrecoverable fatal error, aborting:") {
             let reason = format!("{} {}", reason.trim(), lines.next().unwrap_or_default().trim());
             errors.push((format!("dpkg: {}", reason.trim()), reason.trim().to_string()));

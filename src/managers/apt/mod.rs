@@ -190,6 +190,13 @@ impl Manager for Apt {
         format!("apt-get install --reinstall {name}")
     }
 
+    fn end_by_hand(&self, name: &str, is_removal: bool) -> Option<String> {
+        Some(match is_removal {
+            true => format!("whose removal failed; once its script succeeds: dpkg --remove {name}"),
+            false => format!("once its script succeeds: dpkg --configure {name}"),
+        })
+    }
+
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
         let found = self.origins(machine, &origins::open(listing))?;
         origins::tell(listing, &found, true);
