@@ -319,7 +319,8 @@ fn a_shutdown_that_asks_is_not_answered_and_holds_nothing_up() {
 #[test]
 fn a_reboot_of_busybox_that_no_init_hears_is_not_announced() {
     let (sandbox, _repo) = kernel_pending();
-    sandbox.sh("rm -f /usr/local/sbin/* /usr/sbin/shutdown; ln -s /usr/bin/busybox /usr/local/sbin/reboot");
+    sandbox.sh("rm -f /usr/local/sbin/* /usr/sbin/shutdown; ln -s /srv/busybox /usr/local/sbin/reboot");
+    sandbox.write_script("/srv/busybox", "kill -s TERM 1");
     let applied = sandbox.patch(&["apply", "--reboot=always", "--reboot-delay", "1d"]);
     applied.exits(2).says("/reboot_scheduled", false);
     applied.mentions("/reason", "no init that could reboot; restart the container from outside");
