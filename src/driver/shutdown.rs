@@ -117,7 +117,7 @@ fn ask(when: When) -> Result<Option<Reboot>, String> {
                 return Ok(Some(Reboot { at: None }));
             }
             Err(words) if is_worth_another(&words) => said = words,
-            Err(words) => return Err(words),
+            Err(words) => return Err(refusal(words)),
         }
     }
     let done = match boot::is_systemd() {
@@ -126,6 +126,15 @@ fn ask(when: When) -> Result<Option<Reboot>, String> {
     };
     done.map_err(|cause| format!("{said}; {cause}"))?;
     Ok(Some(Reboot { at }))
+}
+
+/// Why a shutdown refused. An inhibitor is not named in its own words.
+fn refusal(words: String) -> String {
+    let is_denied = words.contains("Access denied") || words.contains("inhibit");
+    match boot::inhibitor().filter(|_| is_denied) {
+        Some(inhibitor) => format!("{words}; it is inhibited by {}", one_line(&inhibitor)),
+        None => words,
+    }
 }
 
 /// Whether a shutdown is that of systemd where nobody is there who waits: those before version 248 then reboot the

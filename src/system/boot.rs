@@ -126,6 +126,23 @@ fn scheduled_in(text: &str) -> Option<(i64, String)> {
     Some((at, value("MODE").unwrap_or("shutdown").trim().to_string()))
 }
 
+/// What keeps systemd from shutting down: from version 257 on it then refuses that to root too, and says no more than
+/// "Access denied".
+pub fn inhibitor() -> Option<String> {
+    let entries = std::fs::read_dir("/run/systemd/inhibit").ok()?.flatten();
+    // Beside each file is a pipe, from which nothing ever comes.
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    files.filter_map(|entry| inhibitor_in(&std::fs::read_to_string(entry.path()).ok()?)).min()
+}
+
+/// Reads lines like `WHAT=shutdown:sleep`, `MODE=block`, `PID=67`, `WHO=backup` and `WHY=a copy is made`.
+fn inhibitor_in(text: &str) -> Option<String> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let is_one = value("MODE")? == "block" && value("WHAT")?.split(':').any(|what| what == "shutdown");
+    let or_unknown = |name| value(name).unwrap_or("unknown");
+    is_one.then(|| format!("{} (process {}): {}", or_unknown("WHO"), or_unknown("PID"), or_unknown("WHY")))
+}
+
 /// Whether the machine starts again after a shutdown of this kind.
 pub fn is_reboot(mode: &str) -> bool {
     matches!(mode, "reboot" | "kexec")
@@ -148,6 +165,18 @@ mod tests {
         let timer = "[Timer]\nOnCalendar=@1795863600\nAccuracySec=1s\nRemainAfterElapse=no\n";
         assert_eq!(timer_in(timer), Some(1_795_863_600));
         assert_eq!(timer_in("[Timer]\nOnCalendar=daily\n"), None);
+    }
+
+    #[test]
+    fn only_what_blocks_a_shutdown_is_an_inhibitor_of_it() {
+        let text = |what: &str, mode: &str| {
+            format!("WHAT={what}\nMODE={mode}\nUID=0\nPID=67\nWHO=backup\nWHY=a copy is made\nFIFO=/x\n")
+        };
+        let expected = Some("backup (process 67): a copy is made".to_string());
+        assert_eq!(inhibitor_in(&text("shutdown:sleep", "block")), expected);
+        for other in [text("sleep", "block"), text("shutdown", "delay"), String::new()] {
+            assert_eq!(inhibitor_in(&other), None, "{other}");
+        }
     }
 
     #[test]

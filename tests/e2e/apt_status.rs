@@ -296,6 +296,21 @@ fn a_shutdown_of_systemd_after_which_nothing_is_scheduled_is_no_reboot() {
 }
 
 #[test]
+fn what_inhibits_a_shutdown_is_named() {
+    // As systemd 257 answers.
+    let (sandbox, _repo) = kernel_pending();
+    sandbox.sh("mkdir -p /run/systemd/system /run/systemd/inhibit");
+    let inhibitor = "WHAT=shutdown\nMODE=block\nUID=0\nPID=67\nWHO=backup\nWHY=a copy is made\n";
+    sandbox.write("/run/systemd/inhibit/1", inhibitor);
+    sandbox.sh("mkfifo /run/systemd/inhibit/1.ref; sleep 100 <>/run/systemd/inhibit/1.ref >/dev/null 2>&1 &");
+    let answer = "echo 'Failed to schedule shutdown: Access denied' >&2; exit 1";
+    sandbox.write_script("/usr/local/sbin/shutdown", answer);
+    let applied = sandbox.patch(&["apply", "--reboot=always"]);
+    applied.exits(2).says("/reboot_scheduled", false);
+    applied.mentions("/reason", "Access denied; it is inhibited by backup (process 67): a copy is made");
+}
+
+#[test]
 fn a_shutdown_that_asks_is_not_answered_and_holds_nothing_up() {
     for (asks, said) in [
         // Nobody is at standard input.

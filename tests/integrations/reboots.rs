@@ -76,3 +76,20 @@ fn where_nobody_can_schedule_a_reboot_systemd_itself_makes_it() {
     assert_eq!(code, 0);
     booted.wait_until("it has rebooted", || booted.leader().is_some_and(|now| Some(now) != first));
 }
+
+#[test]
+#[ignore = "make integrations"]
+fn what_inhibits_a_shutdown_is_found_where_systemd_keeps_it() {
+    let (booted, _repo) = machine();
+    booted.sh("systemd-run --quiet systemd-inhibit --what=shutdown --mode=block --who=backup --why='a copy' sleep 60");
+    booted.wait_until("it inhibits", || booted.run(&["systemd-inhibit", "--list"]).stdout.contains("backup"));
+    // As from systemd 257 on.
+    booted.sh("rm /usr/sbin/shutdown");
+    booted
+        .sandbox
+        .write_script("/usr/sbin/shutdown", "echo 'Failed to schedule shutdown: Access denied' >&2; exit 1");
+    let (code, doc) = apply(&booted, &[]);
+    assert_eq!((code, &doc["reboot_scheduled"]), (2, &false.into()), "{doc}");
+    let reason = doc["reason"].as_str().unwrap();
+    assert!(reason.contains("it is inhibited by backup (process ") && reason.ends_with("): a copy"), "{doc}");
+}
