@@ -25,7 +25,7 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
         End::Waiting => (Class::Lock, format!("{program} waits for a lock that another process holds")),
         End::Interrupted(signal) => (Class::Interrupted, format!("{signal} received, {program} was stopped")),
         End::Signal(signal) if finished.end.is_crash() => {
-            let last = last_line(finished);
+            let last = words_of_crash(finished);
             let (class, why) = match () {
                 // `what(): /etc/zypp/zypp.conf: Section []: Line 1 contains garbage`
                 () if last.contains("what(): ") && last.contains(".conf: ") => (Class::Config, ""),
@@ -46,6 +46,38 @@ pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) 
         End::Code(_) => return None,
     };
     Some(Failure::new(class, message))
+}
+
+/// The words of a crash, or of an error just before it. Where there are none: the last line of the output, which says
+/// what was done then. A remark on standard error has nothing to do with it if there is output.
+fn words_of_crash(finished: &Finished) -> String {
+    const WORDS: &[&str] = &[
+        "what():",
+        "terminate called ",
+        "Fatal Python error: ",
+        "MemoryError",
+        "Assertion `",
+        "*** stack smashing detected",
+        "double free or corruption",
+        "malloc(): ",
+        "free(): ",
+        "munmap_chunk(): ",
+        "corrupted size vs. prev_size",
+        "panicked at ",
+    ];
+    let is_crash = |line: &&str| WORDS.iter().any(|words| line.contains(words));
+    let said = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
+    let crash = finished.stderr.lines().chain(finished.stdout.lines()).filter(is_crash);
+    // `what():` stands below `terminate called`, and says more.
+    let crash = crash.reduce(|first, next| if next.contains("what():") { next } else { first });
+    let is_markup = |line: &String| line.trim_start().starts_with('<');
+    let is_error = |line: &String| line.starts_with("E: ") || line.to_lowercase().contains("error");
+    let last = crash.map(str::to_owned).or_else(|| said(&finished.stderr).filter(is_error));
+    let last = last.or_else(|| said(&finished.stdout).filter(|line| !is_markup(line)));
+    match last.or_else(|| said(&finished.stderr)) {
+        Some(line) => format!("; last line: {line}"),
+        None => String::new(),
+    }
 }
 
 /// `; last line: ...`, for a command that said nothing decisive before it was ended.
@@ -71,6 +103,28 @@ mod tests {
         let invocation = Invocation { program: "apt-get", ..Invocation::default() };
         let found = apt::Apt.failure(&invocation, &Finished { end, stdout, stderr, status, elapsed });
         found.map(|failure| (failure.class, failure.message))
+    }
+
+    #[test]
+    fn a_crash_is_told_with_its_own_words_or_with_what_was_done() {
+        let remark = "Unable to detect release version\n";
+        let step = "Running transaction\n  Running scriptlet: tb-m-2.0-1.noarch   1/6 \n\n";
+        let python =
+            "Fatal Python error: Segmentation fault\n\nCurrent thread 0x7f (most recent call first):\n";
+        let uncaught =
+            "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\nx\n";
+        for (stdout, stderr, words) in [
+            (step, remark, "; last line: Running scriptlet: tb-m-2.0-1.noarch 1/6"),
+            (step, python, "; last line: Fatal Python error: Segmentation fault"),
+            (step, uncaught, "; last line: what(): std::bad_alloc"),
+            (step, "E: Write error\n", "; last line: E: Write error"),
+            ("<stream>\n", "a remark\n", "; last line: a remark"),
+            ("", "a remark\n", "; last line: a remark"),
+            ("", "", ""),
+        ] {
+            let (_, message) = failed(End::Signal(11), stdout, stderr).unwrap();
+            assert_eq!(message, format!("apt-get crashed (signal 11){words}"));
+        }
     }
 
     #[test]

@@ -197,3 +197,46 @@ fn a_protected_package_stays_and_the_others_come() {
         root.patch(&["apply"]).exits(1).changed(&["tb-hello 2.0-1 3.0-1"]);
     }
 }
+
+/// In a plugin, or where there is no more memory.
+#[test]
+fn an_exception_in_mid_install_is_told_and_what_it_left_is_repaired() {
+    for (raised, words, is_half) in [
+        ("class Other(BaseException): pass\n            raise Other('says no')", "Other: says no", false),
+        ("raise SystemExit(3)", "", false),
+        ("T._instOpenFile = lambda self, key: fail(MemoryError())", "MemoryError", false),
+        (
+            "seen = []\n            def later(self, key):\n                seen.append(str(key))\n                \
+             return fail(MemoryError()) if len(seen) == 5 else was(self, key)\n            T._instOpenFile = later",
+            "MemoryError",
+            true,
+        ),
+        ("T._instOpenFile = lambda self, key: os._exit(7)", "exit code 7", false),
+    ] {
+        let names = ["tb-a", "tb-m", "tb-z"];
+        let old: Vec<_> = [shell()].into_iter().chain(names.map(|name| rpm(name, "1.0"))).collect();
+        let (root, _repo) = one(&old, &names.map(|name| rpm(name, "2.0")));
+        let plugin = format!(
+            "import dnf, os, sys\nfrom dnf.yum.rpmtrans import RPMTransaction as T\ndef fail(error):\n    raise error\n\
+             class Bad(dnf.Plugin):\n    name = 'bad'\n    def pre_transaction(self):\n        was = T._instOpenFile\n        \
+             if '-y' in sys.argv and '-C' in sys.argv:\n            {raised}\n"
+        );
+        root.sandbox.sh("mkdir -p /srv/plugins /srv/conf");
+        root.sandbox.write("/srv/plugins/bad.py", plugin);
+        root.sandbox.sh("mkdir -p /etc/dnf; [ -e /etc/dnf/dnf.conf ] || echo '[main]' >/etc/dnf/dnf.conf; \
+             printf 'plugins=1\npluginpath=/srv/plugins\npluginconfpath=/srv/conf\n' >>/etc/dnf/dnf.conf");
+        let applied = root.patch(&["apply"]);
+        applied.exits(2).mentions("/error/message", words);
+        let text = applied.json["error"]["message"].as_str().unwrap();
+        assert!(!text.contains("release version") && !text.contains("FATAL ERROR"), "{applied}");
+        let changed = applied.json["packages"].as_array().map(Vec::len);
+        assert_eq!(changed, Some(usize::from(is_half)), "{applied}");
+        if is_half {
+            applied.says("/error/class", "interrupted").remembers("/apply/in_progress/phase", "install");
+        }
+        root.sandbox.sh("rm /srv/plugins/bad.py");
+        let applied = root.patch(&["apply"]);
+        applied.exits(0).says("/repaired", is_half).remembers("/apply/in_progress", serde_json::Value::Null);
+        root.has_exactly(&["tb-a 2.0", "tb-m 2.0", "tb-sh 1.0", "tb-z 2.0"]);
+    }
+}

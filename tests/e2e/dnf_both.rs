@@ -43,6 +43,7 @@ with_both! {
     what_the_configuration_excludes_is_held_back_and_not_forgotten,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
+    a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
 }
 
 fn a_setting_that_the_downloader_refuses_costs_only_its_repository(make: fn(&[Rpm]) -> Root) {
@@ -424,4 +425,25 @@ fn a_setting_that_makes_dnf_look_after_another_system_is_named(make: fn(&[Rpm]) 
     root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ninstallroot=/srv/root\n");
     root.patch(&["refresh"]).refresh_failed("config").mentions("/reason", "installroot");
     root.patch(&["apply"]).apply_failed("config").changed(&[]);
+}
+
+fn a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it(make: fn(&[Rpm]) -> Root) {
+    for signal in ["SEGV", "ABRT", "BUS"] {
+        let slow = rpm("tb-m", "2.0").post("[ -e /run/fast ] || { touch /run/in-post; sleep 1; }");
+        let old = ["tb-m", "tb-z"].map(|name| rpm(name, "1.0"));
+        let new = [slow, rpm("tb-z", "2.0").tag("Requires(post): tb-m >= 2.0")];
+        let (root, _repo) = one_in(make(&[&[crate::dnf::shell()], &old[..]].concat()), &new);
+        let running = root.start(&["apply"]);
+        root.sandbox.wait_for_file("/run/in-post");
+        root.sandbox.sh(&format!("kill -{signal} $(pgrep -x 'dnf5?')"));
+        let crashed = running.report();
+        crashed.exits(2).says("/error/class", "interrupted").changed(&["tb-m 1.0-1 2.0-1"]);
+        crashed.mentions("/error/message", "crashed (signal").mentions("/error/message", "tb-m-1.0-1");
+        crashed.remembers("/apply/in_progress/phase", "install");
+        let words = crashed.json["error"]["message"].as_str().unwrap();
+        assert!(!words.contains("release version"), "{crashed}");
+        root.sandbox.wait_until("the script has ended", || root.sandbox.processes().is_empty());
+        root.patch(&["apply"]).repaired().remembers("/apply/in_progress", Value::Null);
+        root.has_exactly(&["tb-m 2.0", "tb-sh 1.0", "tb-z 2.0"]);
+    }
 }

@@ -240,11 +240,47 @@ fn class_of(text: &str, began: bool) -> Class {
     }
 }
 
-/// `other`, with the last line that was printed.
+/// Where dnf has no words for it: the exception at which it fell over, in a plugin for example, or the last line that
+/// was printed. If the transaction had begun it was cut off by that.
 fn undecided(finished: &Finished) -> Failure {
+    let has_begun = install_began(finished);
+    let cut_off = if has_begun { Class::Interrupted } else { Class::Other };
+    if let Some(exception) = exception(&finished.stderr) {
+        return Failure::new(cut_off, format!("dnf fell over: {exception}"));
+    }
     let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    let last = lines.rev().find(|line| !line.trim().is_empty());
-    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
+    let mut words = lines.rev().filter(|line| !line.trim().is_empty() && !line.starts_with(NO_RELEASE));
+    let is_reason = finished.stderr.lines().any(is_own_word);
+    match (finished.end, words.next()) {
+        (End::Code(code), last) if finished.stdout.contains("\nRunning transaction\n") && !is_reason => {
+            let last = last.map(|line| format!("; last line: {}", line.trim())).unwrap_or_default();
+            Failure::new(cut_off, format!("dnf ended with exit code {code} and gave no reason{last}"))
+        }
+        (_, Some(last)) => Failure::new(Class::Other, last),
+        (_, None) => Failure::new(Class::Other, "it failed and gave no reason"),
+    }
+}
+
+/// A remark that has nothing to do with any failure, where no package says which release this is.
+const NO_RELEASE: &str = "Unable to detect release version";
+
+fn is_own_word(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with(NO_RELEASE)
+}
+
+/// The last exception of Python that nobody caught.
+///
+/// ```text
+/// Traceback (most recent call last):
+///   File "/usr/lib/python3/dist-packages/dnf/yum/rpmtrans.py", line 286, in callback
+///     return self._instOpenFile(key)
+/// MemoryError
+/// FATAL ERROR: python callback ??? failed, aborting!
+/// ```
+fn exception(stderr: &str) -> Option<&str> {
+    let lines: Vec<_> = stderr.lines().collect();
+    let at = lines.iter().rposition(|line| *line == "Traceback (most recent call last):")?;
+    lines[at + 1..].iter().find(|line| is_own_word(line) && !line.starts_with(' ')).copied()
 }
 
 /// `  Preparing        :   1/1` is the first thing rpm does. `Running transaction` is printed also where rpm's lock
