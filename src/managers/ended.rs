@@ -157,7 +157,11 @@ mod tests {
                 Class::Interrupted,
                 "apt-get was killed by signal 25 (it wrote a file that is larger than a limit allows: ulimit -f)",
             ),
-            (End::Signal(11), Class::Interrupted, "apt-get crashed (signal 11); last line: two"),
+            (
+                End::Signal(11),
+                Class::Interrupted,
+                "apt-get crashed (signal 11); last line: E: Write error - write (28: No space left on device)",
+            ),
         ] {
             assert_eq!(failed(end, full, "one\ntwo\n \n"), Some((class, message.to_string())));
         }
