@@ -343,16 +343,20 @@ impl Sandbox {
     /// The processes inside, without the ones that keep the sandbox: (pid inside, name).
     pub fn processes(&self) -> Vec<(u32, String)> {
         let pids = self.list("/proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
-        pids.filter_map(|pid| {
-            let stat = self.read(&format!("/proc/{pid}/stat"))?;
-            let (head, tail) = stat.rsplit_once(") ")?;
-            let name = head.split_once('(')?.1.to_owned();
-            let mut words = tail.split(' ');
-            let (state, parent) = (words.next()?, words.next()?);
-            let keeper = pid == 1 || (parent == "1" && name == "cat");
-            (state != "Z" && !keeper).then_some((pid, name))
-        })
-        .collect()
+        let mut pids: Vec<_> = pids.collect();
+        // From parent to child: by their names 100 would stand before 99.
+        pids.sort_unstable();
+        pids.into_iter()
+            .filter_map(|pid| {
+                let stat = self.read(&format!("/proc/{pid}/stat"))?;
+                let (head, tail) = stat.rsplit_once(") ")?;
+                let name = head.split_once('(')?.1.to_owned();
+                let mut words = tail.split(' ');
+                let (state, parent) = (words.next()?, words.next()?);
+                let keeper = pid == 1 || (parent == "1" && name == "cat");
+                (state != "Z" && !keeper).then_some((pid, name))
+            })
+            .collect()
     }
 
     /// The number inside of the one linux-patch that runs.
