@@ -117,6 +117,8 @@ pub struct Leftover {
     pub version: String,
     /// The version that was installed.
     pub newer: String,
+    /// The architecture of that.
+    pub newer_architecture: String,
     /// The package that replaced it, if that is another one.
     pub obsoleter: Option<String>,
 }

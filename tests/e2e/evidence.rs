@@ -330,6 +330,24 @@ fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
     }
 }
 
+/// As packages that get another architecture with their new name. If the old one is there for two, dnf replaces none.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn an_obsoleted_package_of_another_architecture_goes_too() {
+    for driven in ALL {
+        for (old, new) in [("noarch", "x86_64"), ("x86_64", "noarch")] {
+            let obsoleter = slow().tag("Obsoletes: tb-obs < 2").of(new);
+            let (root, _repo) = driven.root(&[rpm("tb-obs", "1.0").of(old)], &[obsoleter]);
+            cut_off(&root, root.start(&["apply"]));
+            assert_eq!(left(&root), "tb-obs 1.0, tb-slow 2.0");
+            let applied = root.patch(&["apply"]);
+            applied.repaired().changed(&["tb-obs 1.0-1 -"]).remembers("/apply/in_progress", None::<bool>);
+            assert_eq!(left(&root), "tb-slow 2.0", "{old} {new}: {applied}");
+            root.patch(&["apply"]).applied(&[]).says("/repaired", false);
+        }
+    }
+}
+
 #[test]
 fn an_obsoleted_package_that_a_run_by_hand_left_beside_its_obsoleter_goes() {
     for driven in [Driven::Dnf, Driven::Dnf5, Driven::ZypperNew] {

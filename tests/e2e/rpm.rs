@@ -23,6 +23,7 @@ pub struct Rpm {
     /// How the list of files has each, its path and its content.
     files: Vec<(String, String, String)>,
     signer: Option<Signer>,
+    architecture: &'static str,
 }
 
 pub fn rpm(name: &str, version: &str) -> Rpm {
@@ -33,6 +34,7 @@ pub fn rpm(name: &str, version: &str) -> Rpm {
         post: None,
         files: Vec::new(),
         signer: None,
+        architecture: "noarch",
     }
 }
 
@@ -40,6 +42,12 @@ impl Rpm {
     /// A line of the preamble, such as `Requires: tb-new`.
     pub fn tag(mut self, line: &str) -> Rpm {
         self.tags.push(line.into());
+        self
+    }
+
+    /// For machines of this kind alone.
+    pub fn of(mut self, architecture: &'static str) -> Rpm {
+        self.architecture = architecture;
         self
     }
 
@@ -74,8 +82,9 @@ impl Rpm {
             install += &format!("install -D -m 644 %{{_topdir}}/{nth} %{{buildroot}}{path}\n");
             list += &format!("{words}{path}\n");
         }
+        let kind = if self.architecture == "noarch" { "BuildArch: noarch\n" } else { "" };
         format!(
-            "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: a test\nLicense: none\nBuildArch: noarch\n{}\n\
+            "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: a test\nLicense: none\n{kind}{}\n\
              %description\nMade by the end-to-end tests\n%install\n{install}{post}%files\n{list}",
             tags.join("\n")
         )
@@ -98,7 +107,7 @@ impl Rpm {
         let define = |name: &str, value: &str| ["--define".to_owned(), format!("{name} {value}")];
         let top = work.path().to_str().unwrap();
         run(Command::new("rpmbuild")
-            .args(["-bb", "--quiet"])
+            .args(["-bb", "--quiet", "--target", self.architecture])
             .args(define("_topdir", top))
             .args(define("_rpmdir", top))
             .args(define("_rpmfilename", "made.rpm"))

@@ -106,6 +106,7 @@ impl Run<'_> {
                         architecture: package.architecture.to_string(),
                         version: older.version,
                         newer: newer.version.clone(),
+                        newer_architecture: package.architecture.to_string(),
                         obsoleter: None,
                     });
                 } else {
@@ -140,9 +141,10 @@ impl Run<'_> {
         };
         let left = pairs.into_iter().filter(is_left).map(|[(name, package), (new, by)]| Leftover {
             name: name.clone(),
-            architecture: by.architecture.to_string(),
+            architecture: package.architecture.to_string(),
             version: package.version.clone(),
             newer: by.version.clone(),
+            newer_architecture: by.architecture.to_string(),
             obsoleter: Some(new.clone()),
         });
         left.collect()

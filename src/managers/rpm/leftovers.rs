@@ -1,6 +1,6 @@
 //! Old versions that a run that was cut off has left beside the new ones, and how they are removed.
 
-use super::names::{is_package_name, listed_name, nevra};
+use super::names::{all_names, is_package_name, nevra, plain_name};
 use super::versions::is_obsoleted;
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion};
 use crate::system::process::Invocation;
@@ -42,15 +42,17 @@ pub fn is_left_by(
 /// first.
 pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]> {
     let of_one = |new: (&'_ String, &'_ InstalledPackage)| {
-        let found = new.1.obsoletes.iter().filter_map(|obsoletes| {
-            let name = obsoletes.split(' ').next().unwrap_or_default();
-            let (name, old) = installed.get_key_value(&listed_name(name, &new.1.architecture))?;
-            let is_it = is_obsoleted(obsoletes, name, &old.version)
-                && name != new.0
-                && old.others.is_empty()
-                && old.architecture == new.1.architecture
-                && old.installed_at <= new.1.installed_at;
-            is_it.then_some((name.clone(), new.0.clone()))
+        let found = new.1.obsoletes.iter().flat_map(|obsoletes| {
+            let plain = obsoletes.split(' ').next().unwrap_or_default();
+            let names = all_names(plain).into_iter().filter_map(|name| installed.get_key_value(&name));
+            names.filter_map(move |(name, old)| {
+                let is_it = is_obsoleted(obsoletes, plain, &old.version)
+                    && plain_name(name) != plain_name(new.0)
+                    && old.others.is_empty()
+                    && is_of_one_kind(&old.architecture, &new.1.architecture)
+                    && old.installed_at <= new.1.installed_at;
+                is_it.then_some((name.clone(), new.0.clone()))
+            })
         });
         found.collect::<Vec<_>>()
     };
@@ -59,6 +61,12 @@ pub fn obsoleted(installed: &Installed) -> Vec<[(&String, &InstalledPackage); 2]
     names.dedup_by(|one, other| one.0 == other.0);
     let entry = |name: &String| installed.get_key_value(name);
     names.iter().filter_map(|(old, new)| Some([entry(old)?, entry(new)?])).collect()
+}
+
+/// Whether a package of the one architecture takes the place of one of the other. A 64-bit package leaves the 32-bit one
+/// of the name that it obsoletes alone.
+fn is_of_one_kind(old: &str, new: &str) -> bool {
+    old == new || [old, new].contains(&"noarch")
 }
 
 /// Whether a run that began then came after the one was installed and before the other.
@@ -91,24 +99,26 @@ fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
 pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
     // A name must never be read as an option, whatever the database says.
     let leftovers = damage.leftovers.iter().filter(|left| is_package_name(&left.name));
-    let named = |package: fn(&Leftover) -> (&String, &String)| {
+    let named = |package: fn(&Leftover) -> [&String; 3]| {
         let mut names: Vec<_> = leftovers
             .clone()
             .map(|left| {
-                let (name, version) = package(left);
+                let [name, version, architecture] = package(left);
                 let version = version.rsplit(':').next().unwrap_or_default();
-                nevra(name, version, &left.architecture)
+                nevra(name, version, architecture)
             })
             .collect();
         names.dedup();
         names
     };
-    let olds = named(|left| (&left.name, &left.version));
+    let olds = named(|left| [&left.name, &left.version, &left.architecture]);
     if olds.is_empty() {
         return Vec::new();
     }
     let again = reinstall.map(|mut invocation| {
-        invocation.args.extend(named(|left| (left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer)));
+        invocation.args.extend(named(|left| {
+            [left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer, &left.newer_architecture]
+        }));
         invocation
     });
     let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
@@ -173,8 +183,12 @@ mod tests {
         let new = "new\tnoarch\t0:1-1\t100\told < 2,none  ,new < 1,\n";
         let both = format!("old\tnoarch\t0:1-1\t50\t(none) (none) (none),\n{new}");
         assert_eq!(pairs(&both), ["old new"]);
-        for old in ["old\tnoarch\t0:2-1\t50\t\n", "old\tnoarch\t0:1-1\t101\t\n", "old\tx86_64\t0:1-1\t50\t\n"]
-        {
+        let of = |old: &str, new: &str| {
+            pairs(&format!("old\t{old}\t0:1-1\t50\t\nnew\t{new}\t0:1-1\t100\told < 2,\n")).len()
+        };
+        assert_eq!((of("noarch", "x86_64"), of("x86_64", "noarch"), of("x86_64", "x86_64")), (1, 1, 1));
+        assert_eq!((of("i686", "noarch"), of("i686", "x86_64"), of("x86_64", "i686")), (1, 0, 0));
+        for old in ["old\tnoarch\t0:2-1\t50\t\n", "old\tnoarch\t0:1-1\t101\t\n"] {
             assert!(pairs(&format!("{old}{new}")).is_empty(), "{old}");
         }
         let installed = database::parse_installed(&both);
@@ -205,6 +219,7 @@ mod tests {
             architecture: "noarch".into(),
             version: "1:1-1".into(),
             newer: "2-1".into(),
+            newer_architecture: "noarch".into(),
             obsoleter: None,
         };
         let damage = Damage { leftovers: vec![left("a"), left("--root=.")], ..Damage::default() };

@@ -13,6 +13,13 @@ pub fn listed_name(name: &str, arch: &str) -> String {
     if is_foreign(arch) { format!("{name}.{arch}") } else { name.to_string() }
 }
 
+/// The names under which our lists may have packages of this name.
+pub fn all_names(name: &str) -> Vec<String> {
+    const FOREIGN: &[&str] = &["athlon", "i386", "i486", "i586", "i686"];
+    let foreign = FOREIGN.iter().filter(|arch| is_foreign(arch)).map(|arch| listed_name(name, arch));
+    std::iter::once(name.to_string()).chain(foreign).collect()
+}
+
 /// `glibc.i686` without its architecture.
 pub fn plain_name(name: &str) -> &str {
     match name.rsplit_once('.') {
