@@ -67,7 +67,8 @@ fn a_failed_script_stands_first_with_its_own_words_and_the_log() {
     let again = sandbox.patch(&["apply"]);
     again
         .apply_failed("script")
-        .mentions("/error/message", "not completely installed: tb-broken; the repair failed");
+        .mentions("/error/message", "not completely installed: tb-broken (once its script succeeds: ")
+        .mentions("/error/message", "dpkg --configure tb-broken); the repair failed");
     again.mentions("/error/message", "\"tb-broken: the database is gone\"");
     is_told(&sandbox, "script");
 }

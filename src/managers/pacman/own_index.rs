@@ -247,15 +247,15 @@ impl OwnIndex for Own {
     /// If another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
     /// program stored were refreshed, whatever its exit code. The first of the others is the one that failed.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
-        // Of some names pacman shows only a part.
-        let is_known = refreshed.sources.iter().all(|source| self.file(&source.id).exists());
-        if refreshed.outcome == RefreshOutcome::Fresh && is_known {
+        // Of some names pacman shows only a part. What has no file is looked at once more in the check.
+        let is_fresh = refreshed.outcome == RefreshOutcome::Fresh;
+        if is_fresh && refreshed.sources.iter().all(|source| self.file(&source.id).exists()) {
             return;
         }
         let is_well = finished.end == End::Code(0) && errors::classify(finished).is_none();
         let config = match configuration(machine) {
             Ok(config) => config,
-            Err(failure) if is_well => {
+            Err(failure) if is_well && !is_fresh => {
                 let text = format!("could not list the repositories: {}", failure.message);
                 *refreshed = Refreshed::failed(Vec::new(), Failure::new(failure.class, text));
                 return;
