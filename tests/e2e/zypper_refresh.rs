@@ -480,6 +480,48 @@ fn a_repository_that_only_has_a_list_of_mirrors_is_asked_every_time() {
     root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 5.0-1"]);
 }
 
+/// New versions pass over one that has nothing but a list of mirrors, and say only that they built its cache.
+#[test]
+fn a_cache_that_is_built_anew_is_no_refresh() {
+    let (root, _repo) = one(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")), &[rpm("tb-a", "2.0")]);
+    let listed = RpmRepo::new(&[rpm("tb-b", "2.0")]);
+    root.add_repo_with("listed", &listed.server.url(), "autorefresh=1\n");
+    root.patch(&["refresh"]).exits(0);
+    let sandbox = &root.root.sandbox;
+    sandbox.write("/etc/listed.mirrors", format!("{}\n", listed.server.url()));
+    let text =
+        "[listed]\nname=x\nenabled=1\nautorefresh=1\nmirrorlist=file:///etc/listed.mirrors\ngpgcheck=0\n";
+    for nth in [3, 4] {
+        sandbox.write("/etc/zypp/repos.d/listed.repo", text);
+        sandbox.sh("rm -rf /var/cache/zypp/solv/*");
+        listed.server.fault("/", Fault::Status(503));
+        root.patch(&["refresh"]).exits(1).one_source_failed(2, "listed", "fetch");
+        listed.server.heal();
+        listed.publish(&[rpm("tb-b", &format!("{nth}.0"))]);
+        sandbox.sh("rm -rf /var/cache/zypp/solv/*");
+        let candidate = format!("tb-b 1.0-1 {nth}.0-1");
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", &candidate]);
+    }
+}
+
+#[test]
+fn a_host_with_nothing_but_lists_of_mirrors_is_refreshed_every_time() {
+    let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));
+    let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
+    for (name, repo) in ["one", "two"].into_iter().zip(&repos) {
+        let list = format!("/etc/{name}.mirrors");
+        root.sandbox().write(&list, format!("{}\n", repo.server.url()));
+        let text =
+            format!("[{name}]\nname=x\nenabled=1\nautorefresh=1\nmirrorlist=file://{list}\ngpgcheck=0\n");
+        root.sandbox().write(&format!("/etc/zypp/repos.d/{name}.repo"), text);
+    }
+    for version in ["2.0", "3.0"] {
+        repos[1].publish(&[rpm("tb-b", version)]);
+        let candidate = format!("tb-b 1.0-1 {version}-1");
+        root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", &candidate]);
+    }
+}
+
 #[test]
 fn a_directory_that_is_not_there_or_not_mounted_is_no_repository_without_packages() {
     let (root, _repo) = pending_update();

@@ -49,8 +49,8 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
 /// whether there is anything new.
 pub fn of_passed_over(finished: &Finished, enabled: &[String]) -> Option<Invocation> {
     let sources = of_report(&finished.stdout);
-    // Where none is named it says something else, which is judged.
-    if !matches!(finished.end, End::Code(_)) || sources.is_empty() {
+    // Where none is named and it did not end well it says something else, which is judged.
+    if !matches!(finished.end, End::Code(_)) || (sources.is_empty() && finished.end != End::Code(0)) {
         return None;
     }
     let listed = configured(&finished.stdout);
@@ -181,11 +181,10 @@ fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
             ("progress", Some(done)) => {
                 let name = element.get("name").unwrap_or_default();
                 begun = None;
-                let Some(alias) = progress_of(&name) else { continue };
-                if done == "1" {
-                    sources.entry(id_of(alias)).or_insert(None);
-                } else {
-                    fail(sources, alias, &[]);
+                match progress_of(&name) {
+                    Some(alias) if done != "1" => fail(sources, alias, &[]),
+                    Some(alias) if is_retrieval(&name) => drop(sources.entry(id_of(alias)).or_insert(None)),
+                    _ => {}
                 }
             }
             // zypper's explanations are no reason.
@@ -210,6 +209,11 @@ fn progress_of(label: &str) -> Option<&str> {
     }
 }
 
+/// Whether such a step asks the repository. Its cache is also built of what has lain here for long.
+fn is_retrieval(label: &str) -> bool {
+    label.starts_with("Retrieving ")
+}
+
 /// Reads zypper's output for people. The repositories that failed are named on standard error.
 fn of_text(finished: &Finished) -> Sources {
     let mut sources = Sources::new();
@@ -218,7 +222,7 @@ fn of_text(finished: &Finished) -> Sources {
         let Some(id) = progress_of(begun).or_else(|| up_to_date(line)) else { continue };
         if end.ends_with("error]") {
             fail(&mut sources, id, &[]);
-        } else {
+        } else if is_retrieval(begun) || up_to_date(line).is_some() {
             sources.entry(id_of(id)).or_insert(None);
         }
     }
