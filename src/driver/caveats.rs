@@ -3,12 +3,16 @@
 
 use super::Session;
 use super::published::OfSources;
+use crate::model::published::is_security_suite;
 use crate::model::text::one_line;
 use crate::store::state::State;
 use crate::system::release::Release;
 
 const NO_ADVISORIES: &str =
     "no repository here has advisories: that no security update is pending means nothing";
+
+const NO_ARCHIVE: &str =
+    "no security archive is among the sources: security updates of the distribution are not seen";
 
 const SUBSCRIPTION: &str = "security updates that are not installed here require ";
 
@@ -39,12 +43,11 @@ impl Session {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
         let has_no_advisories = lacks_advisories(state, published);
+        let has_no_archive = lacks_security_archive(&release, state, published);
         let subscription = self.caveat_of_subscription(state);
         state.caveats = subscription.into_iter().collect();
-        if lacks_security_archive(&release, state) {
-            let text =
-                "no security archive is among the sources: security updates of the distribution are not seen";
-            state.caveats.push(text.to_string());
+        if has_no_archive {
+            state.caveats.push(NO_ARCHIVE.to_string());
         }
         if has_no_advisories {
             state.caveats.push(NO_ADVISORIES.to_string());
@@ -60,21 +63,25 @@ fn lacks_advisories(state: &State, published: &OfSources) -> bool {
     !published.is_empty() && published.values().all(|published| published.has_advisories == Some(false))
 }
 
-/// Whether the sources lack the archive of security updates that this release has.
-fn lacks_security_archive(release: &Release, state: &State) -> bool {
+/// Whether the sources lack the archive of security updates that this release has. One that could not be refreshed may
+/// be that: the earlier answer stays then.
+fn lacks_security_archive(release: &Release, state: &State, published: &OfSources) -> bool {
     let is_one = |id: &str| {
         let (place, suite) = id.rsplit_once(' ').unwrap_or((id, ""));
-        let suite = suite.trim_end_matches('/');
-        suite.ends_with("-security")
-            || suite.ends_with("/updates")
-            || place.contains("security.debian.org")
-            || place.contains("debian-security")
-            || place.contains("security.ubuntu.com")
+        is_security_suite(suite.trim_end_matches('/'))
+            || ["security.debian.org", "debian-security", "security.ubuntu.com"]
+                .iter()
+                .any(|name| place.contains(name))
     };
-    state.manager.as_deref() == Some("apt")
+    let is_expected = state.manager.as_deref() == Some("apt")
         && release.has_security_archive()
-        && !state.sources.is_empty()
-        && !state.sources.iter().any(|source| is_one(&source.id))
+        && !state.sources.is_empty();
+    let is_there = published.values().any(|published| published.is_security)
+        || state.sources.iter().any(|source| is_one(&source.id));
+    if is_expected && !is_there && state.sources.iter().any(|source| source.error.is_some()) {
+        return state.caveats.iter().any(|caveat| caveat == NO_ARCHIVE);
+    }
+    is_expected && !is_there
 }
 
 #[cfg(test)]
@@ -90,9 +97,10 @@ mod tests {
     #[test]
     fn an_archive_of_security_updates_is_known_by_its_suite_or_its_place() {
         let release = Release::parse("ID=debian\nVERSION_ID=12\n");
+        let none = OfSources::new();
         let lacks = |id: &str| {
             let sources = json!([{"id": "http://a/debian stable"}, {"id": id}]);
-            lacks_security_archive(&release, &state("apt", sources))
+            lacks_security_archive(&release, &state("apt", sources), &none)
         };
         for id in [
             "http://a/debian stable-security",
@@ -108,9 +116,12 @@ mod tests {
             assert!(lacks(id), "{id}");
         }
         let sources = || json!([{"id": "http://a/debian stable"}]);
-        assert!(!lacks_security_archive(&release, &state("dnf", sources())));
-        assert!(!lacks_security_archive(&Release::default(), &state("apt", sources())));
-        assert!(!lacks_security_archive(&release, &state("apt", json!([]))), "nothing is known of them");
+        assert!(!lacks_security_archive(&release, &state("dnf", sources()), &none));
+        assert!(!lacks_security_archive(&Release::default(), &state("apt", sources()), &none));
+        assert!(
+            !lacks_security_archive(&release, &state("apt", json!([])), &none),
+            "nothing is known of them"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::model::published::{IndexDates, Published, comparable};
 use crate::model::refreshed::Refreshed;
 use crate::store::state::State;
 use crate::system::archive::{self, Part};
-use crate::system::files::remove_if_there;
+use crate::system::files::{beginning, remove_if_there};
 use crate::system::process::Finished;
 use crate::system::time::Time;
 use glob::Pattern;
@@ -314,12 +314,9 @@ fn dates_in(
     }
 }
 
-/// The beginning of a file.
+/// The part of a file that is decisive.
 fn head_of(file: &Path) -> String {
-    let mut bytes = Vec::new();
-    // A file that cannot be read says nothing.
-    let _ = File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
-    String::from_utf8_lossy(&bytes).into_owned()
+    beginning(file, MOST_BYTES)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub struct Published {
     pub until: Option<Time>,
     /// Whether it has advisories; `None` where such an index never has any.
     pub has_advisories: Option<bool>,
+    /// Whether it says that it is an archive of security updates; never said where each repository may have advisories.
+    pub is_security: bool,
     /// Whether it is not an index at all, but for example the login page of a network.
     pub is_no_index: bool,
 }
@@ -45,23 +47,44 @@ pub fn comparable(at: Option<Time>, dates: Option<&IndexDates>) -> Option<Time> 
     at.filter(|at| built.is_none_or(|built| built < *at))
 }
 
+/// Whether the archive of security updates of Debian, or a copy of it, has this label.
+pub fn is_security_label(label: &str) -> bool {
+    label == "Debian-Security"
+}
+
+/// Whether it is the name of a suite of security updates of Debian, Ubuntu (ESM too) or a relative: `stable-security`,
+/// `jammy-security`, and `buster/updates` as it was until Debian 10.
+pub fn is_security_suite(suite: &str) -> bool {
+    suite.ends_with("-security") || suite.ends_with("/updates")
+}
+
 impl Published {
     /// What the Release file of a Debian archive says, signed or not:
     ///
     /// ```text
     /// Date: Sat, 28 Nov 2026 12:00:00 UTC
     /// Valid-Until: Sat, 05 Dec 2026 12:00:00 UTC
+    /// Label: Debian-Security
+    /// Suite: stable-security
     /// ```
     pub fn of_release(text: &str) -> Published {
         let fields = text.lines().take_while(|line| !line.starts_with(' '));
+        let field = |name: &str| {
+            let mut values = fields.clone().filter_map(|line| line.split_once(": "));
+            values.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+        };
         let time = |name: &str| {
-            let mut values =
-                fields.clone().filter_map(|line| line.split_once(": ").filter(|(key, _)| *key == name));
-            let value = values.next()?.1.trim();
+            let value = field(name)?;
             let value = ["UTC", "GMT", "+0000", "Z"].iter().find_map(|zone| value.strip_suffix(zone))?;
             Time::parse(value.trim(), "%a, %d %b %Y %H:%M:%S")
         };
-        Published { at: time("Date"), until: time("Valid-Until"), ..Published::default() }
+        let has = |name: &str, is_it: fn(&str) -> bool| field(name).is_some_and(is_it);
+        Published {
+            at: time("Date"),
+            until: time("Valid-Until"),
+            is_security: has("Label", is_security_label) || has("Suite", is_security_suite),
+            ..Published::default()
+        }
     }
 
     /// What repomd.xml of an rpm repository says. Its revision is the time in most repositories; where it is another

@@ -9,7 +9,7 @@ use rustix::process::{Pid, test_kill_process};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
@@ -290,6 +290,13 @@ pub fn newest_change(paths: &[&str]) -> Option<i64> {
         own.into_iter().chain(files(path).into_iter().map(|(_, meta)| meta.mtime()))
     };
     paths.iter().flat_map(of).max()
+}
+
+/// The beginning of a file, no more than so many bytes. A file that cannot be read has none.
+pub fn beginning(file: &Path, most: u64) -> String {
+    let mut bytes = Vec::new();
+    let _ = File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What a pattern means. As for glob(3) with `GLOB_NOCHECK`, one that nothing matches is a name.

@@ -4,6 +4,7 @@ use crate::bench;
 use crate::deb::{Deb, deb};
 use crate::repo::Repo;
 use crate::sandbox::{Sandbox, is_newer};
+use crate::server::Fault;
 
 /// tb-hello and tb-world are installed, with an update each.
 #[track_caller]
@@ -158,6 +159,26 @@ fn a_security_update_that_is_held_back_is_alerted_of() {
     repo.publish(&[deb("tb-hello", "2.0")]);
     sandbox.patch(&["refresh"]).exits(0).says("/pending/count", 1);
     sandbox.patch(alert).exits(2);
+}
+
+#[test]
+fn an_archive_of_security_updates_is_known_by_its_label_wherever_it_matters() {
+    let (sandbox, _main) =
+        bench::one(&[deb("tb-held", "1.0"), deb("tb-below", "1.0")], &[deb("tb-below", "3.0")]);
+    let absent = "no security archive is among the sources";
+    sandbox.patch(&["refresh"]).exits(0).mentions("/caveats/0", absent);
+    let security = [deb("tb-held", "2.0"), deb("tb-below", "2.0")];
+    let security = Repo::claiming(|claims| claims.label = "Debian-Security".into(), &security);
+    sandbox.add_source("mirror", &security);
+    sandbox.sh("apt-mark hold tb-held");
+    let report = sandbox.patch(&["refresh"]);
+    report.exits(0).says("/pending/count", 1).says("/pending/security", 1);
+    report.says("/pending/held_back_security", 1).says("/caveats", serde_json::json!([]));
+    // An archive that could not be read may be one.
+    security.server.fault("/dists", Fault::Status(503));
+    sandbox.patch(&["refresh"]).exits(1).says("/caveats", serde_json::json!([]));
+    sandbox.sh("rm /etc/apt/sources.list.d/mirror.list");
+    sandbox.patch(&["refresh"]).exits(0).mentions("/caveats/0", absent);
 }
 
 #[test]

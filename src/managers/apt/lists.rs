@@ -6,6 +6,7 @@ use crate::managers::facts::Places;
 use crate::managers::origins::Origins;
 use crate::model::class::Class;
 use crate::model::listing::Listing;
+use crate::model::published::{is_security_label, is_security_suite};
 use crate::model::updates::{HeldBack, KEPT_BACK, PHASED, Update};
 use crate::system::process::{Finished, Invocation};
 use std::collections::HashSet;
@@ -310,16 +311,10 @@ fn bracketed(text: &str) -> Option<String> {
     Some(text[start..start + text[start..].find(']')?].to_string())
 }
 
-/// `Label:Version/Suite` or `Label:Suite`. Debian's security archive has such a label. The security suites of Debian,
-/// Ubuntu (ESM too) and their relatives have such names.
+/// `Label:Version/Suite` or `Label:Suite`.
 fn is_security_origin(origin: &str) -> bool {
     let (label, place) = origin.split_once(':').unwrap_or(("", origin));
-    label == "Debian-Security" || is_security_suite(place.rsplit('/').next().unwrap_or(place))
-}
-
-/// `stable-security`, `jammy-security`, and `buster/updates` as it was until Debian 10.
-pub fn is_security_suite(suite: &str) -> bool {
-    suite.ends_with("-security") || suite.ends_with("/updates")
+    is_security_label(label) || is_security_suite(place.rsplit('/').next().unwrap_or(place))
 }
 
 /// `   tb-dep (1.0-1 => 2.0-1)`; several names on one line where apt-get does not know `-V`.

@@ -104,6 +104,15 @@ impl Manager for Apt {
         policy::parse_origins(text)
     }
 
+    fn origins(&self, machine: &dyn Machine, names: &[&str]) -> Result<Origins, Failure> {
+        if names.is_empty() {
+            return Ok(Origins::new());
+        }
+        let mut found = policy::parse_origins(&machine.ask(&policy::ask_origins(names))?.stdout);
+        policy::add_labels(&mut found, &machine.places().cache);
+        Ok(found)
+    }
+
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
         commands::list_needs(plan, names)
     }

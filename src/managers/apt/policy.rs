@@ -1,11 +1,14 @@
 //! Where apt can have newer versions from: `apt-cache policy`.
 
 use super::commands::apt_cache;
-use super::lists::is_security_suite;
-use super::sources::source_id;
+use super::sources::{kept_as, source_id};
 use crate::managers::origins::Origins;
 use crate::model::packages::Origin;
+use crate::model::published::{Published, is_security_suite};
+use crate::system::files::beginning;
 use crate::system::process::{Finished, Invocation};
+use std::collections::HashMap;
+use std::path::Path;
 
 /// The version table of packages shows what the list does not: security updates below the candidate, and the URI of the
 /// source.
@@ -67,6 +70,24 @@ pub fn parse_origins(stdout: &str) -> Origins {
         }
     }
     packages
+}
+
+/// A Release file says what it is in its first lines.
+const HEAD: u64 = 4096;
+
+/// Marks as such also the origins that call themselves an archive of security updates, in a Release file below `lists`.
+/// The version table has only the suite as it is configured.
+pub fn add_labels(origins: &mut Origins, lists: &Path) {
+    let mut known: HashMap<String, bool> = HashMap::new();
+    for origin in origins.values_mut().flatten() {
+        let is_labelled = |file: &str| {
+            let file = kept_as(&origin.source, file).map(|name| lists.join(name));
+            file.is_some_and(|file| Published::of_release(&beginning(&file, HEAD)).is_security)
+        };
+        let is_known = known.entry(origin.source.clone());
+        origin.is_security |=
+            *is_known.or_insert_with(|| ["InRelease", "Release"].into_iter().any(is_labelled));
+    }
 }
 
 /// URI and suite of `500 URI SUITE/COMPONENT ARCHITECTURE Packages`, or of `500 URI SUITE/ Packages` of a flat
