@@ -51,6 +51,8 @@ struct Verdict {
     published: OfSources,
     /// Whether a signal stopped it: then it says nothing of the sources.
     was_stopped: bool,
+    /// Whether it failed because none is configured.
+    has_no_source: bool,
 }
 
 impl Session {
@@ -60,12 +62,16 @@ impl Session {
         let before = self.note_before(deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
         let runs = self.run_refresh(state, budget, config_changed);
-        let Verdict { refreshed, exit_code, listed, published, was_stopped } =
-            self.judge_runs(runs, state, &before);
+        let verdict = self.judge_runs(runs, state, &before);
+        let Verdict { refreshed, exit_code, listed, published, was_stopped, has_no_source } = verdict;
         if was_stopped {
             state.manager.get_or_insert_with(|| self.manager.facts().name.to_string());
             state.record_stopped(&refreshed, Time::now());
             return refreshed;
+        }
+        if has_no_source {
+            // Otherwise those that there were would be told as failed ones.
+            state.sources.clear();
         }
         let failed_before = state.not_refreshed();
         let listed = listed.map(|listing| (listing, before.database.clone()));
@@ -179,19 +185,24 @@ impl Session {
             refreshed.error.as_ref().is_some_and(|failure| failure.class == Class::Interrupted);
         let was_stopped = is_interrupted && signals::received().is_some();
         let mut published = OfSources::new();
+        let mut has_no_source = false;
         if !was_stopped {
             self.add_sources_of_configuration(&mut refreshed);
             refreshed = self.manager.with_files(refreshed, &|| self.source_files());
-            let is_failed = refreshed.outcome == RefreshOutcome::Failed;
-            if is_failed && refreshed.sources.is_empty() && state.sources.is_empty() {
-                add_sources(self.manager.sources_of_files(self.source_files()), &mut refreshed);
+            if refreshed.outcome == RefreshOutcome::Failed && refreshed.sources.is_empty() {
+                let named = self.manager.sources_of_files(self.source_files());
+                let is_config = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Config);
+                has_no_source = is_config && named.as_ref().is_some_and(Vec::is_empty);
+                if state.sources.is_empty() {
+                    add_sources(named.unwrap_or_default(), &mut refreshed);
+                }
             }
             let error = refreshed.error.clone();
             published = self.read_published(&mut refreshed, state, &before.source_config, before.started_at);
             // A list that was made from an index that went back says nothing new.
             listed = listed.filter(|_| error == refreshed.error);
         }
-        Verdict { refreshed, exit_code, listed, published, was_stopped }
+        Verdict { refreshed, exit_code, listed, published, was_stopped, has_no_source }
     }
 
     /// What the runs printed, with the exit code and the list of what is pending that they gave.

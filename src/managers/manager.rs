@@ -156,9 +156,9 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// The same by the files that configure the sources, where nothing else tells.
-    fn sources_of_files(&self, _files: Vec<ConfigFile>) -> Vec<String> {
-        Vec::new()
+    /// The same by the files that configure the sources, where nothing else tells; `None` where they are not read.
+    fn sources_of_files(&self, _files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        None
     }
 
     /// Adds to a refresh what only the files tell that configure the sources. `read` reads these files, and is called

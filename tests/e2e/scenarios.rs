@@ -226,6 +226,14 @@ fn no_source_at_all_is_failed<M: Manager>() {
     let stage = Stage::<M> { manager: M::new(), repos: Vec::new() };
     stage.patch(&["refresh"]).refresh_failed("config");
     stage.patch(&["apply"]).apply_failed("config");
+    // Nor are those that there were sources any more.
+    let stage = Stage::<M>::three();
+    stage.patch(&["refresh"]).exits(0);
+    stage.sandbox().sh(
+        "rm -f /etc/apt/sources.list.d/* /etc/yum.repos.d/* /etc/zypp/repos.d/* /srv/repos/*; \
+         [ ! -e /etc/pacman.conf ] || sed -i '/^\\[options\\]/,/^\\[/!d; /^\\[options\\]/!{/^\\[/d}' /etc/pacman.conf",
+    );
+    stage.patch(&["refresh"]).refresh_failed("config").remembers("/sources", Value::Array(Vec::new()));
 }
 
 fn a_damaged_index_is_a_fetch_failure<M: Manager>() {

@@ -225,8 +225,9 @@ impl Manager for Apt {
         Some(commands::selection(plan))
     }
 
-    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
-        files.iter().flat_map(|file| sources::written(&String::from_utf8_lossy(&file.bytes))).collect()
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        let text = |file: &ConfigFile| sources::written(&String::from_utf8_lossy(&file.bytes));
+        Some(files.iter().flat_map(text).collect())
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

@@ -129,8 +129,9 @@ impl Manager for Pacman {
         errors::notes(finished)
     }
 
-    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
-        files.iter().flat_map(|file| config::written(&String::from_utf8_lossy(&file.bytes))).collect()
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        let text = |file: &ConfigFile| config::written(&String::from_utf8_lossy(&file.bytes));
+        Some(files.iter().flat_map(text).collect())
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {

@@ -45,10 +45,10 @@ pub fn in_the_light_of(mut files: Vec<ConfigFile>, refreshed: Refreshed) -> Refr
     refreshed
 }
 
-/// The identifiers of the enabled repositories.
+/// The identifiers of the enabled repositories. What only overrides settings makes none.
 pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
-    let mut ids: Vec<_> =
-        sections(files).into_iter().filter(|section| section.is_on).map(|section| section.id).collect();
+    let is_one = |section: &Section| section.is_on && !is_override(&section.file);
+    let mut ids: Vec<_> = sections(files).into_iter().filter(is_one).map(|section| section.id).collect();
     ids.sort();
     ids.dedup();
     ids

@@ -157,8 +157,8 @@ impl Manager for Yum {
         rpm::history::not_done(&rpm::history::text_of_files("/var/lib/yum", "transaction-"))
     }
 
-    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
-        rpm::files::enabled(&files)
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        Some(rpm::files::enabled(&files))
     }
 
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {

@@ -190,8 +190,8 @@ impl Manager for Zypper {
         details::complete(machine, plan, listing)
     }
 
-    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Vec<String> {
-        rpm::files::enabled(&files)
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        Some(rpm::files::enabled(&files))
     }
 
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
