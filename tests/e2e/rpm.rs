@@ -1,12 +1,13 @@
 //! Small rpm packages, repositories of them, and roots in which dnf finds both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, Duration, Utc};
+use sha2::{Digest, Sha256};
 
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
@@ -130,6 +131,8 @@ fn run(command: &mut Command) {
 struct Publisher {
     site: Arc<Site>,
     published: Mutex<i32>,
+    /// The mirrors of which the metalink is, if there is one.
+    mirrors: Mutex<Vec<String>>,
     began: DateTime<Utc>,
 }
 
@@ -142,7 +145,12 @@ impl RpmRepo {
     pub fn new(rpms: &[Rpm]) -> RpmRepo {
         let site = Arc::new(Site::default());
         let began = Utc::now() - Duration::hours(12);
-        let publisher = Arc::new(Publisher { site: site.clone(), published: Mutex::new(0), began });
+        let publisher = Arc::new(Publisher {
+            site: site.clone(),
+            published: Mutex::default(),
+            mirrors: Mutex::default(),
+            began,
+        });
         publisher.publish(rpms, None);
         RpmRepo { server: Server::start(site), publisher }
     }
@@ -206,6 +214,13 @@ impl RpmRepo {
         }
     }
 
+    /// Offer `/metalink`, by which each publication can be had from these mirrors.
+    #[allow(dead_code)] // For the random walk.
+    pub fn offer_metalink(&self, mirrors: &[&str]) {
+        *self.publisher.mirrors.lock().unwrap() = mirrors.iter().map(|url| (*url).to_owned()).collect();
+        self.publisher.add_metalink(&mut self.publisher.site.files.lock().unwrap());
+    }
+
     /// Offer the key of packages beside the index, until the next publication.
     pub fn offer_key(&self, signer: Signer) {
         let entry = Entry { bytes: Arc::new(Vault::get().key_of(signer)), modified: Utc::now() };
@@ -256,6 +271,27 @@ impl Publisher {
                 }
             }
         }
+        self.add_metalink(&mut files);
+    }
+
+    fn add_metalink(&self, files: &mut BTreeMap<String, Entry>) {
+        let mirrors = self.mirrors.lock().unwrap();
+        if mirrors.is_empty() {
+            return;
+        }
+        let (index, modified) =
+            files.get("/repodata/repomd.xml").map(|e| (e.bytes.clone(), e.modified)).unwrap();
+        let sum: String = Sha256::digest(&*index).iter().map(|byte| format!("{byte:02x}")).collect();
+        let urls =
+            mirrors.iter().map(|url| format!("<url protocol=\"http\">{url}/repodata/repomd.xml</url>"));
+        let text = format!(
+            "<metalink version=\"3.0\" xmlns=\"http://www.metalinker.org/\"><files><file name=\"repomd.xml\">\
+             <size>{}</size><verification><hash type=\"sha256\">{sum}</hash></verification>\
+             <resources>{}</resources></file></files></metalink>",
+            index.len(),
+            urls.collect::<String>()
+        );
+        files.insert("/metalink".into(), Entry { bytes: Arc::new(text.into_bytes()), modified });
     }
 }
 

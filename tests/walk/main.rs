@@ -54,29 +54,21 @@ mod world;
 use std::time::{Duration, Instant};
 
 /// The quick share of `make test`: one walk with each manager.
-#[test]
-fn a_host_of_apt_is_told_the_truth_at_every_step() {
-    walk::named("apt", 1).expect_well();
+macro_rules! walks {
+    ($($test:ident: $manager:literal, $seed:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            walk::named($manager, $seed).expect_well();
+        }
+    )*};
 }
 
-#[test]
-fn a_host_of_dnf_is_told_the_truth_at_every_step() {
-    walk::named("dnf", 3).expect_well();
-}
-
-#[test]
-fn a_host_of_dnf5_is_told_the_truth_at_every_step() {
-    walk::named("dnf5", 3).expect_well();
-}
-
-#[test]
-fn a_host_of_zypper_is_told_the_truth_at_every_step() {
-    walk::named("zypper", 1).expect_well();
-}
-
-#[test]
-fn a_host_of_pacman_is_told_the_truth_at_every_step() {
-    walk::named("pacman", 1).expect_well();
+walks! {
+    a_host_of_apt_is_told_the_truth_at_every_step: "apt", 1;
+    a_host_of_dnf_is_told_the_truth_at_every_step: "dnf", 3;
+    a_host_of_dnf5_is_told_the_truth_at_every_step: "dnf5", 3;
+    a_host_of_zypper_is_told_the_truth_at_every_step: "zypper", 1;
+    a_host_of_pacman_is_told_the_truth_at_every_step: "pacman", 1;
 }
 
 fn text(name: &str) -> Option<String> {

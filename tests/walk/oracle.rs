@@ -33,7 +33,7 @@ impl Before {
             served: sources.iter().map(|source| M::served(&source.repo)).collect(),
             requests: sources.iter().map(|source| source.repo.server().requests(M::INDEX)).collect(),
             state: world.sandbox().state(),
-            time: Utc::now(),
+            time: world.now(),
         }
     }
 }
@@ -117,11 +117,14 @@ fn is_over<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     let budget = if args.contains(&"--timeout") { 24 } else { M::BUDGET };
     let most = Duration::from_secs(refreshes * (budget + 6) + 60);
     assert!(report.elapsed < most, "budget: {:?} of {most:?} for {report}", report.elapsed);
-    let now = Utc::now() + chrono::Duration::seconds(2);
+    let now = world.now() + chrono::Duration::seconds(2);
+    let age = report.json["age_seconds"].as_i64().unwrap_or_default();
+    assert!(age >= 0, "time: an age of {age} in {report}");
     for pointer in
         ["/last_cache_update", "/last_attempt/finished_at", "/pending/as_of", "/apply/last/finished_at"]
     {
-        if let Some(time) = time(&report.state, pointer) {
+        let old = time(&after.before.state, pointer);
+        if let Some(time) = time(&report.state, pointer).filter(|time| Some(*time) != old) {
             assert!(time <= now, "time: {pointer} lies in the future of {report}");
         }
     }
@@ -264,8 +267,12 @@ fn fate<M: System>(world: &World<M>, after: &After, name: &str, versions: &BTree
     // What another package comes in the place of, or in whose place it comes, or may not come to this host yet.
     let is_for_it = |published: &Published| published.package.replaces.iter().any(|old| old == name);
     let is_replaced = world.plan.configured().any(|(_, source)| source.packages.iter().any(is_for_it));
-    let offers = world.offers(name, is_good);
-    if is_replaced || offers.iter().any(|offer| !offer.replaces.is_empty() || offer.is_phased) {
+    let mut offers = world.offers(name, is_good);
+    let owner = world.modular().filter(|nth| world.plan.sources[*nth].ever.contains(name));
+    offers.retain(|offer| owner.is_none_or(|owner| offer.source == owner));
+    // What a module said when it had it may be known here.
+    let is_left = owner.is_some() && offers.is_empty();
+    if is_replaced || is_left || offers.iter().any(|offer| !offer.replaces.is_empty() || offer.is_phased) {
         return Fate::Open;
     }
     let Some(candidate) = M::candidate(&world.plan, installed, &offers).filter(|offer| is_newer(offer))
@@ -330,12 +337,12 @@ fn refreshed<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     if !after.has_refreshed() {
         let is_skipped = args.contains(&"--if-stale") && report.code == 0;
         if is_skipped && is_kept(world) {
-            assert_ne!(memory.is_fresh, Some(false), "stale: nothing was done by {report}");
+            assert_ne!(world.is_fresh(), Some(false), "stale: nothing was done by {report}");
         }
         assert!(is_skipped || !world.troubles.is_empty(), "no refresh: {report}");
         return;
     }
-    if args.contains(&"--if-stale") && memory.is_fresh == Some(true) && memory.has_failed == Some(false) {
+    if args.contains(&"--if-stale") && world.is_fresh() == Some(true) && memory.has_failed == Some(false) {
         panic!("fresh: it was refreshed all the same by {report}");
     }
     let all = world.plan.configured().count();
@@ -377,12 +384,20 @@ fn told<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         assert!(args.contains(&"--refresh"), "a status refreshed: {report}");
         return;
     }
+    let is_fresh = world.is_fresh();
+    if let Some(at) = memory.refreshed_at.filter(|_| world.troubles.is_empty()) {
+        let age = (world.now() - at).num_seconds();
+        assert!(age >= 0 || report.code == 3, "status: its time lies in the future of {report}");
+        let told = report.json["age_seconds"].as_i64();
+        let is_true = is_fresh != Some(true) || told.is_some_and(|told| (told - age).abs() < 90);
+        assert!(is_true, "status: an age of {age} seconds; {report}");
+    }
     if report.code == 0 {
-        assert_ne!(memory.is_fresh, Some(false), "status: not fresh, says {report}");
+        assert_ne!(is_fresh, Some(false), "status: not fresh, says {report}");
         assert_ne!(memory.has_failed, Some(true), "status: the last apply failed, says {report}");
         assert!(!memory.is_cut_off, "status: an apply was cut off, says {report}");
     }
-    let is_well = memory.is_fresh == Some(true) && memory.has_failed == Some(false) && !memory.is_cut_off;
+    let is_well = is_fresh == Some(true) && memory.has_failed == Some(false) && !memory.is_cut_off;
     if is_well && world.troubles.is_empty() && args.len() == 1 {
         assert_eq!(report.code, 0, "status: all is well, says {report}");
     }
@@ -434,17 +449,20 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
             "named: {name} was changed by {report}"
         );
         if (has("--security") || has("--min-age")) && !is_replaced {
+            let old = before.installed.get(*name).map(newest).unwrap_or_default();
+            let is_old = has("--min-age") && is_known_for_a_week(world, name, old);
             let is_security = world.secured.contains(*name);
-            assert!(is_new || is_security, "security: {name} was changed by {report}");
+            assert!(is_new || is_security || is_old, "security: {name} was changed by {report}");
         }
         let had = |version: &String| before.installed.get(*name).is_some_and(|old| old.contains(version));
         if !after.has_refreshed() || had(&version) {
             continue;
         }
-        if let Some(preferred) = world.plan.preferred.filter(|nth| !after.good.contains(nth)) {
-            let source = &world.plan.sources[preferred];
+        let decides = |nth: &usize| world.plan.preferred == Some(*nth) || world.plan.sources[*nth].is_modular;
+        let failed = (0..world.plan.sources.len()).filter(|nth| !after.good.contains(nth));
+        for source in failed.filter(decides).map(|nth| &world.plan.sources[nth]) {
             let old = before.installed.get(*name).map(newest).unwrap_or_default();
-            let has_say = |known: &String| M::OWNS_OLDER || number(known) >= number(old);
+            let has_say = |known: &String| source.is_modular || M::OWNS_OLDER || number(known) >= number(old);
             let owns = source.is_configured && source.known.get(*name).is_some_and(has_say);
             assert!(!owns, "owned: {name} is that of {}, which failed; {report}", source.name);
         }
@@ -484,6 +502,13 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     if report.code > 0 && !chooses && is_easy(world) && before_is_whole(after) {
         panic!("exit code: nothing stands in the way of {report}");
     }
+}
+
+/// Whether an update from this version can be known here for seven days, by the clock of the host.
+fn is_known_for_a_week<M: System>(world: &World<M>, name: &str, old: &str) -> bool {
+    let week = chrono::Duration::days(7);
+    let is_it = |of: &String, version: &String| of == name && number(version) > number(old);
+    world.since.iter().any(|((of, version), since)| is_it(of, version) && world.now() - *since >= week)
 }
 
 fn before_is_whole(after: &After) -> bool {
@@ -559,7 +584,11 @@ fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
         source.known = packages.map(|package| (package.name.clone(), package.version.clone())).collect();
     }
     let all = world.plan.configured().count();
+    let now = world.now();
     let memory = &mut world.memory;
+    if after.has_refreshed() && is_kept {
+        memory.refreshed_at = Some(now);
+    }
     if after.has_refreshed() || !is_kept {
         let is_known = report.state["pending"]["error"].is_null();
         memory.is_fresh = (is_kept && is_known).then_some(after.good.len() == all && all > 0);
@@ -579,21 +608,19 @@ fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
             memory.has_failed = None;
         }
     }
-    if after.broken.is_empty() {
-        world.troubles.remove("broken")
-    } else {
-        world.troubles.insert("broken".into())
-    };
-    note_edited(world);
+    note_broken(world, &after.broken);
 }
 
-/// An update of a package may bring a file that was not there, or is as it came.
-pub fn note_edited<M: System>(_: &World<M>) {}
+fn note_broken<M: System>(world: &mut World<M>, broken: &BTreeSet<String>) {
+    world.troubles.remove("broken");
+    world.troubles.extend((!broken.is_empty()).then(|| "broken".into()));
+}
 
 /// An apply was killed.
 pub fn note_cut_off<M: System>(world: &mut World<M>) {
     world.memory.is_cut_off = true;
     world.memory.is_fresh = None;
+    world.memory.refreshed_at = None;
     let report = world.run(&["status"]);
     assert!(report.code != 0, "status: cut off, says {report}");
 }
@@ -636,20 +663,22 @@ pub fn look_at_both<M: System>(world: &mut World<M>, before: &Before, runs: [(&s
         assert_eq!(one.code, other.code, "at once: {one} and {other}");
     }
     world.memory.is_fresh = None;
+    world.memory.refreshed_at = None;
     world.memory.has_failed = None;
     world.memory.is_cut_off &= !runs.iter().any(|(verb, report)| *verb == "apply" && report.code < 2);
     let (_, broken) = installed(world);
-    if broken.is_empty() {
-        world.troubles.remove("broken")
-    } else {
-        world.troubles.insert("broken".into())
-    };
+    note_broken(world, &broken);
 }
 
 /// All mirrors are well again and nothing is held: one refresh and one apply bring the newest of everything.
 pub fn heal<M: System>(world: &mut World<M>) {
     world.mend_disks();
     world.speaks_german = false;
+    world.set_clock(0);
+    // One that nobody offers any more, too, has a next version.
+    for name in installed(world).1 {
+        world.publish(0, &name, "2000.0", "plain");
+    }
     for nth in 0..world.plan.sources.len() {
         world.plan.sources[nth].is_configured = true;
         world.recover(nth);

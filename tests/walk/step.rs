@@ -11,7 +11,7 @@ use crate::power;
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
 use crate::system::{Flaw, Published, System};
-use crate::world::{IN_SCRIPT, NAMES, NEW, World, goes_for, made, sources};
+use crate::world::{FAKETIME, Health, IN_SCRIPT, NAMES, NEW, Source, World, goes_for, made, sources};
 
 /// One of the items.
 fn one(dice: &mut Dice, items: &[&'static str]) -> &'static str {
@@ -22,7 +22,7 @@ const FAULTS: [&str; 12] =
     ["404", "403", "503", "close", "hang", "trickle", "short", "long", "cut", "flip", "self", "page"];
 
 /// How often each kind of step is drawn.
-const KINDS: [(&str, usize); 26] = [
+const KINDS: [(&str, usize); 28] = [
     ("publish", 22),
     ("withdraw", 2),
     ("fault", 11),
@@ -31,6 +31,8 @@ const KINDS: [(&str, usize); 26] = [
     ("source", 1),
     ("rename", 1),
     ("mirrors", 1),
+    ("module", 1),
+    ("clock", 2),
     ("prefer", 2),
     ("setting", 2),
     ("hold", 2),
@@ -59,19 +61,30 @@ struct Draw {
     source: &'static str,
     name: &'static str,
     kinds: Vec<(&'static str, usize)>,
+    /// What another package was last published to come in the place of.
+    replaced: Option<&'static str>,
 }
 
 /// The steps of a seed: so many, and in the end everything is well again and the host must be healed.
 pub fn draw<M: System>(seed: u64, count: usize) -> Vec<String> {
     let (mut dice, sources) = (Dice::of(seed), sources(seed));
     let (source, name) = (one(&mut dice, sources), one(&mut dice, &NAMES));
-    let kinds = KINDS.iter().map(|(kind, often)| {
-        let is_ours = kind.starts_with("run") || *kind == "disk well";
-        (*kind, if is_ours { *often } else { often * [0, 1, 1, 3][dice.below(4)] })
+    // Every third host is refreshed often and patched seldom, so that updates wait there while sources fail.
+    let is_seldom = dice.below(3) == 0;
+    let kinds = KINDS.iter().map(|(kind, often)| match *kind {
+        "run apply" if is_seldom => (*kind, often / 4),
+        "run refresh" if is_seldom => (*kind, often * 2),
+        kind if kind.starts_with("run") || kind == "disk well" => (kind, *often),
+        kind => (kind, often * [0, 1, 1, 3][dice.below(4)]),
     });
     let kinds = kinds.collect();
-    let mut draw = Draw { dice, sources, source, name, kinds };
-    let mut steps: Vec<String> = (1..=count).map(|nth| draw.step::<M>(nth)).collect();
+    let mut draw = Draw { dice, sources, source, name, kinds, replaced: None };
+    // Half of the hosts are an administrator's who speaks another language, or prefers a source, from the beginning on.
+    let mut steps = Vec::new();
+    for first in ["language de".to_owned(), format!("prefer {source}")] {
+        steps.extend((draw.dice.below(2) == 0).then_some(first));
+    }
+    steps.extend((1..=count).map(|nth| draw.step::<M>(nth)));
     steps.push("heal".into());
     steps
 }
@@ -105,7 +118,12 @@ impl Draw {
                     "plain", "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow",
                     "security", "security", "big", "ousts", "renamed", "renamed", "phased",
                 ];
-                format!("publish {source} {name} {version} {}", self.one(&kinds))
+                let kind = self.one(&kinds);
+                if ["ousts", "renamed"].contains(&kind) {
+                    self.replaced =
+                        Some(if kind == "ousts" || name == "tb-b" { goes_for(name) } else { name });
+                }
+                format!("publish {source} {name} {version} {kind}")
             }
             "withdraw" => format!("withdraw {source} {name}"),
             "fault" => {
@@ -114,7 +132,13 @@ impl Draw {
             }
             kind @ ("recover" | "rename") => format!("{kind} {source}"),
             "flaw" => format!("flaw {source} {}", self.one(&["stranger", "expired"])),
-            kind @ ("source" | "mirrors") => format!("{kind} {source} {}", self.one(&["off", "on", "on"])),
+            "source" => format!("source {source} {}", self.one(&["off", "on", "on"])),
+            "mirrors" => format!("mirrors {source} {}", self.one(&["off", "on", "metalink", "metalink"])),
+            "module" => format!("module {source}"),
+            // Never as far apart as an index may be old.
+            "clock" => {
+                format!("clock {}", self.one(&["-259200", "-2400", "0", "0", "3000", "21600", "864000"]))
+            }
             "prefer" if M::PREFERS => format!("prefer {}", self.one(&[source, source, source, "none"])),
             "setting" => format!("setting {}", self.dice.below(M::SETTINGS.len())),
             "hold" => format!("{} {name}", self.one(&["hold", "hold", "unhold"])),
@@ -159,7 +183,8 @@ impl Draw {
                 .map(str::to_owned)
                 .to_vec();
         let excluded = [name, name, goes_for(name), new];
-        options.extend(excluded.map(|name| format!("--exclude {name}")));
+        let replaced = [self.replaced; 4].into_iter().flatten();
+        options.extend(excluded.into_iter().chain(replaced).map(|name| format!("--exclude {name}")));
         if M::CHOOSES {
             let others = [format!("--from *{source}*"), name.to_owned()];
             options.extend(others);
@@ -180,7 +205,12 @@ impl<M: System> World<M> {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut all = vec!["--manager", M::NAME];
         all.extend(args);
-        let mut command = self.sandbox().patch_command(&all);
+        let mut command = self.sandbox().command("env");
+        if self.clock != 0 {
+            command.args(["NO_FAKE_STAT=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+            command.arg(format!("LD_PRELOAD={FAKETIME}")).arg(format!("FAKETIME={:+}", self.clock));
+        }
+        command.args(["linux-patch", "--format", "json"]).args(&all);
         command.env("LINUX_PATCH_TIMEOUT", format!("{}s", M::BUDGET));
         if self.speaks_german {
             command.env("LANGUAGE", "de").env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
@@ -225,8 +255,8 @@ impl<M: System> World<M> {
                 self.plan.sources[nth].publish();
             }
             (["flaw", _, word], Some(nth)) => {
-                let flaw = Flaw::of(word).filter(|flaw| M::FLAWS.contains(flaw));
-                self.plan.sources[nth].flaw = flaw;
+                let flaw = if *word == "expired" { Flaw::Expired } else { Flaw::Stranger };
+                self.plan.sources[nth].flaw = Some(flaw).filter(|flaw| M::FLAWS.contains(flaw));
                 self.plan.sources[nth].publish();
             }
             // If an install waits for a mirror for ever, that is not a fault of linux-patch.
@@ -238,8 +268,16 @@ impl<M: System> World<M> {
             (["recover", _], Some(nth)) => self.recover(nth),
             (["mirrors", _, word], Some(nth)) => {
                 self.plan.sources[nth].has_list = *word == "on";
+                self.plan.sources[nth].has_metalink = *word == "metalink" && M::METALINKS;
                 self.configure();
             }
+            // There is one module, in which everything of its source is from then on.
+            (["module", _], Some(nth)) if M::MODULES && self.modular().is_none() => {
+                let source = &mut self.plan.sources[nth];
+                (source.is_modular, source.known) = (true, Default::default());
+                source.publish();
+            }
+            (["clock", seconds], _) => self.set_clock(seconds.parse().unwrap()),
             (["source", _, word], Some(nth)) => {
                 self.plan.sources[nth].is_configured = *word == "on";
                 self.configure();
@@ -293,7 +331,8 @@ impl<M: System> World<M> {
         }
     }
 
-    fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
+    pub fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
+        let now = self.now();
         let packages = &mut self.plan.sources[nth].packages;
         packages.retain(|published| published.package.name != name);
         let made = match kind {
@@ -306,6 +345,7 @@ impl<M: System> World<M> {
         for old in &made.replaces {
             self.replacers.entry(old.clone()).or_default().insert(made.name.clone());
         }
+        self.since.entry((made.name.clone(), made.version.clone())).or_insert(now);
         if kind == "security" {
             self.secured.insert(name.into());
         }
@@ -344,7 +384,6 @@ impl<M: System> World<M> {
             && !self.is_replaced(name)
         {
             self.manager.install(&[made(name, version, "plain")]);
-            oracle::note_edited(self);
         }
     }
 
@@ -465,9 +504,9 @@ impl<M: System> World<M> {
 
     /// Two at once: while the first one waits for an index, the second one comes.
     fn run_both(&mut self, one: &str, other: &str) {
-        use crate::world::Health;
-        let asked =
-            self.plan.configured().find(|(_, source)| source.health() == Health::Well).map(|(nth, _)| nth);
+        // A metalink is asked for instead, if nothing is new.
+        let is_asked = |source: &Source<M>| source.health() == Health::Well && !source.has_metalink;
+        let asked = self.plan.configured().find(|(_, source)| is_asked(source)).map(|(nth, _)| nth);
         let Some(nth) = asked.filter(|_| self.troubles.is_empty() && self.is_well()) else { return };
         let before = Before::of(self);
         let server = self.plan.sources[nth].repo.server();
@@ -489,16 +528,16 @@ impl<M: System> World<M> {
 
     /// Whether every configured source is.
     pub fn is_well(&self) -> bool {
-        use crate::world::Health;
         self.plan.configured().all(|(_, source)| source.health() == Health::Well && source.faults.is_empty())
     }
 
     /// An apply that finds a package replaced between its refresh and its download.
     fn race(&mut self, nth: usize, name: &str, version: &str) {
+        let now = self.now();
         let source = &mut self.plan.sources[nth];
-        let Some(old) = source.packages.iter().find(|published| published.package.name == name) else {
-            return;
-        };
+        let old = source.packages.iter().find(|published| published.package.name == name);
+        let Some(old) = old.filter(|_| !source.is_modular) else { return };
+        self.since.entry((name.into(), version.into())).or_insert(now);
         let file = M::file_of(name, &old.package.version);
         source.packages.retain(|published| published.package.name != name);
         source.packages.push(Published { package: made(name, version, "plain"), is_security: false });

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Duration, Utc};
+
 use crate::manager::{Package, Repository, package};
 use crate::sandbox::Sandbox;
 use crate::server::{Fault, kept};
@@ -14,6 +16,8 @@ pub const NAMES: [&str; 5] = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e"];
 pub const NEW: [&str; 3] = ["tb-x", "tb-y", "tb-z"];
 /// A mirror that is always down, the first one of every list of mirrors.
 pub const DOWN: &str = "http://127.88.0.1:1";
+/// What shows another time than that of the machine.
+pub const FAKETIME: &str = "/usr/local/lib/faketime.so";
 /// The sources of a world.
 pub fn sources(seed: u64) -> &'static [&'static str] {
     &["alpha", "beta", "gamma", "delta"][..2 + (seed % 3) as usize]
@@ -31,8 +35,13 @@ pub struct Source<M: System> {
     pub file: String,
     pub repo: M::Repo,
     pub is_configured: bool,
-    /// Whether it is configured by a list of mirrors.
+    /// Whether it is configured by a list of mirrors; by a metalink.
     pub has_list: bool,
+    pub has_metalink: bool,
+    /// Whether its packages are a module's, about which no other source decides then.
+    pub is_modular: bool,
+    /// Whether its index lies in the future of a clock that was set back.
+    pub is_early: bool,
     pub packages: Vec<Published>,
     pub flaw: Option<Flaw>,
     /// How the mirror misbehaves, and for what.
@@ -56,9 +65,11 @@ pub enum Health {
 
 impl<M: System> Source<M> {
     pub fn health(&self) -> Health {
-        let least = if self.leaves_parts { Health::Doubtful } else { Health::Well };
+        let least = if self.leaves_parts || self.is_early { Health::Doubtful } else { Health::Well };
+        // A metalink that says that nothing is new is all that is asked for.
+        let may_be_asked = !self.has_metalink || self.faults.contains_key("all");
         let faults = self.fault_of_index().into_iter().map(|fault| match fault {
-            "404" | "403" | "503" | "close" | "hang" | "self" => Health::Ill,
+            "404" | "403" | "503" | "close" | "hang" | "self" if may_be_asked => Health::Ill,
             _ => Health::Doubtful,
         });
         let flaw = self.flaw.map(|_| Health::Ill);
@@ -96,7 +107,7 @@ impl<M: System> Source<M> {
             self.ever.insert(package.name.clone());
             self.ever.extend(package.replaces.iter().cloned());
         }
-        M::publish(&self.repo, &self.packages, self.flaw);
+        M::publish(self);
     }
 }
 
@@ -165,6 +176,8 @@ pub struct Memory {
     pub has_failed: Option<bool>,
     /// Whether an apply was cut off, and none has ended well since.
     pub is_cut_off: bool,
+    /// When the last refresh ended, by the clock of the host; if that is known.
+    pub refreshed_at: Option<DateTime<Utc>>,
     /// A package that was replaced in the middle of the run.
     pub raced: Option<String>,
 }
@@ -182,6 +195,10 @@ pub struct World<M: System> {
     pub troubles: BTreeSet<String>,
     /// Whether whoever runs linux-patch speaks another language.
     pub speaks_german: bool,
+    /// By how many seconds the clock of the host is wrong.
+    pub clock: i64,
+    /// Since when each version of a package can be known here, by that clock.
+    pub since: BTreeMap<(String, String), DateTime<Utc>>,
     pub memory: Memory,
 }
 
@@ -203,6 +220,9 @@ impl<M: System> World<M> {
                 repo,
                 is_configured: true,
                 has_list: false,
+                has_metalink: false,
+                is_modular: false,
+                is_early: false,
                 packages,
                 flaw: None,
                 faults,
@@ -226,6 +246,8 @@ impl<M: System> World<M> {
             secured: BTreeSet::new(),
             troubles: BTreeSet::new(),
             speaks_german: false,
+            clock: 0,
+            since: BTreeMap::new(),
             memory: Memory { is_fresh: Some(false), has_failed: Some(false), ..Memory::default() },
         };
         world.plan.sources.iter().for_each(M::start);
@@ -236,6 +258,35 @@ impl<M: System> World<M> {
 
     pub fn sandbox(&self) -> &Sandbox {
         self.manager.sandbox()
+    }
+
+    /// What the clock of the host shows.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + Duration::seconds(self.clock)
+    }
+
+    /// Whether the index is fresh now, as far as that is known: never one whose time lies in the future.
+    pub fn is_fresh(&self) -> Option<bool> {
+        let is_fresh = self.memory.is_fresh?;
+        let age = self.memory.refreshed_at.map(|at| (self.now() - at).num_seconds());
+        Some(is_fresh && age.is_some_and(|age| (0..=4 * 3600).contains(&age)))
+    }
+
+    /// Sets the clock of the host this far from the true time.
+    pub fn set_clock(&mut self, seconds: i64) {
+        if seconds != 0 && !self.sandbox().exists(FAKETIME) {
+            let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+            let mut found = places.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
+            let found =
+                found.find(|path| path.exists()).expect("a walk needs libfaketime (package faketime)");
+            self.sandbox().write(FAKETIME, std::fs::read(found).unwrap());
+        }
+        self.clock = seconds;
+        let now = self.now();
+        self.since.values_mut().for_each(|since| *since = now.min(*since));
+        for source in &mut self.plan.sources {
+            source.is_early = !M::FLAWS.is_empty() && seconds < 0;
+        }
     }
 
     /// Writes what is planned, where it is not so already.
@@ -262,6 +313,11 @@ impl<M: System> World<M> {
 
     pub fn source(&self, name: &str) -> Option<usize> {
         self.plan.sources.iter().position(|source| source.name == name)
+    }
+
+    /// The source that is a module.
+    pub fn modular(&self) -> Option<usize> {
+        self.plan.sources.iter().position(|source| source.is_modular)
     }
 
     /// What is offered of a package by sources that are configured and `usable`, the newest first.

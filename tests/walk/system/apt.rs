@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::apt::{Apt, all};
 use crate::manager::Manager;
 use crate::repo::{Repo, Validity};
-use crate::system::{Flaw, Published, System};
+use crate::system::{Flaw, System};
 use crate::vault::Signer;
 use crate::world::{DOWN, Offer, Plan, Source};
 
@@ -53,13 +53,14 @@ impl System for Apt {
     const PHASES: bool = true;
     const PROGRAMS: &'static [&'static str] = &["apt-get"];
 
-    fn publish(repo: &Repo, packages: &[Published], flaw: Option<Flaw>) {
-        let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
+    fn publish(source: &Source<Apt>) {
+        let flaw = source.flaw;
+        let packages: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
         let claim = |claims: &mut crate::repo::Claims| {
             claims.signer = if flaw == Some(Flaw::Stranger) { Signer::Stranger } else { Signer::Known };
             claims.validity = if flaw == Some(Flaw::Expired) { Validity::Expired } else { Validity::Always };
         };
-        repo.publish_claiming(claim, &all(&packages));
+        source.repo.publish_claiming(claim, &all(&packages));
     }
 
     fn configuration(plan: &Plan<Apt>) -> BTreeMap<String, String> {

@@ -31,17 +31,10 @@ pub enum Flaw {
     Expired,
 }
 
-impl Flaw {
-    pub fn of(word: &str) -> Option<Flaw> {
-        [("stranger", Flaw::Stranger), ("expired", Flaw::Expired)]
-            .into_iter()
-            .find_map(|(name, flaw)| (name == word).then_some(flaw))
-    }
-}
-
 pub trait System: Manager {
     /// Lines of its configuration that change what it prints, asks or keeps, and must change nothing that is told.
     const SETTINGS: &'static [&'static str];
+    /// What it finds out of an index, which it then must not take from the future either.
     const FLAWS: &'static [Flaw] = &[];
     /// Part of every path of an index.
     const INDEX_PATH: &'static str;
@@ -59,6 +52,9 @@ pub trait System: Manager {
     const OBSOLETES: bool = true;
     /// Whether it has updates that are not for every host yet.
     const PHASES: bool = false;
+    /// Whether it reads metalinks; and modules, of which the walk knows what comes of them.
+    const METALINKS: bool = false;
+    const MODULES: bool = false;
     /// Whether parts of an upgrade can be chosen, or be left out.
     const CHOOSES: bool = true;
     /// Seconds that are enough for a refresh, whatever else this machine does.
@@ -83,7 +79,7 @@ pub trait System: Manager {
     /// What a repository needs before the first refresh.
     fn start(_: &Source<Self>) {}
 
-    fn publish(repo: &Self::Repo, packages: &[Published], flaw: Option<Flaw>);
+    fn publish(source: &Source<Self>);
 
     /// All of its configuration, by path.
     fn configuration(plan: &Plan<Self>) -> BTreeMap<String, String>;

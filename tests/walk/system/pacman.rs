@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::manager::Manager;
 use crate::pacman::{LOCK, Pacman, PkgRepo, all};
 use crate::sandbox::is_newer;
-use crate::system::{Flaw, Published, System};
+use crate::system::System;
 use crate::world::{DOWN, Offer, Plan, Source};
 
 /// A compressed file without its checksum and its length, which pacman does not look at.
@@ -42,9 +42,9 @@ impl System for Pacman {
         source.repo.serve_as(source.name);
     }
 
-    fn publish(repo: &PkgRepo, packages: &[Published], _: Option<Flaw>) {
-        let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
-        repo.publish(&all(&packages));
+    fn publish(source: &Source<Pacman>) {
+        let packages: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
+        source.repo.publish(&all(&packages));
     }
 
     fn configuration(plan: &Plan<Pacman>) -> BTreeMap<String, String> {
@@ -84,7 +84,9 @@ impl System for Pacman {
     /// Data after the end of a compressed file is not read either.
     fn here(&self, _: &Plan<Pacman>, source: &Source<Pacman>) -> Vec<u8> {
         let path = format!("{}/{}.db", Pacman::INDEXES, source.name);
-        let found = if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() };
+        let mut found =
+            if self.sandbox().exists(&path) { self.sandbox().read_bytes(&path) } else { Vec::new() };
+        found.truncate(found.strip_suffix(&[0; 2000]).map_or(found.len(), <[u8]>::len));
         let served = Pacman::served(&source.repo);
         if found.starts_with(&served) { served } else { without_sum(found) }
     }

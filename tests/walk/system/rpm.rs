@@ -7,11 +7,12 @@ use crate::dnf5::Dnf5;
 use crate::manager::Manager;
 use crate::rpm::RpmRepo;
 use crate::sandbox::{Sandbox, is_newer};
-use crate::system::{Flaw, Published, System};
+use crate::system::System;
 use crate::world::{DOWN, Offer, Plan, Source};
 use crate::zypper::Zypper;
 
-fn publish(repo: &RpmRepo, packages: &[Published]) {
+fn publish<M: System<Repo = RpmRepo>>(source: &Source<M>) {
+    let (repo, packages) = (&source.repo, &source.packages);
     let of_security: Vec<_> = packages.iter().filter(|published| published.is_security).collect();
     let advisories: Vec<_> = of_security
         .iter()
@@ -24,6 +25,7 @@ fn publish(repo: &RpmRepo, packages: &[Published]) {
         advisories.iter().map(|(id, name, version)| (id.as_str(), "security", *name, *version)).collect();
     let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
     match advisories.is_empty() {
+        _ if source.is_modular => repo.publish_module(&all(&packages), true),
         true => repo.publish(&all(&packages)),
         false => repo.publish_with_advisories(&advisories, &all(&packages)),
     }
@@ -38,7 +40,9 @@ where
     for (nth, source) in plan.configured() {
         let (name, url) = (source.name, source.repo.server.url());
         let priority = if plan.preferred == Some(nth) { "priority=10\n" } else { "" };
-        let address = if source.has_list {
+        let address = if source.has_metalink {
+            format!("metalink={url}/metalink")
+        } else if source.has_list {
             let list = format!("/etc/{name}.mirrors");
             // To see what a repository is, a new zypper asks the first mirror alone.
             let is_first = M::NAME == "zypper" && is_newer();
@@ -57,11 +61,12 @@ where
     files
 }
 
-/// What dnf leaves out: a setting of its own.
-fn with_excludes<M: System>(plan: &Plan<M>, mut files: BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// What dnf leaves out, and for which system modules are: settings of its own.
+fn of_dnf<M: System<Repo = RpmRepo>>(plan: &Plan<M>) -> BTreeMap<String, String> {
+    let mut files = configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf");
     let names: Vec<_> = plan.held.iter().map(String::as_str).collect();
-    if let Some(text) = files.get_mut("/etc/dnf/dnf.conf").filter(|_| !names.is_empty()) {
-        text.push_str(&format!("excludepkgs={}\n", names.join(",")));
+    if let Some(text) = files.get_mut("/etc/dnf/dnf.conf") {
+        text.push_str(&format!("module_platform_id=platform:el9\nexcludepkgs={}\n", names.join(",")));
     }
     files
 }
@@ -116,62 +121,61 @@ const OF_DNF: &[&str] = &[
     "multilib_policy=all",
 ];
 
+macro_rules! like_all_of_rpm {
+    () => {
+        const INDEX_PATH: &'static str = "/repodata";
+
+        fn publish(source: &Source<Self>) {
+            publish(source);
+        }
+
+        fn candidate<'a>(plan: &Plan<Self>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+            candidate(plan, installed, offers)
+        }
+
+        fn served(repo: &RpmRepo) -> Vec<u8> {
+            served(repo)
+        }
+    };
+}
+
+macro_rules! like_both_dnf {
+    () => {
+        const SETTINGS: &'static [&'static str] = OF_DNF;
+        const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
+        const METALINKS: bool = true;
+
+        fn start(source: &Source<Self>) {
+            source.repo.offer_metalink(&[DOWN, &source.repo.server.url()]);
+        }
+
+        fn configuration(plan: &Plan<Self>) -> BTreeMap<String, String> {
+            of_dnf(plan)
+        }
+
+        fn here(&self, _: &Plan<Self>, source: &Source<Self>) -> Vec<u8> {
+            here(self.sandbox(), Self::INDEXES, &format!("{}-", source.name), &source.repo)
+        }
+    };
+}
+
 impl System for Dnf {
-    const SETTINGS: &'static [&'static str] = OF_DNF;
-    const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
-    const INDEX_PATH: &'static str = "/repodata";
     const PROGRAMS: &'static [&'static str] = &["dnf"];
     // First for the small file that says whether the index is new.
     const REQUESTS: usize = 2;
     const BUDGET: u64 = 10;
+    const MODULES: bool = true;
 
-    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
-        publish(repo, packages);
-    }
-
-    fn configuration(plan: &Plan<Dnf>) -> BTreeMap<String, String> {
-        with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
-    }
-
-    fn candidate<'a>(plan: &Plan<Dnf>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, installed, offers)
-    }
-
-    fn served(repo: &RpmRepo) -> Vec<u8> {
-        served(repo)
-    }
-
-    fn here(&self, _: &Plan<Dnf>, source: &Source<Dnf>) -> Vec<u8> {
-        here(self.sandbox(), Dnf::INDEXES, &format!("{}-", source.name), &source.repo)
-    }
+    like_all_of_rpm!();
+    like_both_dnf!();
 }
 
 impl System for Dnf5 {
-    const SETTINGS: &'static [&'static str] = OF_DNF;
-    const SOURCE_FILES: &'static [&'static str] = &[".repo", "/dnf.conf"];
-    const INDEX_PATH: &'static str = "/repodata";
     const OWNS_OLDER: bool = true;
     const PROGRAMS: &'static [&'static str] = &["dnf5"];
 
-    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
-        publish(repo, packages);
-    }
-
-    fn configuration(plan: &Plan<Dnf5>) -> BTreeMap<String, String> {
-        with_excludes(plan, configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf"))
-    }
-
-    fn candidate<'a>(plan: &Plan<Dnf5>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, installed, offers)
-    }
-
-    fn served(repo: &RpmRepo) -> Vec<u8> {
-        served(repo)
-    }
-
-    fn here(&self, _: &Plan<Dnf5>, source: &Source<Dnf5>) -> Vec<u8> {
-        here(self.sandbox(), Dnf5::INDEXES, &format!("{}-", source.name), &source.repo)
-    }
+    like_all_of_rpm!();
+    like_both_dnf!();
 }
 
 impl System for Zypper {
@@ -190,25 +194,14 @@ impl System for Zypper {
         "rpm.install.excludedocs = yes",
     ];
     const SOURCE_FILES: &'static [&'static str] = &[".repo", "/zypp.conf"];
-    const INDEX_PATH: &'static str = "/repodata";
     const ASKED: &'static str = "/repomd.xml";
     const PROGRAMS: &'static [&'static str] = &["zypper"];
     const BUDGET: u64 = 10;
 
-    fn publish(repo: &RpmRepo, packages: &[Published], _: Option<Flaw>) {
-        publish(repo, packages);
-    }
+    like_all_of_rpm!();
 
     fn configuration(plan: &Plan<Zypper>) -> BTreeMap<String, String> {
         configuration(plan, "/etc/zypp/repos.d", "/etc/zypp/zypp.conf")
-    }
-
-    fn candidate<'a>(plan: &Plan<Zypper>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        candidate(plan, installed, offers)
-    }
-
-    fn served(repo: &RpmRepo) -> Vec<u8> {
-        served(repo)
     }
 
     fn here(&self, _: &Plan<Zypper>, source: &Source<Zypper>) -> Vec<u8> {
