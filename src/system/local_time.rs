@@ -72,7 +72,7 @@ impl std::fmt::Display for TimeOfDay {
 /// # Errors
 /// Why it cannot be told.
 pub fn ask(form: &str, budget: Duration) -> Result<String, String> {
-    let question = Invocation { program: "date", args: vec![format!("+{form}")], ..Invocation::default() };
+    let question = Invocation::of("date", [format!("+{form}")]);
     let limits = Limits { budget: Some(budget), ..Limits::default() };
     let answer = process::ask(&question, &limits).map_err(|error| error.to_string())?;
     match answer.succeeded() {

@@ -3,6 +3,9 @@
 use crate::world::{HELPERS, OTHERS, World};
 use std::path::Path;
 
+/// How the sources name a program that they start.
+const STARTS: [&str; 2] = ["Invocation::of(\"", "program: \""];
+
 /// The text of every source file of the program.
 fn sources(dir: &Path, texts: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -21,7 +24,8 @@ fn every_program_that_the_sources_start_is_a_fake() {
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
     let started: Vec<_> = texts
         .iter()
-        .flat_map(|text| text.split("#[cfg(test)]").next().unwrap().split("program: \"").skip(1))
+        .map(|text| text.split("#[cfg(test)]").next().unwrap())
+        .flat_map(|text| STARTS.iter().flat_map(|start| text.split(start).skip(1)))
         .map(|rest| rest.split('"').next().unwrap().to_string())
         .collect();
     assert!(started.len() >= 5, "the sources were not read: {started:?}");

@@ -90,8 +90,7 @@ impl Run<'_> {
             return Ok(());
         }
         let paths = files.iter().map(|(path, _)| path.display().to_string());
-        let args = std::iter::once("--".to_string()).chain(paths).collect();
-        let invocation = Invocation { program: "sha256sum", args, ..Invocation::default() };
+        let invocation = Invocation::of("sha256sum", ["--"]).with(paths);
         let limits = Limits { budget: Some(AUDIT_BUDGET), interruptible: true, ..Limits::default() };
         let hashed = match self.session.run("checking what was downloaded before", &invocation, &limits) {
             Err(failure) if failure.class == Class::Other => {

@@ -223,8 +223,7 @@ fn is_unattended() -> bool {
         return false;
     }
     let value = |name: &str| {
-        let args = ["dump", "--format=%v%n", name].map(str::to_string).into();
-        let question = Invocation { program: "apt-config", args, ..Invocation::default() };
+        let question = Invocation::of("apt-config", ["dump", "--format=%v%n", name]);
         let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
         let answer = ask(&question, &limits).ok().filter(|answer| answer.succeeded())?;
         Some(answer.stdout.trim().to_string())

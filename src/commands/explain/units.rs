@@ -129,9 +129,7 @@ impl Units {
             return None;
         }
         let properties = "--property=Id,LoadState,ActiveState,Result,UnitFileState,NextElapseUSecRealtime";
-        let args =
-            ["show", properties].into_iter().chain(names.iter().copied()).map(str::to_string).collect();
-        let invocation = Invocation { program: "systemctl", args, ..Invocation::default() };
+        let invocation = Invocation::of("systemctl", ["show", properties]).with(names.iter().copied());
         let limits = Limits { budget: Some(ANSWER), ..Limits::default() };
         let answer = ask(&invocation, &limits).ok().filter(|answer| answer.succeeded())?;
         Some(read_told(&answer.stdout))

@@ -143,8 +143,7 @@ pub fn audited(stdout: &str, changed: &[(&str, &str)]) -> Option<Failure> {
 /// line of the database has one of their characters before its first colon.
 pub fn list_installed(places: &Places) -> Invocation {
     let database = places.database.to_string_lossy().into_owned();
-    let args = ["-h", "-e", "^[PVAf]:", "-e", "^[^:]*[=<>~]", &database, "/etc/apk/world"];
-    Invocation { program: "grep", args: args.map(str::to_owned).to_vec(), ..Invocation::default() }
+    Invocation::of("grep", ["-h", "-e", "^[PVAf]:", "-e", "^[^:]*[=<>~]", &database, "/etc/apk/world"])
 }
 
 /// Reads that.
@@ -163,8 +162,7 @@ pub fn parse_installed(text: &str) -> Installed {
         match line.split_once(':') {
             Some(("P", value)) => {
                 name = value;
-                let package = InstalledPackage { ..InstalledPackage::default() };
-                installed.insert(name.to_string(), package);
+                installed.insert(name.to_string(), InstalledPackage::default());
             }
             Some((field @ ("V" | "A" | "f"), value)) => {
                 let Some(package) = installed.get_mut(name) else { continue };

@@ -101,9 +101,7 @@ impl Manager for Apk {
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
-        let mut invocation = simulate(plan);
-        invocation.args.extend_from_slice(names);
-        invocation
+        simulate(plan).with(names)
     }
 
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
@@ -180,11 +178,7 @@ impl Database for Apk {
 }
 
 fn apk(words: &[&str]) -> Invocation {
-    Invocation {
-        program: "apk",
-        args: words.iter().copied().map(str::to_owned).collect(),
-        ..Invocation::default()
-    }
+    Invocation::of("apk", words.iter().copied())
 }
 
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
@@ -195,19 +189,16 @@ fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
 }
 
 /// With `--ignore` the names are those to leave out. `apk add -u NAME` would write names into world.
-fn choose(mut invocation: Invocation, plan: &Plan) -> Invocation {
-    if !plan.left_out.is_empty() {
-        invocation.args.push("--ignore".to_string());
-        invocation.args.extend_from_slice(&plan.left_out);
+fn choose(invocation: Invocation, plan: &Plan) -> Invocation {
+    match plan.left_out.as_slice() {
+        [] => invocation,
+        names => invocation.with(["--ignore"]).with(names),
     }
-    invocation
 }
 
 /// A simulation. [`errors::classify`] recognises it by its last line, which `-v` changes.
 fn simulate(plan: &Plan) -> Invocation {
-    let mut invocation = upgrade(plan, &["-v"]);
-    invocation.args.push("-s".to_string());
-    invocation
+    upgrade(plan, &["-v"]).with(["-s"])
 }
 
 fn ask_origins(names: &[&str]) -> Invocation {

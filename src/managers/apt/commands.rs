@@ -46,19 +46,18 @@ pub(super) const FIXED: &[&str] = &[
 pub(super) fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
     let options = FIXED.iter().chain(options).flat_map(|option| ["-o", option]);
     let args = std::iter::once("-q=1").chain(options).chain(words.iter().copied());
-    Invocation {
-        program: "apt-get",
-        args: args.map(str::to_owned).collect(),
-        env: ENV,
-        env_defaults: ENV_DEFAULTS,
-        status_arg: Some("-oAPT::Status-Fd={}"),
-        ..Invocation::default()
-    }
+    let status_arg = Some("-oAPT::Status-Fd={}");
+    Invocation { env: ENV, env_defaults: ENV_DEFAULTS, status_arg, ..Invocation::of("apt-get", args) }
 }
 
-pub(super) fn apt_cache(verb: &str, names: impl IntoIterator<Item = String>) -> Invocation {
-    let args = ["-o", CACHE, verb].map(str::to_owned).into_iter().chain(names);
-    Invocation { program: "apt-cache", args: args.collect(), env: ENV, ..Invocation::default() }
+pub(super) fn apt_cache(verb: &str, names: impl IntoIterator<Item = impl Into<String>>) -> Invocation {
+    Invocation { env: ENV, ..Invocation::of("apt-cache", ["-o", CACHE, verb]).with(names) }
+}
+
+/// Asks for the values of options; each is given with the name under which it is answered.
+pub(super) fn apt_config(options: impl IntoIterator<Item = (&'static str, &'static str)>) -> Invocation {
+    let words = options.into_iter().flat_map(|(name, option)| [name, option]);
+    Invocation { env: ENV, ..Invocation::of("apt-config", ["shell"]).with(words) }
 }
 
 /// dpkg's option for a database that is not in its usual place.
@@ -113,9 +112,7 @@ pub fn list(plan: &Plan) -> Invocation {
 pub fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
     let selection = selection_option(plan);
     let options: Vec<&str> = selection.as_deref().into_iter().collect();
-    let mut invocation = apt_get(&options, &["-s", "-V", "--only-upgrade", "install"]);
-    invocation.args.extend_from_slice(names);
-    invocation
+    apt_get(&options, &["-s", "-V", "--only-upgrade", "install"]).with(names)
 }
 
 /// apt_preferences(5) records: at a negative priority no version of the package is a candidate,
@@ -184,10 +181,9 @@ pub fn repair(places: &Places) -> Invocation {
 
 /// Runs the scripts of packages that are only unpacked.
 pub fn configure(places: &Places, names: &[&str]) -> Invocation {
-    let mut args = admin_dir(places);
-    let words = ["--force-confdef", "--force-confold", "--configure"];
-    args.extend(words.iter().chain(names).map(|word| word.to_string()));
-    Invocation { program: "dpkg", args, env: ENV, env_defaults: ENV_DEFAULTS, ..Invocation::default() }
+    let words = [&["--force-confdef", "--force-confold", "--configure"], names].concat();
+    let invocation = Invocation::of("dpkg", admin_dir(places)).with(words);
+    Invocation { env: ENV, env_defaults: ENV_DEFAULTS, ..invocation }
 }
 
 #[cfg(test)]

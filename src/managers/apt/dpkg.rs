@@ -78,11 +78,7 @@ fn is_package_name(name: &str) -> bool {
 /// dpkg-query(1) also reads dpkg's journal, so the answer is right after a crash too.
 fn list_installed(places: &Places) -> Invocation {
     let format = "${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Abbrev}\\n";
-    Invocation {
-        program: "dpkg-query",
-        args: [admin_dir(places), vec!["-W".into(), format!("-f={format}")]].concat(),
-        ..Invocation::default()
-    }
+    Invocation::of("dpkg-query", admin_dir(places)).with(["-W", &format!("-f={format}")])
 }
 
 /// A database that a power cut emptied or cut short looks to apt like that of a machine with fewer packages. The lists

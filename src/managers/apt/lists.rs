@@ -1,7 +1,7 @@
 //! Reading what apt and dpkg list: pending updates, their origin, installed packages.
 
 use super::classes::fetch_class;
-use super::commands::{ENV, apt_cache};
+use super::commands::{apt_cache, apt_config, setting};
 use crate::managers::facts::Places;
 use crate::managers::origins::Origins;
 use crate::model::class::Class;
@@ -236,15 +236,12 @@ pub fn hashes(stdout: &str, places: &Places) -> Vec<(PathBuf, String)> {
 /// Asks whether the administrator allows what apt refuses to do unattended, where a list holds such a thing.
 pub fn ask_allowed(listing: &Listing) -> Option<Invocation> {
     let is_refused = listing.held_back.iter().any(|held| held.class.is_some());
-    let options =
-        ["APT::Get::allow-downgrades", "APT::Get::allow-change-held-packages", "APT::Get::force-yes"];
-    let words = options.iter().zip(["DOWNGRADE", "HOLD", "ALL"]).flat_map(|(option, name)| [name, option]);
-    is_refused.then(|| Invocation {
-        program: "apt-config",
-        args: std::iter::once("shell").chain(words).map(str::to_owned).collect(),
-        env: ENV,
-        ..Invocation::default()
-    })
+    let options = [
+        ("DOWNGRADE", "APT::Get::allow-downgrades"),
+        ("HOLD", "APT::Get::allow-change-held-packages"),
+        ("ALL", "APT::Get::force-yes"),
+    ];
+    is_refused.then(|| apt_config(options))
 }
 
 /// Whether an update may be kept back only for its phase. The list of an older apt says no more than that it is kept
@@ -272,8 +269,7 @@ pub fn tell_phased(listing: &mut Listing, origins: &Origins, all: &Listing) {
 /// Counts what is allowed as an ordinary update.
 pub fn add_allowed(answer: &str, mut listing: Listing) -> Listing {
     let is_true = |name: &str| {
-        let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='"));
-        let value = line.and_then(|value| value.strip_suffix('\'')).unwrap_or_default().to_lowercase();
+        let value = setting(answer, name).unwrap_or_default().to_lowercase();
         // The words that apt's StringToBool reads as true.
         ["yes", "true", "with", "on", "enable"].contains(&value.as_str())
             || value.parse::<i64>().is_ok_and(|number| number != 0)

@@ -13,7 +13,7 @@ use std::path::Path;
 /// The version table of packages shows what the list does not: security updates below the candidate, and the URI of the
 /// source.
 pub fn ask_origins(names: &[&str]) -> Invocation {
-    apt_cache("policy", names.iter().map(|name| name.to_string()))
+    apt_cache("policy", names.iter().copied())
 }
 
 /// Reads `apt-cache policy NAME...`. Versions stand from new to old, the installed one behind three asterisks. Below

@@ -52,13 +52,9 @@ pub fn came(finished: &Finished) -> Vec<Came> {
 
 fn fetch(url: String) -> Invocation {
     let options = FIXED.iter().chain(&["Debug::pkgAcquire::Worker=true", "Acquire::Retries=0"]);
-    let options = options.flat_map(|option| ["-o", option]).map(str::to_owned);
-    Invocation {
-        program: "/usr/lib/apt/apt-helper",
-        args: options.chain(["download-file".to_string(), url]).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
+    let options = options.flat_map(|option| ["-o", option]);
+    let helper = Invocation::of("/usr/lib/apt/apt-helper", options);
+    Invocation { env: ENV, ..helper.with(["download-file", &url]) }
 }
 
 /// Reads the messages to and from the program that fetches. The answer to a redirect names the next address:

@@ -1,6 +1,6 @@
 //! What apt.conf says: places and limits.
 
-use super::commands::{ENV, setting};
+use super::commands::{ENV, apt_config, setting};
 use super::facts::FACTS;
 use crate::managers::capabilities::Locate;
 use crate::managers::facts::{Elsewhere, Places};
@@ -50,7 +50,7 @@ pub fn is_elsewhere(configuration: &str) -> bool {
 
 /// Where apt keeps things: apt.conf and APT_CONFIG can put them anywhere.
 pub fn locate() -> Invocation {
-    let words = [
+    apt_config([
         ("DATABASE", "Dir::State::status/f"),
         ("PREFERENCES", "Dir::Etc::Preferences/f"),
         ("ARCHITECTURE", "APT::Architecture"),
@@ -71,19 +71,12 @@ pub fn locate() -> Invocation {
         ("DELAY", "Acquire::Retries::Delay::Maximum"),
         ("REMOVE", "APT::Get::Remove"),
         ("REMOVE", "Binary::apt-get::APT::Get::Remove"),
-    ];
-    let words = words.into_iter().flat_map(|(name, option)| [name, option]);
-    Invocation {
-        program: "apt-config",
-        args: std::iter::once("shell").chain(words).map(str::to_owned).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
+    ])
 }
 
 /// Asks for all settings of apt.conf.
 pub fn dump() -> Invocation {
-    Invocation { program: "apt-config", args: vec!["dump".to_string()], env: ENV, ..Invocation::default() }
+    Invocation { env: ENV, ..Invocation::of("apt-config", ["dump"]) }
 }
 
 /// Whether there is a line like `DPkg::Pre-Invoke:: "mount -o remount,rw /usr";`.

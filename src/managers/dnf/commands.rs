@@ -50,9 +50,7 @@ pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=main";
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 
 pub(super) fn dnf(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ALWAYS.iter().chain(options).chain(words);
-    let args = args.map(|word| word.to_string()).collect();
-    Invocation { program: "dnf", args, env: ENV, ..Invocation::default() }
+    Invocation { env: ENV, ..Invocation::of("dnf", [&ALWAYS, options, words].concat()) }
 }
 
 /// `upgrade` removes only obsoleted packages, and leaves out what it cannot resolve. With `--allowerasing`, which dnf
@@ -60,15 +58,8 @@ pub(super) fn dnf(options: &[&str], words: &[&str]) -> Invocation {
 /// index.
 pub(super) fn upgrade(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
     let full: &[&str] = if plan.full { &["--best", "--allowerasing"] } else { &[WHAT_CAN_BE] };
-    let mut invocation = dnf(options, full);
-    // This key does not exist, so no package of such a repository can be accepted. With no key at all, dnf would refuse
-    // to do anything.
-    let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
-    invocation.args.extend(keys);
-    invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
-    invocation.args.push("upgrade".to_string());
-    invocation.args.extend_from_slice(names);
-    invocation
+    let choice = rpm::excludes::of_keyless(plan).chain(rpm::excludes::excludes_of_dnf(plan));
+    dnf(options, full).with(choice).with(["upgrade"]).with(names)
 }
 
 pub(super) fn list(plan: &Plan) -> Invocation {

@@ -274,9 +274,7 @@ impl Manager for Dnf {
 
 fn ask_runs(list: &str) -> Option<Invocation> {
     let numbers = rpm::history::marked_runs(list);
-    let mut invocation = in_utc(dnf(&["-C"], &["history", "info"]));
-    invocation.args.extend(numbers.iter().map(|number| number.to_string()));
-    (!numbers.is_empty()).then_some(invocation)
+    (!numbers.is_empty()).then(|| in_utc(dnf(&["-C"], &["history", "info"])).with(numbers))
 }
 
 /// Outranks the `debuglevel` among the options of every command.

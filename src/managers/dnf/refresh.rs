@@ -28,11 +28,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let run = finished.stdout.rsplit(BANNER).next().filter(|_| finished.end.is_crash())?;
     let option = format!("{WITHOUT}{}", begun(run)?);
-    let command =
-        last.args.iter().position(|arg| arg == "upgrade").filter(|_| !last.args.contains(&option))?;
-    let mut next = last.clone();
-    next.args.insert(command, option);
-    Some(next)
+    (!last.args.contains(&option)).then(|| last.clone().with_before("upgrade", [option]))
 }
 
 /// The first line of a run.

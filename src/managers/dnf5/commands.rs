@@ -48,13 +48,7 @@ pub(super) const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
 pub(super) const PLAIN: &[&str] = &["--color=never"];
 
 pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
-    let args = PLAIN.iter().chain(options).chain(words);
-    Invocation {
-        program: "dnf5",
-        args: args.map(|word| word.to_string()).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
+    Invocation { env: ENV, ..Invocation::of("dnf5", [PLAIN, options, words].concat()) }
 }
 
 /// `upgrade` removes only what is obsoleted. With the option that dnf5 itself proposes it also removes what is in the
@@ -62,14 +56,10 @@ pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
 pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
     let (best, full): (&str, &[&str]) =
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
-    let mut invocation = dnf5(options, &[best]);
-    invocation.args.extend(kept_in_mind(plan));
-    invocation.args.extend(rpm::excludes::excludes_of_dnf(plan));
+    let invocation = dnf5(options, &[best]).with(kept_in_mind(plan));
     // Options that only some commands know must stand behind the command.
-    let words = ["upgrade"].iter().chain(full).chain(more);
-    invocation.args.extend(words.map(|word| word.to_string()));
-    invocation.args.extend_from_slice(names);
-    invocation
+    let words = [&["upgrade"], full, more].concat();
+    invocation.with(rpm::excludes::excludes_of_dnf(plan)).with(words).with(names)
 }
 
 /// A repository that could not be refreshed is not an absent one: its old index decides, by its priority and its

@@ -19,17 +19,13 @@ const LOADED: &str = "Repositories loaded.";
 /// out.
 pub fn alone(all: &Invocation, id: &str) -> Invocation {
     let mut invocation = all.clone();
-    invocation.args.pop();
-    invocation.args.retain(|arg| !arg.starts_with(WITHOUT));
-    invocation.args.extend([format!("--repo={id}"), "makecache".to_string()]);
-    invocation
+    invocation.args.retain(|arg| !arg.starts_with(WITHOUT) && arg != "upgrade");
+    invocation.with([&format!("--repo={id}"), "makecache"])
 }
 
 /// The refresh without one.
-pub fn without_source(mut all: Invocation, id: &str) -> Invocation {
-    let command = all.args.len() - 1;
-    all.args.insert(command, format!("{WITHOUT}{id}"));
-    all
+pub fn without_source(all: Invocation, id: &str) -> Invocation {
+    all.with_before("upgrade", [format!("{WITHOUT}{id}")])
 }
 
 /// The same refresh without the repositories that failed; `None` where it reached the end, or no repository was at
@@ -41,13 +37,7 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let failed = Seen::of(finished).failed;
     let without = failed.keys().map(|id| format!("{WITHOUT}{id}"));
     let new: Vec<_> = without.filter(|option| !last.args.contains(option)).collect();
-    if new.is_empty() {
-        return None;
-    }
-    let mut next = last.clone();
-    let command = next.args.len() - 1;
-    next.args.splice(command..command, new);
-    Some(next)
+    (!new.is_empty()).then(|| last.clone().with_before("upgrade", new))
 }
 
 /// Whether a repository failed.

@@ -13,22 +13,22 @@ pub(super) struct OfOthers;
 impl Autoremove for OfOthers {
     fn list(&self, machine: &dyn Machine, _: &[String]) -> Result<Listing, Failure> {
         let names = machine.ask(&pacman(&["-Qdtq"]))?.stdout;
-        let names: Vec<_> = names.lines().map(str::to_owned).collect();
         if names.is_empty() {
             return Ok(Listing::default());
         }
         // These packages, and those that only they need.
-        Ok(printed(&machine.ask(&with(&["-Rs", "--print", "--print-format", FORM], names))?.stdout))
+        let question = pacman(&["-Rs", "--print", "--print-format", FORM]).with(names.lines());
+        Ok(printed(&machine.ask(&question)?.stdout))
     }
 
     fn goes_with(&self, machine: &dyn Machine, packages: &[Unneeded]) -> Result<Listing, Failure> {
-        let names = packages.iter().map(|one| one.name.clone()).collect();
-        Ok(printed(&machine.ask(&with(&["-Rc", "--print", "--print-format", FORM], names))?.stdout))
+        let question = pacman(&["-Rc", "--print", "--print-format", FORM]);
+        Ok(printed(&machine.ask(&question.with(packages.iter().map(|one| &one.name)))?.stdout))
     }
 
     fn remove(&self, _: &[String], packages: &[Unneeded]) -> Invocation {
         // pacman does not remove what another package needs.
-        with(&["-R", "--noconfirm"], packages.iter().map(|one| one.name.clone()).collect())
+        pacman(&["-R", "--noconfirm"]).with(packages.iter().map(|one| &one.name))
     }
 }
 
@@ -40,10 +40,4 @@ fn printed(stdout: &str) -> Listing {
     let rows = stdout.lines().filter_map(|line| line.strip_prefix(MARK)?.split_once(' '));
     let removals = rows.map(|(name, version)| (name.to_string(), Some(version.to_string()))).collect();
     Listing { removals, ..Listing::default() }
-}
-
-fn with(words: &[&str], names: Vec<String>) -> Invocation {
-    let mut invocation = pacman(words);
-    invocation.args.extend(names);
-    invocation
 }

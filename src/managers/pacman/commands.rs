@@ -1,14 +1,13 @@
 //! The command lines of pacman.
 
 use crate::managers::facts::Plan;
-use crate::system::process::{Finished, Invocation};
+use crate::system::process::Invocation;
 
 /// The name, in our directory, of the configuration that gives the system the same index.
 pub const CONFIG: &str = "install.conf";
 
 pub fn pacman(words: &[&str]) -> Invocation {
-    let args = words.iter().map(|word| word.to_string()).collect();
-    Invocation { program: "pacman", args, ..Invocation::default() }
+    Invocation::of("pacman", words.iter().copied())
 }
 
 pub fn pacman_conf(words: &[&str]) -> Invocation {
@@ -40,17 +39,12 @@ fn choice(plan: &Plan) -> Vec<String> {
     args
 }
 
-fn upgrade(mut invocation: Invocation, plan: &Plan) -> Invocation {
-    invocation.args.extend(choice(plan));
-    invocation
-}
-
 pub fn refresh() -> Invocation {
-    upgrade(private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]), &Plan::default())
+    private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]).with(choice(&Plan::default()))
 }
 
 pub fn list(plan: &Plan) -> Invocation {
-    upgrade(private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]), plan)
+    private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]).with(choice(plan))
 }
 
 /// The same upgrade without `--print`, because a list leaves out warnings. Nobody answers its question whether to go
@@ -60,14 +54,14 @@ pub fn upgrade_in_words() -> Invocation {
 }
 
 pub fn download(plan: &Plan) -> Invocation {
-    upgrade(private(&["-Suw", "--noconfirm"]), plan)
+    private(&["-Suw", "--noconfirm"]).with(choice(plan))
 }
 
 /// Our directory is the only source in this configuration. So `-yy` gives the system exactly that index in the run that
 /// upgrades, and pacman cannot ask a mirror for anything.
-pub fn install(plan: &Plan, _: &Finished) -> Invocation {
-    let with_config = Some("--config={}/install.conf");
-    upgrade(Invocation { private_arg: with_config, ..pacman(&["-Syyu", "--noconfirm"]) }, plan)
+pub fn install(plan: &Plan) -> Invocation {
+    let private_arg = Some("--config={}/install.conf");
+    Invocation { private_arg, ..pacman(&["-Syyu", "--noconfirm"]).with(choice(plan)) }
 }
 
 #[cfg(test)]

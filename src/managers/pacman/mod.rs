@@ -91,8 +91,8 @@ impl Manager for Pacman {
         Some(commands::download(plan))
     }
 
-    fn install(&self, plan: &Plan, downloaded: &Finished) -> Invocation {
-        commands::install(plan, downloaded)
+    fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
+        commands::install(plan)
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
@@ -275,12 +275,11 @@ mod tests {
     #[test]
     fn nothing_that_asks_a_mirror_touches_the_index_of_the_system() {
         let plan = Plan::default();
-        let finished = Finished::ended(0, "", "");
         let refresh = Pacman.refresh(Default::default());
         for invocation in [refresh, commands::download(&plan), commands::list(&plan), Pacman.pending(&plan)] {
             assert_eq!(invocation.private_arg, Some("--dbpath={}"), "{}", invocation.line());
         }
-        assert_eq!(commands::install(&plan, &finished).private_arg, Some("--config={}/install.conf"));
+        assert_eq!(commands::install(&plan).private_arg, Some("--config={}/install.conf"));
     }
 
     #[test]

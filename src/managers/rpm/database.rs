@@ -43,8 +43,7 @@ impl Database for Rpm {
 
     fn provides(&self, machine: &dyn Machine, names: &[&str]) -> HashMap<String, Vec<String>> {
         let format = ["-q", "--qf", r"[%{=NAME}\t%{PROVIDENAME}\n]", "--"];
-        let args = format.iter().chain(names).map(|word| word.to_string()).collect();
-        let question = Invocation { program: "rpm", args, ..Invocation::default() };
+        let question = Invocation::of("rpm", format).with(names.iter().copied());
         let mut provides: HashMap<String, Vec<String>> = HashMap::new();
         for line in machine.ask(&question).iter().flat_map(|answer| answer.stdout.lines()) {
             if let Some((name, word)) = line.split_once('\t') {
@@ -56,8 +55,7 @@ impl Database for Rpm {
 
     fn in_order(&self, machine: &dyn Machine, name: &str) -> Vec<String> {
         let format = r"%{DBINSTANCE}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n";
-        let args = ["-q", "--qf", format, "--", name].map(str::to_owned).to_vec();
-        let answer = machine.try_ask(&Invocation { program: "rpm", args, ..Invocation::default() });
+        let answer = machine.try_ask(&Invocation::of("rpm", ["-q", "--qf", format, "--", name]));
         answer.map(|answer| in_order(&answer.stdout)).unwrap_or_default()
     }
 }
@@ -81,11 +79,7 @@ fn in_order(stdout: &str) -> Vec<String> {
 /// `EPOCHNUM` is 0 for a package without an epoch.
 pub fn list_installed() -> Invocation {
     let format = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\t[%{OBSOLETENAME} %{OBSOLETEFLAGS:depflags} %{OBSOLETEVERSION},]\n";
-    Invocation {
-        program: "rpm",
-        args: ["-qa", "--qf", format].map(str::to_owned).to_vec(),
-        ..Invocation::default()
-    }
+    Invocation::of("rpm", ["-qa", "--qf", format])
 }
 
 /// Whether it is one of the packages that `installonlypkgs` and `multiversion` have by default, or that the

@@ -15,19 +15,19 @@ pub fn is_any<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
     })
 }
 
-/// What an upgrade would bring without these exclusions. Asked only if there are any. `list` lists what an upgrade brings with them, `option` switches them off, and `read` reads the list.
+/// What an upgrade would bring without these exclusions. Asked only if there are any. `list` lists what an upgrade
+/// brings with them, `option` switches them off, and `read` reads the list.
 pub fn updates(
     machine: &dyn Machine,
     manager: &dyn Configuration,
-    mut list: Invocation,
+    list: Invocation,
     option: &str,
     read: fn(&str) -> Listing,
 ) -> Vec<Update> {
     if !machine.configuration().is_some_and(|text| manager.excludes(text)) {
         return Vec::new();
     }
-    let command = list.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
-    list.args.insert(command, option.to_string());
+    let list = list.with_before("upgrade", [option.to_string()]);
     machine.ask_in_passing(&list).map(|answer| read(&answer.stdout).updates).unwrap_or_default()
 }
 

@@ -8,7 +8,13 @@ pub fn excludes(plan: &Plan) -> Vec<String> {
     plan.staying().map(|name| format!("--exclude={name}")).collect()
 }
 
-/// The same for dnf 4 and dnf 5, with the versions in whose place older ones come. `disable_excludes` in dnf.conf would
+/// For dnf 4 and yum, the packages of repositories that name no key. This key does not exist, so no package of theirs
+/// can be accepted. With no key at all, the manager would refuse to do anything.
+pub fn of_keyless(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"))
+}
+
+/// The packages that a plan leaves out for dnf 4 and dnf 5, with the versions in whose place older ones come. `disable_excludes` in dnf.conf would
 /// switch off these too.
 pub fn excludes_of_dnf(plan: &Plan) -> Vec<String> {
     let of_version = |(name, version): &(String, String)| match plain_name(name) {

@@ -115,14 +115,10 @@ pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation>
     if olds.is_empty() {
         return Vec::new();
     }
-    let again = reinstall.map(|mut invocation| {
-        invocation.args.extend(named(|left| {
-            [left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer, &left.newer_architecture]
-        }));
-        invocation
-    });
-    let args = ["-e", "--nodeps"].map(str::to_owned).into_iter().chain(olds);
-    let erase = Invocation { program: "rpm", args: args.collect(), ..Invocation::default() };
+    let news =
+        named(|left| [left.obsoleter.as_ref().unwrap_or(&left.name), &left.newer, &left.newer_architecture]);
+    let again = reinstall.map(|invocation| invocation.with(news));
+    let erase = Invocation::of("rpm", ["-e", "--nodeps"]).with(olds);
     again.into_iter().chain([erase]).collect()
 }
 

@@ -23,11 +23,8 @@ pub fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
 /// Lists what would be done if they did not exist; `option` with an identifier leaves one out.
 pub fn ask_without(plan: &Plan, list: fn(&Plan) -> Invocation, option: &str) -> Option<Invocation> {
     repositories(plan).next()?;
-    let mut invocation = list(&Plan { without: Vec::new(), ..plan.clone() });
-    let command = invocation.args.iter().position(|arg| arg == "upgrade").unwrap_or_default();
     let options = repositories(plan).map(|id| format!("{option}{id}"));
-    invocation.args.splice(command..command, options);
-    Some(invocation)
+    Some(list(&Plan { without: Vec::new(), ..plan.clone() }).with_before("upgrade", options))
 }
 
 /// Adds, as held back, what would be done only if they did not exist.
@@ -49,8 +46,7 @@ fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
 /// repository is missing.
 pub fn ask_modular(plan: &Plan) -> Option<Invocation> {
     repositories(plan).next()?;
-    let args = ["-qa", "--qf", "%{NAME}\\t%{MODULARITYLABEL}\\n"].map(str::to_string).to_vec();
-    Some(Invocation { program: "rpm", args, ..Invocation::default() })
+    Some(Invocation::of("rpm", ["-qa", "--qf", "%{NAME}\\t%{MODULARITYLABEL}\\n"]))
 }
 
 /// Holds back what would replace these and does not belong to a module itself, which its release shows.

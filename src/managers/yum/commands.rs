@@ -12,13 +12,7 @@ const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 const ALWAYS: [&str; 6] = ["--color=never", "-d", "2", "-e", "2", "--setopt=exit_on_lock=1"];
 
 pub(super) fn yum(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ALWAYS.iter().chain(options).chain(words);
-    Invocation {
-        program: "yum",
-        args: args.map(|arg| arg.to_string()).collect(),
-        env: ENV,
-        ..Invocation::default()
-    }
+    Invocation { env: ENV, ..Invocation::of("yum", [&ALWAYS, options, words].concat()) }
 }
 
 /// What a plan adds to a command line.

@@ -97,10 +97,7 @@ impl Manager for Yum {
     }
 
     fn pending(&self, plan: &Plan) -> Invocation {
-        let mut invocation = yum(&["-C", SKIP], &[]);
-        invocation.args.extend(choice(plan));
-        invocation.args.push("check-update".to_string());
-        invocation
+        yum(&["-C", SKIP], &[]).with(choice(plan)).with(["check-update"])
     }
 
     fn parse_pending(&self, text: &str) -> Listing {
@@ -219,15 +216,9 @@ const QUESTIONS: &str = "repolist disabled\ncheck-update\nrepolist all\n";
 /// One package with unmet dependencies stops yum from updating any, unless it may skip it. `upgrade` also replaces
 /// obsolete packages where yum.conf turns that off.
 fn update(plan: &Plan, options: &[&str], names: &[String]) -> Invocation {
-    let mut invocation = yum(&["--skip-broken"], options);
-    invocation.args.extend(choice(plan));
-    // This key does not exist, so no package of such a repository can be accepted. With no key at all, yum would refuse
-    // to do anything.
-    let keys = plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"));
-    invocation.args.extend(keys);
-    invocation.args.push(if plan.full { "upgrade" } else { "update" }.to_string());
-    invocation.args.extend_from_slice(names);
-    invocation
+    let verb = if plan.full { "upgrade" } else { "update" };
+    let choice = choice(plan).into_iter().chain(rpm::excludes::of_keyless(plan));
+    yum(&["--skip-broken"], options).with(choice).with([verb]).with(names)
 }
 
 /// `--assumeno` outranks an `assumeyes` in yum.conf; if it did not, only a test would run.

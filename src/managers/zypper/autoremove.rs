@@ -74,11 +74,10 @@ impl Autoremove for OfOthers {
 }
 
 fn remove(options: &[&str], names: Vec<String>) -> Invocation {
-    let mut invocation = zypper(OFFLINE, &[&["remove"], options, &["--"]].concat());
     // If zypper may only download, it removes nothing either.
-    invocation.settings = "[main]\ncommit.downloadMode = DownloadInAdvance\n";
-    invocation.args.extend(names);
-    invocation
+    let settings = "[main]\ncommit.downloadMode = DownloadInAdvance\n";
+    let invocation = zypper(OFFLINE, &[&["remove"], options, &["--"]].concat()).with(names);
+    Invocation { settings, ..invocation }
 }
 
 /// `NAME.ARCHITECTURE=VERSION` means exactly this package.

@@ -25,14 +25,8 @@ pub(super) fn zypper(options: &[&str], words: &[&str]) -> Invocation {
 }
 
 pub(super) fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
-    let args = ["--non-interactive"].iter().chain(options).chain(words);
-    Invocation {
-        program: "zypper",
-        args: args.map(|arg| arg.to_string()).collect(),
-        env: ENV,
-        withheld: WITHHELD,
-        ..Invocation::default()
-    }
+    let args = [&["--non-interactive"], options, words].concat();
+    Invocation { env: ENV, withheld: WITHHELD, ..Invocation::of("zypper", args) }
 }
 
 pub(super) fn list_repositories() -> Invocation {
@@ -60,10 +54,8 @@ pub(super) const WITHHELD: &[&str] = &[
 
 /// What a plan adds to a command line. If some repositories could not be refreshed, the others are named: zypper has no
 /// option that leaves one out.
-pub(super) fn with_choice(mut invocation: Invocation, plan: &Plan) -> Invocation {
-    for repository in &plan.from {
-        invocation.args.extend(["--repo".to_string(), repository.clone()]);
-    }
+pub(super) fn with_choice(invocation: Invocation, plan: &Plan) -> Invocation {
+    let mut invocation = invocation.with(plan.from.iter().flat_map(|repository| ["--repo", repository]));
     if let Some(selection) = &plan.selection {
         invocation.vars.push((SETTINGS_VARIABLE, settings_path(selection)));
     }

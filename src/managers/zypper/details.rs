@@ -47,11 +47,8 @@ const PATCHES: &[&str] = &["--type", "patch"];
 
 /// Asks for descriptions.
 fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
-    let mut invocation = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan);
-    invocation.env = ENV_IN_UTC;
-    invocation.args.push("--".to_string());
-    invocation.args.extend_from_slice(names);
-    (!names.is_empty()).then_some(invocation)
+    let question = with_choice(plain_zypper(PLAIN, &[&["info"], what, &["--"]].concat()), plan);
+    (!names.is_empty()).then(|| Invocation { env: ENV_IN_UTC, ..question.with(names) })
 }
 
 /// Asks what obsoletes the packages that would be removed.
@@ -69,12 +66,7 @@ fn ask_patches_of_new(plan: &Plan, listing: &Listing) -> Option<Invocation> {
 /// Asks for what is about packages with these names, if there are any.
 fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String>) -> Option<Invocation> {
     let words = [&["search", "--details", "--match-exact"], what].concat();
-    let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
-    invocation.args.push("--".to_string());
-    let options = invocation.args.len();
-    let names = names
-        .map(|name| rpm::names::plain_name(name).to_string())
-        .filter(|name| rpm::names::is_package_name(name));
-    invocation.args.extend(names);
-    (invocation.args.len() > options).then_some(invocation)
+    let names = names.map(|name| rpm::names::plain_name(name));
+    let names: Vec<_> = names.filter(|name| rpm::names::is_package_name(name)).collect();
+    (!names.is_empty()).then(|| with_choice(zypper(OFFLINE, &words), plan).with(["--"]).with(names))
 }

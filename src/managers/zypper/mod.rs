@@ -118,10 +118,7 @@ impl Manager for Zypper {
         // `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed
         // here, so nothing is marked as asked for by a person.
         let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
-        let mut invocation = with_choice(zypper(OFFLINE, &words), plan);
-        invocation.args.push("--".to_string());
-        invocation.args.extend_from_slice(names);
-        invocation
+        with_choice(zypper(OFFLINE, &words), plan).with(["--"]).with(names)
     }
 
     fn download(&self, plan: &Plan) -> Option<Invocation> {
@@ -292,14 +289,12 @@ const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];
 
 /// Names need not be unique, aliases are. A setting makes zypper show aliases instead of names.
 fn refresh(aliases: &[String]) -> Invocation {
-    let mut invocation = zypper(&["--config", "/proc/self/fd/0"], &["refresh"]);
-    invocation.input = refresh::SHOW_ALIAS;
-    if !aliases.is_empty() {
-        invocation.settings = NO_SERVICES;
-        invocation.args.push("--".to_string());
-        invocation.args.extend_from_slice(aliases);
+    let all = zypper(&["--config", "/proc/self/fd/0"], &["refresh"]);
+    let all = Invocation { input: refresh::SHOW_ALIAS, ..all };
+    match aliases {
+        [] => all,
+        _ => Invocation { settings: NO_SERVICES, ..all.with(["--"]).with(aliases) },
     }
-    invocation
 }
 
 /// The administrator's locks.

@@ -60,12 +60,7 @@ pub fn of_passed_over(finished: &Finished, enabled: &[String]) -> Option<Invocat
     }
     let left = listed.into_iter().filter(|repository| !sources.contains_key(&repository.id));
     let left: Vec<_> = left.map(|repository| repository.argument).collect();
-    (!left.is_empty()).then(|| {
-        let mut invocation = super::refresh(&left);
-        let at = invocation.args.iter().position(|arg| arg == "--").unwrap_or_default();
-        invocation.args.insert(at, "--force".to_string());
-        invocation
-    })
+    (!left.is_empty()).then(|| super::refresh(&left).with_before("--", ["--force".to_string()]))
 }
 
 /// Those of which it says nothing then either were not refreshed.

@@ -29,6 +29,24 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// A program with these arguments.
+    pub fn of(program: &'static str, args: impl IntoIterator<Item = impl Into<String>>) -> Invocation {
+        Invocation { program, ..Invocation::default() }.with(args)
+    }
+
+    /// The same with more arguments behind the others.
+    pub fn with(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Invocation {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same with more arguments before the first that is this word.
+    pub fn with_before(mut self, word: &str, args: impl IntoIterator<Item = String>) -> Invocation {
+        let at = self.args.iter().position(|arg| arg == word).unwrap_or_default();
+        self.args.splice(at..at, args);
+        self
+    }
+
     /// The command line as logs show it.
     pub fn line(&self) -> String {
         let mut line = self.program.to_string();
