@@ -78,6 +78,11 @@ impl Update {
             extra: self.extra,
         }
     }
+
+    /// The same update, left out because of a failure of this class.
+    pub fn left_out(self, class: Class, reason: &str) -> HeldBack {
+        HeldBack { class: Some(class), ..self.held_back(reason) }
+    }
 }
 
 /// The reason of an update that stays if the manager gives none.
@@ -113,6 +118,11 @@ pub struct HeldBack {
 }
 
 impl HeldBack {
+    /// A package of which nothing else is known, left out because of a failure of this class.
+    pub fn left_out(name: impl Into<String>, class: Class, reason: impl Into<String>) -> HeldBack {
+        HeldBack { name: name.into(), reason: reason.into(), class: Some(class), ..HeldBack::default() }
+    }
+
     /// The update that it would be.
     pub fn into_update(self) -> Option<Update> {
         Some(Update {

@@ -55,11 +55,9 @@ fn start_scope(properties: &str) -> Result<Finished, String> {
     // Name, mode, properties, no further units.
     let call =
         format!("{manager} StartTransientUnit ssa(sv)a(sa(sv)) {name} fail {properties} PIDs au 1 {pid}");
-    let mut args = vec!["--system".to_string(), "call".to_string()];
-    args.extend(call.split(' ').map(str::to_owned));
-    args.extend(["Description", "s", "linux-patch apply", "0"].map(str::to_owned));
+    let invocation = Invocation::of("busctl", ["--system", "call"]).with(call.split(' '));
+    let invocation = invocation.with(["Description", "s", "linux-patch apply", "0"]);
     // A signal does not end this wait: it may come from the connection that drops, just when the move is needed.
-    let invocation = Invocation { program: "busctl", args, ..Invocation::default() };
     let limits = Limits { budget: Some(PATIENCE), ..Limits::default() };
     ask(&invocation, &limits).map_err(|error| format!("could not run busctl: {error}"))
 }

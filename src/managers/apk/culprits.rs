@@ -32,13 +32,9 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
             else {
                 continue;
             };
-            let held = HeldBack {
-                name: name.to_string(),
-                candidate: Some(version.to_string()),
-                reason: one_line(&format!("{missing}, required by {word}")),
-                class: Some(Class::Dependency),
-                ..HeldBack::default()
-            };
+            let reason = one_line(&format!("{missing}, required by {word}"));
+            let held = HeldBack::left_out(name, Class::Dependency, reason);
+            let held = HeldBack { candidate: Some(version.to_string()), ..held };
             found.entry(name.to_string()).or_insert(held);
         }
     }

@@ -172,13 +172,8 @@ fn unverifiable(stdout: &str) -> Vec<HeldBack> {
         // It is listed with its architecture where that is not the native one.
         let full = format!("{name}:{architecture}");
         let is_listed = stdout.split_whitespace().any(|word| word == full);
-        found.push(HeldBack {
-            name: if is_listed { full } else { name.to_string() },
-            candidate: Some(version.to_string()),
-            reason: reason.to_string(),
-            class: Some(class),
-            ..HeldBack::default()
-        });
+        let held = HeldBack::left_out(if is_listed { &full } else { *name }, class, reason);
+        found.push(HeldBack { candidate: Some(version.to_string()), ..held });
     }
     found
 }

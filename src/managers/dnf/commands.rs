@@ -34,6 +34,8 @@ pub(super) const ALWAYS: [&str; 5] = [
 /// one because dnf.conf allows it.
 pub(super) const AS_REFRESHED: &str = "--setopt=*.metadata_expire=never";
 
+pub(super) const WITHOUT: &str = "--disablerepo=";
+
 pub(super) const ONLINE: &str = "--setopt=cacheonly=0";
 
 /// Lists what an upgrade would do. `--assumeno` outranks an `assumeyes` in dnf.conf, and answers a question about a key
@@ -42,9 +44,6 @@ pub(super) const ONLINE: &str = "--setopt=cacheonly=0";
 pub(super) const LOOK: &[&str] = &["--assumeno", TEST, "--setopt=*.gpgcheck=0"];
 
 pub(super) const TEST: &str = "--setopt=tsflags=test";
-
-/// Looks also at what the main section of the configuration excludes.
-pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=main";
 
 /// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";

@@ -58,7 +58,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
             Class::Auth => format!("{words} (repository {source})"),
             _ => words.to_string(),
         };
-        found.push(HeldBack { class: Some(class), ..update.clone().held_back(&reason) });
+        found.push(update.clone().left_out(class, &reason));
     }
     found
 }
@@ -72,12 +72,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
 ///   - cannot install the best update candidate for package tb-c-1.0-1.noarch
 /// ```
 fn unresolved(finished: &Finished) -> Vec<HeldBack> {
-    let held = |name: String, reason: &str| HeldBack {
-        name,
-        reason: reason.to_string(),
-        class: Some(Class::Dependency),
-        ..HeldBack::default()
-    };
+    let held = |name: String, reason: &str| HeldBack::left_out(name, Class::Dependency, reason);
     let lines = || finished.stderr.lines();
     let names = lines().filter_map(|line| line.split_once(PROTECTED)).flat_map(|(_, names)| names.split(','));
     let names = names.map(str::trim).filter(|name| !name.is_empty());
@@ -122,7 +117,7 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
         .map(|update| {
             let source = update.source.clone().unwrap_or_default();
             let reason = format!("could not get the key of its repository {source}: {line}");
-            HeldBack { class: Some(failure.class), ..update.held_back(&reason) }
+            update.left_out(failure.class, &reason)
         })
         .collect()
 }

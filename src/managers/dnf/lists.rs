@@ -1,9 +1,10 @@
 //! Reading what dnf lists: the table of a transaction, repositories, advisories.
 
-use super::commands::{NOTHING_EXCLUDED, dnf, in_utc, list};
+use super::commands::{WITHOUT, dnf, in_utc, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
-use crate::managers::rpm::owned;
+use crate::managers::rpm::excluded::NOTHING_EXCLUDED;
+use crate::managers::rpm::owned::Lists;
 use crate::managers::rpm::tables::{self, Section, Table};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -39,16 +40,9 @@ fn section(headline: &str) -> Section {
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
-    if let Some(question) = owned::ask_without(plan, list, "--disablerepo=") {
-        listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
-    }
-    // Behind what is left out there may be a second reason.
-    for _ in 0..2 {
-        if let Some(plan) = owned::left_out(plan, &listing) {
-            listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
-        }
-    }
-    Ok(listing)
+    let lists = Lists { machine, plan, list, read: transaction };
+    lists.add_owned(WITHOUT, &mut listing)?;
+    lists.without_owned(listing)
 }
 
 /// Why the list of a run that changes nothing cannot be used, if so: an empty or short list would look like nothing to

@@ -14,7 +14,7 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
-use crate::managers::origins::{self, Origins};
+use crate::managers::origins::Origins;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
@@ -28,8 +28,7 @@ use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
 use commands::{
-    AS_REFRESHED, LOOK, NOTHING_EXCLUDED, ONLINE, SOURCES, TEST, WHAT_CAN_BE, dnf, in_utc, list, list_needs,
-    upgrade,
+    AS_REFRESHED, LOOK, ONLINE, SOURCES, TEST, WHAT_CAN_BE, WITHOUT, dnf, in_utc, list, list_needs, upgrade,
 };
 use std::time::Duration;
 
@@ -132,12 +131,12 @@ impl Manager for Dnf {
         // `-C` uses nothing but the cache, so that the install cannot wait for a mirror.
         let mut invocation = upgrade(plan, &["-y", "--setopt=assumeno=0", "-C", RPM_TELLS], &[]);
         let never_read = plan.never_read.iter().filter(|id| is_repository(id));
-        invocation.args.splice(0..0, never_read.map(|id| format!("{}{id}", refresh::WITHOUT)));
+        invocation.args.splice(0..0, never_read.map(|id| format!("{}{id}", WITHOUT)));
         invocation
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
-        Some(&autoremove::OfOthers)
+        Some(&autoremove::UNNEEDED)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {
@@ -165,8 +164,7 @@ impl Manager for Dnf {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        let list = list(&Plan::default());
-        rpm::excluded::updates(machine, self, list, NOTHING_EXCLUDED, lists::transaction)
+        rpm::excluded::updates(machine, self, list(&Plan::default()), lists::transaction)
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
@@ -246,13 +244,11 @@ impl Manager for Dnf {
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
-        let words =
-            [&["repoquery", "--queryformat", rpm::offers::FORMAT], &*origins::names(updates)].concat();
-        Ok(rpm::offers::offers(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
+        rpm::offers::offers(machine, dnf, updates)
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
-        Some(dnf(&["-C"], &["repoquery", "--extras", "--queryformat", "%{name}.%{arch}\n"]))
+        Some(dnf(&["-C"], rpm::offers::EXTRAS))
     }
 
     fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
@@ -297,7 +293,7 @@ fn ask_sources() -> Invocation {
 /// repository that was not refreshed; one that was never reached is disabled, as it would be tried again here.
 fn download(plan: &Plan) -> Invocation {
     let down = owned::repositories(plan).map(|id| match plan.never_read.contains(id) {
-        true => format!("{}{id}", refresh::WITHOUT),
+        true => format!("{}{id}", WITHOUT),
         false => format!("--setopt={id}.timeout=1"),
     });
     let options = ["-y", "--setopt=assumeno=0", TEST, ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];

@@ -1,6 +1,7 @@
 //! Judging `dnf --refresh --assumeno upgrade` repository by repository: its exit code is 1 where
 //! updates are pending, and 0 where no repository answered.
 
+use super::commands::WITHOUT;
 use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
@@ -33,7 +34,6 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
 
 /// The first line of a run.
 const BANNER: &str = "DNF version: ";
-pub(super) const WITHOUT: &str = "--disablerepo=";
 
 /// The repository that a run began with and did not finish.
 ///

@@ -28,9 +28,6 @@ pub(super) const OLD_IS_FINE: &str = "--setopt=*.metadata_expire=never";
 /// Commands after a refresh use exactly the indexes that it fetched.
 pub(super) const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
 
-/// Looks also at what the main section of the configuration excludes.
-pub(super) const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=main";
-
 /// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 

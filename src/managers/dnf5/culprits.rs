@@ -30,7 +30,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         if !found.iter().any(|held| held.name == name) {
             let update = updates.iter().find(|update| update.name == name);
             let candidate = update.map(|update| update.candidate.clone());
-            found.push(left_out(name, candidate, class, reason));
+            found.push(HeldBack { candidate, ..HeldBack::left_out(name, class, reason) });
         }
     };
     let is_unresolved =
@@ -90,7 +90,8 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
     };
     updates
         .map(|update| {
-            left_out(update.name.clone(), Some(update.candidate.clone()), failure.class, &reason(&update))
+            let candidate = Some(update.candidate.clone());
+            HeldBack { candidate, ..HeldBack::left_out(&update.name, failure.class, reason(&update)) }
         })
         .collect()
 }
@@ -99,10 +100,6 @@ pub fn culprits_of_keys(failure: &Failure, finished: &Finished, configuration: &
 fn began_for_real(finished: &Finished) -> bool {
     let is_test = finished.stderr.lines().any(|line| line.starts_with("Test mode enabled: "));
     !is_test && install_began(finished)
-}
-
-fn left_out(name: String, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
-    HeldBack { name, candidate, reason: reason.to_string(), class: Some(class), ..HeldBack::default() }
 }
 
 #[cfg(test)]

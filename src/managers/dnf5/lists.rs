@@ -1,12 +1,14 @@
 //! Reading what dnf5 lists: the table of a transaction, advisories.
 
-use super::commands::{NOTHING_EXCLUDED, SKIP, WITHOUT, dnf5, list};
+use super::commands::{SKIP, WITHOUT, dnf5, list};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::origins::Origins;
+use crate::managers::rpm::excluded::NOTHING_EXCLUDED;
 use crate::managers::rpm::names::{listed_name, parts_of_nevra};
+use crate::managers::rpm::owned::{self, Lists};
 use crate::managers::rpm::tables::{Section, stays};
-use crate::managers::rpm::{owned, update};
+use crate::managers::rpm::update;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
@@ -125,19 +127,12 @@ pub fn transaction(stdout: &str) -> Listing {
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed. What would then come instead is left out too.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
-    if let Some(question) = owned::ask_without(plan, list, WITHOUT) {
-        listing = owned::add_owned(transaction(&machine.ask(&question)?.stdout), listing);
-    }
+    let lists = Lists { machine, plan, list, read: transaction };
+    lists.add_owned(WITHOUT, &mut listing)?;
     if let Some(question) = owned::ask_modular(plan) {
         listing = owned::hold_back_modular(&machine.ask(&question)?.stdout, listing);
     }
-    // Behind what is left out there may be a second reason.
-    for _ in 0..2 {
-        if let Some(plan) = owned::left_out(plan, &listing) {
-            listing = owned::add_left_out(transaction(&machine.ask(&list(&plan))?.stdout), listing);
-        }
-    }
-    Ok(listing)
+    lists.without_owned(listing)
 }
 
 /// Asks for the advisories of every kind for installed packages: for newer versions, even those that no repository

@@ -15,7 +15,7 @@ use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
-use crate::managers::origins::{self, Origins};
+use crate::managers::origins::Origins;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
@@ -140,7 +140,7 @@ impl Manager for Dnf5 {
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
-        Some(&autoremove::OfOthers)
+        Some(&autoremove::UNNEEDED)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {
@@ -203,8 +203,7 @@ impl Manager for Dnf5 {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        let list = list(&Plan::default());
-        rpm::excluded::updates(machine, self, list, NOTHING_EXCLUDED, lists::transaction)
+        rpm::excluded::updates(machine, self, list(&Plan::default()), lists::transaction)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -235,19 +234,12 @@ impl Manager for Dnf5 {
         Some(lists::transaction(&finished.stdout))
     }
 
-    fn ended_well(&self, _: &Finished) -> bool {
-        // A signal ends dnf5 at once, whatever it is doing.
-        false
-    }
-
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
-        let words =
-            [&["repoquery", "--queryformat", rpm::offers::FORMAT], &*origins::names(updates)].concat();
-        Ok(rpm::offers::offers(&machine.ask(&dnf5(&["-C"], &words))?.stdout, updates))
+        rpm::offers::offers(machine, dnf5, updates)
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
-        Some(dnf5(&["-C"], &["repoquery", "--extras", "--queryformat", "%{name}.%{arch}\n"]))
+        Some(dnf5(&["-C"], rpm::offers::EXTRAS))
     }
 
     fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {

@@ -24,13 +24,7 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
             }
         }
     }
-    let held = found.into_iter().map(|(name, (class, reason))| HeldBack {
-        name: name.to_string(),
-        reason,
-        class: Some(class),
-        ..HeldBack::default()
-    });
-    held.collect()
+    found.into_iter().map(|(name, (class, reason))| HeldBack::left_out(name, class, reason)).collect()
 }
 
 /// The updates for which a package that another one needs would have to be removed: pacman asked before.

@@ -356,7 +356,7 @@ impl OwnIndex for Own {
                 |key: &&String| bytes_of(key).is_some_and(|key| signature.windows(8).any(|part| part == key));
             if let Some(key) = keys.iter().find(is_by) {
                 let reason = format!("its signature is by the key {key}, which is not in the keyring");
-                found.push(HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) });
+                found.push(update.clone().left_out(Class::Auth, &reason));
             }
         }
         found

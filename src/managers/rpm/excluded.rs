@@ -7,6 +7,9 @@ use crate::model::listing::Listing;
 use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
+/// Looks also at what the main section of the configuration excludes.
+pub const NOTHING_EXCLUDED: &str = "--setopt=disable_excludes=main";
+
 /// Whether the main section of the configuration excludes packages (dnf.conf(5)), given its settings. What is excluded
 /// for one repository alone is not to come from there: other repositories may have it.
 pub fn is_any<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
@@ -16,18 +19,17 @@ pub fn is_any<'a>(mut main: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
 }
 
 /// What an upgrade would bring without these exclusions. Asked only if there are any. `list` lists what an upgrade
-/// brings with them, `option` switches them off, and `read` reads the list.
+/// brings with them, and `read` reads the list.
 pub fn updates(
     machine: &dyn Machine,
     manager: &dyn Configuration,
     list: Invocation,
-    option: &str,
     read: fn(&str) -> Listing,
 ) -> Vec<Update> {
     if !machine.configuration().is_some_and(|text| manager.excludes(text)) {
         return Vec::new();
     }
-    let list = list.with_before("upgrade", [option.to_string()]);
+    let list = list.with_before("upgrade", [NOTHING_EXCLUDED.to_string()]);
     machine.ask_in_passing(&list).map(|answer| read(&answer.stdout).updates).unwrap_or_default()
 }
 

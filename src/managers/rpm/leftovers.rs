@@ -224,7 +224,7 @@ mod tests {
             commands.iter().map(Invocation::line).collect::<Vec<_>>()
         };
         assert_eq!(lines(&damage, None), ["rpm -e --nodeps a-1-1.noarch"]);
-        let again = Invocation { program: "dnf", args: vec!["reinstall".into()], ..Invocation::default() };
+        let again = Invocation::of("dnf", ["reinstall"]);
         assert_eq!(
             lines(&damage, Some(again)),
             ["dnf reinstall a-2-1.noarch", "rpm -e --nodeps a-1-1.noarch"]

@@ -1,6 +1,7 @@
 //! What all managers of rpm packages have in common.
 
 pub mod advisories;
+pub mod autoremove;
 pub mod database;
 pub mod errors;
 pub mod excluded;

@@ -1,7 +1,5 @@
 //! Names of packages, with or without version and architecture.
 
-use crate::managers::capabilities::Unneeded;
-
 /// On a 64-bit PC, 32-bit packages can be installed beside those of the same name. Every other architecture is the
 /// native one, or none.
 fn is_foreign(arch: &str) -> bool {
@@ -37,11 +35,6 @@ pub fn is_package_name(name: &str) -> bool {
 /// A package as rpm takes it as an argument, and as managers write it in their histories.
 pub fn nevra(name: &str, version: &str, architecture: &str) -> String {
     format!("{}-{version}.{architecture}", plain_name(name))
-}
-
-/// The same for packages that may be removed.
-pub fn nevras(packages: &[Unneeded]) -> Vec<String> {
-    packages.iter().map(|one| nevra(&one.name, &one.version, &one.architecture)).collect()
 }
 
 /// Name, version and architecture of such a package: `tb-a-2.0-1.noarch`.

@@ -2,19 +2,35 @@
 
 use super::names::listed_name;
 use super::versions::compare_versions;
+use crate::managers::machine::Machine;
 use crate::managers::origins::{self, Origins};
+use crate::model::failure::Failure;
 use crate::model::packages::Origin;
 use crate::model::updates::Update;
-use crate::system::process::Finished;
+use crate::system::process::{Finished, Invocation};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// The format of `repoquery` that `offers` reads.
-pub const FORMAT: &str = "%{name}.%{arch} %{epoch}:%{version}-%{release} %{repoid}\n";
+/// Lists the installed packages that no repository offers.
+pub const EXTRAS: &[&str] = &["repoquery", "--extras", "--queryformat", "%{name}.%{arch}\n"];
 
-/// Which repositories offer these updates, in which newer versions, from new to old. Reads
-/// `tb-a.noarch 0:2.0-1 base`.
-pub fn offers(stdout: &str, updates: &[Update]) -> Origins {
+/// Which repositories offer these updates, in which newer versions, from new to old. `dnf` makes a command line of
+/// options and words.
+///
+/// # Errors
+/// When the manager cannot say it.
+pub fn offers(
+    machine: &dyn Machine,
+    dnf: fn(&[&str], &[&str]) -> Invocation,
+    updates: &[Update],
+) -> Result<Origins, Failure> {
+    const FORMAT: &str = "%{name}.%{arch} %{epoch}:%{version}-%{release} %{repoid}\n";
+    let words = [&["repoquery", "--queryformat", FORMAT], &*origins::names(updates)].concat();
+    Ok(read(&machine.ask(&dnf(&["-C"], &words))?.stdout, updates))
+}
+
+/// Reads `tb-a.noarch 0:2.0-1 base`.
+fn read(stdout: &str, updates: &[Update]) -> Origins {
     let mut found = origins::of_lists(updates);
     let installed = |update: &Update| Some((update.name.clone(), update.installed.clone()?));
     let installed: HashMap<_, _> = updates.iter().filter_map(installed).collect();
@@ -61,7 +77,7 @@ mod tests {
         let table = "tb-a.noarch 0:0.9-1 vendor\ntb-a.noarch 0:1.0-1 vendor\ntb-a.noarch 0:3.0-1 vendor\n\
                      tb-a.noarch 0:10.0-1 vendor\ntb-a.noarch 1:1.0-1 base\ntb-new.noarch 0:0.1-1 vendor\n\
                      tb-b.noarch 0:2.0-1 base\nLast metadata expiration check: x\n";
-        let found = offers(table, &updates);
+        let found = read(table, &updates);
         let told = |name: &str| {
             let origins = found[name].iter();
             origins

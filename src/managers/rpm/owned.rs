@@ -5,7 +5,9 @@
 use super::names::plain_name;
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
+use crate::managers::machine::Machine;
 use crate::model::class::Class;
+use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
@@ -20,17 +22,49 @@ pub fn repositories(plan: &Plan) -> impl Iterator<Item = &String> {
     plan.without.iter().filter(|source| is_repository(source))
 }
 
-/// Lists what would be done if they did not exist; `option` with an identifier leaves one out.
-pub fn ask_without(plan: &Plan, list: fn(&Plan) -> Invocation, option: &str) -> Option<Invocation> {
-    repositories(plan).next()?;
-    let options = repositories(plan).map(|id| format!("{option}{id}"));
-    Some(list(&Plan { without: Vec::new(), ..plan.clone() }).with_before("upgrade", options))
+/// How a manager lists what it would do.
+pub struct Lists<'a> {
+    /// Answers the questions.
+    pub machine: &'a dyn Machine,
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// Lists what a plan would do.
+    pub list: fn(&Plan) -> Invocation,
+    /// Reads such a list.
+    pub read: fn(&str) -> Listing,
 }
 
-/// Adds, as held back, what would be done only if they did not exist.
-pub fn add_owned(without: Listing, mut listing: Listing) -> Listing {
-    hold_back_new(without.updates, &mut listing);
-    listing
+impl Lists<'_> {
+    /// Adds, as held back, what would be done only if these repositories did not exist; `option` with an identifier
+    /// leaves one out.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn add_owned(&self, option: &str, listing: &mut Listing) -> Result<(), Failure> {
+        let Lists { plan, .. } = *self;
+        if repositories(plan).next().is_some() {
+            let options = repositories(plan).map(|id| format!("{option}{id}"));
+            let without = Plan { without: Vec::new(), ..plan.clone() };
+            let answer = self.machine.ask(&(self.list)(&without).with_before("upgrade", options))?;
+            hold_back_new((self.read)(&answer.stdout).updates, listing);
+        }
+        Ok(())
+    }
+
+    /// What is left if nothing of these repositories is installed, nor what they decide about.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn without_owned(&self, mut listing: Listing) -> Result<Listing, Failure> {
+        // Behind what is left out there may be a second reason.
+        for _ in 0..2 {
+            if let Some(plan) = left_out(self.plan, &listing) {
+                let answer = self.machine.ask(&(self.list)(&plan))?;
+                listing = add_left_out((self.read)(&answer.stdout), listing);
+            }
+        }
+        Ok(listing)
+    }
 }
 
 /// Holds back the packages that come only where a repository is absent or left out.
@@ -65,7 +99,7 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
 }
 
 /// The plan without the packages that these repositories offer or decide about; `None` where that is the same plan.
-pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
+fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
     let is_stale = |update: &&Update| {
         update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
     };
@@ -77,7 +111,7 @@ pub fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
 }
 
 /// What that plan installs; what it leaves out is held back.
-pub fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
+fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
     let comes: Vec<_> = std::mem::take(&mut now.updates);
     let stays = |name: &String| !comes.iter().any(|update| update.name == *name);
     let (gone, known): (Vec<_>, Vec<_>) = listing.updates.into_iter().partition(|update| stays(&update.name));
@@ -93,5 +127,5 @@ pub fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
 }
 
 fn held_for_source(update: Update, reason: &str) -> HeldBack {
-    HeldBack { class: Some(Class::Fetch), ..update.held_back(reason) }
+    update.left_out(Class::Fetch, reason)
 }

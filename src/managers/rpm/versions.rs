@@ -62,20 +62,19 @@ pub fn is_obsoleted(obsoletes: &str, name: &str, version: &str) -> bool {
         [old, relation, limit] if old == plain_name(name) => (relation, limit),
         _ => return false,
     };
-    // If the limit has no release, that of the package does not count.
+    is_within(version, relation, limit)
+}
+
+/// Whether a version is `< 2.0-1`, `= 3`. A limit without a release means every release.
+pub fn is_within(version: &str, relation: &str, limit: &str) -> bool {
     let version = match limit.contains('-') {
         true => version,
         false => version.rsplit_once('-').map_or(version, |(version, _)| version),
     };
-    let wanted: &[Ordering] = match relation {
-        "<" => &[Ordering::Less],
-        "<=" => &[Ordering::Less, Ordering::Equal],
-        "=" => &[Ordering::Equal],
-        ">=" => &[Ordering::Greater, Ordering::Equal],
-        ">" => &[Ordering::Greater],
-        _ => return false,
-    };
-    wanted.contains(&compare_versions(version, limit))
+    let order = compare_versions(version, limit);
+    (relation.contains('<') && order.is_lt())
+        || (relation.contains('>') && order.is_gt())
+        || (relation.contains('=') && order.is_eq())
 }
 
 #[cfg(test)]

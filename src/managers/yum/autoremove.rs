@@ -1,38 +1,15 @@
-//! `yum autoremove`, less what is to stay.
+//! `yum autoremove`.
 
 use super::commands::yum;
 use super::lists;
-use crate::managers::capabilities::{Autoremove, Unneeded};
-use crate::managers::machine::Machine;
-use crate::managers::rpm::names::nevras;
-use crate::model::failure::Failure;
-use crate::model::listing::Listing;
-use crate::system::process::Invocation;
+use crate::managers::rpm::autoremove::OfOthers;
 
 const LOOK: &[&str] = &["--assumeno", "-C", "--setopt=tsflags=test"];
+const ALONE: &str = "--setopt=clean_requirements_on_remove=0";
 
-/// Reads what yum marks as installed only because others needed it.
-pub(super) struct OfOthers;
-
-impl Autoremove for OfOthers {
-    fn list(&self, machine: &dyn Machine, _: &[String]) -> Result<Listing, Failure> {
-        let question = yum(&[&["--setopt=clean_requirements_on_remove=1"], LOOK].concat(), &["autoremove"]);
-        Ok(lists::transaction(&machine.ask(&question)?.stdout))
-    }
-
-    fn goes_with(&self, machine: &dyn Machine, packages: &[Unneeded]) -> Result<Listing, Failure> {
-        let question = remove(LOOK, packages);
-        Ok(lists::transaction(&machine.ask(&question)?.stdout))
-    }
-
-    fn remove(&self, _: &[String], packages: &[Unneeded]) -> Invocation {
-        remove(&["-y", "-C"], packages)
-    }
-}
-
-/// Removes these alone, and not what nothing needs after that.
-fn remove(options: &[&str], packages: &[Unneeded]) -> Invocation {
-    let mut invocation = yum(&[options, &["--setopt=clean_requirements_on_remove=0"]].concat(), &["remove"]);
-    invocation.args.extend(nevras(packages));
-    invocation
-}
+pub(super) static UNNEEDED: OfOthers = OfOthers {
+    list: || yum(&[&["--setopt=clean_requirements_on_remove=1"], LOOK].concat(), &["autoremove"]),
+    look: || yum(&[LOOK, &[ALONE]].concat(), &["remove"]),
+    remove: || yum(&["-y", "-C", ALONE], &["remove"]),
+    read: lists::transaction,
+};

@@ -27,8 +27,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     }
     let protected: Vec<_> = finished.stderr.lines().filter_map(protected).collect();
     if !protected.is_empty() {
-        let held =
-            |name: &str| HeldBack { class: Some(Class::Dependency), ..unlisted(name.to_string(), WOULD_GO) };
+        let held = |name: &str| HeldBack::left_out(name, Class::Dependency, WOULD_GO);
         return protected.into_iter().map(held).collect();
     }
     let updates = transaction(&finished.stdout).updates;
@@ -50,17 +49,17 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
                         Class::Auth => format!("{words} (repository {source})"),
                         _ => words.to_string(),
                     };
-                    update.clone().held_back(&reason)
+                    update.clone().left_out(class, &reason)
                 }
                 // Before it has solved the transaction yum shows no table.
                 None if updates.is_empty() => match name_of_package(package) {
-                    Some(name) => unlisted(name, words),
+                    Some(name) => HeldBack::left_out(name, class, words),
                     None => continue,
                 },
                 None => continue,
             };
             if found.iter().all(|known| known.name != held.name) {
-                found.push(HeldBack { class: Some(class), ..held });
+                found.push(held);
             }
         }
     }
@@ -103,7 +102,7 @@ fn without_key(finished: &Finished) -> Vec<HeldBack> {
     let of_it = updates.iter().filter(|update| update.source.as_ref() == Some(&source));
     let held = of_it.map(|update| {
         let reason = format!("could not get the key of its repository {source}: {why}");
-        HeldBack { class: Some(Class::Auth), ..update.clone().held_back(&reason) }
+        update.clone().left_out(Class::Auth, &reason)
     });
     held.collect()
 }
@@ -153,8 +152,4 @@ fn is_of(package: &str, update: &Update) -> bool {
 fn name_of_package(package: &str) -> Option<String> {
     let (name, _, arch) = parts_of_nevra(package.trim())?;
     Some(listed_name(name.rsplit(':').next().unwrap_or(name), arch))
-}
-
-fn unlisted(name: String, reason: &str) -> HeldBack {
-    HeldBack { name, reason: reason.to_string(), ..HeldBack::default() }
 }

@@ -131,7 +131,7 @@ impl Manager for Yum {
     }
 
     fn autoremove(&self) -> Option<&'static dyn Autoremove> {
-        Some(&autoremove::OfOthers)
+        Some(&autoremove::UNNEEDED)
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

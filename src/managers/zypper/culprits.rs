@@ -72,13 +72,7 @@ fn culprit(line: &str) -> Option<HeldBack> {
 }
 
 fn held_back(name: &str, candidate: Option<String>, class: Class, reason: &str) -> HeldBack {
-    HeldBack {
-        name: one_line(name),
-        candidate,
-        reason: one_line(reason),
-        class: Some(class),
-        ..HeldBack::default()
-    }
+    HeldBack { candidate, ..HeldBack::left_out(one_line(name), class, one_line(reason)) }
 }
 
 /// Name and version of `tb-a-2.0-1.noarch`.

@@ -4,8 +4,7 @@ use super::xml::{Element, elements, id_of};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::database::parse_installed;
 use crate::managers::rpm::names::{listed_name, plain_name};
-use crate::managers::rpm::versions::compare_versions;
-use crate::model::class::Extra;
+use crate::managers::rpm::versions::{compare_versions, is_within};
 use crate::model::listing::Listing;
 use crate::model::text::one_line;
 use crate::model::time::Time;
@@ -212,18 +211,6 @@ pub fn add_replaced(text: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// Whether a version is `< 2.0-1`, `= 3`. A limit without a release means every release.
-fn is_within(version: &str, sign: &str, bound: &str) -> bool {
-    let version = match (bound.rsplit_once('-'), version.rsplit_once('-')) {
-        (None, Some((version, _))) => version,
-        _ => version,
-    };
-    let order = compare_versions(version, bound);
-    (sign.contains('<') && order.is_lt())
-        || (sign.contains('>') && order.is_gt())
-        || (sign.contains('=') && order.is_eq())
-}
-
 /// The names of the patches that `list-patches` says are needed.
 pub fn needed_patches(report: &str) -> Vec<String> {
     let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
@@ -303,14 +290,13 @@ fn missing_fixes(about: &BTreeMap<String, Vec<Fix>>, listing: &Listing) -> Vec<H
             installed,
             candidate: Some(fix.version.clone()),
             reason: format!("{}{NOT_OFFERED}", fix.patch),
-            class: None,
             security: Some(true),
             told: Told {
                 issued: fix.advice.issued,
                 severity: fix.advice.severity.clone(),
                 ..Told::default()
             },
-            extra: Extra::new(),
+            ..HeldBack::default()
         })
     };
     about.iter().filter_map(newest).collect()

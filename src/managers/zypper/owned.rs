@@ -6,11 +6,10 @@ use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
 use crate::managers::machine::Machine;
-use crate::model::class::{Class, Extra};
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;
-use crate::model::updates::HeldBack;
 use log::warn;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +80,7 @@ fn hold_back_owned(
         source.map_or(DEFAULT_PRIORITY, |source| source.priority)
     };
     let is_failed = |id: &str| failed.iter().any(|failed| one_line(failed) == one_line(id));
-    let (kept, owned) = std::mem::take(&mut listing.updates).into_iter().partition(|update| {
+    let (kept, owned): (_, Vec<_>) = std::mem::take(&mut listing.updates).into_iter().partition(|update| {
         all.updates.iter().find(|of_all| of_all.name == update.name).is_some_and(|of_all| {
             // A version that the refreshed sources do not offer can only come from the others.
             let theirs = of_all.source.as_ref().filter(|source| is_failed(source));
@@ -94,19 +93,9 @@ fn hold_back_owned(
         })
     });
     listing.updates = kept;
-    let owned: Vec<_> = owned;
-    listing.held_back.extend(owned.into_iter().map(|update| HeldBack {
-        name: update.name,
-        installed: update.installed,
-        candidate: Some(update.candidate),
-        reason: format!("not refreshed: {}, which has the say about it", failed.join(", ")),
-        class: Some(class),
-        security: update.security,
-        told: update.told,
-        extra: Extra::new(),
-    }));
-    let stays = |name: &String| !all.removals.iter().any(|(gone, _)| gone == name);
-    listing.removals.retain(|(name, _)| !stays(name));
+    let reason = format!("not refreshed: {}, which has the say about it", failed.join(", "));
+    listing.held_back.extend(owned.into_iter().map(|update| update.left_out(class, &reason)));
+    listing.removals.retain(|(name, _)| all.removals.iter().any(|(gone, _)| gone == name));
     listing
 }
 

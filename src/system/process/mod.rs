@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     pub fn shell(script: &str) -> Invocation {
-        Invocation { program: "sh", args: vec!["-c".into(), script.into()], ..Invocation::default() }
+        Invocation::of("sh", ["-c", script])
     }
 
     pub fn run_for(script: &str, budget: Duration) -> Finished {

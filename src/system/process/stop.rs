@@ -159,9 +159,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap().to_owned();
         let script = "echo waiting; sleep 1; echo done".to_owned();
-        let holder =
-            Invocation { program: "flock", args: vec![path, "-c".into(), script], ..Invocation::default() };
-        let done = run(&holder);
+        let done = run(&Invocation::of("flock", [&*path, "-c", &script]));
         assert_eq!((done.end, &*done.stdout), (End::Code(0), "waiting\ndone\n"));
     }
 }

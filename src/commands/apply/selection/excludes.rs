@@ -34,7 +34,7 @@ impl Selection {
         let of_one = |update: &Update| {
             let held = planned.held_back.iter().find(|held| held.name == update.name)?;
             let reason = format!("{}{without}", held.reason);
-            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+            Some(update.clone().left_out(Class::Dependency, &reason))
         };
         let dependents: Vec<_> = pending.updates.iter().filter(stays).filter_map(of_one).collect();
         self.leave_out(dependents);
@@ -94,10 +94,7 @@ impl Selection {
         let stays = |update: &&Update| kept.updates.iter().all(|kept| kept.name != update.name);
         let reason = format!("it needs the removal of {excluded}, which is excluded");
         let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
-        let held = |update: &&Update| HeldBack {
-            class: Some(Class::Dependency),
-            ..Update::clone(update).held_back(&reason)
-        };
+        let held = |update: &&Update| Update::clone(update).left_out(Class::Dependency, &reason);
         for suspect in suspects.iter().take(MOST_ROUNDS) {
             self.plan.left_out.push(suspect.name.clone());
             let without = self.write(session, dir).and_then(|()| session.list(&self.plan));

@@ -240,7 +240,7 @@ impl Selection {
             let mut stays = self.impossible.iter().filter(|held| held.candidate.is_none());
             let stays = stays.find(|held| update.replaces.contains(&held.name))?;
             let reason = format!("{}, in whose place it would come, stays: {}", stays.name, stays.reason);
-            Some(HeldBack { class: Some(Class::Dependency), ..update.clone().held_back(&reason) })
+            Some(update.clone().left_out(Class::Dependency, &reason))
         };
         let replacing = pending.updates.iter().filter_map(of_one).collect();
         self.leave_out(replacing);
