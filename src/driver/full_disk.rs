@@ -4,7 +4,8 @@ use super::Session;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
-use rustix::fs::{StatVfs, StatVfsMountFlags};
+use crate::system::files::is_read_only;
+use rustix::fs::StatVfs;
 use std::path::Path;
 
 /// In bytes. With less free space than this, an index may not be whole.
@@ -65,7 +66,7 @@ impl Session {
         }
     }
 
-    /// The same for a download and the disk with the cache.
+    /// Finds out whether a failed download is one of a full disk with the cache.
     fn name_full_cache(&self, failure: &mut Failure) {
         self.name_disk_of_lock(failure);
         if failure.class != Class::Fetch {
@@ -90,11 +91,6 @@ fn why_not_written(dir: &Path) -> Option<&'static str> {
     }
 }
 
-/// Whether a file system is mounted read-only; `false` where it cannot be looked at.
-fn is_read_only(dir: &Path) -> bool {
-    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
 /// Whether the file system of a directory is full; `false` where it cannot be looked at.
 fn is_full(dir: &Path) -> bool {
     rustix::fs::statvfs(dir).is_ok_and(|disk| has_no_room(&disk, rustix::process::geteuid().is_root()))
@@ -112,6 +108,7 @@ fn has_no_room(disk: &StatVfs, is_root: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::StatVfsMountFlags;
 
     /// In blocks of 4 KiB: all, free, and usable; in files: all and free.
     fn disk(blocks: [u64; 3], files: [u64; 2]) -> StatVfs {

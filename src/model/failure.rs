@@ -26,6 +26,11 @@ impl Failure {
         Failure { class, message: short_line(message.as_ref()), culprits: Vec::new(), extra: Extra::new() }
     }
 
+    /// Makes a failure of an error with its causes.
+    pub fn of(class: Class) -> impl Fn(anyhow::Error) -> Failure {
+        move |error| Failure::new(class, format!("{error:#}"))
+    }
+
     /// The failure that is closer to the cause; the first one if they rank alike.
     pub fn more_decisive(self, other: Failure) -> Failure {
         if other.class.rank() > self.class.rank() { other } else { self }

@@ -85,6 +85,16 @@ impl Listing {
         self.updates.iter().map(|update| update.name.clone()).collect()
     }
 
+    /// Whether it would install an update of this package.
+    pub fn comes(&self, name: &str) -> bool {
+        self.updates.iter().any(|update| update.name == name)
+    }
+
+    /// The newer version of this package that it would not install.
+    pub fn held(&self, name: &str) -> Option<&HeldBack> {
+        self.held_back.iter().find(|held| held.name == name)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.removals.is_empty()

@@ -41,7 +41,7 @@ pub fn one_line(text: &str) -> String {
     if is_suspect { without_cut_credentials(line) } else { line }
 }
 
-/// The same, and no longer than a failure's message may be.
+/// One printable line without secrets, no longer than a failure's message may be.
 pub fn short_line(text: &str) -> String {
     cut(one_line(text), MAX_MESSAGE_CHARS)
 }

@@ -31,7 +31,7 @@ pub struct Update {
     pub extra: Extra,
 }
 
-/// The same with all keys side by side. Values that are read into a nested struct are copied, and there may be
+/// An update with all keys side by side. Values that are read into a nested struct are copied, and there may be
 /// thousands.
 #[derive(Deserialize)]
 struct AsRead {
@@ -121,6 +121,22 @@ impl HeldBack {
     /// A package of which nothing else is known, left out because of a failure of this class.
     pub fn left_out(name: impl Into<String>, class: Class, reason: impl Into<String>) -> HeldBack {
         HeldBack { name: name.into(), reason: reason.into(), class: Some(class), ..HeldBack::default() }
+    }
+
+    /// A newer version of which a manager lists no more than this.
+    pub fn listed(
+        name: impl Into<String>,
+        installed: Option<&str>,
+        candidate: impl Into<String>,
+        reason: &str,
+    ) -> HeldBack {
+        HeldBack {
+            name: name.into(),
+            installed: installed.map(str::to_owned),
+            candidate: Some(candidate.into()),
+            reason: reason.to_string(),
+            ..HeldBack::default()
+        }
     }
 
     /// The update that it would be.

@@ -1,15 +1,18 @@
 //! File operations for which the order matters.
 
 use anyhow::{Context, Result, bail, ensure};
+use log::warn;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, fsync, openat, readlinkat, renameat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, fsync, openat, readlinkat,
+    renameat, statvfs, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, ReadDir};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::iter::Flatten;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
@@ -27,7 +30,8 @@ pub fn write_atomic(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     replace((&opened, dir), name, &format!(".{name}.new"), content)
 }
 
-/// The same in a directory that is already open under this name, with this name for the temporary file.
+/// Replaces a file like that, in a directory that is already open under this name, with this name for the temporary
+/// file.
 ///
 /// # Errors
 /// The step that failed and the path; the old file is then untouched.
@@ -104,8 +108,8 @@ pub fn distrust(dir: &Path) -> Option<String> {
         .then(|| format!("{shown} can be written to by others; chmod 755 it or name another"))
 }
 
-/// The same, and for root also why another user could replace the directory while we work: a directory above it that
-/// does not belong to root.
+/// Why such a directory is not to be trusted; for root also why another user could replace it while we work: a
+/// directory above it that does not belong to root.
 pub fn distrust_way(dir: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return distrust(dir);
@@ -195,9 +199,6 @@ fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &Stat, bool) -> Result<()>) -> 
 }
 
 /// Removes a file. If it does not exist, that is no error.
-///
-/// # Errors
-/// Any other reason why it could not be removed.
 pub fn remove_if_there(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -207,10 +208,14 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a file if there is one; a reason why it could not be removed is only warned of.
+pub fn remove_or_warn(path: &Path) {
+    if let Err(error) = remove_if_there(path) {
+        warn!("{error:#}");
+    }
+}
+
 /// Removes whatever has this name, in a directory of ours. No link is followed.
-///
-/// # Errors
-/// When there is something that cannot be removed.
 pub fn remove_whatever(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => {
@@ -260,21 +265,60 @@ pub fn own_link(path: &Path, target: &Path) -> Result<()> {
 /// a manager reads only such files of a directory. Elsewhere a path may be any pattern of glob. A path with a slash at
 /// its end is the directory alone, whose time changes with what is in it.
 pub fn fingerprint(paths: &[&str]) -> String {
+    hashed(paths, |meta| (meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// A fingerprint for what is kept as long as that stays the same. It also notices files that were given an old time.
+pub fn exact_fingerprint(paths: &[&str]) -> String {
+    let times =
+        |meta: &Metadata| (meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.ctime(), meta.ctime_nsec());
+    hashed(paths, |meta| (meta.len(), times(meta)))
+}
+
+fn hashed<T: Hash>(paths: &[&str], what: impl Fn(&Metadata) -> T) -> String {
     let mut hasher = DefaultHasher::new();
-    for (path, meta) in files_of(paths) {
-        (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
-    }
+    files_of(paths).iter().for_each(|(path, meta)| (path, what(meta)).hash(&mut hasher));
     format!("{:016x}", hasher.finish())
 }
 
-/// The same for what is kept as long as it stays the same. It also notices files that were given an old time.
-pub fn exact_fingerprint(paths: &[&str]) -> String {
-    let mut hasher = DefaultHasher::new();
-    for (path, meta) in files_of(paths) {
-        (path, meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.ctime(), meta.ctime_nsec())
-            .hash(&mut hasher);
-    }
-    format!("{:016x}", hasher.finish())
+/// The end of a file, which may be long, with no more bytes than `most`.
+pub fn end_of(mut file: File, most: u64) -> std::io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What is in a directory; nothing where it cannot be read.
+pub fn entries(dir: impl AsRef<Path>) -> Flatten<Flatten<std::result::IntoIter<ReadDir>>> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten()
+}
+
+/// The paths of what is in a directory, sorted.
+pub fn paths_in(dir: impl AsRef<Path>) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = entries(dir).map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The paths of what in a directory has this extension, such as `conf`, sorted.
+pub fn with_extension_in(dir: impl AsRef<Path>, end: &str) -> Vec<PathBuf> {
+    let all = paths_in(dir).into_iter();
+    all.filter(|path| path.extension().is_some_and(|found| found == end)).collect()
+}
+
+/// The text of a configuration file. Nothing, where it cannot be read, or is larger than any such file.
+pub fn small_text(path: &Path) -> String {
+    const MOST_BYTES: u64 = 1 << 20;
+    let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
+    let bytes = if is_fit { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether the file system of a directory is mounted read-only; `false` where it cannot be looked at.
+pub fn is_read_only(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// The existing files that such paths mean.
@@ -334,8 +378,7 @@ fn files_at(path: &Path) -> Vec<(PathBuf, Metadata)> {
 }
 
 fn files_in(dir: &Path, is_read: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadata)> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut files: Vec<_> = entries
+    let mut files: Vec<_> = entries(dir)
         .filter(|entry| is_read(&entry.file_name().to_string_lossy()))
         .filter_map(|entry| Some((entry.path(), std::fs::metadata(entry.path()).ok()?)))
         .filter(|(_, meta)| meta.is_file())

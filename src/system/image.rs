@@ -1,7 +1,8 @@
 //! Systems that start from an image: packages are changed in the next image, never in the running one.
 
+use crate::system::files::is_read_only;
 use crate::system::process::find;
-use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
+use rustix::fs::statfs;
 use std::path::Path;
 
 /// What shows that a system is an image.
@@ -30,8 +31,6 @@ const OF_READ_ONLY: &[(&str, &str)] = &[
 
 /// What to run instead of an install, where the running system is an image.
 pub fn updater() -> Option<&'static str> {
-    let is_read_only =
-        |path: &str| statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
     // squashfs, erofs, cramfs, iso9660
     const SEALED: [u64; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x9660];
     let is_sealed =
@@ -43,7 +42,7 @@ pub fn updater() -> Option<&'static str> {
     };
     let signs = Signs {
         is_ostree: Path::new("/run/ostree-booted").exists(),
-        is_read_only: is_read_only("/usr") || is_read_only("/"),
+        is_read_only: ["/usr", "/"].iter().any(|dir| is_read_only(Path::new(dir))),
         is_sealed: is_sealed("/usr"),
         has: &has,
     };

@@ -38,9 +38,6 @@ impl TimeOfDay {
     }
 
     /// The local time of the day now.
-    ///
-    /// # Errors
-    /// Why it cannot be told.
     pub fn now() -> Result<TimeOfDay, String> {
         let told = ask("%H:%M:%S", Duration::from_secs(10));
         let told = told.and_then(|text| TimeOfDay::read(&text).ok_or(format!("it said {text:?}")));
@@ -68,9 +65,6 @@ impl std::fmt::Display for TimeOfDay {
 }
 
 /// The local time in a format of date(1), which may take so long.
-///
-/// # Errors
-/// Why it cannot be told.
 pub fn ask(form: &str, budget: Duration) -> Result<String, String> {
     let question = Invocation::of("date", [format!("+{form}")]);
     let limits = Limits { budget: Some(budget), ..Limits::default() };
@@ -92,9 +86,6 @@ pub struct Latest {
 
 impl Latest {
     /// Counted from now.
-    ///
-    /// # Errors
-    /// When the local time cannot be told.
     pub fn from_now(time: TimeOfDay) -> Result<Latest, String> {
         Ok(Latest { time, started: since_boot(), left: time.distance(TimeOfDay::now()?) })
     }

@@ -2,6 +2,7 @@
 //! the mark of a process that works on a state directory.
 
 use crate::system::boot;
+use crate::system::files::entries;
 use crate::system::time::{Time, since_boot};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -70,9 +71,6 @@ const CALLED: &str = "linux-patch";
 
 impl Mark {
     /// The mark of an existing directory.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
     pub fn of(dir: &Path) -> std::io::Result<Mark> {
         let dir = dir.canonicalize()?;
         let (own, above) = (dir.metadata()?, dir.parent().unwrap_or(&dir).metadata()?);
@@ -101,7 +99,7 @@ impl Mark {
             // No other user can be in our way.
             let of = std::fs::metadata(format!("/proc/{pid}"));
             of.is_ok_and(|meta| [0, us].contains(&meta.uid())) && is_called_so(pid) && {
-                let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+                let open = entries(format!("/proc/{pid}/fd"));
                 let mut files = open.filter_map(|file| std::fs::read_link(file.path()).ok());
                 files.any(|file| self.is_like(&file.to_string_lossy()))
             }
@@ -120,8 +118,7 @@ impl Mark {
 
 /// The numbers of all visible processes.
 fn processes() -> impl Iterator<Item = u32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    entries("/proc").filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Whether a process certainly holds no lock that the kernel knows of.
@@ -231,9 +228,8 @@ fn pid(line: &str) -> Option<u32> {
 
 /// Compared by the file itself, not by its name: a process in a container has a file with the same name.
 fn has_open(pid: u32, locks: &[(u64, u64)]) -> bool {
-    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
-    let files = open.into_iter().flatten().flatten().filter_map(|entry| identity(&entry.path()));
-    files.into_iter().any(|file| locks.contains(&file))
+    let mut files = entries(format!("/proc/{pid}/fd")).filter_map(|entry| identity(&entry.path()));
+    files.any(|file| locks.contains(&file))
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

@@ -62,7 +62,7 @@ impl Release {
         })
     }
 
-    /// The same in a table of distro-info-data. It includes Debian's long-term support and that of Ubuntu's servers,
+    /// This day in a table of distro-info-data. It includes Debian's long-term support and that of Ubuntu's servers,
     /// which come without being asked for, and not what comes after them.
     ///
     /// ```text

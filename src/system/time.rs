@@ -9,7 +9,7 @@ pub fn seconds_since_boot() -> i64 {
     since_boot().as_secs() as i64
 }
 
-/// The same, exactly.
+/// The exact time since then.
 pub fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)

@@ -1,10 +1,9 @@
 //! Finds the lines of cron that run linux-patch, and when they next run.
 
+use crate::system::files::{paths_in, small_text};
 use chrono::{Datelike, Days, NaiveDateTime, Timelike};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// A larger file is not a table.
-const MOST_BYTES: u64 = 1 << 20;
 /// The directories of tables with a column for the user, and of single users' tables.
 const SYSTEM_TABLES: &[&str] = &["/etc/crontab", "/etc/anacrontab"];
 const SYSTEM_DIRS: &[&str] = &["/etc/cron.d"];
@@ -37,30 +36,17 @@ pub struct Job {
 /// Everything that can be found. Only root can read the tables of users.
 pub fn jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
-    let in_dir = |dir: &&str| {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-        paths.sort();
-        paths
-    };
+    let in_dir = |dir: &&str| paths_in(dir).into_iter().filter(|path| path.is_file());
     let system = SYSTEM_TABLES.iter().map(PathBuf::from).chain(SYSTEM_DIRS.iter().flat_map(in_dir));
-    for path in system {
-        jobs.extend(jobs_in(&text_of(&path), true).map(|(when, command)| Job {
-            file: path.clone(),
-            when,
-            command,
-        }));
-    }
-    for path in USER_DIRS.iter().flat_map(in_dir) {
-        jobs.extend(jobs_in(&text_of(&path), false).map(|(when, command)| Job {
-            file: path.clone(),
-            when,
-            command,
-        }));
+    let of_users = USER_DIRS.iter().flat_map(in_dir).map(|file| (file, false));
+    for (file, has_user) in system.map(|file| (file, true)).chain(of_users) {
+        let text = small_text(&file);
+        let found = jobs_in(&text, has_user);
+        jobs.extend(found.map(|(when, command)| Job { file: file.clone(), when, command }));
     }
     for (dir, when) in SCRIPT_DIRS {
         for path in in_dir(dir) {
-            let text = text_of(&path);
+            let text = small_text(&path);
             let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
             if let Some(line) = lines.find(|line| runs_us(line)) {
                 jobs.push(Job { file: path.clone(), when: when.to_string(), command: line.to_string() });
@@ -68,12 +54,6 @@ pub fn jobs() -> Vec<Job> {
         }
     }
     jobs
-}
-
-fn text_of(path: &Path) -> String {
-    let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
-    let bytes = if is_fit { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether a command line runs a refresh or an apply of linux-patch, not only a status.
@@ -102,6 +82,10 @@ fn jobs_in(text: &str, has_user: bool) -> impl Iterator<Item = (String, String)>
     })
 }
 
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
 /// When a schedule next runs after that moment in local time; `None` where it is not an ordinary schedule of cron.
 pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
     let plain = match when {
@@ -117,13 +101,8 @@ pub fn next(when: &str, now: NaiveDateTime) -> Option<NaiveDateTime> {
     let minutes = field(minute, 0, 59, &[])?;
     let hours = field(hour, 0, 23, &[])?;
     let days = field(day, 1, 31, &[])?;
-    let months = field(
-        month,
-        1,
-        12,
-        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    )?;
-    let weekdays = field(weekday, 0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"])?;
+    let months = field(month, 1, 12, &MONTHS)?;
+    let weekdays = field(weekday, 0, 7, &WEEKDAYS)?;
     let is_day = |date: &NaiveDateTime| {
         let of_week = date.weekday().num_days_from_sunday();
         let by_week = weekdays.contains(&of_week) || (of_week == 0 && weekdays.contains(&7));

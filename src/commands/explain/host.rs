@@ -7,6 +7,7 @@ use crate::report::finding::Finding;
 use crate::store::lock;
 use crate::store::state::State;
 use crate::system::boot;
+use crate::system::files::is_read_only;
 use crate::system::time::{Time, span};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -28,23 +29,15 @@ pub fn room() -> Vec<Finding> {
         seen.push(meta.dev());
         let Ok(disk) = rustix::fs::statvfs(*place) else { continue };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let is_read_only = disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
         let (free_mib, inodes) = (free / MIB, disk.f_favail);
-        let look = format!("du -xh {place} | sort -h | tail -20");
-        findings.push(if is_read_only {
-            Finding::problem(
-                "room",
-                format!("{place} is mounted read-only"),
-                format!("mount -o remount,rw {place}"),
-            )
+        let problem = |text: String, command: String| Finding::problem("room", text, command);
+        findings.push(if is_read_only(Path::new(place)) {
+            problem(format!("{place} is mounted read-only"), format!("mount -o remount,rw {place}"))
         } else if disk.f_files > 0 && inodes < 1000 {
-            Finding::problem(
-                "room",
-                format!("{place} has no inodes left ({inodes})"),
-                format!("df -i {place}"),
-            )
+            problem(format!("{place} has no inodes left ({inodes})"), format!("df -i {place}"))
         } else if free < *needed {
-            Finding::problem("room", format!("{place} has only {free_mib} MiB free"), look)
+            let look = format!("du -xh {place} | sort -h | tail -20");
+            problem(format!("{place} has only {free_mib} MiB free"), look)
         } else {
             Finding::ok("room", format!("{place} has {free_mib} MiB free"))
         });

@@ -30,7 +30,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("transactional-update.timer", "transactional-update"),
     ("rebootmgr.service", "rebootmgr"),
 ];
-/// Those of them that start only on demand, so that nothing enables them.
+
+/// The one of these that starts only on demand, so that nothing enables it.
 const ON_DEMAND: &str = "packagekit.service";
 
 /// The timers and cron files that run linux-patch, with the next time.

@@ -3,9 +3,9 @@
 use crate::managers::Manager;
 use crate::model::class::Class;
 use crate::model::text::one_line;
-use crate::report::finding::{Finding, Mark};
+use crate::report::finding::Finding;
 use crate::store::state::{Source, State};
-use crate::system::files::files_of;
+use crate::system::files::{files_of, small_text};
 use crate::system::process::find;
 use crate::system::time::{Time, span};
 use std::io::Read;
@@ -19,8 +19,6 @@ use wait_timeout::ChildExt;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// So many sources are tried; the others are only listed.
 const MOST_TRIED: usize = 20;
-/// A larger file does not configure sources.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// What the last refresh said about the sources, and what a connection to the failed ones shows.
 pub fn look(state: Option<&State>, manager: Option<&dyn Manager>, now: Time) -> Vec<Finding> {
@@ -92,7 +90,7 @@ fn finding(source: &Source, seen: Option<(String, String)>, now: Time) -> Findin
     };
     let seen = seen.map(|seen| format!("; now: {seen}")).unwrap_or_default();
     let text = format!("{}: {since} ({why}){seen}{clock}", source.id);
-    Finding { topic: "source", state: Mark::Problem, ..Finding::problem("source", text, command) }
+    Finding::problem("source", text, command)
 }
 
 /// A host and its port.
@@ -232,11 +230,7 @@ fn address_of(source: &Source, manager: Option<&dyn Manager>) -> Option<Address>
     let error = source.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
     let configured = || {
         let files = files_of(manager?.facts().source_config);
-        let is_fit = |meta: &std::fs::Metadata| meta.is_file() && meta.len() <= MOST_BYTES;
-        files.into_iter().filter(|(_, meta)| is_fit(meta)).find_map(|(path, _)| {
-            let text = std::fs::read(path).ok()?;
-            section_address(&String::from_utf8_lossy(&text), &source.id)
-        })
+        files.iter().find_map(|(path, _)| section_address(&small_text(path), &source.id))
     };
     url_in(&source.id).or_else(configured).or_else(|| url_in(error))
 }

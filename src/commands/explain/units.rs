@@ -1,6 +1,7 @@
 //! The units of systemd by their files, and what systemctl says about some of them if systemd runs.
 
 use crate::system::boot;
+use crate::system::files::{entries, small_text};
 use crate::system::process::{Invocation, Limits, ask, find};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,6 @@ const DIRS: &[&str] = &[
 ];
 /// How long systemctl may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A larger file is not a unit.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// The units of the host.
 pub struct Units {
@@ -35,7 +34,7 @@ impl Units {
     pub fn look() -> Units {
         let mut files = BTreeMap::new();
         for dir in DIRS {
-            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            for entry in entries(dir) {
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 if name.ends_with(".timer") || name.ends_with(".service") {
                     files.entry(name).or_insert_with(|| entry.path());
@@ -60,8 +59,7 @@ impl Units {
     /// Whether something starts it at boot.
     pub fn is_enabled(&self, name: &str) -> bool {
         let pulls = |dir: &&str| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let mut targets = entries.filter(|entry| {
+            let mut targets = entries(dir).filter(|entry| {
                 let target = entry.file_name();
                 let target = target.to_string_lossy();
                 target.ends_with(".wants") || target.ends_with(".requires")
@@ -73,13 +71,8 @@ impl Units {
 
     /// The text of a unit, followed by that of its drop-ins.
     pub fn text(&self, name: &str) -> String {
-        let read = |path: &Path| {
-            let is_fit = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
-            let bytes = if is_fit { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        let drop_ins = self.drop_ins(name).into_iter().map(|path| read(&path));
-        let own = self.files.get(name).map(|path| read(path)).unwrap_or_default();
+        let drop_ins = self.drop_ins(name).into_iter().map(|path| small_text(&path));
+        let own = self.files.get(name).map(|path| small_text(path)).unwrap_or_default();
         std::iter::once(own).chain(drop_ins).collect::<Vec<_>>().join("\n")
     }
 
@@ -87,7 +80,7 @@ impl Units {
     pub fn drop_ins(&self, name: &str) -> Vec<PathBuf> {
         let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
         for dir in DIRS {
-            for entry in std::fs::read_dir(format!("{dir}/{name}.d")).into_iter().flatten().flatten() {
+            for entry in entries(format!("{dir}/{name}.d")) {
                 let file = entry.file_name().to_string_lossy().into_owned();
                 if file.ends_with(".conf") {
                     found.entry(file).or_insert_with(|| entry.path());

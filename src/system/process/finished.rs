@@ -65,6 +65,16 @@ impl Finished {
         }
     }
 
+    /// Both outputs, standard output first.
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
+        self.stdout.lines().chain(self.stderr.lines())
+    }
+
+    /// The last line of these that says something.
+    pub fn last_line(&self) -> Option<&str> {
+        self.lines().rfind(|line| !line.trim().is_empty())
+    }
+
     /// Whether it ended by itself with 0.
     pub fn succeeded(&self) -> bool {
         self.end == End::Code(0)

@@ -11,7 +11,7 @@ pub struct Invocation {
     pub args: Vec<String>,
     /// Variables that it gets beside the inherited ones.
     pub env: &'static [(&'static str, &'static str)],
-    /// The same, unless the caller has set them.
+    /// Variables that it gets unless the caller has set them.
     pub env_defaults: &'static [(&'static str, &'static str)],
     /// Variables that it does not get.
     pub withheld: &'static [&'static str],
@@ -34,13 +34,13 @@ impl Invocation {
         Invocation { program, ..Invocation::default() }.with(args)
     }
 
-    /// The same with more arguments behind the others.
+    /// This command with more arguments behind the others.
     pub fn with(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Invocation {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// The same with more arguments before the first that is this word.
+    /// This command with more arguments before the first that is this word.
     pub fn with_before(mut self, word: &str, args: impl IntoIterator<Item = String>) -> Invocation {
         let at = self.args.iter().position(|arg| arg == word).unwrap_or_default();
         self.args.splice(at..at, args);

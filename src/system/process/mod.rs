@@ -57,10 +57,7 @@ pub fn run(
     watch: &mut dyn FnMut(&Glimpse),
 ) -> io::Result<Finished> {
     let started = Instant::now();
-    let status_file = match invocation.status_arg {
-        Some(_) => Some(inherited_file()?),
-        None => None,
-    };
+    let status_file = invocation.status_arg.map(|_| inherited_file()).transpose()?;
     let mut output = Output::from_now(capture, status_file.as_ref())?;
     let (program, is_shielded) = program(invocation, limits)?;
     let mut command = command(program, invocation, status_file.as_ref(), input_file(invocation.input)?);
@@ -151,9 +148,6 @@ fn program(invocation: &Invocation, limits: &Limits) -> io::Result<(Command, boo
 }
 
 /// A short question whose output only we see.
-///
-/// # Errors
-/// When it cannot be started.
 pub fn ask(invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
     run(invocation, limits, &Capture::in_memory()?, &mut |_| {})
 }
@@ -201,8 +195,7 @@ fn input_file(text: &str) -> io::Result<Option<File>> {
 
 /// A file in memory that stays open in the child under its number, unlike all our others.
 fn inherited_file() -> io::Result<File> {
-    let file = File::from(rustix::fs::memfd_create("status", rustix::fs::MemfdFlags::empty())?);
-    Ok(file)
+    Ok(File::from(rustix::fs::memfd_create("status", rustix::fs::MemfdFlags::empty())?))
 }
 
 fn natural_end(exit: ExitStatus) -> End {

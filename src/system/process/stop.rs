@@ -1,5 +1,6 @@
 //! Ending a command before it ends by itself, with everything that it has started.
 
+use crate::system::files::entries;
 use crate::system::lock_holders;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid, waitpid,
@@ -35,7 +36,7 @@ const GENTLE: Duration = Duration::from_secs(3);
 
 /// Ends the processes that a command has started, and gives it some seconds to end by itself.
 pub fn end_helpers(child: &mut Child) {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
+    let tasks = entries(format!("/proc/{}/task", child.id()));
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
     let helpers = lists.collect::<Vec<_>>().join(" ");
     for helper in helpers.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
