@@ -4,7 +4,7 @@ use std::process::Termination;
 
 /// What a run of `linux-patch` tells its caller. The numbers are those of a monitoring plugin (OK, WARNING, CRITICAL,
 /// UNKNOWN). Greater is worse, except for `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ExitCode {
     /// 0: the index is complete and recent, or the work asked for was done.
     Fresh = 0,
@@ -13,6 +13,7 @@ pub enum ExitCode {
     /// 2: the last attempt, or this run, failed.
     Failed = 2,
     /// 3: nothing can be said, or the run could not start.
+    #[default]
     Unknown = 3,
 }
 

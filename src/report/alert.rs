@@ -119,31 +119,25 @@ impl Alert {
         let (word, value) = what.split_once(':').map_or((what, None), |(word, value)| (word, Some(value)));
         let (_, condition, takes) = CONDITIONS.into_iter().find(|row| row.0 == word)?;
         let alert = Alert { condition, count: 1, age: 0, sources: None, level };
+        let seconds = |text: &str| duration(text).ok().map(|age| age.as_secs() as i64);
         match (takes, value) {
-            (Takes::Age | Takes::AgeOfSources, None) => None,
-            (Takes::AgeOfSources, Some(value)) => {
-                let (age, pattern) =
-                    value.split_once('@').map_or((value, None), |(age, pattern)| (age, Some(pattern)));
-                let age = duration(age).ok().map(|age| age.as_secs() as i64)?;
-                let sources =
-                    pattern.map(|pattern| Pattern::new(pattern).ok().filter(|_| !pattern.is_empty()));
-                match sources {
-                    Some(None) => None,
-                    sources => Some(Alert { age, sources: sources.flatten(), ..alert }),
-                }
-            }
+            (Takes::Age | Takes::AgeOfSources, None) | (Takes::Nothing, Some(_)) => None,
             (_, None) => Some(alert),
-            (Takes::Age | Takes::AgeOrNothing, Some(value)) => {
-                let age = duration(value).ok().map(|age| age.as_secs() as i64)?;
-                Some(Alert { age, ..alert })
+            (Takes::AgeOfSources, Some(value)) => {
+                let (age, sources) = match value.split_once('@') {
+                    Some((_, "")) => return None,
+                    Some((age, pattern)) => (age, Some(Pattern::new(pattern).ok()?)),
+                    None => (value, None),
+                };
+                Some(Alert { age: seconds(age)?, sources, ..alert })
             }
+            (Takes::Age | Takes::AgeOrNothing, Some(value)) => Some(Alert { age: seconds(value)?, ..alert }),
             (Takes::Count, Some(value)) => {
                 // A whole number; parse would accept a sign too.
                 let count = Some(value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
                 let count = count.and_then(|text| text.parse().ok()).filter(|count| *count > 0)?;
                 Some(Alert { count, ..alert })
             }
-            (Takes::Nothing, Some(_)) => None,
         }
     }
 
@@ -213,9 +207,7 @@ impl Alert {
             },
         }
     }
-}
 
-impl Alert {
     /// The age of the newest index of these sources: among several archives, one may rightly be old.
     fn of_mirrors(&self, state: &State, now: Time) -> Option<(ExitCode, String)> {
         let is_meant = |source: &&Source| {
@@ -356,7 +348,7 @@ mod tests {
             let state = serde_json::json!({"sources": days.iter().map(source).collect::<Vec<_>>()});
             let state: State = serde_json::from_value(state).unwrap();
             let alert = Alert::parse(alert).unwrap();
-            alert.of(&state, &Health::not_known(), at(0)).map(|(level, _)| level)
+            alert.of(&state, &Health::default(), at(0)).map(|(level, _)| level)
         };
         for (alert, days, expected) in [
             ("mirror:14d", &[-14, -30][..], None),
@@ -382,7 +374,7 @@ mod tests {
             let state: State = serde_json::from_value(serde_json::json!({"pending": pending})).unwrap();
             let now = Time::parse("2026-01-10 00:00:00", "%Y-%m-%d %H:%M:%S").unwrap();
             let alert = Alert::parse("security-age:7d").unwrap();
-            alert.of(&state, &Health::not_known(), now).map(|(level, _)| level)
+            alert.of(&state, &Health::default(), now).map(|(level, _)| level)
         };
         assert_eq!(level("2026-01-03T00:00:00Z"), Some(ExitCode::Stale));
         assert_eq!(level("2026-01-03T00:00:01Z"), None);
@@ -393,7 +385,7 @@ mod tests {
         let level = |alert: &str, ends: &str| {
             let state: State = serde_json::from_value(serde_json::json!({"support_ends": ends})).unwrap();
             let now = Time::parse("2026-01-10 23:59:59", "%Y-%m-%d %H:%M:%S").unwrap();
-            Alert::parse(alert).unwrap().of(&state, &Health::not_known(), now).map(|(level, _)| level)
+            Alert::parse(alert).unwrap().of(&state, &Health::default(), now).map(|(level, _)| level)
         };
         for (alert, ends, expected) in [
             ("support", "2026-01-10", None),

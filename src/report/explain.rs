@@ -57,7 +57,7 @@ impl Report {
     /// What is pending, what is held back and why, and what an update still needs to take effect.
     pub fn explained_updates(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let pending = self.state.as_ref().and_then(|state| state.pending.as_ref());
+        let pending = self.pending();
         findings.push(match (pending, self.pending_words()) {
             (Some(pending), Some(words)) if pending.error.is_some() => {
                 Finding::problem("updates", words, "linux-patch refresh --verbose")

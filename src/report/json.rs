@@ -59,7 +59,7 @@ pub(super) fn render(report: &Report) -> String {
     doc.put("support_ends", state.and_then(|state| state.support_ends.as_deref()));
     doc.put("caveats", state.map(|state| state.caveats.as_slice()).unwrap_or_default());
     doc.put("outdated_services", &report.health.outdated_services);
-    doc.put("sources", state.map(|state| &state.sources).unwrap_or(&Vec::new()));
+    doc.put("sources", report.sources());
     doc.put("pending", pending(report));
     doc.put("error", state.and_then(|state| state.last_update_error.as_ref()));
     // A refused run has the same keys as one that took place.
@@ -113,7 +113,7 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn pending(report: &Report) -> Option<Shown<'_>> {
-    let pending = report.state.as_deref()?.pending.as_ref()?;
+    let pending = report.pending()?;
     let mut extra = pending.extra.clone();
     // No key is there twice, whoever wrote the state.
     extra.remove("outdated");

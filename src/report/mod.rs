@@ -17,7 +17,7 @@ use crate::report::alert::{Alert, graver};
 use crate::report::finding::Finding;
 use crate::store::health::{Health, Life, Unfinished};
 use crate::store::history::Entry;
-use crate::store::state::{Pending, State};
+use crate::store::state::{Pending, Source, State};
 use crate::store::state_file::Loaded;
 use crate::system::time::{Time, span};
 use std::cmp::Ordering;
@@ -132,6 +132,15 @@ impl Report {
             Loaded::Good(state) => Some(state),
             _ => None,
         };
+        Report::of_health(command, health, state, max_age)
+    }
+
+    fn of_health(
+        command: &'static str,
+        health: Health,
+        state: Option<Box<State>>,
+        max_age: Duration,
+    ) -> Self {
         Report {
             command,
             exit: health.verdict.code,
@@ -162,25 +171,23 @@ impl Report {
 
     /// A report of a run that could not start: exit code 3.
     pub fn refused(command: &'static str, reason: String) -> Self {
-        Report {
-            command,
-            exit: ExitCode::Unknown,
-            reason: cut(one_line(&reason), MAX_REASON_CHARS),
-            health: Health::not_known(),
-            now: Time::now(),
-            max_age: 0,
-            critical_age: None,
-            alerts: Vec::new(),
-            asked: Vec::new(),
-            is_verbose: false,
-            state: None,
-            detail: Detail::Refused,
-        }
+        let reason = cut(one_line(&reason), MAX_REASON_CHARS);
+        Report { reason, ..Report::of_health(command, Health::default(), None, Duration::ZERO) }
     }
 
     /// Whether the run could not start.
     pub fn is_refusal(&self) -> bool {
         matches!(self.detail, Detail::Refused)
+    }
+
+    /// What is pending, if that was ever counted.
+    fn pending(&self) -> Option<&Pending> {
+        self.state.as_deref()?.pending.as_ref()
+    }
+
+    /// The sources of the last attempt.
+    fn sources(&self) -> &[Source] {
+        self.state.as_deref().map(|state| state.sources.as_slice()).unwrap_or_default()
     }
 
     /// Whether it belongs to `status`, which has the formats of monitoring systems, or to no command.
@@ -252,7 +259,7 @@ impl Report {
 
     /// `3 updates pending, 1 of them security`; with a mark if the number is not current.
     fn pending_words(&self) -> Option<String> {
-        let pending = self.state.as_deref()?.pending.as_ref()?;
+        let pending = self.pending()?;
         if let Some(failure) = &pending.error {
             let class = failure.class.word();
             return Some(format!("what is pending is not known ({class}: {})", failure.message));
@@ -312,8 +319,7 @@ impl Report {
 
     /// The pending updates: security updates first, of these the oldest.
     fn listed_updates(&self) -> Vec<&Update> {
-        let pending = self.state.as_deref().and_then(|state| state.pending.as_ref());
-        let mut updates: Vec<_> = pending.map(Pending::packages).unwrap_or_default().iter().collect();
+        let mut updates: Vec<_> = self.pending().map(Pending::packages).unwrap_or_default().iter().collect();
         updates.sort_by(|one, other| one.in_order(other));
         updates
     }
@@ -357,7 +363,6 @@ impl Report {
 
     /// How many sources the last attempt did not refresh.
     fn failed_sources(&self) -> usize {
-        let sources = self.state.as_deref().map(|state| state.sources.as_slice()).unwrap_or_default();
-        sources.iter().filter(|source| source.error.is_some()).count()
+        self.sources().iter().filter(|source| source.error.is_some()).count()
     }
 }

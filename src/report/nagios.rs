@@ -4,7 +4,7 @@
 use super::Report;
 use crate::model::exit_code::ExitCode;
 use crate::model::text::{cut, one_line};
-use crate::report::alert::Condition;
+use crate::report::alert::{Alert, Condition};
 use crate::store::state::Pending;
 
 /// Nagios and older NRPEs keep about 8 kB in all; the first line takes up to 3 kB.
@@ -13,7 +13,6 @@ const LIST_BYTES: usize = 4000;
 const LONGEST: usize = 300;
 
 pub(super) fn render(report: &Report) -> String {
-    let pending = report.state.as_deref().and_then(|state| state.pending.as_ref());
     // The cause of the alert comes first.
     let mut words: Vec<_> = report.more_alerts().cloned().collect();
     let at = if report.is_reason_gravest() { 0 } else { words.len() };
@@ -31,52 +30,31 @@ pub(super) fn render(report: &Report) -> String {
     // "U" is the guidelines' word for an unknown value.
     let value = |known: Option<String>| known.unwrap_or_else(|| "U".to_string());
     let number = |known: Option<usize>| value(known.map(|number| number.to_string()));
+    let seconds = |known: Option<i64>| value(known.map(|seconds| format!("{seconds}s")));
+    let of_state = |count: usize| number(report.state.as_deref().map(|_| count));
+    // In the guidelines a value is out of the range "3" if it is more than 3.
+    let counts = |condition| limits(report, condition, |alert| alert.count as i64 - 1);
+    let ages = |condition| limits(report, condition, |alert| alert.age);
+    let no_limits = || ";".to_string();
+    let critical = report.critical_age.map(|age| age.to_string()).unwrap_or_default();
+    let needs_reboot = usize::from(report.health.reboot_required);
+    let services = report.health.outdated_services.as_ref().map(Vec::len);
     // An outdated count is never shown as current.
-    let counted = pending.filter(|_| !report.health.pending_outdated);
+    let counted = report.pending().filter(|_| !report.health.pending_outdated);
+    let oldest = counted.and_then(|pending| pending.oldest_security(report.now));
+    let oldest = oldest.map(|oldest| oldest.map_or(0, |(age, _)| age));
     let perfdata = [
-        format!(
-            "age={};{};{};0",
-            value(report.health.verdict.age.map(|age| format!("{age}s"))),
-            report.max_age,
-            report.critical_age.map(|age| age.to_string()).unwrap_or_default()
-        ),
-        format!(
-            "pending={};{};0",
-            number(counted.and_then(|pending| pending.count)),
-            thresholds(report, Condition::Updates)
-        ),
-        format!(
-            "security={};{};0",
-            number(counted.and_then(Pending::all_security)),
-            thresholds(report, Condition::Security)
-        ),
-        format!(
-            "held_back={};{};0",
-            number(counted.and_then(Pending::held_back_count)),
-            thresholds(report, Condition::HeldBack)
-        ),
-        format!("failed_sources={};;;0", number(report.state.as_deref().map(|_| report.failed_sources()))),
-        format!(
-            "reboot_required={};{};0;1",
-            number(report.state.as_deref().map(|_| usize::from(report.health.reboot_required))),
-            thresholds(report, Condition::Reboot)
-        ),
-        format!(
-            "outdated_services={};{};0",
-            number(report.health.outdated_services.as_ref().map(Vec::len)),
-            thresholds(report, Condition::Services)
-        ),
-        format!(
-            "security_age={};{};0",
-            value(
-                counted
-                    .and_then(|pending| pending.oldest_security(report.now))
-                    .map(|oldest| { format!("{}s", oldest.map_or(0, |(age, _)| age)) })
-            ),
-            ages(report, Condition::SecurityAge)
-        ),
-        format!("security_held_back={};;;0", number(counted.and_then(Pending::held_back_security))),
+        ("age", seconds(report.health.verdict.age), format!("{};{critical}", report.max_age), "0"),
+        ("pending", number(counted.and_then(|pending| pending.count)), counts(Condition::Updates), "0"),
+        ("security", number(counted.and_then(Pending::all_security)), counts(Condition::Security), "0"),
+        ("held_back", number(counted.and_then(Pending::held_back_count)), counts(Condition::HeldBack), "0"),
+        ("failed_sources", of_state(report.failed_sources()), no_limits(), "0"),
+        ("reboot_required", of_state(needs_reboot), counts(Condition::Reboot), "0;1"),
+        ("outdated_services", number(services), counts(Condition::Services), "0"),
+        ("security_age", seconds(oldest), ages(Condition::SecurityAge), "0"),
+        ("security_held_back", number(counted.and_then(Pending::held_back_security)), no_limits(), "0"),
     ];
+    let perfdata = perfdata.map(|(name, value, limits, range)| format!("{name}={value};{limits};{range}"));
     let list = if report.is_verbose { list(report) } else { String::new() };
     format!("{first} | {}\n{list}", perfdata.join(" "))
 }
@@ -86,21 +64,11 @@ fn safe(text: &str) -> String {
     one_line(text).replace('|', "/").replace(';', ",")
 }
 
-/// The numbers from which there is a warning or a critical alert. In the guidelines a value is out of the range "3" if
-/// it is more than 3.
-fn thresholds(report: &Report, condition: Condition) -> String {
-    let most = |level: ExitCode| {
-        let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));
-        asked.map(|alert| alert.count - 1).min().map(|most| most.to_string()).unwrap_or_default()
-    };
-    format!("{};{}", most(ExitCode::Stale), most(ExitCode::Failed))
-}
-
-/// The same for alerts from an age on.
-fn ages(report: &Report, condition: Condition) -> String {
+/// The numbers from which there is a warning or a critical alert, as `number` has them.
+fn limits(report: &Report, condition: Condition, number: fn(&Alert) -> i64) -> String {
     let least = |level: ExitCode| {
         let asked = report.asked.iter().filter(|alert| (alert.condition, alert.level) == (condition, level));
-        asked.map(|alert| alert.age).min().map(|age| age.to_string()).unwrap_or_default()
+        asked.map(number).min().map(|number| number.to_string()).unwrap_or_default()
     };
     format!("{};{}", least(ExitCode::Stale), least(ExitCode::Failed))
 }

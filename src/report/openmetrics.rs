@@ -5,6 +5,7 @@ use crate::model::exit_code::ExitCode;
 use crate::model::text::one_line;
 use crate::store::health;
 use crate::store::state::{Pending, State};
+use crate::system::time::Time;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -59,8 +60,7 @@ fn add_index(page: &mut Page, report: &Report) {
 }
 
 fn add_updates(page: &mut Page, report: &Report) {
-    let state = report.state.as_deref();
-    let pending = state.and_then(|state| state.pending.as_ref()).filter(|_| !report.health.pending_outdated);
+    let pending = report.pending().filter(|_| !report.health.pending_outdated);
     page.optional(
         "pending_updates",
         "Updates that apply would install.",
@@ -170,26 +170,21 @@ fn add_apply(page: &mut Page, report: &Report) {
 }
 
 fn add_sources(page: &mut Page, state: &State) {
-    page.family("source_up", "Whether the last attempt refreshed the source.");
     // A series that is there twice makes the whole page invalid. Two sources can differ only in something that is not
     // shown.
-    let mut sources: BTreeMap<String, bool> = BTreeMap::new();
+    let mut sources: BTreeMap<String, (bool, Option<Time>)> = BTreeMap::new();
     for source in &state.sources {
-        *sources.entry(one_line(&source.id)).or_insert(true) &= source.error.is_none();
+        let (is_up, published) = sources.entry(one_line(&source.id)).or_insert((true, None));
+        *is_up &= source.error.is_none();
+        *published = source.published_at.max(*published);
     }
-    for (id, is_up) in &sources {
+    page.family("source_up", "Whether the last attempt refreshed the source.");
+    for (id, (is_up, _)) in &sources {
         page.sample("source_up", &[("source", id)], i64::from(*is_up));
     }
     page.family("source_published_timestamp_seconds", "When the index of the source was published.");
-    let mut published: BTreeMap<String, i64> = BTreeMap::new();
-    for source in &state.sources {
-        if let Some(at) = source.published_at {
-            let newest = published.entry(one_line(&source.id)).or_insert(at.unix());
-            *newest = at.unix().max(*newest);
-        }
-    }
-    for (id, at) in &published {
-        page.sample("source_published_timestamp_seconds", &[("source", id)], *at);
+    for (id, at) in sources.iter().filter_map(|(id, (_, published))| Some((id, (*published)?))) {
+        page.sample("source_published_timestamp_seconds", &[("source", id)], at.unix());
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn render(report: &Report, quiet: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The same for a terminal: the verdict in a colour by the exit code, and security updates in one.
+/// The words for a terminal: the verdict in a colour by the exit code, and security updates in one.
 pub(super) fn painted(text: &str, exit: ExitCode) -> String {
     const BOLD_RED: &str = "\x1b[1;31m";
     const PLAIN: &str = "\x1b[0m";
@@ -177,8 +177,7 @@ fn held_back(held: &HeldBack) -> String {
 }
 
 fn failed_sources(report: &Report, lines: &mut Vec<String>) {
-    let sources = report.state.as_deref().map(|state| state.sources.as_slice()).unwrap_or_default();
-    for source in sources {
+    for source in report.sources() {
         if let Some(failure) = &source.error {
             let last = source
                 .last_success

@@ -51,9 +51,6 @@ const BEGIN: &[u8] = b"{\"summary\":";
 const END: &[u8] = b",";
 
 /// The text of a state file.
-///
-/// # Errors
-/// Those of the encoder.
 pub(super) fn encode(state: &State) -> serde_json::Result<Vec<u8>> {
     let written = Written::default();
     let mut text = Text { bytes: Vec::new(), written: &written };

@@ -10,7 +10,7 @@ use crate::model::text::short_line;
 use crate::store::state::{InProgress, Index, LastApply, OutdatedService, State};
 use crate::store::state_file::Loaded;
 use crate::system::files::{fingerprint, newest_change};
-use crate::system::time::{self, Time};
+use crate::system::time::{self, Time, span};
 use crate::system::{boot, lock_holders};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -21,8 +21,8 @@ use std::time::Duration;
 #[path = "health_tests.rs"]
 pub(crate) mod tests;
 
-/// What follows from the state, now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What follows from the state, now. Without a state nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// The verdict on the index.
     pub verdict: Verdict,
@@ -48,7 +48,7 @@ impl Health {
     /// Looks at a state, and calls stat a few times.
     pub fn of(loaded: &Loaded, max_age: Duration) -> Health {
         let verdict = verdict(loaded, max_age);
-        let Loaded::Good(state) = loaded else { return Health { verdict, ..Health::not_known() } };
+        let Loaded::Good(state) = loaded else { return Health { verdict, ..Health::default() } };
         let unfinished = unfinished(state);
         Health {
             verdict,
@@ -62,25 +62,10 @@ impl Health {
             unfinished,
         }
     }
-
-    /// The same without a state.
-    pub fn not_known() -> Health {
-        Health {
-            verdict: Verdict { code: ExitCode::Unknown, reason: String::new(), age: None },
-            pending_outdated: false,
-            reboot_required: false,
-            reboot_required_since: None,
-            reboot_scheduled_at: None,
-            reboot_missed: None,
-            outdated_services: None,
-            unfinished: None,
-            apply_trouble: None,
-        }
-    }
 }
 
 /// The verdict on the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Fresh, stale, failed or unknown.
     pub code: ExitCode,
@@ -113,16 +98,16 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
     }
     let age = state.last_cache_update.map(|time| now.seconds_since(time));
     let verdict = |code, reason| Verdict { code, reason, age };
-    let ago = age.map_or("never".to_string(), |age| format!("{} ago", crate::system::time::span(age)));
-    let error = |fallback: &str| match &state.last_update_error {
+    let ago = age.map_or("never".to_string(), |age| format!("{} ago", span(age)));
+    let error = || match &state.last_update_error {
         Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
-        None => fallback.to_string(),
+        None => "no reason recorded".to_string(),
     };
     match state.last_outcome() {
         None => unknown(NEVER.into()),
         Some(RefreshOutcome::Failed) => verdict(
             ExitCode::Failed,
-            format!("the last refresh failed ({}); last complete refresh {ago}", error("no reason recorded")),
+            format!("the last refresh failed ({}); last complete refresh {ago}", error()),
         ),
         Some(RefreshOutcome::Partial) => {
             let failed = state.sources.iter().filter(|source| source.error.is_some()).count();
@@ -131,17 +116,13 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
                 0 => "every source was refreshed, but the refresh did not end well".to_string(),
                 _ => format!("{failed} of {} sources not refreshed", state.sources.len()),
             };
-            verdict(
-                ExitCode::Stale,
-                format!("{of} ({}); last complete refresh {ago}", error("no reason recorded")),
-            )
+            verdict(ExitCode::Stale, format!("{of} ({}); last complete refresh {ago}", error()))
         }
         Some(RefreshOutcome::Fresh) => match age {
             None => unknown("the state has no time of its last refresh; run linux-patch refresh".into()),
-            Some(age) if age > max_age => verdict(
-                ExitCode::Stale,
-                format!("refreshed {ago}, more than {} allowed", crate::system::time::span(max_age)),
-            ),
+            Some(age) if age > max_age => {
+                verdict(ExitCode::Stale, format!("refreshed {ago}, more than {} allowed", span(max_age)))
+            }
             Some(_) if config_changed => verdict(
                 ExitCode::Stale,
                 format!("the source configuration is newer than the last refresh, {ago}"),
@@ -231,12 +212,14 @@ fn reboot_required_since(state: &State) -> Option<Time> {
 /// When a reboot comes, by systemd, or else by what the last apply asked for, if the machine has not started since.
 /// systemd also knows of one that was cancelled.
 fn reboot_scheduled_at(state: &State) -> Option<Time> {
-    let asked = || {
-        let last = state.apply.last.as_ref().filter(|_| !boot::is_systemd())?;
-        let is_of_this_start = boot::start().at <= last.finished_at.unix();
-        last.reboot_at.filter(|at| *at > Time::now() && is_of_this_start)
-    };
+    let asked = || asked_reboot(state).filter(|at| *at > Time::now() && !boot::is_systemd());
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
+}
+
+/// When the reboot is due that the last apply asked for, if the machine has not started since.
+fn asked_reboot(state: &State) -> Option<Time> {
+    let last = state.apply.last.as_ref()?;
+    last.reboot_at.filter(|_| boot::start().at <= last.finished_at.unix())
 }
 
 /// A shutdown that takes longer than these seconds hangs.
@@ -245,11 +228,8 @@ const SLOWEST_SHUTDOWN: i64 = 600;
 /// When the reboot that the last apply asked for was to come, if that time has passed and the machine has not started
 /// since: it was cancelled, or the init could not make it.
 fn reboot_missed(state: &State) -> Option<Time> {
-    let last = state.apply.last.as_ref()?;
     let has_passed = |at: &Time| Time::now().seconds_since(*at) > SLOWEST_SHUTDOWN;
-    let at = last.reboot_at.filter(has_passed)?;
-    let is_of_this_start = boot::start().at <= last.finished_at.unix();
-    (is_of_this_start && boot::scheduled_shutdown().is_none()).then_some(at)
+    asked_reboot(state).filter(|at| has_passed(at) && boot::scheduled_shutdown().is_none())
 }
 
 /// What still runs replaced code, if the last run that looked was in this boot: after a reboot everything has started

@@ -5,6 +5,7 @@ use crate::model::text::{printable_json, short_line};
 use crate::model::updates::{Change, WasOpen};
 use crate::store::lock::Lock;
 use crate::store::state::State;
+use crate::system::files::end_of;
 use crate::system::time::Time;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -132,18 +133,11 @@ pub fn last(dir: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
 /// The last `most` entries of one file. If the file is larger than it can become, only its end is read.
 fn entries(path: &Path, most: usize, command: Option<&str>) -> Vec<Entry> {
     const TAIL: u64 = MOST_BYTES + (256 << 10);
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = open(OpenOptions::new().read(true), path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
     if most == 0 {
         return Vec::new();
     }
-    let bytes = read().unwrap_or_default();
+    let bytes = open(OpenOptions::new().read(true), path).and_then(|file| end_of(file, TAIL));
+    let bytes = bytes.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let parsed = text.lines().rev().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     let is_asked = |entry: &Entry| command.is_none_or(|command| entry.command == command);

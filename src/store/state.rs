@@ -3,7 +3,7 @@
 use crate::model::class::Extra;
 use crate::model::failure::Failure;
 pub use crate::model::published::IndexDates;
-use crate::model::refreshed::{RefreshOutcome, Refreshed};
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 pub use crate::store::applies::{Apply, ApplyOutcome, InProgress, LastApply};
 pub use crate::store::pending::{Open, Pending};
 use crate::system::release::last_second;
@@ -195,7 +195,7 @@ pub struct Attempt {
 }
 
 /// One source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// The manager's name for it.
     pub id: String,
@@ -296,22 +296,13 @@ impl State {
         let before = std::mem::take(&mut self.sources);
         // From the end, so that of several with the same name the first is found.
         let by_id: HashMap<_, _> = before.iter().rev().map(|source| (source.id.as_str(), source)).collect();
-        let previous = |id: &str| by_id.get(id);
-        self.sources = refreshed
-            .sources
-            .iter()
-            .map(|result| Source {
-                id: result.id.clone(),
-                last_success: match result.error {
-                    None => Some(now),
-                    Some(_) => previous(&result.id).and_then(|source| source.last_success),
-                },
-                published_at: previous(&result.id).and_then(|source| source.published_at),
-                valid_until: previous(&result.id).and_then(|source| source.valid_until),
-                error: result.error.clone(),
-                extra: previous(&result.id).map(|source| source.extra.clone()).unwrap_or_default(),
-            })
-            .collect();
+        let now_known = |result: &SourceResult| {
+            let before =
+                by_id.get(result.id.as_str()).map(|source| Source::clone(source)).unwrap_or_default();
+            let last_success = if result.error.is_none() { Some(now) } else { before.last_success };
+            Source { id: result.id.clone(), last_success, error: result.error.clone(), ..before }
+        };
+        self.sources = refreshed.sources.iter().map(now_known).collect();
         // A run that ended before the manager mentioned any source says nothing about the sources. A run that mentioned
         // some mentioned all that are configured.
         if refreshed.sources.is_empty() {
@@ -328,16 +319,7 @@ impl State {
             match self.sources.iter_mut().find(|source| source.id == result.id) {
                 Some(source) => (source.last_success, source.error) = (last_success, None),
                 None => {
-                    let id = result.id.clone();
-                    let (published_at, valid_until, extra) = (None, None, Extra::new());
-                    self.sources.push(Source {
-                        id,
-                        last_success,
-                        published_at,
-                        valid_until,
-                        error: None,
-                        extra,
-                    });
+                    self.sources.push(Source { id: result.id.clone(), last_success, ..Source::default() });
                 }
             }
         }

@@ -55,7 +55,7 @@ pub fn load(dir: &Path) -> Loaded {
     read(&dir.join(FILE))
 }
 
-/// The same, with lists of packages only as long as a status in words shows them.
+/// Reads the state with lists of packages only as long as a status in words shows them.
 pub fn glance(dir: &Path) -> Loaded {
     read_by(&dir.join(FILE), |file, length| match length <= MOST_BYTES {
         true => glance::glance(file, length as usize),
