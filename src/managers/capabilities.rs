@@ -175,15 +175,9 @@ pub trait Autoremove {
 
     /// What that is, given the plain names of packages that are to stay. If one of these is listed all the same, it
     /// stays too.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
     fn list(&self, machine: &dyn Machine, keep: &[String]) -> Result<Listing, Failure>;
 
     /// What else would be removed with some of them. Empty where the removal takes nothing by itself that is to stay.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
     fn goes_with(&self, _machine: &dyn Machine, _packages: &[Unneeded]) -> Result<Listing, Failure> {
         Ok(Listing::default())
     }

@@ -12,7 +12,7 @@ pub fn cut_short(invocation: &Invocation, finished: &Finished) -> Option<Failure
 /// Added to the words about a crash.
 pub const NO_NUMBER: &str = ": a value in its configuration must be a number and is not one";
 
-/// The same, with these words added where the reason says no more than that it was ended.
+/// How a command was cut short, with these words added where that says no more than that it was ended.
 pub fn how_it_was_cut(invocation: &Invocation, finished: &Finished, last: &str) -> Option<Failure> {
     let program = invocation.program;
     let span = crate::system::time::span(finished.elapsed.as_secs() as i64);
@@ -74,19 +74,21 @@ fn words_of_crash(finished: &Finished) -> String {
     let is_error = |line: &String| line.starts_with("E: ") || line.to_lowercase().contains("error");
     let last = crash.map(str::to_owned).or_else(|| said(&finished.stderr).filter(is_error));
     let last = last.or_else(|| said(&finished.stdout).filter(|line| !is_markup(line)));
-    match last.or_else(|| said(&finished.stderr)) {
-        Some(line) => format!("; last line: {line}"),
-        None => String::new(),
-    }
+    let last = last.or_else(|| said(&finished.stderr));
+    last.map(|line| format!("; last line: {line}")).unwrap_or_default()
 }
 
 /// `; last line: ...`, for a command that said nothing decisive before it was ended.
 fn last_line(finished: &Finished) -> String {
-    let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    match lines.rev().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("; last line: {line}"),
-        None => String::new(),
-    }
+    finished.last_line().map(|line| format!("; last line: {line}")).unwrap_or_default()
+}
+
+/// What is said of a command that failed and said nothing at all.
+pub const NO_REASON: &str = "it failed and gave no reason";
+
+/// `other`, with the last line that was printed.
+pub fn undecided(finished: &Finished) -> Failure {
+    Failure::new(Class::Other, finished.last_line().unwrap_or(NO_REASON))
 }
 
 #[cfg(test)]

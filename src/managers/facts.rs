@@ -111,7 +111,7 @@ impl Facts {
         [self.package_databases, &self.offer_basis()].concat()
     }
 
-    /// The same without what every install changes.
+    /// Everything that can change what is offered: that without what every install changes.
     pub fn offer_basis(&self) -> Vec<&'static str> {
         [self.source_config, self.index].concat()
     }
@@ -215,7 +215,7 @@ pub struct Plan {
     pub mends: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
-    /// Those of them that have no index at all.
+    /// Those of these sources that have no index at all.
     pub never_read: Vec<String>,
     /// The sources that were refreshed, if some were not.
     pub from: Vec<String>,

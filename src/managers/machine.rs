@@ -23,9 +23,6 @@ pub trait Machine {
     fn ask(&self, question: &Invocation) -> Result<Finished, Failure>;
 
     /// The same question; the answer is given also where the manager failed.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure>;
 
     /// The same question where the answer is only a help: it waits for no lock, and gives nothing where it fails.
@@ -34,8 +31,5 @@ pub trait Machine {
     }
 
     /// The packages that are installed.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
     fn installed(&self) -> Result<Installed, Failure>;
 }

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything the program knows about one package manager. The methods make command lines and read what those printed;
-/// where one answer leads to the next question they ask the machine. Methods that only some managers need have a
-/// default.
+/// where one answer leads to the next question they ask the machine, and fail where that fails. Methods that only some
+/// managers need have a default.
 pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// What never changes: names, files, what it can do.
     fn facts(&self) -> &'static Facts;
@@ -211,9 +211,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     }
 
     /// Adds to a list of what is pending the things that the manager says only when asked.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn complete(&self, _machine: &dyn Machine, _plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         Ok(listing)
     }
@@ -226,9 +223,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// Where newer versions of these packages can be had. Nothing is asked if there is no package, or the manager
     /// cannot say it.
-    ///
-    /// # Errors
-    /// When the manager cannot say it.
     fn origins(&self, machine: &dyn Machine, names: &[&str]) -> Result<Origins, Failure> {
         match self.ask_origins(names) {
             Some(question) if !names.is_empty() => Ok(self.parse_origins(&machine.ask(&question)?.stdout)),
@@ -238,17 +232,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// Which sources offer these updates, in which versions. There is at least one update. Most lists name the source
     /// of each.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn offers(&self, _machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
         Ok(origins::of_lists(updates))
     }
 
     /// Finds out which updates are security updates. Most managers show it by the sources that offer them.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
         let knows = self.facts().knows_security;
         let found = if knows { self.origins(machine, &origins::open(listing))? } else { HashMap::new() };
@@ -257,9 +245,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     }
 
     /// Every newer version, whether it can be installed or not, where [`Facts::lists_newer`].
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
     fn newer(&self, _machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
         Ok(Vec::new())
     }
@@ -276,9 +261,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     }
 
     /// The sources under the names that a command line takes.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
     fn arguments_of(&self, _machine: &dyn Machine, sources: Vec<String>) -> Result<Vec<String>, Failure> {
         Ok(sources)
     }
@@ -317,9 +299,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// The list without the packages that are decided by a source of [`Plan::without`], for a manager that keeps the
     /// old index of that source. The source failed with this class.
-    ///
-    /// # Errors
-    /// When the manager cannot list its sources.
     fn without_owned(
         &self,
         _: &dyn Machine,
@@ -331,9 +310,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     }
 
     /// The sources whose index is older than it says it is valid, for a manager that uses it all the same.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn expired(&self, _machine: &dyn Machine) -> Result<Vec<SourceResult>, Failure> {
         Ok(Vec::new())
     }
@@ -383,9 +359,6 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// Whether the administrator has configured a command that may make a read-only system writable before an install.
     /// Asked of a manager that otherwise begins to unpack there and leaves packages half installed.
-    ///
-    /// # Errors
-    /// When the manager cannot say it.
     fn may_unpack_on_read_only(&self, _machine: &dyn Machine) -> Result<bool, Failure> {
         Ok(true)
     }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Such an index: a directory below the state directory that the manager takes for the directory of its package
 /// database.
 pub trait OwnIndex: Debug {
-    /// That directory. It takes the place of `{}` in [`private_arg`](crate::system::process::Invocation::private_arg).
+    /// The directory of the index. It takes the place of `{}` in
+    /// [`private_arg`](crate::system::process::Invocation::private_arg).
     fn dir(&self) -> &Path;
 
     /// The directory in it with the files of the index.

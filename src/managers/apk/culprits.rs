@@ -1,6 +1,8 @@
 //! The updates because of which apk does nothing at all.
 
+use super::database::Packages;
 use super::lists::name_and_version;
+use crate::managers::database::Database;
 use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
@@ -28,8 +30,7 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         for word in text.strip_prefix("required by: ").unwrap_or(text).split(' ') {
             let package = word.strip_suffix(']').and_then(|word| word.split_once('['));
             let package = package.and_then(|(package, _)| name_and_version(package));
-            let Some((name, version)) = package.filter(|(name, _)| super::lists::is_package_name(name))
-            else {
+            let Some((name, version)) = package.filter(|(name, _)| Packages.is_package_name(name)) else {
                 continue;
             };
             let reason = one_line(&format!("{missing}, required by {word}"));

@@ -2,6 +2,7 @@
 
 use super::classes::{last_reason, package_class, reason_class};
 use super::lists::{change, name_and_version, source_id};
+use crate::managers::ended::undecided;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -203,9 +204,10 @@ pub fn problem(finished: &Finished) -> Failure {
     if finished.end == End::Code(ENDED_BY_SIGINT) {
         return Failure::new(Class::Interrupted, "apk was interrupted by a signal");
     }
-    let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    let last = own_errors(finished).last().or_else(|| lines.rev().find(|line| !line.trim().is_empty()));
-    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
+    match own_errors(finished).last() {
+        Some(error) => Failure::new(Class::Other, error),
+        None => undecided(finished),
+    }
 }
 
 /// A repository that was not refreshed, and why. It counts as failed also where an old index of it was read.

@@ -1,14 +1,12 @@
-//! Reading what apk lists: changes, newer versions, sources, what is installed.
+//! Reading what apk lists: changes, newer versions, sources.
 
-use crate::managers::facts::Places;
 use crate::managers::origins::Origins;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Installed, InstalledPackage, Origin};
+use crate::model::packages::Origin;
 use crate::model::text::one_line;
-use crate::model::updates::{HeldBack, Update};
-use crate::system::process::Invocation;
+use crate::model::updates::{HeldBack, KEPT_BACK, Update};
 use std::collections::BTreeSet;
 
 /// What `apk upgrade -s` would do.
@@ -60,13 +58,7 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
         let mut words = line.split_whitespace();
         let (name, version) = name_and_version(words.next()?)?;
         let candidate = words.next().filter(|word| *word == "<").and(words.next())?;
-        Some(HeldBack {
-            name: name.to_string(),
-            installed: Some(version.to_string()),
-            candidate: Some(candidate.to_string()),
-            reason: "kept back".to_string(),
-            ..HeldBack::default()
-        })
+        Some(HeldBack::listed(name, Some(version), candidate, KEPT_BACK))
     });
     rows.collect()
 }
@@ -80,7 +72,7 @@ pub fn origins(stdout: &str) -> Origins {
     found
 }
 
-/// The same with the versions.
+/// Where these versions can be had, by `apk policy`.
 ///
 /// ```text
 /// tb-hello policy:
@@ -139,53 +131,6 @@ pub fn audited(stdout: &str, changed: &[(&str, &str)]) -> Option<Failure> {
     (!names.is_empty()).then(|| Failure::new(Class::Other, text()))
 }
 
-/// Only the database itself tells which packages have a failed script. The constraints in world are read with it: no
-/// line of the database has one of their characters before its first colon.
-pub fn list_installed(places: &Places) -> Invocation {
-    let database = places.database.to_string_lossy().into_owned();
-    Invocation::of("grep", ["-h", "-e", "^[PVAf]:", "-e", "^[^:]*[=<>~]", &database, "/etc/apk/world"])
-}
-
-/// Reads that.
-///
-/// ```text
-/// P:tb-hello
-/// V:1.0-r0
-/// A:x86_64
-/// f:s
-/// tb-hello=1.0-r0
-/// ```
-pub fn parse_installed(text: &str) -> Installed {
-    let mut installed = Installed::new();
-    let mut name = "";
-    for line in text.lines() {
-        match line.split_once(':') {
-            Some(("P", value)) => {
-                name = value;
-                installed.insert(name.to_string(), InstalledPackage::default());
-            }
-            Some((field @ ("V" | "A" | "f"), value)) => {
-                let Some(package) = installed.get_mut(name) else { continue };
-                match field {
-                    "V" => package.version = value.to_string(),
-                    "A" => package.architecture = value.into(),
-                    // `x` marks an attribute that the file system cannot store.
-                    _ => package.is_broken = value.contains(['f', 's']),
-                }
-            }
-            // `tb-hello=1.0-r0`, `tb-hello@edge<2`
-            _ => {
-                let Some((held, _)) = line.split_once(['=', '<', '>', '~']) else { continue };
-                let held = held.split('@').next().unwrap_or(held);
-                if let Some(package) = installed.get_mut(held) {
-                    package.is_held = true;
-                }
-            }
-        }
-    }
-    installed
-}
-
 /// One package that apk is about to change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Change<'a> {
@@ -214,13 +159,6 @@ pub fn change(line: &str) -> Option<Change<'_>> {
         _ => return None,
     };
     Some(Change { name, from, to })
-}
-
-/// What apk takes as the name of a package: no version (`a=1`), no repository (`a@edge`), no conflict (`!a`), nothing
-/// that is provided (`so:libc.so`), no pattern.
-pub(super) fn is_package_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
 /// A repository as the administrator wrote it, without the path of its index that apk adds in some lines, and without
@@ -260,23 +198,6 @@ mod tests {
             listing.updates.iter().map(|u| (u.name.as_str(), u.candidate.as_str())).collect();
         assert_eq!(updates, [("tb-new", "1.0-r0"), ("tb-e", "2.0-r0"), ("tb-d", "2-r0")]);
         assert_eq!(listing.removals, [("tb-old".to_string(), Some("1.0-r0".to_string()))]);
-    }
-
-    #[test]
-    fn broken_and_held_packages_are_seen() {
-        let text = "P:a\nV:1-r0\nA:x86_64\nf:s\nP:b\nV:2-r0\nA:noarch\nf:x\nP:c\nV:3-r0\nP:d\nV:4\nb=2-r0\n\
-            c@edge<4\nnone~1\nd\nV\n";
-        let installed = parse_installed(text);
-        let flags = |name: &str| (installed[name].is_broken, installed[name].is_held);
-        assert_eq!(
-            [flags("a"), flags("b"), flags("c"), flags("d")],
-            [(true, false), (false, true), (false, true), (false, false)]
-        );
-        assert_eq!(
-            (installed["a"].version.as_str(), installed["b"].architecture.as_ref()),
-            ("1-r0", "noarch")
-        );
-        assert!(!installed.contains_key("none"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod classes;
 mod culprits;
+mod database;
 mod errors;
 mod index;
 mod lists;
@@ -18,7 +19,7 @@ use crate::managers::manager::Manager;
 use crate::managers::origins::{self, Origins};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Damage, Installed};
+use crate::model::packages::Damage;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{Finished, Invocation};
@@ -61,7 +62,7 @@ impl Manager for Apk {
     }
 
     fn database(&self) -> &'static dyn Database {
-        &Apk
+        &database::Packages
     }
 
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
@@ -162,21 +163,6 @@ impl Manager for Apk {
 
 impl Configuration for Apk {}
 
-/// The database has no journal. It is written last, so an update that was cut off is still pending.
-impl Database for Apk {
-    fn is_package_name(&self, name: &str) -> bool {
-        lists::is_package_name(name)
-    }
-
-    fn list_installed(&self, places: &Places) -> Invocation {
-        lists::list_installed(places)
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        lists::parse_installed(text)
-    }
-}
-
 fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())
 }
@@ -208,30 +194,6 @@ fn ask_origins(names: &[&str]) -> Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_that_apk_takes_as_names_are_accepted() {
-        for name in ["tb-hello", "libstdc++", "py3-yaml", "font-noto_x", "gtk4.0", "7zip", "R"] {
-            assert!(lists::is_package_name(name), "{name}");
-        }
-        let refused = [
-            "",
-            "-U",
-            "--root=/",
-            ".virtual",
-            "a=1",
-            "a<2",
-            "a~1",
-            "a@edge",
-            "!a",
-            "so:libc.so",
-            "a*",
-            "a b",
-        ];
-        for name in refused.iter().chain(&["/tmp/a.apk", "a\n", "ä"]) {
-            assert!(!lists::is_package_name(name), "{name:?}");
-        }
-    }
 
     #[test]
     fn a_refresh_never_trusts_the_age_of_the_index() {

@@ -20,16 +20,68 @@ impl Settings for OwnSettings {
         selection.with_extension("conf")
     }
 
+    /// Where the settings put the index, and the file with the repositories.
     fn elsewhere(&self, settings: &str) -> Elsewhere {
-        elsewhere(settings)
+        let value_of = |name: &str| settings.lines().rev().map(option).find(|(found, _)| *found == name);
+        let path = |name: &str| {
+            let (_, value) = value_of(name).filter(|(_, value)| !value.is_empty())?;
+            Some(Path::new("/").join(value))
+        };
+        let words = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).into_iter().collect();
+        let cache = path("cache-dir");
+        let index = words(cache.clone());
+        Elsewhere { sources: words(path("repositories-file")), index, cache, ..Elsewhere::default() }
     }
 
     fn leaves_some_out(&self) -> bool {
         true
     }
 
+    /// The settings without those that change what apk prints, keep it from asking a mirror, make it only pretend, or
+    /// change the meaning of one of our commands.
     fn kept(&self, settings: &str) -> String {
-        kept(settings)
+        const DROPPED: &[&str] = &[
+            // Options of all commands.
+            "force-binary-stdout",
+            "help",
+            "interactive",
+            "legacy-info",
+            "network",
+            "pretty-print",
+            "print-arch",
+            "progress",
+            "progress-fd",
+            "quiet",
+            "update-cache",
+            "verbose",
+            "version",
+            // Options of all commands that change something.
+            "simulate",
+            // Options of upgrade.
+            "ignore",
+            "self-upgrade-only",
+            // Options of version.
+            "all",
+            "check",
+            "indexes",
+            "limit",
+            "test",
+            // Options of audit.
+            "backup",
+            "check-permissions",
+            "details",
+            "full",
+            "ignore-busybox-symlinks",
+            "packages",
+            "protected-paths",
+            "recursive",
+            "system",
+            // Options of fix.
+            "depends",
+            "reinstall",
+        ];
+        let lines = settings.lines().filter(|line| !DROPPED.contains(&option(line).0));
+        lines.map(|line| format!("{line}\n")).collect()
     }
 }
 
@@ -38,66 +90,6 @@ fn option(line: &str) -> (&str, &str) {
     let text = line.split('#').next().unwrap_or_default().trim();
     let (name, value) = text.split_once(' ').unwrap_or((text, ""));
     (name.strip_prefix("no-").unwrap_or(name), value.trim())
-}
-
-/// The settings without those that change what apk prints, keep it from asking a mirror, make it only pretend, or
-/// change the meaning of one of our commands.
-fn kept(settings: &str) -> String {
-    const DROPPED: &[&str] = &[
-        // Options of all commands.
-        "force-binary-stdout",
-        "help",
-        "interactive",
-        "legacy-info",
-        "network",
-        "pretty-print",
-        "print-arch",
-        "progress",
-        "progress-fd",
-        "quiet",
-        "update-cache",
-        "verbose",
-        "version",
-        // Options of all commands that change something.
-        "simulate",
-        // Options of upgrade.
-        "ignore",
-        "self-upgrade-only",
-        // Options of version.
-        "all",
-        "check",
-        "indexes",
-        "limit",
-        "test",
-        // Options of audit.
-        "backup",
-        "check-permissions",
-        "details",
-        "full",
-        "ignore-busybox-symlinks",
-        "packages",
-        "protected-paths",
-        "recursive",
-        "system",
-        // Options of fix.
-        "depends",
-        "reinstall",
-    ];
-    let lines = settings.lines().filter(|line| !DROPPED.contains(&option(line).0));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-/// Where the settings put the index, and the file with the repositories.
-fn elsewhere(settings: &str) -> Elsewhere {
-    let value_of = |name: &str| settings.lines().rev().map(option).find(|(found, _)| *found == name);
-    let path = |name: &str| {
-        let (_, value) = value_of(name).filter(|(_, value)| !value.is_empty())?;
-        Some(Path::new("/").join(value))
-    };
-    let words = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).into_iter().collect();
-    let cache = path("cache-dir");
-    let index = words(cache.clone());
-    Elsewhere { sources: words(path("repositories-file")), index, cache, ..Elsewhere::default() }
 }
 
 #[cfg(test)]
@@ -109,14 +101,14 @@ mod tests {
         let theirs = "quiet\n # a note\ntimeout 180\nno-network\nnetwork no # offline\nno-cache\nsimulate\nverbose\ncache-dir srv/cache\n\
                       repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\n";
         let ours = " # a note\ntimeout 180\nno-cache\ncache-dir srv/cache\nrepositories-file /srv/repos\nallow-untrusted\n";
-        assert_eq!(kept(theirs), ours);
-        assert_eq!(kept(ours), ours);
-        let found = elsewhere(theirs);
+        assert_eq!(OwnSettings.kept(theirs), ours);
+        assert_eq!(OwnSettings.kept(ours), ours);
+        let found = OwnSettings.elsewhere(theirs);
         assert_eq!(found.cache, Some(PathBuf::from("/srv/cache")));
         assert_eq!(
             (found.sources, found.index),
             (vec!["/srv/repos".to_string()], vec!["/srv/cache".to_string()])
         );
-        assert_eq!(elsewhere("timeout 5\n"), Elsewhere::default());
+        assert_eq!(OwnSettings.elsewhere("timeout 5\n"), Elsewhere::default());
     }
 }

@@ -1,6 +1,7 @@
 //! The file and line that apt complains about without naming them.
 
 use super::commands::setting;
+use crate::system::files::paths_in;
 use std::path::{Path, PathBuf};
 
 /// As `FILE:LINE`, given apt's message and where its configuration is.
@@ -25,10 +26,7 @@ pub fn place_of(message: &str, configuration: &str) -> Option<String> {
 /// The files of a directory that apt reads: those with this extension or none.
 fn parts(dir: &Path, end: &str) -> Vec<PathBuf> {
     let is_read = |path: &PathBuf| path.extension().is_none_or(|found| found == end);
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = entries.filter(is_read).collect();
-    files.sort();
-    files
+    paths_in(dir).into_iter().filter(is_read).collect()
 }
 
 /// The line of the first record of apt_preferences(5) with a pin and without a priority.

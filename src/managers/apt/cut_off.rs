@@ -13,32 +13,24 @@ pub struct CutOff;
 
 impl EndedEarly for CutOff {
     fn is_list(&self, name: &str) -> bool {
-        is_list(name)
+        ["InRelease", "Release", "Release.gpg"].iter().any(|end| name.ends_with(end))
     }
 
     fn read(&self, finished: &Finished, answer: &str, dirs: [&IndexDir; 3]) -> Vec<Ended> {
-        read(finished, answer, dirs)
+        let sources = parse(answer);
+        let items = items(&finished.stdout);
+        let of_sources = items_of(&sources, &items);
+        let ended = sources.iter().zip(of_sources).map(|(source, of_source)| {
+            let failed = of_source.iter().find(|item| item.last == Kind::Failed && item.is_needed());
+            Ended {
+                id: source.id(),
+                is_done: failed.is_none() && is_done(source, &of_source, dirs),
+                error: failed.map(|item| Failure::new(fetch_class(&item.reason), &item.reason)),
+                lists: source.lists(),
+            }
+        });
+        ended.collect()
     }
-}
-
-fn is_list(name: &str) -> bool {
-    ["InRelease", "Release", "Release.gpg"].iter().any(|end| name.ends_with(end))
-}
-
-fn read(finished: &Finished, answer: &str, dirs: [&IndexDir; 3]) -> Vec<Ended> {
-    let sources = parse(answer);
-    let items = items(&finished.stdout);
-    let of_sources = items_of(&sources, &items);
-    let ended = sources.iter().zip(of_sources).map(|(source, of_source)| {
-        let failed = of_source.iter().find(|item| item.last == Kind::Failed && item.is_needed());
-        Ended {
-            id: source.id(),
-            is_done: failed.is_none() && is_done(source, &of_source, dirs),
-            error: failed.map(|item| Failure::new(fetch_class(&item.reason), &item.reason)),
-            lists: source.lists(),
-        }
-    });
-    ended.collect()
 }
 
 /// Whether all files of a source have come and are in place.
@@ -163,12 +155,15 @@ mod tests {
             ),
             ("not come to", "", index(1, "a", 2), index(1, "a", 2), index(1, "a", 2), false),
         ] {
-            let ended = read(&Finished::ended(1, stdout, ""), ANSWER, [&start, &before, &after]);
+            let ended = CutOff.read(&Finished::ended(1, stdout, ""), ANSWER, [&start, &before, &after]);
             assert_eq!(ended[0].is_done, is_done, "{what}");
             assert_eq!(ended[0].lists[0], "h_dists_s_InRelease");
         }
-        let failed =
-            read(&Finished::ended(1, "Err:1 http://h s InRelease\n  503  X\n", ""), ANSWER, [&empty; 3]);
+        let failed = CutOff.read(
+            &Finished::ended(1, "Err:1 http://h s InRelease\n  503  X\n", ""),
+            ANSWER,
+            [&empty; 3],
+        );
         assert_eq!(failed[0].error.as_ref().unwrap().message, "503 X");
     }
 }

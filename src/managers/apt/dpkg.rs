@@ -5,32 +5,62 @@ use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::model::packages::{Installed, InstalledPackage, Shared};
 use crate::model::text::one_line;
+use crate::system::files::{entries, paths_in};
 use crate::system::process::Invocation;
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The database.
 pub struct Dpkg;
 
 impl Database for Dpkg {
+    /// The rules of Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove" to apt.
     fn is_package_name(&self, name: &str) -> bool {
-        is_package_name(name)
+        let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
+        let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        name.len() >= 2
+            && name.bytes().next().is_some_and(lower)
+            && name.bytes().all(|byte| lower(byte) || b"+-.".contains(&byte))
+            && !name.ends_with('-')
+            && !architecture.is_empty()
+            && architecture.bytes().all(|byte| lower(byte) || byte == b'-')
+            && !architecture.starts_with('-')
     }
 
     fn plain_name<'a>(&self, name: &'a str) -> &'a str {
         name.split(':').next().unwrap_or(name)
     }
 
+    /// dpkg-query(1) also reads dpkg's journal, so the answer is right after a crash too.
     fn list_installed(&self, places: &Places) -> Invocation {
-        list_installed(places)
+        let format = "-f=${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Abbrev}\\n";
+        Invocation::of("dpkg-query", admin_dir(places)).with(["-W", format])
     }
 
     fn parse_installed(&self, text: &str, places: &Places) -> Installed {
         parse_installed(text, places)
     }
 
+    /// A database that a power cut emptied or cut short looks to apt like that of a machine with fewer packages. The
+    /// lists of the files of the lost packages are still there beside it.
     fn lost(&self, places: &Places) -> Option<String> {
-        lost_database(places)
+        let database = &places.database;
+        let place = database.display();
+        let content = match std::fs::read(database) {
+            Ok(content) => content,
+            // apt takes that, too, for a machine without packages.
+            Err(error) if error.kind() == ErrorKind::NotFound && database != Path::new(DATABASE) => {
+                return Some(format!("{place} is not there: look where apt.conf puts Dir::State::status"));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            // The manager says why.
+            Err(_) => return None,
+        };
+        let what = what_is_lost(&content, &names_in(database, "info", ".list"), &journal(database))?;
+        Some(format!(
+            "{place} {what}; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)"
+        ))
     }
 
     fn was_cut_off(&self, places: &Places) -> bool {
@@ -43,12 +73,9 @@ impl Database for Dpkg {
 /// What in dpkg's own configuration has it change nothing, or another system, by the file and the line there. dpkg then
 /// succeeds all the same.
 pub fn diverted() -> Option<String> {
-    let named = std::fs::read_dir("/etc/dpkg/dpkg.cfg.d").into_iter().flatten().flatten();
     let of_root = std::env::var_os("HOME").map(|home| Path::new(&home).join(".dpkg.cfg"));
     let main = Path::new("/etc/dpkg/dpkg.cfg").to_path_buf();
-    let mut files: Vec<_> = named.map(|entry| entry.path()).collect();
-    files.sort();
-    files.into_iter().chain([main]).chain(of_root).find_map(|file| {
+    paths_in("/etc/dpkg/dpkg.cfg.d").into_iter().chain([main]).chain(of_root).find_map(|file| {
         let text = std::fs::read_to_string(&file).ok()?;
         let line = text.lines().find(|line| diverts(line))?;
         Some(one_line(&format!("{} in {}", line.trim(), file.display())))
@@ -60,49 +87,6 @@ fn diverts(line: &str) -> bool {
     const OPTIONS: &[&str] = &["no-act", "dry-run", "simulate", "root", "instdir", "admindir"];
     let name = line.trim().split(|letter: char| letter == '=' || letter.is_whitespace()).next();
     name.is_some_and(|name| OPTIONS.contains(&name))
-}
-
-/// The rules of Debian Policy 5.6.7, with an optional architecture. A name that ends in `-` means "remove" to apt.
-fn is_package_name(name: &str) -> bool {
-    let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
-    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    name.len() >= 2
-        && name.bytes().next().is_some_and(lower)
-        && name.bytes().all(|byte| lower(byte) || b"+-.".contains(&byte))
-        && !name.ends_with('-')
-        && !architecture.is_empty()
-        && architecture.bytes().all(|byte| lower(byte) || byte == b'-')
-        && !architecture.starts_with('-')
-}
-
-/// dpkg-query(1) also reads dpkg's journal, so the answer is right after a crash too.
-fn list_installed(places: &Places) -> Invocation {
-    let format = "${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Abbrev}\\n";
-    Invocation::of("dpkg-query", admin_dir(places)).with(["-W", &format!("-f={format}")])
-}
-
-/// A database that a power cut emptied or cut short looks to apt like that of a machine with fewer packages. The lists
-/// of the files of the lost packages are still there beside it.
-fn lost_database(places: &Places) -> Option<String> {
-    let database = &places.database;
-    let content = match std::fs::read(database) {
-        Ok(content) => content,
-        // apt takes that, too, for a machine without packages.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && database != Path::new(DATABASE) => {
-            return Some(format!(
-                "{} is not there: look where apt.conf puts Dir::State::status",
-                database.display()
-            ));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        // The manager says why.
-        Err(_) => return None,
-    };
-    let what = what_is_lost(&content, &names_in(database, "info", ".list"), &journal(database))?;
-    let place = database.display();
-    Some(format!(
-        "{place} {what}; put back a copy of it (status-old beside it, dpkg.status.* in /var/backups)"
-    ))
 }
 
 fn what_is_lost(content: &[u8], owners: &[String], journal: &[u8]) -> Option<String> {
@@ -127,8 +111,8 @@ fn what_is_lost(content: &[u8], owners: &[String], journal: &[u8]) -> Option<Str
 
 /// The names of the files with this ending in a directory beside the database, without the ending.
 fn names_in(database: &Path, dir: &str, end: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(database.with_file_name(dir)).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names =
+        entries(database.with_file_name(dir)).filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| Some(name.strip_suffix(end)?.to_string())).collect()
 }
 
@@ -242,7 +226,7 @@ mod tests {
     #[test]
     fn only_names_that_apt_takes_as_names_are_accepted() {
         for name in ["tb-hello", "g++", "libc6:i386", "python3.11", "0ad", "libstdc++6:amd64"] {
-            assert!(is_package_name(name), "{name}");
+            assert!(Dpkg.is_package_name(name), "{name}");
         }
         for name in [
             "",
@@ -264,7 +248,7 @@ mod tests {
             "foo:i386:x",
             "foo^",
         ] {
-            assert!(!is_package_name(name), "{name:?}");
+            assert!(!Dpkg.is_package_name(name), "{name:?}");
         }
     }
 }

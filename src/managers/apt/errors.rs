@@ -1,6 +1,7 @@
 //! Reading apt's and dpkg's error lines.
 
 use super::classes::{class_of, dpkg_class, is_space};
+use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -126,10 +127,9 @@ fn undecided(finished: &Finished) -> Failure {
 
 /// The last line that is not a summary of apt's, or the last of all.
 fn last_line(finished: &Finished) -> &str {
-    let lines = || finished.stdout.lines().chain(finished.stderr.lines()).rev();
-    let mut said = lines().filter(|line| !line.trim().is_empty());
-    let reason = said.clone().find(|line| !line.trim_start_matches("E: ").starts_with("Sub-process "));
-    reason.or_else(|| said.next()).unwrap_or("it failed and gave no reason")
+    let is_reason =
+        |line: &&str| !line.trim().is_empty() && !line.trim_start_matches("E: ").starts_with("Sub-process ");
+    finished.lines().rfind(is_reason).or_else(|| finished.last_line()).unwrap_or(NO_REASON)
 }
 
 /// What dpkg itself reports. Its errors also come over apt's status descriptor, to which no script writes: if there are

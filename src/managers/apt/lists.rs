@@ -253,7 +253,7 @@ fn is_of_phases(held: &HeldBack, origins: &Origins) -> bool {
 /// Finds the updates that only wait for their phase. `all` is what would be installed if phased updates were offered to
 /// every host.
 pub fn tell_phased(listing: &mut Listing, origins: &Origins, all: &Listing) {
-    let comes = |held: &HeldBack| all.updates.iter().any(|update| update.name == held.name);
+    let comes = |held: &HeldBack| all.comes(&held.name);
     for held in &mut listing.held_back {
         if is_of_phases(held, origins) && comes(held) {
             held.reason = PHASED.to_string();

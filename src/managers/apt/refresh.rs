@@ -20,7 +20,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     judge_sources(finished, Vec::new())
 }
 
-/// The same, with the sources that apt says are configured.
+/// What such a run did, with the sources that apt says are configured.
 pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
     judge_sources(finished, super::sources::parse(answer))
 }

@@ -15,8 +15,30 @@ pub const SETTINGS: &[&str] = &["/etc/apt/apt.conf", "/etc/apt/apt.conf.d"];
 pub struct Configuration;
 
 impl Locate for Configuration {
+    /// Where apt keeps things: apt.conf and APT_CONFIG can put them anywhere.
     fn ask(&self) -> Invocation {
-        locate()
+        apt_config([
+            ("DATABASE", "Dir::State::status/f"),
+            ("PREFERENCES", "Dir::Etc::Preferences/f"),
+            ("ARCHITECTURE", "APT::Architecture"),
+            ("LISTS", "Dir::State::lists/d"),
+            ("SOURCELIST", "Dir::Etc::sourcelist/f"),
+            ("SOURCEPARTS", "Dir::Etc::sourceparts/d"),
+            ("PREFERENCEPARTS", "Dir::Etc::preferencesparts/d"),
+            ("ARCHIVES", "Dir::Cache::archives/d"),
+            ("MAIN", "Dir::Etc::main/f"),
+            ("PARTS", "Dir::Etc::parts/d"),
+            // A setting for apt-get alone outranks one for all.
+            ("HTTP", "Acquire::http::Timeout"),
+            ("HTTP", "Binary::apt-get::Acquire::http::Timeout"),
+            ("HTTPS", "Acquire::https::Timeout"),
+            ("HTTPS", "Binary::apt-get::Acquire::https::Timeout"),
+            ("RETRIES", "Acquire::Retries"),
+            ("RETRIES", "Binary::apt-get::Acquire::Retries"),
+            ("DELAY", "Acquire::Retries::Delay::Maximum"),
+            ("REMOVE", "APT::Get::Remove"),
+            ("REMOVE", "Binary::apt-get::APT::Get::Remove"),
+        ])
     }
 
     fn files(&self) -> &'static [&'static str] {
@@ -35,43 +57,13 @@ impl Locate for Configuration {
         file.to_ascii_lowercase().contains("#include")
     }
 
+    /// apt.conf itself may not be in its usual place. A file that is read late can still move it.
     fn is_elsewhere(&self, answer: &str) -> bool {
-        is_elsewhere(answer)
+        ["MAIN", "PARTS"].into_iter().any(|name| {
+            let place = setting(answer, name).map(|path| path.trim_end_matches('/'));
+            place.is_some_and(|place| !SETTINGS.contains(&place))
+        })
     }
-}
-
-/// Whether apt.conf itself is not in its usual place. A file that is read late can still move it.
-pub fn is_elsewhere(configuration: &str) -> bool {
-    ["MAIN", "PARTS"].into_iter().any(|name| {
-        let place = setting(configuration, name).map(|path| path.trim_end_matches('/'));
-        place.is_some_and(|place| !SETTINGS.contains(&place))
-    })
-}
-
-/// Where apt keeps things: apt.conf and APT_CONFIG can put them anywhere.
-pub fn locate() -> Invocation {
-    apt_config([
-        ("DATABASE", "Dir::State::status/f"),
-        ("PREFERENCES", "Dir::Etc::Preferences/f"),
-        ("ARCHITECTURE", "APT::Architecture"),
-        ("LISTS", "Dir::State::lists/d"),
-        ("SOURCELIST", "Dir::Etc::sourcelist/f"),
-        ("SOURCEPARTS", "Dir::Etc::sourceparts/d"),
-        ("PREFERENCEPARTS", "Dir::Etc::preferencesparts/d"),
-        ("ARCHIVES", "Dir::Cache::archives/d"),
-        ("MAIN", "Dir::Etc::main/f"),
-        ("PARTS", "Dir::Etc::parts/d"),
-        // A setting for apt-get alone outranks one for all.
-        ("HTTP", "Acquire::http::Timeout"),
-        ("HTTP", "Binary::apt-get::Acquire::http::Timeout"),
-        ("HTTPS", "Acquire::https::Timeout"),
-        ("HTTPS", "Binary::apt-get::Acquire::https::Timeout"),
-        ("RETRIES", "Acquire::Retries"),
-        ("RETRIES", "Binary::apt-get::Acquire::Retries"),
-        ("DELAY", "Acquire::Retries::Delay::Maximum"),
-        ("REMOVE", "APT::Get::Remove"),
-        ("REMOVE", "Binary::apt-get::APT::Get::Remove"),
-    ])
 }
 
 /// Asks for all settings of apt.conf.

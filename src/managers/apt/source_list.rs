@@ -1,5 +1,7 @@
 //! The sources as apt is configured.
 
+use super::commands::apt_get;
+use super::sources::{ENDS, Source, Target, parse};
 use super::{errors, redirect, refresh, settings, sources};
 use crate::managers::capabilities::{Came, SourceList};
 use crate::model::failure::Failure;
@@ -11,9 +13,11 @@ use std::path::{Path, PathBuf};
 /// Asks `apt-get indextargets`.
 pub struct Configured;
 
+const FORMAT: &str = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(CREATED_BY)\t$(FILENAME)";
+
 impl SourceList for Configured {
     fn ask(&self) -> Invocation {
-        sources::ask()
+        apt_get(&[], &["--no-release-info", "--format", FORMAT, "indextargets"])
     }
 
     fn settings(&self) -> &'static [&'static str] {
@@ -29,7 +33,10 @@ impl SourceList for Configured {
     }
 
     fn files(&self, answer: &str) -> Vec<PathBuf> {
-        sources::files(answer)
+        let sources = parse(answer);
+        let targets = sources.iter().flat_map(|source| &source.targets);
+        let needed = targets.filter(|target| target.is_needed());
+        needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
     }
 
     fn doubts(&self, finished: &Finished) -> Vec<(String, Invocation)> {
@@ -45,11 +52,15 @@ impl SourceList for Configured {
     }
 
     fn files_of_each(&self, answer: &str) -> HashMap<String, Vec<String>> {
-        sources::files_of_each(answer)
+        let of_target = |target: &Target| ENDS.map(|end| format!("{}{end}", target.file()));
+        let of_source = |source: &Source| -> Vec<String> {
+            source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
+        };
+        parse(answer).iter().map(|source| (source.id(), of_source(source))).collect()
     }
 
     fn lacking(&self, answer: &str, index: &Path) -> HashMap<String, String> {
-        sources::lacking(answer, index)
+        parse(answer).iter().filter_map(|source| Some((source.id(), source.lacks(index)?))).collect()
     }
 
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)> {

@@ -1,11 +1,9 @@
 //! The sources as apt is configured, which its progress lines may call otherwise.
 
-use super::commands::apt_get;
 use crate::model::text::one_line;
-use crate::system::process::Invocation;
 use glob::Pattern;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One configured source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,12 +89,22 @@ impl Source {
             Some(&target.file()[..end])
         })
     }
+
+    /// The first index that its Release file lists, that is not empty, and that apt did not store in this directory.
+    /// apt says nothing where it passes over one that the Release file lists only in a compressed form.
+    pub fn lacks(&self, dir: &Path) -> Option<String> {
+        let read = |name: String| std::fs::read_to_string(dir.join(name)).ok();
+        let release = self.lists().into_iter().find_map(read)?;
+        let is_stored =
+            |target: &Target| ENDS.iter().any(|end| dir.join(format!("{}{end}", target.file())).exists());
+        let mut needed = self.targets.iter().filter(|target| target.is_needed() && !target.is_of_all());
+        let lacking = needed.find(|target| !is_stored(target) && is_named(&release, &target.key));
+        lacking.map(|target| target.key.clone())
+    }
 }
 
 /// The extensions of a file that is kept as it came (`Acquire::GzipIndexes`).
 pub const ENDS: [&str; 7] = ["", ".lz4", ".gz", ".xz", ".zst", ".bz2", ".lzma"];
-
-const FORMAT: &str = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(CREATED_BY)\t$(FILENAME)";
 
 /// Patterns for the Release files of a source in the state.
 pub fn release_files(id: &str) -> Vec<String> {
@@ -123,12 +131,7 @@ pub fn kept_as(id: &str, file: &str) -> Option<String> {
     Some(name)
 }
 
-/// Asks for all of them, refreshed or not.
-pub fn ask() -> Invocation {
-    apt_get(&[], &["--no-release-info", "--format", FORMAT, "indextargets"])
-}
-
-/// Reads the answer.
+/// Reads the answer to [`SourceList::ask`](crate::managers::SourceList::ask).
 pub fn parse(stdout: &str) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     let mut known: HashMap<(String, String), usize> = HashMap::new();
@@ -146,41 +149,6 @@ pub fn parse(stdout: &str) -> Vec<Source> {
         }
     }
     sources
-}
-
-/// The files without which the index is not complete, if the sources have them.
-pub fn files(stdout: &str) -> Vec<PathBuf> {
-    let sources = parse(stdout);
-    let targets = sources.iter().flat_map(|source| &source.targets);
-    let needed = targets.filter(|target| target.is_needed());
-    needed.flat_map(|target| ENDS.map(|end| PathBuf::from(format!("{}{end}", target.path)))).collect()
-}
-
-/// All files that the index of each source may have, by its name in the ledger.
-pub fn files_of_each(stdout: &str) -> HashMap<String, Vec<String>> {
-    let of_target = |target: &Target| ENDS.map(|end| format!("{}{end}", target.file()));
-    let of_source = |source: &Source| -> Vec<String> {
-        source.lists().into_iter().chain(source.targets.iter().flat_map(of_target)).collect()
-    };
-    parse(stdout).iter().map(|source| (source.id(), of_source(source))).collect()
-}
-
-/// What each source lacks, by its name in the ledger.
-pub fn lacking(stdout: &str, dir: &Path) -> HashMap<String, String> {
-    let sources = parse(stdout);
-    sources.iter().filter_map(|source| Some((source.id(), lacks(source, dir)?))).collect()
-}
-
-/// The first index that the Release file of a source lists, that is not empty, and that apt did not store. apt says
-/// nothing where it passes over one that the Release file lists only in a compressed form.
-fn lacks(source: &Source, dir: &Path) -> Option<String> {
-    let read = |name: String| std::fs::read_to_string(dir.join(name)).ok();
-    let release = source.lists().into_iter().find_map(read)?;
-    let is_stored =
-        |target: &Target| ENDS.iter().any(|end| dir.join(format!("{}{end}", target.file())).exists());
-    let mut needed = source.targets.iter().filter(|target| target.is_needed() && !target.is_of_all());
-    let lacking = needed.find(|target| !is_stored(target) && is_named(&release, &target.key));
-    lacking.map(|target| target.key.clone())
 }
 
 /// Whether a Release file lists this index with a size above 0:
@@ -276,7 +244,9 @@ fn is_on(stanza: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source_list::Configured;
     use super::*;
+    use crate::managers::capabilities::SourceList;
 
     #[test]
     fn the_sources_of_a_file_are_read_also_beside_nonsense() {
@@ -315,7 +285,7 @@ mod tests {
         let groups: Vec<_> = sources[0].targets.iter().map(Target::group).collect();
         assert_eq!(groups, [("Packages", "main"), ("Sources", "main")]);
         assert!(!sources[1].targets[1].is_needed());
-        assert_eq!(files(ANSWER).len(), 3 * ENDS.len());
+        assert_eq!(Configured.files(ANSWER).len(), 3 * ENDS.len());
     }
 
     #[test]

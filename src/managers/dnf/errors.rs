@@ -1,8 +1,9 @@
 //! Reading dnf's and rpm's error lines.
 
 use super::lists::contradiction;
+use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
-use crate::managers::rpm::errors::{KEYS, decisive, is_space, known, reason_class};
+use crate::managers::rpm::errors::{KEYS, decisive, is_scriptlet, is_space, known, reason_class};
 use crate::managers::rpm::files::NO_UTF8;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -69,20 +70,14 @@ fn locked(finished: &Finished) -> Failure {
     Failure::new(Class::Lock, line.unwrap_or("dnf is locked by another process"))
 }
 
-/// rpm's own line, which names version and exit status, or dnf's. rpm writes `warning: %post(tb-brk-2.0-1.noarch)
-/// scriptlet failed, exit status 1` if it goes on, and `error:` if it does not. What a script prints begins in another
-/// way.
+/// rpm's own line, which names version and exit status, or dnf's. What a script prints begins in another way.
 fn scriptlet(finished: &Finished) -> Option<&str> {
-    let lines = || finished.stdout.lines().chain(finished.stderr.lines());
-    let of_rpm = |line: &&str| {
-        let rest = line.strip_prefix("warning: %").or_else(|| line.strip_prefix("error: %"));
-        rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
-    };
     let of_dnf = |line: &&str| {
         let rest = line.strip_prefix("Error in ");
         rest.is_some_and(|rest| rest.contains(" scriptlet in rpm package "))
     };
-    lines().find(of_rpm).or_else(|| lines().find(of_dnf))
+    let of_rpm = finished.lines().find(|line| is_scriptlet(line));
+    of_rpm.or_else(|| finished.lines().find(of_dnf))
 }
 
 /// The failure by dnf's own words.
@@ -248,8 +243,8 @@ fn undecided(finished: &Finished) -> Failure {
     if let Some(exception) = exception(&finished.stderr) {
         return Failure::new(cut_off, format!("dnf fell over: {exception}"));
     }
-    let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    let mut words = lines.rev().filter(|line| !line.trim().is_empty() && !line.starts_with(NO_RELEASE));
+    let mut words =
+        finished.lines().rev().filter(|line| !line.trim().is_empty() && !line.starts_with(NO_RELEASE));
     let is_reason = finished.stderr.lines().any(is_own_word);
     match (finished.end, words.next()) {
         (End::Code(code), last) if finished.stdout.contains("\nRunning transaction\n") && !is_reason => {
@@ -257,7 +252,7 @@ fn undecided(finished: &Finished) -> Failure {
             Failure::new(cut_off, format!("dnf ended with exit code {code} and gave no reason{last}"))
         }
         (_, Some(last)) => Failure::new(Class::Other, last),
-        (_, None) => Failure::new(Class::Other, "it failed and gave no reason"),
+        (_, None) => Failure::new(Class::Other, NO_REASON),
     }
 }
 

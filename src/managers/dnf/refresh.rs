@@ -25,7 +25,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
     refreshed
 }
 
-/// The same refresh without the repository at which dnf crashed: with it dnf would never come to those behind.
+/// This refresh without the repository at which dnf crashed: with it dnf would never come to those behind.
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let run = finished.stdout.rsplit(BANNER).next().filter(|_| finished.end.is_crash())?;
     let option = format!("{WITHOUT}{}", begun(run)?);

@@ -43,7 +43,7 @@ struct Row<'a> {
     source: &'a str,
 }
 
-/// Reads that table.
+/// The rows of the table of a transaction.
 ///
 /// ```text
 /// Package               Arch   Version Repository      Size

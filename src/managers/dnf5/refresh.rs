@@ -28,7 +28,7 @@ pub fn without_source(all: Invocation, id: &str) -> Invocation {
     all.with_before("upgrade", [format!("{WITHOUT}{id}")])
 }
 
-/// The same refresh without the repositories that failed; `None` where it reached the end, or no repository was at
+/// This refresh without the repositories that failed; `None` where it reached the end, or no repository was at
 /// fault.
 pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     if !matches!(finished.end, End::Code(_)) || Seen::of(finished).is_loaded {

@@ -47,7 +47,7 @@ pub fn list(plan: &Plan) -> Invocation {
     private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]).with(choice(plan))
 }
 
-/// The same upgrade without `--print`, because a list leaves out warnings. Nobody answers its question whether to go
+/// An upgrade without `--print`, because a list leaves out warnings. Nobody answers its question whether to go
 /// on, which means no.
 pub fn upgrade_in_words() -> Invocation {
     private(&["-Suw", "--logfile", "/dev/null"])

@@ -37,9 +37,13 @@ pub fn parse_places(usual: Places, config: &str) -> Places {
 
 /// An option of the section `[options]`, as `pacman-conf` writes it out.
 fn option<'a>(config: &'a str, name: &str) -> Option<&'a str> {
-    let options = config.lines().take_while(|line| !is_repository(line));
-    let mut values = options.filter_map(|line| line.split_once('='));
-    values.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    values(config.lines().take_while(|line| !is_repository(line)), name).next()
+}
+
+/// The values that these lines give an option.
+fn values<'a>(lines: impl Iterator<Item = &'a str>, name: &str) -> impl Iterator<Item = &'a str> {
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    pairs.filter(move |(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }
 
 /// Whether pacman fetches by itself. If another program does, only the files that it stores prove that it fetched
@@ -65,7 +69,7 @@ fn repositories(config: &str, refreshed: bool) -> Vec<String> {
     let mut found: Vec<(String, bool)> = Vec::new();
     for line in config.lines().skip_while(|line| !is_repository(line)) {
         if is_repository(line) {
-            found.push((one_line(line.trim_matches(['[', ']'])), false));
+            found.push((id_of(line), false));
         } else if let (Some((key, value)), Some((_, is_refreshed))) = (line.split_once('='), found.last_mut())
         {
             *is_refreshed |= key.trim() == "Usage" && ["All", "Sync"].contains(&value.trim());
@@ -76,30 +80,29 @@ fn repositories(config: &str, refreshed: bool) -> Vec<String> {
 
 /// The mirrors of a repository, in the order in which pacman asks them.
 pub fn servers(config: &str, id: &str) -> Vec<String> {
-    let is_its = |line: &str| is_repository(line) && one_line(line.trim_matches(['[', ']'])) == id;
+    let is_its = |line: &str| is_repository(line) && id_of(line) == id;
     let own = config.lines().skip_while(|line| !is_its(line)).skip(1).take_while(|line| !is_repository(line));
-    let values = own.filter_map(|line| line.split_once('='));
-    values.filter(|(key, _)| key.trim() == "Server").map(|(_, url)| url.trim().to_string()).collect()
+    values(own, "Server").map(str::to_owned).collect()
 }
 
 /// The repositories that a file of the configuration itself names.
 pub fn written(file: &str) -> Vec<String> {
     let sections = file.lines().map(str::trim).filter(|line| is_repository(line));
-    sections.map(|line| one_line(line.trim_matches(['[', ']']))).collect()
+    sections.map(id_of).collect()
 }
 
 /// The files that a file of the configuration includes; `*` may stand in their names.
 pub fn includes(config: &str) -> Vec<String> {
-    let values = config.lines().filter_map(|line| line.split_once('='));
-    let files = values.filter(|(key, _)| key.trim() == "Include");
-    files.map(|(_, value)| value.trim().to_string()).collect()
+    values(config.lines(), "Include").map(str::to_owned).collect()
 }
 
 /// The directories with downloaded packages.
 pub fn downloads(config: &str) -> Vec<PathBuf> {
-    let values = config.lines().filter_map(|line| line.split_once('='));
-    let dirs = values.filter(|(key, _)| key.trim() == "CacheDir");
-    dirs.map(|(_, value)| PathBuf::from(value.trim())).collect()
+    values(config.lines(), "CacheDir").map(PathBuf::from).collect()
+}
+
+fn id_of(section: &str) -> String {
+    one_line(section.trim_matches(['[', ']']))
 }
 
 fn is_repository(line: &str) -> bool {

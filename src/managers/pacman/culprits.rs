@@ -2,6 +2,8 @@
 //! them when it stops.
 
 use super::classes::{is_about_signature, reason_class, retrieving};
+use super::database::Packages;
+use crate::managers::database::Database;
 use crate::model::class::Class;
 use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
@@ -14,12 +16,11 @@ pub fn read(finished: &Finished) -> Vec<HeldBack> {
         return Vec::new();
     }
     let mut found: BTreeMap<&str, (Class, String)> = BTreeMap::new();
-    let lines = finished.stdout.lines().chain(finished.stderr.lines()).map(str::trim_end);
-    for line in lines {
+    for line in finished.lines().map(str::trim_end) {
         let line = line.strip_prefix(":: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
         let removers = removers(finished, line).into_iter().map(|name| (name, Class::Dependency));
         for (name, class) in culprit(line).into_iter().chain(removers) {
-            if super::lists::is_package_name(name) {
+            if Packages.is_package_name(name) {
                 found.entry(name).or_insert_with(|| (class, one_line(line)));
             }
         }

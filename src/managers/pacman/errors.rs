@@ -7,6 +7,7 @@ use super::classes::{
 use super::fetch::{DOWNLOADER, downloader, fetch, unwritable};
 use super::lines::{errors, warnings};
 use super::scripts::talkative;
+use crate::managers::ended::undecided;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -255,10 +256,7 @@ fn details(finished: &Finished) -> Vec<&str> {
             || line.contains(" exists in both ")
             || line.contains(" exists in filesystem (owned by ")
     };
-    let mut lines: Vec<_> =
-        finished.stdout.lines().chain(finished.stderr.lines()).filter(is_detail).collect();
-    lines.truncate(5);
-    lines.into_iter().map(|line| line.trim_start_matches(":: ")).collect()
+    finished.lines().filter(is_detail).take(5).map(|line| line.trim_start_matches(":: ")).collect()
 }
 
 /// The repositories whose files could not be read, and the lines that say so.
@@ -276,13 +274,6 @@ pub fn notes(finished: &Finished) -> Vec<String> {
         warnings(finished).filter(|line| line.contains(" installed as ") || line.contains(" saved as "));
     let passed_over = errors(finished).filter(|line| is_passed_over(line));
     of_config.chain(passed_over).map(crate::model::text::one_line).collect()
-}
-
-/// `other`, with the last line that was printed.
-fn undecided(finished: &Finished) -> Failure {
-    let lines = finished.stdout.lines().chain(finished.stderr.lines());
-    let last = lines.rev().find(|line| !line.trim().is_empty());
-    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
 }
 
 /// Nothing before this line changes a package.

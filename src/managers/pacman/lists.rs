@@ -1,8 +1,7 @@
-//! Reading what pacman lists: pending updates, the packages of an upgrade, installed packages.
+//! Reading what pacman lists: pending updates, the packages of an upgrade.
 
 use crate::model::listing::Listing;
-use crate::model::packages::{Installed, InstalledPackage};
-use crate::model::updates::{HeldBack, Update};
+use crate::model::updates::{HeldBack, KEPT_BACK, Update};
 use crate::system::process::{End, Finished};
 
 /// Reads `pacman -Qu`: every newer version, whether an upgrade would install it or not.
@@ -16,22 +15,12 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
         let words: Vec<_> = line.split_whitespace().collect();
         let (row, reason) = match words[..] {
             [.., "[ignored]"] => (&words[..words.len() - 1], "held"),
-            _ => (&words[..], "kept back"),
+            _ => (&words[..], KEPT_BACK),
         };
         let [name, installed, "->", candidate] = row[..] else { return None };
-        Some(held_back(name, Some(installed), candidate, reason))
+        Some(HeldBack::listed(name, Some(installed), candidate, reason))
     });
     rows.collect()
-}
-
-fn held_back(name: &str, installed: Option<&str>, candidate: &str, reason: &str) -> HeldBack {
-    HeldBack {
-        name: name.to_string(),
-        installed: installed.map(str::to_owned),
-        candidate: Some(candidate.to_string()),
-        reason: reason.to_string(),
-        ..HeldBack::default()
-    }
 }
 
 /// Reads the replacements that are ignored, by the old or by the new package. `-Qu` does not list them.
@@ -44,7 +33,7 @@ pub fn ignored_replacements(stderr: &str) -> Vec<HeldBack> {
         let pair = line.strip_prefix("warning: ignoring package replacement (")?.strip_suffix(')')?;
         let mut parts = pair.split_once(" => ")?.1.rsplitn(3, '-');
         let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(held_back(name, None, &format!("{version}-{release}"), "held"))
+        Some(HeldBack::listed(name, None, format!("{version}-{release}"), "held"))
     });
     // One package may replace several.
     let mut found: Vec<HeldBack> = Vec::new();
@@ -154,22 +143,6 @@ pub fn not_offered(answer: &Finished) -> Option<Vec<String>> {
     let is_told = matches!(answer.end, End::Code(0 | 1))
         && !answer.stderr.lines().any(|line| line.starts_with("error"));
     is_told.then(|| answer.stdout.lines().map(str::to_owned).collect())
-}
-
-/// Reads `pacman -Q`.
-pub fn installed(stdout: &str) -> Installed {
-    let rows = stdout.lines().filter_map(|line| line.split_once(' '));
-    rows.map(|(name, version)| {
-        let package = InstalledPackage { version: version.to_string(), ..InstalledPackage::default() };
-        (name.to_string(), package)
-    })
-    .collect()
-}
-
-/// The rules of PKGBUILD(5).
-pub(super) fn is_package_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|byte| !b"-.".contains(&byte))
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod classes;
 mod commands;
 mod config;
 mod culprits;
+mod database;
 mod errors;
 mod fetch;
 mod lines;
@@ -22,11 +23,12 @@ use crate::managers::manager::Manager;
 use crate::managers::own_index::OwnIndex;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::packages::{Damage, Installed};
+use crate::model::packages::Damage;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
+use crate::system::files::with_extension_in;
 use crate::system::process::{Finished, Invocation};
-use commands::{pacman, pacman_conf, private};
+use commands::{pacman_conf, private};
 use glob::Pattern;
 use std::path::Path;
 use std::time::Duration;
@@ -59,7 +61,7 @@ impl Manager for Pacman {
     }
 
     fn database(&self) -> &'static dyn Database {
-        &Pacman
+        &database::Packages
     }
 
     fn repair(&self, _: &Places, _: &Damage) -> Vec<Invocation> {
@@ -184,28 +186,6 @@ impl Configuration for Pacman {
     }
 }
 
-impl Database for Pacman {
-    fn is_package_name(&self, name: &str) -> bool {
-        lists::is_package_name(name)
-    }
-
-    fn list_installed(&self, _: &Places) -> Invocation {
-        pacman(&["-Q"])
-    }
-
-    fn parse_installed(&self, text: &str, _: &Places) -> Installed {
-        lists::installed(text)
-    }
-
-    fn holds_manager(&self) -> bool {
-        true
-    }
-
-    fn entry(&self, name: &str, version: &str) -> Option<String> {
-        Some(format!("{name}-{version}/desc"))
-    }
-}
-
 /// Asks `pacman-conf`.
 struct WrittenOut;
 
@@ -245,8 +225,7 @@ impl PackedIndex for Databases {
 
 /// Whether a directory of the administrator's has a hook that runs before packages are changed.
 fn has_hook_before(dir: &Path) -> bool {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut hooks = files.filter(|path| path.extension().is_some_and(|end| end == "hook"));
+    let mut hooks = with_extension_in(dir, "hook").into_iter();
     hooks.any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("PreTransaction")))
 }
 

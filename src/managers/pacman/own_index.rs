@@ -13,7 +13,9 @@ use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
-use crate::system::files::{own_directory, own_link, remove_if_there, remove_whatever, write_atomic};
+use crate::system::files::{
+    entries, own_directory, own_link, paths_in, remove_if_there, remove_whatever, write_atomic,
+};
 use crate::system::process::{End, Finished};
 use log::warn;
 use std::cell::RefCell;
@@ -35,20 +37,16 @@ pub struct Own {
     /// The files of the index before the refresh.
     before: RefCell<Stored>,
 }
-fn failed(error: anyhow::Error) -> Failure {
-    Failure::new(Class::Config, format!("{error:#}"))
-}
 
-fn files_in(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+fn failed(error: anyhow::Error) -> Failure {
+    Failure::of(Class::Config)(error)
 }
 
 /// Gives the files of an index a very old time. A program that compares times then fetches all of them, and a file that
 /// still has this time was not fetched. Partial files are removed, because the program might continue them.
 fn make_old(index: &Path) {
     // What a link leads to is pacman's own.
-    for path in files_in(index).into_iter().filter(|path| !path.is_symlink()) {
+    for path in paths_in(index).into_iter().filter(|path| !path.is_symlink()) {
         let is_half = path.extension().is_some_and(|end| end == "part");
         let done = match is_half {
             true => remove_if_there(&path),
@@ -103,7 +101,7 @@ impl Own {
             .collect();
         // A link is of an earlier configuration; a file is of one in which the repository was refreshed.
         let is_ours = |path: &PathBuf| !path.is_symlink() && !names.iter().any(|name| path.ends_with(name));
-        for path in files_in(&self.files()).into_iter().filter(|path| !is_ours(path)) {
+        for path in paths_in(self.files()).into_iter().filter(|path| !is_ours(path)) {
             remove_whatever(&path).map_err(failed)?;
         }
         if names.is_empty() {
@@ -119,8 +117,7 @@ impl Own {
 
     /// The files of the index, as they are now.
     fn stored(&self) -> Stored {
-        let entries = std::fs::read_dir(self.files()).into_iter().flatten().flatten();
-        let files = entries.filter_map(|entry| {
+        let files = entries(self.files()).filter_map(|entry| {
             let meta = entry.metadata().ok()?;
             Some((entry.file_name().into_string().ok()?, (meta.ino(), meta.ctime(), meta.ctime_nsec())))
         });
@@ -207,7 +204,7 @@ impl OwnIndex for Own {
             own_link(&self.link(), &machine.places().database).map_err(failed)?;
         }
         drop_file(&self.files())?;
-        drop_directories(&files_in(&self.files()))?;
+        drop_directories(&paths_in(self.files()))?;
         self.link_skipped(machine)?;
         if !self.has_times_of_server(machine) {
             make_old(&self.files());
@@ -348,7 +345,7 @@ impl OwnIndex for Own {
         let Some(config) = config else { return Vec::new() };
         let bytes_of = |key: &String| u64::from_str_radix(key, 16).map(u64::to_be_bytes).ok();
         let mut found = Vec::new();
-        for path in config::downloads(&config).iter().flat_map(|dir| files_in(dir)) {
+        for path in config::downloads(&config).iter().flat_map(paths_in) {
             let is_signature = path.extension().is_some_and(|end| end == "sig");
             let Some(update) = planned_package(&path, planned).filter(|_| is_signature) else { continue };
             let signature = std::fs::read(&path).unwrap_or_default();
@@ -369,20 +366,19 @@ impl OwnIndex for Own {
         let mirror = self.dir.join("mirror");
         drop_file(&mirror)?;
         own_directory(&mirror).map_err(failed)?;
-        for old in files_in(&mirror) {
+        for old in paths_in(&mirror) {
             remove_whatever(&old).map_err(failed)?;
         }
         drop_directories(&[self.dir.join(CONFIG)])?;
         let downloads = config::downloads(&config);
-        let packages = downloads.iter().flat_map(|dir| files_in(dir));
+        let packages = downloads.iter().flat_map(paths_in);
         let packages = packages.filter(|path| planned_package(path, planned).is_some());
-        for path in files_in(&self.files()).into_iter().chain(packages) {
+        for path in paths_in(self.files()).into_iter().chain(packages) {
             let link =
                 path.file_name().and_then(|name| name.to_str()).map(|name| mirror.join(config::asked(name)));
             link.map_or(Ok(()), |link| own_link(&link, &path)).map_err(failed)?;
         }
         let text = config::for_install(&config, &mirror);
-        write_atomic(&self.dir, CONFIG, text.as_bytes())
-            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
+        write_atomic(&self.dir, CONFIG, text.as_bytes()).map_err(Failure::of(Class::Space))
     }
 }

@@ -33,9 +33,6 @@ pub struct Advisories {
 impl Advisories {
     /// Marks the security updates, by advisories and their versions, and adds the fixes that are announced and cannot
     /// be had.
-    ///
-    /// # Errors
-    /// When the manager cannot list the open ones.
     pub fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
         let origins = (self.read)(&machine.ask(&self.open)?.stdout);
         let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));

@@ -15,6 +15,13 @@ pub fn decisive<'a>(text: &str, reasons: impl Iterator<Item = &'a str>) -> Optio
     Some(Failure::new(failure.class, format!("{text}: {}", failure.message)))
 }
 
+/// Whether this is rpm's line about a failed script. It writes `warning: %post(tb-brk-2.0-1.noarch) scriptlet failed,
+/// exit status 1` if it goes on, and `error:` if it does not.
+pub fn is_scriptlet(line: &str) -> bool {
+    let rest = line.strip_prefix("warning: %").or_else(|| line.strip_prefix("error: %"));
+    rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
+}
+
 /// Whether a text says that a file system is full.
 pub fn is_space(text: &str) -> bool {
     const WORDS: &[&str] = &[

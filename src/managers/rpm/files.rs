@@ -8,6 +8,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
+use crate::system::files::entries;
 
 /// A repository in one of them.
 struct Section {
@@ -71,10 +72,7 @@ pub fn to_be_asked(files: &[ConfigFile]) -> Vec<String> {
 /// Repositories in local directories that are not there or empty, as where something is not mounted: an old zypper takes
 /// these for repositories without packages.
 pub fn not_mounted(files: &[ConfigFile]) -> Vec<(String, String)> {
-    let is_nothing = |dir: &str| {
-        let mut entries = std::fs::read_dir(dir).into_iter().flatten();
-        entries.next().is_none()
-    };
+    let is_nothing = |dir: &str| entries(dir).next().is_none();
     let mut found = Vec::new();
     for section in sections(files).into_iter().filter(|section| section.is_on) {
         let addresses = section.places.iter().filter(|(name, _)| name == "baseurl");

@@ -2,9 +2,9 @@
 
 use super::names::nevra;
 use crate::model::packages::CutOff;
+use crate::system::files::{self, paths_in};
 use chrono::NaiveDateTime;
 use std::collections::HashSet;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Reads `history info` of dnf 4 and 5, asked for in UTC: when the runs that did not end well began, and what they were
@@ -119,22 +119,14 @@ pub fn not_done(stdout: &str) -> Vec<CutOff> {
 /// The end of a file, which may be long.
 pub fn end_of(path: &Path) -> String {
     const MOST: u64 = 1 << 20;
-    let read = || {
-        let mut file = std::fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
-        let mut bytes = Vec::new();
-        file.take(MOST).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    let bytes = std::fs::File::open(path).and_then(|file| files::end_of(file, MOST));
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
 /// The ends of the files of a directory whose names begin so, each line with the name of its file in front.
 pub fn text_of_files(dir: &str, prefix: &str) -> String {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let name = |path: &PathBuf| path.file_name()?.to_str().map(|name| name.starts_with(prefix));
-    let files = entries.filter(|path| name(path).unwrap_or_default());
+    let files = paths_in(dir).into_iter().filter(|path| name(path).unwrap_or_default());
     let lines = files.map(|path| {
         let text = end_of(&path);
         text.lines().map(|line| format!("{}:{line}\n", path.display())).collect::<String>()

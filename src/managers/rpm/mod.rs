@@ -30,7 +30,7 @@ pub const DATABASES: &[&str] = &[
     "/var/lib/rpm/Packages",
 ];
 
-/// Its lock.
+/// The lock of this database.
 pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
 
 /// The files that tell dnf, yum and libzypp of which packages they keep several versions.

@@ -16,9 +16,6 @@ pub const EXTRAS: &[&str] = &["repoquery", "--extras", "--queryformat", "%{name}
 
 /// Which repositories offer these updates, in which newer versions, from new to old. `dnf` makes a command line of
 /// options and words.
-///
-/// # Errors
-/// When the manager cannot say it.
 pub fn offers(
     machine: &dyn Machine,
     dnf: fn(&[&str], &[&str]) -> Invocation,

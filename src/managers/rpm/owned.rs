@@ -37,9 +37,6 @@ pub struct Lists<'a> {
 impl Lists<'_> {
     /// Adds, as held back, what would be done only if these repositories did not exist; `option` with an identifier
     /// leaves one out.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     pub fn add_owned(&self, option: &str, listing: &mut Listing) -> Result<(), Failure> {
         let Lists { plan, .. } = *self;
         if repositories(plan).next().is_some() {
@@ -52,9 +49,6 @@ impl Lists<'_> {
     }
 
     /// What is left if nothing of these repositories is installed, nor what they decide about.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     pub fn without_owned(&self, mut listing: Listing) -> Result<Listing, Failure> {
         // Behind what is left out there may be a second reason.
         for _ in 0..2 {
@@ -70,9 +64,9 @@ impl Lists<'_> {
 /// Holds back the packages that come only where a repository is absent or left out.
 fn hold_back_new(updates: Vec<Update>, listing: &mut Listing) {
     let held: HashSet<_> = listing.held_back.iter().map(|held| held.name.clone()).collect();
-    let is_known = |update: &Update| listing.updates.iter().any(|known| known.name == update.name);
-    let new = updates.into_iter().filter(|update| !held.contains(&update.name) && !is_known(update));
-    let new: Vec<_> = new.map(|update| held_for_source(update, OWNED)).collect();
+    let is_new = |update: &Update| !held.contains(&update.name) && !listing.comes(&update.name);
+    let new = updates.into_iter().filter(is_new);
+    let new: Vec<_> = new.map(|update| update.left_out(Class::Fetch, OWNED)).collect();
     listing.held_back.extend(new);
 }
 
@@ -94,7 +88,7 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     };
     let (owned, others): (Vec<_>, Vec<_>) = listing.updates.into_iter().partition(is_owned);
     listing.updates = others;
-    listing.held_back.extend(owned.into_iter().map(|update| held_for_source(update, OWNED)));
+    listing.held_back.extend(owned.into_iter().map(|update| update.left_out(Class::Fetch, OWNED)));
     listing
 }
 
@@ -118,14 +112,10 @@ fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
     let resolved: HashSet<_> = now.held_back.iter().map(|held| held.name.clone()).collect();
     let gone = gone.into_iter().filter(|update| !resolved.contains(&update.name));
     let before = listing.held_back.into_iter().filter(|held| !resolved.contains(&held.name));
-    now.held_back.extend(before.chain(gone.map(|update| held_for_source(update, NOT_REFRESHED))));
+    now.held_back.extend(before.chain(gone.map(|update| update.left_out(Class::Fetch, NOT_REFRESHED))));
     let (same, new): (Vec<_>, Vec<_>) =
         comes.into_iter().partition(|update| known.iter().any(|known| known.name == update.name));
     now.updates = same;
     hold_back_new(new, &mut now);
     now
-}
-
-fn held_for_source(update: Update, reason: &str) -> HeldBack {
-    update.left_out(Class::Fetch, reason)
 }

@@ -2,13 +2,13 @@
 
 use crate::system::release::Release;
 
-/// Those of dnf.
+/// The systems of dnf.
 pub const OF_DNF: &[&str] = &["fedora", "rhel", "centos", "amzn", "mageia", "openmandriva"];
 
-/// Those of yum.
+/// The systems of yum.
 pub const OF_YUM: &[&str] = &["rhel", "centos", "amzn", "ol", "scientific"];
 
-/// Those of zypper.
+/// The systems of zypper.
 pub const OF_ZYPPER: &[&str] = &["suse", "opensuse", "sles", "sled", "sle-micro"];
 
 /// Whether this system is one of them.

@@ -120,12 +120,7 @@ pub enum Section {
 
 /// A row of a package that stays.
 pub fn stays(name: &str, arch: &str, version: &str, reason: &str) -> HeldBack {
-    HeldBack {
-        name: listed_name(name, arch),
-        candidate: Some(version.to_string()),
-        reason: reason.to_string(),
-        ..HeldBack::default()
-    }
+    HeldBack::listed(listed_name(name, arch), None, version, reason)
 }
 
 /// The table of a transaction.

@@ -1,8 +1,9 @@
 //! Reading yum's and rpm's error lines. Scripts print to standard output, so every line on standard error is yum's.
 
 use super::classes::{class_of, is_space, reason_class};
+use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
-use crate::managers::rpm::errors::known;
+use crate::managers::rpm::errors::{is_scriptlet, known};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
@@ -43,8 +44,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
 
 /// `--assumeno` answered a question with no; before 2013 a download ended with 1.
 fn ended_as_asked(finished: &Finished) -> bool {
-    let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
-    lines.any(|line| {
+    finished.lines().any(|line| {
         line == "Exiting on user command" || line == "exiting because \"Download Only\" specified"
     })
 }
@@ -73,10 +73,8 @@ fn scriptlet(finished: &Finished) -> Option<&str> {
     let line = finished.stderr.lines().find(of_yum)?;
     let package = line.rsplit(' ').next().unwrap_or_default();
     let mark = format!("({package}) scriptlet failed, ");
-    let of_rpm = |line: &&str| {
-        (line.starts_with("warning: %") || line.starts_with("error: %")) && line.contains(&mark)
-    };
-    finished.stdout.lines().chain(finished.stderr.lines()).find(of_rpm).or(Some(line))
+    let of_rpm = |line: &&str| is_scriptlet(line) && line.contains(&mark);
+    finished.lines().find(of_rpm).or(Some(line))
 }
 
 /// `http://127.0.0.2/tb-a-2.0-1.noarch.rpm: [Errno 14] HTTP Error 404 - Not Found`: the address and why
@@ -165,7 +163,7 @@ fn is_lock(line: &str) -> bool {
 fn undecided(finished: &Finished) -> Failure {
     let last = finished.stderr.lines().rev().find(|line| !is_remark(line));
     let last = last.or_else(|| finished.stdout.lines().rev().find(|line| !line.trim().is_empty()));
-    Failure::new(Class::Other, last.unwrap_or("it failed and gave no reason"))
+    Failure::new(Class::Other, last.unwrap_or(NO_REASON))
 }
 
 /// A remark follows it where systemd holds back a shutdown meanwhile. `Running transaction check` and `Running

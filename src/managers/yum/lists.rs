@@ -94,12 +94,7 @@ fn skipped(stdout: &str) -> Vec<HeldBack> {
         let (name, version, arch) = parts_of_nevra(package)?;
         let (epoch, name) = name.split_once(':').map_or(("", name), |(epoch, name)| (epoch, name));
         let colon = if epoch.is_empty() { "" } else { ":" };
-        Some(HeldBack {
-            name: listed_name(name, arch),
-            candidate: Some(format!("{epoch}{colon}{version}")),
-            reason: "its dependencies cannot be met".to_string(),
-            ..HeldBack::default()
-        })
+        Some(tables::stays(name, arch, &format!("{epoch}{colon}{version}"), "its dependencies cannot be met"))
     });
     read.collect()
 }

@@ -12,7 +12,7 @@ pub(super) const ENV: &[(&str, &str)] = &[
     ("ZYPP_LOCKFILE_ROOT", "/"),
 ];
 
-/// The same for commands that print times without a time zone.
+/// The variables of commands that print times without a time zone.
 pub(super) const ENV_IN_UTC: &[(&str, &str)] = &[ENV[0], ENV[1], ENV[2], ("TZ", "UTC")];
 
 /// Also where a setting asks for colours always.

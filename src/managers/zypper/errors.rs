@@ -1,8 +1,9 @@
 //! Reading zypper's and rpm's error lines.
 
 use super::classes::{VAGUE, class_of};
-use super::xml::{Element, elements, id_of};
+use super::xml::{Element, elements, id_of, named};
 use crate::managers::last_words;
+use crate::managers::rpm::errors::is_scriptlet;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
@@ -45,8 +46,7 @@ pub fn has_skipped(finished: &Finished) -> bool {
 
 /// Whether a search says so that it found nothing.
 fn has_found_nothing(report: &str) -> bool {
-    let is_it = |element: &Element| element.name == "message" && element.text().trim() == NOTHING_FOUND;
-    !is_cut_short(report) && elements(report).any(|element| is_it(&element))
+    !is_cut_short(report) && named(report, "message").any(|message| message.text().trim() == NOTHING_FOUND)
 }
 
 const NOTHING_FOUND: &str = "No matching items found.";
@@ -95,14 +95,15 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
 /// <message type="warning">tb-y-3.0-1.noarch.rpm %posttrans script failed (returned 1)</message>
 /// ```
 fn failed_posttrans(report: &str) -> Option<Failure> {
-    let mut warnings = elements(report)
-        .filter(|element| element.name == "message" && element.get("type").as_deref() == Some("warning"));
-    let failed = warnings.find_map(|warning| {
-        let text = warning.text().trim().to_string();
-        let is_one_line = !text.contains('\n');
-        (is_one_line && text.contains(".rpm %posttrans script failed (returned ")).then_some(text)
-    });
-    failed.map(|text| Failure::new(Class::Script, text))
+    let is_one =
+        |text: &String| !text.contains('\n') && text.contains(".rpm %posttrans script failed (returned ");
+    warnings(report).find(is_one).map(|text| Failure::new(Class::Script, text))
+}
+
+/// The texts of zypper's warnings.
+fn warnings(report: &str) -> impl Iterator<Item = String> {
+    let warnings = named(report, "message").filter(|message| message.is("type", "warning"));
+    warnings.map(|warning| warning.text().trim().to_string())
 }
 
 /// The repositories whose index is older than it says it is valid. zypper says so, and uses them:
@@ -112,17 +113,15 @@ fn failed_posttrans(report: &str) -> Option<Failure> {
 /// <message type="warning">Repository &apos;exp&apos; appears to be outdated. Consider using a different mirror or server.</message>
 /// ```
 pub fn expired(report: &str) -> Vec<SourceResult> {
-    let warnings = elements(report)
-        .filter(|element| element.name == "message" && element.get("type").as_deref() == Some("warning"));
-    let read = |text: &str| {
-        let rest = text.trim().strip_prefix("Repository '")?;
+    let read = |text: String| {
+        let rest = text.strip_prefix("Repository '")?;
         let words = ["' metadata expired since ", "' appears to be outdated."];
         let (alias, _) = words.iter().find_map(|words| rest.split_once(words))?;
         let id = id_of(alias);
-        let failure = Failure::new(Class::Clock, format!("{id}: {}", text.trim()));
+        let failure = Failure::new(Class::Clock, format!("{id}: {text}"));
         Some(SourceResult { id, error: Some(failure) })
     };
-    warnings.filter_map(|warning| read(&warning.text())).collect()
+    warnings(report).filter_map(read).collect()
 }
 
 /// The lines of a command, sorted by who printed them.
@@ -137,6 +136,12 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Takes in what rpm says, and which files could not be fetched.
+    fn read(&mut self, text: &str) {
+        self.of_rpm.extend(solid(text).filter(|line| is_rpms(line)));
+        solid(text).for_each(|line| self.fetch(line));
+    }
+
     /// Takes in `Preloading: tb-a-2.0-1.noarch.rpm [The requested URL returned error: 404]`. Another mirror may still
     /// have the file.
     fn fetch(&mut self, line: String) {
@@ -159,15 +164,12 @@ pub(super) fn lines(finished: &Finished) -> Lines {
         let mut in_the_way = Vec::new();
         for element in elements(&finished.stdout) {
             let text = element.text();
-            let kind = element.get("type").unwrap_or_default();
             match element.name {
-                "message" if kind == "error" => {
-                    lines.errors.extend(solid(&text));
-                    lines.of_rpm.extend(solid(&text).filter(|line| is_rpms(line)));
-                }
                 "message" => {
-                    solid(&text).for_each(|line| lines.fetch(line));
-                    lines.of_rpm.extend(solid(&text).filter(|line| is_rpms(line)));
+                    if element.is("type", "error") {
+                        lines.errors.extend(solid(&text));
+                    }
+                    lines.read(&text);
                 }
                 "fileconflict" => in_the_way.clear(),
                 "file" | "name" if in_the_way.len() < 4 && !in_the_way.contains(&text) => {
@@ -182,8 +184,7 @@ pub(super) fn lines(finished: &Finished) -> Lines {
         }
     } else {
         lines.errors.extend(solid(&finished.stdout).filter_map(problem));
-        solid(&finished.stdout).for_each(|line| lines.fetch(line));
-        lines.of_rpm.extend(solid(&finished.stdout).filter(|line| is_rpms(line)));
+        lines.read(&finished.stdout);
     }
     lines.errors.extend(solid(&finished.stderr));
     lines.of_rpm.extend(solid(&finished.stderr).filter(|line| is_rpms(line)));
@@ -206,12 +207,6 @@ fn problem(line: String) -> Option<String> {
 
 fn is_rpms(line: &str) -> bool {
     line.starts_with("error: ") || line.starts_with("warning: ")
-}
-
-/// `warning: %post(tb-brk-2.0-1.noarch) scriptlet failed, exit status 1`
-fn is_scriptlet(line: &str) -> bool {
-    let rest = line.strip_prefix("warning: %").or_else(|| line.strip_prefix("error: %"));
-    rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
 }
 
 /// The failure by zypper's own words. Once rpm is at work, an error message can hold the output of a script: then only
@@ -295,8 +290,8 @@ fn undecided(finished: &Finished) -> Failure {
     if let Some(last) = telling.or(lines.errors.last()) {
         return Failure::new(Class::Other, last);
     }
-    let steps = elements(&finished.stdout).filter(|element| element.name == "progress");
-    let step = steps.last().and_then(|step| step.get("name").map(|name| format!(" at {name:?}")));
+    let step = named(&finished.stdout, "progress").last();
+    let step = step.and_then(|step| step.get("name").map(|name| format!(" at {name:?}")));
     Failure::new(Class::Other, format!("zypper ended{} and gave no reason", step.unwrap_or_default()))
 }
 
@@ -306,10 +301,9 @@ pub(super) fn install_began(finished: &Finished) -> bool {
     const STEPS: &[&str] =
         &["install-resolvable", "remove-resolvable", "cleanup-task", "execute-resolvable-script"];
     let steps: Vec<bool> = if finished.stdout.starts_with("<?xml ") {
-        let steps = elements(&finished.stdout).filter(|element| {
-            element.name == "progress" && element.get("id").is_some_and(|id| STEPS.contains(&&*id))
-        });
-        steps.map(|step| step.get("done").as_deref() == Some("1")).collect()
+        let is_step = |step: &Element| step.get("id").is_some_and(|id| STEPS.contains(&&*id));
+        let steps = named(&finished.stdout, "progress").filter(is_step);
+        steps.map(|step| step.is("done", "1")).collect()
     } else {
         let is_step = |line: &&str| {
             let label = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
@@ -323,8 +317,9 @@ pub(super) fn install_began(finished: &Finished) -> bool {
         finished.stdout.lines().filter(is_step).map(|line| line.ends_with("done]")).collect()
     };
     let is_locked = || {
-        let mut lines = finished.stdout.lines().chain(finished.stderr.lines());
-        lines.any(|line| line.starts_with("error: can") && line.contains(" create transaction lock on "))
+        finished
+            .lines()
+            .any(|line| line.starts_with("error: can") && line.contains(" create transaction lock on "))
     };
     steps.contains(&true) || (!steps.is_empty() && !is_locked())
 }

@@ -1,6 +1,6 @@
 //! Reading what zypper lists: what an update would do, what stays, locks, patches.
 
-use super::xml::{Element, elements, id_of};
+use super::xml::{Element, elements, id_of, named};
 use crate::managers::facts::Configured;
 use crate::managers::rpm::database::parse_installed;
 use crate::managers::rpm::names::{listed_name, plain_name};
@@ -9,7 +9,7 @@ use crate::model::listing::Listing;
 use crate::model::text::one_line;
 use crate::model::time::Time;
 use crate::model::told::{Advice, Told};
-use crate::model::updates::{HeldBack, Update};
+use crate::model::updates::{HeldBack, KEPT_BACK, Update};
 use crate::system::process::Finished;
 use glob::Pattern;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -57,7 +57,7 @@ pub fn plan(report: &str) -> Listing {
             "/install-summary" => section.clear(),
             name if name.starts_with("to-") || name.starts_with('_') => section = name.to_string(),
             name if name.starts_with("/to-") => section.clear(),
-            "solvable" if element.get("type").as_deref() == Some("package") => {
+            "solvable" if element.is("type", "package") => {
                 let (Some(name), Some(version)) = (name_of(&element), value(&element, "edition")) else {
                     continue;
                 };
@@ -92,7 +92,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
     let mut stays = Vec::new();
     for element in elements(report) {
         match element.name {
-            "update" if element.get("kind").as_deref() == Some("package") => {
+            "update" if element.is("kind", "package") => {
                 let versions = (value(&element, "edition-old"), value(&element, "edition"));
                 update = name_of(&element).map(|name| (name, versions.0, versions.1));
             }
@@ -118,7 +118,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
         name,
         installed,
         candidate,
-        reason: "kept back".to_string(),
+        reason: KEPT_BACK.to_string(),
         ..HeldBack::default()
     }));
     listing
@@ -130,8 +130,7 @@ pub fn add_held_back(report: &str, mut listing: Listing) -> Listing {
 /// <lock number="1"><name>tb-wor*</name><type>package</type></lock>
 /// ```
 pub fn locks(report: &str) -> Vec<Pattern> {
-    let names = elements(report).filter(|element| element.name == "name");
-    names.filter_map(|element| Pattern::new(&element.text()).ok()).collect()
+    named(report, "name").filter_map(|element| Pattern::new(&element.text()).ok()).collect()
 }
 
 /// Marks as held what the locks hold back.
@@ -152,10 +151,9 @@ pub fn add_locks(report: &str, mut listing: Listing) -> Listing {
 /// <repo alias="base" name="Main Repository" type="rpm-md" priority="99" enabled="1" .../>
 /// ```
 pub fn repositories(report: &str) -> Vec<Configured> {
-    let listed: Vec<_> = elements(report).filter(|element| element.name == "repo").collect();
+    let listed: Vec<_> = named(report, "repo").collect();
     let fits = |alias: &str| {
-        let is = |element: &&Element, key| element.get(key).as_deref() == Some(alias);
-        listed.iter().filter(|element| is(element, "alias") || is(element, "name")).count()
+        listed.iter().filter(|element| element.is("alias", alias) || element.is("name", alias)).count()
     };
     let read = |(nth, element): (usize, &Element)| {
         let alias = element.get("alias")?.into_owned();
@@ -165,7 +163,7 @@ pub fn repositories(report: &str) -> Vec<Configured> {
             id: id_of(&alias),
             argument: if is_clear { alias } else { format!("+{}", nth + 1) },
             priority: priority.unwrap_or(99),
-            is_enabled: element.get("enabled").as_deref() == Some("1"),
+            is_enabled: element.is("enabled", "1"),
         })
     };
     listed.iter().enumerate().filter_map(read).collect()
@@ -177,8 +175,7 @@ pub fn repositories(report: &str) -> Vec<Configured> {
 /// <solvable status="not-installed" name="tb-new" kind="package" edition="2.0-1" arch="noarch" repository="test"/>
 /// ```
 pub fn found_updates(report: &str, listing: &Listing) -> Vec<String> {
-    let found: BTreeSet<_> = elements(report)
-        .filter(|element| element.name == "solvable")
+    let found: BTreeSet<_> = named(report, "solvable")
         .filter_map(|element| Some((name_of(&element)?, value(&element, "edition")?)))
         .collect();
     let is_found = |update: &&Update| found.contains(&(update.name.clone(), update.candidate.clone()));
@@ -213,20 +210,17 @@ pub fn add_replaced(text: &str, mut listing: Listing) -> Listing {
 
 /// The names of the patches that `list-patches` says are needed.
 pub fn needed_patches(report: &str) -> Vec<String> {
-    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
-    patches_among(report, |element| {
-        element.name == "update" && is(element, "kind", "patch") && is(element, "status", "needed")
-    })
+    let patches = named(report, "update").filter(|element| element.is("kind", "patch"));
+    names_of(patches.filter(|element| element.is("status", "needed")))
 }
 
 /// The names of the patches that a search found.
 pub fn found_patches(report: &str) -> Vec<String> {
-    let is = |element: &Element, key, value| element.get(key).as_deref() == Some(value);
-    patches_among(report, |element| element.name == "solvable" && is(element, "kind", "patch"))
+    names_of(named(report, "solvable").filter(|element| element.is("kind", "patch")))
 }
 
-fn patches_among(report: &str, is_one: impl Fn(&Element) -> bool) -> Vec<String> {
-    let names = elements(report).filter(is_one).filter_map(|element| Some(element.get("name")?.into_owned()));
+fn names_of<'a>(patches: impl Iterator<Item = Element<'a>>) -> Vec<String> {
+    let names = patches.filter_map(|element| Some(element.get("name")?.into_owned()));
     // A name from a repository must not become an option.
     names.filter(|name| is_patch_name(name)).collect()
 }
@@ -324,9 +318,7 @@ pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
 /// Reads `list-patches --all`. If there are patches of any kind, the sources tell security updates from others, and an
 /// update without a patch is not a security update.
 pub fn add_told(report: &str, mut listing: Listing) -> Listing {
-    let is_patch =
-        |element: &Element| element.name == "update" && element.get("kind").as_deref() == Some("patch");
-    if elements(report).any(|element| is_patch(&element)) {
+    if named(report, "update").any(|element| element.is("kind", "patch")) {
         listing.updates.iter_mut().for_each(|update| update.security = update.security.or(Some(false)));
     }
     listing

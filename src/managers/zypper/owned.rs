@@ -14,17 +14,11 @@ use log::warn;
 use std::path::{Path, PathBuf};
 
 /// The configured repositories.
-///
-/// # Errors
-/// When zypper cannot list them.
 pub fn configured(machine: &dyn Machine) -> Result<Vec<Configured>, Failure> {
     Ok(lists::repositories(&machine.ask(&list_repositories())?.stdout))
 }
 
 /// The list without what a repository decides about that was not refreshed.
-///
-/// # Errors
-/// When zypper cannot list its repositories.
 pub fn without_owned(
     machine: &dyn Machine,
     listing: Listing,

@@ -63,7 +63,7 @@ pub fn of_passed_over(finished: &Finished, enabled: &[String]) -> Option<Invocat
     (!left.is_empty()).then(|| super::refresh(&left).with_before("--", ["--force".to_string()]))
 }
 
-/// Those of which it says nothing then either were not refreshed.
+/// Adds the repositories of which zypper says nothing even then: they were not refreshed.
 pub fn add_passed_over(enabled: &[String], refreshed: &mut Refreshed) {
     let is_told = |id: &&String| refreshed.sources.iter().any(|source| one_line(&source.id) == **id);
     let left: Vec<_> = enabled.iter().filter(|id| !is_told(id)).cloned().collect();
@@ -183,7 +183,7 @@ fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
                 }
             }
             // zypper's explanations are no reason.
-            ("message", _) if element.get("type").as_deref() == Some("info") => {
+            ("message", _) if element.is("type", "info") => {
                 if let Some(alias) = up_to_date(&element.text()) {
                     sources.entry(id_of(alias)).or_insert(None);
                 }

@@ -48,21 +48,18 @@ impl Settings for OwnSettings {
         format!("[main]\nlocksfile.apply = yes\nlocksfile.path = {}\n", selection.display())
     }
 
+    /// Where the administrator keeps the locks, if not in the usual place; /dev/null if they are not to be applied.
     fn base(&self, settings: &str) -> Option<PathBuf> {
-        base(settings)
+        let is_off =
+            |value: &str| ["0", "no", "off", "false", "never", "-"].contains(&&*value.to_lowercase());
+        match value_of(settings, "locksfile.apply") {
+            Some(value) if is_off(value) => Some(PathBuf::from("/dev/null")),
+            _ => path_of(settings, "locksfile.path"),
+        }
     }
 
     fn elsewhere(&self, settings: &str) -> Elsewhere {
         elsewhere(settings)
-    }
-}
-
-/// Where the administrator keeps the locks, if not in the usual place; /dev/null if they are not to be applied.
-fn base(settings: &str) -> Option<PathBuf> {
-    let is_off = |value: &str| ["0", "no", "off", "false", "never", "-"].contains(&&*value.to_lowercase());
-    match value_of(settings, "locksfile.apply") {
-        Some(value) if is_off(value) => Some(PathBuf::from("/dev/null")),
-        _ => path_of(settings, "locksfile.path"),
     }
 }
 
@@ -124,9 +121,9 @@ mod tests {
 
     #[test]
     fn the_administrators_own_place_of_locks_is_found() {
-        assert_eq!(base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
-        assert_eq!(base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
-        assert_eq!(base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
+        assert_eq!(OwnSettings.base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
+        assert_eq!(OwnSettings.base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
+        assert_eq!(OwnSettings.base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
     }
 
     #[test]

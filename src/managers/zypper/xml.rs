@@ -29,6 +29,11 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Whether an attribute has this value.
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.get(name).as_deref() == Some(value)
+    }
+
     /// The text behind the tag. It is the text of the element if that contains no other element.
     pub fn text(&self) -> Cow<'a, str> {
         decoded(self.raw_text)
@@ -50,6 +55,11 @@ pub fn elements(report: &str) -> impl Iterator<Item = Element<'_>> {
         rest = &after[text_end..];
         Some(Element { name, attributes, raw_text: &after[..text_end] })
     })
+}
+
+/// The elements with this name.
+pub fn named<'a>(report: &'a str, name: &'static str) -> impl Iterator<Item = Element<'a>> {
+    elements(report).filter(move |element| element.name == name)
 }
 
 /// The place of the `>` that ends a tag; one between quotes does not.
