@@ -1,7 +1,7 @@
 //! `linux-patch refresh`.
 
 use crate::cli::{Freshness, Global, RefreshArgs};
-use crate::commands::start::{permitted, setup};
+use crate::commands::start::{Wait, permitted, setup, state_to_continue, wait_for_lock};
 use crate::driver::{Purpose, Session};
 use crate::managers::Manager;
 use crate::model::class::Class;
@@ -17,7 +17,7 @@ use crate::store::{health, history};
 use crate::system::files::fingerprint;
 use crate::system::signals;
 use crate::system::time::{Time, span};
-use log::{error, info, warn};
+use log::{error, info};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -30,21 +30,28 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         Err(reason) => return Report::refused("refresh", reason),
     };
     let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
+    let nothing_to_do = || report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
     if is_fresh() {
         State::count_skipped(&global.state_dir);
-        return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
+        return nothing_to_do();
     }
     if let Some(splay) = args.splay {
         let share = share_of(splay, &this_host());
         info!("waiting {} of a splay of {}", span(share.as_secs() as i64), span(splay.as_secs() as i64));
         if let Err(signal) = signals::sleep_until(Instant::now() + share) {
-            return stopped(global, args.freshness, format!("{signal} received while waiting"));
+            let text = format!("{signal} received while waiting");
+            return failed(global, args.freshness, Class::Interrupted, text);
         }
         if is_fresh() {
-            return report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
+            return nothing_to_do();
         }
     }
-    let deadline = Instant::now() + args.freshness.timeout;
+    refresh_or_share(global, args.freshness, manager)
+}
+
+/// Refreshes the index, unless another process does it while this one waits for the lock.
+fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn Manager) -> Report {
+    let deadline = Instant::now() + freshness.timeout;
     let asked = attempt_seen(&global.state_dir);
     // A refresh that began before the sources were changed may not have read all of them.
     let config = |state: &State| fingerprint(&manager.facts().source_places(&state.source_places));
@@ -53,24 +60,27 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     let joined = |code| {
         note_joined(&global.state_dir);
         let text = "shared the result of another refresh";
-        let mut report = report(global, args.freshness, code, text.into(), true);
+        let mut report = report(global, freshness, code, text.into(), true);
         if let Detail::Refresh { error: Some(failure), .. } = &report.detail {
             report.reason = format!("{text}: {}", failure.message);
         }
         report
     };
-    let lock = match take_lock(global, args.freshness, &is_shared, deadline) {
-        Taken::Ours(lock) => lock,
-        Taken::Joined(code) => return joined(code),
-        Taken::Not(report) => return *report,
+    let look = look_for_result(&global.state_dir, &is_shared);
+    let lock = match wait_for_lock(&global.state_dir, "refresh", deadline, look, String::new) {
+        Ok(Wait::Ours(lock)) => lock,
+        Ok(Wait::Needless(code)) => return joined(code),
+        Ok(Wait::TooLate) => return never_free(global, freshness),
+        Ok(Wait::Signal(signal)) => {
+            let text = format!("{signal} received while waiting for the lock");
+            return failed(global, freshness, Class::Interrupted, text);
+        }
+        Err(reason) => return Report::refused("refresh", reason),
     };
-    let (mut state, note) = match State::load_for_update(&lock) {
-        Ok(loaded) => loaded,
-        Err(error) => return Report::refused("refresh", format!("{error:#}")),
+    let mut state = match state_to_continue(&lock) {
+        Ok(state) => state,
+        Err(reason) => return Report::refused("refresh", reason),
     };
-    if let Some(note) = note {
-        warn!("{note}");
-    }
     // Another refresh ended between our look at the state and our lock. Its result is ours too.
     if let Some(outcome) = state.last_outcome().filter(|_| is_shared(&state)) {
         drop(lock);
@@ -78,7 +88,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
     }
     history::append_killed(&lock, &state);
     state.count_joined(&lock);
-    refresh(global, args.freshness, manager, lock, state, deadline)
+    refresh(global, freshness, manager, lock, state, deadline)
 }
 
 /// Refreshes the index while holding our lock.
@@ -181,72 +191,35 @@ fn stamp(dir: &Path) -> Option<(u64, i64, i64)> {
     Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
-enum Taken {
-    /// We have the lock.
-    Ours(Lock),
-    /// A refresh ended while we waited, with this result.
-    Joined(ExitCode),
-    /// Neither, in all the time there was.
-    Not(Box<Report>),
-}
-
-/// Waits for the lock, or for the result of the refresh that holds it, if that result can be ours too.
-fn take_lock(
-    global: &Global,
-    freshness: Freshness,
-    is_shared: &dyn Fn(&State) -> bool,
-    deadline: Instant,
-) -> Taken {
-    let dir = &global.state_dir;
-    let started = Instant::now();
-    let mut told = false;
+/// Looks whether a refresh has ended whose result can be ours too. The state is read only if it was replaced: hundreds
+/// of processes may wait, and it may be long.
+fn look_for_result(dir: &Path, is_shared: &dyn Fn(&State) -> bool) -> impl FnMut() -> Option<ExitCode> {
     let mut looked_at = None;
-    loop {
-        match Lock::try_acquire(dir, "refresh") {
-            Ok(Some(lock)) => return Taken::Ours(lock),
-            Err(error) => return Taken::Not(Box::new(Report::refused("refresh", format!("{error:#}")))),
-            Ok(None) => {}
-        }
-        // The state is read only if it was replaced: hundreds of processes may wait, and it may be long.
+    move || {
         let written = stamp(dir);
-        if looked_at != written {
-            looked_at = written;
-            if let Loaded::Good(state) = load(dir) {
-                let outcome = state.last_outcome().filter(|_| is_shared(&state));
-                if let Some(outcome) = outcome {
-                    return Taken::Joined(code_of(outcome, &state));
-                }
-            }
+        if std::mem::replace(&mut looked_at, written) == written {
+            return None;
         }
-        let to_tell = || lock::holder_to_tell(dir, started.elapsed());
-        if let Some(holder) = (!told).then(to_tell).flatten() {
-            info!("waiting for {holder}");
-            told = true;
-        }
-        if Instant::now() >= deadline {
-            let who = lock::holder_words(dir);
-            let timeout = span(freshness.timeout.as_secs() as i64);
-            let text = format!("{who} holds the lock for longer than {timeout}");
-            let is_apply = lock::holder(dir).is_some_and(|holder| holder.command == "apply");
-            let code = if is_apply { verdict(global, freshness) } else { ExitCode::Failed };
-            let mut report = report(global, freshness, code, text.clone(), false);
-            if !is_apply {
-                report.set_error(Failure::new(Class::Lock, text));
-            }
-            return Taken::Not(Box::new(report));
-        }
-        let pause = Instant::now() + Duration::from_millis(20);
-        if let Err(signal) = signals::sleep_until(pause.min(deadline)) {
-            let text = format!("{signal} received while waiting for the lock");
-            return Taken::Not(Box::new(stopped(global, freshness, text)));
-        }
+        let Loaded::Good(state) = load(dir) else { return None };
+        let outcome = state.last_outcome().filter(|_| is_shared(&state))?;
+        Some(code_of(outcome, &state))
     }
 }
 
-/// The report of a run that a signal ended before anything ran.
-fn stopped(global: &Global, freshness: Freshness, text: String) -> Report {
+/// The report of a run for which the lock was never free. After an apply what it has refreshed may be enough.
+fn never_free(global: &Global, freshness: Freshness) -> Report {
+    let who = lock::holder_words(&global.state_dir);
+    let text = format!("{who} holds the lock for longer than {}", span(freshness.timeout.as_secs() as i64));
+    if lock::holder(&global.state_dir).is_some_and(|holder| holder.command == "apply") {
+        return report(global, freshness, verdict(global, freshness), text, false);
+    }
+    failed(global, freshness, Class::Lock, text)
+}
+
+/// The report of a run that failed before anything ran.
+fn failed(global: &Global, freshness: Freshness, class: Class, text: String) -> Report {
     let mut report = report(global, freshness, ExitCode::Failed, text.clone(), false);
-    report.set_error(Failure::new(Class::Interrupted, text));
+    report.set_error(Failure::new(class, text));
     report
 }
 

@@ -7,16 +7,15 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::State;
-use crate::system::files::{remove_if_there, write_atomic};
-use crate::system::process::{End, Finished, Invocation, Limits};
-use log::warn;
+use crate::system::files::{entries, remove_or_warn, write_atomic};
+use crate::system::process::{End, Finished, Invocation};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the manager may still be asked what it did after the budget is spent.
-const AFTERWARDS: Duration = Duration::from_secs(10);
+pub(super) const AFTERWARDS: Duration = Duration::from_secs(10);
 /// No list of what a source offers is larger.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -34,85 +33,6 @@ impl Session {
         if let Some(early) = self.manager.ended_early() {
             self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, |name| early.is_list(name));
         }
-    }
-
-    /// The sources that can be refreshed one by one: there are several, and the manager stores none of them before it
-    /// has all.
-    pub(super) fn sources_alone(&self, all: &Invocation) -> Vec<String> {
-        let configuration = self.configuration().filter(|_| self.manager.alone(all, "").is_some());
-        let ids = configuration.map(|text| self.manager.sources_in(text)).unwrap_or_default();
-        if ids.len() > 1 { ids } else { Vec::new() }
-    }
-
-    /// After a refresh that ran out of time: tries each source alone for a share of the remaining time. Returns the
-    /// refresh without those that failed again, and these sources; `None` where none or all failed.
-    pub(super) fn find_slow_sources(
-        &mut self,
-        all: &Invocation,
-        until: Instant,
-    ) -> Option<(Invocation, Vec<SourceResult>)> {
-        self.try_alone(all, self.sources_alone(all), until)
-    }
-
-    /// The same after a refresh that stopped at a source that the manager does not name, or crashed at it.
-    pub(super) fn find_the_unnamed(
-        &mut self,
-        all: &Invocation,
-        finished: &Finished,
-        until: Instant,
-    ) -> Option<(Invocation, Vec<SourceResult>)> {
-        let mut ids = self.sources_alone(all);
-        if finished.end.is_crash() {
-            return self.try_alone(all, ids, until);
-        }
-        if ids.is_empty() || !matches!(finished.end, End::Code(_)) {
-            return None;
-        }
-        let judged = self.manager.judge(finished);
-        let can_be_of_one = |failure: Failure| {
-            matches!(
-                failure.class,
-                Class::Config | Class::Fetch | Class::Network | Class::Auth | Class::Other
-            )
-        };
-        if judged.outcome != RefreshOutcome::Failed || !judged.error.is_some_and(can_be_of_one) {
-            return None;
-        }
-        ids.retain(|id| !judged.sources.iter().any(|source| source.id == *id));
-        self.try_alone(all, ids, until)
-    }
-
-    fn try_alone(
-        &mut self,
-        all: &Invocation,
-        ids: Vec<String>,
-        until: Instant,
-    ) -> Option<(Invocation, Vec<SourceResult>)> {
-        let (mut others, mut slow) = (all.clone(), Vec::new());
-        for (nth, id) in ids.iter().enumerate() {
-            let left = until.saturating_duration_since(Instant::now());
-            let share = left / (ids.len() - nth + 2) as u32;
-            let limits = Limits { budget: Some(share), interruptible: true, ..Limits::default() };
-            let invocation = self.manager.alone(all, id)?;
-            let finished = self.run("refreshing the sources one by one", &invocation, &limits).ok()?;
-            if matches!(finished.end, End::Interrupted(_)) {
-                return None;
-            }
-            if let Some(failure) = self.manager.failure(&invocation, &finished) {
-                let text = match failure.class {
-                    Class::Timeout => format!("{id}: not refreshed within {:.1} s", share.as_secs_f64()),
-                    _ if failure.message.contains(id.as_str()) => failure.message,
-                    _ => format!("{id}: {}", failure.message),
-                };
-                others = self.manager.leave_out_source(others, id);
-                // No signal came.
-                let class = if finished.end.is_crash() { Class::Other } else { failure.class };
-                slow.push(SourceResult { id: id.clone(), error: Some(Failure::new(class, text)) });
-            }
-        }
-        // When the budget is spent, a moment is left for counting what is pending.
-        self.deadline = self.deadline.map(|deadline| deadline.max(until + AFTERWARDS / 2));
-        (!slow.is_empty() && slow.len() < ids.len()).then_some((others, slow))
     }
 
     /// What became of a refresh that did not end by itself; `None` for one that did.
@@ -196,8 +116,7 @@ impl Session {
 }
 
 fn read_dir(dir: &Path, is_list: impl Fn(&str) -> bool) -> IndexDir {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let files = entries.filter_map(|entry| {
+    let files = entries(dir).filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let text = (is_list(&name) && meta.len() < MOST_BYTES).then(|| std::fs::read(entry.path()).ok());
@@ -216,9 +135,7 @@ fn put_back(dir: &Path, name: &str, before: Option<&IndexFile>) {
         written && file.and_then(|file| file.set_modified(modified)).is_ok()
     });
     if !is_back {
-        if let Err(error) = remove_if_there(&dir.join(name)) {
-            warn!("{error:#}");
-        }
+        remove_or_warn(&dir.join(name));
     }
 }
 

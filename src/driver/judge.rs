@@ -8,9 +8,8 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Index, State};
-use crate::system::files::{exact_fingerprint, remove_if_there};
-use crate::system::process::Finished;
-use log::warn;
+use crate::system::files::{entries, exact_fingerprint, remove_if_there, remove_or_warn};
+use crate::system::process::{Finished, Invocation};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -78,7 +77,7 @@ impl Session {
             }
             dropped.push(Damaged { name, words, is_old });
             // It names them one by one.
-            damaged = self.question(&configured.ask()).ok().and_then(|next| configured.unreadable(&next));
+            damaged = self.try_ask(&configured.ask()).ok().and_then(|next| configured.unreadable(&next));
         }
         dropped
     }
@@ -87,8 +86,7 @@ impl Session {
     /// there before, this refresh did not use any source, and the next one fetches the file again.
     fn blame_for_damaged(&self, dropped: Vec<Damaged>, refreshed: &mut Refreshed) {
         let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
-        let known = self.configured.borrow().clone();
-        let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
+        let Some(answer) = self.configured_as_known() else { return };
         let files = configured.files_of_each(&answer);
         let is_old = dropped.iter().any(|file| file.is_old);
         for Damaged { name, words, .. } in dropped {
@@ -113,24 +111,34 @@ impl Session {
     /// source failed by that.
     fn look_again(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
         let Some(configured) = self.manager.configured() else { return false };
-        let file = self.state_dir.join("second-look");
         let mut is_found = false;
-        for (id, mut invocation) in configured.doubts(finished) {
-            invocation.args.push(file.display().to_string());
-            let answer = self.answer(&invocation);
-            let failure = answer.ok().and_then(|answer| configured.is_others(&invocation.args, &answer));
+        for (id, invocation) in configured.doubts(finished) {
+            let failure =
+                self.fetch_again(&invocation, |answer, _| configured.is_others(&invocation.args, answer));
             let source = refreshed.sources.iter_mut().find(|source| source.id == id);
             if let (Some(failure), Some(source)) = (failure, source) {
                 source.error.get_or_insert(failure);
                 is_found = true;
                 self.forget(configured, &id);
             }
-            // It may have come under this name or the other.
-            for file in [file.clone(), file.with_extension("FAILED")] {
-                let _ = remove_if_there(&file);
-            }
         }
         is_found
+    }
+
+    /// Fetches a file of the index again, and looks at the answer and at the file before that is removed.
+    pub(super) fn fetch_again<T>(
+        &self,
+        invocation: &Invocation,
+        look: impl FnOnce(&Finished, &Path) -> Option<T>,
+    ) -> Option<T> {
+        let file = self.state_dir.join("second-look");
+        let answer = self.answer(&invocation.clone().with([file.display().to_string()]));
+        let seen = answer.ok().and_then(|answer| look(&answer, &file));
+        // It may have come under this name or the other.
+        for file in [&file, &file.with_extension("FAILED")] {
+            let _ = remove_if_there(file);
+        }
+        seen
     }
 
     /// Finds the sources that have no file in the index though they were fetched: a hook of the manager's may have
@@ -174,12 +182,9 @@ impl Session {
     /// Removes the files of a source from the index. They look newer than what the source itself has, so they would be
     /// kept.
     fn forget(&self, configured: &dyn SourceList, id: &str) {
-        let known = self.configured.borrow().clone();
-        let Some(answer) = known.or_else(|| self.ask_configured()) else { return };
+        let Some(answer) = self.configured_as_known() else { return };
         for name in configured.files_of_each(&answer).get(id).into_iter().flatten() {
-            if let Err(error) = remove_if_there(&self.places().cache.join(name)) {
-                warn!("{error:#}");
-            }
+            remove_or_warn(&self.places().cache.join(name));
         }
     }
 
@@ -202,6 +207,12 @@ impl Session {
         let answer = self.ask(&self.manager.configured()?.ask()).ok()?.stdout;
         self.configured.replace(Some(answer.clone()));
         Some(answer)
+    }
+
+    /// Which sources are configured, by an earlier answer of this run if there is one.
+    fn configured_as_known(&self) -> Option<String> {
+        let known = self.configured.borrow().clone();
+        known.or_else(|| self.ask_configured())
     }
 
     /// A fingerprint of everything that this answer depends on.
@@ -263,14 +274,14 @@ impl Session {
     }
 }
 
-/// Those that exist.
+/// The files that exist, as text.
 fn paths(files: Vec<PathBuf>) -> Vec<String> {
     let there = files.into_iter().filter(|file| file.exists());
     there.filter_map(|file| file.into_os_string().into_string().ok()).collect()
 }
 
 fn collect(dir: &Path, above: &str, depth: usize, is_index: &dyn Fn(&str) -> bool, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+    for entry in entries(dir) {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let below = format!("{above}{name}");
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());

@@ -2,6 +2,7 @@
 
 use crate::managers::Kernels;
 use crate::system::boot::{Start, is_flagged};
+use crate::system::files::{entries, paths_in, with_extension_in};
 use crate::system::time::Time;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -9,10 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The lines of the files `*.conf` in these directories.
 pub fn named_in(directories: &[&str]) -> HashSet<String> {
-    let entries = directories.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    let files = paths.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == "conf"));
-    let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
+    let files = directories.iter().flat_map(|dir| with_extension_in(dir, "conf"));
+    let texts = files.filter(|path| path.is_file()).filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| text.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>()).collect()
 }
 
@@ -145,27 +144,24 @@ fn replaced_kernel(modules: &Path, running: &str, since: Since) -> bool {
         let is_other_kind = kind(&own).zip(kind(release)).is_some_and(|(own, other)| own != other);
         is_newer_release(name, running) && !is_other_kind
     };
-    let entries = std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path());
     // The time of the directory does not count: it changes with each module that is built for it.
     let is_since = |image: PathBuf| std::fs::metadata(image).is_ok_and(|meta| since.has(&meta));
-    let mut new = entries.filter(|release| images(release).any(is_since));
+    let mut new = paths_in(modules).into_iter().filter(|release| images(release).any(is_since));
     !running.is_empty() && new.any(|release| !is_kept || is_newer(&release))
 }
 
 /// The kernel beside its modules: `vmlinuz`, or as a unified image `vmlinuz-virt.efi`.
 fn images(release: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = std::fs::read_dir(release).into_iter().flatten().flatten();
     let is_image = |name: &str| {
         ["vmlinuz", "vmlinux", "Image"].contains(&name)
             || (name.starts_with("vmlinuz") && name.ends_with(".efi"))
     };
-    let named = entries.filter(move |entry| entry.file_name().to_str().is_some_and(is_image));
+    let named = entries(release).filter(move |entry| entry.file_name().to_str().is_some_and(is_image));
     named.map(|entry| entry.path())
 }
 
 fn newer_kernel(dir: &Path, prefix: &str, running: &str, since: Since) -> bool {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
+    entries(dir)
         .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)))
         .filter_map(|(name, entry)| Some((name.strip_prefix(prefix)?.to_string(), entry.path())))
         .filter(|(release, _)| is_newer_release(release, running))

@@ -14,9 +14,6 @@ const MOST_LEFT_OUT: usize = 100;
 
 impl Session {
     /// Lists what a plan would install.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
         let finished = self.ask(&self.manager.list(plan))?;
         self.note_download(&finished);
@@ -29,9 +26,6 @@ impl Session {
     }
 
     /// Every newer version as an update, for managers that list nothing where one package cannot be had.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
     pub fn newer_versions(&self) -> Result<Listing, Failure> {
         let newer = self.manager.newer(self)?;
         let updates = newer.into_iter().filter_map(HeldBack::into_update).collect();
@@ -40,21 +34,14 @@ impl Session {
 
     /// What is newer than what is installed, of the sources that have an index. An upgrade may do more or less, but
     /// none is possible before all sources have an index.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
     pub(super) fn newer_than_installed(&self) -> Result<Listing, Failure> {
-        let newer = self.manager.newer(self)?;
-        let (held_back, updates): (Vec<_>, Vec<_>) =
-            newer.into_iter().partition(|newer| newer.reason == "held");
+        let newer = self.manager.newer(self)?.into_iter();
+        let (held_back, updates): (Vec<_>, Vec<_>) = newer.partition(|newer| newer.reason == "held");
         let updates = updates.into_iter().filter_map(HeldBack::into_update).collect();
         Listing { updates, held_back, ..Listing::default() }.checked()
     }
 
     /// Lists what is pending, of the sources that were refreshed.
-    ///
-    /// # Errors
-    /// When the manager cannot list it.
     pub(super) fn pending(&self, state: &State) -> Result<Listing, Failure> {
         self.has_database()?;
         let mut plan = self.choice(state)?;
@@ -104,18 +91,14 @@ impl Session {
     }
 
     /// The updates that cannot be installed even alone, for a manager that does not name the one that stops all others.
-    ///
-    /// # Errors
-    /// When the manager cannot list what is newer.
     pub(super) fn impossible_by_themselves(&self, plan: &Plan) -> Result<Vec<HeldBack>, Failure> {
         let newer = match self.manager.facts().only_whole {
             None => self.manager.newer(self)?,
             Some(_) => Vec::new(),
         };
-        let names = |held: &HeldBack| std::slice::from_ref(&held.name).to_vec();
         let tried = newer.into_iter().filter(|held| !plan.left_out.contains(&held.name)).take(MOST_LEFT_OUT);
         let impossible = tried.filter_map(|held| {
-            let failure = self.ask(&self.manager.list_needs(plan, &names(&held))).err()?;
+            let failure = self.ask(&self.manager.list_needs(plan, std::slice::from_ref(&held.name))).err()?;
             let is_it = failure.class == Class::Dependency;
             is_it.then_some(HeldBack { reason: failure.message, class: Some(failure.class), ..held })
         });
@@ -123,9 +106,6 @@ impl Session {
     }
 
     /// Adds to a list of what is pending the things that the manager says only when asked.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     pub fn ask_for_more(&self, listing: Listing, plan: &Plan) -> Result<Listing, Failure> {
         self.manager.complete(self, plan, listing)?.checked()
     }

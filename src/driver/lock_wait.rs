@@ -4,7 +4,6 @@ use super::Session;
 use crate::managers::{Manager, cut_short};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::one_line;
 use crate::system::files::remove_if_there;
 use crate::system::process::{End, Finished, Invocation};
 use crate::system::{lock_holders, signals};
@@ -44,7 +43,7 @@ impl Session {
         self.manager.facts().lock_holder(&self.lock_files()).or_else(|| self.moved_lock_holder())
     }
 
-    /// The same for locks that the administrator has moved.
+    /// Names the process that holds a lock which the administrator has moved.
     fn moved_lock_holder(&self) -> Option<String> {
         if self.manager.facts().pid_files.is_empty() {
             return None;
@@ -82,8 +81,7 @@ impl Session {
         }
         let file = lock.display();
         if lock_holders::is_of_earlier_boot(&lock) {
-            remove_if_there(&lock)
-                .map_err(|error| Failure::new(Class::Lock, one_line(&format!("{error:#}"))))?;
+            remove_if_there(&lock).map_err(Failure::of(Class::Lock))?;
             warn!("{file} is older than the last start of this machine, so that no {name} holds it: removed");
             return Ok(());
         }

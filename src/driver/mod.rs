@@ -8,6 +8,7 @@ mod judge;
 pub mod kernels;
 mod lists;
 pub mod lock_wait;
+mod one_by_one;
 mod own_index;
 mod pending;
 mod published;
@@ -262,9 +263,6 @@ impl Session {
     }
 
     /// The same, but begins nothing after `latest`; `None` where that time was over when the lock was free.
-    ///
-    /// # Errors
-    /// As [`Session::run`].
     pub fn run_unless_late(
         &mut self,
         label: &'static str,

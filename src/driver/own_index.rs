@@ -4,7 +4,6 @@ use super::Session;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::text::one_line;
 use crate::model::updates::HeldBack;
 use crate::system::files::remove_whatever;
 use crate::system::lock_holders;
@@ -32,13 +31,9 @@ impl Session {
 
     /// Removes the lock of our own index if a manager that was killed has left it. Nobody else works there while we hold
     /// our lock, except a manager that has outlived its linux-patch.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     pub(super) fn drop_left_lock(&self) -> Result<(), Failure> {
         match self.own_index.as_ref().map(|own| own.lock()).filter(|lock| lock_holders::is_left(lock)) {
-            Some(lock) => remove_whatever(&lock)
-                .map_err(|error| Failure::new(Class::Lock, one_line(&format!("{error:#}")))),
+            Some(lock) => remove_whatever(&lock).map_err(Failure::of(Class::Lock)),
             None => Ok(()),
         }
     }

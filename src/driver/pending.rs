@@ -49,35 +49,22 @@ impl Session {
         fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()))
     }
 
-    /// Notes that nothing is pending, where that is known without asking. The fingerprint is that of the package
-    /// database before it was listed.
-    pub fn count_none(&self, state: &mut State, database: String) {
-        self.count_listed(state, true, Some((Listing::default(), database)));
+    /// Counts what is pending.
+    pub fn count(&self, state: &mut State) {
+        self.count_listed(state, true, None);
     }
 
     /// Counts what is pending, unless nothing that decides about it has changed since the last count, as far as can be
-    /// seen (and `changed` says). If the count fails, "not known" and the reason are noted, never an old number.
-    pub fn count(&self, state: &mut State, changed: bool) {
-        self.count_listed(state, changed, None);
-    }
-
-    /// The same, with the list that the refresh printed, if it did, and the fingerprint of the package database at that
-    /// time.
-    pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
+    /// seen (and `changed` says). If a list of it is known already, it comes with the fingerprint of the package
+    /// database at that time. If the count fails, "not known" and the reason are noted, never an old number.
+    pub fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
-        // What an apply found impossible stays so until the next apply tries it again. But what could not be fetched
-        // then may be there now.
-        let mut impossible = match &state.pending {
-            Some(pending) if self.purpose == Purpose::Refresh => pending.left_out_by_us(),
-            _ => Vec::new(),
-        };
-        impossible.retain(|held| !held.class.is_some_and(Class::is_retried));
+        let impossible = self.still_impossible(state);
         let listed = listed.map(|(mut listing, database)| {
             listing.leave_out(&impossible);
             (listing, database)
         });
         let basis = self.pending_basis();
-        let database_places = self.database_elsewhere();
         let still = |pending: &&mut Pending| {
             let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(pending.packages(), listing));
             same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
@@ -93,12 +80,12 @@ impl Session {
         let (listing, database) = match listed {
             Some((listing, database)) => (self.not_of_an_empty_database(listing), database),
             None => {
-                let database = fingerprint(&self.manager.facts().database_places(&database_places));
+                let database = self.database_now();
                 (self.pending(state), database)
             }
         };
         let listing = listing.and_then(|listing| self.with_installed(listing));
-        let listing = listing.and_then(|listing| self.complete(listing)).map(|mut listing| {
+        let listing = listing.and_then(|listing| self.fill_in(listing)).map(|mut listing| {
             listing.leave_out(&impossible);
             listing
         });
@@ -119,15 +106,23 @@ impl Session {
             },
         };
         pending.remember_first_seen(&open, !state.not_refreshed().is_empty());
-        state.pending = Some(Pending { database_places, extra, ..pending });
+        state.pending = Some(Pending { database_places: self.database_elsewhere(), extra, ..pending });
+    }
+
+    /// What an apply found impossible stays so until the next apply tries it again. But what could not be fetched then
+    /// may be there now.
+    fn still_impossible(&self, state: &State) -> Vec<HeldBack> {
+        let pending = state.pending.as_ref().filter(|_| self.purpose == Purpose::Refresh);
+        let found = pending.map(Pending::left_out_by_us).unwrap_or_default().into_iter();
+        found.filter(|held| !held.class.is_some_and(Class::is_retried)).collect()
     }
 
     /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the
     /// candidate.
-    pub fn complete(&self, mut listing: Listing) -> Result<Listing, Failure> {
+    pub fn fill_in(&self, mut listing: Listing) -> Result<Listing, Failure> {
         if self.manager.facts().lists_newer {
             let newer = self.manager.newer(self)?;
-            let names: HashSet<_> = listing.updates.iter().map(|update| update.name.clone()).collect();
+            let names = HashSet::<String>::from_iter(listing.names());
             for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
                 match listing.held_back.iter_mut().find(|known| known.name == held.name) {
                     Some(known) => {

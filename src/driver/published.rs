@@ -8,7 +8,7 @@ use crate::model::published::{IndexDates, Published, comparable};
 use crate::model::refreshed::Refreshed;
 use crate::store::state::State;
 use crate::system::archive::{self, Part};
-use crate::system::files::{beginning, remove_if_there};
+use crate::system::files::{beginning, entries};
 use crate::system::process::Finished;
 use crate::system::time::Time;
 use glob::Pattern;
@@ -85,10 +85,10 @@ impl Session {
     /// that never answers "not modified", and with an older index. Returns whether there are any.
     pub(super) fn find_passed_over(&self, finished: &Finished, refreshed: &mut Refreshed) -> bool {
         let Some(configured) = self.manager.configured() else { return false };
-        let second = self.state_dir.join("second-look");
+        let date = |file: &Path| self.manager.published(&head_of(file)).at;
         let mut is_found = false;
         let mut looks = 0;
-        for Came { id, file, mut again } in configured.came(finished) {
+        for Came { id, file, again } in configured.came(finished) {
             let kept = self.places().cache.join(&file);
             let inode = std::fs::metadata(&kept).map(|meta| meta.ino()).ok();
             let before = self.index_dirs.borrow()[0].get(&file).map(|file| file.inode);
@@ -97,13 +97,7 @@ impl Session {
             let is_kept = inode.is_some() && inode == before && looks < MOST_LOOKS;
             let Some(source) = source.filter(|_| is_kept) else { continue };
             looks += 1;
-            again.args.push(second.display().to_string());
-            let answer = self.answer(&again);
-            let date = |file: &Path| self.manager.published(&head_of(file)).at;
-            let (theirs, ours) = (answer.ok().and_then(|_| date(&second)), date(&kept));
-            for file in [second.clone(), second.with_extension("FAILED")] {
-                let _ = remove_if_there(&file);
-            }
+            let (theirs, ours) = (self.fetch_again(&again, |_, file| date(file)), date(&kept));
             if let (Some(theirs), Some(ours)) = (theirs, ours.filter(|ours| theirs < Some(*ours))) {
                 source.error = Some(older(&id, theirs, ours));
                 is_found = true;
@@ -221,8 +215,7 @@ impl Kept {
         }
         let Ok(part) = Pattern::new(part) else { return Vec::new() };
         let names = self.names.entry(dir.clone()).or_insert_with_key(|dir| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            entries(dir).filter_map(|entry| entry.file_name().into_string().ok()).collect()
         });
         names.iter().filter(|name| part.matches(name)).map(|name| dir.join(name)).collect()
     }

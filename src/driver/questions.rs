@@ -14,9 +14,6 @@ use std::time::Duration;
 
 impl Session {
     /// The packages that are installed.
-    ///
-    /// # Errors
-    /// When the manager cannot list them.
     pub fn installed(&self) -> Result<Installed, Failure> {
         self.has_database()?;
         let places = self.places();
@@ -68,6 +65,7 @@ impl Session {
     }
 
     /// Checks that the package database was not lost.
+    ///
     /// # Errors
     /// When the package database was lost: to the manager nothing would be pending.
     pub(super) fn has_database(&self) -> Result<(), Failure> {
@@ -80,18 +78,16 @@ impl Session {
     /// # Errors
     /// When it cannot be asked or gave no answer.
     pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let finished = self.question(invocation)?;
+        let finished = self.try_ask(invocation)?;
         match self.manager.failure(invocation, &finished) {
             Some(failure) => Err(self.with_place(failure)),
             None => Ok(finished),
         }
     }
 
-    /// Asks it. If even that needs a lock that another process holds, asks again as long as the patience lasts.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub fn question(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+    /// The same question; the answer is given also where the manager failed. If even that needs a lock that another
+    /// process holds, asks again as long as the patience lasts.
+    pub fn try_ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         loop {
             let finished = self.answer(invocation)?;
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
@@ -104,9 +100,6 @@ impl Session {
     }
 
     /// Asks it once, and waits a minute for the answer, which is returned also where the manager failed.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     pub(super) fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         let invocation = &self.with_settings(self.with_own_index(invocation))?;
         let limits = Limits {
@@ -130,9 +123,7 @@ impl Session {
             hits += 1;
         }
     }
-}
 
-impl Session {
     /// Asks it, and shows that on a terminal, except within a phase, which has the display.
     fn ask_shown(&self, invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
         let mut display = self.display.try_borrow_mut().ok();
@@ -164,7 +155,7 @@ impl Machine for Session {
     }
 
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure> {
-        self.question(question)
+        self.try_ask(question)
     }
 
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {

@@ -28,7 +28,7 @@ impl Session {
         state.reboot_required_since = state.reboot_required.then(|| since.unwrap_or_else(Time::now));
     }
 
-    /// The same after an install: the manager may know more than the names of packages.
+    /// Notes whether an install requires a reboot: the manager may know more than the names of packages.
     pub fn note_reboot_required_by_install(&self, state: &mut State) {
         self.note_reboot_required(state);
         let known = state.reboot_packages.as_mut().filter(|_| !state.reboot_required);

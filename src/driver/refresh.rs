@@ -8,7 +8,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::store::state::{Attempt, BootMoment, State};
-use crate::system::files::{files_of, fingerprint};
+use crate::system::files::{entries, files_of, fingerprint};
 use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::time::{Time, seconds_since_boot};
 use crate::system::{boot, signals};
@@ -95,14 +95,8 @@ impl Session {
         let (started_at, started) = (Time::now(), Instant::now());
         self.deadline = deadline;
         let source_places = self.elsewhere().sources.clone();
-        let facts = self.manager.facts();
-        Before {
-            started_at,
-            started,
-            source_config: fingerprint(&facts.source_places(&source_places)),
-            database: fingerprint(&facts.database_places(&self.database_elsewhere())),
-            source_places,
-        }
+        let source_config = fingerprint(&self.manager.facts().source_places(&source_places));
+        Before { started_at, started, source_config, database: self.database_now(), source_places }
     }
 
     /// Runs the command, and what has to follow if it stopped at a source.
@@ -130,7 +124,8 @@ impl Session {
         let run = ready.and_then(|()| self.run(LABEL, &invocation, &limits));
         let mut runs = Runs { run, invocation, stopped: Vec::new() };
         if runs.run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
-            if let Some((others, slow)) = self.find_slow_sources(&runs.invocation, end) {
+            let sources = self.sources_alone(&runs.invocation);
+            if let Some((others, slow)) = self.try_alone(&runs.invocation, sources, end) {
                 runs.again_without(slow, others);
                 limits.deadline = Some(end);
                 runs.run = self.run(LABEL, &runs.invocation, &limits);
@@ -254,9 +249,7 @@ impl Session {
         let files = files.filter_map(|(path, _)| {
             let bytes = std::fs::read(&path).ok()?;
             let in_order = listed.entry(path.parent()?.to_path_buf()).or_insert_with_key(|dir| {
-                let entries =
-                    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-                entries.enumerate().map(|(at, path)| (path, at)).collect()
+                entries(dir).enumerate().map(|(at, entry)| (entry.path(), at)).collect()
             });
             let listed_at = in_order.get(&path).copied().unwrap_or_default();
             Some(ConfigFile { path, bytes, listed_at })
@@ -269,7 +262,7 @@ impl Session {
         add_sources(self.manager.sources(self), refreshed);
     }
 
-    /// The same for sources that only the configuration names, where the manager could not even begin.
+    /// Adds the sources that only the configuration names, where the manager could not even begin.
     fn add_sources_of_configuration(&self, refreshed: &mut Refreshed) {
         if refreshed.outcome == RefreshOutcome::Failed {
             let configuration = self.configuration();

@@ -2,7 +2,6 @@
 
 use super::Session;
 use crate::store::state::{OutdatedService, ServicesSeen, State};
-use crate::system::files::fingerprint;
 use crate::system::{boot, replaced};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ impl Session {
     /// none. One that was found may have been restarted since.
     pub(super) fn look_for_replaced_code(&self, state: &mut State) {
         let boot_id = boot::this_start();
-        let database = fingerprint(&self.manager.facts().database_places(&self.database_elsewhere()));
+        let database = self.database_now();
         let is_same =
             |seen: &ServicesSeen| seen.boot_id == boot_id && seen.database == database && !seen.needs_reboot;
         let is_none = state.outdated_services.as_ref().is_some_and(Vec::is_empty);

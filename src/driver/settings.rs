@@ -29,8 +29,7 @@ impl Session {
             return Ok(invocation);
         }
         let text = format!("{kept}\n{}", invocation.settings);
-        write_atomic(&self.state_dir, FILE, text.as_bytes())
-            .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+        write_atomic(&self.state_dir, FILE, text.as_bytes()).map_err(Failure::of(Class::Space))?;
         invocation.vars.push((settings.variable(), self.state_dir.join(FILE)));
         Ok(invocation)
     }

@@ -3,7 +3,7 @@
 use crate::managers::{Elsewhere, Settings};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::system::files::globbed;
+use crate::system::files::{globbed, with_extension_in};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -53,9 +53,7 @@ pub fn administrators(settings: &dyn Settings) -> Result<String, Failure> {
         Some(file) => vec![file],
         None => {
             let main = settings.files().iter().map(PathBuf::from).find(|file| file.exists());
-            let in_dir = |dir: &&str| std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let more = settings.directories().iter().flat_map(in_dir).map(|entry| entry.path());
-            let more = more.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+            let more = settings.directories().iter().flat_map(|dir| with_extension_in(dir, "conf"));
             let by_name: BTreeMap<_, _> =
                 more.map(|path| (path.file_name().map(OsString::from), path)).collect();
             main.into_iter().chain(by_name.into_values()).collect()
@@ -71,11 +69,7 @@ pub fn administrators(settings: &dyn Settings) -> Result<String, Failure> {
 
 fn text_in(places: &[&str]) -> String {
     let in_order = |place: &&str| {
-        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut files: Vec<_> =
-            entries.filter(|path| path.extension().is_some_and(|end| end == "repo")).collect();
-        files.sort();
-        if Path::new(place).is_dir() { files } else { vec![PathBuf::from(place)] }
+        if Path::new(place).is_dir() { with_extension_in(place, "repo") } else { vec![PathBuf::from(place)] }
     };
     let files = places.iter().flat_map(in_order).filter(|path| path.is_file());
     let texts = files.filter_map(|path| std::fs::read(path).ok());

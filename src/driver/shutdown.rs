@@ -19,7 +19,8 @@ use wait_timeout::ChildExt;
 
 /// How long a shutdown may take to answer that it will come. One that is still running after that is counting down.
 const ANSWER: Duration = Duration::from_secs(5);
-/// That of systemd never counts itself. It asks over D-Bus, which gives up after 25 seconds.
+/// How long that of systemd may take, which never counts down itself. It asks over D-Bus, which gives up after 25
+/// seconds.
 const ANSWER_OF_SYSTEMD: Duration = Duration::from_secs(40);
 
 /// A shutdown that prints more than this asks a question again and again, and gets no answer.
@@ -82,9 +83,6 @@ pub struct Reboot {
 /// Asks for a reboot: with shutdown(8), or else with a timer of systemd, or with another program on PATH after a wait
 /// that goes on when we have ended. Returns the reboot that will come, if any: a shutdown that was scheduled before
 /// stays.
-///
-/// # Errors
-/// Why it could not be asked for.
 pub fn schedule(when: When) -> Result<Option<Reboot>, Failure> {
     let known = ask(when);
     known.map_err(|cause| Failure::new(Class::Other, format!("could not reboot the machine: {cause}")))

@@ -22,9 +22,6 @@ impl Session {
     }
 
     /// The list without the packages that a source decides about that was not refreshed.
-    ///
-    /// # Errors
-    /// When the manager cannot list its sources.
     pub fn without_owned(&self, listing: Listing, state: &State, plan: &Plan) -> Result<Listing, Failure> {
         if plan.without.is_empty() {
             return Ok(listing);

@@ -20,9 +20,6 @@ const MOST_TRIED: usize = 50;
 
 impl Run<'_> {
     /// Removes these packages after an install that went well.
-    ///
-    /// # Errors
-    /// When it cannot be listed, or removing it fails.
     pub(super) fn remove_unneeded(&mut self) -> Result<(), Failure> {
         if !self.args.autoremove || self.args.download_only || self.work.too_late_for.is_some() {
             return Ok(());
@@ -75,7 +72,7 @@ impl Run<'_> {
     ) -> Result<(Vec<String>, Vec<Unneeded>), Failure> {
         let is_kept = |name: &str, version: &str| {
             let plain = self.manager.database().plain_name(name);
-            self.selection.is_excluded(name, self.manager) || is_of_running(plain, version)
+            self.selection.is_excluded(name) || is_of_running(plain, version)
         };
         let is_one = |(name, package): &(&String, &InstalledPackage)| {
             package.is_held || is_kept(name, &package.version)

@@ -10,6 +10,7 @@ use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::model::text::counted;
 use crate::model::updates::{Change, HeldBack, were_open};
 use crate::report::{Applied, Detail, Report};
@@ -30,7 +31,7 @@ impl Run<'_> {
     /// Step 7: whatever happened, looks at what is really installed before it says anything.
     pub(super) fn conclude(mut self, result: Result<(), Failure>) -> Report {
         if self.lock.watch().check().is_ok() {
-            self.selection.clean_up(self.lock.dir(), self.manager.settings());
+            self.selection.clean_up(self.lock.dir());
         }
         self.session.committed = true;
         let mut applied = match (self.args.dry_run, result.err()) {
@@ -102,9 +103,10 @@ impl Run<'_> {
         // If no advisory named a pending update, none asks for a reboot.
         let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
         if error.is_none() && self.nothing_is_left(&packages) {
-            self.session.count_none(&mut self.state, database);
+            // That is known without asking.
+            self.session.count_listed(&mut self.state, true, Some((Listing::default(), database)));
         } else if self.work.has_changed() || self.repair == Repair::Done {
-            self.session.count(&mut self.state, true);
+            self.session.count(&mut self.state);
         }
         let mut held_back = Vec::new();
         if let Some(pending) = &mut self.state.pending {

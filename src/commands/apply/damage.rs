@@ -6,6 +6,7 @@ use crate::driver::settings_files::administrators;
 use crate::managers::rpm::leftovers::{by_age, is_between, is_left_by, is_obsoleted_by, obsoleted};
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, rpm};
 use crate::store::state::InProgress;
+use crate::system::files::paths_in;
 use log::info;
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +26,7 @@ impl Run<'_> {
         let (leftovers, side_by_side) = self.leftovers(several, &history);
         let leftovers = [leftovers, self.obsoleted(obsoleted, &history)].concat();
         let (excluded, leftovers): (Vec<_>, Vec<_>) =
-            leftovers.into_iter().partition(|left| self.selection.is_excluded(&left.name, self.manager));
+            leftovers.into_iter().partition(|left| self.selection.is_excluded(&left.name));
         if !side_by_side.is_empty() && self.remains.side_by_side.is_empty() {
             info!(
                 "installed in two versions, and left alone since no run was cut off over them: {}",
@@ -199,7 +200,6 @@ fn texts(path: &Path) -> String {
 
 /// The texts of the files in a directory, each with this in front.
 fn texts_of(dir: &Path, head: &str) -> String {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = entries.filter(|file| file.is_file());
+    let files = paths_in(dir).into_iter().filter(|file| file.is_file());
     files.map(|file| format!("{head}{}\n", std::fs::read_to_string(file).unwrap_or_default())).collect()
 }

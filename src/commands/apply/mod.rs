@@ -14,7 +14,7 @@ mod work;
 
 use crate::cli::{ApplyArgs, Global, Reboot};
 use crate::commands::refresh::save;
-use crate::commands::start::{permitted, setup};
+use crate::commands::start::{Wait, permitted, setup, state_to_continue, wait_for_lock};
 use crate::driver::{Purpose, Session};
 use crate::managers::{Manager, Plan};
 use crate::model::class::Class;
@@ -33,11 +33,12 @@ use crate::system::{image, signals};
 use clap::ValueEnum;
 use log::{info, warn};
 use selection::Selection;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use work::{Remains, Repair, Round, Work};
 
 /// So many times a run makes a new plan without updates that turned out to be impossible: at least one more each time.
 const MOST_ROUNDS: usize = 500;
+
 /// Refreshes, then installs what is pending.
 pub fn run(global: &Global, args: &ApplyArgs) -> Report {
     let started = Instant::now();
@@ -59,13 +60,10 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         Ok(lock) => lock,
         Err(report) => return *report,
     };
-    let (mut state, note) = match State::load_for_update(&lock) {
-        Ok(loaded) => loaded,
-        Err(error) => return Report::refused("apply", format!("{error:#}")),
+    let mut state = match state_to_continue(&lock) {
+        Ok(state) => state,
+        Err(reason) => return Report::refused("apply", reason),
     };
-    if let Some(note) = note {
-        warn!("{note}");
-    }
     history::append_killed(&lock, &state);
     state.count_joined(&lock);
     let patience = args.wait.saturating_sub(started.elapsed());
@@ -216,8 +214,8 @@ impl Run<'_> {
     /// The failure, where that is nothing new.
     fn narrow_down(&mut self, mut failure: Failure) -> Result<(), Failure> {
         let culprits = std::mem::take(&mut failure.culprits);
-        let planned = &self.work.planned.updates;
-        if self.selection.install_keys_first(self.manager, &failure, planned) {
+        let planned = &self.work.planned;
+        if self.selection.install_keys_first(&failure, planned) {
             warn!("{}; installing the pending keys first", failure.message);
         } else if !self.selection.leave_out(culprits) {
             return Err(failure);
@@ -230,7 +228,7 @@ impl Run<'_> {
     /// Counts what is pending after a round that is not the last.
     fn plan_the_rest(&mut self) {
         self.work.end_round();
-        self.session.count(&mut self.state, true);
+        self.session.count(&mut self.state);
     }
 
     /// Whether the steps may be tried again: only while nothing was changed, or if the install fetches by itself and
@@ -276,36 +274,23 @@ impl Run<'_> {
 
 /// Step 1: takes the lock, and waits for it as long as `--wait` allows.
 fn take_lock(global: &Global, args: &ApplyArgs, until: Instant) -> Result<Lock, Box<Report>> {
-    let started = Instant::now();
-    let mut told = false;
-    let stop = |class, text: String| {
-        let loaded = load(&global.state_dir);
-        let mut report = Report::new("apply", ExitCode::Failed, text.clone(), loaded, args.freshness.max_age);
-        report.detail = Detail::Apply(Applied::default());
-        report.set_error(Failure::new(class, text));
-        Err(Box::new(report))
-    };
-    loop {
-        match Lock::try_acquire(&global.state_dir, "apply") {
-            Ok(Some(lock)) => return Ok(lock),
-            Err(error) => return Err(Box::new(Report::refused("apply", format!("{error:#}")))),
-            Ok(None) => {}
-        }
-        let holder = || lock::holder_words(&global.state_dir);
-        let to_tell = || lock::holder_to_tell(&global.state_dir, started.elapsed());
-        if let Some(holder) = (!told).then(to_tell).flatten() {
-            info!("waiting for {holder}{}", phase_of(&load(&global.state_dir)));
-            told = true;
-        }
-        if Instant::now() >= until {
+    let dir = &global.state_dir;
+    let holder = || lock::holder_words(dir);
+    let (class, text) = match wait_for_lock(dir, "apply", until, || None, || phase_of(&load(dir))) {
+        Ok(Wait::Ours(lock)) => return Ok(lock),
+        Err(reason) => return Err(Box::new(Report::refused("apply", reason))),
+        Ok(Wait::TooLate | Wait::Needless(())) => {
             let waited = span(args.wait.as_secs() as i64);
-            return stop(Class::Lock, format!("{} holds the lock; waited {waited}", holder()));
+            (Class::Lock, format!("{} holds the lock; waited {waited}", holder()))
         }
-        let pause = until.min(Instant::now() + Duration::from_millis(50));
-        if let Err(signal) = signals::sleep_until(pause) {
-            return stop(Class::Interrupted, format!("{signal} received while waiting for {}", holder()));
+        Ok(Wait::Signal(signal)) => {
+            (Class::Interrupted, format!("{signal} received while waiting for {}", holder()))
         }
-    }
+    };
+    let mut report = Report::new("apply", ExitCode::Failed, text.clone(), load(dir), args.freshness.max_age);
+    report.detail = Detail::Apply(Applied::default());
+    report.set_error(Failure::new(class, text));
+    Err(Box::new(report))
 }
 
 /// How far the apply that we wait for has come.

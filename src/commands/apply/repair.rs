@@ -24,7 +24,7 @@ impl Run<'_> {
         }
         self.enter("repair")?;
         self.repair()?;
-        self.session.count(&mut self.state, true);
+        self.session.count(&mut self.state);
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl Run<'_> {
         self.work.end_round();
         mended?;
         self.work.begin_anew();
-        self.session.count(&mut self.state, true);
+        self.session.count(&mut self.state);
         Ok(())
     }
 
@@ -202,7 +202,7 @@ impl Run<'_> {
         };
         let others = self.work.planned.updates.iter().filter(is_untouched).count();
         // If it is not known which package failed, it may be all of them.
-        let is_planned = |name: &String| self.work.planned.updates.iter().any(|update| update.name == *name);
+        let is_planned = |name: &String| self.work.planned.comes(name);
         let is_known = self.work.planned.updates.iter().any(|update| is_named(&update.name))
             || installed.iter().any(|(name, package)| {
                 package.is_broken && (is_planned(name) || (package.removal_failed && is_named(name)))

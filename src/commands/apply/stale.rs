@@ -4,6 +4,7 @@ use crate::driver::Session;
 use crate::managers::Origin;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
+use crate::model::updates::Update;
 use crate::store::state::State;
 use glob::Pattern;
 use std::collections::BTreeSet;
@@ -18,6 +19,18 @@ pub(super) struct Stale {
     pub(super) passed_over: BTreeSet<(String, String)>,
 }
 
+impl Stale {
+    fn note(&mut self, update: &Update, choice: Choice) {
+        match choice {
+            Choice::Fresh => {}
+            Choice::Stale => drop(self.names.insert(update.name.clone())),
+            Choice::Older(versions) => {
+                self.passed_over.extend(versions.into_iter().map(|version| (update.name.clone(), version)));
+            }
+        }
+    }
+}
+
 pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing) -> Result<Stale, Failure> {
     let failed = state.not_refreshed();
     let mut stale = Stale::default();
@@ -28,14 +41,7 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     let origins = session.manager.origins(session, &names)?;
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
-        match choose(origins, &update.candidate, &|source| !failed.contains(source)) {
-            Choice::Fresh => {}
-            Choice::Stale => drop(stale.names.insert(update.name.clone())),
-            Choice::Older(versions) => {
-                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
-                stale.passed_over.extend(versions);
-            }
-        }
+        stale.note(update, choose(origins, &update.candidate, &|source| !failed.contains(source)));
     }
     Ok(stale)
 }
@@ -55,14 +61,12 @@ pub(super) fn of_other_sources(
     for update in &pending.updates {
         let of_update = offers.get(&update.name).map(Vec::as_slice).unwrap_or_default();
         let is_known = of_update.iter().any(|origin| origin.version.as_ref() == Some(&update.candidate));
-        match choose(of_update, &update.candidate, &|source| is_one(from, source)) {
-            Choice::Fresh if is_known => {}
-            Choice::Older(versions) if session.manager.facts().passes_over => {
-                let versions = versions.into_iter().map(|version| (update.name.clone(), version));
-                others.passed_over.extend(versions);
-            }
-            _ => drop(others.names.insert(update.name.clone())),
-        }
+        let choice = match choose(of_update, &update.candidate, &|source| is_one(from, source)) {
+            Choice::Fresh if !is_known => Choice::Stale,
+            Choice::Older(_) if !session.manager.facts().passes_over => Choice::Stale,
+            choice => choice,
+        };
+        others.note(update, choice);
     }
     Ok(others)
 }
@@ -79,7 +83,7 @@ pub(super) enum Choice {
     Fresh,
     /// Only other sources offer it.
     Stale,
-    /// The same, but a source that was refreshed offers a version older than these.
+    /// Only other sources offer it, and a source that was refreshed offers a version older than these.
     Older(Vec<String>),
 }
 

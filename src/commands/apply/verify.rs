@@ -109,7 +109,7 @@ impl Run<'_> {
         let damaged: BTreeSet<_> =
             files.iter().map(|(path, _)| path.as_path()).filter(|path| !is_whole(path)).collect();
         for path in &damaged {
-            remove_if_there(path).map_err(|error| Failure::new(Class::Space, format!("{error:#}")))?;
+            remove_if_there(path).map_err(Failure::of(Class::Space))?;
         }
         match damaged.first() {
             None => Ok(()),

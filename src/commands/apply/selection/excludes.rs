@@ -3,7 +3,7 @@
 use super::{MOST_ROUNDS, Selection};
 use crate::commands::exclude::matches;
 use crate::driver::Session;
-use crate::managers::{Installed, Manager, Plan};
+use crate::managers::{Installed, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -26,13 +26,11 @@ impl Selection {
         if self.impossible.is_empty() || !self.exclude.is_empty() {
             return;
         }
-        let stays = |update: &&Update| {
-            wanted.contains(&update.name) && planned.updates.iter().all(|comes| comes.name != update.name)
-        };
+        let stays = |update: &&Update| wanted.contains(&update.name) && !planned.comes(&update.name);
         let names: Vec<_> = self.impossible.iter().map(|held| held.name.as_str()).collect();
         let without = format!(" without what stays as it is: {}", names.join(", "));
         let of_one = |update: &Update| {
-            let held = planned.held_back.iter().find(|held| held.name == update.name)?;
+            let held = planned.held(&update.name)?;
             let reason = format!("{}{without}", held.reason);
             Some(update.clone().left_out(Class::Dependency, &reason))
         };
@@ -44,7 +42,6 @@ impl Selection {
     /// that need what is excluded.
     pub(super) fn tell_excludes(
         &mut self,
-        manager: &dyn Manager,
         installed: &Installed,
         planned: &Listing,
         pending: &Listing,
@@ -53,7 +50,7 @@ impl Selection {
         if self.exclude.is_empty() || std::mem::replace(&mut self.is_told_of_excludes, true) {
             return;
         }
-        let plain = |name: &str| manager.database().plain_name(name).to_string();
+        let plain = |name: &str| self.manager.database().plain_name(name).to_string();
         let is_known = |pattern: &&Pattern| {
             let updates = pending.updates.iter().map(|update| &update.name);
             let mut names = updates.chain(installed.keys());
@@ -64,8 +61,8 @@ impl Selection {
         }
         let stays = |update: &&Update| {
             wanted.contains(&update.name)
-                && !self.is_excluded(&update.name, manager)
-                && planned.updates.iter().all(|comes| comes.name != update.name)
+                && !self.is_excluded(&update.name)
+                && !planned.comes(&update.name)
                 // Nothing else is in its way.
                 && self.impossible.iter().all(|held| held.name != update.name)
         };
@@ -76,9 +73,9 @@ impl Selection {
         }
     }
 
-    pub(super) fn excluded_removal(&self, manager: &dyn Manager, planned: &Listing) -> Option<String> {
-        let mut names = planned.removals.iter().map(|(name, _)| name);
-        names.find(|name| self.is_excluded(name, manager)).cloned()
+    /// The installed packages that `--exclude` names.
+    pub(super) fn excluded_among(&self, installed: &Installed) -> Vec<String> {
+        installed.keys().filter(|name| self.is_excluded(name)).cloned().collect()
     }
 
     /// The updates that need the removal of an excluded package, which a plan without removals does not have. If
@@ -91,7 +88,7 @@ impl Selection {
         excluded: &str,
     ) -> Result<Vec<HeldBack>, Failure> {
         let kept = session.list(&Plan { full: false, ..self.plan.clone() })?;
-        let stays = |update: &&Update| kept.updates.iter().all(|kept| kept.name != update.name);
+        let stays = |update: &&Update| !kept.comes(&update.name);
         let reason = format!("it needs the removal of {excluded}, which is excluded");
         let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
         let held = |update: &&Update| Update::clone(update).left_out(Class::Dependency, &reason);
@@ -108,22 +105,22 @@ impl Selection {
 
     /// The excluded packages among those that the last count knew. A single update that cannot be installed may stop a
     /// whole full upgrade.
-    pub(super) fn known_excluded(&self, manager: &dyn Manager, state: &State) -> Vec<String> {
+    pub(super) fn known_excluded(&self, state: &State) -> Vec<String> {
         let known = state.pending.iter().filter(|_| self.plan.full);
         let names = known.flat_map(|known| {
             let held = known.held_back().iter().map(|held| &held.name);
             held.chain(known.packages().iter().map(|update| &update.name))
         });
-        names.filter(|name| self.is_excluded(name, manager)).cloned().collect()
+        names.filter(|name| self.is_excluded(name)).cloned().collect()
     }
 
     /// Whether an update changes an excluded package, or replaces it.
-    pub(super) fn touches_excluded(&self, update: &Update, manager: &dyn Manager) -> bool {
-        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name, manager))
+    pub(super) fn touches_excluded(&self, update: &Update) -> bool {
+        std::iter::once(&update.name).chain(&update.replaces).any(|name| self.is_excluded(name))
     }
 
     /// Whether `--exclude` names a package.
-    pub fn is_excluded(&self, name: &str, manager: &dyn Manager) -> bool {
-        matches(&self.exclude, name, manager.database().plain_name(name))
+    pub fn is_excluded(&self, name: &str) -> bool {
+        matches(&self.exclude, name, self.manager.database().plain_name(name))
     }
 }

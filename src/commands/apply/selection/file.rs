@@ -3,11 +3,9 @@
 use super::Selection;
 use crate::driver::Session;
 use crate::driver::settings_files::{administrators, theirs};
-use crate::managers::Settings;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::system::files::{remove_if_there, write_atomic};
-use log::warn;
+use crate::system::files::{remove_or_warn, write_atomic};
 use std::path::Path;
 
 /// The file in the state directory that tells the manager what to leave as it is.
@@ -19,8 +17,7 @@ impl Selection {
     pub(super) fn write(&mut self, session: &Session, dir: &Path) -> Result<(), Failure> {
         let put = |path: &Path, content: &[u8]| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            write_atomic(dir, &name, content)
-                .map_err(|error| Failure::new(Class::Space, format!("{error:#}")))
+            write_atomic(dir, &name, content).map_err(Failure::of(Class::Space))
         };
         let Some(selection) = session.manager.selection(&self.plan) else { return Ok(()) };
         let file = dir.join(FILE);
@@ -39,14 +36,12 @@ impl Selection {
     }
 
     /// Removes what [`Selection::plan`] wrote in this run, or in one that was killed.
-    pub fn clean_up(&mut self, dir: &Path, settings: Option<&dyn Settings>) {
+    pub fn clean_up(&mut self, dir: &Path) {
         self.plan.selection = None;
         let file = dir.join(FILE);
-        let settings = settings.map(|settings| settings.path(&file));
+        let settings = self.manager.settings().map(|settings| settings.path(&file));
         for path in settings.iter().chain([&file]) {
-            if let Err(error) = remove_if_there(path) {
-                warn!("{error:#}");
-            }
+            remove_or_warn(path);
         }
     }
 }

@@ -8,7 +8,7 @@ mod wanted;
 use crate::cli::ApplyArgs;
 use crate::commands::exclude::patterns;
 use crate::driver::Session;
-use crate::managers::{Installed, Manager, Plan};
+use crate::managers::{Facts, Installed, Manager, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -33,6 +33,7 @@ enum Keys {
 /// What the command line selects, and the plan made of it.
 #[derive(Debug)]
 pub(super) struct Selection {
+    manager: &'static dyn Manager,
     packages: Vec<String>,
     security: bool,
     exclude: Vec<Pattern>,
@@ -61,38 +62,28 @@ impl Selection {
     ///
     /// # Errors
     /// One line that names the argument and what is wrong with it.
-    pub fn new(manager: &dyn Manager, args: &ApplyArgs) -> Result<Self, String> {
-        if let (Some(why), false) = (manager.facts().only_whole, args.packages.is_empty()) {
-            return Err(format!(
-                "packages cannot be chosen with {}: {why}; run apply without them",
-                manager.facts().name
-            ));
+    pub fn new(manager: &'static dyn Manager, args: &ApplyArgs) -> Result<Self, String> {
+        let Facts { name: of, only_whole, knows_security, .. } = manager.facts();
+        if let (Some(why), false) = (only_whole, args.packages.is_empty()) {
+            return Err(format!("packages cannot be chosen with {of}: {why}; run apply without them"));
         }
         if let Some(name) = args.packages.iter().find(|name| !manager.database().is_package_name(name)) {
-            return Err(format!("{name:?} is not a package name of {}", manager.facts().name));
+            return Err(format!("{name:?} is not a package name of {of}"));
         }
         let parts = [("--min-age", args.min_age.is_some()), ("--from", !args.from.is_empty())];
-        if let (Some(why), Some((option, _))) =
-            (manager.facts().only_whole, parts.iter().find(|(_, is_given)| *is_given))
-        {
-            return Err(format!(
-                "{option} cannot be used with {}: {why}; run apply without it",
-                manager.facts().name
-            ));
+        if let (Some(why), Some((option, _))) = (only_whole, parts.iter().find(|(_, is_given)| *is_given)) {
+            return Err(format!("{option} cannot be used with {of}: {why}; run apply without it"));
         }
-        if args.security && !manager.facts().knows_security {
+        if args.security && !knows_security {
             return Err(format!(
-                "{} cannot tell security updates from others; run apply without --security",
-                manager.facts().name
+                "{of} cannot tell security updates from others; run apply without --security"
             ));
         }
         if args.download_only && manager.download(&Plan::default()).is_none() {
-            return Err(format!(
-                "{} downloads while it installs; run apply without --download-only",
-                manager.facts().name
-            ));
+            return Err(format!("{of} downloads while it installs; run apply without --download-only"));
         }
         let selection = Selection {
+            manager,
             packages: args.packages.clone(),
             security: args.security,
             exclude: patterns(&args.exclude)?,
@@ -106,7 +97,7 @@ impl Selection {
             keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
         };
-        match args.packages.iter().find(|name| selection.is_excluded(name, manager)) {
+        match args.packages.iter().find(|name| selection.is_excluded(name)) {
             Some(name) => Err(format!("{name} is both named and excluded")),
             None => Ok(selection),
         }
@@ -123,22 +114,7 @@ impl Selection {
         installed: &Installed,
         dir: &Path,
     ) -> Result<Listing, Failure> {
-        if self.plan.full && !session.may_remove() {
-            info!(
-                "{} is configured to remove nothing: what needs removals stays",
-                session.manager.facts().name
-            );
-            self.plan.full = false;
-        }
-        self.knows_sources(state)?;
-        let choice = session.choice(state)?;
-        self.plan.without = choice.without;
-        self.plan.never_read = choice.never_read;
-        self.plan.from = choice.from;
-        self.plan.left_out = self.known_excluded(session.manager, state);
-        if self.plan.full {
-            self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
-        }
+        self.begin_plan(session, state)?;
         let (pending, mut left_out) = self.pending_of_refreshed(session, state, dir)?;
         self.note_replacing(&pending);
         left_out.extend(self.left_out_by_us(&pending).into_iter().map(|held| held.name));
@@ -146,9 +122,9 @@ impl Selection {
             let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
             left_out.extend(others.map(|update| update.name.clone()));
         }
-        self.can_tell(session.manager, &pending)?;
+        self.can_tell(&pending)?;
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
-            self.clean_up(dir, session.manager.settings());
+            self.clean_up(dir);
             self.plan.left_out.clear();
             self.plan.kept.clear();
             return Ok(pending);
@@ -156,15 +132,12 @@ impl Selection {
         let named = self.named(&pending, installed)?;
         self.young = self.known_too_shortly(&pending, state);
         let mut wanted = self.wanted(session, &pending, &named)?;
-        let names = pending.updates.iter().map(|update| update.name.clone());
-        let not_wanted: Vec<_> = names.filter(|name| !wanted.contains(name)).collect();
         self.plan.kept = Selection::kept(&pending, &wanted);
         if session.manager.facts().lists_no_replaced {
-            let excluded = installed.keys().filter(|name| self.is_excluded(name, session.manager));
-            let excluded: Vec<_> = excluded.cloned().collect();
+            let excluded = self.excluded_among(installed);
             self.plan.kept.extend(excluded);
         }
-        left_out.extend(not_wanted);
+        left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
@@ -172,34 +145,46 @@ impl Selection {
         wanted.retain(|name| !self.plan.left_out.contains(name));
         self.check(session, dir, &planned)?;
         self.note_dependents(&planned, &pending, &wanted);
-        self.tell_excludes(session.manager, installed, &planned, &pending, &wanted);
-        let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
-        match named.iter().find(|name| wanted.contains(*name) && !comes(name)) {
-            Some(name) => {
-                let held = planned.held_back.iter().find(|held| held.name == **name);
-                let text = match held {
-                    Some(held) => format!("{name} cannot be updated: {}", held.reason),
-                    None => format!("{name} cannot be updated without a package that is left out"),
-                };
-                Err(Failure::new(Class::Dependency, text))
-            }
-            None => Ok(planned),
+        self.tell_excludes(installed, &planned, &pending, &wanted);
+        let Some(name) = named.iter().find(|name| wanted.contains(*name) && !planned.comes(name)) else {
+            return Ok(planned);
+        };
+        let text = match planned.held(name) {
+            Some(held) => format!("{name} cannot be updated: {}", held.reason),
+            None => format!("{name} cannot be updated without a package that is left out"),
+        };
+        Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// Begins the plan: which sources it uses, and what is left out before anything is listed.
+    fn begin_plan(&mut self, session: &Session, state: &State) -> Result<(), Failure> {
+        if self.plan.full && !session.may_remove() {
+            info!("{} is configured to remove nothing: what needs removals stays", self.manager.facts().name);
+            self.plan.full = false;
         }
+        self.knows_sources(state)?;
+        let choice = session.choice(state)?;
+        self.plan.without = choice.without;
+        self.plan.never_read = choice.never_read;
+        self.plan.from = choice.from;
+        self.plan.left_out = self.known_excluded(state);
+        if self.plan.full {
+            self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
+        }
+        Ok(())
     }
 
     /// Lists what the plan installs. Where one package is left out, another may replace an excluded package or update
     /// it: then that is left out too. What is excluded stays.
     fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
-        let manager = session.manager;
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
             let mut planned = session.list(&self.plan)?;
             planned.allow(pending);
-            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update, manager));
+            let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update));
             let names = excluded.map(|update| update.name.clone());
             let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
-            let goes =
-                planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name, manager));
+            let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
             if more.is_empty() && goes.is_empty() {
                 return Ok(planned);
@@ -216,8 +201,7 @@ impl Selection {
     /// # Errors
     /// When it cannot be written down for the manager.
     pub fn mend(&mut self, session: &Session, installed: &Installed, dir: &Path) -> Result<(), Failure> {
-        let excluded = installed.keys().filter(|name| self.is_excluded(name, session.manager));
-        self.plan.left_out = excluded.cloned().collect();
+        self.plan.left_out = self.excluded_among(installed);
         self.plan.mends = true;
         self.write(session, dir)
     }
@@ -247,15 +231,10 @@ impl Selection {
     }
 
     /// Makes the next run install only the pending keys, once, if only a key was missing.
-    pub fn install_keys_first(
-        &mut self,
-        manager: &dyn Manager,
-        failure: &Failure,
-        planned: &[Update],
-    ) -> bool {
+    pub fn install_keys_first(&mut self, failure: &Failure, planned: &Listing) -> bool {
         let is_missing = failure.class == Class::Auth;
-        let names = planned.iter().map(|update| update.name.clone()).filter(|name| manager.is_keyring(name));
-        let names: Vec<_> = names.collect();
+        let names: Vec<_> =
+            planned.names().into_iter().filter(|name| self.manager.is_keyring(name)).collect();
         let is_use = is_missing && !names.is_empty() && matches!(self.keys, Keys::NotNeeded);
         self.keys = match std::mem::replace(&mut self.keys, Keys::Tried) {
             Keys::NotNeeded if is_use => Keys::First(names),
@@ -303,9 +282,10 @@ impl Selection {
             let text = format!("{} was to be left out, but would be updated", update.name);
             return Err(Failure::new(Class::Other, text));
         }
-        let Some(name) = self.excluded_removal(session.manager, planned) else { return Ok(()) };
+        let mut goes = planned.removals.iter().map(|(name, _)| name);
+        let Some(name) = goes.find(|name| self.is_excluded(name)) else { return Ok(()) };
         let text = format!("{name} is excluded, but would be removed; exclude what replaces it too");
-        let culprits = self.removers(session, dir, planned, &name).unwrap_or_default();
+        let culprits = self.removers(session, dir, planned, name).unwrap_or_default();
         Err(Failure { culprits, ..Failure::new(Class::Dependency, text) })
     }
 
@@ -331,7 +311,7 @@ impl Selection {
                     }
                     listed => {
                         let listing = session.ask_for_more(listed?, &whole)?;
-                        session.complete(session.without_owned(listing, state, &whole)?)
+                        session.fill_in(session.without_owned(listing, state, &whole)?)
                     }
                 }
             }

@@ -26,13 +26,8 @@ impl Selection {
         let mut pending = self.pending(session, state)?;
         let mut stale = stale_updates(session, state, &pending)?;
         for _ in 0..MOST_ROUNDS {
-            let before = self.plan.passed_over.len();
-            self.plan.passed_over.append(&mut stale.passed_over);
-            if self.plan.passed_over.len() == before {
-                break;
-            }
-            self.write(session, dir)?;
-            pending = session.complete(session.ask_for_more(session.list(&self.plan)?, &self.plan)?)?;
+            let Some(without) = self.pass_over(session, dir, &mut stale)? else { break };
+            pending = without;
             stale = stale_updates(session, state, &pending)?;
         }
         self.of_others = self.choose_sources(session, dir, &mut pending)?;
@@ -55,20 +50,33 @@ impl Selection {
             return Ok(BTreeSet::new());
         }
         for _ in 0..MOST_ROUNDS {
-            let Stale { names, mut passed_over } = of_other_sources(session, pending, &self.from)?;
-            let before = self.plan.passed_over.len();
-            self.plan.passed_over.append(&mut passed_over);
-            if self.plan.passed_over.len() == before {
-                return Ok(names);
+            let mut others = of_other_sources(session, pending, &self.from)?;
+            match self.pass_over(session, dir, &mut others)? {
+                Some(without) => *pending = without,
+                None => return Ok(others.names),
             }
-            self.write(session, dir)?;
-            *pending = session.complete(session.ask_for_more(session.list(&self.plan)?, &self.plan)?)?;
         }
         let text = format!(
             "after {MOST_ROUNDS} tries other sources still offer newer versions than those of --from; \
              run apply without --from, or name the packages"
         );
         Err(Failure::new(Class::Dependency, text))
+    }
+
+    /// What is pending if the plan passes over these versions too; `None` where it passes over all of them already.
+    fn pass_over(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        stale: &mut Stale,
+    ) -> Result<Option<Listing>, Failure> {
+        let before = self.plan.passed_over.len();
+        self.plan.passed_over.append(&mut stale.passed_over);
+        if self.plan.passed_over.len() == before {
+            return Ok(None);
+        }
+        self.write(session, dir)?;
+        session.fill_in(session.ask_for_more(session.list(&self.plan)?, &self.plan)?).map(Some)
     }
 
     /// Checks that every pattern matches a source: otherwise a typing error would look like nothing to do.

@@ -2,7 +2,7 @@
 
 use super::Selection;
 use crate::driver::Session;
-use crate::managers::{Installed, Manager};
+use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -30,8 +30,7 @@ impl Selection {
 
     /// Which of these the plan leaves out, in words.
     pub fn young_words(&self, planned: &Listing) -> Option<String> {
-        let comes = |name: &String| planned.updates.iter().any(|update| update.name == *name);
-        let count = self.young.iter().filter(|name| !comes(name)).count();
+        let count = self.young.iter().filter(|name| !planned.comes(name)).count();
         let age = span(self.min_age?);
         (count > 0).then(|| format!("{} known for less than {age}", counted(count, "update")))
     }
@@ -70,12 +69,10 @@ impl Selection {
         let split: Vec<_> = split.flat_map(|update| update.replaces.clone()).collect();
         let updates = pending.updates.iter().map(|update| &update.name);
         wanted.extend(updates.filter(|name| split.contains(name)).cloned());
-        let manager = session.manager;
-        wanted.retain(|name| !self.is_excluded(name, manager));
-        let excluded = pending.updates.iter().filter(|update| self.touches_excluded(update, manager));
-        for update in excluded {
+        wanted.retain(|name| !self.is_excluded(name));
+        for update in pending.updates.iter().filter(|update| self.touches_excluded(update)) {
             wanted.remove(&update.name);
-            if !self.is_excluded(&update.name, manager) {
+            if !self.is_excluded(&update.name) {
                 let (name, old) = (&update.name, update.replaces.join(", "));
                 warn!("left out, because it would replace {old}, which is excluded: {name}");
             }
@@ -98,8 +95,7 @@ impl Selection {
                 let class = held.class.unwrap_or(Class::Other);
                 return Err(Failure::new(class, format!("{name} cannot be updated: {}", held.reason)));
             }
-            let is_pending = pending.updates.iter().any(|update| update.name == name);
-            if let Some(held) = pending.held_back.iter().find(|held| held.name == name && !is_pending) {
+            if let Some(held) = pending.held(name).filter(|_| !pending.comes(name)) {
                 return refuse(format!("{name} cannot be updated: {}", held.reason));
             }
             let in_its_place =
@@ -114,14 +110,14 @@ impl Selection {
     ///
     /// # Errors
     /// When security updates are asked for, and the sources say of no update what it is.
-    pub(super) fn can_tell(&self, manager: &dyn Manager, pending: &Listing) -> Result<(), Failure> {
+    pub(super) fn can_tell(&self, pending: &Listing) -> Result<(), Failure> {
         let told = pending.updates.iter().any(|update| update.security.is_some());
         if !self.security || told || pending.updates.is_empty() {
             return Ok(());
         }
         let text = format!(
             "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
-            manager.facts().name
+            self.manager.facts().name
         );
         Err(Failure::new(Class::Config, text))
     }
