@@ -143,11 +143,13 @@ impl Alert {
 
     /// What it says about the state and its health, and the exit code that follows.
     pub fn of(&self, state: &State, health: &Health, now: Time) -> Option<(ExitCode, String)> {
+        let holds = |words: String| Some((self.level, words));
+        // What is not known must not look like 0.
+        let unknown = |words: &str| Some((ExitCode::Unknown, words.to_string()));
         let number = |count: Option<usize>, noun: &str, verb: &str| match count {
             Some(count) if count < self.count => None,
-            Some(count) => Some((self.level, format!("{} {verb}", counted(count, noun)))),
-            // What is not known must not look like 0.
-            None => Some((ExitCode::Unknown, format!("not known whether {noun}s are {verb}"))),
+            Some(count) => holds(format!("{} {verb}", counted(count, noun))),
+            None => unknown(&format!("not known whether {noun}s are {verb}")),
         };
         let pending = state.pending.as_ref();
         match self.condition {
@@ -169,39 +171,29 @@ impl Alert {
             }
             Condition::SecurityAge => match pending.and_then(|pending| pending.oldest_security(now)) {
                 Some(Some((age, name))) if age >= self.age => {
-                    let words = format!("a security update has been known for {}: {name}", span(age));
-                    Some((self.level, words))
+                    holds(format!("a security update has been known for {}: {name}", span(age)))
                 }
                 Some(_) => None,
-                None => Some((
-                    ExitCode::Unknown,
-                    "not known how old the pending security updates are".to_string(),
-                )),
+                None => unknown("not known how old the pending security updates are"),
             },
             Condition::HeldBack => number(pending.and_then(Pending::held_back_count), "update", "held back"),
             Condition::Reboot => health.reboot_required.then(|| (self.level, "reboot required".to_string())),
             Condition::Services => match health.outdated_services.as_ref().map(Vec::len) {
                 Some(0) => None,
-                Some(1) => Some((self.level, "1 service runs replaced code".to_string())),
-                Some(count) => Some((self.level, format!("{count} services run replaced code"))),
-                None => Some((ExitCode::Unknown, "not known whether services run replaced code".to_string())),
+                Some(1) => holds("1 service runs replaced code".to_string()),
+                Some(count) => holds(format!("{count} services run replaced code")),
+                None => unknown("not known whether services run replaced code"),
             },
             Condition::Mirror => self.of_mirrors(state, now),
             Condition::Support => match state.support_end().map(|end| end.seconds_since(now)) {
                 Some(left) if left >= self.age.max(0) && left >= 0 => None,
-                Some(left) => {
-                    let date = state.support_ends.as_deref().unwrap_or_default();
-                    Some((self.level, support_words(date, left)))
-                }
-                None => {
-                    let words = "not known until when the distribution is supported";
-                    Some((ExitCode::Unknown, words.to_string()))
-                }
+                Some(left) => holds(support_words(state.support_ends.as_deref().unwrap_or_default(), left)),
+                None => unknown("not known until when the distribution is supported"),
             },
             Condition::Apply => match &health.apply_trouble {
-                Some(words) => Some((self.level, words.clone())),
+                Some(words) => holds(words.clone()),
                 None if health.unfinished.as_ref().is_some_and(|apply| apply.life == Life::NotKnown) => {
-                    Some((ExitCode::Unknown, "not known whether an apply still runs".to_string()))
+                    unknown("not known whether an apply still runs")
                 }
                 None => None,
             },
