@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_the_contract_writes_them() {
+    fn durations_are_read_as_the_manual_page_writes_them() {
         for (text, seconds) in [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("45", 45), ("0", 0)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Commands that did not end by themselves: nothing may be concluded from their output.
+//! Commands that did not end by themselves, from whose output nothing may be concluded, and those that gave no reason.
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;

@@ -1,4 +1,4 @@
-//! The exit codes of the contract. Nothing else in the program knows the numbers.
+//! The exit codes. Nothing else in the program knows the numbers.
 
 use std::process::Termination;
 

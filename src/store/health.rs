@@ -77,7 +77,7 @@ pub struct Verdict {
 
 const NEVER: &str = "the index was never refreshed by linux-patch; run linux-patch refresh";
 
-/// Judges the index by the state (section 7 of the contract, in its order).
+/// Judges the index by the state, in the order in which linux-patch(8) lists the verdicts.
 pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> Verdict {
     let unknown = |reason: String| Verdict { code: ExitCode::Unknown, reason, age: None };
     let state = match loaded {

@@ -1,4 +1,4 @@
-//! File operations for which the order matters.
+//! Files: replaced and removed so that a crash and other users do no harm, compared, and read within limits.
 
 use anyhow::{Context, Result, bail, ensure};
 use log::warn;

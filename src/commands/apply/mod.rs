@@ -1,4 +1,4 @@
-//! `linux-patch apply`: the numbered steps of the contract's section 6.
+//! `linux-patch apply`, by the steps that linux-patch(8) numbers.
 
 mod autoremove;
 mod changes;

@@ -1,4 +1,4 @@
-//! Reading what apt and dpkg list: pending updates, their origin, installed packages.
+//! Reading what apt lists: pending updates, what stays and why, which files a download brings.
 
 use super::classes::fetch_class;
 use super::commands::{apt_cache, apt_config, setting};

@@ -1,4 +1,4 @@
-//! The sources as apt is configured.
+//! Asks apt which sources are configured, and reads the answer.
 
 use super::commands::apt_get;
 use super::sources::{ENDS, Source, Target, parse};

@@ -1,4 +1,4 @@
-//! The sources as apt is configured, which its progress lines may call otherwise.
+//! A source of apt: its name, its files, and how the files of the configuration write it.
 
 use crate::model::text::one_line;
 use glob::Pattern;
