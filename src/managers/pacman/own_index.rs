@@ -146,6 +146,35 @@ impl Own {
         }
     }
 
+    /// Whether a file was stored since the refresh began.
+    fn is_new(&self, file: &str, now: &Stored) -> bool {
+        now.get(file).is_some_and(|stored| self.before.borrow().get(file) != Some(stored))
+    }
+
+    /// Adds the sources that pacman did not name: those whose files were stored are refreshed, the first of the others
+    /// is the one that failed.
+    fn add_unnamed(&self, ids: Vec<String>, finished: &Finished, refreshed: &mut Refreshed) {
+        let nothing_stored = |id: &str| {
+            let fetcher = "the program that XferCommand names";
+            Failure::new(Class::Fetch, format!("{id}: {fetcher} stored no index, but reported no error"))
+        };
+        let now = self.stored();
+        let mut first = !refreshed.sources.iter().any(|source| source.error.is_some());
+        for id in ids {
+            if refreshed.sources.iter().any(|source| source.id == id) {
+                continue;
+            }
+            let failure = |error: &Failure| {
+                let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
+                Failure::new(error.class, format!("{id}: {why}{}", error.message))
+            };
+            let is_done = self.is_new(&file_name(&id), &now) || refresh::has_begun(finished, &id);
+            let of_all = refreshed.error.as_ref();
+            let error = (!is_done).then(|| of_all.map_or_else(|| nothing_stored(&id), failure));
+            refreshed.sources.push(SourceResult { id, error });
+        }
+    }
+
     /// The error of a source that answered with something that is not an index.
     fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
         let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
@@ -219,11 +248,10 @@ impl OwnIndex for Own {
 
     fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
         let config = configuration(machine).ok()?;
-        let (before, now) = (self.before.borrow(), self.stored());
-        let is_new = |file: &str| now.get(file).is_some_and(|stored| before.get(file) != Some(stored));
+        let now = self.stored();
         let results = config::sources(&config).into_iter().map(|id| {
             let file = file_name(&id);
-            let error = match (is_new(&file), is_new(&format!("{file}.part"))) {
+            let error = match (self.is_new(&file, &now), self.is_new(&format!("{file}.part"), &now)) {
                 (true, _) => None,
                 (false, true) => {
                     let text = format!("{id}: not done when pacman was ended");
@@ -241,8 +269,8 @@ impl OwnIndex for Own {
         Some(results)
     }
 
-    /// If another program fetches for pacman (XferCommand), pacman names no source. The sources whose files that
-    /// program stored were refreshed, whatever its exit code. The first of the others is the one that failed.
+    /// If another program fetches for pacman (XferCommand), pacman names no source: the files that it stored tell,
+    /// whatever its exit code.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
         // Of some names pacman shows only a part. What has no file is looked at once more in the check.
         let is_fresh = refreshed.outcome == RefreshOutcome::Fresh;
@@ -277,28 +305,7 @@ impl OwnIndex for Own {
             }
             refreshed.sources.push(SourceResult { id, error: Some(failure) });
         }
-        let nothing_stored = |id: &str| {
-            let fetcher = "the program that XferCommand names";
-            Failure::new(Class::Fetch, format!("{id}: {fetcher} stored no index, but reported no error"))
-        };
-        let (before, now) = (self.before.borrow(), self.stored());
-        let is_stored = |id: &str| {
-            let file = file_name(id);
-            now.get(&file).is_some_and(|stored| before.get(&file) != Some(stored))
-        };
-        let mut first = !refreshed.sources.iter().any(|source| source.error.is_some());
-        for id in ids {
-            if refreshed.sources.iter().any(|source| source.id == id) {
-                continue;
-            }
-            let failure = |error: &Failure| {
-                let why = if std::mem::take(&mut first) { "" } else { "not refreshed after this failure: " };
-                Failure::new(error.class, format!("{id}: {why}{}", error.message))
-            };
-            let error = (!is_stored(&id) && !refresh::has_begun(finished, &id))
-                .then(|| refreshed.error.as_ref().map_or_else(|| nothing_stored(&id), failure));
-            refreshed.sources.push(SourceResult { id, error });
-        }
+        self.add_unnamed(ids, finished, refreshed);
         if is_well || refreshed.sources.iter().any(|source| source.error.is_none()) {
             refreshed.judge_again();
         }
