@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -87,9 +88,6 @@ pub struct Sandbox {
     holder: Holder,
 }
 
-/// Where `make newer-root` puts the root of a newer Debian.
-const NEWER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../newer-root");
-
 /// Whether the package managers are those of a newer Debian.
 pub fn is_newer() -> bool {
     std::env::var_os("PATCH_TEST_NEWER").is_some()
@@ -108,10 +106,10 @@ impl Sandbox {
     }
 
     fn newer_root() -> String {
-        let root = fs::canonicalize(NEWER);
-        let root = root.unwrap_or_else(|_| {
-            panic!("there is no root of a newer Debian in {NEWER}: run `make newer-root`")
-        });
+        // What is built for a target that is named lies one directory deeper.
+        let above = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().skip(1).take(2);
+        let root = above.map(|dir| dir.join("newer-root")).find(|root| root.is_dir());
+        let root = root.expect("there is no root of a newer Debian: run `make newer-root`");
         root.into_os_string().into_string().expect("a path that is no text")
     }
 
