@@ -28,6 +28,7 @@ use crate::driver::settings_files::administrators;
 use crate::managers::{Elsewhere, IndexDir, Manager, OwnIndex, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::packages::Installed;
 use crate::store::lock::{Lock, Watch};
 use crate::store::state::{Configuration, State};
 use crate::system::local_time::Latest;
@@ -36,6 +37,7 @@ use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// If a lock stopped earlier tries, a last one that was ended does not count if it had less time than this.
@@ -119,6 +121,8 @@ pub struct Session {
     subscription: RefCell<Option<Option<String>>>,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
+    /// The last list of installed packages, with a fingerprint of the package database before it.
+    known_installed: RefCell<Option<(String, Rc<Installed>)>>,
     /// What the last list of installed packages showed about those that require a reboot.
     reboot_packages_seen: RefCell<Option<Seen>>,
     /// The index of our own, for a manager that has one.
@@ -164,6 +168,7 @@ impl Session {
             subscription: RefCell::default(),
             configuration: OnceCell::new(),
             places: OnceCell::new(),
+            known_installed: RefCell::new(None),
             reboot_packages_seen: RefCell::new(None),
             own_index: manager.own_index(&state_dir),
             state_dir,
@@ -289,6 +294,7 @@ impl Session {
         // Nothing of ours may end this command, so the end of a login session must not end it either.
         if !limits.may_end() {
             login_session::leave_session();
+            self.known_installed.take();
         }
         let mut told = false;
         let mut waited_for: Option<Failure> = None;

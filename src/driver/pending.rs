@@ -11,6 +11,7 @@ use crate::system::files::fingerprint;
 use crate::system::time::Time;
 use log::warn;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 impl Session {
     /// A fingerprint of everything that can change what is pending.
@@ -54,10 +55,17 @@ impl Session {
         self.count_listed(state, true, None);
     }
 
+    /// Notes that nothing is pending and nothing held back, where that is known without asking. The fingerprint is that
+    /// of the package database before it was listed.
+    pub fn count_none(&self, state: &mut State, database: String) {
+        let known = Known { as_of: Time::now(), basis: self.pending_basis(), database };
+        self.note_counted(state, Ok(Listing::default()), known);
+    }
+
     /// Counts what is pending, unless nothing that decides about it has changed since the last count, as far as can be
     /// seen (and `changed` says). If a list of it is known already, it comes with the fingerprint of the package
     /// database at that time. If the count fails, "not known" and the reason are noted, never an old number.
-    pub fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
+    pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
         let impossible = self.still_impossible(state);
         let listed = listed.map(|(mut listing, database)| {
@@ -76,7 +84,6 @@ impl Session {
             pending.remember_first_seen(&open, true);
             return;
         }
-        let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
         let (listing, database) = match listed {
             Some((listing, database)) => (self.not_of_an_empty_database(listing), database),
             None => {
@@ -92,6 +99,12 @@ impl Session {
         if let Err(failure) = &listing {
             warn!("could not list the pending updates: {}", failure.message);
         }
+        self.note_counted(state, listing, Known { as_of, basis, database });
+    }
+
+    fn note_counted(&self, state: &mut State, listing: Result<Listing, Failure>, known: Known) {
+        let Known { as_of, basis, database } = known;
+        let open = state.pending.as_ref().map(Pending::open).unwrap_or_default();
         let extra = state.pending.take().map(|pending| pending.extra).unwrap_or_default();
         let mut pending = match listing {
             Err(failure) => Pending { error: Some(failure), ..Pending::not_known(as_of) },
@@ -144,7 +157,7 @@ impl Session {
 
     /// Holds back what the administrator excludes, if the manager's lists leave that out. Returns the installed packages
     /// if it had to ask for them.
-    fn add_excluded(&self, listing: &mut Listing) -> Result<Option<Installed>, Failure> {
+    fn add_excluded(&self, listing: &mut Listing) -> Result<Option<Rc<Installed>>, Failure> {
         let excluded = self.manager.excluded(self);
         if excluded.is_empty() {
             return Ok(None);
@@ -164,7 +177,11 @@ impl Session {
     }
 
     /// Says of each update that the administrator holds that it is held.
-    fn tell_holders(&self, mut listing: Listing, installed: Option<Installed>) -> Result<Listing, Failure> {
+    fn tell_holders(
+        &self,
+        mut listing: Listing,
+        installed: Option<Rc<Installed>>,
+    ) -> Result<Listing, Failure> {
         if !listing.held_back.is_empty() {
             let installed = installed.map_or_else(|| self.installed(), Ok)?;
             for held in &mut listing.held_back {
@@ -175,6 +192,13 @@ impl Session {
         }
         Ok(listing)
     }
+}
+
+/// When a count was taken, and the fingerprints of that time: of what decides about it, and of the package database.
+struct Known {
+    as_of: Time,
+    basis: String,
+    database: String,
 }
 
 /// How many of the updates are security updates; `None` where no update says whether it is one. Without any update it

@@ -7,15 +7,37 @@ use crate::model::failure::Failure;
 use crate::model::packages::compact;
 use crate::model::text::{is_printable, one_line};
 use crate::model::updates::Change;
+use crate::system::files::exact_fingerprint;
 use crate::system::process::{self, Capture, End, Finished, Invocation, Limits};
 use crate::system::signals;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 impl Session {
-    /// The packages that are installed.
-    pub fn installed(&self) -> Result<Installed, Failure> {
+    /// The packages that are installed. They are listed anew if the package database has changed since the last list.
+    pub fn installed(&self) -> Result<Rc<Installed>, Failure> {
         self.has_database()?;
+        let stamp = self.database_stamp();
+        if let Some((_, known)) = self.known_installed.borrow().as_ref().filter(|(known, _)| *known == stamp)
+        {
+            return Ok(known.clone());
+        }
+        let installed = Rc::new(self.list_installed()?);
+        self.known_installed.replace(Some((stamp, installed.clone())));
+        Ok(installed)
+    }
+
+    /// A fingerprint of the package database, which changes with whatever a list of it shows.
+    fn database_stamp(&self) -> String {
+        let elsewhere = self.database_elsewhere();
+        let places = self.manager.facts().database_places(&elsewhere);
+        let more = places.iter().filter_map(|place| self.manager.database().also_changes(place));
+        let more: Vec<_> = more.collect();
+        exact_fingerprint(&[places, more.iter().map(String::as_str).collect()].concat())
+    }
+
+    fn list_installed(&self) -> Result<Installed, Failure> {
         let places = self.places();
         let basis = self.reboot_basis();
         let database = self.manager.database();
@@ -162,7 +184,7 @@ impl Machine for Session {
         self.answer(question).ok()
     }
 
-    fn installed(&self) -> Result<Installed, Failure> {
+    fn installed(&self) -> Result<Rc<Installed>, Failure> {
         self.installed()
     }
 }

@@ -39,6 +39,11 @@ pub trait Database: Sync {
         None
     }
 
+    /// What shows changes that the time of this file or directory of the database does not show: a path or a pattern.
+    fn also_changes(&self, _place: &str) -> Option<String> {
+        None
+    }
+
     /// Whether its own journal shows an install that was cut off. Reads a directory.
     fn was_cut_off(&self, _places: &Places) -> bool {
         false

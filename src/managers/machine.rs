@@ -4,6 +4,7 @@ use super::facts::{Elsewhere, Places};
 use crate::model::failure::Failure;
 use crate::model::packages::Installed;
 use crate::system::process::{Finished, Invocation};
+use std::rc::Rc;
 
 /// The driver runs the commands for real; tests give recorded answers.
 pub trait Machine {
@@ -31,5 +32,5 @@ pub trait Machine {
     }
 
     /// The packages that are installed.
-    fn installed(&self) -> Result<Installed, Failure>;
+    fn installed(&self) -> Result<Rc<Installed>, Failure>;
 }

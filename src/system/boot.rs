@@ -2,12 +2,14 @@
 
 use crate::system::time::since_boot;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-/// The identifier of this boot.
+/// The identifier of this boot. It is read once, since it outlives this process.
 pub fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_string()
+    static ID: LazyLock<String> =
+        LazyLock::new(|| std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());
+    ID.trim().to_string()
 }
 
 /// The start of this machine; in a container, the start of the container.
@@ -29,8 +31,11 @@ impl Start {
 
 /// The last start. In a container it is that of the container's first process, because the machine started long before.
 pub fn start() -> Start {
-    let stat = std::fs::read_to_string("/proc/1/stat").unwrap_or_default();
-    let ticks = ticks_at_start(&stat).unwrap_or(0);
+    static TICKS: LazyLock<u64> = LazyLock::new(|| {
+        let stat = std::fs::read_to_string("/proc/1/stat").unwrap_or_default();
+        ticks_at_start(&stat).unwrap_or(0)
+    });
+    let ticks = *TICKS;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let passed = since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(TICK)));
     Start { id: format!("{} {ticks}", boot_id()), at: now.saturating_sub(passed).as_secs() as i64 }

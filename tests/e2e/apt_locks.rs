@@ -88,6 +88,26 @@ fn an_apply_waits_for_a_real_install_by_somebody_else() {
 }
 
 #[test]
+fn what_an_install_by_somebody_else_that_is_killed_brought_is_not_ours() {
+    let (sandbox, repo) = bench::pending_update();
+    let path = sandbox.bring(&bench::slow("1.0", 600));
+    let keeper = repo.server.hold_back("/pool/");
+    let running = sandbox.start(sandbox.patch_command(&["apply"]));
+    sandbox.wait_until("the download has begun", || repo.server.requests("/pool/") > 0);
+    let mut other = sandbox.command("dpkg");
+    other.args(["--install", &path]);
+    let other = sandbox.start(other);
+    sandbox.wait_for_file(bench::IN_POSTINST);
+    let dpkg = sandbox.processes().into_iter().find(|(_, name)| name == "dpkg").expect("no dpkg");
+    sandbox.signal(dpkg.0, "KILL");
+    other.wait();
+    sandbox.sh(&format!("touch /run/fast; kill $(cat {})", bench::IN_POSTINST));
+    drop(keeper);
+    running.report().exits(2).says("/error/class", "interrupted").changed(&[]);
+    sandbox.patch(&["apply"]).changed(&["tb-hello 1.0 2.0"]);
+}
+
+#[test]
 fn a_real_refresh_by_somebody_else_that_hangs_is_named() {
     let (sandbox, repo) = bench::pending_update();
     repo.server.fault("/InRelease", crate::server::Fault::Hang);

@@ -907,6 +907,17 @@ fn stops_a_download<M: Manager>(signal: &str) {
     stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
 }
 
+fn what_somebody_installs_during_the_download_is_not_ours<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    let keeper = stage.server().hold_back(HELLO);
+    let running = stage.start(&["apply"]);
+    stage.sandbox().wait_until("the download has begun", || stage.server().requests(HELLO) > 0);
+    stage.manager.install(&[package("tb-other", "1.0")]);
+    drop(keeper);
+    running.report().did_all::<M>(&["tb-hello 1.0 2.0"]);
+    stage.has_exactly(&["tb-hello 2.0", "tb-other 1.0"]);
+}
+
 fn a_termination_stops_a_download<M: Manager>() {
     stops_a_download::<M>("TERM");
 }
@@ -1177,6 +1188,7 @@ scenarios! {
         an_overloaded_mirror_is_retried_once,
         a_connection_closed_during_the_download_is_retried_once,
         a_damaged_package_is_never_installed,
+        what_somebody_installs_during_the_download_is_not_ours,
         a_full_disk_under_the_downloads_is_no_fetch_error,
         a_disk_without_room_for_the_smallest_file_is_no_fetch_error,
         a_failing_script_is_reported_as_one_whatever_it_prints,

@@ -70,8 +70,8 @@ fn apt_is_started_no_more_than_this() {
             "apt-config apt-get apt-get apt-get apt-cache apt-cache",
             "apt-get",
             "apt-config apt-get apt-get apt-get apt-cache apt-cache",
-            "dpkg-query apt-get apt-get apt-cache apt-get dpkg-query apt-get dpkg-query",
-            "apt-config dpkg-query apt-get apt-get dpkg-query",
+            "dpkg-query apt-get apt-get apt-cache apt-get apt-get dpkg-query",
+            "apt-config dpkg-query apt-get apt-get",
         ],
     );
 }
@@ -80,13 +80,7 @@ fn apt_is_started_no_more_than_this() {
 fn dnf_is_started_no_more_than_this() {
     are::<crate::dnf::Dnf>(
         "echo 'retries=3' >>/etc/dnf/dnf.conf",
-        [
-            "dnf rpm dnf dnf dnf",
-            "dnf",
-            "dnf rpm dnf dnf dnf",
-            "rpm dnf rpm dnf dnf dnf rpm rpm dnf rpm dnf",
-            "rpm dnf dnf rpm",
-        ],
+        ["dnf rpm dnf dnf dnf", "dnf", "dnf rpm dnf dnf dnf", "rpm dnf dnf dnf dnf dnf rpm", "rpm dnf dnf"],
     );
 }
 
@@ -98,8 +92,8 @@ fn dnf5_is_started_no_more_than_this() {
             "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
             "dnf5",
             "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
-            "rpm dnf5 rpm dnf5 dnf5 dnf5 rpm rpm dnf5 rpm dnf5",
-            "dnf5 rpm dnf5 dnf5 rpm",
+            "rpm dnf5 dnf5 dnf5 dnf5 dnf5 rpm",
+            "dnf5 rpm dnf5 dnf5",
         ],
     );
 }
@@ -131,8 +125,8 @@ fn zypper_is_started_no_more_than_this() {
             "zypper zypper zypper zypper zypper zypper",
             "zypper",
             "zypper zypper zypper zypper zypper zypper",
-            "rpm zypper zypper zypper zypper zypper zypper rpm zypper rpm",
-            "rpm zypper zypper zypper zypper rpm",
+            "rpm zypper zypper zypper zypper zypper zypper zypper rpm",
+            "rpm zypper zypper zypper zypper",
         ],
     );
 }
@@ -145,8 +139,8 @@ fn pacman_is_started_no_more_than_this() {
             "pacman-conf pacman pacman pacman pacman pacman",
             "pacman",
             "pacman-conf pacman pacman pacman pacman pacman",
-            "pacman pacman pacman pacman pacman pacman pacman pacman-conf pacman pacman pacman pacman",
-            "pacman-conf pacman pacman pacman pacman pacman",
+            "pacman pacman pacman pacman pacman pacman-conf pacman pacman",
+            "pacman-conf pacman pacman pacman pacman",
         ],
     );
 }

@@ -11,6 +11,7 @@ use crate::system::process::{End, Invocation, Limits};
 use crate::system::signals;
 use log::{info, warn};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Some managers name only packages that nothing at all needs. When these are gone there may be more.
 const MOST_ROUNDS: usize = 10;
@@ -129,7 +130,7 @@ impl Run<'_> {
         &mut self,
         invocation: Invocation,
         unneeded: &[Unneeded],
-        installed: Installed,
+        installed: Rc<Installed>,
     ) -> Result<(), Failure> {
         // What others installed while we waited for their locks must stay.
         if !self.work.has_changed() {

@@ -10,7 +10,6 @@ use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
-use crate::model::listing::Listing;
 use crate::model::text::counted;
 use crate::model::updates::{Change, HeldBack, were_open};
 use crate::report::{Applied, Detail, Report};
@@ -104,7 +103,7 @@ impl Run<'_> {
         let has_advisories = self.state.pending.as_ref().is_some_and(|known| known.security.is_some());
         if error.is_none() && self.nothing_is_left(&packages) {
             // That is known without asking.
-            self.session.count_listed(&mut self.state, true, Some((Listing::default(), database)));
+            self.session.count_none(&mut self.state, database);
         } else if self.work.has_changed() || self.repair == Repair::Done {
             self.session.count(&mut self.state);
         }

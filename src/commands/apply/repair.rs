@@ -10,6 +10,7 @@ use crate::model::updates::Update;
 use crate::system::process::{End, Invocation, Limits};
 use crate::system::signals;
 use log::{info, warn};
+use std::rc::Rc;
 
 impl Run<'_> {
     /// Step 2 for a manager whose repair fetches packages. A package that it could not get would then be missing.
@@ -76,7 +77,7 @@ impl Run<'_> {
 
     /// Runs the commands of the repair until the package database is whole. Returns the installed packages, and why the
     /// last command failed, if it did.
-    fn run_repair(&mut self) -> Result<(Option<Installed>, Option<Failure>), Failure> {
+    fn run_repair(&mut self) -> Result<(Option<Rc<Installed>>, Option<Failure>), Failure> {
         let (mut after, mut failed) = (None, None);
         for step in 0.. {
             let commands = self.manager.repair(self.session.places(), &self.remains.damage);
@@ -225,7 +226,7 @@ impl Run<'_> {
     }
 
     /// Looks at the package database, and at what a run that was cut off has left in it.
-    pub(super) fn look(&mut self) -> Result<Installed, Failure> {
+    pub(super) fn look(&mut self) -> Result<Rc<Installed>, Failure> {
         let installed = self.session.installed()?;
         self.note_remains(&installed);
         Ok(installed)

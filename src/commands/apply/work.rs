@@ -6,6 +6,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::Update;
 use crate::store::state::{InProgress, Open};
+use std::rc::Rc;
 
 /// What earlier runs that were cut off have left.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ pub(super) enum Repair {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     /// The package database before anything of ours changed it.
-    pub(super) before: Installed,
+    pub(super) before: Rc<Installed>,
     /// What was offered when the install began, if all of that was counted.
     pub(super) offered: Option<String>,
     /// Since when the pending updates are known.

@@ -63,6 +63,11 @@ impl Database for Dpkg {
         ))
     }
 
+    fn also_changes(&self, place: &str) -> Option<String> {
+        // Its journal.
+        Some(Path::new(place).with_file_name("updates").display().to_string())
+    }
+
     fn was_cut_off(&self, places: &Places) -> bool {
         // The names that apt's debSystem::CheckUpdates takes as a sign of an interrupted dpkg.
         let names = names_in(&places.database, "updates", "");
@@ -172,6 +177,19 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::files::exact_fingerprint;
+
+    #[test]
+    fn what_is_only_in_the_journal_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("status").display().to_string();
+        std::fs::write(&place, "").unwrap();
+        std::fs::create_dir(dir.path().join("updates")).unwrap();
+        let stamp = || exact_fingerprint(&[&place, &Dpkg.also_changes(&place).unwrap()]);
+        let before = stamp();
+        std::fs::write(dir.path().join("updates/0001"), "Package: a\n").unwrap();
+        assert_ne!(stamp(), before);
+    }
 
     #[test]
     fn a_database_without_its_end_is_lost() {

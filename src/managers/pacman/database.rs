@@ -5,6 +5,7 @@ use crate::managers::database::Database;
 use crate::managers::facts::Places;
 use crate::model::packages::{Installed, InstalledPackage};
 use crate::system::process::Invocation;
+use glob::Pattern;
 
 /// Where pacman keeps them.
 pub struct Packages;
@@ -32,6 +33,10 @@ impl Database for Packages {
 
     fn holds_manager(&self) -> bool {
         true
+    }
+
+    fn also_changes(&self, place: &str) -> Option<String> {
+        Some(format!("{}/*/desc", Pattern::escape(place.trim_end_matches('/'))))
     }
 
     fn entry(&self, name: &str, version: &str) -> Option<String> {

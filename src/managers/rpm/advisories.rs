@@ -41,7 +41,8 @@ impl Advisories {
             told = !(self.read)(&settled).is_empty();
         }
         if !origins.is_empty() {
-            missing_fixes(listing, &origins, &machine.installed()?);
+            let installed = machine.installed()?;
+            missing_fixes(listing, &origins, &installed);
         }
         if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
             // If this question fails, the marks by the list of advisories still hold.

@@ -32,6 +32,12 @@ impl Database for Rpm {
         parse_installed(text)
     }
 
+    fn also_changes(&self, place: &str) -> Option<String> {
+        // The journal of SQLite. Programs that change nothing empty it once more.
+        let journal = format!("{place}-wal");
+        std::fs::metadata(&journal).is_ok_and(|meta| meta.len() > 0).then_some(journal)
+    }
+
     /// Beside dpkg, on a Debian for instance, the database of rpm is empty as a rule.
     fn holds_manager(&self) -> bool {
         systems::is_this_one()
@@ -169,6 +175,18 @@ pub fn parse_installed(stdout: &str) -> Installed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_journal_that_holds_something_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("rpmdb.sqlite").display().to_string();
+        let journal = format!("{place}-wal");
+        assert_eq!(Rpm.also_changes(&place), None);
+        std::fs::write(&journal, "").unwrap();
+        assert_eq!(Rpm.also_changes(&place), None);
+        std::fs::write(&journal, "x").unwrap();
+        assert_eq!(Rpm.also_changes(&place), Some(journal));
+    }
 
     #[test]
     fn the_number_of_an_entry_tells_which_version_came_first() {
