@@ -37,6 +37,7 @@ mod apt_cut_off;
 mod apt_display;
 mod apt_failures;
 mod apt_harness;
+mod apt_hooks;
 mod apt_locks;
 mod apt_odd;
 mod apt_partial;

@@ -202,6 +202,12 @@ fn class_in(table: &[(Class, &[&str])], text: &str) -> Option<Class> {
     table.iter().find(|(_, words)| contains_any(text, words)).map(|(class, _)| *class)
 }
 
+/// Whether apt says that a hook failed. The words in quotes behind this come from the administrator.
+pub fn is_failed_hook(text: &str) -> bool {
+    let hooks = [HOOK_FAILED, "Failure running script ", "Failure running hook "];
+    hooks.iter().any(|words| text.starts_with(words))
+}
+
 /// The class of one of apt's messages.
 pub fn class_of(text: &str) -> Class {
     if let Some(rest) = text.strip_prefix("Failed to fetch ") {
@@ -214,11 +220,8 @@ pub fn class_of(text: &str) -> Class {
     if let Some(class) = class_in(STOPPED, text) {
         return class;
     }
-    // The words in quotes behind these come from the administrator.
-    let hooks = [HOOK_FAILED, "Failure running script ", "Failure running hook "];
-    let is_hook = hooks.iter().any(|words| text.starts_with(words));
     let is_program = text.starts_with("Sub-process ") && !text.contains("ProxyAutoDetect");
-    if is_hook || (is_program && !is_signature(text)) {
+    if is_failed_hook(text) || (is_program && !is_signature(text)) {
         return Class::Script;
     }
     if is_validity(text) {

@@ -83,8 +83,13 @@ pub fn refresh(budget: Duration) -> Invocation {
     let [http, https] = ["http", "https"].map(|method| format!("Acquire::{method}::Timeout={silence}"));
     // With one queue for all, a mirror that closes its connections would make the others wait for ever.
     let queues = "Acquire::Queue-Mode=host";
-    apt_get(&["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https], &["update"])
+    let marks_end = format!("APT::Update::Post-Invoke::=echo '{HOOKS_ENDED}' >&2");
+    apt_get(&["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https, &marks_end], &["update"])
 }
+
+/// A hook of ours prints this on standard error. apt runs it after all hooks of apt.conf, and prints its own errors and
+/// warnings at its end: what stands before is not apt's.
+pub(super) const HOOKS_ENDED: &str = "linux-patch: the hooks of this update have ended";
 
 /// `upgrade --with-new-pkgs` is what `apt upgrade` does: it installs new dependencies (a kernel update is a new
 /// package), and removes nothing.

@@ -1,6 +1,7 @@
 //! Reading apt's and dpkg's error lines.
 
-use super::classes::{class_of, dpkg_class, is_space};
+use super::classes::{class_of, dpkg_class, is_failed_hook, is_space};
+use super::commands::HOOKS_ENDED;
 use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
 use crate::model::class::Class;
@@ -57,13 +58,18 @@ pub fn messages(stderr: &str) -> Vec<Message> {
 
 /// Why apt-get or dpkg, which ended by itself with a non-zero exit code, failed.
 pub fn classify(finished: &Finished) -> Failure {
-    if let Some(failure) = dpkg_failure(finished) {
-        return failure;
+    // In an update apt starts no dpkg: what looks like words of dpkg is a hook's.
+    let of_update = words_of_apt(finished).map(str::to_owned);
+    if of_update.is_none() {
+        if let Some(failure) = hook_failure(&finished.stderr).or_else(|| dpkg_failure(finished)) {
+            return failure;
+        }
     }
     // Once dpkg has begun, a maintainer script or a hook may print lines like apt's. apt's own come last, and none of
     // them is about a mirror.
     let began = install_began(finished);
-    let own = if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
+    let all = || if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
+    let own = of_update.unwrap_or_else(all);
     let errors = messages(&own).into_iter().filter(|message| message.is_error);
     let errors = errors.filter(|message| !began || !message.text.starts_with("Failed to fetch "));
     let (summaries, reasons): (Vec<_>, Vec<_>) =
@@ -80,6 +86,33 @@ pub fn classify(finished: &Finished) -> Failure {
         return Failure::new(Class::Config, text);
     }
     decisive
+}
+
+/// What apt itself printed on standard error in an update; `None` where the end of its hooks is not marked: one failed,
+/// or the run was over before.
+pub(super) fn words_of_apt(finished: &Finished) -> Option<&str> {
+    finished.stderr.rsplit_once(HOOKS_ENDED).map(|(_, own)| own)
+}
+
+/// The hook that failed, and nothing else did. What stands before apt's words about that are the hook's own:
+///
+/// ```text
+/// E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (dpkg)
+/// E: Problem executing scripts DPkg::Pre-Invoke 'my-hook'
+/// E: Sub-process returned an error code
+/// ```
+fn hook_failure(stderr: &str) -> Option<Failure> {
+    let own = messages(&last_messages(stderr));
+    let is_of_dpkg = |message: &&Message| {
+        message.text.starts_with("Sub-process /") && message.text.contains("/dpkg returned ")
+    };
+    let hook = own.iter().rev().find(|message| message.is_error && is_failed_hook(&message.text))?;
+    if own.iter().any(|message| is_of_dpkg(&message)) {
+        return None;
+    }
+    let lines = stderr.lines().take_while(|line| !line.ends_with(&hook.text));
+    let said = last_words::decisive(lines.filter(|line| !line.starts_with("E: Sub-process ")));
+    Some(Failure::new(Class::Script, last_words::quoted(&hook.text, said)))
 }
 
 /// The messages below everything else that was printed.

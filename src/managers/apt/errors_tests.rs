@@ -187,3 +187,25 @@ fn continuation_lines_belong_to_their_message() {
     assert_eq!(found[0].text, "Failed to fetch u  Hash Sum mismatch Hashes: - SHA256:x");
     assert!(found[0].is_error && !found[1].is_error);
 }
+
+#[test]
+fn in_an_update_only_what_stands_behind_the_hooks_is_apts() {
+    let hook = "E: Could not get lock /var/lib/apt/lists/lock\ndpkg: error: dpkg frontend lock was locked by another process\n";
+    let own = "E: Failed to fetch http://h/InRelease  503  X\n";
+    let failure = classify(&finished("", &format!("{hook}{HOOKS_ENDED}\n{own}"), ""));
+    assert_eq!(failure.class, Class::Fetch, "{failure:?}");
+    let failure = classify(&finished("", &format!("{hook}{own}"), ""));
+    assert_eq!(failure.class, Class::Lock, "without the mark all counts: {failure:?}");
+}
+
+#[test]
+fn a_hook_that_failed_is_told_with_its_words_unless_dpkg_failed_too() {
+    let words = "E: Could not get lock /x\n";
+    let hook = "E: Problem executing scripts DPkg::Post-Invoke 'x'\nE: Sub-process returned an error code\n";
+    let failure = classify(&finished("", &format!("{words}{hook}"), ""));
+    let expected = "Problem executing scripts DPkg::Post-Invoke 'x': \"E: Could not get lock /x\"";
+    assert_eq!((failure.class, &*failure.message), (Class::Script, expected));
+    let dpkg = "dpkg: error processing archive /a.deb (--unpack):\n trying to overwrite '/x'\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n";
+    let failure = classify(&finished("", &format!("{dpkg}{hook}"), "pmstatus:x:0.0:y\n"));
+    assert!(failure.message.starts_with("archive /a.deb"), "{failure:?}");
+}

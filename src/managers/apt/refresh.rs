@@ -1,7 +1,7 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
 use super::classes::{HOOK_FAILED, class_of, fetch_class};
-use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file};
+use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file, words_of_apt};
 use super::progress::{Item, Kind, MIRRORS, items, unprinted};
 use super::sources::Source;
 use super::told::{Told, named, result};
@@ -26,17 +26,36 @@ pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
 }
 
 fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
-    let items = items(&finished.stdout);
+    let own = words_of_apt(finished);
+    let mut items = items(&finished.stdout);
+    if is_all_well(finished, own) {
+        take_back_failures(&mut items);
+    }
     let changed = items.iter().any(|item| item.arrived && item.last != Kind::Hit);
     let sources = if configured.is_empty() { named_by(&items) } else { configured };
     let mut report = Reader::new(&sources, &items);
     report.read_items();
-    let mut messages = messages(&finished.stderr);
+    let mut messages = messages(own.unwrap_or(&finished.stderr));
     messages.truncate(MOST_MESSAGES);
+    // A lock stops apt before its first line of progress.
+    messages.retain(|message| items.is_empty() || class_of(&message.text) != Class::Lock);
     for message in &messages {
         report.read_message(message);
     }
     report.conclude(finished, changed)
+}
+
+/// Whether apt says that nothing failed. It has an error or a warning for whatever did.
+fn is_all_well(finished: &Finished, own: Option<&str>) -> bool {
+    let speaks_of_loss =
+        |message: &Message| message.is_error || (message.is_warning && is_loss(&message.text));
+    finished.succeeded() && own.is_some_and(|own| !messages(own).iter().any(speaks_of_loss))
+}
+
+/// Where all is well the failures among the progress lines are words of a hook.
+fn take_back_failures(items: &mut Vec<Item>) {
+    items.retain(|item| item.arrived || item.last != Kind::Failed);
+    items.iter_mut().filter(|item| item.last == Kind::Failed).for_each(|item| item.last = Kind::Got);
 }
 
 /// The sources that progress lines name.
