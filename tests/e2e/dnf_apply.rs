@@ -5,6 +5,7 @@ use crate::report::Report;
 use crate::rpm::{Root, Rpm, RpmRepo, one, pending_update, rpm};
 use crate::sandbox::is_newer;
 use crate::vault::Signer;
+use serde_json::json;
 
 const HELLO: &str = "/tb-hello-";
 
@@ -142,9 +143,6 @@ fn a_file_of_two_packages_holds_back_one_of_them_and_no_other() {
 /// dnf installs nothing at all if something would replace a protected package. A newer version of it is installed.
 #[test]
 fn a_protected_package_stays_and_the_others_come() {
-    if is_newer() {
-        return;
-    }
     let obsoleter = |name: &str, of: &str| rpm(name, "1.0").tag(&format!("Obsoletes: {of}"));
     let new = || rpm("tb-new", "1.0").tag("Requires: tb-lib");
     let situations: [(&str, &str, Vec<Rpm>, &[&str]); 5] = [
@@ -174,6 +172,16 @@ fn a_protected_package_stays_and_the_others_come() {
         let (root, repo) = one(&old, &[&[rpm("tb-hello", "2.0")][..], &more].concat());
         root.sandbox.write(file, text);
         let refreshed = root.patch(&["refresh"]);
+        if is_newer() {
+            // dnf itself lets a protected package be replaced there, and so it is said before.
+            let pending = refreshed.exits(0).json["pending"]["packages"].clone();
+            let replaced: Vec<_> = pending.as_array().into_iter().flatten().collect();
+            let replaced = replaced.iter().filter_map(|update| update["replaces"].as_array()).flatten();
+            let replaced: Vec<_> = replaced.filter_map(|name| name.as_str()).collect();
+            assert!(protected.iter().all(|name| replaced.contains(name)), "{file} {refreshed}");
+            root.patch(&["apply"]).exits(0).leaves_pending(&[]).says("/held_back", json!([]));
+            continue;
+        }
         refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
         let names = |report: &Report| -> Vec<String> {
             let held = report.state["pending"]["held_back"].as_array().cloned().unwrap_or_default();
