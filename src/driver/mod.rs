@@ -8,6 +8,7 @@ mod judge;
 pub mod kernels;
 mod lists;
 pub mod lock_wait;
+mod mixed_index;
 mod one_by_one;
 mod own_index;
 mod pending;

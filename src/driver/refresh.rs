@@ -23,6 +23,8 @@ struct Before {
     source_places: Vec<String>,
     source_config: String,
     database: String,
+    /// Whether the files of the index may have been changed by somebody else.
+    is_unchecked: bool,
 }
 
 /// The runs of one refresh.
@@ -59,7 +61,7 @@ impl Session {
     /// Refreshes the index and remembers what became of it, then counts what is pending and looks whether a reboot is
     /// required. `deadline` and `budget` limit the run.
     pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
-        let before = self.note_before(deadline);
+        let before = self.note_before(state, deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
         let runs = self.run_refresh(state, budget, config_changed);
         let verdict = self.judge_runs(runs, state, &before);
@@ -91,12 +93,14 @@ impl Session {
         refreshed
     }
 
-    fn note_before(&mut self, deadline: Option<Instant>) -> Before {
+    fn note_before(&mut self, state: &State, deadline: Option<Instant>) -> Before {
         let (started_at, started) = (Time::now(), Instant::now());
         self.deadline = deadline;
         let source_places = self.elsewhere().sources.clone();
         let source_config = fingerprint(&self.manager.facts().source_places(&source_places));
-        Before { started_at, started, source_config, database: self.database_now(), source_places }
+        let is_unchecked = self.is_changed_since_count(state);
+        let database = self.database_now();
+        Before { started_at, started, source_config, database, source_places, is_unchecked }
     }
 
     /// Runs the command, and what has to follow if it stopped at a source.
@@ -182,6 +186,9 @@ impl Session {
         let mut published = OfSources::new();
         let mut has_no_source = false;
         if !was_stopped {
+            if before.is_unchecked {
+                self.drop_mixed(&mut refreshed);
+            }
             self.add_sources_of_configuration(&mut refreshed);
             refreshed = self.manager.with_files(refreshed, &|| self.source_files());
             if refreshed.outcome == RefreshOutcome::Failed && refreshed.sources.is_empty() {

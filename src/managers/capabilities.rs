@@ -75,6 +75,9 @@ pub trait SourceList {
     /// though the manager said nothing of it.
     fn lacking(&self, answer: &str, index: &Path) -> HashMap<String, String>;
 
+    /// The files in the directory of the index of which a file of this source says what they are.
+    fn listed(&self, id: &str, index: &Path) -> Vec<Listed>;
+
     /// The file of the index that the manager could not read, with its words. The whole index is of no use then.
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;
 
@@ -92,6 +95,17 @@ pub struct ConfigFile {
     pub bytes: Vec<u8>,
     /// Its place in its directory as the system lists that. Some managers read the files in this order.
     pub listed_at: usize,
+}
+
+/// What a file of the index should be.
+#[derive(Debug)]
+pub struct Listed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Its SHA-256 sum.
+    pub sum: String,
 }
 
 /// A file that came in a refresh.

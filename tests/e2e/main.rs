@@ -39,6 +39,7 @@ mod apt_failures;
 mod apt_harness;
 mod apt_hooks;
 mod apt_locks;
+mod apt_mixed;
 mod apt_odd;
 mod apt_partial;
 mod apt_refresh;

@@ -40,6 +40,8 @@ pub struct Claims {
     pub has_md5_only: bool,
     /// The name of the file with the index, which is never compressed, whatever that ends in.
     pub index: &'static str,
+    /// Whether the index can also be had by its sum.
+    pub by_hash: bool,
 }
 
 /// The half that publishes. The server's hooks can own it without owning the server.
@@ -87,6 +89,7 @@ impl Repo {
             with_md5_only: Vec::new(),
             has_md5_only: false,
             index: "Packages",
+            by_hash: false,
         };
         change(&mut claims);
         let publisher = Arc::new(Publisher {
@@ -181,6 +184,9 @@ impl Publisher {
             signer => ("InRelease", Vault::get().sign(signer, &release)),
         };
         let dist = format!("/dists/{}", claims.suite);
+        if let Some((dir, _)) = index.rsplit_once('/').filter(|_| claims.by_hash) {
+            fresh.push((format!("{dist}/{dir}/by-hash/SHA256/{}", hex(&packages)), packages.clone()));
+        }
         fresh.push((format!("{dist}/{index}"), packages));
         fresh.push((format!("{dist}/{name}"), Arc::new(release)));
 
@@ -215,6 +221,9 @@ fn release(claims: &Claims, time: DateTime<Utc>, index: &str, packages: &[u8]) -
     }
     if claims.validity == Validity::ForAWeek {
         text += &format!("Valid-Until: {}\n", rfc(Utc::now() + Duration::days(7)));
+    }
+    if claims.by_hash {
+        text += "Acquire-By-Hash: yes\n";
     }
     let (kind, sum) = if claims.has_md5_only { ("MD5Sum", md5(packages)) } else { ("SHA256", hex(packages)) };
     text + &format!(

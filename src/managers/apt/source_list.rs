@@ -3,7 +3,7 @@
 use super::commands::apt_get;
 use super::sources::{ENDS, Source, Target, parse};
 use super::{errors, redirect, refresh, settings, sources};
-use crate::managers::capabilities::{Came, SourceList};
+use crate::managers::capabilities::{Came, Listed, SourceList};
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use crate::system::process::{Finished, Invocation};
@@ -61,6 +61,10 @@ impl SourceList for Configured {
 
     fn lacking(&self, answer: &str, index: &Path) -> HashMap<String, String> {
         parse(answer).iter().filter_map(|source| Some((source.id(), source.lacks(index)?))).collect()
+    }
+
+    fn listed(&self, id: &str, index: &Path) -> Vec<Listed> {
+        sources::listed(id, index)
     }
 
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)> {

@@ -1,5 +1,6 @@
 //! A source of apt: its name, its files, and how the files of the configuration write it.
 
+use crate::managers::capabilities::Listed;
 use crate::model::text::one_line;
 use glob::Pattern;
 use std::collections::HashMap;
@@ -151,6 +152,23 @@ pub fn parse(stdout: &str) -> Vec<Source> {
     sources
 }
 
+/// The uncompressed indexes that the Release file of a source lists and that are stored.
+pub fn listed(id: &str, dir: &Path) -> Vec<Listed> {
+    let read = |file: &str| std::fs::read_to_string(dir.join(kept_as(id, file)?)).ok();
+    let release = ["InRelease", "Release"].into_iter().find_map(read).unwrap_or_default();
+    let entries = release.lines().filter_map(|line| {
+        let mut words = line.strip_prefix(' ')?.split_whitespace();
+        let (sum, size, name) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        let is_index = matches!(name.rsplit('/').next(), Some("Packages" | "Sources"));
+        let path = dir.join(kept_as(id, name).filter(|_| is_index && sum.len() == SHA256)?);
+        path.exists().then(|| Listed { path, size, sum: sum.to_string() })
+    });
+    entries.collect()
+}
+
+/// How many digits such a sum has.
+const SHA256: usize = 64;
+
 /// Whether a Release file lists this index with a size above 0:
 ///
 /// ```text
@@ -300,6 +318,27 @@ mod tests {
         ] {
             assert_eq!(is_named(&release(lines), "main/binary-amd64/Packages"), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_a_release_file_lists_is_compared_where_it_is_stored_as_it_came() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sum, put) = ("a".repeat(64), |name: &str, text: &str| {
+            std::fs::write(dir.path().join(format!("h_dists_s_{name}")), text).unwrap();
+        });
+        let lines = [
+            format!("MD5Sum:\n {} 3 main/binary-amd64/Packages", "b".repeat(32)),
+            format!("SHA256:\n {sum} 3 main/binary-amd64/Packages\n {sum} 4 main/binary-amd64/Packages.gz"),
+            format!(" {sum} 3 main/binary-i386/Packages\n {sum} 5 main/i18n/Translation-en"),
+        ];
+        put("InRelease", &lines.join("\n"));
+        ["main_binary-amd64_Packages", "main_binary-amd64_Packages.gz", "main_i18n_Translation-en"]
+            .into_iter()
+            .for_each(|name| put(name, "abc"));
+        let found = listed("http://h s", dir.path());
+        let found: Vec<_> = found.iter().map(|file| (file.path.file_name().unwrap(), file.size)).collect();
+        assert_eq!(found, [("h_dists_s_main_binary-amd64_Packages".as_ref(), 3)]);
+        assert!(listed("http://other s", dir.path()).is_empty());
     }
 
     #[test]

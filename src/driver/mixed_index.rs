@@ -1,0 +1,90 @@
+//! An index of which one file is older than the others: what a power cut, a full disk, a manager that was killed or a
+//! copy from a backup leaves. Where a source says that nothing has changed apt looks at none of them.
+
+use super::Session;
+use crate::managers::{Listed, SourceList};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::refreshed::{RefreshOutcome, Refreshed};
+use crate::store::state::State;
+use crate::system::files::remove_if_there;
+use crate::system::process::Invocation;
+use log::warn;
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+impl Session {
+    /// Whether something that decides about what is pending is not as it was when that was counted: only then the files
+    /// of the index are looked at.
+    pub(super) fn is_changed_since_count(&self, state: &State) -> bool {
+        let counted = state.pending.as_ref().and_then(|pending| pending.basis.as_ref());
+        self.manager.configured().is_some() && counted != Some(&self.pending_basis())
+    }
+
+    /// Removes the files of the index that are not those which their source lists. The next refresh fetches them.
+    pub(super) fn drop_mixed(&self, refreshed: &mut Refreshed) {
+        let Some(configured) = self.manager.configured() else { return };
+        if refreshed.outcome == RefreshOutcome::Failed {
+            return;
+        }
+        let listed: Vec<(usize, Listed)> = self.kept_files(configured, refreshed);
+        let of_other_size = |(_, file): &&(usize, Listed)| {
+            std::fs::metadata(&file.path).is_ok_and(|meta| meta.len() != file.size)
+        };
+        let mut wrong: HashSet<PathBuf> =
+            listed.iter().filter(of_other_size).map(|(_, file)| file.path.clone()).collect();
+        wrong.extend(self.of_other_content(&listed));
+        for (at, file) in listed.iter().filter(|(_, file)| wrong.contains(&file.path)) {
+            if let Err(error) = remove_if_there(&file.path) {
+                warn!("{error:#}");
+            }
+            let text = format!(
+                "{} is not the file that its source lists; it was removed, the next refresh fetches it anew",
+                file.path.display()
+            );
+            refreshed.sources[*at].error = Some(Failure::new(Class::Fetch, text));
+        }
+        if !wrong.is_empty() {
+            refreshed.judge_again();
+        }
+    }
+
+    /// The files of the refreshed sources that did not come in this refresh, each with the place of its source. What
+    /// comes is looked at by the manager.
+    fn kept_files(&self, configured: &dyn SourceList, refreshed: &Refreshed) -> Vec<(usize, Listed)> {
+        let dir = &self.places().cache;
+        let dirs = self.index_dirs.borrow();
+        let is_kept = |path: &Path| {
+            let before = path.file_name().and_then(|name| dirs[0].get(name.to_str()?));
+            let inode = std::fs::metadata(path).map(|meta| meta.ino());
+            before.zip(inode.ok()).is_some_and(|(before, inode)| before.inode == inode)
+        };
+        let good = refreshed.sources.iter().enumerate().filter(|(_, source)| source.error.is_none());
+        let files = good.flat_map(|(at, source)| {
+            configured.listed(&source.id, dir).into_iter().map(move |file| (at, file))
+        });
+        files.filter(|(_, file)| is_kept(&file.path)).collect()
+    }
+
+    fn of_other_content(&self, listed: &[(usize, Listed)]) -> Vec<PathBuf> {
+        let paths = listed.iter().map(|(_, file)| file.path.display().to_string());
+        let args: Vec<String> = std::iter::once("--".to_string()).chain(paths).collect();
+        if listed.is_empty() {
+            return Vec::new();
+        }
+        let invocation = Invocation { program: "sha256sum", args, ..Invocation::default() };
+        let answer = match self.ask(&invocation) {
+            Ok(answer) => answer.stdout,
+            Err(failure) => {
+                warn!("could not check the files of the index: {}", failure.message);
+                return Vec::new();
+            }
+        };
+        let is_other = |file: &Listed| {
+            let line = answer.lines().find(|line| line.ends_with(&format!("  {}", file.path.display())));
+            line.is_some_and(|line| !line.starts_with(&file.sum))
+        };
+        listed.iter().filter(|(_, file)| is_other(file)).map(|(_, file)| file.path.clone()).collect()
+    }
+}

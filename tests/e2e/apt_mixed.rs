@@ -1,0 +1,80 @@
+//! An index of which only a half is new, though its Release file is signed and not too old.
+
+use crate::bench;
+use crate::deb::deb;
+use crate::server::Fault;
+
+const LISTS: &str = "/var/lib/apt/lists";
+
+/// As a power cut leaves it, a killed apt, or a copy from a backup. apt looks at no file of a source that has nothing
+/// new.
+#[test]
+fn a_list_that_is_older_than_its_release_file_is_not_fresh_and_comes_anew() {
+    // The second one has the size of the newer one.
+    for (change, by_others) in
+        [("cp -p /srv/old", false), ("cp -p /srv/old", true), ("sed s/3[.]0/2.0/ /srv/new >", false)]
+    {
+        let (sandbox, repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        let host = repos[1].url().replace("http://", "");
+        let list = format!("$(ls {LISTS}/{host}_*_Packages)");
+        sandbox.sh(&format!("cp -p {list} /srv/old"));
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        if by_others {
+            sandbox.sh("apt-get -q update");
+        } else {
+            sandbox.patch(&["refresh"]).exits(0);
+        }
+        sandbox.sh(&format!("cp -p {list} /srv/new; {change} {list}; rm -f /var/cache/apt/*.bin"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, &host, "fetch");
+        refreshed.mentions("/error/message", "the next refresh fetches it anew");
+        sandbox.patch(&["status"]).exits(1);
+        sandbox.patch(&["apply"]).exits(0);
+        sandbox.has_exactly(&["tb-alpha 2.0", "tb-beta 3.0", "tb-gamma 2.0"]);
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_had_by_its_sum_is_never_an_old_one_that_counts_as_fresh() {
+    for path in ["/by-hash/", "/Packages", "_none"] {
+        let (sandbox, repos) = bench::three();
+        repos[1].publish_claiming(|claims| claims.by_hash = true, &[deb("tb-beta", "2.0")]);
+        sandbox.patch(&["refresh"]).exits(0);
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        repos[1].server.fault(path, Fault::Status(404));
+        let refreshed = sandbox.patch(&["refresh"]);
+        if refreshed.code == 0 {
+            refreshed.leaves_pending(&["tb-alpha 1.0 2.0", "tb-beta 1.0 3.0", "tb-gamma 1.0 2.0"]);
+        } else {
+            refreshed.exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+        }
+        repos[1].server.heal();
+        sandbox.patch(&["refresh"]).exits(0);
+        sandbox.patch(&["apply"]).exits(0);
+        sandbox.has_exactly(&["tb-alpha 2.0", "tb-beta 3.0", "tb-gamma 2.0"]);
+    }
+}
+
+/// The same where somebody else's apt was killed between two of its files.
+#[test]
+fn an_update_of_others_that_was_killed_leaves_no_wrong_fresh() {
+    for nth in 1..=8 {
+        let (sandbox, repos) = bench::three();
+        sandbox.patch(&["refresh"]).exits(0);
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        // At its nth rename in the directory of the lists.
+        let trace = format!(
+            "strace -f -qq -o /dev/null -e trace=rename -e inject=rename:signal=KILL:when={nth} apt-get -q update || true"
+        );
+        sandbox.sh(&trace);
+        sandbox.sh("rm -f /var/cache/apt/*.bin");
+        let refreshed = sandbox.patch(&["refresh"]);
+        if refreshed.code == 0 {
+            refreshed.leaves_pending(&["tb-alpha 1.0 2.0", "tb-beta 1.0 3.0", "tb-gamma 1.0 2.0"]);
+        }
+        sandbox.patch(&["refresh"]).exits(0);
+        sandbox.patch(&["apply"]).exits(0);
+        sandbox.has_exactly(&["tb-alpha 2.0", "tb-beta 3.0", "tb-gamma 2.0"]);
+    }
+}
