@@ -1,6 +1,6 @@
 //! Kernels and packages that need a reboot.
 
-use crate::managers::Kernels;
+use crate::managers::Facts;
 use crate::system::boot::{Start, is_flagged};
 use crate::system::files::{entries, paths_in, with_extension_in};
 use crate::system::time::Time;
@@ -16,17 +16,19 @@ pub fn named_in(directories: &[&str]) -> HashSet<String> {
 }
 
 /// Whether a reboot is required: there is a flag file; or a kernel that is newer than the running one was installed
-/// since the start; or the running kernel's file was replaced since the start. A newer kernel that was there before the
+/// since the start; or the running kernel's file or one of the microcode was replaced since the start. A newer kernel that was there before the
 /// start was not chosen then, and would not be chosen next time either: asking for a reboot would never end. A reboot is
 /// also required if a kernel came beside its modules and those of the running one were removed, or are kept though it
 /// is newer. Where the boot loader starts a unified image or has an entry of its own, nothing else is in /boot.
-pub fn is_required(flags: &[&str], kernels: &Kernels, start: &Start) -> bool {
+pub fn is_required(facts: &Facts, start: &Start) -> bool {
+    let Facts { reboot_flags, kernels, microcode, .. } = facts;
     let uname = rustix::system::uname();
     let running = uname.release().to_str().unwrap_or("");
     let dir = Path::new(kernels.dir);
     // The time of the start is known to the second.
     let since = Since { from: start.at, now: Time::now().unix() };
-    is_flagged(flags)
+    is_flagged(reboot_flags)
+        || microcode.iter().any(|file| is_replaced(Path::new(file), since))
         || kernels.prefixes.iter().any(|prefix| {
             newer_kernel(dir, prefix, running, since)
                 || is_replaced(&dir.join(format!("{prefix}{running}")), since)
@@ -37,9 +39,21 @@ pub fn is_required(flags: &[&str], kernels: &Kernels, start: &Start) -> bool {
 /// Where modules are, below the name of their kernel's release.
 const MODULES: &str = "/usr/lib/modules";
 
-/// Whether a package with this name brings a kernel, the first process or the message bus.
+/// Whether a package with this name brings a kernel, the first process, the message bus or microcode.
 pub fn is_kernel_or_core(name: &str) -> bool {
-    const CORE: &[&str] = &["libc6", "glibc", "musl", "systemd", "dbus", "dbus-daemon", "dbus-broker"];
+    const CORE: &[&str] = &[
+        "libc6",
+        "glibc",
+        "musl",
+        "systemd",
+        "dbus",
+        "dbus-daemon",
+        "dbus-broker",
+        "intel-microcode",
+        "amd64-microcode",
+        "intel-ucode",
+        "amd-ucode",
+    ];
     CORE.contains(&name) || brings_kernel(name)
 }
 
@@ -126,10 +140,9 @@ impl Since {
     }
 }
 
-/// Whether the file of the running kernel was replaced since the start: another kernel is running.
-fn is_replaced(kernel: &Path, since: Since) -> bool {
-    std::fs::metadata(kernel)
-        .is_ok_and(|meta| meta.is_file() && meta.ctime() != since.from && since.has(&meta))
+/// Whether a file was replaced since the start: what runs was read from the one before.
+fn is_replaced(file: &Path, since: Since) -> bool {
+    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.ctime() != since.from && since.has(&meta))
 }
 
 /// Whether another kernel was put there since the start, and the running kernel's modules are gone, or are kept though

@@ -12,12 +12,11 @@ use crate::system::time::Time;
 impl Session {
     /// Remembers whether a reboot is required, in which boot that was found, and which services run replaced code.
     pub fn note_reboot_required(&self, state: &mut State) {
-        let Facts { reboot_flags, kernels, .. } = self.manager.facts();
         let start = boot::start();
         let is_of_this_boot = state.reboot_boot_id.as_deref().is_some_and(boot::is_this_start);
         let since = state.reboot_required_since.take().filter(|_| is_of_this_boot);
         state.reboot_packages = self.packages_since(&start, state.reboot_packages.take());
-        state.reboot_required = kernels::is_required(reboot_flags, kernels, &start)
+        state.reboot_required = kernels::is_required(self.manager.facts(), &start)
             || state
                 .reboot_packages
                 .as_ref()

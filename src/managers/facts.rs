@@ -28,6 +28,8 @@ pub struct Facts {
     pub pid_files: &'static [&'static str],
     /// Files whose existence says that a reboot is required.
     pub reboot_flags: &'static [&'static str],
+    /// Files that a new microcode of the processor replaces: only a reboot loads it.
+    pub microcode: &'static [&'static str],
     /// Packages of which a new version is put to use only by a reboot.
     pub reboot_packages: RebootPackages,
     /// Where the installed kernels are, whose names tell their versions.
@@ -85,6 +87,7 @@ impl Facts {
         locks: &[],
         pid_files: &[],
         reboot_flags: &[],
+        microcode: &[],
         reboot_packages: RebootPackages::NONE,
         kernels: Kernels::IN_BOOT,
         knows_security: false,
@@ -163,6 +166,9 @@ impl Kernels {
     pub const IN_BOOT: Kernels =
         Kernels { dir: "/boot", prefixes: &["vmlinuz-", "vmlinux-", "Image-", "image-"] };
 }
+
+/// Where distributions without firmware in their initial file system keep the microcode.
+pub const MICROCODE_IN_BOOT: &[&str] = &["/boot/intel-ucode.img", "/boot/amd-ucode.img"];
 
 /// Packages that require a reboot once a new version is installed.
 #[derive(Debug)]

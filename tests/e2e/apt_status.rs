@@ -209,6 +209,19 @@ fn a_new_kernel_requires_a_reboot_which_is_made_if_asked_for() {
 }
 
 #[test]
+fn new_microcode_requires_a_reboot() {
+    for name in ["intel-microcode", "amd64-microcode"] {
+        let needs = deb("tb-hello", "2.0").field("Depends", name);
+        let (sandbox, _repo) = bench::one(&[deb("tb-hello", "1.0")], &[needs, deb(name, "3.2024")]);
+        sandbox.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        // A file with the same time as the start, in whole seconds, was there at the start.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        sandbox.patch(&["apply", "--dry-run"]).exits(0).says("/reboot_expected", true);
+        sandbox.patch(&["apply"]).exits(0).says("/reboot_required", true);
+    }
+}
+
+#[test]
 fn a_new_kernel_alone_makes_no_reboot() {
     let (sandbox, _repo) = kernel_pending();
     sandbox.patch(&["apply"]).applied(&["linux-image-test 1.0 2.0"]).says("/reboot_required", true);

@@ -388,6 +388,22 @@ fn a_kernel_whose_modules_had_to_make_room_asks_for_a_restart() {
 }
 
 #[test]
+fn new_microcode_asks_for_a_restart() {
+    for name in ["intel-ucode", "amd-ucode"] {
+        let root = Root::new(&[pkg(name, "1.0")]);
+        let new = pkg(name, "2.0").file(&format!("/boot/{name}.img"), "code");
+        let repo = PkgRepo::new(&[new]);
+        root.add_repo("test", &repo);
+        root.patch(&["refresh"]).exits(0).remembers("/reboot_required", false);
+        // A file with the same time as the start, in whole seconds, was there at the start.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        root.patch(&["apply", "--dry-run"]).exits(0).says("/reboot_expected", true);
+        let applied = root.patch(&["apply"]);
+        applied.applied(&[&format!("{name} 1.0-1 2.0-1")]).says("/reboot_required", true);
+    }
+}
+
+#[test]
 fn a_kernel_whose_modules_are_kept_beside_a_newer_one_or_that_was_built_anew_asks_for_a_restart() {
     let running = rustix::system::uname().release().to_string_lossy().into_owned();
     for file in ["/usr/lib/modules/99.0.0-test/vmlinuz".to_string(), format!("/boot/vmlinuz-{running}")] {

@@ -13,7 +13,7 @@ mod settings;
 use crate::managers::capabilities::{PackedIndex, Settings};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Kernels, Places, Plan};
+use crate::managers::facts::{Facts, Kernels, MICROCODE_IN_BOOT, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins::{self, Origins};
@@ -43,6 +43,7 @@ static FACTS: Facts = Facts {
     cache: "/var/cache/apk",
     locks: &["/lib/apk/db/lock", "/usr/lib/apk/db/lock"],
     // The files in /boot have no version in their names.
+    microcode: MICROCODE_IN_BOOT,
     kernels: Kernels { dir: "/lib/modules", prefixes: &[""] },
     repair_fetches: true,
     lists_installed: true,

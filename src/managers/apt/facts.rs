@@ -28,6 +28,8 @@ pub static FACTS: Facts = Facts {
         "/var/cache/apt/archives/lock",
     ],
     reboot_flags: &["/run/reboot-required", "/var/run/reboot-required"],
+    // dpkg writes these lists anew with each version.
+    microcode: &["/var/lib/dpkg/info/intel-microcode.list", "/var/lib/dpkg/info/amd64-microcode.list"],
     knows_security: true,
     lists_installed: true,
     lists_all: true,

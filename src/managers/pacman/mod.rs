@@ -17,7 +17,7 @@ mod scripts;
 use crate::managers::capabilities::{Autoremove, ConfigFile, Locate, PackedIndex};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Places, Plan};
+use crate::managers::facts::{Facts, MICROCODE_IN_BOOT, Places, Plan};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::own_index::OwnIndex;
@@ -35,6 +35,7 @@ use std::time::Duration;
 
 /// What never changes of it.
 static FACTS: Facts = Facts {
+    microcode: MICROCODE_IN_BOOT,
     name: "pacman",
     programs: &["pacman"],
     systems: &["arch", "archarm", "manjaro"],
