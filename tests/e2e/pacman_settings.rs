@@ -53,6 +53,17 @@ fn a_mirror_that_needs_longer_than_pacman_waits_gets_the_time_that_pacman_conf_g
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// Older versions do not know the setting.
+#[test]
+fn a_cache_of_packages_that_is_down_costs_no_update() {
+    let root = Root::new(&[pkg("tb-hello", "1.0")]);
+    let repo = PkgRepo::new(&[pkg("tb-hello", "2.0")]);
+    repo.serve_as("test");
+    root.configure(&format!("[test]\nCacheServer = http://127.0.0.1:9\nServer = {}\n", repo.server.url()));
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
 #[test]
 fn repositories_that_pacman_never_came_to_stand_in_the_ledger() {
     let (root, _repo) = pending_update();

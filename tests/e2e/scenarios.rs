@@ -347,6 +347,28 @@ fn an_index_that_is_gone_is_stale_and_refreshed<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn a_source_that_moves_to_a_mirror_that_is_behind_has_what_that_has<M: Manager>() {
+    let behind = M::Repo::with(&[package("tb-hello", "2.0")]);
+    let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0")]);
+    stage.repos[0].publish(&[package("tb-hello", "3.0")]);
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 3.0"]);
+    // In this file a source is a section, not a file of its own.
+    stage.sandbox().sh("[ ! -e /etc/pacman.conf ] || sed -i '/^.test.$/,$d' /etc/pacman.conf");
+    stage.manager.add_source("test", &behind);
+    stage.patch(&["status"]).exits(1).says("/cache_status", "stale");
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]);
+}
+
+fn an_update_that_is_withdrawn_before_its_download_is_nothing_to_do<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0);
+    stage.repos[0].publish_before(&M::file_of("tb-hello", "2.0"), 1, &[package("tb-hello", "1.0")]);
+    let applied = stage.patch(&["apply"]);
+    applied.exits(0).says("/retried", true).did::<M>(&[]).leaves::<M>(&[]);
+    stage.has_exactly(&["tb-hello 1.0"]);
+}
+
 fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     const MORE: [&str; 15] = [
@@ -1176,6 +1198,8 @@ scenarios! {
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,
         an_index_that_is_gone_is_stale_and_refreshed,
+        a_source_that_moves_to_a_mirror_that_is_behind_has_what_that_has,
+        an_update_that_is_withdrawn_before_its_download_is_nothing_to_do,
         what_the_manager_does_not_read_leaves_the_index_fresh,
         a_package_installed_behind_its_back_outdates_what_is_pending,
         updates_come_with_their_new_dependencies_and_are_reported_with_both_versions,

@@ -235,7 +235,8 @@ impl OwnIndex for Own {
         drop_file(&self.files())?;
         drop_directories(&paths_in(self.files()))?;
         self.link_skipped(machine)?;
-        if !self.has_times_of_server(machine) {
+        // Another mirror may be behind the one before, and would say that nothing is newer.
+        if config_changed || !self.has_times_of_server(machine) {
             make_old(&self.files());
         }
         self.before.replace(self.stored());
