@@ -70,6 +70,7 @@ mod pacman_odd;
 mod pacman_refresh;
 mod pacman_settings;
 mod rpm_files;
+mod rpm_metadata;
 mod rpm_restart;
 mod zypper_apply;
 mod zypper_refresh;

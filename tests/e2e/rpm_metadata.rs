@@ -1,0 +1,69 @@
+//! Repositories of which one file of the index, such as the advisories, is not what it should be.
+
+use crate::rpm::{Root, Rpm, RpmRepo, rpm};
+use crate::sandbox::Sandbox;
+use crate::server::Fault;
+use crate::{dnf5, zypper};
+
+/// Each manager with two repositories: tb-hello with a security update, and tb-other.
+fn each(play: impl Fn(&str, &Sandbox, &dyn Fn(&[&str]) -> crate::report::Report, &RpmRepo)) {
+    let old: [Rpm; 2] = ["tb-hello", "tb-other"].map(|name| rpm(name, "1.0"));
+    let repos = || {
+        let repos = ["tb-hello", "tb-other"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
+        repos[0].publish_with_advisory("security", &[rpm("tb-hello", "2.0")]);
+        repos
+    };
+    for root in [Root::new(&old), dnf5::root(&old)] {
+        let repos = repos();
+        root.add_repo("one", &repos[0]);
+        root.add_repo("two", &repos[1]);
+        play(root.manager, &root.sandbox, &|args| root.patch(args), &repos[0]);
+    }
+    let root = zypper::Zypper::with(&old);
+    let repos = repos();
+    root.add_repo("one", &repos[0]);
+    root.add_repo("two", &repos[1]);
+    play("zypper", root.sandbox(), &|args| root.patch(args), &repos[0]);
+}
+
+/// A wrong number of updates is worse than none.
+#[test]
+fn a_file_of_the_index_that_does_not_come_never_looks_like_no_updates() {
+    let tried = [
+        ("updateinfo", Fault::Status(404), false),
+        ("updateinfo", Fault::Page, false),
+        ("updateinfo", Fault::Status(404), true),
+        ("updateinfo", Fault::Flip, true),
+        ("primary", Fault::Status(404), true),
+        ("primary", Fault::Short, true),
+        ("filelists", Fault::Status(404), true),
+        ("filelists", Fault::Flip, true),
+        ("other", Fault::Status(404), true),
+    ];
+    for (file, fault, known_before) in tried {
+        each(|name, _, patch, repo| {
+            if known_before {
+                patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
+                repo.publish_with_advisory("security", &[rpm("tb-hello", "3.0")]);
+            }
+            repo.server.fault(&format!("-{file}."), fault);
+            let refreshed = patch(&["refresh"]);
+            let is_failed = refreshed.failed_sources().iter().any(|(id, _)| id == "one");
+            assert_eq!(is_failed, refreshed.code != 0, "{name} {file} {refreshed}");
+            if !is_failed {
+                let pending = &refreshed.state["pending"];
+                assert!(
+                    pending["security"] == 1 || pending["security"].is_null(),
+                    "{name} {file} {refreshed}"
+                );
+                assert_eq!(pending["count"], 2, "{name} {file} {refreshed}");
+                let newest = if known_before { "3.0-1" } else { "2.0-1" };
+                let versions = pending["packages"].as_array().into_iter().flatten();
+                let mut versions = versions.map(|update| &update["candidate"]);
+                assert!(versions.any(|version| version == newest), "{name} {file} {refreshed}");
+            }
+            repo.server.heal();
+            patch(&["refresh"]).exits(0).remembers("/pending/security", 1).remembers("/pending/count", 2);
+        });
+    }
+}
