@@ -88,7 +88,9 @@ impl Session {
         let Some(configured) = self.manager.configured().filter(|_| !dropped.is_empty()) else { return };
         let Some(answer) = self.configured_as_known() else { return };
         let files = configured.files_of_each(&answer);
-        let is_old = dropped.iter().any(|file| file.is_old);
+        // The file that lists the others stops only its source.
+        let stops_all = |name: &str| !self.manager.ended_early().is_some_and(|early| early.is_list(name));
+        let is_old = dropped.iter().any(|file| file.is_old && stops_all(&file.name));
         for Damaged { name, words, .. } in dropped {
             let is_its =
                 |source: &&mut SourceResult| files.get(&source.id).is_some_and(|files| files.contains(&name));

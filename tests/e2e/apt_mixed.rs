@@ -78,3 +78,17 @@ fn an_update_of_others_that_was_killed_leaves_no_wrong_fresh() {
         sandbox.has_exactly(&["tb-alpha 2.0", "tb-beta 3.0", "tb-gamma 2.0"]);
     }
 }
+
+/// The server says that nothing is newer, and apt would fail until the next publication.
+#[test]
+fn a_release_file_that_is_cut_on_the_disk_costs_its_source_one_refresh() {
+    let (sandbox, repos) = bench::three();
+    sandbox.patch(&["refresh"]).exits(0);
+    let host = repos[1].url().replace("http://", "");
+    let file = format!("$(ls {LISTS}/{host}_*_InRelease)");
+    sandbox.sh(&format!("cp -p {file} /srv/x; head -c 100 /srv/x >{file}; touch -r /srv/x {file}"));
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(3, &host, "fetch");
+    refreshed.mentions("/error/message", "the next refresh fetches it anew");
+    sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+}

@@ -122,17 +122,20 @@ fn last_messages(stderr: &str) -> String {
     last.into_iter().rev().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The package list that apt says it cannot read, and its words:
+/// The package list or the Release file that apt says it cannot read, and its words:
 ///
 /// ```text
+/// W: ... GPG error: http://HOST stable InRelease: Splitting up /var/lib/apt/lists/HOST_dists_stable_InRelease into data and signature failed
 /// E: Unable to parse package file /var/lib/apt/lists/HOST_dists_stable_main_binary-amd64_Packages (1)
 /// E: Problem with MergeList /var/lib/apt/lists/HOST_dists_stable_main_binary-amd64_Packages
 /// ```
 pub fn unreadable(finished: &Finished) -> Option<(PathBuf, String)> {
     const WORDS: &[&str] = &["Unable to parse package file ", "Problem with MergeList "];
-    let errors = messages(&finished.stderr).into_iter().filter(|message| message.is_error);
-    errors.into_iter().find_map(|Message { text, .. }| {
-        let rest = WORDS.iter().find_map(|words| text.strip_prefix(words))?;
+    let own = words_of_apt(finished).unwrap_or(&finished.stderr);
+    messages(own).into_iter().find_map(|Message { text, is_error, .. }| {
+        let of_list = || WORDS.iter().find_map(|words| text.strip_prefix(words)).filter(|_| is_error);
+        let of_release = || text.split_once(": Splitting up ").map(|(_, rest)| rest);
+        let rest = of_list().or_else(of_release)?;
         let path = PathBuf::from(rest.split(' ').next()?);
         Some((path, text))
     })
