@@ -67,3 +67,19 @@ fn a_file_of_the_index_that_does_not_come_never_looks_like_no_updates() {
         });
     }
 }
+
+/// An rpm that is too old for a package says so only when it tests the transaction. zypper has rpm not look at that.
+#[test]
+fn a_package_for_a_newer_rpm_stays_and_the_others_come() {
+    let too_new = || rpm("tb-bad", "2.0").tag("Requires: rpmlib(NotYetInvented) <= 9.0-1");
+    let old = ["tb-bad", "tb-hello"].map(|name| rpm(name, "1.0"));
+    let new = [too_new(), rpm("tb-hello", "2.0")];
+    let check = |applied: crate::report::Report| {
+        applied.changed(&["tb-hello 1.0-1 2.0-1"]);
+        assert!(applied.to_string().contains("tb-bad"), "{applied}");
+    };
+    let (root, _repo) = crate::rpm::one(&old, &new);
+    check(root.patch(&["apply"]));
+    let (root, _repo) = dnf5::one(&old, &new);
+    check(root.patch(&["apply"]));
+}

@@ -20,6 +20,8 @@ use crate::system::process::{End, Finished};
 ///   file /usr/share/x conflicts between attempted installs of tb-a-2.0-1.noarch and tb-b-2.0-1.noarch
 ///   file /usr/share/x from install of tb-a-2.0-1.noarch conflicts with file from package tb-c-1.0-1.noarch
 ///   tb-c = 1.0 is needed by tb-a-2.0-1.noarch
+/// Error: transaction check vs depsolve:
+/// rpmlib(TooNew) <= 9.0-1 is needed by tb-a-2.0-1.noarch
 /// ```
 pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     if !matches!(finished.end, End::Code(1)) || install_began(finished) {
@@ -30,9 +32,11 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
     }
     let updates = transaction(&finished.stdout).updates;
     let mut found: Vec<HeldBack> = Vec::new();
+    let mut is_check = false;
     for line in finished.stderr.lines() {
         let words = line.trim_start().trim_start_matches("- ");
-        let is_detail = words.len() < line.len();
+        is_check |= line.ends_with("transaction check vs depsolve:");
+        let is_detail = is_check || words.len() < line.len();
         let word = |(_, rest): (&str, &str)| rest.split([' ', ',']).next().unwrap_or_default().to_string();
         let (package, class) = if let Some(parts) = line.split_once("Failing package is: ") {
             (word(parts), Class::Auth)
