@@ -18,8 +18,8 @@ fn one(dice: &mut Dice, items: &[&'static str]) -> &'static str {
     items[dice.below(items.len())]
 }
 
-const FAULTS: [&str; 12] =
-    ["404", "403", "503", "close", "hang", "trickle", "short", "long", "cut", "flip", "self", "page"];
+const FAULTS: [&str; 13] =
+    ["404", "403", "503", "503", "close", "hang", "trickle", "short", "long", "cut", "flip", "self", "page"];
 
 /// How often each kind of step is drawn.
 const KINDS: [(&str, usize); 28] = [
@@ -69,8 +69,8 @@ struct Draw {
 pub fn draw<M: System>(seed: u64, count: usize) -> Vec<String> {
     let (mut dice, sources) = (Dice::of(seed), sources(seed));
     let (source, name) = (one(&mut dice, sources), one(&mut dice, &NAMES));
-    // Every third host is refreshed often and patched seldom, so that updates wait there while sources fail.
-    let is_seldom = dice.below(3) == 0;
+    // Half of the hosts prefer a source, are refreshed often and patched seldom: updates wait there while sources fail.
+    let is_seldom = dice.below(2) == 0;
     let kinds = KINDS.iter().map(|(kind, often)| match *kind {
         "run apply" if is_seldom => (*kind, often / 4),
         "run refresh" if is_seldom => (*kind, often * 2),
@@ -79,11 +79,10 @@ pub fn draw<M: System>(seed: u64, count: usize) -> Vec<String> {
     });
     let kinds = kinds.collect();
     let mut draw = Draw { dice, sources, source, name, kinds, replaced: None };
-    // Half of the hosts are an administrator's who speaks another language, or prefers a source, from the beginning on.
-    let mut steps = Vec::new();
-    for first in ["language de".to_owned(), format!("prefer {source}")] {
-        steps.extend((draw.dice.below(2) == 0).then_some(first));
-    }
+    // Some speak another language from the beginning on.
+    let language = (draw.dice.below(2) == 0).then(|| "language de".to_owned());
+    let mut steps = Vec::from_iter(language);
+    steps.extend(is_seldom.then(|| format!("prefer {source}")));
     steps.extend((1..=count).map(|nth| draw.step::<M>(nth)));
     steps.push("heal".into());
     steps
@@ -116,7 +115,8 @@ impl Draw {
             "publish" => {
                 let kinds = [
                     "plain", "plain", "plain", "plain", "new", "newer", "unmet", "fails", "fools", "slow",
-                    "security", "security", "big", "ousts", "renamed", "renamed", "phased",
+                    "security", "security", "big", "ousts", "ousts", "renamed", "renamed", "renamed",
+                    "phased",
                 ];
                 let kind = self.one(&kinds);
                 if ["ousts", "renamed"].contains(&kind) {
@@ -127,7 +127,7 @@ impl Draw {
             }
             "withdraw" => format!("withdraw {source} {name}"),
             "fault" => {
-                let place = self.one(&["all", "index", "packages", "packages"]);
+                let place = self.one(&["all", "all", "index", "index", "packages", "packages", "packages"]);
                 format!("fault {source} {place} {}", self.one(&FAULTS))
             }
             kind @ ("recover" | "rename") => format!("{kind} {source}"),
@@ -177,14 +177,16 @@ impl Draw {
     }
 
     fn option<M: System>(&mut self, source: &str, name: &str) -> String {
+        if let Some(replaced) = self.replaced.filter(|_| self.dice.below(3) > 0) {
+            return format!("--exclude {replaced}");
+        }
         let new = self.one(&NEW);
         let mut options: Vec<String> =
             ["--strict", "--download-only", "--dry-run", "--full", "--autoremove", "--not-after 00:00"]
                 .map(str::to_owned)
                 .to_vec();
         let excluded = [name, name, goes_for(name), new];
-        let replaced = [self.replaced; 4].into_iter().flatten();
-        options.extend(excluded.into_iter().chain(replaced).map(|name| format!("--exclude {name}")));
+        options.extend(excluded.map(|name| format!("--exclude {name}")));
         if M::CHOOSES {
             let others = [format!("--from *{source}*"), name.to_owned()];
             options.extend(others);
@@ -445,9 +447,9 @@ impl<M: System> World<M> {
 
     /// Another program has the lock of the manager for a second: it is waited for.
     fn run_while_locked(&mut self, verb: &str) {
-        // On such a disk nobody can lock anything, and a lock that was left behind has no holder.
+        // Such a disk takes no lock, one that was left behind has no holder, and libfaketime moves no time of a file.
         let is_left = M::LEFT_LOCK.is_some_and(|lock| self.sandbox().exists(lock));
-        if is_left || self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+        if is_left || self.clock != 0 || self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
             return;
         }
         let before = Before::of(self);
@@ -536,7 +538,8 @@ impl<M: System> World<M> {
         let now = self.now();
         let source = &mut self.plan.sources[nth];
         let old = source.packages.iter().find(|published| published.package.name == name);
-        let Some(old) = old.filter(|_| !source.is_modular) else { return };
+        let is_plain = |old: &&Published| !source.is_modular && old.package.replaces.is_empty();
+        let Some(old) = old.filter(is_plain) else { return };
         self.since.entry((name.into(), version.into())).or_insert(now);
         let file = M::file_of(name, &old.package.version);
         source.packages.retain(|published| published.package.name != name);

@@ -213,10 +213,9 @@ impl<M: System> World<M> {
             let all: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
             let repo = M::Repo::with(&all);
             let ever = NAMES.iter().map(|name| (*name).to_owned()).collect();
-            let (faults, file) = (BTreeMap::new(), (*name).to_owned());
             Source {
                 name,
-                file,
+                file: (*name).to_owned(),
                 repo,
                 is_configured: true,
                 has_list: false,
@@ -225,7 +224,7 @@ impl<M: System> World<M> {
                 is_early: false,
                 packages,
                 flaw: None,
-                faults,
+                faults: BTreeMap::new(),
                 leaves_parts: false,
                 known: BTreeMap::new(),
                 ever,
@@ -252,7 +251,6 @@ impl<M: System> World<M> {
         };
         world.plan.sources.iter().for_each(M::start);
         world.configure();
-        world.memory.is_fresh = Some(false);
         world
     }
 
