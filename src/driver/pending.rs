@@ -123,11 +123,11 @@ impl Session {
     }
 
     /// What an apply found impossible stays so until the next apply tries it again. But what could not be fetched then
-    /// may be there now.
+    /// may be there now, and what waits for a source that was not refreshed is found again.
     fn still_impossible(&self, state: &State) -> Vec<HeldBack> {
         let pending = state.pending.as_ref().filter(|_| self.purpose == Purpose::Refresh);
         let found = pending.map(Pending::left_out_by_us).unwrap_or_default().into_iter();
-        found.filter(|held| !held.class.is_some_and(Class::is_retried)).collect()
+        found.filter(|held| !held.class.is_some_and(Class::is_retried) && !held.lacks_source()).collect()
     }
 
     /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the

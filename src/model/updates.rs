@@ -91,6 +91,9 @@ pub const KEPT_BACK: &str = "kept back";
 /// The reason of an update that is offered to a part of all hosts at a time, when this host is not yet among them.
 pub const PHASED: &str = "phased";
 
+/// In the reason of what is held back because a source was not refreshed that decides about it.
+const NOT_REFRESHED: &str = "not refreshed";
+
 /// A newer version that `apply` does not install.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
@@ -137,6 +140,11 @@ impl HeldBack {
             reason: reason.to_string(),
             ..HeldBack::default()
         }
+    }
+
+    /// Whether it is held back only because a source was not refreshed.
+    pub fn lacks_source(&self) -> bool {
+        self.class.is_some() && self.reason.contains(NOT_REFRESHED)
     }
 
     /// The update that it would be.

@@ -505,6 +505,24 @@ fn a_cache_that_is_built_anew_is_no_refresh() {
 }
 
 #[test]
+fn what_a_source_that_failed_had_the_say_about_is_pending_once_that_is_refreshed() {
+    let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));
+    let own = RpmRepo::new(&[rpm("tb-a", "1.0")]);
+    let other = RpmRepo::new(&["tb-a", "tb-b"].map(|name| rpm(name, "2.0")));
+    root.add_repo_with("own", &own.server.url(), "priority=10\n");
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-b 1.0-1 2.0-1"]);
+    own.server.fault("/", Fault::Hang);
+    let refreshed = root.patch(&["refresh", "--timeout", "8s"]);
+    refreshed.exits(1).one_source_failed(2, "own", "timeout");
+    refreshed.holds_back(&["tb-a 1.0-1 2.0-1 not refreshed: own, which has the say about it"]);
+    own.server.heal();
+    own.publish(&[rpm("tb-c", "1.0")]);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).holds_back(&[]).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
+}
+
+#[test]
 fn a_host_with_nothing_but_lists_of_mirrors_is_refreshed_every_time() {
     let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));
     let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
