@@ -4,7 +4,6 @@ use super::Session;
 use crate::managers::{Elsewhere, Installed, InstalledPackage, Machine, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::packages::compact;
 use crate::model::text::{is_printable, one_line};
 use crate::model::updates::Change;
 use crate::system::files::exact_fingerprint;
@@ -43,7 +42,7 @@ impl Session {
         let database = self.manager.database();
         let invocation = database.list_installed(places);
         let finished = self.ask(&invocation)?;
-        let mut installed = compact(database.parse_installed(&finished.stdout, places));
+        let mut installed = database.parse_installed(&finished.stdout, places);
         drop(finished);
         if database.holds_manager() && installed.is_empty() {
             // rpm, which may have several, has none of the usual place.

@@ -52,13 +52,6 @@ pub struct InstalledPackage {
     pub obsoletes: Vec<String>,
 }
 
-/// The same packages in less memory: a map that was filled in the order of its keys is half empty.
-pub fn compact(mut installed: Installed) -> Installed {
-    let mut full = Installed::from_iter(installed.pop_last());
-    full.append(&mut installed);
-    full
-}
-
 /// Keeps one copy of each of a few texts.
 #[derive(Default)]
 pub struct Shared(HashSet<Rc<str>>);

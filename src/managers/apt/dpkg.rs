@@ -144,14 +144,13 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
     }
     let most = counts.into_iter().max_by_key(|(name, count)| (*count, *name)).map(|(name, _)| name);
     let native = Some(places.architecture.as_str()).filter(|name| !name.is_empty()).or(most);
-    let mut installed = Installed::new();
     let mut shared = Shared::default();
-    for [name, architecture, version, status] in rows {
+    let package = |[name, architecture, version, status]: [&str; 4]| {
         let mut status = status.chars();
         let (wanted, state, error) = (status.next(), status.next(), status.next());
         // not-installed and config-files: the package is gone, only its record is left.
         if matches!(state, None | Some('n' | 'c')) {
-            continue;
+            return None;
         }
         let name = match architecture {
             "all" => name.to_string(),
@@ -169,9 +168,10 @@ fn parse_installed(stdout: &str, places: &Places) -> Installed {
             is_held: wanted == Some('h'),
             ..InstalledPackage::default()
         };
-        installed.insert(name, package);
-    }
-    installed
+        Some((name, package))
+    };
+    // One by one in their order, they would fill the map only half.
+    rows.filter_map(package).collect()
 }
 
 #[cfg(test)]
