@@ -7,7 +7,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::store::state::State;
-use crate::system::files::remove_if_there;
+use crate::system::files::remove_or_warn;
 use crate::system::process::Invocation;
 use log::warn;
 use std::collections::HashSet;
@@ -36,9 +36,7 @@ impl Session {
             listed.iter().filter(of_other_size).map(|(_, file)| file.path.clone()).collect();
         wrong.extend(self.of_other_content(&listed));
         for (at, file) in listed.iter().filter(|(_, file)| wrong.contains(&file.path)) {
-            if let Err(error) = remove_if_there(&file.path) {
-                warn!("{error:#}");
-            }
+            remove_or_warn(&file.path);
             let text = format!(
                 "{} is not the file that its source lists; it was removed, the next refresh fetches it anew",
                 file.path.display()
@@ -68,12 +66,11 @@ impl Session {
     }
 
     fn of_other_content(&self, listed: &[(usize, Listed)]) -> Vec<PathBuf> {
-        let paths = listed.iter().map(|(_, file)| file.path.display().to_string());
-        let args: Vec<String> = std::iter::once("--".to_string()).chain(paths).collect();
         if listed.is_empty() {
             return Vec::new();
         }
-        let invocation = Invocation { program: "sha256sum", args, ..Invocation::default() };
+        let paths = listed.iter().map(|(_, file)| file.path.display().to_string());
+        let invocation = Invocation::of("sha256sum", ["--"]).with(paths);
         let answer = match self.ask(&invocation) {
             Ok(answer) => answer.stdout,
             Err(failure) => {
@@ -81,10 +78,8 @@ impl Session {
                 return Vec::new();
             }
         };
-        let is_other = |file: &Listed| {
-            let line = answer.lines().find(|line| line.ends_with(&format!("  {}", file.path.display())));
-            line.is_some_and(|line| !line.starts_with(&file.sum))
-        };
+        let sums: HashSet<&str> = answer.lines().collect();
+        let is_other = |file: &Listed| !sums.contains(&*format!("{}  {}", file.sum, file.path.display()));
         listed.iter().filter(|(_, file)| is_other(file)).map(|(_, file)| file.path.clone()).collect()
     }
 }

@@ -10,8 +10,8 @@ use crate::model::updates::{Change, Update};
 use crate::system::files::remove_if_there;
 use crate::system::process::{End, Finished, Invocation, Limits};
 use log::warn;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long reading every installed file may take.
@@ -102,12 +102,13 @@ impl Run<'_> {
         if let Some(failure) = cut_short(&invocation, &hashed) {
             return Err(failure);
         }
-        let is_whole = |path: &Path| {
-            let mut known = files.iter().filter(|(known, _)| known == path).map(|(_, hash)| hash);
-            known.any(|hash| hashed.stdout.lines().any(|line| line == format!("{hash}  {}", path.display())))
-        };
+        let sums: HashSet<&str> = hashed.stdout.lines().collect();
+        // One file may have two names in the index, with two sums.
+        let is_whole =
+            |(path, sum): &&(PathBuf, String)| sums.contains(&*format!("{sum}  {}", path.display()));
+        let whole: HashSet<_> = files.iter().filter(is_whole).map(|(path, _)| path).collect();
         let damaged: BTreeSet<_> =
-            files.iter().map(|(path, _)| path.as_path()).filter(|path| !is_whole(path)).collect();
+            files.iter().map(|(path, _)| path).filter(|path| !whole.contains(path)).collect();
         for path in &damaged {
             remove_if_there(path).map_err(Failure::of(Class::Space))?;
         }
