@@ -92,7 +92,7 @@ pub const KEPT_BACK: &str = "kept back";
 pub const PHASED: &str = "phased";
 
 /// In the reason of what is held back because a source was not refreshed that decides about it.
-const NOT_REFRESHED: &str = "not refreshed";
+pub const NOT_REFRESHED: &str = "not refreshed";
 
 /// A newer version that `apply` does not install.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

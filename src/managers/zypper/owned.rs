@@ -10,6 +10,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;
+use crate::model::updates::NOT_REFRESHED;
 use log::warn;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ fn hold_back_owned(
         })
     });
     listing.updates = kept;
-    let reason = format!("not refreshed: {}, which has the say about it", failed.join(", "));
+    let reason = format!("{NOT_REFRESHED}: {}, which has the say about it", failed.join(", "));
     listing.held_back.extend(owned.into_iter().map(|update| update.left_out(class, &reason)));
     listing.removals.retain(|(name, _)| all.removals.iter().any(|(gone, _)| gone == name));
     listing
@@ -99,7 +100,7 @@ const DEFAULT_PRIORITY: i64 = 99;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::updates::Update;
+    use crate::model::updates::{HeldBack, Update};
 
     fn update(name: &str, candidate: &str, source: &str) -> Update {
         Update {
@@ -147,6 +148,7 @@ mod tests {
         let held: Vec<_> = left.held_back.iter().map(|held| (held.name.as_str(), held.class)).collect();
         let network = Some(Class::Network);
         assert_eq!(held, [("owned", network), ("owned-too", network), ("unknown", network)]);
+        assert!(left.held_back.iter().all(HeldBack::lacks_source), "a refresh finds it anew");
         assert!(left.removals.is_empty());
     }
 }
