@@ -115,6 +115,11 @@ mod tests {
         for id in ["http://a/debian stable-updates", "http://a/debian stable-backports", "http://a/ ./"] {
             assert!(lacks(id), "{id}");
         }
+        let failed = json!([{"id": "http://a/debian stable"}, {"id": "http://a/x y", "error": {"class": "fetch", "message": "x"}}]);
+        let mut known = state("apt", failed);
+        assert!(!lacks_security_archive(&release, &known, &none), "the one that failed may be it");
+        known.caveats.push(NO_ARCHIVE.to_string());
+        assert!(lacks_security_archive(&release, &known, &none), "it was looked at before");
         let sources = || json!([{"id": "http://a/debian stable"}]);
         assert!(!lacks_security_archive(&release, &state("dnf", sources()), &none));
         assert!(!lacks_security_archive(&Release::default(), &state("apt", sources()), &none));

@@ -145,6 +145,21 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_of_security_updates_says_so_in_its_label_or_its_suite() {
+        let is_one = |text: &str| Published::of_release(text).is_security;
+        for text in
+            ["Label: Debian-Security\n", "Origin: U\nSuite: noble-security\n", "Suite: stretch/updates\n"]
+        {
+            assert!(is_one(text), "{text}");
+        }
+        for text in
+            ["Label: Debian\nSuite: stable-updates\n", "MD5Sum:\n 1 2 x\nLabel: Debian-Security\n", ""]
+        {
+            assert!(!is_one(text), "{text}");
+        }
+    }
+
+    #[test]
     fn a_repository_is_of_its_revision_or_of_its_newest_file() {
         for (text, expected, advisories) in [
             (
