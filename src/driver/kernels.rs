@@ -16,10 +16,11 @@ pub fn named_in(directories: &[&str]) -> HashSet<String> {
 }
 
 /// Whether a reboot is required: there is a flag file; or a kernel that is newer than the running one was installed
-/// since the start; or the running kernel's file or one of the microcode was replaced since the start. A newer kernel that was there before the
-/// start was not chosen then, and would not be chosen next time either: asking for a reboot would never end. A reboot is
-/// also required if a kernel came beside its modules and those of the running one were removed, or are kept though it
-/// is newer. Where the boot loader starts a unified image or has an entry of its own, nothing else is in /boot.
+/// since the start; or the running kernel's file or one of the microcode was replaced since the start. A newer kernel
+/// that was there before the start was not chosen then, and would not be chosen next time either: asking for a reboot
+/// would never end. A reboot is also required if a kernel came beside its modules and those of the running one were
+/// removed, or are kept though it is newer. Where the boot loader starts a unified image or has an entry of its own,
+/// nothing else is in /boot.
 pub fn is_required(facts: &Facts, start: &Start) -> bool {
     let Facts { reboot_flags, kernels, microcode, .. } = facts;
     let uname = rustix::system::uname();
