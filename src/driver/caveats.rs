@@ -5,7 +5,7 @@ use super::Session;
 use super::published::OfSources;
 use crate::model::published::is_security_suite;
 use crate::model::text::one_line;
-use crate::store::state::State;
+use crate::store::state::{Source, State};
 use crate::system::release::Release;
 
 const NO_ADVISORIES: &str =
@@ -42,7 +42,7 @@ impl Session {
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
-        let has_no_advisories = lacks_advisories(state, published);
+        let has_no_advisories = self.has_no_advisories || still_lacks_advisories(state);
         let has_no_archive = lacks_security_archive(&release, state, published);
         let subscription = self.caveat_of_subscription(state);
         state.caveats = subscription.into_iter().collect();
@@ -55,12 +55,19 @@ impl Session {
     }
 }
 
-/// Whether no repository has advisories. One that could not be refreshed may have some: the earlier answer stays then.
-fn lacks_advisories(state: &State, published: &OfSources) -> bool {
-    if state.sources.iter().any(|source| source.error.is_some()) {
-        return state.caveats.iter().any(|caveat| caveat == NO_ADVISORIES);
-    }
-    !published.is_empty() && published.values().all(|published| published.has_advisories == Some(false))
+/// Whether the indexes of all sources are known, and none has advisories.
+pub(super) fn have_no_advisories(sources: &[Source], published: &OfSources) -> bool {
+    let has_none = |source: &Source| {
+        let published = published.get(&source.id).filter(|_| source.error.is_none());
+        published.is_some_and(|published| published.has_advisories == Some(false))
+    };
+    !sources.is_empty() && sources.iter().all(has_none)
+}
+
+/// Whether that was known before, and a source that could not be refreshed may have some now.
+fn still_lacks_advisories(state: &State) -> bool {
+    state.sources.iter().any(|source| source.error.is_some())
+        && state.caveats.iter().any(|caveat| caveat == NO_ADVISORIES)
 }
 
 /// Whether the sources lack the archive of security updates that this release has. One that could not be refreshed may
@@ -142,15 +149,20 @@ mod tests {
             (&[Some(false), Some(false)][..], true),
             (&[Some(false), Some(true)], false),
             (&[Some(false), None], false),
-            (&[None], false),
+            (&[Some(false)], false),
             (&[], false),
         ] {
-            assert_eq!(lacks_advisories(&whole, &of(told)), expected, "{told:?}");
+            assert_eq!(have_no_advisories(&whole.sources, &of(told)), expected, "{told:?}");
         }
+        assert!(!have_no_advisories(&[], &of(&[])));
         let failure = json!({"class": "fetch", "message": "x"});
         let mut partial = state("dnf", json!([{"id": "0"}, {"id": "1", "error": failure}]));
-        assert!(!lacks_advisories(&partial, &of(&[Some(false)])), "that one may have some");
+        assert!(
+            !have_no_advisories(&partial.sources, &of(&[Some(false), Some(false)])),
+            "that one may have some"
+        );
+        assert!(!still_lacks_advisories(&partial));
         partial.caveats.push(NO_ADVISORIES.to_string());
-        assert!(lacks_advisories(&partial, &of(&[Some(false)])) && lacks_advisories(&partial, &of(&[])));
+        assert!(still_lacks_advisories(&partial));
     }
 }

@@ -120,6 +120,8 @@ pub struct Session {
     /// What the last list of pending updates said about security updates that need a subscription; `None` where there
     /// was no list.
     subscription: RefCell<Option<Option<String>>>,
+    /// Whether the last refresh showed that no source has advisories.
+    has_no_advisories: bool,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,
     /// The last list of installed packages, with a fingerprint of the package database before it.
@@ -167,6 +169,7 @@ impl Session {
             purpose,
             download_size: Cell::new(None),
             subscription: RefCell::default(),
+            has_no_advisories: false,
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             known_installed: RefCell::new(None),

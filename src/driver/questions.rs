@@ -183,6 +183,10 @@ impl Machine for Session {
         self.answer(question).ok()
     }
 
+    fn has_no_advisories(&self) -> bool {
+        self.has_no_advisories
+    }
+
     fn installed(&self) -> Result<Rc<Installed>, Failure> {
         self.installed()
     }

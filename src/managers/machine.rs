@@ -31,6 +31,11 @@ pub trait Machine {
         self.try_ask(question).ok()
     }
 
+    /// Whether the index of every source shows that it has no advisories.
+    fn has_no_advisories(&self) -> bool {
+        false
+    }
+
     /// The packages that are installed.
     fn installed(&self) -> Result<Rc<Installed>, Failure>;
 }

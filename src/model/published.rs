@@ -13,7 +13,7 @@ pub struct Published {
     pub dates: Option<IndexDates>,
     /// Until when it is valid.
     pub until: Option<Time>,
-    /// Whether it has advisories; `None` where such an index never has any.
+    /// Whether it has advisories; `None` where such an index never has any, or its end is missing.
     pub has_advisories: Option<bool>,
     /// Whether it says that it is an archive of security updates; never said where each repository may have advisories.
     pub is_security: bool,
@@ -104,9 +104,10 @@ impl Published {
             seconds.filter(|seconds| TIMES.contains(seconds)).max()
         };
         let is_one = text.contains("<repomd") || text.contains("<data type=");
+        let is_whole = is_one && text.contains("</repomd>");
         Published {
             at: times("revision").or_else(|| times("timestamp")).and_then(Time::from_unix),
-            has_advisories: is_one.then(|| text.contains("type=\"updateinfo")),
+            has_advisories: text.contains("updateinfo").then_some(true).or(is_whole.then_some(false)),
             is_no_index: !is_one,
             ..Published::default()
         }
@@ -163,7 +164,7 @@ mod tests {
     fn a_repository_is_of_its_revision_or_of_its_newest_file() {
         for (text, expected, advisories) in [
             (
-                "<repomd><revision>1767225600</revision><timestamp>1777225600</timestamp>",
+                "<repomd><revision>1767225600</revision><timestamp>1777225600</timestamp></repomd>",
                 "2026-01-01T00:00:00Z",
                 Some(false),
             ),
@@ -173,16 +174,21 @@ mod tests {
                 Some(true),
             ),
             (
-                "<repomd><revision>20260128123456</revision><timestamp>1767225600</timestamp>",
+                "<repomd><revision>20260128123456</revision><timestamp>1767225600</timestamp></repomd>",
                 "2026-01-01T00:00:00Z",
                 Some(false),
             ),
             (
                 "<repomd><revision>202601281234</revision><timestamp>1767225600</timestamp>",
                 "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "<repomd><revision>x</revision><timestamp>99999999999999999999</timestamp></repomd>",
+                "",
                 Some(false),
             ),
-            ("<repomd><revision>x</revision><timestamp>99999999999999999999</timestamp>", "", Some(false)),
+            ("<repomd><data type='updateinfo'></data></repomd>", "", Some(true)),
             ("no index", "", None),
         ] {
             let published = Published::of_repomd(text);

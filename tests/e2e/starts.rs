@@ -2,6 +2,7 @@
 //! that is added here needs a reason.
 
 use crate::manager::{Manager, Repository, package};
+use crate::rpm::{RpmRepo, rpm};
 use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
@@ -80,7 +81,7 @@ fn apt_is_started_no_more_than_this() {
 fn dnf_is_started_no_more_than_this() {
     are::<crate::dnf::Dnf>(
         "echo 'retries=3' >>/etc/dnf/dnf.conf",
-        ["dnf rpm dnf dnf dnf", "dnf", "dnf rpm dnf dnf dnf", "rpm dnf dnf dnf dnf dnf rpm", "rpm dnf dnf"],
+        ["dnf rpm dnf", "dnf", "dnf rpm dnf", "rpm dnf dnf dnf rpm", "rpm dnf"],
     );
 }
 
@@ -88,14 +89,41 @@ fn dnf_is_started_no_more_than_this() {
 fn dnf5_is_started_no_more_than_this() {
     are::<crate::dnf5::Dnf5>(
         "printf '[main]\\nretries=3\\n' >>/etc/dnf/dnf.conf",
-        [
-            "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
-            "dnf5",
-            "dnf5 dnf5 rpm dnf5 dnf5 dnf5",
-            "rpm dnf5 dnf5 dnf5 dnf5 dnf5 rpm",
-            "dnf5 rpm dnf5 dnf5",
-        ],
+        ["dnf5 dnf5 rpm dnf5", "dnf5", "dnf5 dnf5 rpm dnf5", "rpm dnf5 dnf5 dnf5 rpm", "dnf5 rpm dnf5"],
     );
+}
+
+/// Advisories are asked for only where a repository has some, and those that are settled only where none of the others
+/// speaks of an update.
+fn advisories_take_more_starts<M: Manager<Repo = RpmRepo>>() {
+    let manager = M::new();
+    manager.install(&[package("tb-a", "1.0"), package("tb-b", "1.0")]);
+    let repo = M::Repo::with(&[package("tb-a", "2.0")]);
+    manager.add_source("one", &repo);
+    let sandbox = manager.sandbox();
+    note_starts(sandbox);
+    let refresh = || {
+        let count = starts(sandbox, &["--manager", M::NAME, "refresh"]).matches("dnf").count();
+        (count, sandbox.state()["pending"]["security"].clone())
+    };
+    refresh();
+    Repository::publish(&repo, &[package("tb-a", "3.0")]);
+    let (without, unknown) = refresh();
+    assert!(unknown.is_null(), "{unknown}");
+    repo.publish_with_advisories(&[("TB-1", "security", "tb-a", "4.0")], &[rpm("tb-a", "4.0")]);
+    assert_eq!(refresh(), (without + 1, 1.into()));
+    repo.publish_with_advisories(&[("TB-2", "security", "tb-b", "1.0")], &[rpm("tb-a", "4.0")]);
+    assert_eq!(refresh(), (without + 2, 0.into()));
+}
+
+#[test]
+fn advisories_take_more_starts_of_dnf() {
+    advisories_take_more_starts::<crate::dnf::Dnf>();
+}
+
+#[test]
+fn advisories_take_more_starts_of_dnf5() {
+    advisories_take_more_starts::<crate::dnf5::Dnf5>();
 }
 
 /// One more list, and the installed versions.

@@ -34,9 +34,10 @@ impl Advisories {
     /// Marks the security updates, by advisories and their versions, and adds the fixes that are announced and cannot
     /// be had.
     pub fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
-        let origins = (self.read)(&machine.ask(&self.open)?.stdout);
+        let is_asked = !machine.has_no_advisories();
+        let origins = if is_asked { (self.read)(&machine.ask(&self.open)?.stdout) } else { Origins::new() };
         let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
-        if !told && !listing.updates.is_empty() {
+        if is_asked && !told && !listing.updates.is_empty() {
             let settled = machine.ask(&self.settled).map(|answer| answer.stdout).unwrap_or_default();
             told = !(self.read)(&settled).is_empty();
         }
@@ -44,7 +45,7 @@ impl Advisories {
             let installed = machine.installed()?;
             missing_fixes(listing, &origins, &installed);
         }
-        if listing.updates.iter().any(|update| !update.replaces.is_empty()) {
+        if is_asked && listing.updates.iter().any(|update| !update.replaces.is_empty()) {
             // If this question fails, the marks by the list of advisories still hold.
             let answer = machine.ask(&self.plan).map(|answer| answer.stdout).unwrap_or_default();
             let mut security = (self.read_plan)(&answer).updates;
