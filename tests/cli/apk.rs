@@ -1,5 +1,5 @@
-//! apk by fakes that replay what the real one printed, in the four versions that were recorded: it
-//! cannot be installed from Debian, so that no end-to-end test can drive it.
+//! apk by fakes that replay what the real one printed, in the four versions that were recorded. The end-to-end tests
+//! drive a real one, of the newest version alone.
 
 use crate::machine::{cut_off, fresh_state, signal};
 use crate::world::{Ran, World, in_parallel, replay_of, until};

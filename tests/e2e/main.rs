@@ -1,6 +1,7 @@
 //! The built binary with the real package manager, in throw-away roots, against small signed
 //! repositories on loopback that misbehave on cue. Needs root, and a machine of the Debian family.
 
+mod apk;
 mod apt;
 mod bench;
 mod deb;

@@ -106,11 +106,23 @@ impl Sandbox {
     }
 
     fn newer_root() -> String {
+        Sandbox::made_by_make("newer-root")
+    }
+
+    /// What `make` of this name has put beside what is built.
+    fn made_by_make(name: &str) -> String {
         // What is built for a target that is named lies one directory deeper.
         let above = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().skip(1).take(2);
-        let root = above.map(|dir| dir.join("newer-root")).find(|root| root.is_dir());
-        let root = root.expect("there is no root of a newer Debian: run `make newer-root`");
+        let root = above.map(|dir| dir.join(name)).find(|root| root.is_dir());
+        let root = root.unwrap_or_else(|| panic!("there is no {name}: run `make {name}`"));
         root.into_os_string().into_string().expect("a path that is no text")
+    }
+
+    /// Over the machine's own root, with the apk of an Alpine Linux in it.
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    pub fn prepared_with_apk() -> Sandbox {
+        let opened = format!("/' && exec 9<'{}' && cd '/", Sandbox::made_by_make("apk-root"));
+        Sandbox::over(&opened, "cp -a /proc/self/fd/9/usr/. $root/usr/; exec 9<&-\n")
     }
 
     /// Over the machine's own root, with shell lines that do something in `$root` before anything

@@ -230,7 +230,8 @@ fn no_source_at_all_is_failed<M: Manager>() {
     let stage = Stage::<M>::three();
     stage.patch(&["refresh"]).exits(0);
     stage.sandbox().sh(
-        "rm -f /etc/apt/sources.list.d/* /etc/yum.repos.d/* /etc/zypp/repos.d/* /srv/repos/*; \
+        "rm -f /etc/apt/sources.list.d/* /etc/yum.repos.d/* /etc/zypp/repos.d/* /srv/repos/* \
+         /etc/apk/repositories.d/*; \
          [ ! -e /etc/pacman.conf ] || sed -i '/^\\[options\\]/,/^\\[/!d; /^\\[options\\]/!{/^\\[/d}' /etc/pacman.conf",
     );
     stage.patch(&["refresh"]).refresh_failed("config").remembers("/sources", Value::Array(Vec::new()));
@@ -1169,6 +1170,7 @@ macro_rules! scenarios {
 
 scenarios! {
     {
+        apk: crate::apk::Apk,
         apt: crate::apt::Apt,
         apt_misconfigured: crate::apt_settings::Misconfigured,
         dnf: crate::dnf::Dnf,

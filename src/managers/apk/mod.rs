@@ -1,5 +1,5 @@
-//! apk: Alpine Linux and its relatives. Behaviour measured with apk 2.12.14, 2.14.6, 2.14.10 and
-//! 3.0.6.
+//! apk: Alpine Linux and its relatives. Behaviour measured with apk 2.12.14, 2.14.6, 2.14.10, 3.0.6
+//! and 3.0.8.
 
 mod classes;
 mod culprits;
@@ -10,7 +10,7 @@ mod lists;
 mod refresh;
 mod settings;
 
-use crate::managers::capabilities::{PackedIndex, Settings};
+use crate::managers::capabilities::{ConfigFile, PackedIndex, Settings};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, MICROCODE_IN_BOOT, Places, Plan};
@@ -131,6 +131,16 @@ impl Manager for Apk {
 
     fn audited(&self, answer: &str, changed: &[(&str, &str)]) -> Option<Failure> {
         lists::audited(answer, changed)
+    }
+
+    fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
+        let is_of_sources =
+            |file: &&ConfigFile| !file.path.ends_with("apk/arch") && !file.path.ends_with("apk/config");
+        let texts = files
+            .iter()
+            .filter(is_of_sources)
+            .map(|file| lists::configured(&String::from_utf8_lossy(&file.bytes)));
+        Some(texts.collect::<Option<Vec<_>>>()?.concat())
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {

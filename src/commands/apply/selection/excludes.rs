@@ -103,6 +103,23 @@ impl Selection {
         Ok(suspects.iter().map(held).collect())
     }
 
+    /// The updates that bring a package which is to be left out. Some managers take one that is not installed all the
+    /// same, if an update needs it.
+    pub(super) fn what_brings(&self, session: &Session, planned: &Listing) -> Result<Vec<String>, Failure> {
+        let is_out = |name: &String| self.plan.left_out.contains(name);
+        let Some(comes) = planned.updates.iter().find(|update| is_out(&update.name)) else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for name in planned.names().into_iter().filter(|name| !is_out(name)) {
+            let needs = session.ask(&session.manager.list_needs(&self.plan, std::slice::from_ref(&name)))?;
+            if session.manager.parse_list(&needs.stdout).comes(&comes.name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     /// The excluded packages among those that the last count knew. A single update that cannot be installed may stop a
     /// whole full upgrade.
     pub(super) fn known_excluded(&self, state: &State) -> Vec<String> {

@@ -141,8 +141,10 @@ impl Selection {
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
+        // What the list shows to be left out too comes behind these.
+        let known = self.plan.left_out.len();
         let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
-        wanted.retain(|name| !self.plan.left_out.contains(name));
+        wanted.retain(|name| !self.plan.left_out[..known].contains(name));
         self.check(session, dir, &planned)?;
         self.note_dependents(&planned, &pending, &wanted);
         self.tell_excludes(installed, &planned, &pending, &wanted);
@@ -174,8 +176,8 @@ impl Selection {
         Ok(())
     }
 
-    /// Lists what the plan installs. Where one package is left out, another may replace an excluded package or update
-    /// it: then that is left out too. What is excluded stays.
+    /// Lists what the plan installs. Where one package is left out, another may replace an excluded package, update it
+    /// or bring it: then that is left out too. What is excluded stays.
     fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
@@ -183,7 +185,8 @@ impl Selection {
             planned.allow(pending);
             let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update));
             let names = excluded.map(|update| update.name.clone());
-            let more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
+            let mut more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
+            more.extend(self.what_brings(session, &planned)?);
             let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
             if more.is_empty() && goes.is_empty() {
