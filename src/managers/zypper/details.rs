@@ -11,7 +11,7 @@ use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
 /// Adds what the XML summary lacks: what is held back, what replaces what, and in old versions the repositories of the
-/// updates. Only the description of a patch names its packages. Only patches for installed packages are listed as
+/// updates. A patch is an advisory. Only its description names its packages. Only patches for installed packages are listed as
 /// needed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
@@ -29,6 +29,9 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
         if let Some(question) = info(plan, &["--type", "package", "--obsoletes"], &names) {
             listing = lists::add_replaced(&ask(question)?, listing);
         }
+    }
+    if machine.has_no_advisories() {
+        return Ok(listing);
     }
     let patches = lists::needed_patches(&ask(of_choice(&["list-patches"]))?);
     listing = lists::add_patches(&ask_if(info(plan, PATCHES, &patches))?, listing);
