@@ -1,5 +1,5 @@
 //! What linux-patch costs beside what one would run instead, in throw-away roots with sources on loopback: `make bench`,
-//! or of its parts (status, refresh, apply, growth) some: `make bench PARTS="status apply"`.
+//! or of its parts (status, refresh, apply, full-host, growth) some: `make bench PARTS="status apply"`.
 //!
 //! The commands take turns, a batch of runs each, so that a machine that slows down slows down
 //! both; the median of the batches is shown. Nothing is asserted: a busy machine is no failure.
@@ -14,6 +14,8 @@ mod deb;
 mod dnf;
 #[path = "../tests/e2e/dnf5.rs"]
 mod dnf5;
+#[path = "full_host/mod.rs"]
+mod full_host;
 #[path = "growth/mod.rs"]
 mod growth;
 #[path = "../tests/cli/hangup.rs"]
@@ -144,18 +146,21 @@ fn apply_beside<M: Manager>(bare: &str, others: &[&str], pairs: usize) {
     let others = others.iter().filter(is_there).copied();
     let older = older(sandbox, &ours);
     let commands: Vec<_> = [bare, &ours].into_iter().chain(others).chain(older.as_deref()).collect();
-    // Neither is the first that loads the programs.
-    for command in &commands {
-        spent(sandbox, command);
-    }
+    println!("an apply of {UPDATED} packages of {} kB, and one that finds nothing:", BYTES / 1000);
     let mut version = 1;
-    let mut publish = || {
+    beside(M::NAME, sandbox, &commands, pairs, || {
         version += 1;
         repo.publish(&all(version));
-        version
-    };
-    println!("an apply of {UPDATED} packages of {} kB, and one that finds nothing:", BYTES / 1000);
-    println!("| | ms | ratio | CPU, ms | ratio | starts of {} | of its other programs |", M::NAME);
+    });
+}
+
+/// Prints a table: what each command takes when something is pending, which `publish` sees to, and when nothing is.
+fn beside(manager: &str, sandbox: &Sandbox, commands: &[&str], pairs: usize, mut publish: impl FnMut()) {
+    // Neither is the first that loads the programs.
+    for command in commands {
+        spent(sandbox, command);
+    }
+    println!("| | ms | ratio | CPU, ms | ratio | starts of {manager} | of its other programs |");
     println!("|---|---|---|---|---|---|---|");
     for publishes in [true, false] {
         let mut runs = vec![Vec::new(); commands.len()];
@@ -173,7 +178,7 @@ fn apply_beside<M: Manager>(bare: &str, others: &[&str], pairs: usize) {
                 if publishes {
                     publish();
                 }
-                starts::<M>(sandbox, command)
+                starts(manager, sandbox, command)
             })
             .collect();
         // In pairs: a machine that slows down slows down both.
@@ -214,8 +219,8 @@ fn own_packages_of_this_machine<M: Manager>(sandbox: &Sandbox) {
 }
 
 /// How often a command starts the manager, and its other programs.
-fn starts<M: Manager>(sandbox: &Sandbox, command: &str) -> (usize, usize) {
-    let own = if M::NAME == "apt" { "apt-get" } else { M::NAME };
+fn starts(manager: &str, sandbox: &Sandbox, command: &str) -> (usize, usize) {
+    let own = if manager == "apt" { "apt-get" } else { manager };
     let programs = [own, "apt-config", "apt-cache", "dpkg-query", "rpm", "pacman-conf"];
     for name in programs {
         let script = "#!/bin/sh\necho NAME >>/run/starts\nexec REAL \"$@\"\n".replace("NAME", name);
@@ -321,10 +326,11 @@ fn applies_beside() {
 fn main() {
     let parts = std::env::var("BENCH_PARTS").unwrap_or_default();
     let parts: Vec<_> = parts.split_whitespace().collect();
-    let all: [(&str, fn()); 4] = [
+    let all: [(&str, fn()); 5] = [
         ("status", status_beside),
         ("refresh", refreshes_beside),
         ("apply", applies_beside),
+        ("full-host", full_host::measure),
         ("growth", growth::measure),
     ];
     for (name, measure) in all {
