@@ -338,7 +338,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_linux-patch");
 pub const INSTALL_ALL: &str = "cp $world/installed.after $world/installed";
 
 /// The path of a recording.
-fn fixture(manager: &str, name: &str) -> PathBuf {
+pub fn fixture(manager: &str, name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(manager);
     let path = dir.join(format!("{name}.txt"));
     assert!(path.exists(), "there is no recording {name}");

@@ -1,7 +1,7 @@
 //! yum 3.4, which no Debian has: fakes that print and exit as the real one was recorded.
 
 use crate::machine::{cut_off, fresh_state, signal};
-use crate::world::{INSTALL_ALL, Ran, World, replay_of, until};
+use crate::world::{INSTALL_ALL, Ran, World, fixture, replay_of, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -76,6 +76,74 @@ fn a_repository_that_was_left_out_is_never_called_fresh() {
         let last = &world.state()["last_cache_update"];
         assert_eq!(*last, Value::Null, "{case}");
     }
+}
+
+/// yum then goes on with the index that its older metalink names, and asks no mirror for a newer one. Taken from yum's
+/// source; not recorded.
+#[test]
+fn a_repository_whose_metalink_is_older_than_this_refresh_is_not_fresh() {
+    let recorded = std::fs::read_to_string(fixture("yum", "3.4.3-v-a1-refresh")).unwrap();
+    let address =
+        recorded.lines().filter_map(|line| line.strip_prefix("Repo-baseurl : ")).next_back().unwrap();
+    let base = format!("Repo-baseurl : {address}");
+    let with_list = recorded.replace(&base, &format!("Repo-metalink: http://list/extra\n{base}"));
+    for (error, class) in [
+        (
+            "Could not get metalink http://list/extra error was\n14: HTTP Error 503 - Service Unavailable\n",
+            "fetch",
+        ),
+        (
+            "Could not get metalink http://list/extra error was\n12: Timeout on http://list/extra: x\n",
+            "network",
+        ),
+        ("Could not parse metalink http://list/extra error was \nFile x is not XML\n", "fetch"),
+    ] {
+        let world = World::of_yum();
+        world.write("text", &with_list.replace("--- stderr\n", &format!("--- stderr\n{error}")));
+        world.on("yum-refresh", "replay $world/text");
+        let doc = run(&world, "refresh");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(1), &json!(class)), "{error}: {doc}");
+        let failed: Vec<_> =
+            doc["sources"].as_array().unwrap().iter().filter(|s| !s["error"].is_null()).collect();
+        assert!(failed.len() == 1 && failed[0]["id"] == "extra", "{error}: {doc}");
+    }
+    // A list of mirrors that cannot be had is another thing: the mirrors of the older one are asked.
+    let world = World::of_yum();
+    let error = "Could not retrieve mirrorlist http://list/extra error was\n14: HTTP Error 503\n";
+    let text = with_list
+        .replace("Repo-metalink", "Repo-mirrors ")
+        .replace("--- stderr\n", &format!("--- stderr\n{error}"));
+    world.write("text", &text);
+    world.on("yum-refresh", "replay $world/text");
+    assert_eq!(run(&world, "refresh")["exit_code"], 0);
+}
+
+/// A yum from before March 2016 keeps an old index where there is no `repomd.xml` to be had, and leaves the repository
+/// on.
+#[test]
+fn a_repository_that_an_older_yum_leaves_on_without_a_new_index_is_not_fresh() {
+    let recorded = std::fs::read_to_string(fixture("yum", "3.4.3-v-b-hadcache-404")).unwrap();
+    let world = World::of_yum();
+    let (head, rest) = recorded.split_once("Repo-id      : extra").unwrap();
+    let on = rest.replacen("Repo-status  : disabled", "Repo-status  : enabled", 1);
+    world.write("text", &format!("{head}Repo-id      : extra{on}"));
+    world.on("yum-refresh", "replay $world/text");
+    let doc = run(&world, "refresh");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(1), &json!("fetch")), "{doc}");
+}
+
+#[test]
+fn a_system_that_yum_may_not_write_to_is_named_and_not_the_option_that_would_let_it() {
+    let world = World::of_yum();
+    world.on(
+        "yum-install",
+        "printf 'No write access to /usr directory\\n  Maybe this is an ostree image?\\n  \
+         To disable you can use --setopt=usr_w_check=false\\n' >&2; exit 1",
+    );
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("space")), "{doc}");
+    let words = doc["error"]["message"].as_str().unwrap();
+    assert!(words.contains("No write access to /usr") && !words.contains("To disable"), "{doc}");
 }
 
 #[test]

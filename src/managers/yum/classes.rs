@@ -12,6 +12,7 @@ pub(super) fn is_space(text: &str) -> bool {
         "Disk quota exceeded",
         "[Errno 28]",
         "[Errno 30]",
+        "No write access to ",
         "curl#23 ",
     ];
     let text = without_phrase(text);

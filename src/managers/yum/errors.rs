@@ -85,6 +85,8 @@ pub fn address(line: &str) -> Option<(&str, &str)> {
     (url.contains("://") && !url.contains(' ')).then(|| (url, &line[at + 2..]))
 }
 
+const NO_METALINK: &str = "Cannot retrieve metalink for repository";
+
 /// The failure by yum's own words.
 fn failure(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
@@ -100,7 +102,8 @@ fn failure(finished: &Finished) -> Option<Failure> {
     {
         return Some(fetch(paragraph(stderr, line), finished));
     }
-    if let Some(line) = find(&["Cannot find a valid baseurl for repo", "Cannot retrieve repository metadata"])
+    if let Some(line) =
+        find(&["Cannot find a valid baseurl for repo", "Cannot retrieve repository metadata", NO_METALINK])
     {
         let text = paragraph(stderr, line);
         let list = stderr.lines().skip_while(|line| !line.starts_with("Could not retrieve mirrorlist "));
@@ -109,12 +112,18 @@ fn failure(finished: &Finished) -> Option<Failure> {
         let reason = reasons.map(|reason| Failure::new(reason_class(reason), reason)).reduce(known);
         return Some(match reason {
             Some(reason) => Failure::new(reason.class, format!("{text}: {}", reason.message)),
+            // yum does not say why.
+            None if text.starts_with(NO_METALINK) => Failure::new(Class::Fetch, text),
             None => Failure::new(Class::Config, text),
         });
     }
     if let Some(line) = finished.stdout.lines().find(|line| line.starts_with("ERROR with transaction check"))
     {
         return Some(Failure::new(Class::Dependency, paragraph(&finished.stdout, line)));
+    }
+    // yum then only says that it cannot create a lock file.
+    if let Some(line) = find(&["Could not create lock at ", "Could not open lock "]) {
+        return Some(Failure::new(Class::Other, line));
     }
     // What it says about that before and after is advice.
     if let Some(line) = find(&["However, you do not have any GPG public keys"]) {
@@ -251,6 +260,22 @@ mod tests {
         let told =
             ended(0, &printed, "Non-fatal POSTIN scriptlet failure in rpm package a-2-1.noarch\n").unwrap();
         assert_eq!(told.message, "error: %pre(a-2-1.noarch) scriptlet failed, exit status 1");
+    }
+
+    /// Taken from yum's source; not recorded.
+    #[test]
+    fn a_closing_line_is_no_reason() {
+        let lock =
+            "Could not create lock at /var/run/yum.pid: [Errno 13] Permission denied: '/var/run/yum.pid' ";
+        let told = ended(1, "", &format!("{lock}\n\n\nCan't create lock file; exiting\n")).unwrap();
+        assert_eq!((told.class, told.message.as_str()), (Class::Other, lock.trim()));
+        let full = lock.replace("[Errno 13] Permission denied", "[Errno 28] No space left on device");
+        assert_eq!(ended(1, "", &full).unwrap().class, Class::Space);
+        let metalink =
+            "Cannot retrieve metalink for repository: epel/x86_64. Please verify its path and try again";
+        let told = ended(1, "", &format!(" One of the configured repositories failed (x),\n\n{metalink}\n"))
+            .unwrap();
+        assert_eq!((told.class, told.message.as_str()), (Class::Fetch, metalink));
     }
 
     #[test]

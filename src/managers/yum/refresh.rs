@@ -25,15 +25,22 @@ pub fn judge(finished: &Finished) -> Refreshed {
         let text = "yum named more repositories and errors than there can be";
         return Refreshed::failed(Vec::new(), Failure::new(Class::Other, text));
     }
-    let parts = parts(&errors);
+    let (parts, old_lists) = (parts(&errors), old_lists(&finished.stderr));
     let nobodys = errors.iter().filter(|(url, _)| !all.iter().any(|other| is_of(other, url)));
     let nobodys = nobodys.map(told).reduce(known);
     for one in all.iter().filter(|one| one.is_on.is_some()) {
         if one.is_on == Some(false) && off.contains(one.id.as_str()) {
             continue;
         }
-        let is_fresh = one.is_on == Some(true) && one.has_index && !kept_old(one, &parts);
-        let failure = (!is_fresh).then(|| failure_of(one, &errors, &nobodys));
+        let list_is_old = one.mirrors.as_deref().is_some_and(|list| old_lists.contains(list));
+        let kept_old = list_is_old || kept_old(one, &parts);
+        let is_fresh = one.is_on == Some(true) && one.has_index && !kept_old;
+        let mut failure = (!is_fresh).then(|| failure_of(one, &errors, &nobodys));
+        // What came is no metalink.
+        failure
+            .iter_mut()
+            .filter(|why| list_is_old && why.class == Class::Other)
+            .for_each(|why| why.class = Class::Fetch);
         sources.insert(one_line(&one.id), failure);
     }
     for (id, failure) in finished.stderr.lines().filter_map(named) {
@@ -89,11 +96,11 @@ fn parts<'a>(errors: &[(&'a str, &str)]) -> BTreeMap<&'a str, BTreeSet<&'a str>>
             failed.entry(file).or_default().insert(url);
         }
     }
-    failed.remove("repomd.xml");
     failed
 }
 
-/// Whether no mirror had a file of the new index: yum then keeps the old index. Each mirror that failed has a line.
+/// Whether no mirror had a file of the new index: yum then keeps the old index. Each mirror that failed has a line. If
+/// that file is `repomd.xml`, yum disables the repository; one from before March 2016 keeps its old index too.
 fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
     let all_failed = |urls: &BTreeSet<&str>| {
         let own = one.urls.iter().filter(|own| urls.iter().any(|url| is_below(own, url))).count();
@@ -105,6 +112,24 @@ fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
 /// Whether a file of an index belongs to the repository at this address, and not to one further down.
 fn is_below(own: &str, url: &str) -> bool {
     url.rsplit_once("/repodata/").is_some_and(|(base, _)| base == own.trim_end_matches('/'))
+}
+
+/// The metalinks that could not be had or read. If yum has an older one it uses that, with the index that it names, and
+/// asks no mirror whether there is a newer index.
+///
+/// ```text
+/// Could not get metalink http://127.0.0.2:8080/metalink error was
+/// 14: HTTP Error 503 - Service Unavailable
+/// ```
+fn old_lists(stderr: &str) -> BTreeSet<&str> {
+    stderr.lines().filter_map(|line| METALINK.iter().find_map(|start| list_in(line, start))).collect()
+}
+
+const METALINK: [&str; 2] = ["Could not get metalink ", "Could not parse metalink "];
+const LISTS: [&str; 3] = ["Could not retrieve mirrorlist ", METALINK[0], METALINK[1]];
+
+fn list_in<'a>(line: &'a str, start: &str) -> Option<&'a str> {
+    line.strip_prefix(start)?.trim_end().strip_suffix(" error was")
 }
 
 fn is_of(one: &Repository, url: &str) -> bool {
@@ -125,8 +150,8 @@ fn errors(stderr: &str) -> Vec<(&str, &str)> {
     for line in stderr.lines() {
         if let Some(list) = list.take() {
             found.push((list, line));
-        } else if let Some(rest) = line.strip_prefix("Could not retrieve mirrorlist ") {
-            list = rest.strip_suffix(" error was");
+        } else if let Some(named) = LISTS.iter().find_map(|start| list_in(line, start)) {
+            list = Some(named);
         } else if let Some(error) = super::errors::address(line) {
             found.push(error);
         }
@@ -199,6 +224,6 @@ mod tests {
         let below = errors(&["http://a/updates/repodata/abc-primary.sqlite.bz2"]);
         assert!(!kept_old(&repository(&["http://a/"], 0), &below), "it is another repository's");
         let repomd = errors(&["http://a/repodata/repomd.xml"]);
-        assert!(!kept_old(&repository(&["http://a/"], 0), &repomd), "then yum turns it off");
+        assert!(kept_old(&repository(&["http://a/"], 0), &repomd), "an older yum does not turn it off");
     }
 }
