@@ -66,9 +66,14 @@ impl Session {
         }
     }
 
-    /// Finds out whether a failed download is one of a full disk with the cache.
+    /// Finds out whether a failed download is one of a full disk with the cache, or with temporary files.
     fn name_full_cache(&self, failure: &mut Failure) {
         self.name_disk_of_lock(failure);
+        let temporary = &self.manager.facts().temporary;
+        let is_temporary = temporary.words.iter().any(|words| failure.message.contains(words));
+        if let Some(why) = why_not_written(Path::new(temporary.dir)).filter(|_| is_temporary) {
+            *failure = Failure::new(Class::Space, format!("{} {why}: {}", temporary.dir, failure.message));
+        }
         if failure.class != Class::Fetch {
             return;
         }

@@ -70,6 +70,8 @@ pub struct Facts {
     pub lists_no_replaced: bool,
     /// Whether they leave out what only sources offer that were not refreshed, given [`Plan::without`].
     pub lists_refreshed_only: bool,
+    /// Its temporary files.
+    pub temporary: Temporary,
     /// Whether a version can be left out so that an older one is installed, as [`Plan::passed_over`] says.
     pub passes_over: bool,
 }
@@ -106,6 +108,7 @@ impl Facts {
         lists_newer: false,
         lists_no_replaced: false,
         lists_refreshed_only: true,
+        temporary: Temporary { dir: "", words: &[] },
         passes_over: false,
     };
 
@@ -150,6 +153,15 @@ impl Facts {
         let known = lock_holders::of(self.locks).or_else(|| lock_holders::of_pid_files(self.pid_files));
         known.or_else(|| lock_holders::of_open_files(more))
     }
+}
+
+/// Temporary files.
+#[derive(Debug)]
+pub struct Temporary {
+    /// Where the manager keeps them.
+    pub dir: &'static str,
+    /// Its words for another failure that it also has where it could not write one.
+    pub words: &'static [&'static str],
 }
 
 /// A directory with an entry for each installed kernel, such as `vmlinuz-6.1.0-13-amd64`.

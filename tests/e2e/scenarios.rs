@@ -617,6 +617,27 @@ fn a_disk_without_room_for_the_smallest_file_is_no_fetch_error<M: Manager>() {
     stage.patch(&["refresh"]).exits(0);
 }
 
+/// Some managers then only say that the index is damaged.
+fn a_full_disk_under_temporary_files_is_no_fetch_error<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0);
+    for dir in ["/tmp", "/var/tmp"] {
+        let room = format!(
+            "mount -t tmpfs -o size=4k,mode=1777 full {dir}; head -c 8192 /dev/zero >{dir}/x || true"
+        );
+        stage.sandbox().sh(&room);
+    }
+    for version in ["2.0", "3.0"] {
+        stage.repos[0].publish(&[package("tb-hello", version)]);
+        let refreshed = stage.patch(&["refresh"]);
+        if refreshed.code != 0 {
+            refreshed.refresh_failed("space");
+        }
+    }
+    stage.sandbox().sh("umount /tmp /var/tmp");
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 3.0"]);
+}
+
 fn a_failing_script_is_reported_as_one_whatever_it_prints<M: Manager>() {
     let words =
         "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'Error: Failed to download metadata' >&2";
@@ -1217,6 +1238,7 @@ scenarios! {
         what_somebody_installs_during_the_download_is_not_ours,
         a_full_disk_under_the_downloads_is_no_fetch_error,
         a_disk_without_room_for_the_smallest_file_is_no_fetch_error,
+        a_full_disk_under_temporary_files_is_no_fetch_error,
         a_failing_script_is_reported_as_one_whatever_it_prints,
         a_script_that_succeeds_may_say_what_it_likes,
         an_update_that_cannot_be_resolved_stays_and_the_others_come,

@@ -263,6 +263,9 @@ pub fn fetch_class(reason: &str) -> Class {
         "Redirection loop",
         "Redirection from ",
         "Failed to stat",
+        // A Release file that came damaged, or a page that came in its place.
+        "Splitting up ",
+        "Clearsigned file isn't valid",
         // A file that cannot be unpacked.
         "lzma_read:",
         "gzread:",
@@ -271,11 +274,16 @@ pub fn fetch_class(reason: &str) -> Class {
         "ZSTD",
     ];
     // Limits of this machine.
-    const MACHINE: &[&str] = &["Couldn't spawn new process", "Cannot allocate memory", "Too many open files"];
+    const MACHINE: &[&str] = &[
+        "Couldn't create temporary file ",
+        "Couldn't spawn new process",
+        "Cannot allocate memory",
+        "Too many open files",
+    ];
     // The words that a server writes behind the number are no reason.
     if is_status(reason) {
         Class::Fetch
-    } else if is_space(reason) || reason.starts_with("Couldn't create temporary file ") {
+    } else if is_space(reason) {
         Class::Space
     } else if is_validity(reason) {
         Class::Clock

@@ -121,7 +121,13 @@ fn only_a_number_of_http_at_the_beginning_is_one() {
         (Class::Config, "Unsupported proxy configured: foo://bar"),
         (Class::Config, "Downloading mirror file failed"),
         (Class::Auth, "No good signature from required signer: 0123"),
-        (Class::Space, "Couldn't create temporary file /tmp/apt.conf.x for passing config to apt-key"),
+        // Whether the disk is full is looked up; the directory may also be somebody else's.
+        (Class::Other, "Couldn't create temporary file /tmp/apt.conf.x for passing config to apt-key"),
+        (Class::Fetch, "Splitting up /var/lib/apt/lists/h_InRelease into data and signature failed"),
+        (
+            Class::Fetch,
+            "Clearsigned file isn't valid, got 'NOSPLIT' (does the network require authentication?)",
+        ),
         (Class::Other, "Couldn't spawn new processResource temporarily unavailable (11)"),
         (Class::Fetch, "Redirection loop encountered"),
         (Class::Config, "The method driver /usr/lib/apt/methods/x could not be found."),

@@ -1,6 +1,6 @@
 //! The constants of apt.
 
-use crate::managers::facts::Facts;
+use crate::managers::facts::{Facts, Temporary};
 
 /// What never changes of apt.
 pub static FACTS: Facts = Facts {
@@ -34,6 +34,7 @@ pub static FACTS: Facts = Facts {
     lists_installed: true,
     lists_all: true,
     lists_refreshed_only: false,
+    temporary: Temporary { dir: "/tmp", words: &["Splitting up ", "Couldn't create temporary file "] },
     passes_over: true,
     selection_base: "/etc/apt/preferences",
     ..Facts::NONE

@@ -11,7 +11,7 @@ mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
+use crate::managers::facts::{Facts, Places, Plan, RebootPackages, Temporary};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::origins::Origins;
@@ -70,6 +70,7 @@ static FACTS: Facts = Facts {
     rules: rpm::RULES,
     // Only a plugin of dnf could say what these say.
     settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],
+    temporary: Temporary { dir: "/tmp", words: &["repomd.xml parser error"] },
     ..Facts::NONE
 };
 

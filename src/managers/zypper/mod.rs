@@ -16,7 +16,7 @@ mod xml;
 use crate::managers::capabilities::{Autoremove, ConfigFile, Settings};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
-use crate::managers::facts::{Facts, Places, Plan};
+use crate::managers::facts::{Facts, Places, Plan, Temporary};
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
 use crate::managers::rpm;
@@ -76,6 +76,10 @@ static FACTS: Facts = Facts {
     rules: rpm::RULES,
     needs_of_new: true,
     selection_base: LOCKS,
+    temporary: Temporary {
+        dir: "/var/tmp",
+        words: &["Valid metadata not found", "Failed to retrieve new repository metadata"],
+    },
     ..Facts::NONE
 };
 
