@@ -110,6 +110,44 @@ fn a_truncated_index_is_a_fetch_failure() {
     fails_at_first("fetch", fault("/Packages", Fault::Short));
 }
 
+/// apt has one sentence for a Release file that came damaged and for one that it had no room to look at.
+#[test]
+fn a_release_file_that_came_damaged_is_a_fetch_failure_and_one_without_room_for_it_is_not() {
+    for damage in [Fault::Short, Fault::Flip, Fault::Page] {
+        fails_at_first("fetch", fault("InRelease", damage));
+    }
+    for (place, class) in [("size=4k,mode=1777", "space"), ("mode=700", "other")] {
+        let (sandbox, _repo) = bench::pending_update();
+        let fill = "head -c 8192 /dev/zero >/tmp/x || true";
+        sandbox.sh(&format!("mount -t tmpfs -o {place} none /tmp; [ {class} = other ] || {fill}"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.refresh_failed(class).mentions("/error/message", "/tmp");
+        sandbox.sh("umount /tmp");
+        sandbox.patch(&["refresh"]).exits(0);
+    }
+}
+
+#[test]
+fn keys_that_apt_does_not_use_are_told_with_the_reason() {
+    for (spoil, words) in [
+        ("chmod 600 $key", "not readable by user"),
+        ("echo '<html>404</html>' >$key", "unsupported filetype"),
+    ] {
+        let (sandbox, repo) = bench::pending_update();
+        sandbox.write(
+            "/etc/apt/sources.list.d/test.list",
+            format!("deb {} {} main\n", repo.url(), repo.suite()),
+        );
+        let key = "key=/etc/apt/trusted.gpg.d/test.gpg; cp /etc/apt/keyrings/test.gpg $key";
+        sandbox.sh(key);
+        sandbox.patch(&["refresh"]).exits(0);
+        sandbox.sh(&format!("{key}; {spoil}; rm /var/lib/apt/lists/*Release"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.refresh_failed("auth").mentions("/error/message", words);
+        refreshed.mentions("/error/message", "/etc/apt/trusted.gpg.d/test.gpg");
+    }
+}
+
 #[test]
 fn an_unknown_key_is_an_authentication_failure() {
     fails_at_first("auth", claim(|claims| claims.signer = Signer::Stranger));

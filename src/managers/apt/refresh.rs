@@ -11,6 +11,10 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed};
 use crate::system::process::{End, Finished};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+/// `http://HOST/dists/stable/InRelease: The key(s) in the keyring /etc/apt/trusted.gpg.d/x.gpg are ignored as the file
+/// is not readable by user '_apt' executing apt-key.`
+const UNUSED_KEYS: &str = ": The key(s) in the keyring ";
+
 /// Nobody needs more complaints than that.
 const MOST_MESSAGES: usize = 10_000;
 
@@ -276,6 +280,14 @@ impl<'a> Reader<'a> {
     fn read_message(&mut self, message: &Message) {
         let text = message.text.as_str();
         let failure = Failure::new(class_of(text), text);
+        if let Some(at) = text.find(UNUSED_KEYS).filter(|_| message.is_warning) {
+            for source in self.spoken_of(&text[..at]) {
+                self.told[source]
+                    .unused_keys
+                    .get_or_insert_with(|| text[at..].trim_start_matches([':', ' ']).into());
+            }
+            return;
+        }
         // This only sums up the lines before it.
         if text.starts_with("Some index files failed to download") {
             self.summed_up = Some(failure);
@@ -347,6 +359,7 @@ impl<'a> Reader<'a> {
         let merged = finished.succeeded() && silent <= unprinted(&finished.stdout);
         for (source, mut told) in self.sources.iter().zip(self.told) {
             told.arrived |= merged && told.is_silent();
+            told.explain_keys();
             let (result, files) = result(source, told, stray.as_ref());
             results.push(result);
             more.extend(files);

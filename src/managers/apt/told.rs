@@ -15,12 +15,25 @@ pub(super) struct Told {
     pub(super) items: Vec<usize>,
     /// The keys of files that its Release file does not list or that apt refuses to use, with apt's words.
     pub(super) skipped: Vec<(String, Failure)>,
+    /// What apt says of a file with keys that it does not use.
+    pub(super) unused_keys: Option<String>,
 }
 
 impl Told {
     /// Whether nothing at all was said about it.
     pub(super) fn is_silent(&self) -> bool {
         self.items.is_empty() && self.skipped.is_empty() && self.error.is_none() && !self.arrived
+    }
+
+    /// Adds to an error about keys why apt does not use those that there are.
+    pub(super) fn explain_keys(&mut self) {
+        let about_keys = self.error.as_mut().filter(|error| error.class == Class::Auth);
+        let file =
+            |why: &str| why.split(' ').find(|word| word.starts_with('/')).unwrap_or_default().to_string();
+        let unsaid = |(error, why): &(&mut Failure, String)| !error.message.contains(&file(why));
+        if let Some((error, why)) = about_keys.zip(self.unused_keys.take()).filter(unsaid) {
+            error.message = format!("{}. {why}", error.message.trim_end_matches('.'));
+        }
     }
 
     pub(super) fn blame(&mut self, failure: Failure) {
