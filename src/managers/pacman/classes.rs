@@ -28,6 +28,8 @@ pub fn reason_class(file: &str, reason: &str) -> Class {
     let is_answer = has_status(reason);
     if is_space(reason) && !is_answer {
         Class::Space
+    } else if reason.contains("Unsupported proxy s") && !is_answer {
+        Class::Config
     } else if contains_any(reason, NETWORK) && !is_answer {
         Class::Network
     } else if file.ends_with(".sig") {
