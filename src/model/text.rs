@@ -110,6 +110,23 @@ mod tests {
             "name: x\npassword: (not shown)\nproxy_password = (not shown)\npassword: \nWrong password: d\n";
         assert_eq!(without_passwords(settings), shown);
         for (text, shown) in [
+            ("Authorization: Basic bWU6cw==\r\n", "Authorization: (not shown)\n"),
+            ("> Proxy-Authorization: Bearer s\n", "> Proxy-Authorization: (not shown)\n"),
+            ("Set-Cookie: a=s; Secure", "Set-Cookie: (not shown)"),
+            (
+                "MaybeAddAuth: Found matching host adding 'me' and 's's' for http://me:s@h/x from /f\n",
+                "MaybeAddAuth: Found matching host adding 'me' and '(not shown)' for http://h/x from /f\n",
+            ),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+        for (text, shown) in [
+            (
+                "https://h/x?X-Amz-Date=2&X-Amz-Signature=s' no",
+                "https://h/x?X-Amz-Date=2&X-Amz-Signature=(not shown)' no",
+            ),
+            ("https://h/x?se=2&sig=s%3D&sp=r", "https://h/x?se=2&sig=(not shown)&sp=r"),
+            ("gpgkey=file:///k signatures=2", "gpgkey=file:///k signatures=2"),
             ("[b] Größe→=x ü>y", "[b] Größe→=x ü>y"),
             (
                 "[x|http://h/?proxyuser=me&amp;proxypass=s] y",

@@ -325,3 +325,28 @@ fn a_setting_of_dpkg_that_keeps_it_from_installing_is_named() {
     sandbox.sh("rm /etc/dpkg/dpkg.cfg.d/other");
     sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 2.0"]);
 }
+
+#[test]
+fn no_password_stands_in_what_apt_says_where_it_is_told_to_say_everything() {
+    let (sandbox, repo) = bench::pending_update();
+    let host = repo.url();
+    sandbox.write("/etc/apt/auth.conf", format!("machine {host} login me password s3cret-pw\n"));
+    let names = ["Acquire::http", "Acquire::Auth", "Acquire::netrc", "pkgAcquire::Worker", "pkgAcquire"];
+    let settings: String = names.iter().map(|name| format!("Debug::{name} \"true\";\n")).collect();
+    sandbox.write("/etc/apt/apt.conf.d/debug", settings);
+    let mut shown = String::new();
+    for verb in ["refresh", "apply"] {
+        let ended = sandbox.run(&["linux-patch", "--verbose", verb]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        shown += &format!("{}{}", ended.stdout, ended.stderr);
+    }
+    let everything = shown + &sandbox.log();
+    assert!(
+        everything.contains("MaybeAddAuth") && everything.contains("Authorization: (not shown)"),
+        "{everything}"
+    );
+    // The second is both in base 64.
+    for secret in ["s3cret-pw", "bWU6czNjcmV0LXB3"] {
+        assert!(!everything.contains(secret), "{everything}");
+    }
+}
