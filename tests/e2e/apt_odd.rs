@@ -125,6 +125,26 @@ fn a_repair_works_with_the_short_path_of_cron() {
     assert_eq!(sandbox.installed()["tb-half"], "1.0");
 }
 
+/// Some supervisors and containers give no PATH. Who owns the working directory is not asked for his programs.
+#[test]
+fn without_a_path_the_directories_of_the_system_are_looked_in_and_never_the_working_directory() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.write_script("/tmp/theirs/apt-get", "touch /run/taken; exec /usr/bin/apt-get \"$@\"");
+    for (path, code) in [(None, 0), (Some(".:/usr/bin:/bin"), 0), (Some(":/usr/bin:bin"), 0), (Some("."), 3)]
+    {
+        let mut command = sandbox.command("env");
+        command.args(["-C", "/tmp/theirs", "/usr/bin/env", "-i"]);
+        command.args(path.map(|path| format!("PATH={path}")));
+        command.args(["/usr/bin/linux-patch", "--format", "json", "refresh"]);
+        let report = sandbox.start(command).report();
+        report.exits(code);
+        assert!(!sandbox.exists("/run/taken"), "{path:?}: {report}");
+    }
+    let mut command = sandbox.command("env");
+    command.args(["-i", "/usr/bin/linux-patch", "--format", "json", "apply"]);
+    sandbox.start(command).report().applied(&["tb-hello 1.0 2.0"]);
+}
+
 #[test]
 fn what_others_install_while_we_wait_is_not_claimed() {
     let (sandbox, _repo) = two_pending();

@@ -1,6 +1,6 @@
 //! Where programs are found, and what of our environment they get.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,25 @@ use std::path::{Path, PathBuf};
 /// directories of the system, as that of cron does: a caller with another one who keeps a program off it, a `shutdown`
 /// for example, wants that.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = if is_of_system(&path) { path_with_sbin() } else { path };
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_program(file))
+    let ours = directories();
+    let dirs = if is_of_system(&ours) { with_sbin(ours) } else { ours };
+    dirs.into_iter().map(|dir| dir.join(program)).find(|file| is_program(file))
 }
 
-/// Whether PATH names directories of the system, and no others.
-fn is_of_system(path: &OsStr) -> bool {
-    const DIRS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let is_one = |dir: PathBuf| DIRS.iter().any(|known| dir == Path::new(known));
-    !path.is_empty() && std::env::split_paths(path).all(is_one)
+const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The directories of PATH, or those of the system where there is no PATH at all. Those that begin in the working
+/// directory are left out: somebody else may own that.
+fn directories() -> Vec<PathBuf> {
+    match std::env::var_os("PATH") {
+        Some(path) => std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect(),
+        None => SYSTEM.map(PathBuf::from).to_vec(),
+    }
+}
+
+/// Whether these are directories of the system, and no others.
+fn is_of_system(dirs: &[PathBuf]) -> bool {
+    !dirs.is_empty() && dirs.iter().all(|dir| SYSTEM.iter().any(|known| dir == Path::new(known)))
 }
 
 /// A file that may not be executed is skipped, as a shell does.
@@ -25,16 +34,19 @@ fn is_program(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
 
-/// PATH with some directories added at its end. cron and some shells lack them, and without them dpkg refuses to work.
+/// What children get as PATH.
 pub(super) fn path_with_sbin() -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
+    std::env::join_paths(with_sbin(directories())).unwrap_or_default()
+}
+
+/// Adds some directories at the end. cron and some shells lack them, and without them dpkg refuses to work.
+fn with_sbin(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
     for dir in ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
         if !dirs.contains(&dir) {
             dirs.push(dir);
         }
     }
-    std::env::join_paths(dirs).unwrap_or(path)
+    dirs
 }
 
 /// Variables that would change a manager's words, or make it or one of its scripts load or run what the caller likes;
