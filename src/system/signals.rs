@@ -19,7 +19,10 @@ static BLOCKED: OnceLock<u64> = OnceLock::new();
 const STOPPING: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
 /// These stop a run unless the caller ignores them, as nohup ignores SIGHUP. Without a handler, the others would end
 /// this process silently, even in an install: an alarm(2), for instance, is inherited.
-const STOPPING_UNLESS_IGNORED: [i32; 7] = [SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO];
+const STOPPING_UNLESS_IGNORED: [i32; 8] =
+    [SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO, SIGPWR];
+/// For a machine that loses its power. The library has no name for it.
+const SIGPWR: i32 = rustix::process::Signal::POWER.as_raw();
 
 /// Starts noting the signals that stop a run, and gives SIGCHLD a handler: if a parent ignored it, every wait for a
 /// child would fail with ECHILD.
@@ -57,7 +60,7 @@ pub fn outlast_limits() {
 pub fn received() -> Option<&'static str> {
     let noted = RECEIVED.get()?.load(Ordering::Relaxed) as i32;
     let number = if noted == 0 { received_though_blocked()? } else { noted };
-    signal_name(number).or(Some("a signal"))
+    signal_name(number).or(Some(if number == SIGPWR { "SIGPWR" } else { "a signal" }))
 }
 
 /// A signal that is blocked and waits, for the whole process or for its first thread.

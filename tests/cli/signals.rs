@@ -24,6 +24,7 @@ fn a_signal_before_the_install_ends_the_run_cleanly() {
             (Signal::HUP, "SIGHUP"),
             (Signal::USR1, "SIGUSR1"),
             (Signal::ALARM, "SIGALRM"),
+            (Signal::POWER, "SIGPWR"),
         ] {
             let world = World::new();
             world.on(verb, LASTING);
@@ -81,6 +82,7 @@ fn an_install_under_way_is_waited_for_whatever_is_sent_and_its_true_result_told(
             Signal::ALARM,
             Signal::VTALARM,
             Signal::PROF,
+            Signal::POWER,
             Signal::QUIT,
         ] {
             signal(&child, which);
