@@ -196,6 +196,54 @@ fn a_host_on_which_nothing_runs_linux_patch_is_told_so() {
     sandbox.kill_everything();
 }
 
+/// Each was tried with Debian's cron, which runs none of these (`make integrations`: `cron::`).
+#[test]
+fn a_table_or_script_that_cron_does_not_read_is_told_with_the_reason() {
+    let (sandbox, _repo) = bench::pending_update();
+    let table = "/etc/cron.d/linux-patch";
+    for (spoil, words, command) in UNREAD {
+        sandbox.sh("rm -rf /etc/cron.d /etc/cron.daily; mkdir /etc/cron.d /etc/cron.daily");
+        sandbox.write(table, "0 * * * * root linux-patch refresh\n");
+        sandbox.sh(&format!("cd /etc/cron.d; {spoil}"));
+        says(&sandbox, "cron", &["problem /etc/cron.d/linux-patch", words, command]);
+        says(&sandbox, "next run", &["nothing will ever run"]);
+    }
+    let script = "#!/bin/sh\nexec linux-patch apply\n";
+    for (name, mode, words) in [
+        ("linux-patch.sh", 0o755, "a name with other characters"),
+        ("linux-patch", 0o644, "may not be executed"),
+    ] {
+        sandbox.sh("rm -rf /etc/cron.d/* /etc/cron.daily/*");
+        sandbox.write_mode(&format!("/etc/cron.daily/{name}"), script, mode);
+        says(&sandbox, "cron", &["problem /etc/cron.daily/linux-patch", words]);
+    }
+    // A copy beside the table that is read is none.
+    sandbox.sh("rm /etc/cron.daily/*");
+    sandbox.write(table, "0 * * * * root linux-patch refresh\n");
+    for end in ["~", ".dpkg-dist", ".bak"] {
+        sandbox.sh(&format!("cp {table} {table}{end}"));
+    }
+    assert_eq!(found(&sandbox, "cron").len(), 1, "{:?}", found(&sandbox, "cron"));
+    sandbox.sh(&format!("rm {table}*"));
+    sandbox.write("/etc/anacrontab", "START_HOURS_RANGE=3-22\n1 10 patch.daily nice linux-patch apply\n");
+    says(&sandbox, "cron", &["/etc/anacrontab (anacron, days: 1) runs nice linux-patch apply"]);
+}
+
+/// What is done to the table, why cron does not read it then, and what mends that.
+pub const UNREAD: [(&str, &str, &str); 7] = [
+    ("mv linux-patch linux-patch.cron", "a name with other characters", "mv /etc/cron.d/linux-patch.cron"),
+    ("chmod 664 linux-patch", "its mode is 664", "chmod 644"),
+    ("chmod 666 linux-patch", "its mode is 666", "chmod 644"),
+    ("chown 65534 linux-patch", "it belongs to user 65534", "chown root"),
+    (
+        "cp linux-patch /srv/x; chown 65534 /srv/x; ln -sf /srv/x linux-patch",
+        "it belongs to user 65534",
+        "chown root",
+    ),
+    ("mkdir x; ln linux-patch x/y", "it has another name too", "cp "),
+    ("printf '0 * * * * root linux-patch refresh' >linux-patch", "its last line has no end", "echo >>"),
+];
+
 #[test]
 fn timers_are_told_with_their_next_time_and_what_keeps_them_from_it() {
     let (sandbox, _repo) = bench::pending_update();

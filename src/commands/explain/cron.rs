@@ -1,11 +1,13 @@
 //! Finds the lines of cron that run linux-patch, and when they next run.
 
+use super::cron_rules::{Daemon, Rules, Unread};
 use crate::system::files::{paths_in, small_text};
 use chrono::{Datelike, Days, NaiveDateTime, Timelike};
 use std::path::PathBuf;
 
 /// The directories of tables with a column for the user, and of single users' tables.
-const SYSTEM_TABLES: &[&str] = &["/etc/crontab", "/etc/anacrontab"];
+const SYSTEM_TABLES: &[&str] = &["/etc/crontab"];
+const ANACRON: &str = "/etc/anacrontab";
 const SYSTEM_DIRS: &[&str] = &["/etc/cron.d"];
 const USER_DIRS: &[&str] =
     &["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron", "/etc/crontabs"];
@@ -31,29 +33,48 @@ pub struct Job {
     pub when: String,
     /// The command.
     pub command: String,
+    /// Why cron does not read the file, and what mends that.
+    pub unread: Option<Unread>,
 }
 
-/// Everything that can be found. Only root can read the tables of users.
-pub fn jobs() -> Vec<Job> {
+/// Everything that can be found, for this daemon. Only root can read the tables of users.
+pub fn jobs(daemon: Daemon) -> Vec<Job> {
     let mut jobs = Vec::new();
-    let in_dir = |dir: &&str| paths_in(dir).into_iter().filter(|path| path.is_file());
+    let rules = Rules::of_this_system(daemon);
+    let in_dir = |dir: &&str| paths_in(dir).into_iter().filter(|path| path.is_file() && !rules.is_copy(path));
     let system = SYSTEM_TABLES.iter().map(PathBuf::from).chain(SYSTEM_DIRS.iter().flat_map(in_dir));
-    let of_users = USER_DIRS.iter().flat_map(in_dir).map(|file| (file, false));
-    for (file, has_user) in system.map(|file| (file, true)).chain(of_users) {
+    let of_users = USER_DIRS.iter().flat_map(in_dir).map(|file| (file, Table::OfUser));
+    let all = system.map(|file| (file, Table::OfSystem)).chain(of_users);
+    for (file, kind) in all.chain([(PathBuf::from(ANACRON), Table::Anacron)]) {
         let text = small_text(&file);
-        let found = jobs_in(&text, has_user);
-        jobs.extend(found.map(|(when, command)| Job { file: file.clone(), when, command }));
+        let unread = if kind == Table::OfSystem { rules.unread_table(&file, &text) } else { None };
+        let found = jobs_in(&text, kind);
+        jobs.extend(found.map(|(when, command)| Job {
+            file: file.clone(),
+            when,
+            command,
+            unread: unread.clone(),
+        }));
     }
     for (dir, when) in SCRIPT_DIRS {
         for path in in_dir(dir) {
             let text = small_text(&path);
             let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
             if let Some(line) = lines.find(|line| runs_us(line)) {
-                jobs.push(Job { file: path.clone(), when: when.to_string(), command: line.to_string() });
+                let (when, command) = (when.to_string(), line.to_string());
+                jobs.push(Job { unread: rules.unread_script(&path), file: path.clone(), when, command });
             }
         }
     }
     jobs
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Table {
+    OfSystem,
+    OfUser,
+    /// Days, minutes of delay, a name, the command.
+    Anacron,
 }
 
 /// Whether a command line runs a refresh or an apply of linux-patch, not only a status.
@@ -66,19 +87,27 @@ pub fn runs_us(line: &str) -> bool {
 }
 
 /// The schedules and commands of the lines that run it.
-fn jobs_in(text: &str, has_user: bool) -> impl Iterator<Item = (String, String)> + '_ {
+fn jobs_in(text: &str, kind: Table) -> impl Iterator<Item = (String, String)> + '_ {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && runs_us(line));
     lines.filter_map(move |line| {
-        let fields = if line.starts_with('@') { 1 } else { 5 };
+        let fields = match kind {
+            Table::Anacron => 2,
+            _ if line.starts_with('@') => 1,
+            _ => 5,
+        };
         let mut rest = line;
         let mut taken = Vec::new();
-        for _ in 0..fields + usize::from(has_user) {
+        for _ in 0..fields + usize::from(kind != Table::OfUser) {
             let (word, after) = rest.split_once([' ', '\t'])?;
             taken.push(word);
             rest = after.trim_start();
         }
         taken.truncate(fields);
-        Some((taken.join(" "), rest.to_string()))
+        let when = match kind {
+            Table::Anacron => format!("anacron, days: {}", taken[0]),
+            _ => taken.join(" "),
+        };
+        Some((when, rest.to_string()))
     })
 }
 
@@ -156,20 +185,6 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> 
     Some(found).filter(|found| !found.is_empty())
 }
 
-/// Whether a daemon runs that reads these tables; `None` where processes cannot be seen.
-pub fn is_running() -> Option<bool> {
-    const DAEMONS: &[&str] = &["cron", "crond", "fcron", "dcron", "cronie", "bcron-sched"];
-    let entries = std::fs::read_dir("/proc").ok()?;
-    let mut names =
-        entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
-    let mut any = false;
-    let found = names.any(|name| {
-        any = true;
-        DAEMONS.contains(&name.trim())
-    });
-    any.then_some(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,13 +222,17 @@ mod tests {
     fn only_lines_that_refresh_or_apply_count() {
         let table = "# 0 * * * * root linux-patch apply\nMAILTO=root\n0 * * * *  root  PATH=/x /usr/bin/linux-patch refresh --quiet\n\
                      5 5 * * * root linux-patch status\n@daily root linux-patch -q apply && true\n";
-        let found: Vec<_> = jobs_in(table, true).collect();
+        let found: Vec<_> = jobs_in(table, Table::OfSystem).collect();
         let expected = [
             ("0 * * * *", "PATH=/x /usr/bin/linux-patch refresh --quiet"),
             ("@daily", "linux-patch -q apply && true"),
         ];
         assert_eq!(found, expected.map(|(when, command)| (when.to_string(), command.to_string())));
-        assert_eq!(jobs_in("1 2 * * * linux-patch apply", false).count(), 1);
+        assert_eq!(jobs_in("1 2 * * * linux-patch apply", Table::OfUser).count(), 1);
+        let found: Vec<_> =
+            jobs_in("START_HOURS_RANGE=3-22\n1 10 lp.daily\tnice linux-patch apply", Table::Anacron)
+                .collect();
+        assert_eq!(found, [("anacron, days: 1".to_string(), "nice linux-patch apply".to_string())]);
         assert!(!runs_us("echo linux-patch-apply") && runs_us("-/usr/bin/linux-patch apply"));
     }
 }

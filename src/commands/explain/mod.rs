@@ -1,6 +1,7 @@
 //! `status --explain`: looks at the host itself. It changes nothing.
 
 mod cron;
+mod cron_rules;
 mod host;
 mod schedule;
 mod sources;

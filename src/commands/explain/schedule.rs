@@ -1,6 +1,7 @@
 //! What will run linux-patch next, what is wrong with its units, and who else updates this host.
 
 use super::cron::{self, Job, runs_us};
+use super::cron_rules::Daemon;
 use super::units::{Units, values};
 use crate::report::finding::{Finding, Mark};
 use crate::system::local_time;
@@ -105,12 +106,16 @@ fn of_schedule(units: &Units, timer: &str, service: &str) -> String {
 }
 
 fn of_cron() -> Vec<Finding> {
-    let jobs = cron::jobs();
-    let daemon = cron::is_running();
+    let daemon = Daemon::look();
+    let jobs = cron::jobs(daemon);
     let now = if jobs.is_empty() { None } else { local_now() };
     let of_job = |job: &Job| {
         let what = format!("{} ({}) runs {}", job.file.display(), job.when, job.command);
-        if daemon == Some(false) {
+        if let Some(unread) = &job.unread {
+            let what = format!("{what}, but cron does not read that file: {}", unread.why);
+            return Finding::problem("cron", what, &*unread.command);
+        }
+        if daemon == Daemon::No {
             let what = format!("{what}, but no cron daemon runs");
             return Finding::problem("cron", what, "systemctl enable --now cron, or crond");
         }
