@@ -7,7 +7,7 @@ _linux__patch() {
         cur="${COMP_WORDS[COMP_CWORD]}"
     fi
     prev="$3"
-    local joined="" begun="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
+    local joined="" begun="" value="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
     while ((at > 1)) && [[ "${COMP_WORDS[at]}" == [=:] || "${COMP_WORDS[at-1]}" == [=:] ]]; do
         ((at--))
         word="${COMP_WORDS[at]}${word}"
@@ -27,6 +27,18 @@ _linux__patch() {
 
     for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
     do
+        case "${value},${i}" in
+            1,=)
+                continue
+                ;;
+            1,*)
+                value=""
+                continue
+                ;;
+            ,--manager | ,--state-dir | ,--format)
+                value=1
+                ;;
+        esac
         case "${cmd},${i}" in
             ",$1")
                 cmd="linux__patch"

@@ -25,6 +25,7 @@ fn the_completions_are_those_of_the_command_line() {
             // the program's own name has a hyphen: nothing would be completed after a subcommand.
             made = made.replace("linux__subcmd__patch__subcmd__", "linux__patch__subcmd__");
             made = made.replacen("    prev=\"$3\"\n", BASH_VALUES, 1);
+            made = made.replacen(BASH_WORDS, &without_values(&command), 1);
             for option in ["reboot", "history"] {
                 let case = format!("                --{option})\n                    ");
                 made = made.replacen(
@@ -99,7 +100,7 @@ fn without_files(made: &str) -> String {
 /// bash makes several words of `--reboot=always` and of `security-age:7d=critical`, and puts what is offered behind
 /// the last of them; and the value of --reboot is none after a blank.
 const BASH_VALUES: &str = r#"    prev="$3"
-    local joined="" begun="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
+    local joined="" begun="" value="" word="${COMP_WORDS[COMP_CWORD]}" at="${COMP_CWORD}"
     while ((at > 1)) && [[ "${COMP_WORDS[at]}" == [=:] || "${COMP_WORDS[at-1]}" == [=:] ]]; do
         ((at--))
         word="${COMP_WORDS[at]}${word}"
@@ -115,6 +116,33 @@ const BASH_VALUES: &str = r#"    prev="$3"
         begun="${word%"${word##*[=:]}"}"
     fi
 "#;
+
+/// Where bash looks for the command among the words.
+const BASH_WORDS: &str = "    do\n        case \"${cmd},${i}\" in\n";
+
+/// The value of a global option may have the name of a command, and is none.
+fn without_values(command: &clap::Command) -> String {
+    let with_value = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+    let names: Vec<_> = with_value.filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+    let skipped = format!(
+        r#"    do
+        case "${{value}},${{i}}" in
+            1,=)
+                continue
+                ;;
+            1,*)
+                value=""
+                continue
+                ;;
+            ,{})
+                value=1
+                ;;
+        esac
+"#,
+        names.join(" | ,")
+    );
+    BASH_WORDS.replacen("    do\n", &skipped, 1)
+}
 
 /// What a shell offers for a line with the cursor at its end.
 fn offers(shell: &str, line: &str) -> Vec<String> {
@@ -179,6 +207,10 @@ fn bash_zsh_and_fish_complete_commands_options_and_values() {
             ("linux-patch status --alert security=cr", "critical", "updates"),
             ("linux-patch status --alert apply --alert re", "reboot", "--refresh"),
             ("linux-patch --format json --state-dir /tmp status --al", "--alert", "--max-age"),
+            // The value of an option may have the name of a command.
+            ("linux-patch --state-dir status re", "refresh", "--refresh"),
+            ("linux-patch --state-dir=status re", "refresh", "--refresh"),
+            ("linux-patch --state-dir apply status --al", "--alert", "--max-age"),
             ("linux-patch apply tb-hello --sec", "--security", "--strict"),
             ("linux-patch --state-dir /us", USR, "/us"),
             ("linux-patch status --output=/us", USR, "--output"),
