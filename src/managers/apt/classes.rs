@@ -276,6 +276,7 @@ pub fn fetch_class(reason: &str) -> Class {
     // Limits of this machine.
     const MACHINE: &[&str] = &[
         "Couldn't create temporary file ",
+        "Unable to mkstemp ",
         "Couldn't spawn new process",
         "Cannot allocate memory",
         "Too many open files",

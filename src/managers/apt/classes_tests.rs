@@ -123,6 +123,7 @@ fn only_a_number_of_http_at_the_beginning_is_one() {
         (Class::Auth, "No good signature from required signer: 0123"),
         // Whether the disk is full is looked up; the directory may also be somebody else's.
         (Class::Other, "Couldn't create temporary file /tmp/apt.conf.x for passing config to apt-key"),
+        (Class::Other, "Unable to mkstemp /tmp/apt.sig.x - GetTempFile (13: Permission denied)"),
         (Class::Fetch, "Splitting up /var/lib/apt/lists/h_InRelease into data and signature failed"),
         (
             Class::Fetch,

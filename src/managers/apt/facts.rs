@@ -34,7 +34,10 @@ pub static FACTS: Facts = Facts {
     lists_installed: true,
     lists_all: true,
     lists_refreshed_only: false,
-    temporary: Temporary { dir: "/tmp", words: &["Splitting up ", "Couldn't create temporary file "] },
+    temporary: Temporary {
+        dir: "/tmp",
+        words: &["Splitting up ", "Couldn't create temporary file ", "Unable to mkstemp "],
+    },
     passes_over: true,
     selection_base: "/etc/apt/preferences",
     ..Facts::NONE
