@@ -21,6 +21,7 @@ mod services;
 mod settings;
 pub mod settings_files;
 pub mod shutdown;
+mod unreadable;
 mod unrefreshed;
 
 use crate::driver::display::Display;
@@ -37,6 +38,7 @@ use crate::system::login_session;
 use crate::system::process::{self, End, Finished, Glimpse, Invocation, Limits};
 use log::{info, warn};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -128,6 +130,8 @@ pub struct Session {
     known_installed: RefCell<Option<(String, Rc<Installed>)>>,
     /// What the last list of installed packages showed about those that require a reboot.
     reboot_packages_seen: RefCell<Option<Seen>>,
+    /// Files made of the index that this run has removed.
+    dropped: RefCell<HashSet<PathBuf>>,
     /// The index of our own, for a manager that has one.
     own_index: Option<Box<dyn OwnIndex>>,
     state_dir: PathBuf,
@@ -174,6 +178,7 @@ impl Session {
             places: OnceCell::new(),
             known_installed: RefCell::new(None),
             reboot_packages_seen: RefCell::new(None),
+            dropped: RefCell::default(),
             own_index: manager.own_index(&state_dir),
             state_dir,
             elsewhere: OnceCell::new(),
@@ -294,7 +299,7 @@ impl Session {
         latest: Option<Latest>,
     ) -> Result<Finished, NotRun> {
         self.watch.check()?;
-        let limits = &Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
+        let mut limits = Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
         // Nothing of ours may end this command, so the end of a login session must not end it either.
         if !limits.may_end() {
             login_session::leave_session();
@@ -318,10 +323,11 @@ impl Session {
                 phase.show(glimpse, &|line| manager.progress(line));
             };
             let had_no_time = limits.left().is_some_and(|left| left < LAST_TRY);
-            let finished = process::run(invocation, limits, &capture, watch).map_err(could_not_run)?;
+            let finished = process::run(invocation, &limits, &capture, watch).map_err(could_not_run)?;
             self.log.end(&finished);
-            if let Some(own) = &self.own_index {
-                own.drop_unreadable(&finished);
+            if let Some(left) = self.once_more(&limits, &finished, &phase) {
+                limits = left;
+                continue;
             }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 // It only says that the time was spent on waiting.

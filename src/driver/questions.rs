@@ -111,6 +111,9 @@ impl Session {
     pub fn try_ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
         loop {
             let finished = self.answer(invocation)?;
+            if self.drop_unreadable(&finished) {
+                continue;
+            }
             let Some(stopped_at) = self.stopped_by_lock(invocation, &finished) else {
                 return Ok(finished);
             };

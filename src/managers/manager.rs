@@ -205,6 +205,12 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         false
     }
 
+    /// Files below the directory of the index, as patterns, that the manager itself makes of the index and says it could
+    /// not read. It makes them anew where they are missing.
+    fn unreadable_copies(&self, _finished: &Finished) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What is pending, where the refresh lists that too.
     fn pending_of_refresh(&self, _finished: &Finished) -> Option<Listing> {
         None

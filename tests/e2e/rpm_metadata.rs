@@ -83,3 +83,29 @@ fn a_package_for_a_newer_rpm_stays_and_the_others_come() {
     let (root, _repo) = dnf5::one(&old, &new);
     check(root.patch(&["apply"]));
 }
+
+/// dnf and dnf 5 take a copy for current by its time, and would fail at it until the next publication.
+#[test]
+fn a_copy_of_the_index_that_is_cut_on_the_disk_is_made_anew_in_the_same_run() {
+    each(|name, sandbox, patch, _| {
+        let dirs = "/var/cache/dnf /var/cache/libdnf5 /var/cache/zypp/solv";
+        patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
+        let copies = sandbox.sh(&format!("find {dirs} -name '*.solv*' 2>/dev/null || :"));
+        assert_eq!(copies.lines().count() >= 3, name != "zypper", "{copies}");
+        let cut = |copy: &str| {
+            format!(
+                "cp -p {copy} /srv/c; truncate -s $(($(stat -c %s {copy}) / 2)) {copy}; touch -r /srv/c {copy}\n"
+            )
+        };
+        let one_by_one = copies.lines().map(cut);
+        // At the first that it cannot read dnf 5 stops.
+        for cut in one_by_one.chain([copies.lines().map(cut).collect()]) {
+            sandbox.sh(&cut);
+            let refreshed = patch(&["refresh"]);
+            assert_eq!(refreshed.code, 0, "{name} {cut}: {refreshed}");
+            refreshed.says("/cache_status", "fresh").remembers("/pending/count", 2);
+            refreshed.remembers("/pending/security", 1);
+        }
+        patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1", "tb-other 1.0-1 2.0-1"]);
+    });
+}

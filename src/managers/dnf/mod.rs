@@ -188,6 +188,10 @@ impl Manager for Dnf {
         refresh::others(last, finished)
     }
 
+    fn unreadable_copies(&self, finished: &Finished) -> Vec<String> {
+        refresh::unreadable_copies(finished)
+    }
+
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
         refresh::of_refresh(finished)
     }

@@ -5,6 +5,7 @@ use super::commands::WITHOUT;
 use super::errors::{classify, is_unresolved};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
+use crate::managers::rpm::tables::is_repository;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -30,6 +31,20 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let run = finished.stdout.rsplit(BANNER).next().filter(|_| finished.end.is_crash())?;
     let option = format!("{WITHOUT}{}", begun(run)?);
     (!last.args.contains(&option)).then(|| last.clone().with_before("upgrade", [option]))
+}
+
+/// The copies of the indexes that dnf could not load:
+///
+/// ```text
+/// Error: Loading repository 'base' has failed
+/// ```
+pub fn unreadable_copies(finished: &Finished) -> Vec<String> {
+    let id = |line: &str| {
+        let (_, rest) = line.split_once("Loading repository '")?;
+        let id = rest.strip_suffix("' has failed").filter(|id| is_repository(id))?;
+        Some([format!("{id}.solv"), format!("{id}-*.solvx")])
+    };
+    finished.lines().filter_map(id).flatten().collect()
 }
 
 /// The first line of a run.
@@ -152,4 +167,16 @@ fn passed_over(line: &str) -> Option<(&str, &str)> {
 pub fn of_refresh(finished: &Finished) -> Option<Listing> {
     let is_whole = classify(finished).is_none() && failures(finished).is_empty();
     is_whole.then(|| transaction(&finished.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copies_of_a_repository_that_could_not_be_loaded_are_known() {
+        let copies = |line: &str| unreadable_copies(&Finished::ended(1, "", line));
+        assert_eq!(copies("Error: Loading repository 'b' has failed\n"), ["b.solv", "b-*.solvx"]);
+        assert_eq!(copies("Error: Loading repository '../b' has failed\n"), [""; 0]);
+    }
 }

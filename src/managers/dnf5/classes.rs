@@ -77,6 +77,7 @@ pub fn is_of_cache(text: &str) -> bool {
         "Failed to load repomd ",
         "Error loading local metadata ",
         "Missing solvfile cache",
+        "Cache-only enabled but no cache for repository ",
     ];
     contains_any(text, WORDS) || (text.contains("Failed to load ") && text.contains(" cache for repo "))
 }
@@ -118,6 +119,7 @@ mod tests {
             (Class::Lock, "Failed to obtain rpm transaction lock. Another transaction is in progress."),
             (Class::Space, "Error: /usr is configured to be read-only. You may be running an image"),
             (Class::Fetch, "Failed to re-load primary cache for repo \"x\" from \"/c\": not a SOLV file"),
+            (Class::Fetch, "Cache-only enabled but no cache for repository \"x\""),
             (Class::Fetch, "Failed to load updateinfo cache for repo \"x\" from \"/c\": damaged"),
             (Class::Config, "Error in configuration file \"/x\" Missing '=' on line 4"),
             (Class::Config, "Invalid repository id \"a b\": unexpected character ' '"),

@@ -182,6 +182,10 @@ impl Manager for Dnf5 {
         rpm::files::in_the_light_of(read(), refreshed)
     }
 
+    fn unreadable_copies(&self, finished: &Finished) -> Vec<String> {
+        refresh::unreadable_copies(finished)
+    }
+
     fn pending_of_refresh(&self, finished: &Finished) -> Option<Listing> {
         // If a repository failed, the list is that of the others alone.
         let is_whole = errors::classify(finished).is_none() && !refresh::has_failed(finished);

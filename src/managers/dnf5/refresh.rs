@@ -5,6 +5,7 @@ use super::classes::is_of_cache;
 use super::commands::WITHOUT;
 use super::errors::{classify, is_bar, named_repository, why_failed};
 use crate::managers::rpm::errors::{known, reason_class};
+use crate::managers::rpm::tables::is_repository;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
@@ -38,6 +39,22 @@ pub fn others(last: &Invocation, finished: &Finished) -> Option<Invocation> {
     let without = failed.keys().map(|id| format!("{WITHOUT}{id}"));
     let new: Vec<_> = without.filter(|option| !last.args.contains(option)).collect();
     (!new.is_empty()).then(|| last.clone().with_before("upgrade", new))
+}
+
+/// The copies of the indexes that dnf5 could not load:
+///
+/// ```text
+/// Failed to load primary cache for repo "base" from "/var/cache/libdnf5/base-606e5ed06e1cd10f/solv/base.solv": ...
+/// ```
+pub fn unreadable_copies(finished: &Finished) -> Vec<String> {
+    let below_cache = |line: &str| {
+        let (_, rest) = line.split_once(" from \"").filter(|_| is_of_cache(line))?;
+        let mut parts = rest.split_once('"')?.0.rsplit('/');
+        let name = parts.next().filter(|name| name.ends_with(".solv") || name.ends_with(".solvx"))?;
+        let repository = parts.next().filter(|dir| *dir == "solv").and_then(|_| parts.next())?;
+        [name, repository].iter().all(|part| is_repository(part)).then(|| format!("{repository}/solv/{name}"))
+    };
+    finished.stderr.lines().filter_map(below_cache).collect()
 }
 
 /// Whether a repository failed.
@@ -250,6 +267,18 @@ mod tests {
         let unresolved = "Failed to resolve the transaction:\nNo match for argument: x";
         assert_eq!(after(unresolved).outcome, RefreshOutcome::Fresh);
         assert_eq!(after("Operation aborted by the user.").outcome, RefreshOutcome::Fresh);
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_read_is_known_by_its_place_in_the_cache() {
+        let copies = |path: &str| {
+            let words = "Failed to load updateinfo cache for repo \"b\" from";
+            unreadable_copies(&printed(1, &format!("{words} \"{path}\": x\n")))
+        };
+        assert_eq!(copies("/c/b-1/solv/b-updateinfo.solvx"), ["b-1/solv/b-updateinfo.solvx"]);
+        for other in ["/c/b-1/solv/b.solv.LzOD4R", "/c/b-1/repodata/b.solv", "/c/b */solv/b.solv", "b.solv"] {
+            assert_eq!(copies(other), [""; 0], "{other}");
+        }
     }
 
     #[test]
