@@ -5,8 +5,8 @@ use super::Session;
 use crate::managers::{Listed, SourceList};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::refreshed::{RefreshOutcome, Refreshed};
-use crate::store::state::State;
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
+use crate::store::state::{Source, State};
 use crate::system::files::remove_or_warn;
 use crate::system::process::Invocation;
 use log::warn;
@@ -25,26 +25,47 @@ impl Session {
     /// Removes the files of the index that are not those which their source lists. The next refresh fetches them.
     pub(super) fn drop_mixed(&self, refreshed: &mut Refreshed) {
         let Some(configured) = self.manager.configured() else { return };
-        if refreshed.outcome == RefreshOutcome::Failed {
+        let is_failed = refreshed.outcome == RefreshOutcome::Failed;
+        let is_of_packed = refreshed.error.as_ref().is_some_and(|error| configured.is_of_packed(error));
+        if is_failed && !is_of_packed {
             return;
         }
         let listed: Vec<(usize, Listed)> = self.kept_files(configured, refreshed);
         let of_other_size = |(_, file): &&(usize, Listed)| {
-            std::fs::metadata(&file.path).is_ok_and(|meta| meta.len() != file.size)
+            !file.is_packed && std::fs::metadata(&file.path).is_ok_and(|meta| meta.len() != file.size)
         };
         let mut wrong: HashSet<PathBuf> =
             listed.iter().filter(of_other_size).map(|(_, file)| file.path.clone()).collect();
-        wrong.extend(self.of_other_content(&listed));
+        wrong.extend(self.of_other_content(configured, &listed));
         for (at, file) in listed.iter().filter(|(_, file)| wrong.contains(&file.path)) {
             remove_or_warn(&file.path);
             let text = format!(
                 "{} is not the file that its source lists; it was removed, the next refresh fetches it anew",
                 file.path.display()
             );
-            refreshed.sources[*at].error = Some(Failure::new(Class::Fetch, text));
+            let failure = Failure::new(Class::Fetch, text);
+            if is_failed {
+                refreshed.error = Some(failure.clone());
+            }
+            refreshed.sources[*at].error = Some(failure);
         }
-        if !wrong.is_empty() {
+        if !wrong.is_empty() && !is_failed {
             refreshed.judge_again();
+        }
+    }
+
+    /// If what is pending could not be told, a file of the index may be damaged though its size and time are as they were.
+    /// Called when nothing is planned any more: without that file nothing would be pending.
+    pub fn look_why_not_counted(&self, state: &mut State) {
+        let Some(error) = state.pending.as_mut().and_then(|pending| pending.error.as_mut()) else { return };
+        let result = |source: &Source| SourceResult { id: source.id.clone(), error: source.error.clone() };
+        let sources: Vec<SourceResult> = state.sources.iter().map(result).collect();
+        let mut looked_at =
+            Refreshed { sources, outcome: RefreshOutcome::Partial, error: None, changed: false };
+        self.drop_mixed(&mut looked_at);
+        if let Some(found) = looked_at.error {
+            warn!("{}", found.message);
+            *error = found;
         }
     }
 
@@ -65,13 +86,23 @@ impl Session {
         files.filter(|(_, file)| is_kept(&file.path)).collect()
     }
 
-    fn of_other_content(&self, listed: &[(usize, Listed)]) -> Vec<PathBuf> {
-        if listed.is_empty() {
+    fn of_other_content(&self, configured: &dyn SourceList, listed: &[(usize, Listed)]) -> Vec<PathBuf> {
+        let (packed, plain) = listed.iter().map(|(_, file)| file).partition(|file| file.is_packed);
+        let plain = self.with_other_sum(plain, |paths| Invocation::of("sha256sum", ["--"]).with(paths));
+        let packed = self.with_other_sum(packed, |paths| configured.sums_of_packed(paths));
+        [plain, packed].concat()
+    }
+
+    fn with_other_sum(
+        &self,
+        files: Vec<&Listed>,
+        question: impl FnOnce(Vec<String>) -> Invocation,
+    ) -> Vec<PathBuf> {
+        if files.is_empty() {
             return Vec::new();
         }
-        let paths = listed.iter().map(|(_, file)| file.path.display().to_string());
-        let invocation = Invocation::of("sha256sum", ["--"]).with(paths);
-        let answer = match self.ask(&invocation) {
+        let paths = files.iter().map(|file| file.path.display().to_string());
+        let answer = match self.ask(&question(paths.collect())) {
             Ok(answer) => answer.stdout,
             Err(failure) => {
                 warn!("could not check the files of the index: {}", failure.message);
@@ -79,7 +110,7 @@ impl Session {
             }
         };
         let sums: HashSet<&str> = answer.lines().collect();
-        let is_other = |file: &Listed| !sums.contains(&*format!("{}  {}", file.sum, file.path.display()));
-        listed.iter().filter(|(_, file)| is_other(file)).map(|(_, file)| file.path.clone()).collect()
+        let is_other = |file: &&Listed| !sums.contains(&*format!("{}  {}", file.sum, file.path.display()));
+        files.into_iter().filter(is_other).map(|file| file.path.clone()).collect()
     }
 }

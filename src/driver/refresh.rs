@@ -87,6 +87,9 @@ impl Session {
             // Now updates of other sources count, though their index has not changed.
             let others = failed_before != state.not_refreshed();
             self.count_listed(state, refreshed.changed || self.purpose == Purpose::Apply || others, listed);
+            if self.purpose == Purpose::Refresh {
+                self.look_why_not_counted(state);
+            }
         }
         self.note_reboot_required(state);
         self.note_caveats(state, &published);
@@ -188,7 +191,7 @@ impl Session {
         let mut published = OfSources::new();
         let mut has_no_source = false;
         if !was_stopped {
-            if before.is_unchecked {
+            if before.is_unchecked || refreshed.outcome == RefreshOutcome::Failed {
                 self.drop_mixed(&mut refreshed);
             }
             self.add_sources_of_configuration(&mut refreshed);

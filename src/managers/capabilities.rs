@@ -78,6 +78,12 @@ pub trait SourceList {
     /// The files in the directory of the index of which a file of this source says what they are.
     fn listed(&self, id: &str, index: &Path) -> Vec<Listed>;
 
+    /// Prints the sums of packed files of the index, as sha256sum does with the unpacked ones.
+    fn sums_of_packed(&self, paths: Vec<String>) -> Invocation;
+
+    /// Whether the manager failed over a packed file of the index that it may not have named.
+    fn is_of_packed(&self, failure: &Failure) -> bool;
+
     /// The file of the index that the manager could not read, with its words. The whole index is of no use then.
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)>;
 
@@ -102,10 +108,12 @@ pub struct ConfigFile {
 pub struct Listed {
     /// Where it is.
     pub path: PathBuf,
-    /// How many bytes it has.
+    /// How many bytes it has, unpacked.
     pub size: u64,
-    /// Its SHA-256 sum.
+    /// Its SHA-256 sum, unpacked.
     pub sum: String,
+    /// Whether it is kept packed.
+    pub is_packed: bool,
 }
 
 /// A file that came in a refresh.

@@ -92,3 +92,38 @@ fn a_release_file_that_is_cut_on_the_disk_costs_its_source_one_refresh() {
     refreshed.mentions("/error/message", "the next refresh fetches it anew");
     sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
 }
+
+/// As in images of containers. apt names such a file in some of its words only, and takes an empty one for a list of
+/// nothing.
+#[test]
+fn a_packed_list_that_is_damaged_or_old_is_no_empty_one_and_comes_anew() {
+    for kind in ["lz4", "gz", "xz", "zst", "bz2"] {
+        let (sandbox, repos) = bench::three();
+        let settings = format!(
+            "Acquire::GzipIndexes \"true\";\nAcquire::IndexTargets::deb::Packages::KeepCompressedAs \"{kind}\";\n"
+        );
+        sandbox.write("/etc/apt/apt.conf.d/packed", settings);
+        sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        let host = repos[1].url().replace("http://", "");
+        let list = format!("$(ls {LISTS}/{host}_*_Packages.{kind})");
+        sandbox.sh(&format!("cp -p {list} /srv/old"));
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        sandbox.sh(&format!("cp -p {list} /srv/new"));
+        for (damage, time) in [(":", "new"), ("head -c 100 /srv/new", "new"), ("cat /srv/old", "old")] {
+            sandbox
+                .sh(&format!("f={list}; {damage} >$f; touch -r /srv/{time} $f; rm -f /var/cache/apt/*.bin"));
+            let refreshed = sandbox.patch(&["refresh"]);
+            assert_ne!(refreshed.code, 0, "{kind} {damage}: {refreshed}");
+            let failed = refreshed.failed_sources();
+            assert!(
+                failed.len() == 1 && failed[0].0.contains(&host),
+                "{kind} {damage}: {failed:?} {refreshed}"
+            );
+            refreshed.mentions("/error/message", "the next refresh fetches it anew");
+            let healed = sandbox.patch(&["refresh"]);
+            assert_eq!(healed.code, 0, "{kind} {damage}: {healed}");
+            healed.leaves_pending(&["tb-alpha 1.0 2.0", "tb-beta 1.0 3.0", "tb-gamma 1.0 2.0"]);
+        }
+    }
+}

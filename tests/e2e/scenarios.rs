@@ -348,6 +348,47 @@ fn an_index_that_is_gone_is_stale_and_refreshed<M: Manager>() {
     stage.patch(&["status"]).exits(0);
 }
 
+fn a_file_of_the_index_that_is_damaged_on_the_disk_is_never_no_update_and_heals<M: Manager>() {
+    let stage = Stage::<M>::pending_update();
+    stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
+    let (dir, sandbox) = (M::INDEXES, stage.sandbox());
+    sandbox.sh(&format!(
+        "mkdir /srv/packed; cp -a {dir} /srv/saved; cp -a /var/cache/apt/*.bin /srv/packed || :"
+    ));
+    let files = sandbox.sh(&format!("find {dir} /var/cache/apt -type f -size +0 ! -name '*.deb'"));
+    assert!(!files.is_empty());
+    for file in files.lines() {
+        for (damage, args) in DAMAGES {
+            let restore =
+                format!("rm -rf {dir}; cp -a /srv/saved {dir}; cp -a /srv/packed/* /var/cache/apt || :");
+            sandbox.sh(&format!(
+                "{restore}; f='{file}'; cp -p \"$f\" /srv/whole; exec </srv/whole; n=$(stat -c %s \"$f\"); \
+                 {damage}; [ ! -e \"$f\" ] || touch -r /srv/whole \"$f\""
+            ));
+            let first = stage.patch(args);
+            let count = first.state["pending"]["count"].clone();
+            assert!(count == 1 || (first.code != 0 && count.is_null()), "{file} {damage}: {first}");
+            let status = stage.patch(&["status"]);
+            assert_ne!(status.json["pending"]["count"], 0, "{file} {damage}: {status}");
+            if first.code != 0 {
+                assert_ne!(status.code, 0, "{file} {damage}: {status}");
+                let second = stage.patch(args);
+                assert_eq!(second.code, 0, "{file} {damage}: {first} and then {second}");
+                second.leaves::<M>(&["tb-hello 1.0 2.0"]);
+            }
+        }
+    }
+}
+
+/// What a power cut, a full disk or a bad sector leaves of the file `$f`, which had `$n` bytes and can be read, and what
+/// is done then. The time of the file stays; the last one has its size too, which only an apply can notice.
+const DAMAGES: [(&str, &[&str]); 4] = [
+    ("rm \"$f\"", &["refresh"]),
+    (": >\"$f\"", &["refresh"]),
+    ("head -c $((n / 2)) >\"$f\"", &["refresh"]),
+    ("{ head -c $((n / 2)); head -c $((n - n / 2)) /dev/zero; } >\"$f\"", &["apply", "--download-only"]),
+];
+
 fn a_source_that_moves_to_a_mirror_that_is_behind_has_what_that_has<M: Manager>() {
     let behind = M::Repo::with(&[package("tb-hello", "2.0")]);
     let stage = Stage::<M>::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0")]);
@@ -1221,6 +1262,7 @@ scenarios! {
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,
         an_index_that_is_gone_is_stale_and_refreshed,
+        a_file_of_the_index_that_is_damaged_on_the_disk_is_never_no_update_and_heals,
         a_source_that_moves_to_a_mirror_that_is_behind_has_what_that_has,
         an_update_that_is_withdrawn_before_its_download_is_nothing_to_do,
         what_the_manager_does_not_read_leaves_the_index_fresh,

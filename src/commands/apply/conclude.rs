@@ -37,6 +37,9 @@ impl Run<'_> {
             (true, error) => Applied { error, ..self.what_would_be() },
             (false, error) => self.look_back(error),
         };
+        if applied.error.is_some() {
+            self.session.look_why_not_counted(&mut self.state);
+        }
         tell_since(&mut applied.packages, &self.work.open);
         for (held, class) in left_out_by_us(&applied.held_back) {
             warn!("{} stays as it is ({}: {})", held.name, class.word(), held.reason);

@@ -67,6 +67,15 @@ impl SourceList for Configured {
         sources::listed(id, index)
     }
 
+    fn sums_of_packed(&self, paths: Vec<String>) -> Invocation {
+        Invocation::of("sh", ["-c", SUMS_OF_PACKED, "sh"]).with(paths)
+    }
+
+    fn is_of_packed(&self, failure: &Failure) -> bool {
+        const LIBRARIES: &[&str] = &["LZ4F: ", "ZSTD: ", "BZ2_bzread: ", "lzma_read: ", "gzread: "];
+        LIBRARIES.iter().any(|library| failure.message.starts_with(library))
+    }
+
     fn unreadable(&self, finished: &Finished) -> Option<(PathBuf, String)> {
         errors::unreadable(finished)
     }
@@ -75,3 +84,11 @@ impl SourceList for Configured {
         sources::hosts(text)
     }
 }
+
+/// Only apt itself unpacks all that it packs. Without it nothing is printed: that is no file with another sum.
+const SUMS_OF_PACKED: &str = r#"unpack="/usr/lib/apt/apt-helper cat-file"
+$unpack /dev/null || exit
+for file do
+  sum=$($unpack "$file" 2>/dev/null | sha256sum)
+  echo "${sum%% *}  $file"
+done"#;

@@ -4,7 +4,7 @@ use crate::managers::capabilities::Listed;
 use crate::model::text::one_line;
 use glob::Pattern;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One configured source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub fn parse(stdout: &str) -> Vec<Source> {
     sources
 }
 
-/// The uncompressed indexes that the Release file of a source lists and that are stored.
+/// The indexes that the Release file of a source lists and that are stored, packed or not.
 pub fn listed(id: &str, dir: &Path) -> Vec<Listed> {
     let read = |file: &str| std::fs::read_to_string(dir.join(kept_as(id, file)?)).ok();
     let release = ["InRelease", "Release"].into_iter().find_map(read).unwrap_or_default();
@@ -161,9 +161,20 @@ pub fn listed(id: &str, dir: &Path) -> Vec<Listed> {
         let (sum, size, name) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
         let is_index = matches!(name.rsplit('/').next(), Some("Packages" | "Sources"));
         let path = dir.join(kept_as(id, name).filter(|_| is_index && sum.len() == SHA256)?);
-        path.exists().then(|| Listed { path, size, sum: sum.to_string() })
+        let (path, is_packed) = stored(path)?;
+        Some(Listed { path, size, sum: sum.to_string(), is_packed })
     });
     entries.collect()
+}
+
+/// The file that is stored under this name, with the ending of what it was packed with, and whether it is packed.
+fn stored(path: PathBuf) -> Option<(PathBuf, bool)> {
+    if path.exists() {
+        return Some((path, false));
+    }
+    let packed = |end: &&str| PathBuf::from(format!("{}.{end}", path.display()));
+    let packed = ["lz4", "gz", "xz", "zst", "bz2", "lzma"].iter().map(packed).find(|path| path.exists());
+    packed.map(|path| (path, true))
 }
 
 /// How many digits such a sum has.
