@@ -2,6 +2,7 @@
 
 use crate::bench;
 use crate::sandbox::Sandbox;
+use crate::server::Fault;
 
 /// What a hook prints that runs an apt of its own, or passes on the log of another run.
 fn words(url: &str) -> [String; 5] {
@@ -56,9 +57,9 @@ fn a_hook_that_fails_over_a_lock_has_nobody_wait_for_it() {
 #[test]
 fn beside_a_hook_that_speaks_as_apt_does_apts_own_words_count() {
     let (sandbox, repos) = bench::three();
-    repos[2].server.fault("/InRelease", crate::server::Fault::Status(503));
+    repos[2].server.fault("/InRelease", Fault::Status(503));
     for name in HOOKS {
-        for lines in &words(&repos[1].url())[..4] {
+        for lines in &words(&repos[1].url()) {
             hook(&sandbox, name, lines);
             let refreshed = sandbox.patch(&["refresh"]);
             assert_eq!(refreshed.code, 1, "{name} {lines}: {refreshed}");
@@ -70,6 +71,38 @@ fn beside_a_hook_that_speaks_as_apt_does_apts_own_words_count() {
         hook(&sandbox, name, &format!("printf 'Hit:1 {} stable InRelease\\n'", repos[2].url()));
         let failed = sandbox.patch(&["refresh"]).exits(1).failed_sources();
         assert!(failed.iter().any(|(id, _)| id.contains(&repos[2].url())), "{name}: {failed:?}");
+    }
+}
+
+/// apt prints its progress there too, and under the same numbers.
+#[test]
+fn beside_a_source_that_is_down_a_hook_that_prints_progress_lines_blames_no_other() {
+    let (sandbox, repos) = bench::three();
+    let [good, down] = [1, 2].map(|nth: usize| format!("{} stable InRelease", repos[nth].url()));
+    let lines = [
+        format!("Err:1 {good}\\n  404  Not Found"),
+        format!("Err:2 {good}\\n  404  Not Found"),
+        format!("Err:3 {good}\\n  503  X"),
+        format!("Err:99 {good}"),
+        format!("Hit:1 {good}"),
+        format!("Ign:1 {good}"),
+        format!("Hit:2 {down}\\nHit:3 {down}\\nErr:1 {good}"),
+    ];
+    for fault in [Fault::Status(404), Fault::Close] {
+        repos[2].server.fault("/", fault);
+        for name in &HOOKS[..3] {
+            for lines in &lines {
+                hook(&sandbox, name, &format!("printf '{lines}\\n'"));
+                let refreshed = sandbox.patch(&["refresh"]);
+                assert_eq!(refreshed.code, 1, "{name} {lines}: {refreshed}");
+                let failed = refreshed.failed_sources();
+                assert!(
+                    failed.len() == 1 && failed[0].0.contains(&repos[2].url()),
+                    "{fault:?} {name} {lines}: {failed:?} {refreshed}"
+                );
+            }
+        }
+        repos[2].server.heal();
     }
 }
 

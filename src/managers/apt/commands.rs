@@ -84,8 +84,14 @@ pub fn refresh(budget: Duration) -> Invocation {
     // With one queue for all, a mirror that closes its connections would make the others wait for ever.
     let queues = "Acquire::Queue-Mode=host";
     let marks_end = format!("APT::Update::Post-Invoke::=echo '{HOOKS_ENDED}' >&2");
-    apt_get(&["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https, &marks_end], &["update"])
+    let marks_begin = format!("APT::Update::Pre-Invoke::=echo '{UPDATE_BEGINS}'");
+    let options = ["APT::Update::Error-Mode=any", queues, RETRIES, &http, &https, &marks_begin, &marks_end];
+    apt_get(&options, &["update"])
 }
+
+/// A hook of ours prints this on standard output after all hooks of apt.conf that run before an update: progress lines
+/// before it are not apt's.
+pub(super) const UPDATE_BEGINS: &str = "linux-patch: the update itself begins";
 
 /// A hook of ours prints this on standard error. apt runs it after all hooks of apt.conf, and prints its own errors and
 /// warnings at its end: what stands before is not apt's.

@@ -1,5 +1,6 @@
 //! Reading apt's progress lines. An item is one file that is fetched.
 
+use super::commands::UPDATE_BEGINS;
 use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,15 @@ impl Item<'_> {
 ///   404  X [IP: 127.0.0.2 8080]
 /// ```
 pub fn items(stdout: &str) -> Vec<Item<'_>> {
+    items_with(stdout, &|_, _, _| true)
+}
+
+/// The same with some of the lines: given are their kind, the first URI of their number, and their own.
+pub fn items_with<'a>(stdout: &'a str, is_taken: &dyn Fn(Kind, &str, &str) -> bool) -> Vec<Item<'a>> {
+    let stdout = own_lines(stdout);
     let mut items: Vec<Item> = Vec::new();
     let mut places = HashMap::new();
+    let mut firsts: Vec<&str> = Vec::new();
     let mut failed: Option<usize> = None;
     for line in stdout.split(['\n', '\r']) {
         if let (Some(at), Some(detail)) = (failed, line.strip_prefix("  ")) {
@@ -66,8 +74,13 @@ pub fn items(stdout: &str) -> Vec<Item<'_>> {
         failed = None;
         let Some((kind, number, text)) = progress_line(line) else { continue };
         let Some((uri, place, what)) = name_of(text) else { continue };
+        let known = places.get(&number).and_then(|at: &usize| firsts.get(*at));
+        if !is_taken(kind, known.unwrap_or(&uri), uri) {
+            continue;
+        }
         let at = *places.entry(number).or_insert_with(|| {
             let names = Vec::new();
+            firsts.push(uri);
             items.push(Item { names, what, last: kind, arrived: false, reason: String::new() });
             items.len() - 1
         });
@@ -84,10 +97,22 @@ pub fn items(stdout: &str) -> Vec<Item<'_>> {
     items
 }
 
+/// What stands behind the words of the hooks that run before an update.
+fn own_lines(stdout: &str) -> &str {
+    stdout.rsplit_once(UPDATE_BEGINS).map_or(stdout, |(_, own)| own)
+}
+
+/// The URIs of which a line says that something failed.
+pub fn failed_uris(stdout: &str) -> impl Iterator<Item = &str> {
+    let lines = own_lines(stdout).split(['\n', '\r']).filter_map(progress_line);
+    lines.filter(|(kind, ..)| *kind == Kind::Failed).filter_map(|(_, _, text)| Some(name_of(text)?.0))
+}
+
 /// How many numbers have no line. If several sources lead to the same file apt fetches it once, and prints no line for
 /// the sources that come to it meanwhile.
 pub fn unprinted(stdout: &str) -> usize {
-    let numbers = stdout.split(['\n', '\r']).filter_map(progress_line).map(|(_, number, _)| number);
+    let numbers =
+        own_lines(stdout).split(['\n', '\r']).filter_map(progress_line).map(|(_, number, _)| number);
     let numbers: HashSet<_> = numbers.collect();
     let most = numbers.iter().max().map_or(0, |most| *most as usize);
     most.saturating_sub(numbers.len())

@@ -2,7 +2,7 @@
 
 use super::classes::{HOOK_FAILED, class_of, fetch_class};
 use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file, words_of_apt};
-use super::progress::{Item, Kind, MIRRORS, items, unprinted};
+use super::progress::{Item, Kind, MIRRORS, failed_uris, items, items_with, unprinted};
 use super::sources::Source;
 use super::told::{Told, named, result};
 use crate::model::class::Class;
@@ -31,10 +31,7 @@ pub fn judge_configured(finished: &Finished, answer: &str) -> Refreshed {
 
 fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     let own = words_of_apt(finished);
-    let mut items = items(&finished.stdout);
-    if is_all_well(finished, own) {
-        take_back_failures(&mut items);
-    }
+    let items = items_of_apt(finished, own, &configured);
     let changed = items.iter().any(|item| item.arrived && item.last != Kind::Hit);
     let sources = if configured.is_empty() { named_by(&items) } else { configured };
     let mut report = Reader::new(&sources, &items);
@@ -49,18 +46,38 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     report.conclude(finished, changed)
 }
 
-/// Whether apt says that nothing failed. It has an error or a warning for whatever did.
-fn is_all_well(finished: &Finished, own: Option<&str>) -> bool {
+/// The items that apt's progress lines tell of. On standard output hooks may print such lines too, with any number. apt
+/// has an error or a warning for whatever failed: if each of these names something that failed, what none of them names
+/// is a hook's. So is a line that gives the number of one configured source to another.
+fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
+    let stdout = &finished.stdout;
+    let Some(own) = own else { return items(stdout) };
     let speaks_of_loss =
         |message: &Message| message.is_error || (message.is_warning && is_loss(&message.text));
-    finished.succeeded() && own.is_some_and(|own| !messages(own).iter().any(speaks_of_loss))
+    let losses: Vec<Message> = messages(own).into_iter().filter(speaks_of_loss).collect();
+    let reasons = losses.iter().map(|loss| loss.text.as_str()).filter(|text| !text.starts_with(SUMMARY));
+    let failed: HashSet<&str> = failed_uris(stdout).collect();
+    let is_whole = match losses.is_empty() {
+        true => finished.succeeded(),
+        false => reasons.clone().all(|text| failed.iter().any(|uri| speaks_of(text, uri))),
+    };
+    let told: HashSet<&str> =
+        failed.into_iter().filter(|uri| reasons.clone().any(|text| speaks_of(text, uri))).collect();
+    let uris: HashSet<&str> = configured.iter().map(|source| source.uri.as_str()).collect();
+    let is_apts = |kind, first: &str, uri: &str| {
+        let is_anothers = first != uri && uris.contains(first) && uris.contains(uri);
+        !is_anothers && (kind != Kind::Failed || told.contains(uri))
+    };
+    if is_whole { items_with(stdout, &is_apts) } else { items(stdout) }
 }
 
-/// Where all is well the failures among the progress lines are words of a hook.
-fn take_back_failures(items: &mut Vec<Item>) {
-    items.retain(|item| item.arrived || item.last != Kind::Failed);
-    items.iter_mut().filter(|item| item.last == Kind::Failed).for_each(|item| item.last = Kind::Got);
+/// Whether a message names a file of this URI, or the URI before a suite.
+fn speaks_of(text: &str, uri: &str) -> bool {
+    text.split(uri).skip(1).any(|rest| rest.starts_with(['/', ' ']))
 }
+
+/// This only sums up what stands before it.
+const SUMMARY: &str = "Some index files failed to download";
 
 /// The sources that progress lines name.
 fn named_by(items: &[Item]) -> Vec<Source> {
@@ -288,8 +305,7 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        // This only sums up the lines before it.
-        if text.starts_with("Some index files failed to download") {
+        if text.starts_with(SUMMARY) {
             self.summed_up = Some(failure);
             return;
         }
