@@ -637,7 +637,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
             Some((name, _)) if name.ends_with("::Timeout") && !name.starts_with("DPkg::Lock") => name,
             Some(("Dpkg::Options::", value)) => value,
             // What the hook runs is told in words too.
-            Some((name @ "APT::Update::Post-Invoke::", _)) => name,
+            Some((name @ ("APT::Update::Pre-Invoke::" | "APT::Update::Post-Invoke::"), _)) => name,
             _ => option,
         };
         assert!(text.contains(short), "the page does not name {short}");

@@ -386,7 +386,7 @@ const DAMAGES: [(&str, &[&str]); 4] = [
     ("rm \"$f\"", &["refresh"]),
     (": >\"$f\"", &["refresh"]),
     ("head -c $((n / 2)) >\"$f\"", &["refresh"]),
-    ("{ head -c $((n / 2)); head -c $((n - n / 2)) /dev/zero; } >\"$f\"", &["apply", "--download-only"]),
+    ("{ head -c $((n / 2)); head -c $((n - n / 2)) /dev/zero; } >\"$f\"", &["apply", "--dry-run"]),
 ];
 
 fn a_source_that_moves_to_a_mirror_that_is_behind_has_what_that_has<M: Manager>() {
