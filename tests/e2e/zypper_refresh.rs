@@ -570,3 +570,15 @@ fn a_certificate_that_is_not_there_is_a_fault_of_the_configuration() {
     let refreshed = root.patch(&["refresh"]);
     refreshed.exits(1).one_source_failed(2, "more", "config");
 }
+
+/// As in a chroot in which an image is built.
+#[test]
+fn without_proc_zypper_cannot_read_its_settings_and_that_is_said() {
+    let (root, _repo) = crate::zypper::pending_update();
+    let lines =
+        "mount -t tmpfs none /proc; linux-patch --manager zypper refresh; code=$?; umount /proc; exit $code";
+    let ended = root.sandbox().run(&["sh", "-c", lines]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stdout.contains("/proc is not mounted here; mount it"), "{ended:?}");
+    root.patch(&["refresh"]).exits(0);
+}

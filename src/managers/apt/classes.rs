@@ -278,6 +278,7 @@ pub fn fetch_class(reason: &str) -> Class {
         "Couldn't create temporary file ",
         "Unable to mkstemp ",
         "Couldn't spawn new process",
+        "Couldn't execute ",
         "Cannot allocate memory",
         "Too many open files",
     ];

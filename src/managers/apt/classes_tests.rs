@@ -129,6 +129,7 @@ fn only_a_number_of_http_at_the_beginning_is_one() {
             Class::Fetch,
             "Clearsigned file isn't valid, got 'NOSPLIT' (does the network require authentication?)",
         ),
+        (Class::Other, "Couldn't execute /usr/bin/apt-key to check /var/lib/apt/lists/h_InRelease"),
         (Class::Other, "Couldn't spawn new processResource temporarily unavailable (11)"),
         (Class::Fetch, "Redirection loop encountered"),
         (Class::Config, "The method driver /usr/lib/apt/methods/x could not be found."),

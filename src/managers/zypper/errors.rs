@@ -56,9 +56,17 @@ fn is_plan(stdout: &str) -> bool {
     contains_any(stdout, &["<install-summary", " going to be ", "Nothing to do."])
 }
 
+/// zypper reads what we give it as a file in `/proc`. Without our settings it shows names, which are not unique.
+const NO_SETTINGS: &str = "Warning: Config file '/proc/self/fd/0' does not exist.";
+
 /// Why a command of zypper or rpm failed.
 pub fn classify(finished: &Finished) -> Option<Failure> {
     let End::Code(code) = finished.end else { return None };
+    if finished.stdout.starts_with(NO_SETTINGS) {
+        let text =
+            "zypper could not read the settings that it was given: /proc is not mounted here; mount it";
+        return Some(Failure::new(Class::Config, text));
+    }
     let lines = lines(finished);
     if code::SUCCESS.contains(&code) {
         if is_cut_short(&finished.stdout) {
