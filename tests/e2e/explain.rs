@@ -230,7 +230,7 @@ fn a_table_or_script_that_cron_does_not_read_is_told_with_the_reason() {
 }
 
 /// What is done to the table, why cron does not read it then, and what mends that.
-pub const UNREAD: [(&str, &str, &str); 7] = [
+pub const UNREAD: [(&str, &str, &str); 8] = [
     ("mv linux-patch linux-patch.cron", "a name with other characters", "mv /etc/cron.d/linux-patch.cron"),
     ("chmod 664 linux-patch", "its mode is 664", "chmod 644"),
     ("chmod 666 linux-patch", "its mode is 666", "chmod 644"),
@@ -242,6 +242,7 @@ pub const UNREAD: [(&str, &str, &str); 7] = [
     ),
     ("mkdir x; ln linux-patch x/y", "it has another name too", "cp "),
     ("printf '0 * * * * root linux-patch refresh' >linux-patch", "its last line has no end", "echo >>"),
+    ("echo '0 * * * * linux-patch refresh' >linux-patch", "a line in it names no user", "write root before"),
 ];
 
 #[test]

@@ -112,3 +112,33 @@ fn the_crond_of_busybox_runs_the_table_of_root() {
     wait_for_runs(&sandbox, 1);
     assert_eq!(sandbox.state()["last_attempt"]["outcome"], "fresh");
 }
+
+/// What `status --explain` says of a table that cron does not read is true: the real cron runs none of these.
+#[test]
+#[ignore = "make integrations"]
+fn what_is_said_not_to_be_read_cron_does_not_run() {
+    let (sandbox, _repo) = host();
+    sandbox.sh("rm -f /etc/cron.d/*; mkdir -p /srv/own /srv/ran");
+    let spoilt = [
+        ("dot.cron", "true"),
+        ("group", "chmod 664 group"),
+        ("all", "chmod 666 all"),
+        ("theirs", "chown 65534 theirs"),
+        ("linked", "ln linked /etc/cron.d/linked-too"),
+        ("user", "echo '* * * * * /usr/bin/linux-patch refresh' >user"),
+        ("open", "printf '* * * * * root touch /srv/ran/open; linux-patch refresh' >open"),
+    ];
+    for (name, spoil) in spoilt {
+        sandbox.write(
+            &format!("/etc/cron.d/{name}"),
+            format!("* * * * * root touch /srv/ran/{name}; linux-patch refresh\n"),
+        );
+        sandbox.sh(&format!("cd /etc/cron.d; {spoil}"));
+    }
+    let explained = sandbox.run(&["linux-patch", "status", "--explain"]).stdout;
+    let unread = explained.lines().filter(|line| line.contains("but cron does not read that file")).count();
+    assert_eq!(unread, spoilt.len() + 1, "{explained}");
+    sandbox.write("/etc/cron.d/good", "* * * * * root touch /srv/ran/good; linux-patch refresh\n");
+    wait_for_runs(&sandbox, 2);
+    assert_eq!(sandbox.list("/srv/ran"), ["good"]);
+}

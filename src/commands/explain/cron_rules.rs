@@ -93,6 +93,9 @@ impl Rules {
             () if self.is_debian && !text.ends_with('\n') => {
                 unread("its last line has no end", &format!("echo >>{shown}"))
             }
+            () if text.lines().any(names_no_user) => {
+                unread("a line in it names no user", &format!("write root before the command in {shown}"))
+            }
             () => None,
         }
     }
@@ -130,6 +133,23 @@ impl Rules {
             &format!("mv {} {}", path.display(), path.with_file_name(stem).display()),
         )
     }
+}
+
+/// Whether a program stands where a table of the system has the user, as in one of a user.
+fn names_no_user(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let times = match words.clone().next() {
+        None => return false,
+        Some(word)
+            if word.starts_with('#')
+                || !word.starts_with(|c: char| c == '*' || c == '@' || c.is_ascii_digit()) =>
+        {
+            return false;
+        }
+        Some(word) if word.starts_with('@') => 1,
+        Some(_) => 5,
+    };
+    words.nth(times).is_some_and(|user| user == "linux-patch" || user.contains(['/', '=']))
 }
 
 fn unread(why: &str, command: &str) -> Option<Unread> {
