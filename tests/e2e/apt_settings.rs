@@ -350,3 +350,21 @@ fn no_password_stands_in_what_apt_says_where_it_is_told_to_say_everything() {
         assert!(!everything.contains(secret), "{everything}");
     }
 }
+
+/// A daemon that a maintainer script has restarted keeps what dpkg and debconf told that script.
+#[test]
+fn what_a_maintainer_script_was_told_is_no_news_for_this_run() {
+    let asks = "set -e; . /usr/share/debconf/confmodule; db_version 2.0; db_stop";
+    for (name, value) in [
+        ("DEBIAN_HAS_FRONTEND", "1"),
+        ("DEBCONF_REDIR", "1"),
+        ("DPKG_MAINTSCRIPT_PACKAGE", "cron"),
+        ("DPKG_FRONTEND_LOCKED", "1"),
+        ("DPKG_RUNNING_VERSION", "1.0"),
+    ] {
+        let new = deb("tb-hello", "2.0").script("postinst", asks);
+        let (sandbox, _repo) = bench::one(&[deb("tb-hello", "1.0")], &[new]);
+        sandbox.patch_with(&["apply"], &[(name, value)]).applied(&["tb-hello 1.0 2.0"]);
+        sandbox.has_exactly(&["tb-hello 2.0"]);
+    }
+}

@@ -51,14 +51,31 @@ fn with_sbin(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
 
 /// Variables that would change a manager's words, or make it or one of its scripts load or run what the caller likes;
 /// sudo removes the same (`env_delete` in sudoers(5)). Proxies, APT_CONFIG and what an administrator's own hooks read
-/// stay.
+/// stay. What dpkg and debconf tell a maintainer script is withheld too: a daemon that such a script has restarted hands
+/// it on, and debconf would then write to a descriptor that is not there.
 pub(super) fn is_withheld(name: &str, value: &str) -> bool {
     const BEGINNINGS: &[&str] = &[
-        "LC_", "LANG", "LD_", "_RLD", "GLIBC_", "MALLOC_", "PERL", "PYTHON", "RUBY", "BASH", "RUST_",
+        "LC_",
+        "LANG",
+        "LD_",
+        "_RLD",
+        "GLIBC_",
+        "MALLOC_",
+        "PERL",
+        "PYTHON",
+        "RUBY",
+        "BASH",
+        "RUST_",
         "GCONV_",
+        "DPKG_MAINTSCRIPT_",
     ];
     const NAMES: &[&str] = &[
         "CDPATH",
+        "DEBCONF_REDIR",
+        "DEBIAN_HAS_FRONTEND",
+        "DPKG_FRONTEND_LOCKED",
+        "DPKG_HOOK_ACTION",
+        "DPKG_RUNNING_VERSION",
         "ENV",
         "FPATH",
         "GETCONF_DIR",
