@@ -127,6 +127,16 @@ fn a_release_file_that_came_damaged_is_a_fetch_failure_and_one_without_room_for_
     }
 }
 
+/// apt looks at signatures as another user, who may start no process here.
+#[test]
+fn a_signature_that_could_not_be_looked_at_is_no_matter_of_keys() {
+    let (sandbox, _repo) = bench::pending_update();
+    sandbox.patch(&["refresh"]).exits(0);
+    let mut command = sandbox.command("bash");
+    command.args(["-c", "ulimit -u 1; exec linux-patch --format json refresh"]);
+    sandbox.start(command).report().refresh_failed("other");
+}
+
 #[test]
 fn keys_that_apt_does_not_use_are_told_with_the_reason() {
     for (spoil, words) in [

@@ -217,6 +217,12 @@ pub fn class_of(text: &str) -> Class {
     if is_space(text) {
         return Class::Space;
     }
+    if let Some(reason) = of_verification(text) {
+        return match fetch_class(reason) {
+            Class::Network => Class::Auth,
+            class => class,
+        };
+    }
     if let Some(class) = class_in(STOPPED, text) {
         return class;
     }
@@ -240,6 +246,17 @@ pub fn class_of(text: &str) -> Class {
         return Class::Auth;
     }
     class_in(NOT_TO_BE_HAD, text).unwrap_or(Class::Other)
+}
+
+/// Why a signature was not verified: not every reason is one of keys.
+///
+/// ```text
+/// GPG error: http://HOST stable InRelease: Couldn't spawn new process
+/// ```
+fn of_verification(text: &str) -> Option<&str> {
+    let starts = ["GPG error: ", "Signature verification failed: "];
+    let rest = starts.iter().find_map(|start| text.split_once(start))?.1;
+    rest.split_once("Release: ").map(|(_, reason)| reason)
 }
 
 /// The class of the reason that apt gives for one file it could not fetch.
@@ -279,6 +296,7 @@ pub fn fetch_class(reason: &str) -> Class {
         "Unable to mkstemp ",
         "Couldn't spawn new process",
         "Couldn't execute ",
+        "Unknown error executing ",
         "Cannot allocate memory",
         "Too many open files",
     ];

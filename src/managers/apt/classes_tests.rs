@@ -112,6 +112,20 @@ fn what_apt_says_has_its_class() {
 }
 
 #[test]
+fn a_signature_that_was_not_looked_at_is_no_matter_of_keys() {
+    let before = "An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: http://h stable InRelease: ";
+    let table = [
+        (Class::Other, "Couldn't spawn new processResource temporarily unavailable"),
+        (Class::Other, "Unknown error executing apt-key"),
+        (Class::Fetch, "Splitting up /var/lib/apt/lists/h_InRelease into data and signature failed"),
+        (Class::Auth, "The following signatures were invalid: BADSIG 1"),
+        (Class::Auth, "gpgv, gpgv2 or gpgv1 required for verification, but neither seems installed"),
+        (Class::Auth, "a reason that nobody knows"),
+    ];
+    assert_classes(&table, |reason| class_of(&format!("{before}{reason}")));
+}
+
+#[test]
 fn only_a_number_of_http_at_the_beginning_is_one() {
     let table = [
         (Class::Fetch, "404  Not Found [IP: 127.0.0.1 80]"),
