@@ -119,8 +119,13 @@ impl Seen {
         // What became of a key that was fetched: its bar shows its address.
         let mut of_key: Option<&str> = None;
         let mut is_key = false;
+        let mut has_begun = false;
         for line in finished.stderr.lines() {
             if line == BEGINS {
+                if !has_begun {
+                    // Nothing was fetched yet: these are words of an action. Faults of the configuration end dnf5 there.
+                    (seen.failed, reasons, has_begun) = (BTreeMap::new(), BTreeMap::new(), true);
+                }
                 (seen.is_loaded, current, last_error) = (false, None, None);
                 seen.refreshed.clear();
             } else if line == LOADED {
