@@ -44,6 +44,30 @@ with_both! {
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
     a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
+    no_update_brings_an_older_version_of_another_package,
+    what_an_older_version_would_replace_stays,
+}
+
+fn no_update_brings_an_older_version_of_another_package(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(
+        make(&[rpm("tb-app", "1.0"), rpm("tb-lib", "2.0"), rpm("tb-hello", "1.0")]),
+        &[rpm("tb-app", "2.0").tag("Requires: tb-lib = 1.0"), rpm("tb-lib", "1.0"), rpm("tb-hello", "2.0")],
+    );
+    root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-app 1.0", "tb-hello 2.0", "tb-lib 2.0"]);
+}
+
+/// Its newer version is installed, and replaces nothing.
+fn what_an_older_version_would_replace_stays(make: fn(&[Rpm]) -> Root) {
+    let (root, _repo) = one_in(
+        make(&[rpm("tb-c", "1.0"), rpm("tb-z", "3.0"), rpm("tb-hello", "1.0")]),
+        &[rpm("tb-z", "3.0").tag("Obsoletes: tb-older"), rpm("tb-c", "1.0"), rpm("tb-hello", "2.0")],
+    );
+    let other = RpmRepo::new(&[rpm("tb-z", "2.0").tag("Obsoletes: tb-c")]);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-c 1.0", "tb-hello 2.0", "tb-z 3.0"]);
 }
 
 fn a_setting_that_the_downloader_refuses_costs_only_its_repository(make: fn(&[Rpm]) -> Root) {

@@ -31,6 +31,10 @@ pub(super) const AS_REFRESHED: &str = "--setopt=cacheonly=metadata";
 /// Installs what can be installed. Otherwise one update that cannot be installed would stop all.
 pub(super) const WHAT_CAN_BE: &str = "--setopt=best=0";
 
+/// Otherwise an upgrade brings older versions of what is installed where another update needs or replaces something by
+/// them.
+pub(super) const NO_OLDER: &str = "--setopt=allow_downgrade=0";
+
 /// Lists what an upgrade would do. `--assumeno` outranks an `assumeyes` in dnf.conf, and needs only to read the package
 /// database. If it did not work, only a test would run.
 pub(super) const LOOK: &[&str] = &["--assumeno", TEST];
@@ -53,7 +57,7 @@ pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
 pub(super) fn upgrade(plan: &Plan, options: &[&str], more: &[&str], names: &[String]) -> Invocation {
     let (best, full): (&str, &[&str]) =
         if plan.full { ("--setopt=best=1", &["--allowerasing"]) } else { (WHAT_CAN_BE, &[]) };
-    let invocation = dnf5(options, &[best]).with(kept_in_mind(plan));
+    let invocation = dnf5(options, &[NO_OLDER, best]).with(kept_in_mind(plan));
     // Options that only some commands know must stand behind the command.
     let words = [&["upgrade"], full, more].concat();
     invocation.with(rpm::excludes::excludes_of_dnf(plan)).with(words).with(names)

@@ -104,7 +104,8 @@ impl Manager for Dnf5 {
         // One run refreshes and lists: `check-upgrade` shows neither what obsoletes something nor what cannot be
         // installed. With `retries=1` dnf5 asks a silent mirror four times, which takes a third of the budget.
         let timeout = silence(budget);
-        let options = [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, WHAT_CAN_BE]].concat();
+        let options =
+            [ASK_ALL, &[STRICT, BY_ID, "--setopt=*.retries=1", &timeout, NO_OLDER, WHAT_CAN_BE]].concat();
         dnf5(&[&options, LOOK].concat(), &["upgrade"])
     }
 
@@ -294,7 +295,7 @@ mod tests {
         assert!(line.ends_with(end), "{line}");
         let line = Dnf5.download(&Plan::default()).unwrap().line();
         assert!(
-            line.ends_with("--setopt=cacheonly=metadata --setopt=tsflags=test --setopt=best=0 upgrade"),
+            line.ends_with(" --setopt=tsflags=test --setopt=allow_downgrade=0 --setopt=best=0 upgrade"),
             "{line}"
         );
     }
