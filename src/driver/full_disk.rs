@@ -18,6 +18,25 @@ impl Session {
         of_sources.chain(refreshed.error.as_mut()).for_each(|failure| self.name_full_cache(failure));
     }
 
+    /// Finds the sources whose index was read and not stored.
+    pub(super) fn find_unstored(&self, refreshed: &mut Refreshed) {
+        let cache = &self.places().cache;
+        let is_silent = self.manager.packed_index().is_some_and(|index| index.is_read_unstored());
+        let Some(why) = Some(cache).filter(|_| is_silent).and_then(|cache| why_not_written(cache)) else {
+            return;
+        };
+        // Nothing is stored of a repository in a directory.
+        let good = refreshed
+            .sources
+            .iter_mut()
+            .filter(|source| source.error.is_none() && !source.id.starts_with('/'));
+        for source in good {
+            let text = format!("{}: its index could not be stored: {} {why}", source.id, cache.display());
+            source.error = Some(Failure::new(Class::Space, text));
+        }
+        refreshed.judge_again();
+    }
+
     /// Refuses an install that could only leave packages half unpacked.
     ///
     /// # Errors

@@ -196,6 +196,7 @@ impl Session {
             }
             self.add_sources_of_configuration(&mut refreshed);
             refreshed = self.manager.with_files(refreshed, &|| self.source_files());
+            self.find_unstored(&mut refreshed);
             if refreshed.outcome == RefreshOutcome::Failed && refreshed.sources.is_empty() {
                 let named = self.manager.sources_of_files(self.source_files());
                 let is_config = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Config);

@@ -171,6 +171,12 @@ pub trait PackedIndex {
     /// that configure the sources.
     fn names(&self, id: &str, configured: &[ConfigFile]) -> Vec<String>;
 
+    /// Whether a refresh says nothing of an index that it cannot store, and reads it all the same: the commands after it
+    /// read the older one.
+    fn is_read_unstored(&self) -> bool {
+        false
+    }
+
     /// Whether the times in the archive are those at which the index was made.
     fn has_times(&self) -> bool;
 

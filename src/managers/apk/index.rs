@@ -36,6 +36,11 @@ impl PackedIndex for Indexes {
         }
     }
 
+    /// Where its cache is read-only apk 3 keeps what came for this one command.
+    fn is_read_unstored(&self) -> bool {
+        true
+    }
+
     /// apk 3 dates what it writes, and so does abuild-sign with the signature before it; others give no time.
     fn has_times(&self) -> bool {
         true
