@@ -53,6 +53,7 @@ fn read(path: &Path) -> Recording {
             stderr: stderr.to_string(),
             status: status.to_string(),
             elapsed: Duration::ZERO,
+            group: None,
         },
     }
 }

@@ -307,6 +307,7 @@ proptest! {
             stderr,
             status,
             elapsed: Duration::ZERO,
+            group: None,
         };
         MANAGERS.iter().for_each(|manager| readers::read_all(*manager, &finished));
     }

@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
         code => End::Code(i32::from(*code)),
     };
     let finished =
-        Finished { end, stdout: part(), stderr: part(), status: part(), elapsed: Duration::ZERO };
+        Finished { end, stdout: part(), stderr: part(), status: part(), elapsed: Duration::ZERO, group: None };
     let mut rows = MANAGERS.to_vec();
     rows.sort_by_key(|manager| manager.facts().name);
     readers::read_all(rows[usize::from(*row) % rows.len()], &finished);

@@ -5,7 +5,7 @@ use crate::managers::{Manager, cut_short};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::files::remove_if_there;
-use crate::system::process::{End, Finished, Invocation};
+use crate::system::process::{self, End, Finished, Invocation};
 use crate::system::{lock_holders, signals};
 use log::{info, warn};
 use std::path::{Path, PathBuf};
@@ -108,9 +108,22 @@ impl Session {
         Err(Failure::new(Class::Lock, text))
     }
 
-    /// Waits until everything is done that a killed manager had started: an installer that goes on holds a lock. As
-    /// with the install itself, nothing ends it, and there is no time limit.
-    pub fn wait_for_installer(&self) {
+    /// Waits until everything is done that a killed manager had started.
+    pub fn wait_for_what_goes_on(&self, ended: &Finished) {
+        if !matches!(ended.end, End::Signal(_)) {
+            return;
+        }
+        self.wait_for_installer();
+        // The script of a package holds no lock.
+        if let Some(group) = ended.group.filter(|group| process::has_rest(*group)) {
+            info!("{} was killed; waiting for what it had started, which goes on", self.manager.facts().name);
+            process::wait_for_rest(group);
+        }
+    }
+
+    /// Waits for an installer, which holds a lock. As with the install itself, nothing ends it, and there is no time
+    /// limit.
+    fn wait_for_installer(&self) {
         // An installer that has only just started may not hold the lock yet.
         let until = Instant::now() + Duration::from_millis(500);
         let holder = loop {

@@ -100,10 +100,10 @@ mod tests {
 
     /// Why apt-get failed that ended so, after two minutes.
     fn failed(end: End, stdout: &str, stderr: &str) -> Option<(Class, String)> {
-        let (stdout, stderr, status) = (stdout.to_string(), stderr.to_string(), String::new());
         let elapsed = std::time::Duration::from_secs(120);
         let invocation = Invocation { program: "apt-get", ..Invocation::default() };
-        let found = apt::Apt.failure(&invocation, &Finished { end, stdout, stderr, status, elapsed });
+        let finished = Finished { end, elapsed, ..Finished::ended(0, stdout, stderr) };
+        let found = apt::Apt.failure(&invocation, &finished);
         found.map(|failure| (failure.class, failure.message))
     }
 

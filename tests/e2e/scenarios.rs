@@ -1042,6 +1042,16 @@ fn an_install_outlives_a_linux_patch_that_is_killed_outright<M: Manager>() {
     assert!(!text.contains("interrupted"), "{text}");
 }
 
+fn a_script_that_outlives_its_manager_is_waited_for<M: Manager>() {
+    let stage = Stage::<M>::slow_update(4);
+    let running = stage.in_mid_install();
+    let pid = stage.sandbox().patch_pid();
+    let started = stage.sandbox().read(&format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    stage.sandbox().signal(started.trim().parse().expect("one manager"), "KILL");
+    running.report();
+    stage.sandbox().runs_nothing();
+}
+
 fn everything_killed_in_mid_install_is_repaired_by_the_next_apply<M: Manager>() {
     let stage = Stage::<M>::slow_update(60);
     let running = stage.in_mid_install();
@@ -1301,6 +1311,7 @@ scenarios! {
         control_c_stops_a_download,
         no_signal_stops_an_install,
         an_install_outlives_a_linux_patch_that_is_killed_outright,
+        a_script_that_outlives_its_manager_is_waited_for,
         everything_killed_in_mid_install_is_repaired_by_the_next_apply,
         a_package_that_only_a_restart_puts_to_use_requires_one,
         an_update_is_known_since_the_first_refresh_that_found_it,

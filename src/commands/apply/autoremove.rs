@@ -7,7 +7,7 @@ use crate::managers::{Autoremove, Installed, InstalledPackage, Unneeded};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::counted;
-use crate::system::process::{End, Invocation, Limits};
+use crate::system::process::{Invocation, Limits};
 use crate::system::signals;
 use log::{info, warn};
 use std::collections::BTreeSet;
@@ -139,9 +139,7 @@ impl Run<'_> {
         self.enter("install")?;
         self.session.committed = true;
         let finished = self.session.run("removing what nothing needs", &invocation, &Limits::default())?;
-        if matches!(finished.end, End::Signal(_)) {
-            self.session.wait_for_installer();
-        }
+        self.session.wait_for_what_goes_on(&finished);
         self.work.note_change();
         self.note_left_aside(&finished);
         // A package that was updated before may be removed with it.

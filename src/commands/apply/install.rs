@@ -8,7 +8,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::one_line;
 use crate::store::state::{InProgress, Pending};
-use crate::system::process::{End, Finished, Invocation, Limits};
+use crate::system::process::{Finished, Invocation, Limits};
 use crate::system::{boot, lock_holders, signals};
 use log::warn;
 use std::path::Path;
@@ -123,9 +123,7 @@ impl Run<'_> {
 
     /// Judges an install that has ended, and installs the rest if another package failed.
     fn judge_install(&mut self, invocation: Invocation, finished: &Finished) -> Result<Round, Failure> {
-        if matches!(finished.end, End::Signal(_)) {
-            self.session.wait_for_installer();
-        }
+        self.session.wait_for_what_goes_on(finished);
         let failure = self.manager.failure(&invocation, finished);
         self.work.failed = failure.as_ref().map(Ending::of);
         if failure.is_none() || self.manager.install_began(finished) {

@@ -7,7 +7,7 @@ use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::updates::Update;
-use crate::system::process::{End, Invocation, Limits};
+use crate::system::process::{Invocation, Limits};
 use crate::system::signals;
 use log::{info, warn};
 use std::rc::Rc;
@@ -88,9 +88,7 @@ impl Run<'_> {
             // Nothing is changed from here until the install, so the run may be interrupted again.
             self.session.committed = false;
             let finished = finished?;
-            if matches!(finished.end, End::Signal(_)) {
-                self.session.wait_for_installer();
-            }
+            self.session.wait_for_what_goes_on(&finished);
             failed = self.manager.failure(invocation, &finished);
             after = Some(self.look()?);
             if self.is_whole() {
@@ -217,9 +215,7 @@ impl Run<'_> {
             let label = "installing the others";
             let finished = self.session.run(label, &install, &Limits::default())?;
             self.note_left_aside(&finished);
-            if matches!(finished.end, End::Signal(_)) {
-                self.session.wait_for_installer();
-            }
+            self.session.wait_for_what_goes_on(&finished);
             self.finish_others()?;
         }
         Ok(())

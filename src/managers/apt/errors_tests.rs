@@ -1,16 +1,9 @@
 //! Tests of `errors.rs`.
 
 use super::*;
-use crate::system::process::End;
 
 fn finished(stdout: &str, stderr: &str, status: &str) -> Finished {
-    Finished {
-        end: End::Code(100),
-        stdout: stdout.into(),
-        stderr: stderr.into(),
-        status: status.into(),
-        elapsed: std::time::Duration::ZERO,
-    }
+    Finished { status: status.into(), ..Finished::ended(100, stdout, stderr) }
 }
 
 #[test]

@@ -335,12 +335,9 @@ pub(super) fn install_began(finished: &Finished) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn ended(code: i32, stdout: &str) -> Option<Failure> {
-        let (stderr, status) = (String::new(), String::new());
-        let elapsed = Duration::ZERO;
-        classify(&Finished { end: End::Code(code), stdout: stdout.to_string(), stderr, status, elapsed })
+        classify(&Finished::ended(code, stdout, ""))
     }
 
     fn report(inner: &str) -> String {

@@ -1,5 +1,6 @@
 //! How a command ended, and what it printed.
 
+use rustix::process::Pid;
 use std::time::Duration;
 
 /// How a command ended.
@@ -51,6 +52,8 @@ pub struct Finished {
     pub status: String,
     /// Time from start to end, or until we decided to end it.
     pub elapsed: Duration,
+    /// Its process group, in which something may still run.
+    pub group: Option<Pid>,
 }
 
 impl Finished {
@@ -62,6 +65,7 @@ impl Finished {
             stderr: stderr.to_string(),
             status: String::new(),
             elapsed: Duration::ZERO,
+            group: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Finished {
             stderr: self.stderr + &next.stderr,
             status: self.status + &next.status,
             elapsed: self.elapsed + next.elapsed,
+            group: next.group,
         }
     }
 }

@@ -16,6 +16,7 @@ pub use finished::{End, Finished};
 pub use invocation::Invocation;
 pub use limits::Limits;
 pub use no_tty::shielded;
+pub use stop::{has_rest, wait_for_rest};
 
 use crate::system::signals;
 use environment::{is_withheld, path_with_sbin};
@@ -79,7 +80,8 @@ pub fn run(
     }
     // Nothing may be concluded from a part of what it said.
     let end = if is_whole || !limits.may_end() { end } else { End::Flooded };
-    Ok(Finished { end, stdout, stderr, status, elapsed })
+    let group = Some(Pid::from_child(&child));
+    Ok(Finished { end, stdout, stderr, status, elapsed, group })
 }
 
 /// Watches a command until it ends, or ends it when it has reached a limit. Returns how it ended, and after how long it

@@ -31,6 +31,22 @@ pub fn still_waits(pid: Pid) -> bool {
     waits
 }
 
+/// How long what a killed command has started is waited for: a daemon may be among it.
+const REST: Duration = Duration::from_secs(60);
+
+/// Whether something of a group still runs.
+pub fn has_rest(group: Pid) -> bool {
+    test_kill_process_group(group).is_ok()
+}
+
+/// Waits for the others of the group of a command that was killed, such as the script of a package.
+pub fn wait_for_rest(group: Pid) {
+    let until = Instant::now() + REST;
+    while has_rest(group) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// How long a command may go on after its helpers were ended.
 const GENTLE: Duration = Duration::from_secs(3);
 
