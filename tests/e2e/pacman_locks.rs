@@ -35,6 +35,16 @@ fn a_lock_whose_owner_is_dead_is_explained_and_neither_waited_for_nor_removed() 
 }
 
 #[test]
+fn a_lock_that_is_left_is_told_where_nothing_is_pending_too() {
+    let (root, _repo) = one(&[pkg("tb-hello", "1.0")], &[pkg("tb-hello", "1.0")]);
+    root.sandbox.write(LOCK, "");
+    let applied = root.patch(&["apply"]);
+    applied.exits(0).says("/reason", "nothing pending");
+    assert!(applied.stderr.contains("db.lck was left behind by a pacman that was killed"), "{applied}");
+    assert!(root.sandbox.exists(LOCK));
+}
+
+#[test]
 fn a_lock_that_is_older_than_the_boot_goes_and_one_that_somebody_holds_all_the_same_is_waited_for() {
     let (root, repo) = pending_update();
     // As a power cut leaves it.

@@ -203,7 +203,19 @@ impl Run<'_> {
                     info!("{} was updated itself; installing what it left", self.manager.facts().name);
                     self.plan_the_rest();
                 }
-                ended => return ended.map(drop),
+                ended => {
+                    self.tell_left_lock(ended.is_ok());
+                    return ended.map(drop);
+                }
+            }
+        }
+    }
+
+    /// Says after a good end that a lock of the manager was left behind: nothing that needs it would come to an end.
+    fn tell_left_lock(&self, is_good: bool) {
+        if is_good && !self.args.dry_run {
+            if let Err(left) = self.session.refuse_left_lock() {
+                warn!("{}", left.message);
             }
         }
     }
