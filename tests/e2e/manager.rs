@@ -18,6 +18,8 @@ pub struct Package {
     pub replaces: Vec<String>,
     /// Whether it is offered to no machine yet, as apt has it.
     pub is_phased: bool,
+    /// Whether it closes a hole, and its repository says so.
+    pub is_security: bool,
     /// Shell lines to run after it has been installed.
     pub script: Option<String>,
     /// A configuration file of its own, `/etc/NAME.conf`, with this text.
@@ -36,9 +38,15 @@ impl Package {
         self
     }
 
-    #[allow(dead_code)] // For the random walk, as the next one.
+    #[allow(dead_code)] // For the random walk, as the next two.
     pub fn replacing(mut self, name: &str) -> Package {
         self.replaces.push(name.into());
+        self
+    }
+
+    #[allow(dead_code)]
+    pub fn security(mut self) -> Package {
+        self.is_security = true;
         self
     }
 

@@ -8,6 +8,8 @@
 
 #![allow(dead_code)] // The harness of the end-to-end tests has more than is needed here.
 
+#[path = "../e2e/apk.rs"]
+mod apk;
 #[path = "../e2e/apt.rs"]
 mod apt;
 #[path = "../e2e/deb.rs"]
@@ -64,6 +66,7 @@ macro_rules! walks {
 }
 
 walks! {
+    a_host_of_apk_is_told_the_truth_at_every_step: "apk", 1;
     a_host_of_apt_is_told_the_truth_at_every_step: "apt", 1;
     a_host_of_dnf_is_told_the_truth_at_every_step: "dnf", 3;
     a_host_of_dnf5_is_told_the_truth_at_every_step: "dnf5", 3;

@@ -40,7 +40,7 @@ fn kept(trace: &str) -> Kept {
 }
 
 pub fn cut<M: System>(world: &mut World<M>, verb: &str) {
-    if world.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+    if world.spoilt_disk().is_some() {
         return;
     }
     let before = Before::of(world);

@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
-use crate::manager::{Repository, package};
+use crate::manager::{Package, Repository, package};
 use crate::oracle::{self, Before};
 use crate::power;
 use crate::report::Report;
 use crate::sandbox::{Running, Sandbox};
-use crate::system::{Flaw, Published, System};
+use crate::system::{Flaw, System};
 use crate::world::{FAKETIME, Health, IN_SCRIPT, NAMES, NEW, Source, World, goes_for, made, sources};
 
 /// One of the items.
@@ -253,7 +253,7 @@ impl<M: System> World<M> {
         match (words.as_slice(), known) {
             (["publish", _, name, version, kind], Some(nth)) => self.publish(nth, name, version, kind),
             (["withdraw", _, name], Some(nth)) => {
-                self.plan.sources[nth].packages.retain(|published| published.package.name != *name);
+                self.plan.sources[nth].packages.retain(|package| package.name != *name);
                 self.plan.sources[nth].publish();
             }
             (["flaw", _, word], Some(nth)) => {
@@ -288,7 +288,7 @@ impl<M: System> World<M> {
                 self.plan.sources[nth].file += "x";
                 self.configure();
             }
-            (["prefer", _], nth) => {
+            (["prefer", _], nth) if M::PREFERS => {
                 self.plan.preferred = nth;
                 self.configure();
             }
@@ -336,10 +336,10 @@ impl<M: System> World<M> {
     pub fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
         let now = self.now();
         let packages = &mut self.plan.sources[nth].packages;
-        packages.retain(|published| published.package.name != name);
+        packages.retain(|package| package.name != name);
         let made = match kind {
             "renamed" => {
-                packages.retain(|published| published.package.name != NEW[2]);
+                packages.retain(|package| package.name != NEW[2]);
                 package(NEW[2], version).replacing(if name == "tb-b" { goes_for(name) } else { name })
             }
             _ => made(name, version, kind),
@@ -351,11 +351,11 @@ impl<M: System> World<M> {
         if kind == "security" {
             self.secured.insert(name.into());
         }
-        packages.push(Published { package: made, is_security: kind == "security" });
+        packages.push(made);
         // What it needs comes with it.
         for new in [("new", NEW[0]), ("newer", NEW[1])].iter().filter(|(of, _)| *of == kind) {
-            packages.retain(|published| published.package.name != new.1);
-            packages.push(Published { package: package(new.1, version), is_security: false });
+            packages.retain(|package| package.name != new.1);
+            packages.push(package(new.1, version));
         }
         self.plan.sources[nth].publish();
     }
@@ -404,7 +404,7 @@ impl<M: System> World<M> {
     }
 
     fn spoil_disk(&mut self, place: &str, how: &str) {
-        if self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+        if self.spoilt_disk().is_some() {
             return;
         }
         let dir = self.place(place);
@@ -418,25 +418,24 @@ impl<M: System> World<M> {
         self.troubles.insert(format!("disk {place} {how}"));
     }
 
+    /// Such as `disk index full`.
+    pub fn spoilt_disk(&self) -> Option<String> {
+        self.troubles.iter().find(|trouble| trouble.starts_with("disk")).cloned()
+    }
+
     pub fn mend_disks(&mut self) {
-        let troubles: Vec<String> =
-            self.troubles.iter().filter(|name| name.starts_with("disk")).cloned().collect();
-        for trouble in troubles {
-            let words: Vec<&str> = trouble.split(' ').collect();
-            let dir = self.place(words[1]);
-            let back = format!(
-                "rm -f /run/disk/filler; umount {dir}; cp -a /run/disk/dir/. {dir}/; umount /run/disk"
-            );
-            self.sandbox().sh(if words[2] == "full" { back } else { format!("umount {dir}") }.as_str());
-            self.troubles.remove(&trouble);
-        }
+        let Some(trouble) = self.spoilt_disk() else { return };
+        let words: Vec<&str> = trouble.split(' ').collect();
+        let dir = self.place(words[1]);
+        let back =
+            format!("rm -f /run/disk/filler; umount {dir}; cp -a /run/disk/dir/. {dir}/; umount /run/disk");
+        self.sandbox().sh(if words[2] == "full" { back } else { format!("umount {dir}") }.as_str());
+        self.troubles.remove(&trouble);
     }
 
     /// Everything ends without warning, /run is empty then, and the boot is another one.
     pub fn reboot(&mut self) {
-        if self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
-            self.mend_disks();
-        }
+        self.mend_disks();
         self.sandbox().kill_everything();
         let id = "/proc/sys/kernel/random/boot_id";
         self.sandbox().sh(&format!(
@@ -449,7 +448,7 @@ impl<M: System> World<M> {
     fn run_while_locked(&mut self, verb: &str) {
         // Such a disk takes no lock, one that was left behind has no holder, and libfaketime moves no time of a file.
         let is_left = M::LEFT_LOCK.is_some_and(|lock| self.sandbox().exists(lock));
-        if is_left || self.clock != 0 || self.troubles.iter().any(|trouble| trouble.starts_with("disk")) {
+        if is_left || self.clock != 0 || self.spoilt_disk().is_some() {
             return;
         }
         let before = Before::of(self);
@@ -480,25 +479,19 @@ impl<M: System> World<M> {
             return oracle::look(self, &before, &["apply"], &report);
         }
         sandbox.sh(&format!("rm {IN_SCRIPT}"));
-        let ended = match whom {
-            "everything" => {
-                sandbox.kill_everything();
-                running.wait()
-            }
-            "us" => {
-                sandbox.signal(sandbox.patch_pid(), "KILL");
-                running.wait()
-            }
+        match whom {
+            "everything" => sandbox.kill_everything(),
+            "us" => sandbox.signal(sandbox.patch_pid(), "KILL"),
             _ => {
                 let is_one = |row: &&(u32, String)| M::PROGRAMS.contains(&row.1.as_str());
                 if let Some((pid, _)) = sandbox.processes().iter().find(is_one) {
                     sandbox.signal(*pid, "KILL");
                 }
                 let report = running.report();
-                oracle::look_after_accident(self, &before, &report);
-                return;
+                return oracle::look_after_accident(self, &before, &report);
             }
-        };
+        }
+        let ended = running.wait();
         sandbox.wait_until("what was left has ended", || sandbox.processes().is_empty());
         assert!(ended.code > 3, "killed: it ended with {} all the same", ended.code);
         oracle::note_cut_off(self);
@@ -537,23 +530,26 @@ impl<M: System> World<M> {
     fn race(&mut self, nth: usize, name: &str, version: &str) {
         let now = self.now();
         let source = &mut self.plan.sources[nth];
-        let old = source.packages.iter().find(|published| published.package.name == name);
-        let is_plain = |old: &&Published| !source.is_modular && old.package.replaces.is_empty();
+        let old = source.packages.iter().find(|package| package.name == name);
+        let is_plain = |old: &&Package| !source.is_modular && old.replaces.is_empty();
         let Some(old) = old.filter(is_plain) else { return };
         self.since.entry((name.into(), version.into())).or_insert(now);
-        let file = M::file_of(name, &old.package.version);
-        source.packages.retain(|published| published.package.name != name);
-        source.packages.push(Published { package: made(name, version, "plain"), is_security: false });
-        let all: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
+        let file = M::file_of(name, &old.version);
+        let old = source.packages.clone();
+        source.packages.retain(|package| package.name != name);
+        source.packages.push(made(name, version, "plain"));
         let nth_request = source.repo.server().requests(&file) + 1;
         let before = Before::of(self);
-        self.plan.sources[nth].repo.publish_before(&file, nth_request, &all);
-        let served = M::served(&self.plan.sources[nth].repo);
+        let source = &self.plan.sources[nth];
+        source.repo.publish_before(&file, nth_request, &source.packages);
+        let served = M::served(&source.repo);
         let report = self.start(&["apply"]).report();
-        self.plan.sources[nth].repo.server().forget_hooks();
-        let is_replaced = M::served(&self.plan.sources[nth].repo) != served;
+        let source = &mut self.plan.sources[nth];
+        source.repo.server().forget_hooks();
+        // Nobody asked for the package: nothing happened.
+        let is_replaced = M::served(&source.repo) != served;
         if !is_replaced {
-            self.plan.sources[nth].publish();
+            source.packages = old;
         }
         oracle::look_after_race(self, &before, name, &report);
         if is_replaced {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::step;
@@ -35,17 +34,11 @@ fn rule(words: &str) -> &str {
 
 /// One walk with these steps.
 pub fn walk<M: System>(seed: u64, steps: &[String]) -> Walked {
-    let drawn;
-    let steps = if steps.is_empty() {
-        drawn = step::draw::<M>(seed, LENGTH);
-        &drawn[..]
-    } else {
-        steps
-    };
+    let steps = if steps.is_empty() { step::draw::<M>(seed, LENGTH) } else { steps.to_vec() };
     let mut taken = 0;
     let walked = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::<M>::new(seed);
-        for step in steps {
+        for step in &steps {
             let began = Instant::now();
             world.perform(step);
             taken += 1;
@@ -93,17 +86,14 @@ fn shorten(manager: &str, seed: u64, failure: (Vec<String>, String)) -> (Vec<Str
 }
 
 impl Walked {
-    fn file(&self) -> PathBuf {
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("walk-{}-{}.txt", self.manager, self.seed))
-    }
-
     /// Fails where the walk has, with the file that repeats it.
     #[track_caller]
     pub fn expect_well(&self) {
         let Some((steps, words)) = &self.failure else { return };
         let text = format!("{} {}\n{}\n", self.manager, self.seed, steps.join("\n"));
-        fs::write(self.file(), &text).unwrap();
-        panic!("{words}\n\n{text}\nmake walk REPLAY={} repeats it", self.file().display());
+        let file = format!("{}/walk-{}-{}.txt", env!("CARGO_TARGET_TMPDIR"), self.manager, self.seed);
+        fs::write(&file, &text).unwrap();
+        panic!("{words}\n\n{text}\nmake walk REPLAY={file} repeats it");
     }
 }
 

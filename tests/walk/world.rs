@@ -8,7 +8,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::manager::{Package, Repository, package};
 use crate::sandbox::Sandbox;
 use crate::server::{Fault, kept};
-use crate::system::{Flaw, Published, System};
+use crate::system::{Flaw, System};
 
 /// What every host has installed in the beginning.
 pub const NAMES: [&str; 5] = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e"];
@@ -42,7 +42,7 @@ pub struct Source<M: System> {
     pub is_modular: bool,
     /// Whether its index lies in the future of a clock that was set back.
     pub is_early: bool,
-    pub packages: Vec<Published>,
+    pub packages: Vec<Package>,
     pub flaw: Option<Flaw>,
     /// How the mirror misbehaves, and for what.
     pub faults: BTreeMap<String, String>,
@@ -103,7 +103,7 @@ impl<M: System> Source<M> {
     }
 
     pub fn publish(&mut self) {
-        for Published { package, .. } in &self.packages {
+        for package in &self.packages {
             self.ever.insert(package.name.clone());
             self.ever.extend(package.replaces.iter().cloned());
         }
@@ -151,7 +151,6 @@ pub struct Offer {
     pub needs: Vec<String>,
     pub replaces: Vec<String>,
     pub is_phased: bool,
-    pub is_security: bool,
 }
 
 impl Offer {
@@ -206,12 +205,8 @@ impl<M: System> World<M> {
     pub fn new(seed: u64) -> World<M> {
         let manager = M::new();
         let sources = sources(seed).iter().map(|name| {
-            let packages: Vec<_> = NAMES
-                .iter()
-                .map(|name| Published { package: made(name, "1.0", "plain"), is_security: false })
-                .collect();
-            let all: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
-            let repo = M::Repo::with(&all);
+            let packages = NAMES.map(|name| made(name, "1.0", "plain")).to_vec();
+            let repo = M::Repo::with(&packages);
             let ever = NAMES.iter().map(|name| (*name).to_owned()).collect();
             Source {
                 name,
@@ -283,14 +278,15 @@ impl<M: System> World<M> {
         let now = self.now();
         self.since.values_mut().for_each(|since| *since = now.min(*since));
         for source in &mut self.plan.sources {
-            source.is_early = !M::FLAWS.is_empty() && seconds < 0;
+            source.is_early = M::FLAWS.contains(&Flaw::Expired) && seconds < 0;
         }
     }
 
     /// Writes what is planned, where it is not so already.
     pub fn configure(&mut self) {
         let wanted = M::configuration(&self.plan);
-        let is_config = |path: &String| !is_of_package(path);
+        // What came with a package somebody may have changed.
+        let is_config = |path: &String| !path.starts_with("/etc/tb-");
         let old: Vec<String> = self.files.keys().filter(|path| is_config(path)).cloned().collect();
         for path in old.iter().filter(|path| !wanted.contains_key(*path)) {
             self.sandbox().sh(&format!("rm -f {path}"));
@@ -322,22 +318,20 @@ impl<M: System> World<M> {
     pub fn offers(&self, name: &str, usable: impl Fn(usize) -> bool) -> Vec<Offer> {
         let mut offers = Vec::new();
         for (nth, source) in self.plan.configured().filter(|(nth, _)| usable(*nth)) {
-            for Published { package, is_security } in
-                source.packages.iter().filter(|p| p.package.name == name)
-            {
+            for package in source.packages.iter().filter(|package| package.name == name) {
                 let Package { version, needs, replaces, is_phased, .. } = package.clone();
-                let (is_phased, is_security) = (is_phased && M::PHASES, *is_security);
-                offers.push(Offer { source: nth, version, needs, replaces, is_phased, is_security });
+                offers.push(Offer {
+                    source: nth,
+                    version,
+                    needs,
+                    replaces,
+                    is_phased: is_phased && M::PHASES,
+                });
             }
         }
         offers.sort_by_key(|offer| std::cmp::Reverse(number(&offer.version)));
         offers
     }
-}
-
-/// Whether a file came with a package and was changed by the administrator.
-fn is_of_package(path: &str) -> bool {
-    path.starts_with("/etc/tb-")
 }
 
 /// What an update of a package pushes out: never in a circle, in which dnf 5 itself installs older versions, and never
@@ -364,6 +358,7 @@ pub fn made(name: &str, version: &str, kind: &str) -> Package {
         "slow" => made.script(&format!("[ -e /run/fast ] || {{ echo $$ >{IN_SCRIPT}; sleep 1; }}")),
         "ousts" => made.replacing(goes_for(name)),
         "phased" => made.phased(),
+        "security" => made.security(),
         "big" => made.padded(300_000),
         _ => made,
     }

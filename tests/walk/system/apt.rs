@@ -7,7 +7,7 @@ use crate::manager::Manager;
 use crate::repo::{Repo, Validity};
 use crate::system::{Flaw, System};
 use crate::vault::Signer;
-use crate::world::{DOWN, Offer, Plan, Source};
+use crate::world::{DOWN, Plan, Source};
 
 fn host(repo: &Repo) -> String {
     repo.url().trim_start_matches("http://").to_owned()
@@ -55,12 +55,11 @@ impl System for Apt {
 
     fn publish(source: &Source<Apt>) {
         let flaw = source.flaw;
-        let packages: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
         let claim = |claims: &mut crate::repo::Claims| {
             claims.signer = if flaw == Some(Flaw::Stranger) { Signer::Stranger } else { Signer::Known };
             claims.validity = if flaw == Some(Flaw::Expired) { Validity::Expired } else { Validity::Always };
         };
-        source.repo.publish_claiming(claim, &all(&packages));
+        source.repo.publish_claiming(claim, &all(&source.packages));
     }
 
     fn configuration(plan: &Plan<Apt>) -> BTreeMap<String, String> {
@@ -84,15 +83,6 @@ impl System for Apt {
         let settings: Vec<_> = plan.settings.iter().map(|nth| Apt::SETTINGS[*nth]).collect();
         files.insert("/etc/apt/apt.conf.d/walk".into(), settings.join("\n") + "\n");
         files
-    }
-
-    /// The newest of those with the highest priority, and the installed one has that of whoever offers it.
-    fn candidate<'a>(plan: &Plan<Apt>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-        let has_say = |offer: &&Offer| Some(offer.source) == plan.preferred;
-        if let Some(offer) = offers.iter().find(|offer| has_say(offer) && !offer.is_older_than(installed)) {
-            return Some(offer);
-        }
-        offers.first()
     }
 
     fn served(repo: &Repo) -> Vec<u8> {

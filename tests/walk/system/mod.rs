@@ -1,26 +1,19 @@
 //! What the walk must know of a package manager: how its configuration is written, what it chooses of what is
 //! offered, and where on this host its index lies.
 
+mod apk;
 mod apt;
 mod pacman;
 mod rpm;
 
 use std::collections::BTreeMap;
 
-use crate::manager::{Manager, Package};
+use crate::manager::{Manager, Repository};
 use crate::walk::Walked;
 use crate::world::{Offer, Plan, Source};
 
 /// As `--manager` has them.
-pub const NAMES: [&str; 5] = ["apt", "dnf", "dnf5", "zypper", "pacman"];
-
-/// A package in a repository.
-#[derive(Clone, Debug)]
-pub struct Published {
-    pub package: Package,
-    /// Whether it closes a hole, and its repository says so.
-    pub is_security: bool,
-}
+pub const NAMES: [&str; 6] = ["apk", "apt", "dnf", "dnf5", "zypper", "pacman"];
 
 /// What may be wrong with an index itself, whatever its server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +43,10 @@ pub trait System: Manager {
     const FALLS_BACK: bool = true;
     /// Whether a package is replaced by another one that declares it, without being asked.
     const OBSOLETES: bool = true;
+    /// Whether what nothing needs any more goes without being asked.
+    const SWEEPS: bool = false;
+    /// Whether a refresh that is ended has said which sources it came to.
+    const CUT_TELLS: bool = true;
     /// Whether it has updates that are not for every host yet.
     const PHASES: bool = false;
     /// Whether it reads metalinks; and modules, of which the walk knows what comes of them.
@@ -67,7 +64,6 @@ pub trait System: Manager {
     const PROGRAMS: &'static [&'static str];
     /// A lock that whoever is killed leaves behind, and that only a person may take away.
     const LEFT_LOCK: Option<&'static str> = None;
-
     /// Whether it says only for all sources together that another mirror had what one had not.
     const HIDES_MIRRORS: bool = false;
 
@@ -79,13 +75,22 @@ pub trait System: Manager {
     /// What a repository needs before the first refresh.
     fn start(_: &Source<Self>) {}
 
-    fn publish(source: &Source<Self>);
+    /// Publishes what a source has.
+    fn publish(source: &Source<Self>) {
+        source.repo.publish(&source.packages);
+    }
 
     /// All of its configuration, by path.
     fn configuration(plan: &Plan<Self>) -> BTreeMap<String, String>;
 
-    /// The version that it wants of those that are offered; they are sorted, the newest first.
-    fn candidate<'a>(plan: &Plan<Self>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer>;
+    /// The version that it wants of those that are offered; they are sorted, the newest first. Of what a preferred source
+    /// offers nothing of the others counts, as long as it is no older than what is installed.
+    fn candidate<'a>(plan: &Plan<Self>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
+        let has_say = |offer: &&Offer| {
+            Some(offer.source) == plan.preferred && (Self::OWNS_OLDER || !offer.is_older_than(installed))
+        };
+        offers.iter().find(has_say).or(offers.first())
+    }
 
     /// The index of a source as it is served, and as it lies on this host.
     fn served(repo: &Self::Repo) -> Vec<u8>;
@@ -104,6 +109,7 @@ pub trait System: Manager {
 pub fn walk(manager: &str, seed: u64, steps: &[String]) -> Walked {
     use crate::walk::walk;
     match manager {
+        "apk" => walk::<crate::apk::Apk>(seed, steps),
         "apt" => walk::<crate::apt::Apt>(seed, steps),
         "dnf" => walk::<crate::dnf::Dnf>(seed, steps),
         "dnf5" => walk::<crate::dnf5::Dnf5>(seed, steps),

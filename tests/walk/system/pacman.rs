@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::manager::Manager;
-use crate::pacman::{LOCK, Pacman, PkgRepo, all};
+use crate::pacman::{LOCK, Pacman, PkgRepo};
 use crate::sandbox::is_newer;
 use crate::system::System;
 use crate::world::{DOWN, Offer, Plan, Source};
@@ -40,11 +40,6 @@ impl System for Pacman {
 
     fn start(source: &Source<Pacman>) {
         source.repo.serve_as(source.name);
-    }
-
-    fn publish(source: &Source<Pacman>) {
-        let packages: Vec<_> = source.packages.iter().map(|published| published.package.clone()).collect();
-        source.repo.publish(&all(&packages));
     }
 
     fn configuration(plan: &Plan<Pacman>) -> BTreeMap<String, String> {

@@ -8,28 +8,8 @@ use crate::manager::Manager;
 use crate::rpm::RpmRepo;
 use crate::sandbox::{Sandbox, is_newer};
 use crate::system::System;
-use crate::world::{DOWN, Offer, Plan, Source};
+use crate::world::{DOWN, Plan, Source};
 use crate::zypper::Zypper;
-
-fn publish<M: System<Repo = RpmRepo>>(source: &Source<M>) {
-    let (repo, packages) = (&source.repo, &source.packages);
-    let of_security: Vec<_> = packages.iter().filter(|published| published.is_security).collect();
-    let advisories: Vec<_> = of_security
-        .iter()
-        .map(|published| {
-            let (name, version) = (published.package.name.as_str(), published.package.version.as_str());
-            (format!("TB-{name}-{version}"), name, version)
-        })
-        .collect();
-    let advisories: Vec<_> =
-        advisories.iter().map(|(id, name, version)| (id.as_str(), "security", *name, *version)).collect();
-    let packages: Vec<_> = packages.iter().map(|published| published.package.clone()).collect();
-    match advisories.is_empty() {
-        _ if source.is_modular => repo.publish_module(&all(&packages), true),
-        true => repo.publish(&all(&packages)),
-        false => repo.publish_with_advisories(&advisories, &all(&packages)),
-    }
-}
 
 /// A file a source in this directory, and one with the settings.
 fn configuration<M>(plan: &Plan<M>, dir: &str, main: &str) -> BTreeMap<String, String>
@@ -59,24 +39,6 @@ where
     let settings: Vec<_> = plan.settings.iter().map(|nth| M::SETTINGS[*nth]).collect();
     files.insert(main.into(), format!("[main]\n{}\n", settings.join("\n")));
     files
-}
-
-/// What dnf leaves out, and for which system modules are: settings of its own.
-fn of_dnf<M: System<Repo = RpmRepo>>(plan: &Plan<M>) -> BTreeMap<String, String> {
-    let mut files = configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf");
-    let names: Vec<_> = plan.held.iter().map(String::as_str).collect();
-    if let Some(text) = files.get_mut("/etc/dnf/dnf.conf") {
-        text.push_str(&format!("module_platform_id=platform:el9\nexcludepkgs={}\n", names.join(",")));
-    }
-    files
-}
-
-/// Of what a preferred source offers nothing of the others counts, as long as it is no older than what is installed.
-fn candidate<'a, M: System>(plan: &Plan<M>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-    let has_say = |offer: &&Offer| {
-        Some(offer.source) == plan.preferred && (M::OWNS_OLDER || !offer.is_older_than(installed))
-    };
-    offers.iter().find(has_say).or(offers.first())
 }
 
 fn is_index(path: &str) -> bool {
@@ -126,11 +88,18 @@ macro_rules! like_all_of_rpm {
         const INDEX_PATH: &'static str = "/repodata";
 
         fn publish(source: &Source<Self>) {
-            publish(source);
-        }
-
-        fn candidate<'a>(plan: &Plan<Self>, installed: &str, offers: &'a [Offer]) -> Option<&'a Offer> {
-            candidate(plan, installed, offers)
+            let (repo, packages) = (&source.repo, all(&source.packages));
+            let of_security = source.packages.iter().filter(|package| package.is_security);
+            let ids: Vec<_> =
+                of_security.map(|made| (format!("TB-{}-{}", made.name, made.version), made)).collect();
+            let advisories =
+                ids.iter().map(|(id, made)| (&id[..], "security", &made.name[..], &made.version[..]));
+            let advisories: Vec<_> = advisories.collect();
+            match advisories.is_empty() {
+                _ if source.is_modular => repo.publish_module(&packages, true),
+                true => repo.publish(&packages),
+                false => repo.publish_with_advisories(&advisories, &packages),
+            }
         }
 
         fn served(repo: &RpmRepo) -> Vec<u8> {
@@ -149,8 +118,14 @@ macro_rules! like_both_dnf {
             source.repo.offer_metalink(&[DOWN, &source.repo.server.url()]);
         }
 
+        /// With what dnf leaves out, and for which system modules are: settings of its own.
         fn configuration(plan: &Plan<Self>) -> BTreeMap<String, String> {
-            of_dnf(plan)
+            let mut files = configuration(plan, "/etc/yum.repos.d", "/etc/dnf/dnf.conf");
+            let names: Vec<_> = plan.held.iter().map(String::as_str).collect();
+            if let Some(text) = files.get_mut("/etc/dnf/dnf.conf") {
+                text.push_str(&format!("module_platform_id=platform:el9\nexcludepkgs={}\n", names.join(",")));
+            }
+            files
         }
 
         fn here(&self, _: &Plan<Self>, source: &Source<Self>) -> Vec<u8> {
