@@ -255,7 +255,7 @@ fn fate<M: System>(world: &World<M>, after: &After, name: &str, versions: &BTree
         return Fate::Stays;
     }
     let is_unclear = world.plan.configured().any(|(nth, source)| !is_good(nth) && source.ever.contains(name));
-    let is_raced = world.memory.raced.as_deref() == Some(name);
+    let is_raced = world.memory.raced.as_deref() == Some(name) || (M::SWEEPS && NEW.contains(&name));
     if is_raced || is_unclear || versions.len() > 1 || !after.broken.is_empty() || world.memory.is_cut_off {
         return Fate::Open;
     }

@@ -313,7 +313,7 @@ impl<M: System> World<M> {
                 }
             }
             (["hand", name, version], _) => self.install_by_hand(name, version),
-            (["purge"], _) => {
+            (["purge"], _) if self.spoilt_disk().is_none() => {
                 self.plan.sources.iter_mut().for_each(|source| source.known.clear());
                 self.sandbox().sh(&format!("find {} -type f -delete 2>/dev/null || true", M::INDEXES));
                 self.memory.is_fresh = Some(false);
