@@ -6,7 +6,7 @@ use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
 use crate::system::files::is_read_only;
 use rustix::fs::StatVfs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// In bytes. With less free space than this, an index may not be whole.
 const ROOM: u64 = 64 << 10;
@@ -90,8 +90,10 @@ impl Session {
         self.name_disk_of_lock(failure);
         let temporary = &self.manager.facts().temporary;
         let is_temporary = temporary.words.iter().any(|words| failure.message.contains(words));
-        if let Some(why) = why_not_written(Path::new(temporary.dir)).filter(|_| is_temporary) {
-            *failure = Failure::new(Class::Space, format!("{} {why}: {}", temporary.dir, failure.message));
+        let set = std::env::var_os("TMPDIR").map(PathBuf::from);
+        let mut dirs = set.into_iter().chain([PathBuf::from(temporary.dir)]).filter(|_| is_temporary);
+        if let Some((dir, why)) = dirs.find_map(|dir| why_not_written(&dir).map(|why| (dir, why))) {
+            *failure = Failure::new(Class::Space, format!("{} {why}: {}", dir.display(), failure.message));
         }
         if failure.class != Class::Fetch {
             return;

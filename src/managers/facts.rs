@@ -158,7 +158,7 @@ impl Facts {
 /// Temporary files.
 #[derive(Debug)]
 pub struct Temporary {
-    /// Where the manager keeps them.
+    /// Where the manager keeps them, unless `TMPDIR` names another place.
     pub dir: &'static str,
     /// Its words for another failure that it also has where it could not write one.
     pub words: &'static [&'static str],
