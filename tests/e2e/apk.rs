@@ -347,7 +347,7 @@ impl Manager for Apk {
         Lack {
             scenario: "what_no_source_offers_any_more_is_told",
             why: NOT_OFFERED,
-            fails_with: "not told: ",
+            fails_with: "not_offered is not told: ",
         },
         Lack {
             scenario: "while_a_source_was_never_read_nobody_knows_what_no_source_offers",

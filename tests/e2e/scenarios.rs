@@ -856,8 +856,10 @@ fn what_no_source_offers_any_more_is_told<M: Manager>() {
     // Some packages need others that no repository here has.
     let is_gone = |name: &str| {
         let status = stage.patch(&["status"]);
-        let names =
-            status.json["not_offered"].as_array().cloned().unwrap_or_else(|| panic!("not told: {status}"));
+        let names = status.json["not_offered"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| panic!("not_offered is not told: {status}"));
         names.iter().any(|known| known == name)
     };
     stage.patch(&["refresh"]).exits(0);
