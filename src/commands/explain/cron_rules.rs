@@ -67,7 +67,10 @@ impl Rules {
 
     /// Whether a file is only a copy that somebody or a package has left beside the one that is read.
     pub fn is_copy(self, path: &Path) -> bool {
-        !self.takes_name(path) && path.with_file_name(path.file_stem().unwrap_or_default()).exists()
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let is_read = |read: &str| read != name && path.with_file_name(read).exists();
+        !self.takes_name(path) && (is_read(&stem) || is_read(name.trim_end_matches('~')))
     }
 
     /// Why a table in `/etc` is not read.
@@ -122,16 +125,18 @@ impl Rules {
     }
 
     fn unread_name(self, path: &Path) -> Option<Unread> {
-        let what = if self.is_debian {
-            "a name with other characters than letters, digits, - and _"
+        let why = if self.is_debian {
+            "it has a name with other characters than letters, digits, - and _"
         } else {
-            "such a name"
+            "it has a name that begins with . or #, or ends in ~, .rpmsave, .rpmorig or .rpmnew"
         };
-        let stem = path.file_stem().unwrap_or_default();
-        unread(
-            &format!("it has {what}"),
-            &format!("mv {} {}", path.display(), path.with_file_name(stem).display()),
-        )
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        let plain = name.replace(|c| !is_plain(c), "-");
+        let shown = path.display().to_string();
+        let is_word = shown.chars().all(|c| is_plain(c) || "./~".contains(c));
+        let shown = if is_word { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) };
+        unread(why, &format!("mv {shown} {}", path.with_file_name(plain.trim_matches('-')).display()))
     }
 }
 
@@ -154,4 +159,25 @@ fn names_no_user(line: &str) -> bool {
 
 fn unread(why: &str, command: &str) -> Option<Unread> {
     Some(Unread { why: why.to_string(), command: command.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_name_gives_one_that_is_read() {
+        for is_debian in [true, false] {
+            let rules = Rules { daemon: Daemon::Runs, is_debian };
+            for (name, command) in [
+                (".linux-patch", "mv /etc/cron.d/.linux-patch /etc/cron.d/linux-patch"),
+                ("#a 'b'~", r"mv '/etc/cron.d/#a '\''b'\''~' /etc/cron.d/a--b"),
+            ] {
+                let path = Path::new("/etc/cron.d").join(name);
+                assert_eq!(rules.unread_name(&path).unwrap().command, command);
+                assert!(!rules.is_copy(&path), "{name}");
+            }
+            assert!(rules.takes_name(Path::new("/etc/cron.d/a--b")));
+        }
+    }
 }
