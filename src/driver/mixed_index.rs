@@ -10,7 +10,7 @@ use crate::store::state::{Source, State};
 use crate::system::files::remove_or_warn;
 use crate::system::process::Invocation;
 use log::warn;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -109,8 +109,13 @@ impl Session {
                 return Vec::new();
             }
         };
-        let sums: HashSet<&str> = answer.lines().collect();
-        let is_other = |file: &&Listed| !sums.contains(&*format!("{}  {}", file.sum, file.path.display()));
+        let sums: HashMap<_, _> =
+            answer.lines().filter_map(|line| line.split_once("  ")).map(|(sum, path)| (path, sum)).collect();
+        // A file whose sum could not be had is no other file.
+        let is_other = |file: &&Listed| {
+            let sum = sums.get(&*file.path.display().to_string());
+            sum.is_some_and(|sum| sum.len() == file.sum.len() && *sum != file.sum)
+        };
         files.into_iter().filter(is_other).map(|file| file.path.clone()).collect()
     }
 }

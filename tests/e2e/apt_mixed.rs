@@ -127,3 +127,14 @@ fn a_packed_list_that_is_damaged_or_old_is_no_empty_one_and_comes_anew() {
         }
     }
 }
+
+/// What could not be compared is not what its source does not list.
+#[test]
+fn a_list_whose_sum_cannot_be_had_stays() {
+    let (sandbox, _repos) = bench::three();
+    sandbox.patch(&["refresh"]).exits(0);
+    sandbox.write_script("/usr/local/bin/sha256sum", "echo x >>/run/asked");
+    sandbox.sh("rm -f /var/cache/apt/*.bin; touch /var/lib/apt/lists/*_Packages");
+    sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    assert!(sandbox.exists("/run/asked"), "nothing was compared");
+}
