@@ -1,5 +1,5 @@
 # What a person runs. Everything installs what it needs with apt-get, except the Rust
-# toolchain (1.85 or newer).
+# toolchain (1.85 or newer) and the image that apk-root downloads with pip.
 
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -103,6 +103,7 @@ vm-root:
 apk-root:
 	@$(call need,$(TEST_NEEDS))
 	@[ "$$(cat $(APK_ROOT)/.made-of 2>/dev/null)" = "$(APK_FROM)" ] || { set -e; new=$(APK_ROOT).new; \
+	  [ "$$(uname -m)" = x86_64 ] || { echo "the tests of apk need x86-64: the image of Alpine Linux is for that"; exit 1; }; \
 	  rm -rf $(APK_ROOT) $$new; mkdir -p $$new/image/root $$new/usr/sbin $$new/usr/lib; \
 	  echo "$(APK_FROM) --hash=sha256:$(APK_SUM)" >$$new/image/wanted; \
 	  pip3 --quiet --disable-pip-version-check download --no-deps --require-hashes \

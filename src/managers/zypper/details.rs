@@ -11,8 +11,8 @@ use crate::model::updates::Update;
 use crate::system::process::Invocation;
 
 /// Adds what the XML summary lacks: what is held back, what replaces what, and in old versions the repositories of the
-/// updates. A patch is an advisory. Only its description names its packages. Only patches for installed packages are listed as
-/// needed.
+/// updates. A patch is an advisory. Only its description names its packages. Only patches for installed packages are
+/// listed as needed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
     let ask = |question: Invocation| machine.ask(&question).map(|answer| answer.stdout);
     let ask_if = |question: Option<Invocation>| question.map_or(Ok(String::new()), ask);
