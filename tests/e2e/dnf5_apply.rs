@@ -22,6 +22,18 @@ fn the_install_fetches_nothing() {
     assert_eq!(repo.server.requests(""), requests + 1, "the refresh asks for the index");
 }
 
+/// A plugin of dnf5 that looks for such an advisory fetches the whole index anew.
+#[test]
+fn no_source_is_asked_again_after_the_install_unless_an_advisory_speaks_of_a_reboot() {
+    for (kind, asked) in [("security", 1), ("security, reboot", 2)] {
+        let (root, repo) = one(&[rpm("tb-hello", "1.0")], &[]);
+        repo.publish_with_advisories(&[("TB-1", kind, "tb-hello", "2.0")], &[rpm("tb-hello", "2.0")]);
+        root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+        assert_eq!(repo.server.requests("/repomd.xml"), asked, "{kind}");
+        assert_eq!(repo.server.requests("-filelists"), asked - 1, "{kind}");
+    }
+}
+
 #[test]
 fn a_failing_scriptlet_is_reported_with_all_that_is_installed() {
     let broken = rpm("tb-brk", "2.0").post("echo 'Failed to download packages 404'; exit 1");

@@ -26,8 +26,11 @@ use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::{HeldBack, Update};
+use crate::system::files::globbed;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
+use glob::Pattern;
+use std::path::Path;
 use std::time::Duration;
 
 /// What never changes of it.
@@ -194,6 +197,10 @@ impl Manager for Dnf5 {
     }
 
     fn wanting_reboot(&self, machine: &dyn Machine) -> Option<Vec<String>> {
+        // The plugin fetches every index anew, together with the lists of files.
+        if !asks_for_reboot(&machine.places().cache) {
+            return Some(Vec::new());
+        }
         let answer = machine.try_ask(&ask_reboot_hint()).ok()?;
         Some(lists::reboot_hint(&answer.stdout))
     }
@@ -272,6 +279,20 @@ fn ask_reboot_hint() -> Invocation {
     let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1"];
     dnf5(&options, &["needs-restarting", "--json"])
 }
+
+/// Whether an advisory may ask for a reboot, by what dnf5 has made of the advisories on the disk: if none does, the word
+/// is missing among their keys.
+fn asks_for_reboot(cache: &Path) -> bool {
+    let pattern = format!("{}/*/solv/*-updateinfo.solvx", Pattern::escape(&cache.to_string_lossy()));
+    let may_ask = |file: &Path| {
+        let is_it = |bytes: Vec<u8>| bytes.windows(REBOOT.len()).any(|part| part == REBOOT);
+        std::fs::read(file).map_or(true, is_it)
+    };
+    globbed(&pattern).iter().any(|file| may_ask(file))
+}
+
+/// The end of the key `update:reboot`. What it has in common with the key before it is not written again.
+const REBOOT: &[u8] = b"reboot\0";
 
 #[cfg(test)]
 mod tests {
