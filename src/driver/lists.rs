@@ -10,7 +10,7 @@ use crate::store::state::State;
 use crate::system::process::Finished;
 
 /// So many updates may keep the others from being listed.
-const MOST_LEFT_OUT: usize = 100;
+pub(super) const MOST_LEFT_OUT: usize = 100;
 
 impl Session {
     /// Lists what a plan would install.

@@ -9,6 +9,7 @@ pub mod kernels;
 mod lists;
 pub mod lock_wait;
 mod mixed_index;
+mod older;
 mod one_by_one;
 mod own_index;
 mod pending;

@@ -1,7 +1,7 @@
 //! Counting what is pending.
 
 use super::{Purpose, Session};
-use crate::managers::{Elsewhere, Installed, Manager};
+use crate::managers::{Elsewhere, Installed, Manager, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -92,7 +92,8 @@ impl Session {
             }
         };
         let listing = listing.and_then(|listing| self.with_installed(listing));
-        let listing = listing.and_then(|listing| self.fill_in(listing)).map(|mut listing| {
+        let of_all = || self.choice(state);
+        let listing = listing.and_then(|listing| self.fill_in(listing, &of_all)).map(|mut listing| {
             listing.leave_out(&impossible);
             listing
         });
@@ -131,10 +132,15 @@ impl Session {
     }
 
     /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the
-    /// candidate.
-    pub fn fill_in(&self, mut listing: Listing) -> Result<Listing, Failure> {
+    /// candidate. `plan` is what was listed.
+    pub fn fill_in(
+        &self,
+        mut listing: Listing,
+        plan: &dyn Fn() -> Result<Plan, Failure>,
+    ) -> Result<Listing, Failure> {
         if self.manager.facts().lists_newer {
             let newer = self.manager.newer(self)?;
+            self.hold_back_older(&mut listing, &newer, plan)?;
             let names = HashSet::<String>::from_iter(listing.names());
             for held in newer.into_iter().filter(|held| !names.contains(&held.name)) {
                 match listing.held_back.iter_mut().find(|known| known.name == held.name) {

@@ -250,6 +250,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Ok(())
     }
 
+    /// Whether a version is older than another one, where the manager can be asked.
+    fn is_older(&self, _machine: &dyn Machine, _version: &str, _than: &str) -> Option<bool> {
+        None
+    }
+
     /// Every newer version, whether it can be installed or not, where [`Facts::lists_newer`].
     fn newer(&self, _machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
         Ok(Vec::new())

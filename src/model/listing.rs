@@ -90,6 +90,11 @@ impl Listing {
         self.updates.iter().any(|update| update.name == name)
     }
 
+    /// Whether it would install this version.
+    pub fn brings(&self, wanted: &Update) -> bool {
+        self.updates.iter().any(|update| update.name == wanted.name && update.candidate == wanted.candidate)
+    }
+
     /// The newer version of this package that it would not install.
     pub fn held(&self, name: &str) -> Option<&HeldBack> {
         self.held_back.iter().find(|held| held.name == name)

@@ -18,6 +18,7 @@ mod locks;
 #[macro_use]
 mod manager;
 mod mirrors;
+mod older;
 mod pacman;
 mod patched;
 mod repo;

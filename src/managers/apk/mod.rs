@@ -124,6 +124,13 @@ impl Manager for Apk {
         Ok(lists::newer(&machine.ask(&apk(&["version", "-l", "<"]))?.stdout))
     }
 
+    fn is_older(&self, machine: &dyn Machine, version: &str, than: &str) -> Option<bool> {
+        let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let question = apk(&["version", "-t", version, than]);
+        let is_answered = is_version(version) && is_version(than);
+        Some(is_answered.then(|| machine.ask(&question).ok())??.stdout.trim() == "<")
+    }
+
     fn ask_audit(&self) -> Option<Invocation> {
         // apk 2 says OK where a full disk cut files off.
         Some(apk(&["audit", "--system", "--packages"]))

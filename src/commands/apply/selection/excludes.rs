@@ -73,6 +73,26 @@ impl Selection {
         }
     }
 
+    /// The updates of a plan that need an older version of another package, as they may once others are left out.
+    pub(super) fn hold_back_older(
+        &mut self,
+        session: &Session,
+        planned: &mut Listing,
+        pending: &Listing,
+    ) -> Result<Vec<String>, Failure> {
+        if !self.manager.facts().lists_newer {
+            return Ok(Vec::new());
+        }
+        let known = planned.held_back.len();
+        let updates = pending.updates.iter().map(|update| update.clone().held_back(""));
+        let newer: Vec<_> = updates.chain(pending.held_back.iter().cloned()).collect();
+        session.hold_back_older(planned, &newer, &|| Ok(self.plan.clone()))?;
+        let needing = planned.held_back[known..].to_vec();
+        let names = needing.iter().map(|held| held.name.clone()).collect();
+        self.leave_out(needing);
+        Ok(names)
+    }
+
     /// The installed packages that `--exclude` names.
     pub(super) fn excluded_among(&self, installed: &Installed) -> Vec<String> {
         installed.keys().filter(|name| self.is_excluded(name)).cloned().collect()

@@ -182,11 +182,13 @@ impl Selection {
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
             let mut planned = session.list(&self.plan)?;
+            let needing = self.hold_back_older(session, &mut planned, pending)?;
             planned.allow(pending);
             let excluded = planned.updates.iter().filter(|update| self.touches_excluded(update));
             let names = excluded.map(|update| update.name.clone());
             let mut more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
             more.extend(self.what_brings(session, &planned)?);
+            more.extend(needing);
             let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
             if more.is_empty() && goes.is_empty() {
@@ -314,7 +316,8 @@ impl Selection {
                     }
                     listed => {
                         let listing = session.ask_for_more(listed?, &whole)?;
-                        session.fill_in(session.without_owned(listing, state, &whole)?)
+                        let listing = session.without_owned(listing, state, &whole)?;
+                        session.fill_in(listing, &|| Ok(whole.clone()))
                     }
                 }
             }

@@ -76,7 +76,8 @@ impl Selection {
             return Ok(None);
         }
         self.write(session, dir)?;
-        session.fill_in(session.ask_for_more(session.list(&self.plan)?, &self.plan)?).map(Some)
+        let listing = session.ask_for_more(session.list(&self.plan)?, &self.plan)?;
+        session.fill_in(listing, &|| Ok(self.plan.clone())).map(Some)
     }
 
     /// Checks that every pattern matches a source: otherwise a typing error would look like nothing to do.
