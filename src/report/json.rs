@@ -107,7 +107,7 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     if report.is_refusal() {
-        doc.put("error", json!({"class": "other", "message": report.reason}));
+        doc.put("error", json!({"class": report.refused_for, "message": report.reason}));
     }
     printable_json(serde_json::to_string(&doc.0).unwrap_or_default()) + "\n"
 }

@@ -9,6 +9,7 @@ mod openmetrics;
 pub mod print;
 mod text;
 
+use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
 use crate::model::text::{counted, cut, one_line};
@@ -53,6 +54,8 @@ pub struct Report {
     pub state: Option<Box<State>>,
     /// The part of the result that depends on the command.
     pub detail: Detail,
+    /// If the run was refused, the class of that.
+    pub refused_for: Class,
 }
 
 /// The part of the result that depends on the command.
@@ -154,6 +157,7 @@ impl Report {
             is_verbose: false,
             state,
             detail: Detail::default(),
+            refused_for: Class::Other,
         }
     }
 
@@ -171,8 +175,13 @@ impl Report {
 
     /// A report of a run that could not start: exit code 3.
     pub fn refused(command: &'static str, reason: String) -> Self {
+        Report::refused_for(command, Class::Other, reason)
+    }
+
+    /// The same, with the class of the failure.
+    pub fn refused_for(command: &'static str, refused_for: Class, reason: String) -> Self {
         let reason = cut(one_line(&reason), MAX_REASON_CHARS);
-        Report { reason, ..Report::of_health(command, Health::default(), None, Duration::ZERO) }
+        Report { reason, refused_for, ..Report::of_health(command, Health::default(), None, Duration::ZERO) }
     }
 
     /// Whether the run could not start.

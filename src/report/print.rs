@@ -1,10 +1,12 @@
 //! The formats of a result, and where they are written.
 
 use super::{Report, json, nagios, openmetrics, text};
+use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::system::files::replace_shared;
 use crate::system::streams::{error_mark, stdout_is_the_journal, stdout_takes_colour, write_patiently};
 use clap::ValueEnum;
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -63,7 +65,8 @@ impl Report {
             // Readers of JSON or a plugin's line then get it on standard output.
             Err(error) => {
                 let here = if format == Format::Openmetrics { Format::Text } else { format };
-                Report::refused(self.command, format!("{error:#}")).finish(here, false)
+                let (class, text) = not_written(path, &error);
+                Report::refused_for(self.command, class, text).finish(here, false)
             }
         }
     }
@@ -91,4 +94,22 @@ impl Report {
         }
         self.exit
     }
+}
+
+/// Why the file of `--output` could not be written, and what to do about it.
+fn not_written(path: &Path, error: &anyhow::Error) -> (Class, String) {
+    let cause = error.root_cause();
+    let of_io = cause.downcast_ref().and_then(std::io::Error::raw_os_error);
+    let number = of_io.or(cause.downcast_ref::<Errno>().map(|errno| errno.raw_os_error()));
+    let (class, words) = match number.map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => (Class::Space, "the disk is full; make room there"),
+        Some(Errno::ROFS) => (Class::Space, "the file system is read-only; make it writable"),
+        Some(Errno::NAMETOOLONG) => return (Class::Other, too_long(path)),
+        _ => return (Class::Other, format!("{error:#}")),
+    };
+    (class, format!("could not write {}: {words}, or name another file for --output", path.display()))
+}
+
+fn too_long(path: &Path) -> String {
+    format!("could not write {}: the name is too long; give a shorter one to --output", path.display())
 }

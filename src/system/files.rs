@@ -74,7 +74,9 @@ fn remove_in(dir: &OwnedFd, name: &str) -> Result<(), Errno> {
 /// The step that failed and the path; the old file is then untouched.
 pub fn replace_shared(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let opened = open_directory(dir)?;
-    let number = |file: &str| file.strip_prefix(&format!(".{name}."))?.parse::<i32>().ok();
+    // With the number behind it the whole name would be too long.
+    let start = format!(".{}.", name.chars().take(60).collect::<String>());
+    let number = |file: &str| file.strip_prefix(&start)?.parse::<i32>().ok();
     let is_gone = |pid| {
         let process = Pid::from_raw(pid);
         process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
@@ -86,7 +88,7 @@ pub fn replace_shared(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
             let _ = remove_in(&opened, &file);
         }
     }
-    replace((&opened, dir), name, &format!(".{name}.{}", std::process::id()), content)
+    replace((&opened, dir), name, &format!("{start}{}", std::process::id()), content)
 }
 
 /// Why nobody should write into a directory as this user: its content could be another user's trap. `None` if the

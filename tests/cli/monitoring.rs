@@ -272,6 +272,25 @@ fn what_a_killed_status_left_beside_its_output_is_removed_by_the_next() {
 }
 
 #[test]
+fn a_result_goes_to_a_file_with_the_longest_name_there_is() {
+    let world = world_with(10, |_| {});
+    std::fs::create_dir(world.path("out")).unwrap();
+    let file = |letters: usize| world.path("out").join("a".repeat(letters));
+    let run = |letters: usize| world.run(&format!("status --output {}", file(letters).display()));
+    let ran = run(255);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let ran = run(256);
+    assert!(
+        ran.code == 3 && ran.stderr.contains("the name is too long; give a shorter one"),
+        "{}",
+        ran.stderr
+    );
+    let found: Vec<_> =
+        std::fs::read_dir(world.path("out")).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert_eq!(found, [file(255)]);
+}
+
+#[test]
 fn only_a_regular_file_is_replaced_by_a_result() {
     // As root, on /dev/null, this would break the machine: here everything is in a directory of ours.
     let world = world_with(10, |_| {});

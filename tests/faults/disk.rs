@@ -182,6 +182,26 @@ fn a_read_only_state_directory() {
     tried(RUNS.len() + 2, "runs in a read-only state directory");
 }
 
+/// The file of `--output` on such a disk.
+#[test]
+fn a_result_for_a_file_on_a_disk_that_takes_nothing_says_so_and_what_to_do() {
+    let option = |words: &str| format!("mount -t tmpfs -o {words} none $state/log");
+    for (mounts, words) in [
+        (option("size=4k"), "the disk is full; make room there"),
+        (option("nr_inodes=1"), "the disk is full; make room there"),
+        (option("ro"), "the file system is read-only; make it writable"),
+    ] {
+        let machine = Machine::new(World::new(), &mounts);
+        machine.sh("cat /dev/zero >log/filler 2>/dev/null || :");
+        let file = machine.world.state_dir().join("log/result");
+        let doc = machine.json(&format!("status --output {}", file.display()));
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&3.into(), &"space".into()), "{doc}");
+        let message =
+            format!("could not write {}: {words}, or name another file for --output", file.display());
+        assert_eq!(doc["error"]["message"], message);
+    }
+}
+
 fn fifo(path: &std::path::Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
