@@ -41,7 +41,11 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     let origins = session.manager.origins(session, &names)?;
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
-        stale.note(update, choose(origins, &update.candidate, &|source| !failed.contains(source)));
+        let choice = match choose(origins, &update.candidate, &|source| !failed.contains(source)) {
+            Choice::Older(_) if !session.manager.facts().passes_over => Choice::Stale,
+            choice => choice,
+        };
+        stale.note(update, choice);
     }
     Ok(stale)
 }

@@ -63,15 +63,6 @@ pub fn newer(stdout: &str) -> Vec<HeldBack> {
     rows.collect()
 }
 
-/// Where the versions that `apk policy` lists and that are not installed can be had, without the versions. It does not
-/// say which of them would come. If a source that was refreshed offers any of them, the package does not count as
-/// offered by failed sources alone.
-pub fn origins(stdout: &str) -> Origins {
-    let mut found = offers(stdout);
-    found.values_mut().flatten().for_each(|origin| origin.version = None);
-    found
-}
-
 /// Where these versions can be had, by `apk policy`.
 ///
 /// ```text
@@ -241,11 +232,11 @@ mod tests {
     fn a_version_that_is_installed_is_no_candidate() {
         let text = "a policy:\n  1-r0:\n    lib/apk/db/installed\n    http://h/main\n  2-r0:\n    http://u:p@h/main\n    \
             @edge http://h/edge\nb policy:\n  1-r0:\n    lib/apk/db/installed\n";
-        let found = origins(text);
+        let found = offers(text);
         let sources: Vec<_> = found["a"].iter().map(|origin| origin.source.as_str()).collect();
         assert_eq!(sources, ["http://h/main", "http://h/edge"]);
         assert!(!found.contains_key("b"));
-        let versions: Vec<_> = offers(text)["a"].iter().map(|origin| origin.version.clone()).collect();
+        let versions: Vec<_> = found["a"].iter().map(|origin| origin.version.clone()).collect();
         assert_eq!(versions, [Some("2-r0".to_string()), Some("2-r0".to_string())]);
     }
 

@@ -95,7 +95,7 @@ impl Manager for Apk {
     }
 
     fn parse_origins(&self, text: &str) -> Origins {
-        lists::origins(text)
+        lists::offers(text)
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
