@@ -4,13 +4,21 @@
 //! outright, the pipe closes, the first process of the namespace ends, and the kernel takes every
 //! process and mount in there along. Nothing has to be cleaned up by hand.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::fs::{File, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, open, openat, openat2, unlinkat};
+use rustix::io::Errno;
+
 /// What every command in here sees, and nothing else: no proxy, no locale, nothing of the caller's.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// By their paths: to look a name up in another PATH the whole test process would be forked, and its page tables copied.
+const UNSHARE: &str = "/usr/bin/unshare";
+const NSENTER: &str = "/usr/bin/nsenter";
 
 pub struct Holder {
     child: Child,
@@ -33,7 +41,7 @@ impl Holder {
              exec chroot \"$root\" sh -c 'echo \"$1\"; cat <&3 >/dev/null & wait $!' sh \"$outside\""
         );
         let mut complaints = tempfile::tempfile().expect("could not create a temporary file");
-        let mut child = Command::new("unshare")
+        let mut child = Command::new(UNSHARE)
             .args(["--mount", "--propagation", "private", "--pid", "--fork"])
             .args(["sh", "-c", &script])
             .env_clear()
@@ -63,7 +71,7 @@ impl Holder {
 
     /// A command that will run inside, with a clean environment.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
+        let mut command = Command::new(NSENTER);
         command
             .arg(format!("--target={}", self.pid))
             .args(["--mount", "--pid", "--root", "--wd", "--", program])
@@ -72,6 +80,23 @@ impl Holder {
             .env("HOME", "/root")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Creates or replaces a file inside, in a directory that is there already.
+    pub fn write(&self, inside: &str, content: &[u8], mode: u32) -> io::Result<()> {
+        let (dir, name) = inside.rsplit_once('/').expect("no absolute path");
+        let only_path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = open(self.outside_path("/"), only_path, Mode::empty())?;
+        // Every link on the way leads to a place inside.
+        let dir = openat2(&root, format!("{dir}/"), only_path, Mode::empty(), ResolveFlags::IN_ROOT)?;
+        match unlinkat(&dir, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&dir, name, new, Mode::RUSR)?);
+        file.write_all(content)?;
+        file.set_permissions(Permissions::from_mode(mode))
     }
 
     /// Where a path of the inside can be read from outside. Never write through it: an absolute

@@ -22,60 +22,44 @@ use crate::vault::Vault;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Run in the directory that the overlay lies over, which may be below the place that is hidden here. The program is
-/// open as 8, the key that is to be trusted as 7.
+/// open as 8. It starts few programs, because every test pays for them: `mount` and `cp` do much at once.
 const SETUP: &str = r#"
+umask 022
 base=/tmp
 mount -t tmpfs -o mode=0755 patch-sandbox $base
 mkdir $base/upper $base/work $base/root
 root=$base/root
 mount -t overlay -o lowerdir=.,upperdir=$base/upper,workdir=$base/work overlay $root
-mount -t proc proc $root/proc
-places='dev etc/apt etc/dpkg var/lib/apt var/lib/dpkg var/cache/apt var/log boot run srv usr/local'
-(cd $root && mkdir -p $places)
-for place in $places; do
-  mount -t tmpfs -o mode=0755 patch-sandbox $root/$place
-done
-mount -t tmpfs -o mode=1777 patch-sandbox $root/tmp
-rm -rf $root/var/lib/linux-patch
+{
+  echo proc /proc proc
+  echo patch-sandbox /tmp tmpfs mode=1777
+  for place in dev etc/apt etc/dpkg var/lib/apt var/lib/dpkg var/cache/apt var/log boot run srv usr/local; do
+    echo patch-sandbox /$place tmpfs mode=0755,X-mount.mkdir
+  done
+  echo devpts /dev/pts devpts newinstance,ptmxmode=0666,X-mount.mkdir
+} >$base/fstab
+mount --all --fstab $base/fstab --target-prefix $root
 
 # Never the machine's own /dev: a link made in there would change the machine.
-while read -r name major minor; do
-  mknod -m 666 $root/dev/$name c $major $minor
-done <<END
-null 1 3
-zero 1 5
-full 1 7
-random 1 8
-urandom 1 9
-tty 5 0
-END
-mkdir $root/dev/pts $root/dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666 devpts $root/dev/pts
+(cd /dev && cp -a null zero full random urandom tty fd stdin stdout stderr $root/dev)
 ln -s pts/ptmx $root/dev/ptmx
-ln -s /proc/self/fd $root/dev/fd
-ln -s fd/0 $root/dev/stdin
-ln -s fd/1 $root/dev/stdout
-ln -s fd/2 $root/dev/stderr
 
-(cd $root/etc/apt && mkdir apt.conf.d preferences.d sources.list.d trusted.gpg.d keyrings)
-mkdir -p $root/var/lib/apt/lists/partial $root/var/cache/apt/archives/partial $root/var/log/apt
-(cd $root/var/lib/dpkg && mkdir info updates triggers alternatives parts)
-touch $root/var/lib/dpkg/status $root/var/lib/dpkg/available
-mkdir -p $root/usr/local/sbin $root/usr/local/bin $root/run/lock $root/etc/dpkg/dpkg.cfg.d
+(cd $root && mkdir -p dev/shm run/lock usr/local/sbin usr/local/bin etc/dpkg/dpkg.cfg.d \
+  etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/sources.list.d etc/apt/trusted.gpg.d etc/apt/keyrings \
+  var/lib/apt/lists/partial var/cache/apt/archives/partial var/log/apt \
+  var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers var/lib/dpkg/alternatives var/lib/dpkg/parts)
+: >$root/var/lib/dpkg/status
+: >$root/var/lib/dpkg/available
 
-# Some of what apt does depends on the machine: always the same one.
-rm -f $root/etc/machine-id
+# Some of what apt does depends on the machine: always the same one. Names are looked up in the hosts file, then at an
+# address where nobody answers. What is there may be a link that leads out.
+(cd $root && rm -rf var/lib/linux-patch etc/machine-id etc/resolv.conf etc/nsswitch.conf)
 echo 0123456789abcdef0123456789abcdef >$root/etc/machine-id
-
-# Names are looked up in the hosts file, then at an address where nobody answers.
-rm -f $root/etc/resolv.conf $root/etc/nsswitch.conf
 echo 'nameserver 127.255.255.254' >$root/etc/resolv.conf
 printf 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n' >$root/etc/nsswitch.conf
 
 cp /proc/self/fd/8 $root/usr/bin/linux-patch
-cp /proc/self/fd/7 $root/etc/apt/keyrings/test.gpg
-chmod 644 $root/etc/apt/keyrings/test.gpg
-exec 7<&- 8<&-
+exec 8<&-
 
 # What could restart something is recorded instead.
 for name in shutdown reboot poweroff halt systemctl; do
@@ -139,30 +123,31 @@ impl Sandbox {
 
     fn over(lower: &str, lines: &str) -> Sandbox {
         crate::hangup::hear();
-        let (program, key) = (env!("CARGO_BIN_EXE_linux-patch"), Vault::get().known_key());
-        let opened = format!("exec 8<'{program}' 7<'{}'", key.display());
-        Sandbox { holder: Holder::start(&format!("{opened}\ncd '{lower}'\n{SETUP}{lines}")) }
+        let program = env!("CARGO_BIN_EXE_linux-patch");
+        let setup = format!("exec 8<'{program}'\ncd '{lower}'\n{SETUP}{lines}");
+        let sandbox = Sandbox { holder: Holder::start(&setup) };
+        sandbox.write("/etc/apt/keyrings/test.gpg", Vault::get().known_key());
+        sandbox
     }
 
-    /// Creates or replaces a file inside. A program inside writes it: if this process did, another test's fork could
-    /// still hold it open for writing when it is executed ("text file busy").
-    fn write_from(&self, content: Stdio, path: &str, mode: u32) {
-        let done = self
-            .holder
-            .command("sh")
-            .args(["-c", r#"mkdir -p "${1%/*}" && rm -f "$1" && cat >"$1" && chmod "$2" "$1""#, "sh"])
-            .args([path, &format!("{mode:o}")])
-            .stdin(content)
-            .status()
-            .expect("could not run nsenter (package util-linux)");
-        assert!(done.success(), "could not write {path} in the sandbox");
-    }
-
+    /// Creates or replaces a file inside.
     pub fn write_mode(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) {
+        let may_be_executed = mode & 0o111 != 0;
+        if may_be_executed || self.holder.write(path, content.as_ref(), mode).is_err() {
+            self.write_from_inside(path, content.as_ref(), mode);
+        }
+    }
+
+    /// The same by a program inside, which also makes the directory. If this process wrote what is executed then, another
+    /// test's fork could still hold it open for writing ("text file busy").
+    fn write_from_inside(&self, path: &str, content: &[u8], mode: u32) {
         let mut file = tempfile::tempfile().expect("could not create a temporary file");
-        file.write_all(content.as_ref()).unwrap();
+        file.write_all(content).unwrap();
         file.rewind().unwrap();
-        self.write_from(Stdio::from(file), path, mode);
+        let mut command = self.holder.command("install");
+        command.args(["-D", &format!("--mode={mode:o}"), "/dev/stdin", path]).stdin(Stdio::from(file));
+        let done = command.status().expect("could not run nsenter (package util-linux)");
+        assert!(done.success(), "could not write {path} in the sandbox");
     }
 
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {

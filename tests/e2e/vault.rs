@@ -4,14 +4,10 @@
 //! vanishes with the test process.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::holder::Holder;
-
-/// Where the vault keeps the public half of the known key.
-const KNOWN_KEY: &str = "/tmp/known.gpg";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signer {
@@ -35,6 +31,8 @@ impl Signer {
 
 pub struct Vault {
     holder: Holder,
+    /// The public half of the known key.
+    known: Vec<u8>,
 }
 
 impl Vault {
@@ -42,21 +40,20 @@ impl Vault {
         static VAULT: OnceLock<Vault> = OnceLock::new();
         VAULT.get_or_init(|| {
             let holder = Holder::start("mount -t tmpfs -o mode=0700 keys /tmp\nroot=/");
-            let vault = Vault { holder };
+            let mut vault = Vault { holder, known: Vec::new() };
             for signer in [Signer::Known, Signer::Stranger] {
                 vault.gpg(
                     &["--passphrase", "", "--quick-gen-key", signer.name(), "ed25519", "sign", "never"],
                     b"",
                 );
             }
-            vault.gpg(&["--output", KNOWN_KEY, "--export", Signer::Known.name()], b"");
+            vault.known = vault.gpg(&["--export", Signer::Known.name()], b"");
             vault
         })
     }
 
-    /// A file with the public half of the known key.
-    pub fn known_key(&self) -> PathBuf {
-        self.holder.outside_path(KNOWN_KEY)
+    pub fn known_key(&self) -> &[u8] {
+        &self.known
     }
 
     pub fn sign(&self, signer: Signer, text: &str) -> Vec<u8> {
