@@ -315,19 +315,16 @@ impl Root {
         let sandbox = Sandbox::new();
         Root::prepare(&sandbox);
         let root = Root { sandbox };
-        // Makes the database.
-        root.installed();
         // No machine has none at all.
-        root.install(&[pkg(ITSELF, "6.0")]);
-        root.install(installed);
+        root.install(&[&[pkg(ITSELF, "6.0")], installed].concat());
         root
     }
 
     /// Makes a root one whose packages are pacman's. Options and directories as Arch Linux ships them,
-    /// but for the signatures.
+    /// but for the signatures. After each transaction pacman would start ldconfig, if that were configured.
     pub fn prepare(sandbox: &Sandbox) {
         sandbox.sh(
-            "rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm; \
+            "rm -rf /var/lib/pacman /var/cache/pacman /etc/pacman.d /usr/share/tb /usr/share/libalpm /etc/ld.so.conf; \
              mkdir -p /var/lib/pacman /var/cache/pacman/pkg /etc/pacman.d; \
              [ -e /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab",
         );

@@ -393,10 +393,14 @@ impl Root {
 
     #[track_caller]
     pub fn install(&self, rpms: &[Rpm]) {
-        for rpm in rpms {
+        let bring = |rpm: &Rpm| {
             let path = format!("/srv/{}", rpm.file_name());
             self.sandbox.write(&path, rpm.bytes().as_slice());
-            self.sandbox.sh(&format!("rpm -i --force {path} 2>&1"));
+            path
+        };
+        let paths: Vec<_> = rpms.iter().map(bring).collect();
+        if !paths.is_empty() {
+            self.sandbox.sh(&format!("rpm -i --force {} 2>&1", paths.join(" ")));
         }
     }
 
