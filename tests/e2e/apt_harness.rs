@@ -72,6 +72,19 @@ fn a_sandbox_sees_neither_the_machines_packages_nor_its_devices() {
 }
 
 #[test]
+fn what_is_written_into_a_sandbox_stays_there_whatever_links_are_on_the_way() {
+    let (sandbox, outside) = (Sandbox::new(), tempfile::tempdir().unwrap());
+    let target = outside.path().display().to_string();
+    sandbox.sh(&format!("mkdir -p {target}; ln -s {target} /srv/dir; ln -s {target}/file /srv/file"));
+    for (path, mode) in [("/srv/dir/data", 0o640), ("/srv/dir/program", 0o755), ("/srv/file", 0o644)] {
+        sandbox.write_mode(path, path, mode);
+        assert_eq!(sandbox.sh(&format!("stat -c %a {path}; cat {path}")), format!("{mode:o}\n{path}"));
+    }
+    assert_eq!(sandbox.list(&target), ["data", "program"]);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0, "written outside");
+}
+
+#[test]
 fn a_sandbox_takes_everything_along_when_a_test_panics() {
     let marker = format!("sleep 86{}", std::process::id());
     let (seconds, line) = (marker.split_once(' ').unwrap().1.to_owned(), marker.replace(' ', "\0"));
