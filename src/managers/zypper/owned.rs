@@ -10,7 +10,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;
-use crate::model::updates::NOT_REFRESHED;
+use crate::model::updates::{NOT_REFRESHED, Update};
 use log::warn;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ pub fn configured(machine: &dyn Machine) -> Result<Vec<Configured>, Failure> {
     Ok(lists::repositories(&machine.ask(&list_repositories())?.stdout))
 }
 
-/// The list without what a repository decides about that was not refreshed.
+/// The list without what a repository decides about that was not refreshed. What only such a repository offers is held
+/// back.
 pub fn without_owned(
     machine: &dyn Machine,
     listing: Listing,
@@ -28,7 +29,7 @@ pub fn without_owned(
 ) -> Result<Listing, Failure> {
     let cache = &machine.places().cache;
     let at_hand: Vec<_> = plan.without.iter().filter(|alias| has_index(cache, alias)).collect();
-    if at_hand.is_empty() || listing.updates.is_empty() {
+    if at_hand.is_empty() {
         return Ok(listing);
     }
     let configured = configured(machine)?;
@@ -88,8 +89,18 @@ fn hold_back_owned(
         })
     });
     listing.updates = kept;
-    let reason = format!("{NOT_REFRESHED}: {}, which has the say about it", failed.join(", "));
+    let of_failed = |update: &&Update| update.source.as_deref().is_none_or(is_failed);
+    let theirs = all.updates.iter().filter(of_failed).filter(|update| {
+        !listing.comes(&update.name)
+            && listing.held(&update.name).is_none()
+            && !owned.iter().any(|owned| owned.name == update.name)
+    });
+    let theirs: Vec<_> = theirs.cloned().collect();
+    let failed = failed.join(", ");
+    let reason = format!("{NOT_REFRESHED}: {failed}, which has the say about it");
     listing.held_back.extend(owned.into_iter().map(|update| update.left_out(class, &reason)));
+    let reason = format!("{NOT_REFRESHED}: {failed}, which alone offers it");
+    listing.held_back.extend(theirs.into_iter().map(|update| update.left_out(class, &reason)));
     listing.removals.retain(|(name, _)| all.removals.iter().any(|(gone, _)| gone == name));
     listing
 }
@@ -100,7 +111,7 @@ const DEFAULT_PRIORITY: i64 = 99;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::updates::{HeldBack, Update};
+    use crate::model::updates::HeldBack;
 
     fn update(name: &str, candidate: &str, source: &str) -> Update {
         Update {
@@ -139,6 +150,8 @@ mod tests {
                 update("owned-too", "2", "own"),
                 update("newer-in-third", "3", "third"),
                 Update { source: None, ..update("unknown", "2", "") },
+                update("theirs-alone", "2", "third"),
+                update("new-from-good", "2", "good"),
             ],
             ..Listing::default()
         };
@@ -147,7 +160,8 @@ mod tests {
         assert_eq!(names(&left.updates), ["both", "newer-in-third"]);
         let held: Vec<_> = left.held_back.iter().map(|held| (held.name.as_str(), held.class)).collect();
         let network = Some(Class::Network);
-        assert_eq!(held, [("owned", network), ("owned-too", network), ("unknown", network)]);
+        let expected = ["owned", "owned-too", "unknown", "theirs-alone"].map(|name| (name, network));
+        assert_eq!(held, expected);
         assert!(left.held_back.iter().all(HeldBack::lacks_source), "a refresh finds it anew");
         assert!(left.removals.is_empty());
     }
