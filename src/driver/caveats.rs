@@ -38,11 +38,21 @@ impl Session {
         }
     }
 
+    /// Whether none need be asked for: no index that is stored here has any.
+    pub(super) fn note_advisories(&mut self, state: &State, published: &OfSources) {
+        let (failed, refreshed): (Vec<_>, Vec<_>) =
+            state.sources.iter().cloned().partition(|source| source.error.is_some());
+        let is_known = refreshed.is_empty() || have_no_advisories(&refreshed, published);
+        let ids = failed.iter().map(|source| &source.id);
+        self.has_no_advisories = !state.sources.is_empty() && is_known && self.stores_no_advisories(ids);
+    }
+
     /// Remembers until when the distribution is supported, and why "nothing is pending" may mean less than it says.
     pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
-        let has_no_advisories = self.has_no_advisories || still_lacks_advisories(state);
+        let has_no_advisories =
+            have_no_advisories(&state.sources, published) || still_lacks_advisories(state);
         let has_no_archive = lacks_security_archive(&release, state, published);
         let subscription = self.caveat_of_subscription(state);
         state.caveats = subscription.into_iter().collect();
@@ -56,7 +66,7 @@ impl Session {
 }
 
 /// Whether the indexes of all sources are known, and none has advisories.
-pub(super) fn have_no_advisories(sources: &[Source], published: &OfSources) -> bool {
+fn have_no_advisories(sources: &[Source], published: &OfSources) -> bool {
     let has_none = |source: &Source| {
         let published = published.get(&source.id).filter(|_| source.error.is_none());
         published.is_some_and(|published| published.has_advisories == Some(false))

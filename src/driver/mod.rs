@@ -1,5 +1,6 @@
 //! What `refresh` and `apply` share: the manager, the display, the log, waiting for locks.
 
+mod answers;
 mod caveats;
 mod cut_off;
 pub mod display;
@@ -25,6 +26,7 @@ pub mod shutdown;
 mod unreadable;
 mod unrefreshed;
 
+use crate::driver::answers::Answers;
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
 use crate::driver::settings_files::administrators;
@@ -129,6 +131,8 @@ pub struct Session {
     places: OnceCell<Places>,
     /// The last list of installed packages, with a fingerprint of the package database before it.
     known_installed: RefCell<Option<(String, Rc<Installed>)>>,
+    /// What the manager has answered since it last did something.
+    answers: RefCell<Answers>,
     /// What the last list of installed packages showed about those that require a reboot.
     reboot_packages_seen: RefCell<Option<Seen>>,
     /// Files made of the index that this run has removed.
@@ -178,6 +182,7 @@ impl Session {
             configuration: OnceCell::new(),
             places: OnceCell::new(),
             known_installed: RefCell::new(None),
+            answers: RefCell::default(),
             reboot_packages_seen: RefCell::new(None),
             dropped: RefCell::default(),
             own_index: manager.own_index(&state_dir),
@@ -300,6 +305,7 @@ impl Session {
         latest: Option<Latest>,
     ) -> Result<Finished, NotRun> {
         self.watch.check()?;
+        self.answers.take();
         let mut limits = Limits { waits: self.manager.facts().waiting_for_lock, ..*limits };
         // Nothing of ours may end this command, so the end of a login session must not end it either.
         if !limits.may_end() {

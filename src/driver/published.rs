@@ -118,6 +118,20 @@ impl Session {
         files.is_empty() || files.iter().any(|pattern| kept.newest(pattern).is_some_and(is_one))
     }
 
+    /// Whether there are indexes of these sources, and each that is stored, from whatever mirror and of whatever age,
+    /// says that it has no advisories.
+    pub(super) fn stores_no_advisories<'a>(&self, mut ids: impl Iterator<Item = &'a String>) -> bool {
+        let mut kept = Kept::of(self);
+        let has_none =
+            |(_, file): &(i64, PathBuf)| self.manager.published(&head_of(file)).has_advisories == Some(false);
+        ids.all(|id| {
+            let patterns = self.manager.release_files(id).into_iter();
+            let files: Vec<_> =
+                patterns.flat_map(|pattern| kept.all(&pattern)).take(MOST_FILES + 1).collect();
+            (1..=MOST_FILES).contains(&files.len()) && files.iter().all(has_none)
+        })
+    }
+
     fn published(&self, id: &str, kept: &mut Kept, dates: Option<&IndexDates>, started: Time) -> Published {
         let files = self.manager.release_files(id);
         let file = files.iter().find_map(|pattern| kept.newest(pattern));
@@ -193,6 +207,11 @@ impl Kept {
 
     /// The newest of the files that a pattern matches.
     fn newest(&mut self, pattern: &str) -> Option<PathBuf> {
+        self.all(pattern).take(MOST_FILES).max().map(|(_, file)| file)
+    }
+
+    /// The files that a pattern matches, each behind the time when it was last modified.
+    fn all(&mut self, pattern: &str) -> impl Iterator<Item = (i64, PathBuf)> + use<> {
         let (from, pattern) = match pattern.strip_prefix('/') {
             Some(rest) => (PathBuf::from("/"), rest),
             None => (self.root.clone(), pattern),
@@ -201,11 +220,10 @@ impl Kept {
         for part in pattern.split('/') {
             found = found.into_iter().flat_map(|dir| self.matching(dir, part)).collect();
         }
-        let with_time = found.into_iter().filter_map(|file| {
+        found.into_iter().filter_map(|file| {
             let meta = std::fs::metadata(&file).ok().filter(std::fs::Metadata::is_file)?;
             Some((meta.mtime(), file))
-        });
-        with_time.take(MOST_FILES).max().map(|(_, file)| file)
+        })
     }
 
     /// What one part of a pattern matches in a directory. A plain name need not exist.

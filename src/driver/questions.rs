@@ -99,11 +99,29 @@ impl Session {
     /// # Errors
     /// When it cannot be asked or gave no answer.
     pub fn ask(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        let finished = self.try_ask(invocation)?;
-        match self.manager.failure(invocation, &finished) {
-            Some(failure) => Err(self.with_place(failure)),
-            None => Ok(finished),
+        let basis = self.basis_of_answer(invocation);
+        if let Some(known) = basis.as_ref().and_then(|basis| self.answers.borrow().known(invocation, basis)) {
+            return Ok(known);
         }
+        let finished = self.try_ask(invocation)?;
+        if let Some(failure) = self.manager.failure(invocation, &finished) {
+            return Err(self.with_place(failure));
+        }
+        if let Some(basis) = basis {
+            self.answers.borrow_mut().keep(invocation, basis, &finished);
+        }
+        Ok(finished)
+    }
+
+    /// A fingerprint of what decides about an answer. `None` where the question names a file or an index of ours, which
+    /// may have changed, and as long as it is not known where things are: that is asked too.
+    fn basis_of_answer(&self, question: &Invocation) -> Option<String> {
+        let Invocation { vars, private_arg, args, .. } = question;
+        let ours = self.state_dir.to_string_lossy();
+        let reads_ours =
+            !vars.is_empty() || private_arg.is_some() || args.iter().any(|arg| arg.contains(&*ours));
+        let knows_places = self.places.get().is_some() && self.elsewhere.get().is_some();
+        (!reads_ours && knows_places).then(|| format!("{} {}", self.pending_basis(), self.database_stamp()))
     }
 
     /// The same question; the answer is given also where the manager failed. If even that needs a lock that another

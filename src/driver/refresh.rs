@@ -1,6 +1,5 @@
 //! The refresh: its runs within the budget, and what is remembered of it.
 
-use super::caveats::have_no_advisories;
 use super::published::{OfSources, note_published};
 use super::{Purpose, Session};
 use crate::managers::ConfigFile;
@@ -80,7 +79,7 @@ impl Session {
         let listed = listed.map(|listing| (listing, before.database.clone()));
         self.remember(&refreshed, exit_code, before, state);
         note_published(&published, state);
-        self.has_no_advisories = have_no_advisories(&state.sources, &published);
+        self.note_advisories(state, &published);
         let basis = |state: &State| state.pending.as_ref().and_then(|pending| pending.basis.clone());
         let counted_before = basis(state);
         if refreshed.outcome != RefreshOutcome::Failed {

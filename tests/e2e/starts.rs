@@ -35,10 +35,10 @@ fn note_starts(sandbox: &Sandbox) {
     }
 }
 
-/// What this run started, in order, without the programs that are not counted here.
-fn starts(sandbox: &Sandbox, args: &[&str]) -> String {
+/// What this run, which ends with that code, started, in order, without the programs that are not counted here.
+fn starts(sandbox: &Sandbox, args: &[&str], code: i32) -> String {
     sandbox.write("/tmp/starts", "");
-    sandbox.patch(args).exits(0);
+    sandbox.patch(args).exits(code);
     let noted = sandbox.read("/tmp/starts").expect("nothing noted");
     noted.lines().collect::<Vec<_>>().join(" ")
 }
@@ -54,7 +54,7 @@ fn are<M: Manager>(setting: &str, expected: [&str; 5]) {
     manager.install(&[package("tb-number-0", "1.0")]);
     let sandbox = manager.sandbox();
     note_starts(sandbox);
-    let run = |verb: &str| starts(sandbox, &["--manager", M::NAME, verb]);
+    let run = |verb: &str| starts(sandbox, &["--manager", M::NAME, verb], 0);
     let new = run("refresh");
     let unchanged = run("refresh");
     sandbox.sh(setting);
@@ -93,6 +93,84 @@ fn dnf5_is_started_no_more_than_this() {
     );
 }
 
+/// Three sources with an update each; the third is down since then.
+fn one_of_three_down<M: Manager>() -> (M, [M::Repo; 3]) {
+    let manager = M::new();
+    let names = ["tb-a", "tb-b", "tb-down"];
+    manager.install(&names.map(|name| package(name, "1.0")));
+    let repos = names.map(|name| M::Repo::with(&[package(name, "2.0")]));
+    for (id, repo) in ["a", "b", "down"].iter().zip(&repos) {
+        manager.add_source(id, repo);
+    }
+    let sandbox = manager.sandbox();
+    sandbox.patch(&["--manager", M::NAME, "refresh"]).exits(0);
+    repos[2].server().fault("/", Fault::Status(404));
+    note_starts(sandbox);
+    (manager, repos)
+}
+
+/// A refresh while a source is down, an apply, and an apply that finds nothing else.
+fn are_with_a_source_down<M: Manager>(expected: [&str; 3]) {
+    let (manager, _repos) = one_of_three_down::<M>();
+    let sandbox = manager.sandbox();
+    let run = |verb: &str| starts(sandbox, &["--manager", M::NAME, verb], 1);
+    let found = [run("refresh"), run("apply"), run("apply")];
+    assert_eq!(found.each_ref().map(String::as_str), expected);
+}
+
+#[test]
+fn a_source_that_is_down_starts_apt_no_more_than_this() {
+    are_with_a_source_down::<crate::apt::Apt>([
+        "apt-config apt-get apt-get apt-get apt-cache",
+        "dpkg-query apt-get apt-get apt-get apt-cache apt-get apt-get apt-get dpkg-query apt-get apt-cache",
+        "apt-config dpkg-query apt-get apt-get apt-get apt-cache",
+    ]);
+}
+
+#[test]
+fn a_source_that_is_down_starts_dnf_no_more_than_this() {
+    are_with_a_source_down::<crate::dnf::Dnf>([
+        "dnf dnf dnf dnf dnf rpm",
+        "rpm dnf dnf dnf dnf dnf dnf dnf rpm dnf dnf dnf",
+        "rpm dnf dnf dnf dnf dnf",
+    ]);
+}
+
+#[test]
+fn a_source_that_is_down_starts_dnf5_no_more_than_this() {
+    are_with_a_source_down::<crate::dnf5::Dnf5>([
+        "dnf5 dnf5 dnf5 dnf5 dnf5 dnf5 rpm dnf5 rpm",
+        "rpm dnf5 dnf5 dnf5 dnf5 dnf5 rpm dnf5 dnf5 dnf5 rpm dnf5 dnf5 rpm dnf5",
+        "dnf5 rpm dnf5 dnf5 dnf5 dnf5 dnf5 rpm dnf5",
+    ]);
+}
+
+#[test]
+fn a_source_that_is_down_starts_zypper_no_more_than_this() {
+    are_with_a_source_down::<crate::zypper::Zypper>([
+        "zypper zypper zypper zypper zypper zypper zypper rpm",
+        "rpm zypper zypper zypper zypper zypper zypper zypper zypper zypper zypper rpm zypper zypper zypper zypper zypper",
+        "rpm zypper zypper zypper zypper zypper zypper zypper",
+    ]);
+}
+
+/// The plan of an apply is what was counted, unless somebody has changed the host in between.
+#[test]
+fn what_dnf_has_answered_holds_until_something_changes() {
+    let (manager, _repos) = one_of_three_down::<crate::dnf::Dnf>();
+    manager.install(&[package("tb-other", "1.0")]);
+    let sandbox = manager.sandbox();
+    let count = || starts(sandbox, &["--manager", "dnf", "apply", "--dry-run"], 1).matches("dnf").count();
+    let kept = count();
+    let real = sandbox.read("/usr/local/bin/dnf").expect("dnf is not noted").replace("exec ", "");
+    let removes =
+        "case $* in *--exclude=*) [ -e /tmp/once ] || { >/tmp/once; rpm -e --justdb tb-other; } ;; esac";
+    sandbox.write_mode("/usr/local/bin/dnf", format!("{real}code=$?\n{removes}\nexit $code\n"), 0o755);
+    assert_eq!(count(), kept + 1);
+    assert!(sandbox.exists("/tmp/once"), "nothing was removed");
+    assert_eq!(count(), kept);
+}
+
 /// Advisories are asked for only where a repository has some. `open` more starts where one speaks of an update,
 /// `settled` where none does.
 fn advisories_take_more_starts<M: Manager<Repo = RpmRepo>>(open: usize, settled: usize) {
@@ -103,7 +181,7 @@ fn advisories_take_more_starts<M: Manager<Repo = RpmRepo>>(open: usize, settled:
     let sandbox = manager.sandbox();
     note_starts(sandbox);
     let refresh = || {
-        let count = starts(sandbox, &["--manager", M::NAME, "refresh"]).matches(M::NAME).count();
+        let count = starts(sandbox, &["--manager", M::NAME, "refresh"], 0).matches(M::NAME).count();
         (count, sandbox.state()["pending"]["security"].clone())
     };
     refresh();
@@ -132,6 +210,33 @@ fn advisories_take_more_starts_of_dnf5() {
     advisories_take_more_starts::<crate::dnf5::Dnf5>(1, 2);
 }
 
+/// What the last index of a source that is down says of its updates still holds.
+fn advisories_of_a_source_that_is_down_count<M: Manager<Repo = RpmRepo>>() {
+    let (manager, repos) = one_of_three_down::<M>();
+    let run = |verb: &str| manager.sandbox().patch(&["--manager", M::NAME, verb]);
+    repos[2].server().heal();
+    repos[2].publish_with_advisory("security", &[rpm("tb-down", "3.0")]);
+    run("refresh").exits(0).says("/pending/security", 1);
+    repos[2].server().fault("/", Fault::Status(404));
+    run("refresh").exits(1).says("/pending/held_back_security", 1);
+    run("apply").exits(1).says("/pending/held_back_security", 1);
+}
+
+#[test]
+fn advisories_of_a_dnf_source_that_is_down_count() {
+    advisories_of_a_source_that_is_down_count::<crate::dnf::Dnf>();
+}
+
+#[test]
+fn advisories_of_a_dnf5_source_that_is_down_count() {
+    advisories_of_a_source_that_is_down_count::<crate::dnf5::Dnf5>();
+}
+
+#[test]
+fn advisories_of_a_zypper_source_that_is_down_count() {
+    advisories_of_a_source_that_is_down_count::<crate::zypper::Zypper>();
+}
+
 /// One more list, and the installed versions.
 #[test]
 fn what_dnf_conf_excludes_takes_one_more_start_of_dnf() {
@@ -142,7 +247,7 @@ fn what_dnf_conf_excludes_takes_one_more_start_of_dnf() {
     manager.add_source("one", &repo);
     let sandbox = manager.sandbox();
     note_starts(sandbox);
-    let refresh = || starts(sandbox, &["--manager", "dnf", "refresh"]).matches("dnf").count();
+    let refresh = || starts(sandbox, &["--manager", "dnf", "refresh"], 0).matches("dnf").count();
     let without = refresh();
     sandbox.sh("echo 'exclude=tb-held' >>/etc/dnf/dnf.conf");
     Repository::publish(&repo, &both("3.0"));

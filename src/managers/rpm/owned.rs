@@ -11,7 +11,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
@@ -50,12 +50,16 @@ impl Lists<'_> {
 
     /// What is left if nothing of these repositories is installed, nor what they decide about.
     pub fn without_owned(&self, mut listing: Listing) -> Result<Listing, Failure> {
+        let mut plan = self.plan.clone();
         // Behind what is left out there may be a second reason.
         for _ in 0..2 {
-            if let Some(plan) = left_out(self.plan, &listing) {
-                let answer = self.machine.ask(&(self.list)(&plan))?;
-                listing = add_left_out((self.read)(&answer.stdout), listing);
+            let more = more_left_out(&plan, &listing);
+            if more.is_empty() {
+                break;
             }
+            plan.left_out.extend(more);
+            let answer = self.machine.ask(&(self.list)(&plan))?;
+            listing = add_left_out((self.read)(&answer.stdout), listing);
         }
         Ok(listing)
     }
@@ -92,16 +96,15 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// The plan without the packages that these repositories offer or decide about; `None` where that is the same plan.
-fn left_out(plan: &Plan, listing: &Listing) -> Option<Plan> {
+/// The packages that these repositories offer or decide about, and that the plan does not leave out yet.
+fn more_left_out(plan: &Plan, listing: &Listing) -> BTreeSet<String> {
     let is_stale = |update: &&Update| {
         update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
     };
     let of_updates = listing.updates.iter().filter(is_stale).map(|update| &update.name);
     let is_ours = |held: &&HeldBack| held.reason == NOT_REFRESHED || held.reason == OWNED;
     let held = listing.held_back.iter().filter(is_ours).map(|held| &held.name);
-    let left_out: Vec<_> = plan.left_out.iter().chain(of_updates).chain(held).cloned().collect();
-    (left_out.len() > plan.left_out.len()).then(|| Plan { left_out, ..plan.clone() })
+    of_updates.chain(held).filter(|name| !plan.left_out.contains(name)).cloned().collect()
 }
 
 /// What that plan installs; what it leaves out is held back.
