@@ -298,15 +298,15 @@ impl Publisher {
 /// Of a kind such as `security`, or `security, reboot`.
 fn updateinfo(advisories: &[(&str, &str, &str, &str)]) -> String {
     let update = |(id, kind, name, version): &(&str, &str, &str, &str)| {
-        let (kind, reboot) = match kind.strip_suffix(", reboot") {
-            Some(kind) => (kind, "<reboot_suggested>True</reboot_suggested>"),
-            None => (*kind, ""),
-        };
+        let mut wishes = kind.split(", ");
+        let kind = wishes.next().unwrap_or_default();
+        let wishes: String =
+            wishes.map(|wish| format!("<{wish}_suggested>True</{wish}_suggested>")).collect();
         format!(
             "<update from=\"x\" status=\"final\" type=\"{kind}\" version=\"1\"><id>{id}</id><title>t</title>\
              <severity>Important</severity><issued date=\"2026-01-01 00:00:00\"/><description>d</description>\
              <pkglist><collection><package name=\"{name}\" version=\"{version}\" release=\"1\" epoch=\"0\" \
-             arch=\"noarch\"><filename>{name}-{version}-1.noarch.rpm</filename>{reboot}</package></collection></pkglist>\
+             arch=\"noarch\"><filename>{name}-{version}-1.noarch.rpm</filename>{wishes}</package></collection></pkglist>\
              </update>"
         )
     };

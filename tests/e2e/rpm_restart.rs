@@ -123,6 +123,28 @@ fn what_an_advisory_or_a_file_of_the_administrator_says_of_a_reboot_counts_with_
 }
 
 #[test]
+fn a_reboot_that_an_advisory_asks_dnf5_for_is_seen_beside_other_wishes_and_without_its_cache() {
+    for (setting, wishes) in [
+        ("", "security, restart, relogin, reboot"),
+        ("", "security, reboot, restart"),
+        ("[main]\nbuild_cache=0\n", "security, reboot"),
+    ] {
+        let root = dnf5::root(&[rpm("tb-hello", "1.0")]);
+        let [other, repo] = [RpmRepo::new(&[]), RpmRepo::new(&[])];
+        other.publish_with_advisory("security", &[rpm("tb-hello", "1.5")]);
+        root.add_repo("other", &other);
+        root.patch(&["refresh"]).exits(0);
+        root.sandbox.sh(&format!("stat /proc/1; printf '{setting}' >>/etc/dnf/dnf.conf"));
+        repo.publish_with_advisory(wishes, &[rpm("tb-hello", "2.0")]);
+        root.add_repo("test", &repo);
+        grow_older();
+        let applied = root.patch(&["apply"]);
+        applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/reboot_required", true);
+        applied.remembers("/reboot_packages/by_advisory/0", "tb-hello");
+    }
+}
+
+#[test]
 fn a_kernel_that_is_only_a_unified_image_beside_its_modules_requires_a_restart() {
     let running = rustix::system::uname().release().to_string_lossy().into_owned();
     let image = "/usr/lib/modules/99.0.0-1.fc99.x86_64/vmlinuz-virt.efi";

@@ -30,7 +30,7 @@ use crate::system::files::globbed;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What never changes of it.
@@ -281,18 +281,23 @@ fn ask_reboot_hint() -> Invocation {
 }
 
 /// Whether an advisory may ask for a reboot, by what dnf5 has made of the advisories on the disk: if none does, the word
-/// is missing among their keys.
+/// is missing among their keys. Where `build_cache` is off nothing is made of them, and one may.
 fn asks_for_reboot(cache: &Path) -> bool {
-    let pattern = format!("{}/*/solv/*-updateinfo.solvx", Pattern::escape(&cache.to_string_lossy()));
-    let may_ask = |file: &Path| {
+    let in_cache =
+        |pattern: &str| globbed(&format!("{}/*/{pattern}", Pattern::escape(&cache.to_string_lossy())));
+    let made = in_cache("solv/*-updateinfo.solvx");
+    let of_repository = |file: &Path| file.ancestors().nth(2).map(Path::to_path_buf);
+    let is_made = |list: &PathBuf| made.iter().any(|file| of_repository(file) == of_repository(list));
+    let may_ask = |file: &PathBuf| {
         let is_it = |bytes: Vec<u8>| bytes.windows(REBOOT.len()).any(|part| part == REBOOT);
         std::fs::read(file).map_or(true, is_it)
     };
-    globbed(&pattern).iter().any(|file| may_ask(file))
+    !in_cache("repodata/*updateinfo*").iter().all(is_made) || made.iter().any(may_ask)
 }
 
-/// The end of the key `update:reboot`. What it has in common with the key before it is not written again.
-const REBOOT: &[u8] = b"reboot\0";
+/// The end of the key `update:reboot`. What it has in common with the key before it, at most that of `update:restart`,
+/// is not written again.
+const REBOOT: &[u8] = b"boot\0";
 
 #[cfg(test)]
 mod tests {
