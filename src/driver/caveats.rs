@@ -38,7 +38,7 @@ impl Session {
         }
     }
 
-    /// Whether none need be asked for: no index that is stored here has any.
+    /// Remembers whether advisories need not be asked for, because no index that is stored here has any.
     pub(super) fn note_advisories(&mut self, state: &State, published: &OfSources) {
         let (failed, refreshed): (Vec<_>, Vec<_>) =
             state.sources.iter().cloned().partition(|source| source.error.is_some());

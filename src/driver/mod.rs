@@ -125,7 +125,7 @@ pub struct Session {
     /// What the last list of pending updates said about security updates that need a subscription; `None` where there
     /// was no list.
     subscription: RefCell<Option<Option<String>>>,
-    /// Whether the last refresh showed that no source has advisories.
+    /// Whether the last refresh showed that no index that is stored here has advisories.
     has_no_advisories: bool,
     configuration: OnceCell<Option<String>>,
     places: OnceCell<Places>,

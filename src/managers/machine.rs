@@ -31,7 +31,7 @@ pub trait Machine {
         self.try_ask(question).ok()
     }
 
-    /// Whether the index of every source shows that it has no advisories.
+    /// Whether the stored index of every source shows that it has no advisories.
     fn has_no_advisories(&self) -> bool {
         false
     }

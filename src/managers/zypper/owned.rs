@@ -99,8 +99,11 @@ fn hold_back_owned(
     let failed = failed.join(", ");
     let reason = format!("{NOT_REFRESHED}: {failed}, which has the say about it");
     listing.held_back.extend(owned.into_iter().map(|update| update.left_out(class, &reason)));
-    let reason = format!("{NOT_REFRESHED}: {failed}, which alone offers it");
-    listing.held_back.extend(theirs.into_iter().map(|update| update.left_out(class, &reason)));
+    listing.held_back.extend(theirs.into_iter().map(|update| {
+        let source = update.source.as_ref().unwrap_or(&failed);
+        let reason = format!("{NOT_REFRESHED}: {source}, which alone offers it");
+        update.left_out(class, &reason)
+    }));
     listing.removals.retain(|(name, _)| all.removals.iter().any(|(gone, _)| gone == name));
     listing
 }
@@ -162,6 +165,7 @@ mod tests {
         let network = Some(Class::Network);
         let expected = ["owned", "owned-too", "unknown", "theirs-alone"].map(|name| (name, network));
         assert_eq!(held, expected);
+        assert_eq!(left.held_back[3].reason, "not refreshed: third, which alone offers it");
         assert!(left.held_back.iter().all(HeldBack::lacks_source), "a refresh finds it anew");
         assert!(left.removals.is_empty());
     }
