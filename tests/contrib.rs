@@ -12,7 +12,12 @@ fn text(path: &str) -> String {
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let is_comment =
         |line: &str| line == "*/" || ["#", "//", "/*", "* "].iter().any(|start| line.starts_with(start));
-    text.lines().map(str::trim).filter(move |line| !line.is_empty() && !is_comment(line))
+    text.lines().map(str::trim).map(offered).filter(move |line| !line.is_empty() && !is_comment(line))
+}
+
+/// What a line of a crontab runs, also of one that its reader has to uncomment first: `#30 3 * * *  root  linux-patch ...`.
+fn offered(line: &str) -> &str {
+    line.strip_prefix('#').filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(line)
 }
 
 /// The lines of a part that begins with this line, up to the next part of its kind.
@@ -171,6 +176,7 @@ const OTHERS: &[Part] = &[
                 "0 * * * *  root  linux-patch refresh --quiet --splay 59min",
                 "a fleet at once, or a mail an hour",
             ),
+            ("30 3 * * *  root  linux-patch apply --quiet", "nothing is installed where that is asked for"),
         ],
     ),
     (
@@ -180,6 +186,25 @@ const OTHERS: &[Part] = &[
             "command_line         /usr/bin/linux-patch status --format nagios --verbose $ARG1$",
             "no performance data",
         )],
+    ),
+    (
+        "nagios/linux-patch.cfg",
+        "define service {",
+        &[
+            ("name                 linux-patch", "no service has these"),
+            ("check_interval       15", "what failed is seen late"),
+            ("retry_interval       15", "one failed refresh alerts before the next, an hour later"),
+            ("max_check_attempts   6", "likewise"),
+        ],
+    ),
+    (
+        "icinga2/linux-patch.conf",
+        "template Service \"linux-patch\" {",
+        &[
+            ("check_interval = 15m", "what failed is seen late"),
+            ("retry_interval = 15m", "one failed refresh alerts before the next, an hour later"),
+            ("max_check_attempts = 6", "likewise"),
+        ],
     ),
     (
         "icinga2/linux-patch.conf",
@@ -252,6 +277,7 @@ const NEVER: &[(&str, &str, &str)] = &[
     ("systemd/linux-patch-apply.service", "TimeoutStartSec", "an install would be killed"),
     ("systemd/linux-patch-apply.service", "RuntimeMaxSec", "likewise"),
     ("cron/linux-patch", "nice ", "what an update restarts would keep that priority"),
+    ("cron/linux-patch.crontab", "nice ", "likewise"),
     ("nagios/nrpe.cfg", "$ARG", "dont_blame_nrpe would have to be 1"),
 ];
 
@@ -298,9 +324,10 @@ fn every_plugin_alerts_of_the_same() {
     let expected = [
         ("check_nrpe", "check_linux_patch"),
         ("check_linux_patch_by_ssh", ASKED),
+        ("check_linux_patch", ASKED),
         ("check_nrpe", "check_linux_patch_all_updates"),
         ("check_linux_patch_by_ssh", &all_updates),
-        ("check_linux_patch", ASKED),
+        ("check_linux_patch", &all_updates),
     ];
     assert_eq!(checks, expected);
     let nrpe = text("nagios/nrpe.cfg");
