@@ -15,7 +15,8 @@ pub(super) const MOST_LEFT_OUT: usize = 100;
 impl Session {
     /// Lists what a plan would install.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
-        let finished = self.ask(&self.manager.list(plan))?;
+        // Some lists fetch what is missing in the index.
+        let finished = self.ask(&self.with_limits(self.manager.list(plan)))?;
         self.note_download(&finished);
         self.with_installed(self.manager.parse_list(&finished.stdout))
     }

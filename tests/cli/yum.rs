@@ -24,6 +24,99 @@ fn counts(world: &World) -> [usize; 4] {
     VERBS.map(|verb| world.count(verb))
 }
 
+/// Runs it where these files are all that `/etc` holds.
+fn run_configured(world: &World, files: &[(&str, &str)], args: &str) -> Value {
+    for (name, text) in files {
+        let path = world.path("etc").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let mut command = world.bare("/usr/bin/unshare");
+    command.args(["--user", "--map-root-user", "--mount", "/bin/sh", "-c"]);
+    command.arg("/bin/mount --bind \"$0\" /etc && exec \"$@\"").arg(world.path("etc"));
+    command.arg(env!("CARGO_BIN_EXE_linux-patch")).arg("--state-dir").arg(world.state_dir());
+    command.args(["--format", "json", "--manager", "yum"]).args(args.split(' '));
+    Ran::of(command).json()
+}
+
+#[test]
+fn a_limit_that_yum_conf_or_a_repository_sets_is_never_undercut() {
+    let base = "[base]\nname=base\nbaseurl=http://h/base\n";
+    for (conf, repo, more) in [
+        // A proxy that looks into what it fetches needs its time.
+        ("[main]\ntimeout=180\nretries=10\n", "", &["timeout=180", "retries=10"][..]),
+        ("[main]\n", "timeout=3m\n", &["timeout=3m"]),
+        ("[main]\ntimeout=2\nretries=1\n", "", &[]),
+    ] {
+        let world = World::of_yum();
+        let files = [("yum.conf", conf), ("yum.repos.d/base.repo", &format!("{base}{repo}"))];
+        let doc = run_configured(&world, &files, "apply");
+        assert_eq!(doc["exit_code"], 0, "{doc}");
+        for verb in ["yum-refresh", "yum-list", "yum-download"] {
+            let limits = |line: &str| -> Vec<String> {
+                let words = line.split(' ').filter_map(|word| word.strip_prefix("--setopt=*."));
+                words
+                    .filter(|word| word.starts_with("timeout") || word.starts_with("retries"))
+                    .map(str::to_owned)
+                    .collect()
+            };
+            for line in world.calls(verb) {
+                let found = limits(&line);
+                assert!(
+                    found.len() == 2 + more.len()
+                        && found.ends_with(&more.iter().map(|limit| limit.to_string()).collect::<Vec<_>>()),
+                    "{conf}{repo}: {line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repository_that_yum_conf_puts_elsewhere_makes_the_index_stale_when_it_is_added() {
+    for (file, stays) in [
+        ("srv/more.repo", false),
+        ("vars/site", false),
+        ("srv/more.repo.rpmsave", true),
+        ("other/more.repo", true),
+    ] {
+        let world = World::of_yum();
+        let conf = "[main]\nreposdir=/etc/yum.repos.d, /etc/srv/\nvarsdir=/etc/vars\n";
+        let base = "[base]\nname=base\nbaseurl=http://h/base\n";
+        let files = [("yum.conf", conf), ("srv/base.repo", base), ("vars/x", "x\n")];
+        let doc = run_configured(&world, &files, "refresh");
+        assert_eq!(doc["exit_code"], 0, "{doc}");
+        let doc = run_configured(&world, &[], "status");
+        assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(0), &json!("fresh")), "{doc}");
+        let doc = run_configured(&world, &[(file, "[more]\nname=more\nbaseurl=http://h/more\n")], "status");
+        let expected = if stays { "fresh" } else { "stale" };
+        assert_eq!(doc["cache_status"], expected, "{file}: {doc}");
+    }
+}
+
+/// yum is ended before it says which repositories there are.
+#[test]
+fn every_configured_repository_is_in_the_ledger_also_where_yum_never_came_to_it() {
+    let conf = "[main]\nreposdir=/etc/yum.repos.d /etc/srv\n[inline]\nname=i\nbaseurl=http://h/i\n";
+    let of = |id: &str, more: &str| format!("[{id}]\nname={id}\nbaseurl=http://h/{id}\n{more}");
+    for (script, class) in [("sleep 60", "timeout"), ("echo 'Error: disk I/O error' >&2; exit 1", "other")] {
+        let world = World::of_yum();
+        world.on("yum-refresh", script);
+        let files = [
+            ("yum.conf", conf),
+            ("yum.repos.d/a.repo", &of("base", "") as &str),
+            ("yum.repos.d/b.repo", &of("off", "enabled = no\n")),
+            ("srv/c.repo", &of("extra", "")),
+        ];
+        let doc = run_configured(&world, &files, "refresh --timeout 1s");
+        assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!(class)), "{doc}");
+        let ids: Vec<_> = doc["sources"].as_array().unwrap().iter().map(|source| &source["id"]).collect();
+        assert_eq!(ids, ["base", "extra", "inline"], "{doc}");
+        let has_failed = |source: &Value| !source["error"].is_null();
+        assert!(doc["sources"].as_array().unwrap().iter().all(has_failed), "{doc}");
+    }
+}
+
 #[test]
 fn one_start_refreshes_names_the_repositories_and_lists_what_is_pending() {
     let world = World::of_yum();

@@ -4,10 +4,10 @@ use super::Dnf;
 use super::commands::SOURCES;
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
+use crate::managers::rpm::settings::main_of;
 use crate::managers::rpm::tables::{self, Setting, settings};
 use crate::managers::rpm::{self, excluded};
 use crate::model::failure::Failure;
-use crate::model::text::one_line;
 use crate::system::process::Invocation;
 
 impl Configuration for Dnf {
@@ -25,17 +25,7 @@ impl Configuration for Dnf {
     }
 
     fn elsewhere(&self, text: &str) -> Elsewhere {
-        // Where dnf.conf puts repositories and variables, if not in the usual places.
-        let is_it = |setting: &Setting| {
-            setting.section == "main" && matches!(setting.name.as_str(), "reposdir" | "varsdir")
-        };
-        let values = settings(text).into_iter().filter(is_it).map(|setting| setting.value);
-        let paths: Vec<String> = values
-            .flat_map(|value| value.split([',', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>())
-            .map(|path| path.trim_end_matches('/').to_string())
-            .filter(|path| path.starts_with('/') && !is_usual(path))
-            .collect();
-        Elsewhere { sources: paths, ..Elsewhere::default() }
+        rpm::settings::elsewhere(text, SOURCES)
     }
 
     fn moved_pid_files(&self, text: &str) -> Vec<String> {
@@ -47,19 +37,8 @@ impl Configuration for Dnf {
     }
 
     fn sources_in(&self, text: &str) -> Vec<String> {
-        // The enabled repositories, for when dnf itself cannot say.
-        let settings = settings(text);
-        let is_off = |setting: &Setting| setting.name == "enabled" && rpm::files::is_no(&setting.value);
-        let off: Vec<_> =
-            settings.iter().filter(|setting| is_off(setting)).map(|setting| &setting.section).collect();
-        let ids = settings.iter().map(|setting| &setting.section);
-        let mut ids: Vec<_> = ids
-            .filter(|id| !["main", ""].contains(&id.as_str()) && !off.contains(id))
-            .map(|id| one_line(id))
-            .collect();
-        ids.sort();
-        ids.dedup();
-        ids
+        // For when dnf itself cannot say.
+        rpm::settings::enabled(text)
     }
 
     fn with_limits(&self, refresh: Invocation, text: &str) -> Invocation {
@@ -75,16 +54,6 @@ impl Configuration for Dnf {
         let settings = settings(text);
         tables::objection(main_of(&settings).filter(|(name, _)| *name != "destdir"), installs)
     }
-}
-
-/// The settings of the main section: name and value.
-fn main_of(settings: &[Setting]) -> impl Iterator<Item = (&str, &str)> {
-    let main = settings.iter().filter(|setting| setting.section == "main");
-    main.map(|setting| (setting.name.as_str(), setting.value.as_str()))
-}
-
-fn is_usual(dir: &str) -> bool {
-    SOURCES.iter().any(|usual| usual.trim_end_matches("/*.repo") == dir)
 }
 
 #[cfg(test)]

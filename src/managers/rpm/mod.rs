@@ -12,6 +12,7 @@ pub mod leftovers;
 pub mod names;
 pub mod offers;
 pub mod owned;
+pub mod settings;
 pub mod systems;
 pub mod tables;
 pub mod versions;

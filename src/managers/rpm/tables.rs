@@ -51,6 +51,43 @@ pub fn settings(text: &str) -> Vec<Setting> {
 
 /// Takes the administrator's limits where they are not below ours: a proxy may need minutes.
 pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
+    // Those of a single repository outrank those of all.
+    let (of_all, of_one): (Vec<_>, Vec<_>) =
+        limits(&invocation, text).into_iter().partition(|setting| setting.section == "main");
+    let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
+        let id = if section == "main" { "*" } else { section.as_str() };
+        format!("--setopt={id}.{name}={value}")
+    });
+    let command = invocation.args.len() - 1;
+    invocation.args.splice(command..command, options.collect::<Vec<_>>());
+    invocation
+}
+
+/// The same with the longest of them for all repositories. They follow ours.
+pub fn with_longest_limits(mut invocation: Invocation, text: &str) -> Invocation {
+    let limits = limits(&invocation, text);
+    let longest = |name: &str| {
+        // What has no end is longer than all.
+        let length = |setting: &&Setting| match seconds(&setting.value) {
+            0.0 => f64::INFINITY,
+            seconds => seconds,
+        };
+        let named = limits.iter().filter(|setting| setting.name == name);
+        named.max_by(|one, other| length(one).total_cmp(&length(other)))
+    };
+    let options = ["timeout", "retries"].into_iter().filter_map(longest);
+    let options: Vec<_> =
+        options.map(|Setting { name, value, .. }| format!("--setopt=*.{name}={value}")).collect();
+    let is_ours =
+        |arg: &String| arg.starts_with("--setopt=*.timeout=") || arg.starts_with("--setopt=*.retries=");
+    if let Some(last) = invocation.args.iter().rposition(is_ours) {
+        invocation.args.splice(last + 1..last + 1, options);
+    }
+    invocation
+}
+
+/// The administrator's limits that are not below those of a command.
+fn limits(invocation: &Invocation, text: &str) -> Vec<Setting> {
     let ours = |name: &str| {
         let start = format!("--setopt=*.{name}=");
         let value = invocation.args.iter().find_map(|arg| arg.strip_prefix(start.as_str()));
@@ -67,17 +104,20 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
         "retries" => setting.value.parse().is_ok_and(|value: u32| value == 0 || value > retries),
         _ => false,
     };
-    let is_ours = |setting: &Setting| is_limit(setting) && is_repository(&setting.section);
-    let limits = settings(text).into_iter().filter(is_ours);
-    // Those of a single repository outrank those of all.
-    let (of_all, of_one): (Vec<_>, Vec<_>) = limits.partition(|setting| setting.section == "main");
-    let options = of_all.into_iter().chain(of_one).map(|Setting { section, name, value }| {
-        let id = if section == "main" { "*" } else { section.as_str() };
-        format!("--setopt={id}.{name}={value}")
-    });
-    let command = invocation.args.len() - 1;
-    invocation.args.splice(command..command, options.collect::<Vec<_>>());
-    invocation
+    let is_of_use = |setting: &Setting| is_limit(setting) && is_repository(&setting.section);
+    settings(text).into_iter().filter(is_of_use).collect()
+}
+
+/// How long a limit is.
+fn seconds(value: &str) -> f64 {
+    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match value[number.len()..].to_ascii_lowercase().as_str() {
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => 1.0,
+    };
+    number.parse::<f64>().unwrap_or(0.0) * unit
 }
 
 fn is_time(value: &str) -> bool {

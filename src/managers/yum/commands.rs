@@ -4,6 +4,10 @@ use crate::managers::facts::Plan;
 use crate::managers::rpm::{excludes::excludes, owned};
 use crate::system::process::Invocation;
 
+/// The files of yum.conf, the repositories and their variables.
+pub(super) const SOURCES: &[&str] =
+    &["/etc/yum.repos.d/*.repo", "/etc/yum/repos.d/*.repo", "/etc/yum.conf", "/etc/yum/vars"];
+
 /// Python holds back what it prints to a file until it ends; if it is killed, all of that is lost.
 const ENV: &[(&str, &str)] = &[("PYTHONUNBUFFERED", "1")];
 

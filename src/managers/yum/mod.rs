@@ -8,9 +8,9 @@ mod culprits;
 mod errors;
 mod lists;
 mod refresh;
+mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
-use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages};
 use crate::managers::machine::Machine;
@@ -27,7 +27,7 @@ use crate::model::published::Published;
 use crate::model::refreshed::Refreshed;
 use crate::model::updates::HeldBack;
 use crate::system::process::{End, Finished, Invocation};
-use commands::{choice, yum};
+use commands::{SOURCES, choice, yum};
 use glob::Pattern;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ static FACTS: Facts = Facts {
     programs: &["yum"],
     systems: rpm::systems::OF_YUM,
     package_databases: &["/var/lib/rpm/Packages"],
-    source_config: &["/etc/yum.repos.d/*.repo", "/etc/yum/repos.d/*.repo", "/etc/yum.conf", "/etc/yum/vars"],
+    source_config: SOURCES,
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
     cache: "/var/cache/yum",
     locks: rpm::LOCKS,
@@ -59,6 +59,7 @@ static FACTS: Facts = Facts {
     },
     knows_security: true,
     rules: rpm::RULES,
+    settings_in: &["/etc/yum.conf", "/etc/yum.repos.d", "/etc/yum/repos.d"],
     ..Facts::NONE
 };
 
@@ -199,8 +200,6 @@ impl Manager for Yum {
         path.ends_with("/repomd.xml")
     }
 }
-
-impl Configuration for Yum {}
 
 /// A repository that is down must not keep the others from being refreshed. But yum then uses the index that it has,
 /// and exits as if that were the new one.
