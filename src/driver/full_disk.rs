@@ -4,6 +4,7 @@ use super::Session;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::Refreshed;
+use crate::model::text::contains_any;
 use crate::system::files::is_read_only;
 use rustix::fs::StatVfs;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,7 @@ impl Session {
     /// # Errors
     /// When the system is mounted read-only, and nothing that the manager runs first may change that.
     pub fn is_writable(&self) -> Result<(), Failure> {
-        let is_usual = self.places().database == self.manager.facts().usual_places().database;
-        if !is_usual || !is_read_only(Path::new(SYSTEM)) || self.manager.may_unpack_on_read_only(self)? {
+        if self.read_only_system().is_none() || self.manager.may_unpack_on_read_only(self)? {
             return Ok(());
         }
         let text = format!(
@@ -54,15 +54,32 @@ impl Session {
         Err(Failure::new(Class::Space, text))
     }
 
-    /// Adds to a failed install without a reason that the disk with the packages is full or read-only.
+    /// Adds to a failed apply without a reason that the disk with the packages is full or read-only. A reason may also
+    /// name no disk, or one that it is not: for rpm a read-only disk has no room.
     pub fn name_full_disk(&self, failure: &mut Failure) {
         self.name_disk_of_lock(failure);
-        let place = self.places().database.clone();
-        let Some(why) = place.ancestors().find(|dir| dir.exists()).and_then(why_not_written) else { return };
-        if failure.class == Class::Other {
+        let Some((place, why)) = self.read_only_system().or_else(|| self.unwritable_database()) else {
+            return;
+        };
+        let names_it = failure.message.contains(&format!("{} ", place.display()));
+        let is_vague =
+            failure.class == Class::Space && why == READ_ONLY && !names_it && is_vague(&failure.message);
+        if failure.class == Class::Other || is_vague {
             let text = format!("{} {why}: {}", place.display(), failure.message);
             *failure = Failure::new(Class::Space, text);
         }
+    }
+
+    /// The directories of the packages, where they are mounted read-only.
+    fn read_only_system(&self) -> Option<(PathBuf, &'static str)> {
+        let is_usual = self.places().database == self.manager.facts().usual_places().database;
+        (is_usual && is_read_only(Path::new(SYSTEM))).then(|| (PathBuf::from(SYSTEM), READ_ONLY))
+    }
+
+    fn unwritable_database(&self) -> Option<(PathBuf, &'static str)> {
+        let place = self.places().database.clone();
+        let why = place.ancestors().find(|dir| dir.exists()).and_then(why_not_written)?;
+        Some((place, why))
     }
 
     /// Why a lock file could not be made, though nobody holds the lock.
@@ -109,9 +126,17 @@ impl Session {
 /// The directories where packages put most of their files.
 const SYSTEM: &str = "/usr";
 
+const READ_ONLY: &str = "is mounted read-only";
+
+/// Words of a failure that do not say which disk is read-only: `Unable to lock database: Read-only file system`,
+/// `installing package tb-a-2.0-1.noarch needs 12KB more space on the / filesystem`.
+fn is_vague(message: &str) -> bool {
+    contains_any(message, &["Read-only file system", " more space on the /", " more space needed on the /"])
+}
+
 fn why_not_written(dir: &Path) -> Option<&'static str> {
     match dir {
-        dir if is_read_only(dir) => Some("is mounted read-only"),
+        dir if is_read_only(dir) => Some(READ_ONLY),
         dir if is_full(dir) => Some("has no room left"),
         _ => None,
     }

@@ -2,6 +2,7 @@
 //! repositories on loopback that misbehave on cue. Needs root, and a machine of the Debian family.
 
 mod apk;
+mod apk_read_only;
 mod apk_refresh;
 mod apt;
 mod bench;

@@ -679,6 +679,27 @@ fn a_full_disk_under_temporary_files_is_no_fetch_error<M: Manager>() {
     stage.patch(&["refresh"]).exits(0).leaves::<M>(&["tb-hello 1.0 3.0"]);
 }
 
+/// Some managers try all the same, and say no more than that a file could not be renamed.
+fn a_system_that_is_mounted_read_only_is_named_and_keeps_its_packages<M: Manager>() {
+    let names = ["tb-hello", "tb-world"];
+    let stage = Stage::<M>::one(
+        &names.map(|name| package(name, "1.0")),
+        &names.map(|name| package(name, "2.0").padded(1000)),
+    );
+    stage.sandbox().sh("mount --bind /usr /usr; mount -o remount,ro,bind /usr");
+    let applied = stage.patch(&["apply"]);
+    applied.apply_failed("space").says("/retried", false).did::<M>(&[]);
+    // In our words, in pacman's or in those of dnf5.
+    let message = applied.json["error"]["message"].as_str().unwrap_or_default();
+    let says =
+        ["/usr is mounted read-only", "/usr is mounted read only", "/usr is configured to be read-only"];
+    assert!(says.iter().any(|words| message.contains(words)), "{applied}");
+    stage.has_exactly(&["tb-hello 1.0", "tb-world 1.0"]);
+    stage.sandbox().sh("mount -o remount,rw,bind /usr");
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0", "tb-world 1.0 2.0"]);
+    stage.has_exactly(&["tb-hello 2.0", "tb-world 2.0"]);
+}
+
 fn a_failing_script_is_reported_as_one_whatever_it_prints<M: Manager>() {
     let words =
         "echo 'E: Failed to fetch http://x 404 Not Found'; echo 'Error: Failed to download metadata' >&2";
@@ -1293,6 +1314,7 @@ scenarios! {
         a_full_disk_under_the_downloads_is_no_fetch_error,
         a_disk_without_room_for_the_smallest_file_is_no_fetch_error,
         a_full_disk_under_temporary_files_is_no_fetch_error,
+        a_system_that_is_mounted_read_only_is_named_and_keeps_its_packages,
         a_failing_script_is_reported_as_one_whatever_it_prints,
         a_script_that_succeeds_may_say_what_it_likes,
         an_update_that_cannot_be_resolved_stays_and_the_others_come,

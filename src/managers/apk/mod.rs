@@ -166,6 +166,12 @@ impl Manager for Apk {
         culprits::culprits(finished)
     }
 
+    fn may_unpack_on_read_only(&self, _: &dyn Machine) -> Result<bool, Failure> {
+        // apk runs what lies there before an install.
+        let dirs = ["/etc/apk/commit_hooks.d", "/lib/apk/commit_hooks.d"].map(std::fs::read_dir);
+        Ok(dirs.into_iter().flatten().flatten().flatten().next().is_some())
+    }
+
     fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
         Some(refresh::read_cut(finished)).filter(|results| !results.is_empty())
     }
