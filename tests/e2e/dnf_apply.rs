@@ -248,3 +248,23 @@ fn an_exception_in_mid_install_is_told_and_what_it_left_is_repaired() {
         root.has_exactly(&["tb-a 2.0", "tb-m 2.0", "tb-sh 1.0", "tb-z 2.0"]);
     }
 }
+
+/// rpm asks whether there is room before it begins. That it could not write a file then is said on standard output only.
+#[test]
+fn a_disk_that_turns_read_only_in_mid_install_is_named() {
+    // A newer rpm gives its scripts mounts of their own.
+    let read_only = "mkdir -p /opt/tb; nsenter --target 1 --mount --root sh -c \
+                     'mount --bind /opt /opt; mount -o remount,ro,bind /opt'";
+    let (root, _repo) = one(
+        &[shell(), rpm("tb-a", "1.0"), rpm("tb-b", "1.0")],
+        &[
+            rpm("tb-a", "2.0").post(read_only),
+            rpm("tb-b", "2.0").tag("Requires: tb-a").file("", "/opt/tb/b", "b"),
+        ],
+    );
+    let applied = root.patch(&["apply"]);
+    applied.apply_failed("space").changed(&["tb-a 1.0-1 2.0-1"]);
+    applied.mentions("/error/message", "/opt/tb/b").mentions("/error/message", "Read-only file system");
+    root.sandbox.sh("umount /opt");
+    root.patch(&["apply"]).applied(&["tb-b 1.0-1 2.0-1"]);
+}

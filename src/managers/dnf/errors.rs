@@ -3,7 +3,9 @@
 use super::lists::contradiction;
 use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
-use crate::managers::rpm::errors::{KEYS, decisive, is_scriptlet, is_space, known, reason_class};
+use crate::managers::rpm::errors::{
+    KEYS, decisive, is_scriptlet, is_space, known, reason_class, unpacked_in_vain,
+};
 use crate::managers::rpm::files::NO_UTF8;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -87,7 +89,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
     if let Some(line) = stderr.lines().find(|line| line.contains("can't create transaction lock")) {
         return Some(Failure::new(Class::Lock, line));
     }
-    if let Some(line) = stderr.lines().find(|line| is_space(line)) {
+    if let Some(line) = stderr.lines().find(|line| is_space(line)).or_else(|| unpacked_in_vain(finished)) {
         return Some(Failure::new(Class::Space, line));
     }
     if let Some(line) = stderr.lines().find(|line| is_no_utf8(line)).filter(|_| !began) {

@@ -3,6 +3,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::text::contains_any;
+use crate::system::process::Finished;
 
 /// Of two reasons the one that says more: "all mirrors were tried" says nothing.
 pub fn known(first: Failure, other: Failure) -> Failure {
@@ -35,6 +36,23 @@ pub fn is_space(text: &str) -> bool {
     ];
     // librepo words a full disk as a failed transfer: "Failed writing received data to disk".
     contains_any(text, WORDS) || text.contains("Curl error (23)")
+}
+
+/// rpm's line about a package that it could not unpack, where the disk is why. A script can print such a line too: only
+/// where the manager itself says that a package could not be unpacked is it rpm's.
+///
+/// ```text
+/// error: unpacking of archive failed on file /usr/share/tb/padding;6b0c726b: cpio: open failed - Read-only file system
+/// error: failed to open dir tb-hello of /usr/share/tb-hello/: Read-only file system
+/// ```
+pub fn unpacked_in_vain(finished: &Finished) -> Option<&str> {
+    let is_told = finished.stderr.lines().any(|line| line.starts_with("Error unpacking rpm package "));
+    let is_rpms = |line: &&str| {
+        ["error: unpacking of archive failed on file ", "error: failed to open dir "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    finished.lines().filter(|_| is_told).find(|line| is_rpms(line) && is_space(line))
 }
 
 /// Words about keys and signatures, and the names of their files.

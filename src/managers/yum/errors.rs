@@ -3,7 +3,7 @@
 use super::classes::{class_of, is_space, reason_class};
 use crate::managers::ended::NO_REASON;
 use crate::managers::last_words;
-use crate::managers::rpm::errors::{is_scriptlet, known};
+use crate::managers::rpm::errors::{is_scriptlet, known, unpacked_in_vain};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
@@ -94,7 +94,7 @@ fn failure(finished: &Finished) -> Option<Failure> {
     if let Some(line) = stderr.lines().find(|line| is_lock(line)) {
         return Some(Failure::new(Class::Lock, line));
     }
-    if let Some(line) = stderr.lines().find(|line| is_space(line)) {
+    if let Some(line) = stderr.lines().find(|line| is_space(line)).or_else(|| unpacked_in_vain(finished)) {
         return Some(Failure::new(Class::Space, line.trim()));
     }
     if let Some(line) =
