@@ -51,7 +51,7 @@ fn read(path: &Path) -> Recording {
             end,
             stdout: stdout.to_string(),
             stderr: stderr.to_string(),
-            status: status.to_string(),
+            progress: status.to_string(),
             elapsed: Duration::ZERO,
             group: None,
         },
@@ -66,7 +66,7 @@ fn class(failure: &Option<Failure>) -> &'static str {
 fn verdict(manager: &dyn Manager, recording: &Recording) -> String {
     let Recording { command, finished } = recording;
     let words: Vec<_> = command.split(' ').collect();
-    let by_signal = matches!(finished.end, End::Signal(_)) && manager.ended_well(finished);
+    let by_signal = matches!(finished.end, End::Signal(_)) && manager.was_done_when_killed(finished);
     if !matches!(finished.end, End::Code(_)) && !by_signal {
         "killed".to_string()
     } else if is_refresh(&words) {

@@ -305,7 +305,7 @@ proptest! {
             end: End::Code(code),
             stdout,
             stderr,
-            status,
+            progress: status,
             elapsed: Duration::ZERO,
             group: None,
         };

@@ -4,5 +4,6 @@ pub mod apply;
 mod exclude;
 mod explain;
 pub mod refresh;
+mod save;
 mod start;
 pub mod status;

@@ -1,6 +1,7 @@
 //! `linux-patch refresh`.
 
 use crate::cli::{Freshness, Global, RefreshArgs};
+use crate::commands::save::save_or_tell;
 use crate::commands::start::{Wait, permitted, setup, state_to_continue, wait_for_lock};
 use crate::driver::{Purpose, Session};
 use crate::managers::Manager;
@@ -17,7 +18,7 @@ use crate::store::{health, history};
 use crate::system::files::fingerprint;
 use crate::system::signals;
 use crate::system::time::{Time, span};
-use log::{error, info};
+use log::info;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -106,7 +107,7 @@ fn refresh(
     let mut refreshed = session.refresh(&mut state, freshness.timeout, Some(deadline));
     health::note_mended(&mut state, |last| session.is_whole(&last.packages));
     let mut code = code_of(refreshed.outcome, &state);
-    if let Err(lost) = save(&state, &lock) {
+    if let Err(lost) = save_or_tell(&state, &lock) {
         code = ExitCode::Failed;
         refreshed.error = Some(lost);
     }
@@ -153,19 +154,6 @@ fn code_of(outcome: RefreshOutcome, state: &State) -> ExitCode {
         RefreshOutcome::Fresh | RefreshOutcome::Partial => ExitCode::Stale,
         RefreshOutcome::Failed => ExitCode::Failed,
     }
-}
-
-/// Saves the state. A failure is reported, but the result of the run itself stays. The state on the disk must then not
-/// go on saying "fresh" if that is no longer true: it is put aside. If the lock was lost, nothing there is ours any
-/// more, and the run has failed.
-pub fn save(state: &State, lock: &Lock) -> Result<(), Failure> {
-    let Err(error) = state.save(lock) else { return Ok(()) };
-    error!("{error:#}; the result of this run is not remembered");
-    lock.watch().check()?;
-    if state.last_outcome() != Some(RefreshOutcome::Fresh) {
-        State::put_aside(lock);
-    }
-    Ok(())
 }
 
 /// Tells one refresh attempt from the next; `None` where the state cannot be read.

@@ -223,7 +223,7 @@ impl Phase<'_> {
         }
         let elapsed = self.started.elapsed();
         let is_slow = elapsed >= Duration::from_secs(1);
-        let (percent, mut words) = match progress(glimpse.status) {
+        let (percent, mut words) = match progress(glimpse.progress) {
             Some((percent, words)) => (Some(percent), one_line(words)),
             None => (None, self.last_line.clone()),
         };

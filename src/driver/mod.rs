@@ -2,8 +2,8 @@
 
 mod answers;
 mod caveats;
-mod cut_off;
 pub mod display;
+mod ended_early;
 mod full_disk;
 mod judge;
 pub mod kernels;
@@ -117,8 +117,8 @@ pub struct Session {
     patience: Cell<Duration>,
     /// When even questions to the manager must have been answered.
     deadline: Option<Instant>,
-    /// Set when packages were changed. From then on no signal stops the look at the result.
-    pub committed: bool,
+    /// While set, no signal ends a question to the manager: an install is about to begin, or its result is looked at.
+    pub answers_outlast_signals: bool,
     purpose: Purpose,
     /// How much the last listed plan would download, if the manager says it.
     pub download_size: Cell<Option<u64>>,
@@ -174,7 +174,7 @@ impl Session {
             log,
             patience: Cell::new(patience),
             deadline: None,
-            committed: false,
+            answers_outlast_signals: false,
             purpose,
             download_size: Cell::new(None),
             subscription: RefCell::default(),

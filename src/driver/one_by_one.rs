@@ -1,7 +1,7 @@
 //! Sources that are refreshed one by one, to find those that keep the manager from refreshing the others.
 
 use super::Session;
-use super::cut_off::AFTERWARDS;
+use super::ended_early::AFTERWARDS;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, SourceResult};

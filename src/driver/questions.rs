@@ -147,7 +147,7 @@ impl Session {
         let limits = Limits {
             deadline: self.deadline,
             budget: Some(Duration::from_secs(60)),
-            interruptible: !self.committed,
+            interruptible: !self.answers_outlast_signals,
             waits: self.manager.facts().waiting_for_lock,
             ..Limits::default()
         };
@@ -159,7 +159,7 @@ impl Session {
             // A signal to our process group, as from a terminal that hangs up, also reaches a child that is still in
             // it. After an install the answer is needed all the same.
             let is_hit = matches!(finished.end, End::Signal(_)) && signals::received().is_some();
-            if !is_hit || !self.committed || hits == 3 {
+            if !is_hit || !self.answers_outlast_signals || hits == 3 {
                 return Ok(finished);
             }
             hits += 1;

@@ -15,10 +15,10 @@ impl Session {
     /// # Errors
     /// When the manager has to be asked how it names them, and does not say.
     pub fn choice(&self, state: &State) -> Result<Plan, Failure> {
-        let from = self.manager.arguments_of(self, state.refreshed())?;
+        let only_sources = self.manager.arguments_of(self, state.refreshed())?;
         let without = state.not_refreshed();
         let never_read = without.iter().filter(|id| !self.has_index_of(id)).cloned().collect();
-        Ok(Plan { without, never_read, from, ..Plan::default() })
+        Ok(Plan { without, never_read, only_sources, ..Plan::default() })
     }
 
     /// The list without the packages that a source decides about that was not refreshed.

@@ -48,7 +48,7 @@ pub struct Facts {
     pub rules: &'static [&'static str],
     /// The usual place of the administrator's own selection file, for a manager that reads from a file what to leave
     /// out.
-    pub selection_base: &'static str,
+    pub leave_out_base: &'static str,
     /// Whether a repair fetches packages. It then comes after the refresh, and only where every source was refreshed.
     pub repair_fetches: bool,
     /// The files that are its configuration, for a manager that is not asked for it; in directories, the files
@@ -97,7 +97,7 @@ impl Facts {
         waiting_for_lock: None,
         includes_files: false,
         rules: &[],
-        selection_base: "",
+        leave_out_base: "",
         repair_fetches: false,
         settings_in: &[],
         only_whole: None,
@@ -137,7 +137,7 @@ impl Facts {
         Places {
             database: PathBuf::from(self.package_databases[0]),
             cache: PathBuf::from(self.cache),
-            selection_base: PathBuf::from(self.selection_base),
+            leave_out_base: PathBuf::from(self.leave_out_base),
             architecture: String::new(),
             archives: PathBuf::new(),
         }
@@ -235,8 +235,8 @@ pub struct Plan {
     pub without: Vec<String>,
     /// Those of these sources that have no index at all.
     pub never_read: Vec<String>,
-    /// The sources that were refreshed, if some were not.
-    pub from: Vec<String>,
+    /// The sources that were refreshed, if some were not, as a command line names them.
+    pub only_sources: Vec<String>,
     /// Sources that have no key though their packages must be verified.
     pub keyless: Vec<String>,
     /// Packages to leave as they are.
@@ -244,11 +244,11 @@ pub struct Plan {
     /// Installed packages that stay because the package that would replace them is left out.
     pub kept: Vec<String>,
     /// Versions, by package, that are left out so that older ones are installed, because their sources were not
-    /// refreshed.
+    /// refreshed, or are not among those of `--from`.
     pub passed_over: BTreeSet<(String, String)>,
-    /// The file that names them for the manager; `None` when nothing is left out, or when the manager takes them as
-    /// arguments.
-    pub selection: Option<PathBuf>,
+    /// The file that names `left_out`, `kept` and, where it can, `passed_over` for the manager; `None` when nothing is
+    /// left out, or when the manager takes them as arguments.
+    pub leave_out_file: Option<PathBuf>,
 }
 
 impl Plan {
@@ -266,7 +266,7 @@ pub struct Places {
     /// The directory below which the manager keeps the index.
     pub cache: PathBuf,
     /// The administrator's file of the kind that `Manager::selection` makes.
-    pub selection_base: PathBuf,
+    pub leave_out_base: PathBuf,
     /// The native architecture; empty where it is not known.
     pub architecture: String,
     /// Where downloaded packages are kept, if we look at them.

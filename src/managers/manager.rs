@@ -2,8 +2,8 @@
 
 use super::capabilities::{Autoremove, ConfigFile, EndedEarly, PackedIndex, Settings, SourceList};
 use super::configuration::Configuration;
+use super::cut_short::cut_short;
 use super::database::Database;
-use super::ended::cut_short;
 use super::facts::{Facts, Places, Plan};
 use super::machine::Machine;
 use super::origins::{self, Origins};
@@ -82,8 +82,8 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// Whether an install has begun to change packages.
     fn install_began(&self, finished: &Finished) -> bool;
 
-    /// Why a command that ended by itself failed; `None` when it did what it should. The exit code is only one of the
-    /// signs.
+    /// Why a command failed that ended by itself, or that was killed when all was done; `None` when it did what it should.
+    /// The exit code is only one of the signs. What calls it is [`Manager::failure`].
     fn classify(&self, finished: &Finished) -> Option<Failure>;
 
     /// Ends the install of packages that are only unpacked, for a manager that leaves them so when another package of
@@ -260,9 +260,9 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// What is written to [`Plan::selection`] before the administrator's own [`Facts::selection_base`], for managers
+    /// What is written to [`Plan::leave_out_file`] before the administrator's own [`Facts::leave_out_base`], for managers
     /// that read from a file what to leave out.
-    fn selection(&self, _plan: &Plan) -> Option<String> {
+    fn leave_out_text(&self, _plan: &Plan) -> Option<String> {
         None
     }
 
@@ -330,8 +330,8 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// Whether an install that was ended by a signal had done all its work.
-    fn ended_well(&self, _finished: &Finished) -> bool {
+    /// Whether an install that a signal killed had done all its work.
+    fn was_done_when_killed(&self, _finished: &Finished) -> bool {
         false
     }
 
@@ -423,7 +423,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// Why a command failed, if it did. How it ended counts more than what it printed.
     fn failure(&self, invocation: &Invocation, finished: &Finished) -> Option<Failure> {
         let by_signal = matches!(finished.end, End::Signal(_));
-        let cut = if by_signal && self.ended_well(finished) { None } else { cut_short(invocation, finished) };
+        let cut = if by_signal && self.was_done_when_killed(finished) {
+            None
+        } else {
+            cut_short(invocation, finished)
+        };
         cut.or_else(|| {
             let failure = self.classify(finished)?;
             Some(Failure { culprits: self.culprits(finished), ..failure })

@@ -105,7 +105,8 @@ pub struct Applied {
     pub repaired: bool,
     /// What really changed; with `dry_run`, what would change.
     pub packages: Vec<Change>,
-    /// What linux-patch left out so that the rest could be installed.
+    /// What was not installed though there is a newer version: left out by linux-patch, by the administrator or by the
+    /// manager.
     pub held_back: Vec<HeldBack>,
     /// Whether nothing was meant to be installed.
     pub dry_run: bool,
@@ -241,7 +242,7 @@ impl Report {
         self.exit = graver(self.exit, ExitCode::Stale);
     }
 
-    /// Whether no alert is graver than the reason.
+    /// Whether the index alone gives this exit code, and is failed or unknown.
     fn is_reason_gravest(&self) -> bool {
         let code = self.health.verdict.code;
         code == self.exit && matches!(code, ExitCode::Failed | ExitCode::Unknown)

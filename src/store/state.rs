@@ -1,4 +1,5 @@
-//! The state: what is remembered between runs, and how it changes. Does no I/O.
+//! The state: what is remembered between runs, and how it changes. It is read and written in `state_file`; only
+//! `Index::missing` looks at files.
 
 use crate::model::class::Extra;
 use crate::model::failure::Failure;

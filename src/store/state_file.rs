@@ -1,4 +1,5 @@
-//! The state in its file: read by anybody, written only by the holder of the lock.
+//! The state in its file: read by anybody, written by the holder of the lock; one counter also by others, for a moment
+//! in which nobody holds it.
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;

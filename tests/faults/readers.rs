@@ -114,8 +114,8 @@ pub fn read_all(manager: &dyn Manager, finished: &Finished) {
     manager.database().parse_installed(&finished.stdout, &places);
     manager.install_began(finished);
     manager.asks_to_run_again(finished);
-    manager.ended_well(finished);
-    for line in finished.status.lines().chain(finished.stdout.lines()) {
+    manager.was_done_when_killed(finished);
+    for line in finished.progress.lines().chain(finished.stdout.lines()) {
         manager.progress(line);
         let name = manager.database().plain_name(line);
         assert!(line.starts_with(name), "{line:?}");

@@ -408,25 +408,25 @@ fn every_command_line_of_every_manager() {
     let chosen = Plan {
         full: true,
         without: names(&["base"]),
-        from: names(&["extra"]),
+        only_sources: names(&["extra"]),
         left_out: names(&["tb-held"]),
         kept: names(&["tb-held", "tb-kept"]),
         passed_over: [("tb-old".to_string(), "3".to_string())].into(),
-        selection: Some("/state/selection".into()),
+        leave_out_file: Some("/state/selection".into()),
         ..Plan::default()
     };
     let mut all = String::new();
     for manager in MANAGERS {
         all += &format!("\n===== {}\n", manager.facts().name);
         let mut add = |what: &str, invocation: &Invocation| {
-            let Invocation { env, env_defaults, vars, status_arg, settings, private_arg, .. } = invocation;
+            let Invocation { env, env_defaults, vars, progress_arg, settings, private_arg, .. } = invocation;
             all += &format!("{what}: {}\n", invocation.line());
             let fixed = env.iter().chain(*env_defaults).map(|(key, value)| format!(" {key}={value}"));
             let files = vars.iter().map(|(key, path)| format!(" {key}={}", path.display()));
             let environment = fixed.chain(files).collect::<String>();
             all += &if environment.is_empty() { environment } else { format!("    with{environment}\n") };
             for more in
-                status_arg.iter().chain(private_arg).chain(Some(settings).filter(|text| !text.is_empty()))
+                progress_arg.iter().chain(private_arg).chain(Some(settings).filter(|text| !text.is_empty()))
             {
                 all += &format!("    {}\n", more.trim_end().replace('\n', "\n    "));
             }

@@ -137,7 +137,7 @@ impl Run<'_> {
             self.work.before = installed;
         }
         self.enter("install")?;
-        self.session.committed = true;
+        self.session.answers_outlast_signals = true;
         let finished = self.session.run("removing what nothing needs", &invocation, &Limits::default())?;
         self.session.wait_for_what_goes_on(&finished);
         self.work.note_change();

@@ -4,7 +4,7 @@ use super::Run;
 use super::changes::{changes, tell_since};
 use super::work::Repair;
 use crate::cli::Reboot;
-use crate::commands::refresh::save;
+use crate::commands::save::save_or_tell;
 use crate::driver::shutdown::{self, When};
 use crate::managers::Installed;
 use crate::model::class::Class;
@@ -32,7 +32,7 @@ impl Run<'_> {
         if self.lock.watch().check().is_ok() {
             self.selection.clean_up(self.lock.dir());
         }
-        self.session.committed = true;
+        self.session.answers_outlast_signals = true;
         let mut applied = match (self.args.dry_run, result.err()) {
             (true, error) => Applied { error, ..self.what_would_be() },
             (false, error) => self.look_back(error),
@@ -99,7 +99,10 @@ impl Run<'_> {
     fn look_back(&mut self, error: Option<Failure>) -> Applied {
         let database = self.session.database_now();
         let (packages, mut error) = match self.session.installed() {
-            Ok(after) => self.compare(&after, error),
+            Ok(after) => {
+                self.settle(&after);
+                self.compare(&after, error)
+            }
             Err(failure) => (Vec::new(), Some(warned(error, failure))),
         };
         // If no advisory named a pending update, none asks for a reboot.
@@ -128,7 +131,6 @@ impl Run<'_> {
 
     /// What has changed and what went wrong, given how the run ended.
     fn compare(&mut self, after: &Installed, mut error: Option<Failure>) -> (Vec<Change>, Option<Failure>) {
-        self.settle(after);
         let packages = match self.work.has_changed() {
             true => changes(&self.work.before, after),
             false => Vec::new(),
@@ -175,7 +177,7 @@ impl Run<'_> {
         } else if !self.args.dry_run {
             self.record(applied, outcome);
         }
-        save(&self.state, &self.lock)
+        save_or_tell(&self.state, &self.lock)
     }
 
     fn record(&mut self, applied: &Applied, outcome: ApplyOutcome) {
@@ -225,7 +227,7 @@ impl Run<'_> {
         }
         count(&mut self.state.counters.apply_failed_total, applied.error.is_some());
         // The run itself is already recorded; a failure of this addition is reported there.
-        let _ = save(&self.state, &self.lock);
+        let _ = save_or_tell(&self.state, &self.lock);
     }
 
     /// Asks for the reboot if it is wanted; never after a failure.

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::work::{Changed, Ending, Round};
-use crate::commands::refresh::save;
+use crate::commands::save::save_or_tell;
 use crate::managers::left_aside;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -25,7 +25,7 @@ impl Run<'_> {
     pub(super) fn plan_and_install(&mut self) -> Result<Round, Failure> {
         self.work.open.extend(self.state.pending.iter().flat_map(Pending::open));
         self.work.planned =
-            self.selection.plan(&self.session, &self.state, &self.work.before, self.lock.dir())?;
+            self.selection.make_plan(&self.session, &self.state, &self.work.before, self.lock.dir())?;
         if !self.work.planned.is_empty() && self.is_too_late() {
             self.leave_planned();
         }
@@ -46,7 +46,7 @@ impl Run<'_> {
         };
         self.enter("download")?;
         let downloaded = self.run_download(invocation)?;
-        self.drop_damaged(&downloaded)?;
+        self.drop_damaged_packages(&downloaded)?;
         if let Some(exact) = self.manager.plan_of_download(&downloaded) {
             self.work.planned = self.session.with_installed(exact)?;
             for held in &self.work.planned.held_back {
@@ -110,7 +110,7 @@ impl Run<'_> {
         if let Some(autoremove) = self.manager.autoremove() {
             autoremove.note_before_install();
         }
-        self.session.committed = true;
+        self.session.answers_outlast_signals = true;
         let invocation = self.manager.install(&self.selection.plan, downloaded);
         let label = "installing updates";
         let limits = Limits::default();
@@ -178,6 +178,6 @@ impl Run<'_> {
             earlier: self.remains.run.clone().map(Box::new),
             extra: Default::default(),
         });
-        save(&self.state, &self.lock)
+        save_or_tell(&self.state, &self.lock)
     }
 }

@@ -5,6 +5,7 @@ mod changes;
 mod conclude;
 mod damage;
 mod install;
+mod others;
 mod repair;
 mod selection;
 mod stale;
@@ -13,7 +14,7 @@ mod verify;
 mod work;
 
 use crate::cli::{ApplyArgs, Global, Reboot};
-use crate::commands::refresh::save;
+use crate::commands::save::save_or_tell;
 use crate::commands::start::{Wait, permitted, setup, state_to_continue, wait_for_lock};
 use crate::driver::{Purpose, Session};
 use crate::managers::{Manager, Plan};
@@ -233,7 +234,7 @@ impl Run<'_> {
             return Err(failure);
         }
         // Nothing was changed, and the next steps may be interrupted again.
-        self.session.committed = false;
+        self.session.answers_outlast_signals = false;
         Ok(())
     }
 
@@ -256,7 +257,7 @@ impl Run<'_> {
         self.enter("refresh")?;
         let timeout = self.args.freshness.timeout;
         let refreshed = self.session.refresh(&mut self.state, timeout, None);
-        save(&self.state, &self.lock)?;
+        save_or_tell(&self.state, &self.lock)?;
         let failed = refreshed.sources.iter().filter(|source| source.error.is_some()).count();
         match (refreshed.outcome, refreshed.error) {
             (RefreshOutcome::Fresh, _) | (_, None) => Ok(()),

@@ -6,9 +6,7 @@ use super::work::{Ending, Repair};
 use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::updates::Update;
-use crate::system::process::{Invocation, Limits};
-use crate::system::signals;
+use crate::system::process::Limits;
 use log::{info, warn};
 use std::rc::Rc;
 
@@ -82,11 +80,11 @@ impl Run<'_> {
         for step in 0.. {
             let commands = self.manager.repair(self.session.places(), &self.remains.damage);
             let Some(invocation) = commands.get(step) else { break };
-            self.session.committed = true;
+            self.session.answers_outlast_signals = true;
             let finished =
                 self.session.run("repairing an interrupted install", invocation, &Limits::default());
             // Nothing is changed from here until the install, so the run may be interrupted again.
-            self.session.committed = false;
+            self.session.answers_outlast_signals = false;
             let finished = finished?;
             self.session.wait_for_what_goes_on(&finished);
             failed = self.manager.failure(invocation, &finished);
@@ -138,7 +136,7 @@ impl Run<'_> {
         };
         let mended = self.download_and_install();
         self.selection.plan.mends = false;
-        self.session.committed = false;
+        self.session.answers_outlast_signals = false;
         self.work.end_round();
         mended?;
         self.work.begin_anew();
@@ -154,71 +152,6 @@ impl Run<'_> {
             true => self.manager.mend_by_hand().to_string(),
             false => format!("once a source offers it again, run `{}`", again.join("` and `")),
         }
-    }
-
-    /// Finishes the packages that were left unpacked because another one failed.
-    pub(super) fn finish_others(&mut self) -> Result<(), Failure> {
-        if self.manager.finish(self.session.places(), &[]).is_none() {
-            return Ok(());
-        }
-        let installed = self.session.installed()?;
-        let unpacked = installed.iter().filter(|(_, package)| package.is_unpacked);
-        let names: Vec<_> = unpacked.map(|(name, _)| name.as_str()).collect();
-        let invocation = self.manager.finish(self.session.places(), &names);
-        if let Some(invocation) = invocation.filter(|_| !names.is_empty()) {
-            let label = "ending the install of the others";
-            let finished = self.session.run(label, &invocation, &Limits::default())?;
-            if let Some(failure) = self.manager.failure(&invocation, &finished) {
-                warn!("{}", failure.message);
-            }
-        }
-        Ok(())
-    }
-
-    /// Installs the updates that the manager did not come to because another one failed: it would stop there in every
-    /// run. But not if something is to be removed, which would then be gone though its replacement is missing.
-    pub(super) fn install_others(&mut self, install: Invocation, failed: &Failure) -> Result<(), Failure> {
-        let Some(install) = self.manager.past_failures(install) else { return Ok(()) };
-        let is_theirs = matches!(failed.class, Class::Script | Class::Dependency);
-        if !is_theirs || self.selection.plan.full || signals::received().is_some() {
-            return Ok(());
-        }
-        let installed = self.session.installed()?;
-        // To end a removal that a person began, the manager tries it in every run.
-        let is_begun = |name: &str| installed.get(name).is_some_and(|package| package.removal_failed);
-        if self.work.planned.removals.iter().any(|(name, _)| !is_begun(name)) {
-            return Ok(());
-        }
-        let is_named = |name: &str| {
-            let plain = self.manager.database().plain_name(name);
-            [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
-                .iter()
-                .any(|words| failed.message.contains(words))
-        };
-        let is_untouched = |update: &&Update| {
-            let package = installed.get(&update.name);
-            package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
-        };
-        let others = self.work.planned.updates.iter().filter(is_untouched).count();
-        // If it is not known which package failed, it may be all of them.
-        let is_planned = |name: &String| self.work.planned.comes(name);
-        let is_known = self.work.planned.updates.iter().any(|update| is_named(&update.name))
-            || installed.iter().any(|(name, package)| {
-                package.is_broken && (is_planned(name) || (package.removal_failed && is_named(name)))
-            });
-        if others > 0 && is_known {
-            warn!(
-                "{}; going on with the {others} to which {} did not come",
-                failed.message,
-                self.manager.facts().name
-            );
-            let label = "installing the others";
-            let finished = self.session.run(label, &install, &Limits::default())?;
-            self.note_left_aside(&finished);
-            self.session.wait_for_what_goes_on(&finished);
-            self.finish_others()?;
-        }
-        Ok(())
     }
 
     /// Looks at the package database, and at what a run that was cut off has left in it.

@@ -82,7 +82,7 @@ impl Run<'_> {
 
     /// Removes packages from the manager's cache that differ from what the index says. That is a fetch error: the next
     /// download fetches them.
-    pub(super) fn drop_damaged(&mut self, downloaded: &Finished) -> Result<(), Failure> {
+    pub(super) fn drop_damaged_packages(&mut self, downloaded: &Finished) -> Result<(), Failure> {
         let mut files = self.manager.cached(&self.session, &self.work.planned, downloaded);
         // The manager itself compared what it took from other places.
         files.retain(|(path, _)| path.is_absolute() && path.is_file());

@@ -1,4 +1,5 @@
-//! `linux-patch status`: what the state says, in a millisecond. Takes no lock, starts no process, needs no root.
+//! `linux-patch status`: what the state says, in a millisecond. Takes no lock, starts no process, needs no root, except
+//! with `--refresh`, which refreshes first if it must.
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +37,8 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         Format::Text => global.verbose || args.explain,
         Format::Openmetrics => false,
     };
-    let load = if shows_all || !exclude.is_empty() { load } else { glance };
-    let mut loaded = load(&global.state_dir);
+    let read = if shows_all || !exclude.is_empty() { load } else { glance };
+    let mut loaded = read(&global.state_dir);
     if args.refresh && verdict(&loaded, max_age).code != ExitCode::Fresh {
         let freshness = Freshness { max_age, ..args.freshness };
         let refresh_args = RefreshArgs { if_stale: false, freshness, splay: None };
@@ -46,7 +47,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         if refreshed.is_refusal() {
             return Report::refused("status", refreshed.reason);
         }
-        loaded = load(&global.state_dir);
+        loaded = read(&global.state_dir);
     }
     if let Loaded::Good(state) = &mut loaded {
         leave_out(state, &exclude);

@@ -2,7 +2,7 @@
 
 use super::classes::{last_reason, package_class, reason_class};
 use super::lists::{change, name_and_version, source_id};
-use crate::managers::ended::undecided;
+use crate::managers::cut_short::undecided;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;

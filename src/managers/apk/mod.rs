@@ -109,7 +109,7 @@ impl Manager for Apk {
     fn install(&self, plan: &Plan, _: &Finished) -> Invocation {
         // Takes an index of any age, so that the install uses exactly what the refresh before it got.
         let invocation = upgrade(plan, &["--cache-max-age", "525600"]);
-        Invocation { status_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
+        Invocation { progress_arg: Some("--progress-fd={}"), ..choose(invocation, plan) }
     }
 
     fn install_began(&self, finished: &Finished) -> bool {

@@ -46,8 +46,8 @@ pub(super) const FIXED: &[&str] = &[
 pub(super) fn apt_get(options: &[&str], words: &[&str]) -> Invocation {
     let options = FIXED.iter().chain(options).flat_map(|option| ["-o", option]);
     let args = std::iter::once("-q=1").chain(options).chain(words.iter().copied());
-    let status_arg = Some("-oAPT::Status-Fd={}");
-    Invocation { env: ENV, env_defaults: ENV_DEFAULTS, status_arg, ..Invocation::of("apt-get", args) }
+    let progress_arg = Some("-oAPT::Status-Fd={}");
+    Invocation { env: ENV, env_defaults: ENV_DEFAULTS, progress_arg, ..Invocation::of("apt-get", args) }
 }
 
 pub(super) fn apt_cache(verb: &str, names: impl IntoIterator<Item = impl Into<String>>) -> Invocation {
@@ -107,21 +107,21 @@ pub fn upgrade(plan: &Plan) -> &'static [&'static str] {
     if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
 }
 
-pub fn selection_option(plan: &Plan) -> Option<String> {
-    let path = plan.selection.as_ref()?;
+pub fn leave_out_option(plan: &Plan) -> Option<String> {
+    let path = plan.leave_out_file.as_ref()?;
     Some(format!("Dir::Etc::Preferences={}", path.display()))
 }
 
 /// A simulation installs nothing, whatever apt.conf says. `--assume-no` would not be enough: `APT::Get::Assume-Yes`
 /// overrules it.
 pub fn list(plan: &Plan) -> Invocation {
-    let selection = selection_option(plan);
+    let selection = leave_out_option(plan);
     let options: Vec<&str> = selection.as_deref().into_iter().collect();
     apt_get(&options, &[&["-s", "-V"], upgrade(plan)].concat())
 }
 
 pub fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
-    let selection = selection_option(plan);
+    let selection = leave_out_option(plan);
     let options: Vec<&str> = selection.as_deref().into_iter().collect();
     apt_get(&options, &["-s", "-V", "--only-upgrade", "install"]).with(names)
 }
@@ -130,7 +130,7 @@ pub fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
 /// so that it stays as it is. Unlike a hold or `install NAME` this leaves nothing behind: no
 /// hold after a crash, and no package turned from automatically to manually installed. The
 /// first record for a package or one of its versions wins, so ours stand before the administrator's.
-pub fn selection(plan: &Plan) -> String {
+pub fn leave_out_text(plan: &Plan) -> String {
     let record =
         |name: &str, version: &str| format!("Package: {name}\nPin: version {version}\nPin-Priority: -1\n\n");
     let left_out = plan.left_out.iter().map(|name| record(name, "*"));
@@ -139,7 +139,7 @@ pub fn selection(plan: &Plan) -> String {
 }
 
 pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
-    let selection = selection_option(plan);
+    let selection = leave_out_option(plan);
     let mut all = vec![
         // We wait for locks ourselves, within a budget; apt.conf may say "for ever".
         "DPkg::Lock::Timeout=0",
@@ -212,8 +212,8 @@ mod tests {
     #[test]
     fn left_out_packages_are_pinned() {
         let plan = Plan { left_out: vec!["tb-a".into()], ..Plan::default() };
-        assert_eq!(selection(&plan), "Package: tb-a\nPin: version *\nPin-Priority: -1\n\n");
+        assert_eq!(leave_out_text(&plan), "Package: tb-a\nPin: version *\nPin-Priority: -1\n\n");
         let plan = Plan { passed_over: [("tb-b".into(), "1:3.0".into())].into(), ..Plan::default() };
-        assert_eq!(selection(&plan), "Package: tb-b\nPin: version 1:3.0\nPin-Priority: -1\n\n");
+        assert_eq!(leave_out_text(&plan), "Package: tb-b\nPin: version 1:3.0\nPin-Priority: -1\n\n");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::classes::{class_of, dpkg_class, is_failed_hook, is_space};
 use super::commands::HOOKS_ENDED;
-use crate::managers::ended::NO_REASON;
+use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -172,7 +172,7 @@ fn last_line(finished: &Finished) -> &str {
 /// any there, only those count.
 fn dpkg_failure(finished: &Finished) -> Option<Failure> {
     let mut errors = [dpkg_errors(&finished.stdout), dpkg_errors(&finished.stderr)].concat();
-    let told: Vec<_> = finished.status.lines().filter_map(told_error).collect();
+    let told: Vec<_> = finished.progress.lines().filter_map(told_error).collect();
     if !told.is_empty() {
         errors.retain(|(_, reason)| told.iter().any(|(_, told)| reason.starts_with(told)));
     }
@@ -304,7 +304,7 @@ const MOST_ERRORS: usize = 1000;
 
 /// apt writes `pmstatus:dpkg-exec:...` just before it starts dpkg.
 pub(super) fn install_began(finished: &Finished) -> bool {
-    finished.status.contains("pmstatus:")
+    finished.progress.contains("pmstatus:")
 }
 
 /// Whether a warning means that a part of the source was not refreshed.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn finished(stdout: &str, stderr: &str, status: &str) -> Finished {
-    Finished { status: status.into(), ..Finished::ended(100, stdout, stderr) }
+    Finished { progress: status.into(), ..Finished::ended(100, stdout, stderr) }
 }
 
 #[test]

@@ -39,6 +39,6 @@ pub static FACTS: Facts = Facts {
         words: &["Splitting up ", "Couldn't create temporary file ", "Unable to mkstemp "],
     },
     passes_over: true,
-    selection_base: "/etc/apt/preferences",
+    leave_out_base: "/etc/apt/preferences",
     ..Facts::NONE
 };

@@ -4,8 +4,8 @@ mod autoremove;
 mod blame;
 mod classes;
 mod commands;
-mod cut_off;
 mod dpkg;
+mod ended_early;
 mod errors;
 mod facts;
 mod lists;
@@ -138,7 +138,7 @@ impl Manager for Apt {
     }
 
     fn ended_early(&self) -> Option<&'static dyn EndedEarly> {
-        Some(&cut_off::CutOff)
+        Some(&ended_early::EndedRefresh)
     }
 
     fn unmet(&self, machine: &dyn Machine) -> Option<String> {
@@ -221,8 +221,8 @@ impl Manager for Apt {
         Ok(())
     }
 
-    fn selection(&self, plan: &Plan) -> Option<String> {
-        Some(commands::selection(plan))
+    fn leave_out_text(&self, plan: &Plan) -> Option<String> {
+        Some(commands::leave_out_text(plan))
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {

@@ -151,7 +151,7 @@ pub fn parse_places(usual: Places, stdout: &str) -> Places {
     let value = |name: &str| setting(stdout, name);
     Places {
         database: value("DATABASE").map_or(usual.database, PathBuf::from),
-        selection_base: value("PREFERENCES").map_or(usual.selection_base, PathBuf::from),
+        leave_out_base: value("PREFERENCES").map_or(usual.leave_out_base, PathBuf::from),
         architecture: value("ARCHITECTURE").map_or(usual.architecture, str::to_owned),
         cache: value("LISTS").map_or(usual.cache, |dir| PathBuf::from(dir.trim_end_matches('/'))),
         archives: value("ARCHIVES").map_or(usual.archives, PathBuf::from),
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(repair(&usual).args[0], "--force-confdef");
         let elsewhere = parse_places(usual, "DATABASE='/srv/root/dpkg/status'\nPREFERENCES='/srv/prefs'\n");
         assert_eq!(repair(&elsewhere).args[0], "--admindir=/srv/root/dpkg");
-        assert_eq!(elsewhere.selection_base, std::path::Path::new("/srv/prefs"));
+        assert_eq!(elsewhere.leave_out_base, std::path::Path::new("/srv/prefs"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading dnf's and rpm's error lines.
 
 use super::lists::contradiction;
-use crate::managers::ended::NO_REASON;
+use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
 use crate::managers::rpm::errors::{
     KEYS, decisive, is_scriptlet, is_space, known, reason_class, unpacked_in_vain,
@@ -36,7 +36,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         End::Code(0) | End::Signal(_) => scriptlet(),
         End::Code(LOCKED) => Some(locked(finished)),
         End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
-        _ => match failure(finished) {
+        _ => match by_its_words(finished) {
             Some(known) if known.class != Class::Other => Some(known),
             // With rpm 6, dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
             other => Some(scriptlet().or(other).unwrap_or_else(|| undecided(finished))),
@@ -83,7 +83,7 @@ fn scriptlet(finished: &Finished) -> Option<&str> {
 }
 
 /// The failure by dnf's own words.
-fn failure(finished: &Finished) -> Option<Failure> {
+fn by_its_words(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
     let began = install_began(finished);
     if let Some(line) = stderr.lines().find(|line| line.contains("can't create transaction lock")) {

@@ -232,7 +232,7 @@ impl Manager for Dnf {
         Some(lists::transaction(&finished.stdout))
     }
 
-    fn ended_well(&self, finished: &Finished) -> bool {
+    fn was_done_when_killed(&self, finished: &Finished) -> bool {
         // rpm holds back SIGTERM until it is done; its last step, such as `8/8`, shows that. dnf then dies of the
         // signal, while it verifies or before.
         const SIGTERM: i32 = 15;

@@ -44,7 +44,7 @@ pub fn why_failed(finished: &Finished) -> Option<Failure> {
     match finished.end {
         End::Code(0 | 100) => scriptlet(true),
         End::Code(_) if is_aborted(finished) => None,
-        End::Code(_) => Some(failure(finished, scriptlet(false))),
+        End::Code(_) => Some(by_its_words(finished, scriptlet(false))),
         _ => scriptlet(true),
     }
 }
@@ -137,7 +137,7 @@ pub(super) fn errors(stderr: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The failure by dnf5's own words.
-fn failure(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
+fn by_its_words(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     let began = install_began(finished);
     let errors: Vec<_> = errors(&finished.stderr).collect();
     // What dnf5 says later counts more than what rpm said before.

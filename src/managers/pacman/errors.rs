@@ -7,7 +7,7 @@ use super::classes::{
 use super::fetch::{DOWNLOADER, downloader, fetch, unwritable};
 use super::lines::{errors, warnings};
 use super::scripts::talkative;
-use crate::managers::ended::undecided;
+use crate::managers::cut_short::undecided;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -23,7 +23,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         // Nothing is pending, or installed.
         End::Code(1) if finished.stdout.trim().is_empty() && errors(finished).all(is_of_no_matter) => None,
         End::Signal(_) => exited_well(finished),
-        _ => Some(failure(finished)),
+        _ => Some(by_its_words(finished)),
     }
 }
 
@@ -131,7 +131,7 @@ fn script(finished: &Finished, line: &str) -> Failure {
 const MOST_TALKATIVE: usize = 10;
 
 /// Why pacman ended with another code.
-fn failure(finished: &Finished) -> Failure {
+fn by_its_words(finished: &Finished) -> Failure {
     if let Some(line) = errors(finished).find(|line| class_of(line) == Class::Space) {
         return Failure::new(Class::Space, line);
     }

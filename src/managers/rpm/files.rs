@@ -3,7 +3,7 @@
 
 use super::tables::{Setting, settings};
 use crate::managers::capabilities::ConfigFile;
-use crate::managers::ended::NO_NUMBER;
+use crate::managers::cut_short::NO_NUMBER;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};

@@ -1,7 +1,7 @@
 //! Reading yum's and rpm's error lines. Scripts print to standard output, so every line on standard error is yum's.
 
 use super::classes::{class_of, is_space, reason_class};
-use crate::managers::ended::NO_REASON;
+use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
 use crate::managers::rpm::errors::{is_scriptlet, known, unpacked_in_vain};
 use crate::model::class::Class;
@@ -36,7 +36,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
         _ => Some(
             scriptlet()
                 .filter(|_| began)
-                .or_else(|| failure(finished))
+                .or_else(|| by_its_words(finished))
                 .unwrap_or_else(|| undecided(finished)),
         ),
     }
@@ -88,7 +88,7 @@ pub fn address(line: &str) -> Option<(&str, &str)> {
 const NO_METALINK: &str = "Cannot retrieve metalink for repository";
 
 /// The failure by yum's own words.
-fn failure(finished: &Finished) -> Option<Failure> {
+fn by_its_words(finished: &Finished) -> Option<Failure> {
     let stderr = &finished.stderr;
     let find = |words: &[&str]| stderr.lines().find(|line| words.iter().any(|word| line.starts_with(word)));
     if let Some(line) = stderr.lines().find(|line| is_lock(line)) {

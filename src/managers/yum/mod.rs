@@ -182,7 +182,7 @@ impl Manager for Yum {
         Some(lists::transaction(&finished.stdout))
     }
 
-    fn ended_well(&self, finished: &Finished) -> bool {
+    fn was_done_when_killed(&self, finished: &Finished) -> bool {
         matches!(finished.end, End::Signal(_)) && errors::all_steps_done(finished)
     }
 

@@ -55,9 +55,10 @@ pub(super) const WITHHELD: &[&str] = &[
 /// What a plan adds to a command line. If some repositories could not be refreshed, the others are named: zypper has no
 /// option that leaves one out.
 pub(super) fn with_choice(invocation: Invocation, plan: &Plan) -> Invocation {
-    let mut invocation = invocation.with(plan.from.iter().flat_map(|repository| ["--repo", repository]));
-    if let Some(selection) = &plan.selection {
-        invocation.vars.push((SETTINGS_VARIABLE, settings_path(selection)));
+    let mut invocation =
+        invocation.with(plan.only_sources.iter().flat_map(|repository| ["--repo", repository]));
+    if let Some(file) = &plan.leave_out_file {
+        invocation.vars.push((SETTINGS_VARIABLE, settings_path(file)));
     }
     invocation
 }

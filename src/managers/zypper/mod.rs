@@ -75,7 +75,7 @@ static FACTS: Facts = Facts {
     lists_all: true,
     rules: rpm::RULES,
     needs_of_new: true,
-    selection_base: LOCKS,
+    leave_out_base: PACKAGE_LOCKS,
     temporary: Temporary {
         dir: "/var/tmp",
         words: &["Valid metadata not found", "Failed to retrieve new repository metadata"],
@@ -150,8 +150,8 @@ impl Manager for Zypper {
         rpm::history::came(&rpm::history::end_of(settings::history(machine)))
     }
 
-    fn selection(&self, plan: &Plan) -> Option<String> {
-        Some(lock(plan))
+    fn leave_out_text(&self, plan: &Plan) -> Option<String> {
+        Some(package_locks(plan))
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {
@@ -301,12 +301,12 @@ fn refresh(aliases: &[String]) -> Invocation {
     }
 }
 
-/// The administrator's locks.
-const LOCKS: &str = "/etc/zypp/locks";
+/// The administrator's locks of packages; [`rpm::LOCKS`] are of the database.
+const PACKAGE_LOCKS: &str = "/etc/zypp/locks";
 
 /// Locks for what is left out. A locked package is not replaced either. Locks in the administrator's own file would
 /// survive a crash, and `update NAME` would mark packages that came as a dependency as asked for by a person.
-fn lock(plan: &Plan) -> String {
+fn package_locks(plan: &Plan) -> String {
     let stanza = |name: &String| {
         let name = rpm::names::plain_name(name);
         format!("\ntype: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n\n")
@@ -323,10 +323,10 @@ mod tests {
     fn a_plan_becomes_repositories_and_a_settings_file() {
         let plan = Plan {
             full: true,
-            from: vec!["Main Repository".into()],
+            only_sources: vec!["Main Repository".into()],
             without: vec!["other".into()],
             left_out: vec!["tb-a".into(), "tb-b.i686".into()],
-            selection: Some("/x/selection".into()),
+            leave_out_file: Some("/x/selection".into()),
             ..Plan::default()
         };
         let invocation = Zypper.list_needs(&plan, &["tb-c".to_string()]);
@@ -336,7 +336,7 @@ mod tests {
         assert!(list(&plan).line().contains(" update "), "{}", list(&plan).line());
         let whole = Plan { full: true, ..Plan::default() };
         assert!(list(&whole).line().contains(" dist-upgrade --no-allow-vendor-change "));
-        let locks = lock(&plan);
+        let locks = package_locks(&plan);
         assert!(
             locks.contains("solvable_name: tb-a\n") && locks.contains("solvable_name: tb-b\n"),
             "{locks}"

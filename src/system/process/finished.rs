@@ -39,7 +39,7 @@ impl End {
     }
 }
 
-/// A finished command with all it printed.
+/// A finished command with what it printed, of an install at most the last 16 MiB of each stream.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// How it ended.
@@ -49,7 +49,7 @@ pub struct Finished {
     /// Standard error.
     pub stderr: String,
     /// What it wrote to the progress descriptor.
-    pub status: String,
+    pub progress: String,
     /// Time from start to end, or until we decided to end it.
     pub elapsed: Duration,
     /// Its process group, in which something may still run.
@@ -63,7 +63,7 @@ impl Finished {
             end: End::Code(code),
             stdout: stdout.to_string(),
             stderr: stderr.to_string(),
-            status: String::new(),
+            progress: String::new(),
             elapsed: Duration::ZERO,
             group: None,
         }
@@ -90,7 +90,7 @@ impl Finished {
             end: next.end,
             stdout: self.stdout + &next.stdout,
             stderr: self.stderr + &next.stderr,
-            status: self.status + &next.status,
+            progress: self.progress + &next.progress,
             elapsed: self.elapsed + next.elapsed,
             group: next.group,
         }

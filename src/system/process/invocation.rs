@@ -19,7 +19,7 @@ pub struct Invocation {
     pub vars: Vec<(&'static str, PathBuf)>,
     /// If set, the child inherits a descriptor for machine-readable progress. This argument, with its number in the
     /// place of `{}`, goes first.
-    pub status_arg: Option<&'static str>,
+    pub progress_arg: Option<&'static str>,
     /// What it reads from standard input; `/dev/null` if empty.
     pub input: &'static str,
     /// Settings that are added behind the administrator's for this command alone.

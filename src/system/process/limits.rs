@@ -26,7 +26,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether anything of ours may end the command at all.
+    /// Whether anything of ours may end the command at all. Only what it waits for in vain ([`Limits::waits`]) ends it all
+    /// the same.
     pub fn may_end(&self) -> bool {
         self.interruptible || self.deadline.is_some() || self.budget.is_some() || self.stall.is_some()
     }

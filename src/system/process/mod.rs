@@ -37,7 +37,7 @@ pub struct Glimpse<'a> {
     /// Output since the last glimpse, both streams, whole lines only.
     pub output: &'a str,
     /// The newest line of the progress descriptor.
-    pub status: &'a str,
+    pub progress: &'a str,
     /// Time since its start.
     pub elapsed: Duration,
     /// Whether it is about to be ended before its time.
@@ -58,10 +58,10 @@ pub fn run(
     watch: &mut dyn FnMut(&Glimpse),
 ) -> io::Result<Finished> {
     let started = Instant::now();
-    let status_file = invocation.status_arg.map(|_| inherited_file()).transpose()?;
-    let mut output = Output::from_now(capture, status_file.as_ref())?;
+    let progress_file = invocation.progress_arg.map(|_| inherited_file()).transpose()?;
+    let mut output = Output::from_now(capture, progress_file.as_ref())?;
     let (program, is_shielded) = program(invocation, limits)?;
-    let mut command = command(program, invocation, status_file.as_ref(), input_file(invocation.input)?);
+    let mut command = command(program, invocation, progress_file.as_ref(), input_file(invocation.input)?);
     command.stdout(capture.out.try_clone()?).stderr(capture.err.try_clone()?);
     // A member of the group that makes its own session must not escape the deadline. When its parent dies it becomes
     // our child, and so is found.
@@ -74,14 +74,14 @@ pub fn run(
     let mut child = command.spawn()?;
     let (end, elapsed) = follow(&mut child, &strangers, started, limits, &mut output, watch)?;
     adopt(false);
-    let ([stdout, stderr, status], is_whole) = output.read()?;
+    let ([stdout, stderr, progress], is_whole) = output.read()?;
     if let Some(error) = no_tty::start_error(end.code(), &stderr).filter(|_| is_shielded) {
         return Err(error);
     }
     // Nothing may be concluded from a part of what it said.
     let end = if is_whole || !limits.may_end() { end } else { End::Flooded };
     let group = Some(Pid::from_child(&child));
-    Ok(Finished { end, stdout, stderr, status, elapsed, group })
+    Ok(Finished { end, stdout, stderr, progress, elapsed, group })
 }
 
 /// Watches a command until it ends, or ends it when it has reached a limit. Returns how it ended, and after how long it
@@ -104,7 +104,7 @@ fn follow(
         let elapsed = started.elapsed();
         watch(&Glimpse {
             output: &lines,
-            status: &output.status_line,
+            progress: &output.progress_line,
             elapsed,
             is_ending: false,
             ignored_signal: signal.filter(|_| !limits.interruptible),
@@ -123,7 +123,7 @@ fn follow(
         let elapsed = started.elapsed();
         watch(&Glimpse {
             output: "",
-            status: &output.status_line,
+            progress: &output.progress_line,
             elapsed,
             is_ending: true,
             ignored_signal: None,
@@ -157,10 +157,10 @@ pub fn ask(invocation: &Invocation, limits: &Limits) -> io::Result<Finished> {
 fn command(
     mut command: Command,
     invocation: &Invocation,
-    status_file: Option<&File>,
+    progress_file: Option<&File>,
     input: Option<File>,
 ) -> Command {
-    if let (Some(arg), Some(file)) = (invocation.status_arg, status_file) {
+    if let (Some(arg), Some(file)) = (invocation.progress_arg, progress_file) {
         let number = file.as_raw_fd().to_string();
         command.arg(arg.replace("{}", &number));
     }
@@ -197,7 +197,7 @@ fn input_file(text: &str) -> io::Result<Option<File>> {
 
 /// A file in memory that stays open in the child under its number, unlike all our others.
 fn inherited_file() -> io::Result<File> {
-    Ok(File::from(rustix::fs::memfd_create("status", rustix::fs::MemfdFlags::empty())?))
+    Ok(File::from(rustix::fs::memfd_create("progress", rustix::fs::MemfdFlags::empty())?))
 }
 
 fn natural_end(exit: ExitStatus) -> End {
@@ -271,7 +271,7 @@ mod tests {
         let run_with = |script: &str, stall| {
             let invocation = Invocation {
                 program: "env",
-                status_arg: Some("FD={}"),
+                progress_arg: Some("FD={}"),
                 args: ["sh", "-c", script].map(str::to_owned).into(),
                 ..Invocation::default()
             };
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn progress_is_read_from_the_inherited_descriptor() {
         let mut invocation = shell("");
-        invocation.status_arg = Some("{}");
+        invocation.progress_arg = Some("{}");
         let file = inherited_file().unwrap();
         let command = command(Command::new("sh"), &invocation, Some(&file), None);
         let args: Vec<_> = command.get_args().collect();

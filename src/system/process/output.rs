@@ -9,44 +9,44 @@ use std::time::{Duration, Instant};
 pub(super) struct Output<'a> {
     out: Tail<'a>,
     err: Tail<'a>,
-    status: Option<Tail<'a>>,
+    progress: Option<Tail<'a>>,
     /// The newest line of the progress descriptor.
-    pub status_line: String,
+    pub progress_line: String,
     /// When that line last showed work.
     moved_at: Instant,
 }
 
 impl<'a> Output<'a> {
     /// Output from now on.
-    pub fn from_now(capture: &'a Capture, status_file: Option<&'a File>) -> io::Result<Self> {
+    pub fn from_now(capture: &'a Capture, progress_file: Option<&'a File>) -> io::Result<Self> {
         Ok(Output {
             out: Tail::at_end(&capture.out)?,
             err: Tail::at_end(&capture.err)?,
-            status: status_file.map(Tail::at_end).transpose()?,
-            status_line: String::new(),
+            progress: progress_file.map(Tail::at_end).transpose()?,
+            progress_line: String::new(),
             moved_at: Instant::now(),
         })
     }
 
     /// The whole lines of both streams since the last call.
     pub fn look(&mut self) -> String {
-        let newest = self.status.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned));
+        let newest = self.progress.as_mut().and_then(|tail| tail.lines().lines().last().map(str::to_owned));
         if let Some(line) = newest {
-            if progress_mark(&line) != progress_mark(&self.status_line) {
+            if progress_mark(&line) != progress_mark(&self.progress_line) {
                 self.moved_at = Instant::now();
             }
-            self.status_line = line;
+            self.progress_line = line;
         }
         self.out.lines() + &self.err.lines()
     }
 
     /// For how long no work was done, if the command reports progress.
     pub fn unmoved(&self) -> Option<Duration> {
-        self.status.as_ref().map(|_| self.moved_at.elapsed())
+        self.progress.as_ref().map(|_| self.moved_at.elapsed())
     }
 
     fn tails(&mut self) -> impl Iterator<Item = &mut Tail<'a>> {
-        [&mut self.out, &mut self.err].into_iter().chain(&mut self.status)
+        [&mut self.out, &mut self.err].into_iter().chain(&mut self.progress)
     }
 
     /// Whether it is more than a report can be.
@@ -63,16 +63,16 @@ impl<'a> Output<'a> {
     pub fn read(&self) -> io::Result<([String; 3], bool)> {
         let (out, out_whole) = self.out.read()?;
         let (err, err_whole) = self.err.read()?;
-        let (status, status_whole) =
-            self.status.as_ref().map_or(Ok((String::new(), true)), |tail| tail.read())?;
-        Ok(([out, err, status], out_whole && err_whole && status_whole))
+        let (progress, progress_whole) =
+            self.progress.as_ref().map_or(Ok((String::new(), true)), |tail| tail.read())?;
+        Ok(([out, err, progress], out_whole && err_whole && progress_whole))
     }
 }
 
 /// The part of a progress line that changes only when work is done: while a mirror hangs, apt repeats its lines and
 /// counts down an estimate.
-fn progress_mark(status: &str) -> &str {
-    status.split(':').nth(2).unwrap_or(status)
+fn progress_mark(line: &str) -> &str {
+    line.split(':').nth(2).unwrap_or(line)
 }
 
 #[cfg(test)]

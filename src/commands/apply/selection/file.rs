@@ -19,9 +19,9 @@ impl Selection {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             write_atomic(dir, &name, content).map_err(Failure::of(Class::Space))
         };
-        let Some(selection) = session.manager.selection(&self.plan) else { return Ok(()) };
+        let Some(selection) = session.manager.leave_out_text(&self.plan) else { return Ok(()) };
         let file = dir.join(FILE);
-        let mut base = session.places().selection_base.clone();
+        let mut base = session.places().leave_out_base.clone();
         if let Some(settings) = session.manager.settings() {
             let theirs = administrators(settings)?;
             base = settings.base(&theirs).unwrap_or(base);
@@ -31,13 +31,13 @@ impl Selection {
         let mut content = selection.into_bytes();
         content.extend(theirs(&base)?.unwrap_or_default());
         put(&file, &content)?;
-        self.plan.selection = Some(file);
+        self.plan.leave_out_file = Some(file);
         Ok(())
     }
 
     /// Removes what [`Selection::plan`] wrote in this run, or in one that was killed.
     pub fn clean_up(&mut self, dir: &Path) {
-        self.plan.selection = None;
+        self.plan.leave_out_file = None;
         let file = dir.join(FILE);
         let settings = self.manager.settings().map(|settings| settings.path(&file));
         for path in settings.iter().chain([&file]) {

@@ -53,7 +53,7 @@ pub(super) struct Selection {
     impossible: Vec<HeldBack>,
     /// The packages with keys that are installed before all others.
     keys: Keys,
-    /// The plan for the manager, made by [`Selection::plan`].
+    /// The plan for the manager, made by [`Selection::make_plan`].
     pub plan: Plan,
 }
 
@@ -107,7 +107,7 @@ impl Selection {
     ///
     /// # Errors
     /// When a named package cannot be updated, or the manager cannot list the plan.
-    pub fn plan(
+    pub fn make_plan(
         &mut self,
         session: &Session,
         state: &State,
@@ -168,7 +168,7 @@ impl Selection {
         let choice = session.choice(state)?;
         self.plan.without = choice.without;
         self.plan.never_read = choice.never_read;
-        self.plan.from = choice.from;
+        self.plan.only_sources = choice.only_sources;
         self.plan.left_out = self.known_excluded(state);
         if self.plan.full {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
@@ -301,10 +301,10 @@ impl Selection {
                 Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), removals: Vec::new() })
             }
             _ => {
-                let (without, from) = (self.plan.without.clone(), self.plan.from.clone());
+                let (without, only_sources) = (self.plan.without.clone(), self.plan.only_sources.clone());
                 let mut left_out = self.plan.left_out.clone();
                 left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
-                let whole = Plan { full: self.plan.full, without, from, left_out, ..Plan::default() };
+                let whole = Plan { full: self.plan.full, without, only_sources, left_out, ..Plan::default() };
                 match session.list(&whole) {
                     // An update that cannot be had stops all the others: it may be left out.
                     Err(failure)

@@ -48,9 +48,9 @@ impl Session {
         let Some(cut) = cut else { return Some(Refreshed::failed(Vec::new(), plain)) };
         // Also after a signal or a spent budget there is a moment for finding out what is done.
         self.deadline = self.deadline.map(|deadline| deadline.max(Instant::now() + AFTERWARDS));
-        let committed = std::mem::replace(&mut self.committed, true);
+        let answers_outlast_signals = std::mem::replace(&mut self.answers_outlast_signals, true);
         let results = self.results_of_cut(finished, &cut, state);
-        self.committed = committed;
+        self.answers_outlast_signals = answers_outlast_signals;
         let is_done = |result: &&SourceResult| result.error.is_none();
         if results.is_empty() {
             return Some(Refreshed::failed(Vec::new(), plain));

@@ -9,9 +9,9 @@ use crate::managers::capabilities::{Ended, EndedEarly, IndexDir, IndexFile};
 use crate::model::failure::Failure;
 use crate::system::process::Finished;
 
-pub struct CutOff;
+pub struct EndedRefresh;
 
-impl EndedEarly for CutOff {
+impl EndedEarly for EndedRefresh {
     fn is_list(&self, name: &str) -> bool {
         ["InRelease", "Release", "Release.gpg"].iter().any(|end| name.ends_with(end))
     }
@@ -155,11 +155,11 @@ mod tests {
             ),
             ("not come to", "", index(1, "a", 2), index(1, "a", 2), index(1, "a", 2), false),
         ] {
-            let ended = CutOff.read(&Finished::ended(1, stdout, ""), ANSWER, [&start, &before, &after]);
+            let ended = EndedRefresh.read(&Finished::ended(1, stdout, ""), ANSWER, [&start, &before, &after]);
             assert_eq!(ended[0].is_done, is_done, "{what}");
             assert_eq!(ended[0].lists[0], "h_dists_s_InRelease");
         }
-        let failed = CutOff.read(
+        let failed = EndedRefresh.read(
             &Finished::ended(1, "Err:1 http://h s InRelease\n  503  X\n", ""),
             ANSWER,
             [&empty; 3],
