@@ -22,7 +22,7 @@ const MOST_BYTES: u64 = 16 << 20;
 impl Session {
     /// Remembers the index before a refresh.
     pub(super) fn note_start(&self) {
-        if self.manager.ended_early().is_some() {
+        if self.manager.ended_early().is_some() || self.manager.in_turn().is_some() {
             let dir = read_dir(&self.places().cache, |_| false);
             self.index_dirs.replace([dir, IndexDir::new()]);
         }
@@ -86,6 +86,9 @@ impl Session {
         if let Some(results) = self.own_index.as_ref().and_then(|own| own.stored_before(self, cut)) {
             return results;
         }
+        if let Some(in_turn) = self.manager.in_turn() {
+            return self.results_in_turn(in_turn, finished, cut, state);
+        }
         let Some(mut results) = self.manager.read_cut(finished) else { return Vec::new() };
         let mut ids = self.manager.sources(self);
         if ids.is_empty() {
@@ -97,6 +100,18 @@ impl Session {
             }
         }
         results
+    }
+
+    /// Whether a file of the index was stored since the refresh began.
+    pub(super) fn is_stored_anew(&self, name: &str) -> bool {
+        let meta = std::fs::metadata(self.places().cache.join(name)).ok();
+        let is_other = |meta: &std::fs::Metadata| {
+            let before = &self.index_dirs.borrow()[0];
+            let is_same =
+                |file: &IndexFile| (file.inode, file.modified) == (meta.ino(), meta.modified().ok());
+            !before.get(name).is_some_and(is_same)
+        };
+        !name.starts_with('/') && meta.is_some_and(|meta| meta.is_file() && meta.len() > 0 && is_other(&meta))
     }
 
     fn read_early(&self, early: &dyn EndedEarly, finished: &Finished, answer: &str) -> Vec<Ended> {

@@ -5,6 +5,7 @@ mod caveats;
 pub mod display;
 mod ended_early;
 mod full_disk;
+mod in_turn;
 mod judge;
 pub mod kernels;
 mod lists;

@@ -28,13 +28,15 @@ struct Before {
 }
 
 /// The runs of one refresh.
-struct Runs {
+pub(super) struct Runs {
     /// How they ended. Their output is read as one.
-    run: Result<Finished, Failure>,
+    pub(super) run: Result<Finished, Failure>,
     /// The last of the commands.
-    invocation: Invocation,
-    /// The sources that the last one left out, and why.
-    stopped: Vec<SourceResult>,
+    pub(super) invocation: Invocation,
+    /// What became of the sources that the last one left out.
+    pub(super) stopped: Vec<SourceResult>,
+    /// All that the last one asked, where it left some out because they had been asked before.
+    pub(super) behind: Vec<String>,
 }
 
 impl Runs {
@@ -116,7 +118,7 @@ impl Session {
         let invocation = self.with_limits(self.manager.refresh(budget));
         let share = if self.sources_alone(&invocation).is_empty() { budget } else { budget * 3 / 5 };
         // A single source gets all the time.
-        let is_alone = state.sources.len() == 1;
+        let is_alone = self.asks_only_one().unwrap_or(state.sources.len() == 1);
         let manager = self.manager;
         let of_left = |left| if is_alone { left } else { manager.share(left) };
         let mut limits = Limits {
@@ -130,7 +132,7 @@ impl Session {
         self.tell_asked();
         let ready = self.is_unhindered(false).and_then(|()| self.prepare_own_index(config_changed));
         let run = ready.and_then(|()| self.run(LABEL, &invocation, &limits));
-        let mut runs = Runs { run, invocation, stopped: Vec::new() };
+        let mut runs = Runs { run, invocation, stopped: Vec::new(), behind: Vec::new() };
         if runs.run.as_ref().is_ok_and(|finished| finished.end == End::TimedOut) {
             let sources = self.sources_alone(&runs.invocation);
             if let Some((others, slow)) = self.try_alone(&runs.invocation, sources, end) {
@@ -151,6 +153,7 @@ impl Session {
             runs.run = self.run(LABEL, &next, &limits).map(|finished| before.followed_by(finished));
             runs.invocation = next;
         }
+        self.go_on_behind_slow(LABEL, &mut runs, end);
         if let (Ok(finished), true) = (&runs.run, runs.stopped.is_empty()) {
             let before = finished.clone();
             if let Some((others, unnamed)) = self.find_the_unnamed(&runs.invocation, &before, end) {
@@ -214,7 +217,7 @@ impl Session {
 
     /// What the runs printed, with the exit code and the list of what is pending that they gave.
     fn judge_output(&mut self, runs: Runs, state: &State) -> (Refreshed, Option<i32>, Option<Listing>) {
-        let Runs { run, invocation, stopped } = runs;
+        let Runs { run, invocation, stopped, behind } = runs;
         let finished = match run {
             Ok(finished) => finished,
             Err(failure) => return (Refreshed::failed(Vec::new(), failure), None, None),
@@ -223,10 +226,13 @@ impl Session {
         let (mut refreshed, listed) = cut.unwrap_or_else(|| self.judge(&finished, state));
         self.note_download(&finished);
         let listed = self.manager.pending_of_refresh(&finished).or(listed).filter(|_| stopped.is_empty());
-        if !stopped.is_empty() {
+        // A signal is no verdict, whatever was found before it.
+        let is_interrupted = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Interrupted);
+        if !stopped.is_empty() && !is_interrupted {
             refreshed.sources.retain(|source| !stopped.iter().any(|slow| slow.id == source.id));
             refreshed.sources.extend(stopped);
             refreshed.judge_again();
+            add_sources(behind, &mut refreshed);
         }
         (refreshed, finished.end.code(), listed)
     }

@@ -165,6 +165,34 @@ pub struct Ended {
     pub lists: Vec<String>,
 }
 
+/// A refresh that asks one source after the other and does not say how far it has come. It replaces the file of the index
+/// of each source when that has come whole.
+pub trait InTurn {
+    /// The sources in the order in which they are asked; `None` where only the manager knows it.
+    fn order(&self, configured: &[ConfigFile]) -> Option<Vec<Asked>>;
+
+    /// The refresh of these alone.
+    fn only(&self, addresses: &[&str]) -> Invocation;
+}
+
+/// A source that is asked in turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The source.
+    pub id: String,
+    /// What a command line takes for it.
+    pub address: String,
+    /// Whether an index of it is stored.
+    pub is_stored: bool,
+}
+
+impl Asked {
+    /// One of which nothing but its name is known.
+    pub fn named(id: &str) -> Asked {
+        Asked { id: id.to_string(), address: id.to_string(), is_stored: true }
+    }
+}
+
 /// The index of a source as one file, which is an archive of what it says about each package.
 pub trait PackedIndex {
     /// The paths that this file may have, as patterns: whole ones, or below the directory of the index. Given the files

@@ -1,6 +1,6 @@
 //! What a package manager must say of itself. Adding one is a folder and a word in the table.
 
-use super::capabilities::{Autoremove, ConfigFile, EndedEarly, PackedIndex, Settings, SourceList};
+use super::capabilities::{Autoremove, ConfigFile, EndedEarly, InTurn, PackedIndex, Settings, SourceList};
 use super::configuration::Configuration;
 use super::cut_short::cut_short;
 use super::database::Database;
@@ -196,6 +196,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// The same for managers whose output does not show it.
     fn ended_early(&self) -> Option<&'static dyn EndedEarly> {
+        None
+    }
+
+    /// The same for managers that ask one source after the other; [`PackedIndex`] has the names of the files.
+    fn in_turn(&self) -> Option<&'static dyn InTurn> {
         None
     }
 

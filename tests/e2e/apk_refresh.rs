@@ -1,7 +1,10 @@
 //! What only apk's refresh can meet.
 
+use std::time::Duration;
+
 use crate::apk::{Apk, ApkRepo};
 use crate::manager::{Manager, Repository, package};
+use crate::report::Report;
 use crate::server::Fault;
 
 #[test]
@@ -42,4 +45,109 @@ fn a_version_that_only_a_source_that_failed_offers_stays_though_another_offers_a
     patch(&["apply"]).exits(1).changed(&[]);
     repos[0].server.heal();
     patch(&["apply"]).exits(0).changed(&["tb-a 1.0-r0 2.0-r0", "tb-both 1.0-r0 3.0-r0"]);
+}
+
+/// Three repositories, each with an update for a package of its own: tb-0, tb-1, tb-2. apk asks them in this order, and
+/// says nothing of them before its end.
+fn three() -> (Apk, [ApkRepo; 3]) {
+    let apk = Apk::new();
+    let names = ["tb-0", "tb-1", "tb-2"];
+    let repos = names.map(|name| {
+        let repo = ApkRepo::with(&[package(name, "2.0")]);
+        apk.add_source(name, &repo);
+        repo
+    });
+    Manager::install(&apk, &names.map(|name| package(name, "1.0")));
+    (apk, repos)
+}
+
+#[test]
+fn repositories_that_hang_or_trickle_cost_only_themselves() {
+    for (slow, fault, is_known) in [
+        (&[1][..], Fault::Hang, true),
+        (&[1], Fault::Trickle(20), true),
+        (&[0], Fault::Trickle(20), false),
+        (&[2], Fault::Hang, false),
+        (&[0, 2], Fault::Hang, true),
+    ] {
+        let (apk, repos) = three();
+        let patch = |args: &[&str]| {
+            let args = [&["--manager", "apk"], args].concat();
+            apk.sandbox().patch_with(&args, &[("LINUX_PATCH_TIMEOUT", "4s")])
+        };
+        if is_known {
+            patch(&["refresh"]).exits(0);
+        }
+        slow.iter().for_each(|nth| repos[*nth].server.fault("/", fault));
+        let good: Vec<usize> = (0..3).filter(|nth| !slow.contains(nth)).collect();
+        good.iter().for_each(|nth| repos[*nth].publish(&[package(&format!("tb-{nth}"), "3.0")]));
+        let refreshed = patch(&["refresh"]);
+        refreshed.exits(1).remembers("/last_attempt/outcome", "partial");
+        let mut failed: Vec<_> =
+            slow.iter().map(|nth| (repos[*nth].server.url(), "timeout".to_string())).collect();
+        let mut found = refreshed.failed_sources();
+        found.sort();
+        failed.sort();
+        assert_eq!(found, failed, "{refreshed}");
+        assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
+        assert!(refreshed.elapsed < Duration::from_secs(11), "{refreshed}");
+        let pending: Vec<_> = good.iter().map(|nth| format!("tb-{nth} 1.0-r0 3.0-r0")).collect();
+        let pending: Vec<_> = pending.iter().map(String::as_str).collect();
+        // What the index of before offers is listed too, and not installed.
+        let listed = refreshed.state["pending"]["packages"].to_string();
+        assert_eq!(listed.matches("3.0-r0").count(), good.len(), "{refreshed}");
+        if is_known {
+            patch(&["apply"]).exits(1).changed(&pending);
+        }
+        repos.iter().for_each(|repo| repo.server.heal());
+        patch(&["apply"]).exits(0);
+        assert_eq!(apk.installed().iter().filter(|row| row.ends_with(" 1.0")).count(), 0);
+        apk.sandbox().runs_nothing();
+    }
+}
+
+#[test]
+fn an_index_that_came_before_an_interruption_counts_and_the_one_that_was_waited_for_is_named() {
+    let (apk, repos) = three();
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    let before = patch(&["refresh"]);
+    before.exits(0);
+    // Times in the state are whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    repos[1].server.fault("/", Fault::Hang);
+    let asked = repos[1].server.requests(Apk::INDEX);
+    let running = apk.sandbox().start(apk.sandbox().patch_command(&["--manager", "apk", "refresh"]));
+    apk.sandbox().wait_until("it is asked", || repos[1].server.requests(Apk::INDEX) > asked);
+    apk.sandbox().signal(apk.sandbox().patch_pid(), "INT");
+    let stopped = running.report();
+    stopped.exits(2).says("/error/class", "interrupted").mentions("/error/message", &repos[1].server.url());
+    // That is no verdict.
+    stopped.says("/cache_status", "fresh").remembers("/last_attempt", before.state["last_attempt"].clone());
+    let success = |report: &Report, nth: usize| {
+        let sources = report.state["sources"].as_array().unwrap();
+        let source = sources.iter().find(|source| source["id"] == repos[nth].server.url()).unwrap();
+        source["last_success"].as_str().unwrap().to_owned()
+    };
+    assert!(success(&stopped, 0) > success(&before, 0), "{stopped}");
+    for nth in [1, 2] {
+        assert_eq!(success(&stopped, nth), success(&before, nth), "{stopped}");
+    }
+    apk.sandbox().runs_nothing();
+}
+
+/// What comes damaged does not take the place of the index, so the file that stays proves nothing.
+#[test]
+fn an_index_that_came_damaged_before_another_hung_is_not_fresh() {
+    for fault in [Fault::Short, Fault::Flip, Fault::Page, Fault::Status(503)] {
+        let (apk, repos) = three();
+        let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+        patch(&["refresh"]).exits(0);
+        repos[0].server.fault("/", fault);
+        repos[1].server.fault("/", Fault::Hang);
+        let refreshed = patch(&["refresh", "--timeout", "3s"]);
+        refreshed.exits(1);
+        let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
+        let expected = [0, 1].map(|nth| repos[nth].server.url());
+        assert!(failed.len() == 2 && expected.iter().all(|id| failed.contains(id)), "{refreshed}");
+    }
 }

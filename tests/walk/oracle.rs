@@ -193,7 +193,7 @@ fn ledger<M: System>(world: &World<M>, after: &After) -> BTreeSet<usize> {
     let is_any_slow = configured.iter().any(|(_, source)| source.is_slow());
     let all_well = configured.iter().all(|(_, source)| source.health() == Health::Well);
     let is_stopped = !all_well && M::stops_at_failure(&world.plan);
-    let is_hurried = (!report.what.contains("--timeout") || !M::CUT_TELLS) && (is_busy || is_any_slow);
+    let is_hurried = !report.what.contains("--timeout") && (is_busy || is_any_slow);
     for (nth, source) in &configured {
         let id = world.manager.id(&world.plan, source);
         let entry = entries.iter().find(|entry| entry["id"].as_str().is_some_and(|text| text.contains(&id)));

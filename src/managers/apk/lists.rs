@@ -152,31 +152,6 @@ pub fn change(line: &str) -> Option<Change<'_>> {
     Some(Change { name, from, to })
 }
 
-/// The repositories in a file that configures them; `None` where apk 3 puts values into them that only it knows.
-///
-/// ```text
-/// https://dl-cdn.alpinelinux.org/alpine/v3.20/main
-/// @edge v3 https://dl-cdn.alpinelinux.org/alpine/edge main community
-/// ```
-pub fn configured(text: &str) -> Option<Vec<String>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut ids = Vec::new();
-    for line in lines {
-        let is_word = |word: &&str| !word.starts_with('@') && !["v2", "v3", "ndx"].contains(word);
-        let mut words = line.split_whitespace().filter(is_word);
-        let url = words.next()?;
-        if url == "set" || line.contains("${") {
-            return None;
-        }
-        let components: Vec<_> = words.collect();
-        match components.is_empty() {
-            true => ids.push(source_id(url)),
-            false => ids.extend(components.iter().map(|name| source_id(&format!("{url}/{name}")))),
-        }
-    }
-    Some(ids)
-}
-
 /// A repository as the administrator wrote it, without the path of its index that apk adds in some lines, and without
 /// slashes at its end, which are not in all lines: `http://127.0.0.1:8080`.
 pub fn source_id(url: &str) -> String {
@@ -187,18 +162,6 @@ pub fn source_id(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repositories_are_read_in_the_forms_of_all_versions() {
-        let text =
-            "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\n@test v3 https://h/edge main community\n";
-        let ids = ["https://h/main", "/srv/local", "https://h/edge/main", "https://h/edge/community"];
-        assert_eq!(configured(text).unwrap(), ids);
-        assert_eq!(configured("#\n"), Some(Vec::new()));
-        for text in ["set mirror=https://h\n", "https://h/${VERSION_ID}/main\n", "@edge\n"] {
-            assert_eq!(configured(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn names_and_versions_are_told_apart() {

@@ -5,12 +5,13 @@ mod classes;
 mod culprits;
 mod database;
 mod errors;
+mod in_turn;
 mod index;
 mod lists;
 mod refresh;
 mod settings;
 
-use crate::managers::capabilities::{ConfigFile, PackedIndex, Settings};
+use crate::managers::capabilities::{ConfigFile, InTurn, PackedIndex, Settings};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Kernels, MICROCODE_IN_BOOT, Places, Plan};
@@ -121,7 +122,7 @@ impl Manager for Apk {
     }
 
     fn newer(&self, machine: &dyn Machine) -> Result<Vec<HeldBack>, Failure> {
-        Ok(lists::newer(&machine.ask(&apk(&["version", "-l", "<"]))?.stdout))
+        Ok(lists::newer(&machine.ask(&apk(&[OFFLINE, "version", "-l", "<"]))?.stdout))
     }
 
     fn is_older(&self, machine: &dyn Machine, version: &str, than: &str) -> Option<bool> {
@@ -141,13 +142,7 @@ impl Manager for Apk {
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
-        let is_of_sources =
-            |file: &&ConfigFile| !file.path.ends_with("apk/arch") && !file.path.ends_with("apk/config");
-        let texts = files
-            .iter()
-            .filter(is_of_sources)
-            .map(|file| lists::configured(&String::from_utf8_lossy(&file.bytes)));
-        Some(texts.collect::<Option<Vec<_>>>()?.concat())
+        Some(in_turn::configured(&files)?.into_iter().map(|asked| asked.id).collect())
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {
@@ -176,6 +171,15 @@ impl Manager for Apk {
         Some(refresh::read_cut(finished)).filter(|results| !results.is_empty())
     }
 
+    fn in_turn(&self) -> Option<&'static dyn InTurn> {
+        Some(&in_turn::Repositories)
+    }
+
+    fn share(&self, left: Duration) -> Duration {
+        // By itself it gives up a silent repository after a minute, which is less than this by default.
+        left * 3 / 5
+    }
+
     fn packed_index(&self) -> Option<&'static dyn PackedIndex> {
         Some(&index::Indexes)
     }
@@ -186,6 +190,9 @@ impl Manager for Apk {
 }
 
 impl Configuration for Apk {}
+
+/// Otherwise these questions wait for a repository that hangs and was never read.
+const OFFLINE: &str = "--no-network";
 
 fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())
@@ -212,7 +219,7 @@ fn simulate(plan: &Plan) -> Invocation {
 }
 
 fn ask_origins(names: &[&str]) -> Invocation {
-    apk(&[&["policy"], names].concat())
+    apk(&[&[OFFLINE, "policy"], names].concat())
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ impl System for Apk {
     const PREFERS: bool = false;
     const OBSOLETES: bool = false;
     const SWEEPS: bool = true;
-    const CUT_TELLS: bool = false;
     const PROGRAMS: &'static [&'static str] = &["apk"];
 
     fn publish(source: &Source<Apk>) {

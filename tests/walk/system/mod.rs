@@ -45,8 +45,6 @@ pub trait System: Manager {
     const OBSOLETES: bool = true;
     /// Whether what nothing needs any more goes without being asked.
     const SWEEPS: bool = false;
-    /// Whether a refresh that is ended has said which sources it came to.
-    const CUT_TELLS: bool = true;
     /// Whether it has updates that are not for every host yet.
     const PHASES: bool = false;
     /// Whether it reads metalinks; and modules, of which the walk knows what comes of them.

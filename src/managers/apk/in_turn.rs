@@ -1,0 +1,141 @@
+//! The repositories as they are configured. apk asks them in this order, and apk 3 says nothing of them before its end.
+
+use super::lists::source_id;
+use super::settings::OwnSettings;
+use crate::managers::capabilities::{Asked, ConfigFile, InTurn, Settings};
+use crate::system::process::Invocation;
+use std::collections::BTreeMap;
+
+/// apk 3 replaces the file of an index when that has come whole and its signature was checked, also where nothing is new:
+/// with `-U` it never asks whether anything is.
+pub struct Repositories;
+
+impl InTurn for Repositories {
+    fn order(&self, files: &[ConfigFile]) -> Option<Vec<Asked>> {
+        // A command line takes no repository of another format.
+        let order = configured(files)?;
+        order.iter().all(|asked| asked.is_stored || asked.id.starts_with('/')).then_some(order)
+    }
+
+    fn only(&self, addresses: &[&str]) -> Invocation {
+        let options = addresses.iter().flat_map(|address| ["-X", address]);
+        Invocation::of("apk", ["--repositories-file", "/dev/null"]).with(options).with(["-U", "update"])
+    }
+}
+
+/// The repositories in these files; `None` where apk 3 puts values into them that only it knows.
+pub fn configured(files: &[ConfigFile]) -> Option<Vec<Asked>> {
+    let text = |file: &ConfigFile| String::from_utf8_lossy(&file.bytes).into_owned();
+    let named = std::env::var_os(OwnSettings.variable());
+    let is_setting = |file: &&ConfigFile| {
+        let is_named = named.as_ref().is_some_and(|named| file.path.as_os_str() == named);
+        is_named || file.path.ends_with("apk/config")
+    };
+    let moved =
+        files.iter().find(is_setting).and_then(|file| OwnSettings.elsewhere(&text(file)).sources.pop());
+    let mut lists: Vec<&ConfigFile> = Vec::new();
+    // Of two files with one name it reads the first; it reads those of both directories by name.
+    let mut by_name = BTreeMap::new();
+    for file in files.iter().filter(|file| !is_setting(file) && !file.path.ends_with("apk/arch")) {
+        match &moved {
+            Some(moved) if !file.path.ends_with(moved) => {}
+            None if file.path.parent().is_some_and(|dir| dir.ends_with("repositories.d")) => {
+                by_name.entry(file.path.file_name()).or_insert(file);
+            }
+            _ => lists.push(file),
+        }
+    }
+    lists.extend(by_name.into_values());
+    let mut all: Vec<Asked> = Vec::new();
+    for asked in lists.into_iter().map(|file| in_file(&text(file))).collect::<Option<Vec<_>>>()?.concat() {
+        if !all.iter().any(|known| known.id == asked.id) {
+            all.push(asked);
+        }
+    }
+    Some(all)
+}
+
+/// The repositories in one file.
+///
+/// ```text
+/// https://dl-cdn.alpinelinux.org/alpine/v3.20/main
+/// @edge v3 https://dl-cdn.alpinelinux.org/alpine/edge main community
+/// ```
+fn in_file(text: &str) -> Option<Vec<Asked>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut found = Vec::new();
+    for line in lines {
+        let mut words = line.split_whitespace().filter(|word| !word.starts_with('@')).peekable();
+        let format = words.next_if(|word| ["v2", "v3", "ndx"].contains(word));
+        let url = words.next()?;
+        if url == "set" || line.contains("${") {
+            return None;
+        }
+        let asked = |address: String| {
+            let id = source_id(&address);
+            let is_stored = !id.starts_with('/') && !matches!(format, Some("v3" | "ndx"));
+            Asked { id, address, is_stored }
+        };
+        let components: Vec<_> = words.collect();
+        match components.is_empty() {
+            true => found.push(asked(url.to_string())),
+            false => found.extend(components.iter().map(|name| asked(format!("{url}/{name}")))),
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> ConfigFile {
+        ConfigFile { path: path.into(), bytes: text.into(), listed_at: 0 }
+    }
+
+    fn ids(files: &[ConfigFile]) -> Option<Vec<String>> {
+        Some(configured(files)?.into_iter().map(|asked| asked.id).collect())
+    }
+
+    #[test]
+    fn repositories_are_read_in_the_forms_of_all_versions() {
+        let text = "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\n@test v2 https://u:p@h/edge main community\n";
+        let files = [file("/etc/apk/repositories", text)];
+        let expected = ["https://h/main", "/srv/local", "https://h/edge/main", "https://h/edge/community"];
+        assert_eq!(ids(&files).unwrap(), expected);
+        let order = Repositories.order(&files).unwrap();
+        let stored: Vec<_> = order.iter().map(|asked| asked.is_stored).collect();
+        assert_eq!(stored, [true, false, true, true]);
+        let line = Repositories.only(&[&order[0].address, &order[2].address]).line();
+        let expected =
+            "apk --repositories-file /dev/null -X https://h/main/ -X https://u:p@h/edge/main -U update";
+        assert_eq!(line, expected);
+        assert_eq!(ids(&[file("/etc/apk/repositories", "#\n")]), Some(Vec::new()));
+        let v3 = [file("/etc/apk/repositories", "v3 https://h/edge main\n")];
+        assert_eq!(
+            (ids(&v3), Repositories.order(&v3)),
+            (Some(vec!["https://h/edge/main".to_string()]), None)
+        );
+        for text in ["set mirror=https://h\n", "https://h/${VERSION_ID}/main\n", "@edge\n"] {
+            assert_eq!(ids(&[file("/etc/apk/repositories", text)]), None, "{text}");
+        }
+    }
+
+    /// As apk 3.0.8 was seen to ask them.
+    #[test]
+    fn the_files_of_both_directories_are_read_by_name_and_the_first_of_two_with_one_name() {
+        let files = [
+            file("/etc/apk/repositories", "http://h/1\n"),
+            file("/etc/apk/repositories.d/m.list", "http://h/3\n"),
+            file("/lib/apk/repositories.d/a.list", "http://h/2\n"),
+            file("/lib/apk/repositories.d/m.list", "http://h/none\n"),
+            file("/lib/apk/repositories.d/z.list", "http://h/1/\nhttp://h/4\n"),
+            file("/etc/apk/arch", "x86_64\n"),
+        ];
+        assert_eq!(ids(&files).unwrap(), ["http://h/1", "http://h/2", "http://h/3", "http://h/4"]);
+        let mut moved = files.to_vec();
+        moved.push(file("/etc/apk/config", "timeout 9\nrepositories-file srv/own\n"));
+        moved.push(file("/srv/own", "http://h/5\n"));
+        assert_eq!(ids(&moved).unwrap(), ["http://h/5"]);
+    }
+}
