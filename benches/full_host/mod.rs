@@ -1,8 +1,10 @@
 //! An apply on a full host: the packages of this machine, some of them packed anew with their own files and scripts.
 
-use crate::beside;
+use crate::manager::{Manager, noise};
 use crate::repo::Repo;
+use crate::rpm::{Rpm, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
+use crate::{beside, dnf, dnf5, zypper};
 
 /// How many packages an apply updates at most.
 const UPDATED: usize = 60;
@@ -66,4 +68,57 @@ pub fn measure() {
     let bare = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y upgrade";
     let again = || drop(sandbox.sh("cp -a /run/status /var/lib/dpkg/status; apt-get clean"));
     beside("apt", &sandbox, &[bare, "linux-patch apply"], 3, again);
+    let packages = files_of_packages(&sandbox, &names);
+    of_rpms::<dnf::Dnf>(&packages, "dnf -y --refresh upgrade");
+    of_rpms::<dnf5::Dnf5>(&packages, "dnf5 -y --refresh upgrade");
+    let zypper = "zypper --non-interactive refresh && zypper --non-interactive update";
+    of_rpms::<zypper::Zypper>(&packages, zypper);
+}
+
+/// Of each packed package its files: path and size in bytes.
+fn files_of_packages(sandbox: &Sandbox, names: &[String]) -> Vec<Vec<(String, usize)>> {
+    let file = |line: &str| {
+        // `-rw-r--r-- root/root 1234 2026-01-01 00:00 ./usr/bin/name`
+        let mut words = line.strip_prefix('-')?.split_whitespace();
+        let (size, path) = (words.nth(2)?, words.nth(2)?);
+        Some((path.strip_prefix('.')?.to_owned(), size.parse().ok()?))
+    };
+    let packed = names.iter().filter(|name| name.ends_with(".deb"));
+    packed
+        .map(|name| sandbox.sh(&format!("dpkg-deb -c /srv/full/{name}")).lines().filter_map(file).collect())
+        .collect()
+}
+
+/// The same packages as rpms: as many files of the same sizes, a third of which no compression makes shorter, and
+/// `ldconfig` after each that has a library.
+fn of_rpms<M: Manager<Repo = RpmRepo>>(packages: &[Vec<(String, usize)>], bare: &str) {
+    let pack = |version: &str| -> Vec<Rpm> {
+        let one = |(number, files): (usize, &Vec<(String, usize)>)| {
+            let mut package = rpm(&format!("tb-full-{number}"), version);
+            for (path, size) in files {
+                let content = format!("{}{}", noise(size / 3), " ".repeat(size - size / 3));
+                package = package.file("", &format!("/opt/full/{number}{path}"), &content);
+            }
+            let has_library = files.iter().any(|(path, _)| path.contains(".so."));
+            if has_library { package.post("/sbin/ldconfig") } else { package }
+        };
+        packages.iter().enumerate().map(one).collect()
+    };
+    let manager = M::new();
+    let sandbox = manager.sandbox();
+    for package in pack("1.0") {
+        sandbox.write(&format!("/srv/{}", package.file_name()), package.bytes().as_slice());
+    }
+    sandbox.sh("rpm -i --nodeps /srv/tb-full-*.rpm && rm /srv/tb-full-*.rpm && cp -a /var/lib/rpm /run/rpm");
+    let newer = pack("2.0");
+    let repo = RpmRepo::new(&newer);
+    manager.add_source("one", &repo);
+    let bytes: usize = newer.iter().map(|package| package.bytes().len()).sum();
+    println!("an apply of {} packages with the same files as rpms, {} MB:", newer.len(), bytes / 1_000_000);
+    let ours = format!("linux-patch --manager {} apply", M::NAME);
+    let again = || {
+        sandbox.sh("rm -rf /var/lib/rpm && cp -a /run/rpm /var/lib/rpm");
+        sandbox.sh(&format!("find {} -name '*.rpm' -delete", M::DOWNLOADS));
+    };
+    beside(M::NAME, sandbox, &[bare, &ours], 3, again);
 }
