@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::apk::{Apk, ApkRepo};
 use crate::manager::{Manager, Repository, package};
 use crate::report::Report;
+use crate::sandbox::{at_leisure, budget};
 use crate::server::Fault;
 
 #[test]
@@ -73,7 +74,7 @@ fn repositories_that_hang_or_trickle_cost_only_themselves() {
         let (apk, repos) = three();
         let patch = |args: &[&str]| {
             let args = [&["--manager", "apk"], args].concat();
-            apk.sandbox().patch_with(&args, &[("LINUX_PATCH_TIMEOUT", "4s")])
+            apk.sandbox().patch_with(&args, &[("LINUX_PATCH_TIMEOUT", &*budget(4))])
         };
         if is_known {
             patch(&["refresh"]).exits(0);
@@ -90,7 +91,7 @@ fn repositories_that_hang_or_trickle_cost_only_themselves() {
         failed.sort();
         assert_eq!(found, failed, "{refreshed}");
         assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
-        assert!(refreshed.elapsed < Duration::from_secs(11), "{refreshed}");
+        assert!(refreshed.elapsed < at_leisure(11), "{refreshed}");
         let pending: Vec<_> = good.iter().map(|nth| format!("tb-{nth} 1.0-r0 3.0-r0")).collect();
         let pending: Vec<_> = pending.iter().map(String::as_str).collect();
         // What the index of before offers is listed too, and not installed.
@@ -144,7 +145,7 @@ fn an_index_that_came_damaged_before_another_hung_is_not_fresh() {
         patch(&["refresh"]).exits(0);
         repos[0].server.fault("/", fault);
         repos[1].server.fault("/", Fault::Hang);
-        let refreshed = patch(&["refresh", "--timeout", "3s"]);
+        let refreshed = patch(&["refresh", "--timeout", &budget(3)]);
         refreshed.exits(1);
         let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
         let expected = [0, 1].map(|nth| repos[nth].server.url());
