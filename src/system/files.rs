@@ -356,7 +356,8 @@ fn files(path: &str) -> Vec<(PathBuf, Metadata)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
     match name.strip_prefix('*') {
         Some(end) if !dir.contains('*') && end.starts_with('.') => {
-            let is_apts = [".list", ".sources"].contains(&end);
+            // apk takes any name.
+            let is_apts = [".list", ".sources"].contains(&end) && !dir.ends_with("/apk/repositories.d");
             files_in(Path::new(dir), |name| {
                 name.ends_with(end) && !name.starts_with('.') && (!is_apts || is_name_for_apt(name))
             })

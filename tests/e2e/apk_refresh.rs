@@ -48,6 +48,51 @@ fn a_version_that_only_a_source_that_failed_offers_stays_though_another_offers_a
     patch(&["apply"]).exits(0).changed(&["tb-a 1.0-r0 2.0-r0", "tb-both 1.0-r0 3.0-r0"]);
 }
 
+/// apk reads names that apt does not.
+#[test]
+fn a_repository_in_a_file_with_any_name_makes_the_index_stale_when_it_is_added() {
+    for name in ["a+b", "a b", "\u{e9}", "1"] {
+        let apk = Apk::new();
+        let repos = [ApkRepo::with(&[package("tb-a", "2.0")]), ApkRepo::with(&[package("tb-b", "2.0")])];
+        apk.add_source("first", &repos[0]);
+        Manager::install(&apk, &["tb-a", "tb-b"].map(|name| package(name, "1.0")));
+        let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+        patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-r0 2.0-r0"]);
+        apk.add_source(name, &repos[1]);
+        patch(&["status"]).exits(1).says("/cache_status", "stale");
+        patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-r0 2.0-r0", "tb-b 1.0-r0 2.0-r0"]);
+    }
+}
+
+/// apk ends before it comes to any repository.
+#[test]
+fn repositories_that_apk_never_came_to_stand_in_the_ledger() {
+    let (apk, repos) = three();
+    apk.sandbox().write("/etc/apk/repositories", format!("# no\n@tag {}/\n", repos[2].server.url()));
+    apk.sandbox().sh("mv /lib/apk/db /lib/apk/gone");
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    let stands = |refreshed: &Report| {
+        let mut found: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
+        found.sort();
+        let mut expected = repos.each_ref().map(|repo| repo.server.url());
+        expected.sort();
+        assert_eq!(found, expected, "{refreshed}");
+        assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
+    };
+    stands(patch(&["refresh"]).exits(2));
+    apk.sandbox().sh("mv /lib/apk/gone /lib/apk/db");
+    patch(&["refresh"]).exits(0);
+    // Nor does one that was added and that it does not come to in time.
+    repos[2].server.fault("/", Fault::Hang);
+    let more = ApkRepo::with(&[package("tb-new", "1.0")]);
+    apk.add_source("zzz", &more);
+    more.server.fault("/", Fault::Hang);
+    let refreshed = patch(&["refresh", "--timeout", "3s"]);
+    let ids = refreshed.exits(1).state["sources"].to_string();
+    assert!(ids.contains(&more.server.url()), "{refreshed}");
+    assert_eq!(refreshed.failed_sources().len(), 2, "{refreshed}");
+}
+
 /// Three repositories, each with an update for a package of its own: tb-0, tb-1, tb-2. apk asks them in this order, and
 /// says nothing of them before its end.
 fn three() -> (Apk, [ApkRepo; 3]) {

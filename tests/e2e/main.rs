@@ -36,6 +36,8 @@ mod zypper;
 mod vault;
 mod worst_first;
 
+mod apk_settings;
+
 mod apt_apples;
 mod apt_cut_off;
 mod apt_display;

@@ -230,8 +230,8 @@ fn no_source_at_all_is_failed<M: Manager>() {
     let stage = Stage::<M>::three();
     stage.patch(&["refresh"]).exits(0);
     stage.sandbox().sh(
-        "rm -f /etc/apt/sources.list.d/* /etc/yum.repos.d/* /etc/zypp/repos.d/* /srv/repos/* \
-         /etc/apk/repositories.d/*; \
+        "rm -f /etc/apt/sources.list.d/* /etc/yum.repos.d/* /etc/zypp/repos.d/* /srv/repos/*.* \
+         /etc/apk/repositories.d/*; [ ! -e /srv/repos/all ] || : >/srv/repos/all; \
          [ ! -e /etc/pacman.conf ] || sed -i '/^\\[options\\]/,/^\\[/!d; /^\\[options\\]/!{/^\\[/d}' /etc/pacman.conf",
     );
     stage.patch(&["refresh"]).refresh_failed("config").remembers("/sources", Value::Array(Vec::new()));
@@ -472,6 +472,15 @@ fn what_the_manager_does_not_read_leaves_the_index_fresh<M: Manager>() {
             "/etc/apt/sources.list.d",
             "a.list.dpkg-dist a.sources.ucf-dist a.list.save a.list~ .a.list a.disabled a|b.list a|b.sources a+b.list \
              \u{e9}.list a(1).sources a.list. a@b.list a.list.list~ LIST",
+        ),
+        (
+            "/etc/apk",
+            "repositories.apk-new repositories~ repositories.bak .repositories.swp arch.apk-new config.apk-new config~ \
+             world.apk-new",
+        ),
+        (
+            "/etc/apk/repositories.d",
+            "a.list.apk-new a.list~ a.list.save a.list.bak .a.list a.disabled README LIST",
         ),
         ("/etc/yum.repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo.rpmorig a.repo~ .a.repo.swp a.bak"),
         ("/etc/zypp/repos.d", "a.repo.rpmsave a.repo.rpmnew a.repo~ .a.repo.swp a.bak"),
@@ -1266,6 +1275,7 @@ macro_rules! scenarios {
 scenarios! {
     {
         apk: crate::apk::Apk,
+        apk_misconfigured: crate::apk_settings::Misconfigured,
         apt: crate::apt::Apt,
         apt_misconfigured: crate::apt_settings::Misconfigured,
         dnf: crate::dnf::Dnf,

@@ -55,11 +55,15 @@ impl Settings for OwnSettings {
             "update-cache",
             "verbose",
             "version",
+            // We wait for its lock ourselves, within a budget; and what we read is this system's.
+            "wait",
+            "root",
             // Options of all commands that change something.
             "simulate",
             // Options of upgrade.
             "ignore",
             "self-upgrade-only",
+            "preupgrade-only",
             // Options of version.
             "all",
             "check",
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn settings_that_change_what_is_read_are_dropped_and_the_others_kept() {
         let theirs = "quiet\n # a note\ntimeout 180\nno-network\nnetwork no # offline\nno-cache\nsimulate\nverbose\ncache-dir srv/cache\n\
-                      repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\n";
+                      repositories-file /srv/repos\nallow-untrusted\ninteractive yes\nprogress-fd 1\nignore\nwait 60\nroot /srv\npreupgrade-only\n";
         let ours = " # a note\ntimeout 180\nno-cache\ncache-dir srv/cache\nrepositories-file /srv/repos\nallow-untrusted\n";
         assert_eq!(OwnSettings.kept(theirs), ours);
         assert_eq!(OwnSettings.kept(ours), ours);
