@@ -98,7 +98,7 @@ fn verdict(manager: &dyn Manager, recording: &Recording) -> String {
     } else if words.contains(&"update") {
         refreshed(manager, finished)
     } else if words.contains(&"-s") && finished.end == End::Code(0) {
-        let listing = manager.parse_list(&finished.stdout);
+        let listing = whole(manager.parse_list(&finished.stdout), finished);
         let security = listing.updates.iter().filter(|update| update.security == Some(true)).count();
         format!("pending {} security {security} held {}", listing.updates.len(), listing.held_back.len())
     } else {
@@ -125,7 +125,7 @@ fn told_by_apk(manager: &dyn Manager, recording: &Recording) -> Option<String> {
     let words: Vec<_> = command.split(' ').collect();
     let stdout = &finished.stdout;
     let ended = ended(manager, finished);
-    let listing = manager.parse_list(stdout);
+    let listing = whole(manager.parse_list(stdout), finished);
     let counts = format!("changes {} removes {}", listing.updates.len(), listing.removals.len());
     if words.contains(&"grep") {
         let installed = manager.database().parse_installed(stdout, &manager.facts().usual_places());
@@ -157,6 +157,12 @@ fn ended(manager: &dyn Manager, finished: &Finished) -> &'static str {
     let failure = manager.classify(finished);
     assert!(failure.as_ref().is_none_or(|failure| !failure.message.is_empty()), "failed without a message");
     failure.map_or("ok", |failure| failure.class.word())
+}
+
+/// No real manager counts more than it lists, where it came to its end.
+fn whole(listing: Listing, finished: &Finished) -> Listing {
+    assert_eq!(listing.contradiction.as_ref().filter(|_| finished.end == End::Code(0)), None);
+    listing
 }
 
 fn refreshed(manager: &dyn Manager, finished: &Finished) -> String {
@@ -200,6 +206,7 @@ fn planned(manager: &dyn Manager, words: &[&str], finished: &Finished) -> Option
     ];
     let is_transaction = WORDS.iter().any(|word| words.contains(word)) && !words.contains(&"info");
     let plan = manager.plan_of_download(finished).filter(|_| is_transaction)?;
+    let plan = whole(plan, finished);
     let began = if manager.install_began(finished) { " began" } else { "" };
     let counts = [plan.updates.len(), plan.removals.len(), plan.held_back.len()];
     Some(format!(

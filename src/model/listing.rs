@@ -2,7 +2,7 @@
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::{cut, one_line, short_line};
+use crate::model::text::{counted, cut, one_line, short_line};
 use crate::model::updates::{Change, HeldBack, Update};
 
 /// What is pending, as the manager lists it.
@@ -14,6 +14,8 @@ pub struct Listing {
     pub held_back: Vec<HeldBack>,
     /// What it would remove, with the installed version.
     pub removals: Vec<(String, Option<String>)>,
+    /// Why the list cannot be used, where the manager itself counts more than could be read.
+    pub contradiction: Option<String>,
 }
 
 impl Listing {
@@ -49,8 +51,11 @@ impl Listing {
     ///
     /// # Errors
     /// When one of its names cannot be one, or there are too many: leaving out some would not keep
-    /// them from being installed.
+    /// them from being installed. When it is short: an empty or short list would look like nothing to do.
     pub fn checked(mut self) -> Result<Listing, Failure> {
+        if let Some(text) = self.contradiction.take() {
+            return Err(Failure::new(Class::Other, text));
+        }
         let names = self.updates.iter().map(|update| &update.name);
         let names = names.chain(self.held_back.iter().map(|held| &held.name));
         let mut names = names.chain(self.removals.iter().map(|(name, _)| name));
@@ -78,6 +83,15 @@ impl Listing {
         }
         self.removals.iter_mut().filter_map(|(_, version)| version.as_mut()).for_each(tidy);
         Ok(self)
+    }
+
+    /// Notes that fewer packages could be read than the manager counts.
+    pub fn compare(&mut self, manager: &str, told: usize, listed: usize) {
+        if listed < told {
+            let text =
+                format!("{manager} says that {} would change, but lists {listed}", counted(told, "package"));
+            self.contradiction = Some(text);
+        }
     }
 
     /// The names of what would be installed.

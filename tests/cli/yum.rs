@@ -585,6 +585,44 @@ fn what_would_come_in_the_place_of_a_protected_package_stays_and_the_others_come
 }
 
 #[test]
+fn a_list_that_is_short_against_yums_own_word_is_never_nothing_pending() {
+    // Rows that nobody can read, and an exit code that says that there are some.
+    let world = of_ten(
+        "",
+        "sed -i 's/\\(tb-1 .*\\)1.0/\\12.0/' $world/installed; echo Running transaction; exit 0",
+        &[],
+    );
+    world.on("yum-pending", "echo; echo 'tb-hello: 2.0-1, of base'; exit 100");
+    let doc = run(&world, "apply");
+    assert_eq!(doc["pending"]["count"], Value::Null, "{doc}");
+    let told = doc["pending"]["error"]["message"].to_string();
+    assert!(told.contains("yum says that updates are pending, but none can be read"), "{doc}");
+    // Rows below a headline that nobody knows, and a count of them.
+    let world = of_ten("", ":", &[]);
+    let recorded = include_str!("../fixtures/yum/3.4.3-v-a4-list.txt");
+    world.write("list", &recorded.replace("\nUpdating:", "\nRenewing:"));
+    world.on("yum-download", "replay $world/list");
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["packages"]), (&json!(2), &json!([])), "{doc}");
+    let told = doc["error"]["message"].to_string();
+    assert!(told.contains("yum says that 7 packages would change, but lists 3"), "{doc}");
+    assert!(world.calls("yum-install").is_empty(), "{doc}");
+}
+
+#[test]
+fn a_package_database_that_yum_cannot_read_is_never_nothing_pending() {
+    let words = "echo 'error: cannot open Packages database in /var/lib/rpm' >&2";
+    // As yum 3.4.3 does it, and as dnf 4 does it.
+    for end in ["echo 'Error: rpmdb open failed' >&2; exit 1", "echo 'Leaving Shell'; exit 0"] {
+        let world = World::of_yum();
+        world.on("yum-refresh", &format!("{words}; {end}"));
+        let doc = run(&world, "refresh");
+        assert_eq!((&doc["exit_code"], &doc["pending"]["count"]), (&json!(2), &Value::Null), "{doc}");
+        assert!(doc["reason"].to_string().contains("cannot open Packages database"), "{doc}");
+    }
+}
+
+#[test]
 fn a_conflict_of_files_as_yum_was_recorded_costs_one_update() {
     let world = World::of_yum();
     let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n tb-world noarch 2.0-1 base 5 k\\n\\n'";

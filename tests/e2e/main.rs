@@ -29,6 +29,7 @@ mod sandbox;
 mod scenarios;
 mod server;
 mod services;
+mod short_lists;
 mod starts;
 mod surroundings;
 mod zypper;

@@ -32,6 +32,13 @@ pub fn changes(stdout: &str) -> Listing {
             None => listing.removals.push((name.to_string(), from.map(str::to_owned))),
         }
     }
+    // Where apk itself is updated first, the others are counted anew.
+    let told = stdout.lines().filter_map(|line| Some(numbered(line)?.0)).max().unwrap_or_default();
+    let is_read = |line: &&str| {
+        change(line).is_some()
+            || numbered(line).is_some_and(|(_, what)| what.starts_with("Updating pinning "))
+    };
+    listing.compare("apk", told, stdout.lines().filter(is_read).count());
     listing
 }
 
@@ -130,14 +137,18 @@ pub struct Change<'a> {
     pub to: Option<&'a str>,
 }
 
-/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
-pub fn change(line: &str) -> Option<Change<'_>> {
+/// How many changes there are, and what one is.
+fn numbered(line: &str) -> Option<(usize, &str)> {
     let (count, rest) = line.strip_prefix('(')?.split_once(") ")?;
     let (number, all) = count.split_once('/')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(number.trim_start()) || !is_number(all) {
-        return None;
-    }
+    let is_count = is_number(number.trim_start()) && is_number(all);
+    Some((all.parse().ok().filter(|_| is_count)?, rest))
+}
+
+/// `(1/3) Upgrading tb-hello@edge (1.0-r0 -> 2.0-r0)`; the number may be padded with spaces.
+pub fn change(line: &str) -> Option<Change<'_>> {
+    let (_, rest) = numbered(line)?;
     let rest = rest.strip_prefix("[APK unavailable, skipped] ").unwrap_or(rest);
     let (verb, rest) = rest.split_once(' ')?;
     let (name, versions) = rest.strip_suffix(')')?.split_once(" (")?;

@@ -23,6 +23,12 @@ use std::path::PathBuf;
 /// Inst tb-sec [1.0-1] (2.0-1 Debian-Security:stable-security [all])
 /// Remv tb-old [1.0-1]
 /// ```
+///
+/// Nothing that the `Inst` lines lack may be missed:
+///
+/// ```text
+/// 2 upgraded, 0 newly installed, 1 downgraded, 1 to remove and 1 not upgraded.
+/// ```
 pub fn parse(stdout: &str) -> Listing {
     let mut listing = Listing::default();
     for paragraph in paragraphs(stdout) {
@@ -36,10 +42,29 @@ pub fn parse(stdout: &str) -> Listing {
             listing.removals.push((name.to_string(), bracketed(rest)));
         }
     }
+    if let Some(told) = stdout.lines().rev().find_map(counts) {
+        let (comes, goes) = (listing.updates.len(), listing.removals.len());
+        listing.compare("apt-get", told.0 + told.1, comes.min(told.0) + goes.min(told.1));
+    }
     // apt would do this, but refuses to do it unattended.
     let refused: Vec<_> = listing.held_back.iter().filter(|held| held.class.is_some()).cloned().collect();
     listing.leave_out(&refused);
     listing
+}
+
+/// How many packages apt counts that come, and that go: `1 upgraded, 2 newly installed, 1 reinstalled, 1 downgraded, 3 to
+/// remove and 4 not upgraded.` A package that it removes only for a moment has a `Remv` line too.
+fn counts(line: &str) -> Option<(usize, usize)> {
+    let (coming, rest) = line.strip_suffix(" not upgraded.")?.rsplit_once(" to remove and ")?;
+    rest.parse::<usize>().ok()?;
+    let (coming, goes) = coming.rsplit_once(", ")?;
+    let number = |part: &str| {
+        let (number, what) = part.split_once(' ')?;
+        let is_known = ["upgraded", "newly installed", "reinstalled", "downgraded"].contains(&what);
+        number.parse::<usize>().ok().filter(|_| is_known)
+    };
+    let comes: Option<Vec<_>> = coming.split(", ").map(number).collect();
+    Some((comes?.into_iter().sum(), goes.parse().ok()?))
 }
 
 fn lines(stdout: &str) -> impl Iterator<Item = &str> {

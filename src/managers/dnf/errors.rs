@@ -4,7 +4,7 @@ use super::lists::contradiction;
 use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
 use crate::managers::rpm::errors::{
-    KEYS, decisive, is_scriptlet, is_space, known, reason_class, unpacked_in_vain,
+    KEYS, decisive, is_scriptlet, is_space, is_unreadable_database, known, reason_class, unpacked_in_vain,
 };
 use crate::managers::rpm::files::NO_UTF8;
 use crate::model::class::Class;
@@ -21,21 +21,31 @@ const NO_KEY: &str = "You have enabled checking of packages via GPG keys.";
 /// Exit code with `exit_on_lock` when another dnf is at work.
 const LOCKED: i32 = 200;
 
-/// Why a command of dnf or rpm failed. With exit code 0 a scriptlet may have failed; with exit code 1 a simulation may
-/// have ended as it should.
+/// Why a command of dnf or rpm failed, or why its list cannot be believed.
 pub fn classify(finished: &Finished) -> Option<Failure> {
+    let is_list = match finished.end {
+        End::Code(0 | UPDATES_PENDING) => !install_began(finished),
+        End::Code(_) => ended_as_asked(&finished.stderr),
+        _ => false,
+    };
+    why_failed(finished).or_else(|| contradiction(finished).filter(|_| is_list))
+}
+
+/// Why a command failed. With exit code 0 a scriptlet may have failed; with exit code 1 a simulation may have ended as it
+/// should.
+pub fn why_failed(finished: &Finished) -> Option<Failure> {
     let scriptlet = || {
         let line = scriptlet(finished)?;
         Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
     };
-    if let Some(line) = finished.stderr.lines().find(|line| is_database(line)) {
+    if let Some(line) = finished.stderr.lines().find(|line| is_unreadable_database(line)) {
         return Some(Failure::new(Class::Other, line));
     }
     match finished.end {
-        End::Code(0 | UPDATES_PENDING) if !install_began(finished) => contradiction(finished),
+        End::Code(0 | UPDATES_PENDING) if !install_began(finished) => None,
         End::Code(0) | End::Signal(_) => scriptlet(),
         End::Code(LOCKED) => Some(locked(finished)),
-        End::Code(_) if ended_as_asked(&finished.stderr) => contradiction(finished),
+        End::Code(_) if ended_as_asked(&finished.stderr) => None,
         _ => match by_its_words(finished) {
             Some(known) if known.class != Class::Other => Some(known),
             // With rpm 6, dnf exits with 1 after a failed scriptlet, and adds `Could not run transaction.`
@@ -59,11 +69,6 @@ fn ended_as_asked(stderr: &str) -> bool {
     lines.any(|line| {
         line == "Operation aborted." || line == "Error: No duplicated packages found for removal."
     })
-}
-
-/// `error: cannot open Packages database in /var/lib/rpm`: dnf then goes on as if nothing were installed.
-fn is_database(line: &str) -> bool {
-    line.starts_with("error: cannot open Packages ") || line.ends_with("rpmdb open failed")
 }
 
 /// `metadata already locked by 3432`

@@ -2,7 +2,7 @@
 //! updates are pending, and 0 where no repository answered.
 
 use super::commands::WITHOUT;
-use super::errors::{classify, is_unresolved};
+use super::errors::{classify, is_unresolved, why_failed};
 use super::lists::transaction;
 use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables::is_repository;
@@ -20,9 +20,10 @@ pub fn judge(finished: &Finished) -> Refreshed {
     // A transaction that cannot be resolved says nothing against the index. Anything else stopped dnf before it had
     // looked at every repository: nothing is known of the others.
     let is_unresolved = is_unresolved(finished) && !sources.is_empty();
-    let stopped = classify(finished).filter(|_| !is_unresolved);
+    let stopped = why_failed(finished).filter(|_| !is_unresolved);
     let mut refreshed = Refreshed::of(sources, stopped, "dnf named no repository that it refreshed");
-    refreshed.changed |= is_unresolved;
+    // A list that cannot be believed says nothing against the index either.
+    refreshed.changed |= is_unresolved || classify(finished).is_some();
     refreshed
 }
 

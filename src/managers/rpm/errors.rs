@@ -23,6 +23,11 @@ pub fn is_scriptlet(line: &str) -> bool {
     rest.is_some_and(|rest| rest.contains(") scriptlet failed, "))
 }
 
+/// `error: cannot open Packages database in /var/lib/rpm`: dnf 4 then goes on as if nothing were installed.
+pub fn is_unreadable_database(line: &str) -> bool {
+    line.starts_with("error: cannot open Packages ") || line.ends_with("rpmdb open failed")
+}
+
 /// Whether a text says that a file system is full.
 pub fn is_space(text: &str) -> bool {
     const WORDS: &[&str] = &[

@@ -1,9 +1,10 @@
 //! Reading yum's and rpm's error lines. Scripts print to standard output, so every line on standard error is yum's.
 
 use super::classes::{class_of, is_space, reason_class};
+use super::lists::pending;
 use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
-use crate::managers::rpm::errors::{is_scriptlet, known, unpacked_in_vain};
+use crate::managers::rpm::errors::{is_scriptlet, is_unreadable_database, known, unpacked_in_vain};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::system::process::{End, Finished};
@@ -20,12 +21,19 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     if let Some(line) = stderr.lines().find(|line| line.starts_with("There are no enabled repos")) {
         return Some(Failure::new(Class::Config, line));
     }
+    if let Some(line) = stderr.lines().find(|line| is_unreadable_database(line)) {
+        return Some(Failure::new(Class::Other, line));
+    }
     let scriptlet = || {
         let line = scriptlet(finished)?;
         Some(Failure::new(Class::Script, last_words::of_scriptlet(&finished.stdout, line)))
     };
     let began = install_began(finished);
     match finished.end {
+        End::Code(UPDATES_PENDING) if !began && pending(&finished.stdout).is_empty() => {
+            let text = "yum says that updates are pending, but none can be read from its list";
+            Some(Failure::new(Class::Other, text))
+        }
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
         End::Code(_) if !began && ended_as_asked(finished) => None,
         // When rpm is done it ends yum, which says nothing.

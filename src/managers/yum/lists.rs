@@ -80,9 +80,25 @@ fn section(headline: &str) -> Section {
 ///
 /// Dependencies Resolved
 /// ```
+///
+/// What it counts below the table must have been read:
+///
+/// ```text
+/// Transaction Summary
+/// ================================================================================
+/// Install  2 Packages (+1 Dependent package)
+/// Upgrade             ( 1 Dependent package)
+/// Skipped (dependency problems)  1 Package
+/// ```
 pub fn transaction(stdout: &str) -> Listing {
-    let table = tables::table(stdout, "Dependencies Resolved", section).listing;
-    Listing { held_back: skipped(stdout), ..table }
+    let table = tables::table(stdout, "Dependencies Resolved", section);
+    let mut listing = Listing { held_back: skipped(stdout), ..table.listing };
+    let summary = stdout.lines().skip_while(|line| *line != "Transaction Summary").skip(2);
+    let counts = summary.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("Skipped "));
+    let numbers =
+        counts.flat_map(|line| line.split([' ', '(', '+']).filter_map(|word| word.parse::<usize>().ok()));
+    listing.compare("yum", numbers.sum(), table.rows);
+    listing
 }
 
 /// `    1:tb-world-2.0-1.noarch from base`; the epoch only where there is one.

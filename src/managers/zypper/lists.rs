@@ -48,40 +48,56 @@ fn value(element: &Element, key: &str) -> Option<String> {
 /// </to-upgrade>
 /// <to-remove>
 /// ```
+///
+/// Before it stands `<install-summary download-size="27645" space-usage-diff="0" packages-to-change="6">`.
 pub fn plan(report: &str) -> Listing {
     let mut listing = Listing::default();
     let mut coming = BTreeSet::new();
-    let mut section = String::new();
-    for element in elements(report) {
-        match element.name {
-            "/install-summary" => section.clear(),
-            name if name.starts_with("to-") || name.starts_with('_') => section = name.to_string(),
-            name if name.starts_with("/to-") => section.clear(),
-            "solvable" if element.is("type", "package") => {
-                let (Some(name), Some(version)) = (name_of(&element), value(&element, "edition")) else {
-                    continue;
-                };
-                match section.as_str() {
-                    "to-remove" => listing.removals.push((name, Some(version))),
-                    // The same version is installed again.
-                    "to-reinstall" => {}
-                    of if of.starts_with("to-") && coming.insert(name.clone()) => {
-                        listing.updates.push(Update {
-                            name,
-                            installed: value(&element, "edition-old"),
-                            candidate: version,
-                            source: value(&element, "repository"),
-                            ..Update::default()
-                        });
-                    }
-                    _ => {}
-                }
-            }
+    for Row { section, name, version, element } in rows(report) {
+        match section.as_str() {
+            "to-remove" => listing.removals.push((name, Some(version))),
+            // The same version is installed again.
+            "to-reinstall" => {}
+            _ if coming.insert(name.clone()) => listing.updates.push(Update {
+                name,
+                installed: value(&element, "edition-old"),
+                candidate: version,
+                source: value(&element, "repository"),
+                ..Update::default()
+            }),
             _ => {}
         }
     }
     listing.removals.retain(|(name, _)| !coming.contains(name));
+    let summary = named(report, "install-summary").last();
+    let told = summary.and_then(|summary| summary.get("packages-to-change")?.parse().ok());
+    listing.compare("zypper", told.unwrap_or_default(), rows(report).count());
     listing
+}
+
+/// A package of the summary, with the section that it stands in.
+struct Row<'a> {
+    section: String,
+    name: String,
+    version: String,
+    element: Element<'a>,
+}
+
+fn rows(report: &str) -> impl Iterator<Item = Row<'_>> {
+    let mut section = String::new();
+    elements(report).filter_map(move |element| {
+        match element.name {
+            "/install-summary" => section.clear(),
+            name if name.starts_with("to-") || name.starts_with('_') => section = name.to_string(),
+            name if name.starts_with("/to-") => section.clear(),
+            "solvable" if element.is("type", "package") && section.starts_with("to-") => {
+                let (name, version) = (name_of(&element)?, value(&element, "edition")?);
+                return Some(Row { section: section.clone(), name, version, element });
+            }
+            _ => {}
+        }
+        None
+    })
 }
 
 /// Adds what `list-updates --all` says: newer versions that the plan leaves out, and the repositories of the others.

@@ -298,7 +298,7 @@ impl Selection {
     fn pending(&self, session: &Session, state: &State) -> Result<Listing, Failure> {
         match &state.pending {
             Some(Pending { packages: Some(updates), held_back: Some(held_back), .. }) if !self.plan.full => {
-                Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), removals: Vec::new() })
+                Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), ..Listing::default() })
             }
             _ => {
                 let (without, only_sources) = (self.plan.without.clone(), self.plan.only_sources.clone());
