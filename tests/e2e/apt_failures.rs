@@ -6,7 +6,7 @@ use crate::bench;
 use crate::deb::deb;
 use crate::locks;
 use crate::repo::{Claims, Repo, Validity};
-use crate::sandbox::{Sandbox, at_leisure};
+use crate::sandbox::{Sandbox, at_leisure, is_newer};
 use crate::server::Fault;
 use crate::vault::Signer;
 
@@ -246,4 +246,21 @@ fn a_hung_mirror_does_not_hold_up_an_apply_for_ever() {
     report.apply_failed("timeout").changed(&[]);
     assert!(report.elapsed < at_leisure(10), "{report}");
     sandbox.runs_nothing();
+}
+
+/// None of our own command lines makes the solver of apt 3 give up, so its words come from another one.
+#[test]
+fn what_a_solver_says_that_finds_no_way_is_of_class_dependency() {
+    let new = deb("tb-hello", "2.0").field("Depends", "tb-none");
+    let (sandbox, _repo) = bench::one(&[deb("tb-hello", "1.0")], &[new]);
+    let words = "case \"$*\" in *' -s '*) exec /usr/bin/apt-get -s install tb-hello;; esac; exec /usr/bin/apt-get \"$@\"";
+    sandbox.write_script("/usr/local/bin/apt-get", words);
+    let refreshed = sandbox.patch(&["refresh"]);
+    refreshed
+        .exits(1)
+        .remembers("/pending/count", Value::Null)
+        .remembers("/pending/error/class", "dependency");
+    let told = refreshed.state["pending"]["error"]["message"].to_string();
+    let expected = if is_newer() { "Reached two conflicting" } else { "held broken packages" };
+    assert!(told.contains(expected), "{refreshed}");
 }

@@ -601,6 +601,23 @@ fn is_retried_once<M: Manager>(fault: Fault, classes: &[&str]) {
     stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 2.0"]).says("/retried", false);
 }
 
+/// A server may write anything there.
+fn the_words_behind_the_number_of_an_answer_decide_nothing<M: Manager>() {
+    let words = ["No space left on device", "NO_PUBKEY 0123456789ABCDEF"];
+    let stage = Stage::<M>::three();
+    let server = stage.repos[1].server();
+    for words in words {
+        server.fault("/", Fault::Reason(404, words));
+        let id = stage.manager.source_id("beta", &stage.repos[1]);
+        stage.patch(&["refresh"]).exits(1).one_source_failed(3, &id, "fetch");
+        server.heal();
+        stage.patch(&["refresh"]).exits(0);
+    }
+    for words in words {
+        is_retried_once::<M>(Fault::Reason(403, words), &["fetch"]);
+    }
+}
+
 fn a_package_that_stays_away_is_retried_once<M: Manager>() {
     is_retried_once::<M>(Fault::Status(404), &["fetch"]);
 }
@@ -1315,6 +1332,7 @@ scenarios! {
         what_was_downloaded_is_installed_without_another_request,
         a_package_replaced_between_refresh_and_download_is_installed_in_its_newer_version,
         a_package_replaced_twice_in_a_row_fails_after_exactly_one_retry,
+        the_words_behind_the_number_of_an_answer_decide_nothing,
         a_package_that_stays_away_is_retried_once,
         a_forbidden_package_is_retried_once,
         an_overloaded_mirror_is_retried_once,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::rpm::{RpmRepo, one as dnf_one, rpm};
 use crate::sandbox::{Sandbox, is_newer};
 use crate::server::Fault;
+use crate::vault::Signer;
 use crate::zypper::{Zypper, one, pending_update};
 
 const HELLO: &str = "/tb-hello-";
@@ -392,4 +393,20 @@ fn a_package_that_rpm_itself_wants_signed_is_no_riddle() {
         applied.exits(2).says("/error/class", "auth").mentions("/error/message", "does not verify");
         manager.has_exactly(&["tb-hello 1.0"]);
     }
+}
+
+/// zypper itself never says that the key was not there.
+#[test]
+fn a_key_that_is_not_where_the_configuration_says_is_of_class_auth_and_not_retried() {
+    let new = rpm("tb-hello", "2.0").signed(Signer::Stranger);
+    let (root, repo) = one(&[rpm("tb-hello", "1.0")], &[new]);
+    let url = repo.server.url();
+    let keyed = |checks: &str| root.add_repo_with("test", &url, &format!("{checks}gpgkey={url}/none/KEY\n"));
+    keyed("gpgcheck=1\n");
+    root.patch(&["refresh"]).refresh_failed("auth");
+    keyed("repo_gpgcheck=0\npkg_gpgcheck=1\n");
+    let applied = root.patch(&["apply"]);
+    applied.exits(1).changed(&[]).says("/retried", false).says("/held_back/0/class", "auth");
+    applied.mentions("/held_back/0/reason", "tb-hello-2.0-1.noarch (test): Signature verification failed");
+    assert!(repo.server.requests("/none/KEY") > 0, "{applied}");
 }
