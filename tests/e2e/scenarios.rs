@@ -295,6 +295,47 @@ fn a_termination_stops_a_refresh<M: Manager>() {
     stage.sandbox().runs_nothing();
 }
 
+fn an_interruption_is_no_verdict_and_what_was_done_counts<M: Manager>() {
+    for signal in ["INT", "TERM"] {
+        let stage = Stage::<M>::three();
+        let before = stage.patch(&["refresh"]).exits(0).state.clone();
+        let news = |at: usize, name: &str| stage.repos[at].publish(&[package(&format!("tb-{name}"), "3.0")]);
+        ["alpha", "beta", "gamma"].iter().enumerate().for_each(|(at, name)| news(at, name));
+        std::thread::sleep(Duration::from_millis(1100));
+        let [alpha, beta] = [0, 1].map(|at| stage.repos[at].server());
+        beta.fault("/", Fault::Hang);
+        let asked = (alpha.requests(M::INDEX), beta.requests(""));
+        let running = stage.start(&["refresh"]);
+        stage.sandbox().wait_until("the silent one is asked", || {
+            alpha.requests(M::INDEX) > asked.0 && beta.requests("") > asked.1
+        });
+        // What the others had to say is written down by then.
+        std::thread::sleep(at_leisure(1));
+        stage.sandbox().signal(stage.sandbox().patch_pid(), signal);
+        let stopped = running.report();
+        let id = |at: usize, name: &str| stage.manager.source_id(name, &stage.repos[at]);
+        let last = |state: &Value, id: &str| {
+            let mut sources = state["sources"].as_array().into_iter().flatten();
+            let found = sources.find(|source| source["id"].as_str().unwrap_or_default().contains(id));
+            found.map(|source| source["last_success"].clone())
+        };
+        stopped.exits(2).says("/error/class", "interrupted").mentions("/error/message", &id(1, "beta"));
+        for key in ["last_cache_update", "last_attempt", "last_update_error", "last_update_success"] {
+            stopped.remembers(&format!("/{key}"), before[key].clone());
+        }
+        assert!(stopped.failed_sources().is_empty(), "{stopped}");
+        let beta_id = id(1, "beta");
+        assert_eq!(last(&stopped.state, &beta_id), last(&before, &beta_id), "{stopped}");
+        stage.patch(&["status"]).exits(0).says("/cache_status", "fresh");
+        stage.sandbox().runs_nothing();
+        beta.heal();
+        let updates = ["tb-alpha 1.0 3.0", "tb-beta 1.0 3.0", "tb-gamma 1.0 3.0"];
+        stage.patch(&["refresh"]).exits(0).leaves::<M>(&updates);
+        let alpha_id = id(0, "alpha");
+        assert_ne!(last(&stopped.state, &alpha_id), last(&before, &alpha_id), "alpha was done: {stopped}");
+    }
+}
+
 fn refreshes_at_the_same_time_cost_one_refresh<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     let gate = stage.server().hold_back(M::INDEX);
@@ -1318,6 +1359,7 @@ scenarios! {
         a_source_that_hangs_costs_no_more_than_the_budget,
         a_source_that_is_waited_for_is_named_on_a_terminal,
     a_termination_stops_a_refresh,
+        an_interruption_is_no_verdict_and_what_was_done_counts,
         refreshes_at_the_same_time_cost_one_refresh,
         a_refresh_that_began_before_a_source_was_added_is_not_shared,
         a_source_added_after_the_refresh_makes_the_state_stale,

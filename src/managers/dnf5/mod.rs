@@ -24,7 +24,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
 use crate::model::published::Published;
-use crate::model::refreshed::Refreshed;
+use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::files::globbed;
 use crate::system::process::{Finished, Invocation};
@@ -168,6 +168,10 @@ impl Manager for Dnf5 {
         _: &dyn Fn() -> Vec<ConfigFile>,
     ) -> Option<Invocation> {
         refresh::others(refresh, finished)
+    }
+
+    fn read_cut(&self, finished: &Finished) -> Option<Vec<SourceResult>> {
+        refresh::read_cut(finished)
     }
 
     fn alone(&self, refresh: &Invocation, source: &str) -> Option<Invocation> {

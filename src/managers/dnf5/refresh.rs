@@ -8,7 +8,7 @@ use crate::managers::rpm::errors::{known, reason_class};
 use crate::managers::rpm::tables::is_repository;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::refreshed::Refreshed;
+use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::system::process::{End, Finished, Invocation};
 use std::collections::BTreeMap;
 
@@ -89,6 +89,15 @@ pub fn judge(finished: &Finished) -> Refreshed {
     // If its list cannot be believed, pending updates are counted again.
     refreshed.changed |= !is_any_failed && classify(finished).is_some();
     refreshed
+}
+
+/// The repositories that had failed when somebody stopped dnf5. It stores nothing before it has every index: none of the
+/// others was refreshed then, also those that had answered.
+pub fn read_cut(finished: &Finished) -> Option<Vec<SourceResult>> {
+    let seen = Seen::of(finished);
+    let is_cut = matches!(finished.end, End::Interrupted(_)) && !seen.is_loaded;
+    let failed = seen.failed.into_iter().map(|(id, failure)| SourceResult { id, error: Some(failure) });
+    is_cut.then(|| failed.collect())
 }
 
 /// What one or more runs said of the repositories.
