@@ -88,7 +88,7 @@ fn a_child_gets_no_file_of_ours_but_the_log_and_the_progress_descriptor() {
     assert_eq!(world.run("apply").code, 0);
     // The output of a command that may be ended is kept in memory; that of an install goes to the disk at once.
     let files = world.read("files");
-    assert!(files.contains("memfd:status") && files.contains("memfd:output"), "{files}");
+    assert!(files.contains("memfd:progress") && files.contains("memfd:output"), "{files}");
     let files = files + &world.read("files.install");
     assert!(files.contains("/state/log/"), "{files}");
     for ours in ["/state/lock", "history.jsonl", "state.json"] {
