@@ -8,7 +8,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
 use crate::store::state::State;
-use crate::system::process::{End, Finished, Limits};
+use crate::system::process::{End, Finished, Invocation, Limits};
 use std::time::Instant;
 
 /// A source, and how far the refresh came with it.
@@ -60,6 +60,25 @@ impl Session {
             let run = self.run(label, &runs.invocation, &limits);
             runs.run = run.map(|finished| before.followed_by(finished));
         }
+    }
+
+    /// The install without the sources that have no index here, because the manager would wait for those that are slow,
+    /// and nothing ends an install.
+    pub fn without_unread(&self, install: Invocation, failed: &[String]) -> Invocation {
+        let Some(in_turn) = self.manager.in_turn().filter(|_| !failed.is_empty()) else { return install };
+        let files = self.source_files();
+        let cache = &self.places().cache;
+        let has_index = |id: &str| {
+            let names = self.manager.packed_index().map(|index| index.names(id, &files)).unwrap_or_default();
+            names.iter().any(|name| cache.join(name).exists())
+        };
+        let is_read = |asked: &Asked| !asked.is_stored || !failed.contains(&asked.id) || has_index(&asked.id);
+        let order = in_turn.order(&files).unwrap_or_default();
+        let all = order.len();
+        let read: Vec<_> = order.into_iter().filter(is_read).collect();
+        let from_read = || in_turn.install_from(&install, &read);
+        let without = if read.len() < all { from_read() } else { None };
+        without.unwrap_or(install)
     }
 
     /// What became of each source in a refresh that was ended for this reason.

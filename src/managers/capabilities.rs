@@ -173,6 +173,9 @@ pub trait InTurn {
 
     /// The refresh of these alone.
     fn only(&self, addresses: &[&str]) -> Invocation;
+
+    /// An install from these alone; `None` where a command line cannot say what the files say of them.
+    fn install_from(&self, install: &Invocation, sources: &[Asked]) -> Option<Invocation>;
 }
 
 /// A source that is asked in turn.
@@ -184,12 +187,14 @@ pub struct Asked {
     pub address: String,
     /// Whether an index of it is stored.
     pub is_stored: bool,
+    /// Whether only packages that are wanted from it by its tag are taken.
+    pub is_tagged: bool,
 }
 
 impl Asked {
     /// One of which nothing but its name is known.
     pub fn named(id: &str) -> Asked {
-        Asked { id: id.to_string(), address: id.to_string(), is_stored: true }
+        Asked { id: id.to_string(), address: id.to_string(), is_stored: true, is_tagged: false }
     }
 }
 

@@ -111,7 +111,8 @@ impl Run<'_> {
             autoremove.note_before_install();
         }
         self.session.answers_outlast_signals = true;
-        let invocation = self.manager.install(&self.selection.plan, downloaded);
+        let plan = &self.selection.plan;
+        let invocation = self.session.without_unread(self.manager.install(plan, downloaded), &plan.without);
         let label = "installing updates";
         let limits = Limits::default();
         let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, self.latest)? else {

@@ -18,9 +18,22 @@ impl InTurn for Repositories {
     }
 
     fn only(&self, addresses: &[&str]) -> Invocation {
-        let options = addresses.iter().flat_map(|address| ["-X", address]);
-        Invocation::of("apk", ["--repositories-file", "/dev/null"]).with(options).with(["-U", "update"])
+        from(addresses.iter().copied(), &["-U", "update"])
     }
+
+    fn install_from(&self, install: &Invocation, sources: &[Asked]) -> Option<Invocation> {
+        // With `-X` a tag counts for what follows too.
+        let is_any_tagged = sources.iter().any(|asked| asked.is_tagged);
+        let words: Vec<_> = install.args.iter().map(String::as_str).collect();
+        let Invocation { args, .. } = from(sources.iter().map(|asked| asked.address.as_str()), &words);
+        (!is_any_tagged).then(|| Invocation { args, ..install.clone() })
+    }
+}
+
+/// The command with these repositories and no others.
+fn from<'a>(addresses: impl Iterator<Item = &'a str>, words: &[&str]) -> Invocation {
+    let options = addresses.flat_map(|address| ["-X", address]);
+    Invocation::of("apk", ["--repositories-file", "/dev/null"]).with(options).with(words.iter().copied())
 }
 
 /// The repositories in these files; `None` where apk 3 puts values into them that only it knows.
@@ -74,7 +87,7 @@ fn in_file(text: &str) -> Option<Vec<Asked>> {
         let asked = |address: String| {
             let id = source_id(&address);
             let is_stored = !id.starts_with('/') && !matches!(format, Some("v3" | "ndx"));
-            Asked { id, address, is_stored }
+            Asked { id, address, is_stored, is_tagged: line.starts_with('@') }
         };
         let components: Vec<_> = words.collect();
         match components.is_empty() {
@@ -110,6 +123,10 @@ mod tests {
         let expected =
             "apk --repositories-file /dev/null -X https://h/main/ -X https://u:p@h/edge/main -U update";
         assert_eq!(line, expected);
+        let install = Invocation::of("apk", ["upgrade"]);
+        assert_eq!(Repositories.install_from(&install, &order), None);
+        let line = Repositories.install_from(&install, &order[..1]).unwrap().line();
+        assert_eq!(line, "apk --repositories-file /dev/null -X https://h/main/ upgrade");
         assert_eq!(ids(&[file("/etc/apk/repositories", "#\n")]), Some(Vec::new()));
         let v3 = [file("/etc/apk/repositories", "v3 https://h/edge main\n")];
         assert_eq!(
