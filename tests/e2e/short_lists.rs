@@ -63,3 +63,16 @@ fn of_dnf() {
     let words = "dnf counts 1 package, but 0 can be read from its list";
     is_not_believed::<Dnf>("dnf", "*upgrade*", "s/^Upgrading:/New headline:/", words);
 }
+
+/// dnf 4, dnf 5 and apt have such a test in their own files.
+#[test]
+fn a_package_database_that_zypper_cannot_read_is_never_nothing_pending() {
+    let (root, _repo) = crate::zypper::pending_update();
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox().sh("for file in /var/lib/rpm/*; do echo garbage >$file; done");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(2).mentions("/reason", "cannot open Packages database");
+    refreshed.says("/pending/count", 1).says("/pending/outdated", true);
+    root.patch(&["status"]).exits(2);
+    root.patch(&["apply"]).exits(2).changed(&[]);
+}
