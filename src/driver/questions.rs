@@ -78,9 +78,8 @@ impl Session {
     pub fn is_whole(&self, changed: &[Change]) -> bool {
         let Ok(installed) = self.installed() else { return false };
         let is_left = |change: &Change| {
-            let others =
-                installed.get(&change.name).map(|package| package.others.as_slice()).unwrap_or_default();
-            change.to.is_some() && others.iter().any(|other| change.from.as_ref() == Some(&other.version))
+            let mut others = installed.get(&change.name).into_iter().flat_map(|package| &package.others);
+            change.to.is_some() && others.any(|other| change.from.as_ref() == Some(&other.version))
         };
         !installed.values().any(|package| package.is_broken) && !changed.iter().any(is_left)
     }

@@ -43,13 +43,13 @@ pub struct InstalledPackage {
     pub removal_failed: bool,
     /// Other versions of it in the package database. Somebody or a rule of the manager wants them there, or an install
     /// that was cut off left them.
-    pub others: Vec<OtherVersion>,
+    pub others: Box<[OtherVersion]>,
     /// Whether the administrator holds it.
     pub is_held: bool,
     /// When it was installed, in seconds since 1970, if the list tells it.
     pub installed_at: Option<i64>,
     /// The packages that it replaces, if the list tells them: `tb-old < 2.0`.
-    pub obsoletes: Vec<String>,
+    pub obsoletes: Box<[String]>,
 }
 
 /// Keeps one copy of each of a few texts.

@@ -165,7 +165,8 @@ pub fn parse_installed(stdout: &str) -> Installed {
                     std::mem::swap(known, &mut package);
                     known.others = std::mem::take(&mut package.others);
                 }
-                known.others.push(other(&package));
+                let others = std::mem::take(&mut known.others).into_iter();
+                known.others = others.chain([other(&package)]).collect();
             }
         }
     }
