@@ -14,7 +14,7 @@ use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Proof that this process alone may write the state. The file is opened, never replaced, never
 /// removed: replacing it would let two holders in. It is close-on-exec, so no child holds it.
@@ -169,18 +169,20 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Takes it; `None` if another process holds it for too long, or the directory is not safe.
-    pub fn take(dir: &Path) -> Option<Moment> {
+    /// Takes it; `None` if other processes hold it for longer than this, or the directory is not safe.
+    pub fn take(dir: &Path, patience: Duration) -> Option<Moment> {
         trust(dir).ok()?;
         let file = open(&dir.join("lock")).ok()?;
-        for _ in 0..50 {
+        let end = Instant::now() + patience;
+        loop {
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Some(Moment { file }),
-                Err(Errno::AGAIN | Errno::ACCESS) => std::thread::sleep(Duration::from_millis(20)),
+                Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
                 Err(_) => return None,
             }
         }
-        None
     }
 }
 
@@ -200,13 +202,16 @@ impl Drop for Lock {
 
 /// Who holds the lock, by its text. `None` if the named process does not hold it: a killed one leaves its name.
 pub fn holder(dir: &Path) -> Option<Holder> {
+    named(dir).filter(|named| lock_holders::has_lock(named.pid, &dir.join("lock")))
+}
+
+/// Whom the text of the lock names, dead or alive. To see whether that one holds it takes the kernel some milliseconds.
+pub fn named(dir: &Path) -> Option<Holder> {
     let mut text = String::new();
     let flags = OFlags::NONBLOCK.bits() as i32;
-    let path = dir.join("lock");
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join("lock")).ok()?;
     file.take(256).read_to_string(&mut text).ok()?;
-    let named = named_in(&text)?;
-    lock_holders::has_lock(named.pid, &path).then_some(named)
+    named_in(&text)
 }
 
 /// `4711 apply 2026-05-27T13:00:00Z`
@@ -288,10 +293,10 @@ mod tests {
     #[test]
     fn the_moment_of_a_write_is_in_nobodys_way_who_takes_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let moment = Moment::take(dir.path()).unwrap();
+        let moment = Moment::take(dir.path(), Duration::ZERO).unwrap();
         let lock = taken(dir.path(), "apply");
         drop(moment);
-        assert!(Moment::take(dir.path()).is_some(), "nor is the lock in its way");
+        assert!(Moment::take(dir.path(), Duration::ZERO).is_some(), "nor is the lock in its way");
         drop(lock);
     }
 

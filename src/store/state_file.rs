@@ -4,7 +4,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::store::glance;
-use crate::store::lock::{Lock, Moment};
+use crate::store::lock::{self, Lock, Moment};
 use crate::store::state::{Pending, State, VERSION, count};
 use crate::system::files::{distrust, write_atomic};
 use anyhow::{Context, Result};
@@ -12,8 +12,9 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// Its name in the state directory.
 pub const FILE: &str = "state.json";
@@ -25,15 +26,39 @@ const UNSAVED: &str = "state.json.unsaved";
 /// counted in the state, each call of a wave would wait for all before it.
 const JOINED: &str = "refresh.joined";
 
+/// One byte for each call that found a fresh index while a run held the lock, or after one was killed, until the next run
+/// saves the state.
+const SKIPPED: &str = "refresh.skipped";
+
+/// Where the state is written with one more call counted, before it takes the place of the state.
+const COUNTED: &str = ".state.json.counted";
+
 /// A real state has some kilobytes; a file larger than this is none.
 const MOST_BYTES: u64 = 16 << 20;
 
 /// Notes a call that shared another process's refresh. Best effort: it takes no lock and never waits.
 pub fn note_joined(dir: &Path) {
+    note(dir, JOINED);
+}
+
+fn note(dir: &Path, name: &str) {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file =
-        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
+        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(name));
     let _ = file.and_then(|mut file| file.write_all(b"."));
+}
+
+/// How often that was noted under this name, which is not noted any more then.
+fn take_noted(dir: &Path, name: &str) -> u64 {
+    let path = dir.join(name);
+    let is_file = |meta: &std::fs::Metadata| meta.is_file();
+    let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+    if noted > 0 && std::fs::remove_file(&path).is_ok() { noted } else { 0 }
+}
+
+/// Number and time of change of a file: a state that was saved meanwhile is another one.
+fn file_of(path: &Path) -> Option<(u64, i64, i64)> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// The result of reading the state.
@@ -177,13 +202,8 @@ impl State {
 
     /// Counts the calls that were noted since the last writer. The holder of the lock saves the result.
     pub fn count_joined(&mut self, lock: &Lock) {
-        let path = lock.dir().join(JOINED);
-        let is_file = |meta: &std::fs::Metadata| meta.is_file();
-        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
-        if noted > 0 && std::fs::remove_file(&path).is_ok() {
-            let joined = &mut self.counters.refresh_joined_total;
-            *joined = joined.saturating_add(noted);
-        }
+        let joined = &mut self.counters.refresh_joined_total;
+        *joined = joined.saturating_add(take_noted(lock.dir(), JOINED));
     }
 
     /// Puts the state aside where only the next writer finds it. Readers find no state.
@@ -200,13 +220,15 @@ impl State {
         if let Err(failure) = lock.watch().check() {
             anyhow::bail!(failure.message);
         }
-        // What was counted without the lock since this state was read.
-        let _moment = Moment::take(lock.dir());
+        // What was counted without the lock since this state was read. Whoever counts now must be done first: it would put
+        // the older state in the place of this one.
+        let _moment = Moment::take(lock.dir(), Duration::from_secs(10));
         anyhow::ensure!(!self.is_glance, "the state was not read to its end");
         let mut kept = self.clone();
         if let Loaded::Good(found) = load(lock.dir()) {
             let counter = &mut kept.counters.refresh_skipped_fresh_total;
             *counter = found.counters.refresh_skipped_fresh_total.max(*counter);
+            *counter = counter.saturating_add(take_noted(lock.dir(), SKIPPED));
         }
         let mut bytes = kept.encode()?;
         if bytes.len() as u64 > MOST_BYTES {
@@ -230,13 +252,26 @@ impl State {
         write_atomic(lock.dir(), FILE, &bytes)
     }
 
-    /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free.
+    /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free. Best effort,
+    /// like all counting: no run waits long for it, and what a run saves stays.
     pub fn count_skipped(dir: &Path) {
-        let Some(_moment) = Moment::take(dir) else { return };
+        if lock::named(dir).is_some() {
+            return note(dir, SKIPPED);
+        }
+        let Some(_moment) = Moment::take(dir, Duration::from_secs(1)) else { return };
+        let path = dir.join(FILE);
+        let found = file_of(&path);
         let Loaded::Good(mut state) = load(dir) else { return };
         count(&mut state.counters.refresh_skipped_fresh_total, true);
-        // Best effort, like all counting.
-        let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
+        if state.encode().and_then(|bytes| write_atomic(dir, COUNTED, &bytes)).is_err() {
+            return;
+        }
+        // A run does not wait for ever for one that was stopped in here.
+        let counted = dir.join(COUNTED);
+        let _ = match found.is_some() && file_of(&path) == found {
+            true => std::fs::rename(counted, path),
+            false => std::fs::remove_file(counted),
+        };
     }
 
     fn encode(&mut self) -> Result<Vec<u8>> {

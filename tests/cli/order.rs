@@ -314,6 +314,50 @@ fn two_that_write_the_same_output_at_once_are_in_nobodys_way() {
     assert!(world.read("out/a.prom").ends_with("# EOF\n"));
 }
 
+/// One that counts itself is about to put its state in the place of the older one when a refresh begins and ends.
+#[test]
+fn a_refresh_is_not_lost_to_one_that_was_not_needed_and_is_counted_meanwhile() {
+    let world = World::new();
+    world.write_state(&fresh_state(100));
+    let mut slow = std::process::Command::new("strace");
+    slow.args(["-f", "-o", "/dev/null", "-e", "inject=rename,renameat,renameat2:delay_enter=3000000"]);
+    slow.arg(crate::world::BINARY).arg("--state-dir").arg(world.state_dir()).args(["refresh", "--if-stale"]);
+    slow.env_clear().env("PATH", format!("{}:/usr/bin:/bin", world.path("fakes").display()));
+    slow.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let slow = slow.spawn().expect("could not run strace (package strace)");
+    let has = |end: &str| {
+        let names = std::fs::read_dir(world.state_dir()).unwrap().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().ends_with(end))
+    };
+    until("it has written its state", || has(".new"));
+    let before = world.state()["counters"].clone();
+    assert_eq!(world.run("refresh").code, 0);
+    assert_eq!(Ran::end(slow).code, 0);
+    let after = world.state()["counters"].clone();
+    assert_eq!(after["refresh_total"], json!(before["refresh_total"].as_u64().unwrap() + 1), "{after}");
+}
+
+/// It does not touch the state then, and stands in it when the run is done.
+#[test]
+fn a_refresh_that_is_not_needed_is_counted_while_a_run_holds_the_lock() {
+    let world = World::new();
+    world.write_state(&fresh_state(100));
+    let skipped = || world.state()["counters"]["refresh_skipped_fresh_total"].as_u64().unwrap_or_default();
+    let before = skipped();
+    world.on("update", "touch $world/running; gate; echo 'Hit:1 http://a s InRelease'");
+    let running = world.spawn("refresh");
+    until("it runs", || world.path("running").exists());
+    for _ in 0..3 {
+        assert_eq!(world.run("refresh --if-stale").code, 0);
+    }
+    assert_eq!(skipped(), before, "the state was written without the lock");
+    world.write("go", "");
+    assert_eq!(Ran::end(running).code, 0);
+    assert_eq!(skipped(), before + 3);
+    assert_eq!(world.run("refresh --if-stale").code, 0);
+    assert_eq!(skipped(), before + 4);
+}
+
 /// What an install prints goes to the disk at once, and stays there whole however much it is.
 #[test]
 fn a_log_of_many_megabytes_has_every_line() {

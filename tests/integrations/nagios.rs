@@ -143,7 +143,7 @@ fn the_options_of_the_templates_are_understood() {
         assert!(read.global.format == Format::Nagios && status.alert.len() == 3, "{line}");
         tried += 1;
     }
-    assert_eq!(tried, 3);
+    assert_eq!(tried, 4);
 }
 
 /// The rows of docs/monitoring.md that put a call of check_apt beside options of ours.
