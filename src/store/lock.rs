@@ -169,17 +169,16 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Takes it; `None` if other processes hold it for longer than this, or the directory is not safe.
-    pub fn take(dir: &Path, patience: Duration) -> Option<Moment> {
+    /// Takes it, with a look at it once in each pause; `None` if other processes hold it for longer than `patience`, or the
+    /// directory is not safe.
+    pub fn take(dir: &Path, pause: Duration, patience: Duration) -> Option<Moment> {
         trust(dir).ok()?;
         let file = open(&dir.join("lock")).ok()?;
         let end = Instant::now() + patience;
         loop {
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Some(Moment { file }),
-                Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < end => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < end => std::thread::sleep(pause),
                 Err(_) => return None,
             }
         }
@@ -202,16 +201,13 @@ impl Drop for Lock {
 
 /// Who holds the lock, by its text. `None` if the named process does not hold it: a killed one leaves its name.
 pub fn holder(dir: &Path) -> Option<Holder> {
-    named(dir).filter(|named| lock_holders::has_lock(named.pid, &dir.join("lock")))
-}
-
-/// Whom the text of the lock names, dead or alive. To see whether that one holds it takes the kernel some milliseconds.
-pub fn named(dir: &Path) -> Option<Holder> {
     let mut text = String::new();
     let flags = OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join("lock")).ok()?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
     file.take(256).read_to_string(&mut text).ok()?;
-    named_in(&text)
+    let named = named_in(&text)?;
+    lock_holders::has_lock(named.pid, &path).then_some(named)
 }
 
 /// `4711 apply 2026-05-27T13:00:00Z`
@@ -293,10 +289,11 @@ mod tests {
     #[test]
     fn the_moment_of_a_write_is_in_nobodys_way_who_takes_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let moment = Moment::take(dir.path(), Duration::ZERO).unwrap();
+        let take = || Moment::take(dir.path(), Duration::ZERO, Duration::ZERO);
+        let moment = take().unwrap();
         let lock = taken(dir.path(), "apply");
         drop(moment);
-        assert!(Moment::take(dir.path(), Duration::ZERO).is_some(), "nor is the lock in its way");
+        assert!(take().is_some(), "nor is the lock in its way");
         drop(lock);
     }
 

@@ -4,7 +4,7 @@
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::store::glance;
-use crate::store::lock::{self, Lock, Moment};
+use crate::store::lock::{Lock, Moment};
 use crate::store::state::{Pending, State, VERSION, count};
 use crate::system::files::{distrust, write_atomic};
 use anyhow::{Context, Result};
@@ -26,10 +26,6 @@ const UNSAVED: &str = "state.json.unsaved";
 /// counted in the state, each call of a wave would wait for all before it.
 const JOINED: &str = "refresh.joined";
 
-/// One byte for each call that found a fresh index while a run held the lock, or after one was killed, until the next run
-/// saves the state.
-const SKIPPED: &str = "refresh.skipped";
-
 /// Where the state is written with one more call counted, before it takes the place of the state.
 const COUNTED: &str = ".state.json.counted";
 
@@ -38,22 +34,10 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// Notes a call that shared another process's refresh. Best effort: it takes no lock and never waits.
 pub fn note_joined(dir: &Path) {
-    note(dir, JOINED);
-}
-
-fn note(dir: &Path, name: &str) {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file =
-        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(name));
+        OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
     let _ = file.and_then(|mut file| file.write_all(b"."));
-}
-
-/// How often that was noted under this name, which is not noted any more then.
-fn take_noted(dir: &Path, name: &str) -> u64 {
-    let path = dir.join(name);
-    let is_file = |meta: &std::fs::Metadata| meta.is_file();
-    let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
-    if noted > 0 && std::fs::remove_file(&path).is_ok() { noted } else { 0 }
 }
 
 /// Number and time of change of a file: a state that was saved meanwhile is another one.
@@ -202,8 +186,13 @@ impl State {
 
     /// Counts the calls that were noted since the last writer. The holder of the lock saves the result.
     pub fn count_joined(&mut self, lock: &Lock) {
-        let joined = &mut self.counters.refresh_joined_total;
-        *joined = joined.saturating_add(take_noted(lock.dir(), JOINED));
+        let path = lock.dir().join(JOINED);
+        let is_file = |meta: &std::fs::Metadata| meta.is_file();
+        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+        if noted > 0 && std::fs::remove_file(&path).is_ok() {
+            let joined = &mut self.counters.refresh_joined_total;
+            *joined = joined.saturating_add(noted);
+        }
     }
 
     /// Puts the state aside where only the next writer finds it. Readers find no state.
@@ -221,14 +210,13 @@ impl State {
             anyhow::bail!(failure.message);
         }
         // What was counted without the lock since this state was read. Whoever counts now must be done first: it would put
-        // the older state in the place of this one.
-        let _moment = Moment::take(lock.dir(), Duration::from_secs(10));
+        // the older state in the place of this one. Many may wait to count, so this one looks more often.
+        let _moment = Moment::take(lock.dir(), Duration::from_millis(1), Duration::from_secs(10));
         anyhow::ensure!(!self.is_glance, "the state was not read to its end");
         let mut kept = self.clone();
         if let Loaded::Good(found) = load(lock.dir()) {
             let counter = &mut kept.counters.refresh_skipped_fresh_total;
             *counter = found.counters.refresh_skipped_fresh_total.max(*counter);
-            *counter = counter.saturating_add(take_noted(lock.dir(), SKIPPED));
         }
         let mut bytes = kept.encode()?;
         if bytes.len() as u64 > MOST_BYTES {
@@ -255,10 +243,8 @@ impl State {
     /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free. Best effort,
     /// like all counting: no run waits long for it, and what a run saves stays.
     pub fn count_skipped(dir: &Path) {
-        if lock::named(dir).is_some() {
-            return note(dir, SKIPPED);
-        }
-        let Some(_moment) = Moment::take(dir, Duration::from_secs(1)) else { return };
+        let (pause, patience) = (Duration::from_millis(20), Duration::from_secs(1));
+        let Some(_moment) = Moment::take(dir, pause, patience) else { return };
         let path = dir.join(FILE);
         let found = file_of(&path);
         let Loaded::Good(mut state) = load(dir) else { return };
