@@ -206,6 +206,7 @@ PREFIX ?= /usr/local
 install: build
 	install -D -m 755 $(BUILT) $(DESTDIR)$(PREFIX)/bin/linux-patch
 	install -D -m 644 man/linux-patch.8 $(DESTDIR)$(PREFIX)/share/man/man8/linux-patch.8
+	install -D -m 644 man/linux-patch-managers.7 $(DESTDIR)$(PREFIX)/share/man/man7/linux-patch-managers.7
 	install -D -m 644 man/linux-patch-state.5 $(DESTDIR)$(PREFIX)/share/man/man5/linux-patch-state.5
 	install -D -m 644 contrib/completions/linux-patch.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/linux-patch
 	install -D -m 644 contrib/completions/_linux-patch $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_linux-patch

@@ -80,17 +80,24 @@ const PAGE: &str = "man/linux-patch.8";
 /// For programs: state file, history, JSON documents and metrics.
 const REFERENCE: &str = "man/linux-patch-state.5";
 
+/// What is different with each package manager.
+const OF_MANAGERS: &str = "man/linux-patch-managers.7";
+
 fn page() -> String {
     file(PAGE)
+}
+
+fn of_managers() -> String {
+    file(OF_MANAGERS)
 }
 
 fn reference() -> String {
     file(REFERENCE)
 }
 
-/// Both pages, by path.
-fn pages() -> [(String, String); 2] {
-    [PAGE, REFERENCE].map(|path| (path.to_string(), file(path)))
+/// All pages, by path.
+fn pages() -> [(String, String); 3] {
+    [PAGE, REFERENCE, OF_MANAGERS].map(|path| (path.to_string(), file(path)))
 }
 
 fn readme() -> String {
@@ -629,7 +636,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
         [apt.refresh(Duration::from_secs(120)), apt.download(&plan).unwrap(), apt.install(&plan, &nothing)];
     let args = invocations.iter().flat_map(|invocation| &invocation.args);
     let options: Words = args.filter(|arg| arg.contains("::")).cloned().collect();
-    let page = page();
+    let page = of_managers();
     let text = plain(&section(&page, ".Ss Options given to apt"));
     for option in &options {
         // The time limits are told in words, dpkg's options as dpkg takes them.
@@ -653,7 +660,7 @@ fn the_options_given_to_apt_are_those_of_the_program() {
 
 #[test]
 fn mandoc_has_nothing_to_say_about_the_pages() {
-    for path in [PAGE, REFERENCE] {
+    for path in [PAGE, REFERENCE, OF_MANAGERS] {
         let lint = std::process::Command::new("mandoc")
             .args(["-Tlint", "-W", "warning"])
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
@@ -670,13 +677,14 @@ fn mandoc_has_nothing_to_say_about_the_pages() {
 
 #[test]
 fn each_manager_has_a_section_and_what_is_fixed_for_all_names_none_but_apt() {
-    let page = page();
+    let of_managers = of_managers();
     for name in
         Cli::command().get_arguments().find(|arg| arg.get_id() == "manager").unwrap().get_possible_values()
     {
-        let lines = section(&page, &format!(".Sh {}", name.get_name().to_uppercase()));
+        let lines = section(&of_managers, &format!(".Sh {}", name.get_name().to_uppercase()));
         assert!(lines.len() > 10, "there is next to nothing about {}", name.get_name());
     }
+    let page = page();
     let fixed = plain(&section(&page, ".Sh NOT CONFIGURABLE"));
     for word in ["dnf", "yum", "zypper", "apk", "pacman"] {
         assert!(!fixed.contains(word), "what concerns {word} belongs in its own section");
@@ -684,21 +692,28 @@ fn each_manager_has_a_section_and_what_is_fixed_for_all_names_none_but_apt() {
 }
 
 #[test]
-fn each_page_leads_to_the_other() {
-    for (page, other) in [(page(), "linux-patch-state 5"), (reference(), "linux-patch 8")] {
+fn each_page_leads_to_the_others() {
+    for (page, other) in [
+        (page(), "linux-patch-state 5"),
+        (page(), "linux-patch-managers 7"),
+        (reference(), "linux-patch 8"),
+        (of_managers(), "linux-patch 8"),
+        (of_managers(), "linux-patch-state 5"),
+    ] {
         let lines = section(&page, ".Sh SEE ALSO");
         assert!(lines.iter().any(|line| line.trim_end_matches(" ,") == format!(".Xr {other}")), "{other}");
     }
 }
 
 #[test]
-fn what_packages_and_installs_ship_is_both_pages() {
+fn what_packages_and_installs_ship_is_all_pages() {
     for place in ["Makefile", "Cargo.toml", "README.md", "contrib/ansible/roles/linux_patch/tasks/binary.yml"]
     {
         let text = file(place);
         let said = |page: &str| text.matches(page).count();
         assert!(said(PAGE) > 0, "{place} does not name {PAGE}");
-        assert_eq!(said(REFERENCE), said(PAGE), "{place} names one page more often than the other");
+        assert_eq!(said(REFERENCE), said(PAGE), "{place} names one page more often than another");
+        assert_eq!(said(OF_MANAGERS), said(PAGE), "{place} names one page more often than another");
     }
 }
 

@@ -186,6 +186,7 @@ const COMMANDS: &[(&str, Proof)] = &[
                 "test -e /usr/lib/systemd/system/linux-patch-refresh.timer",
                 "test -e /usr/share/man/man8/linux-patch.8",
                 "test -e /usr/share/man/man5/linux-patch-state.5",
+                "test -e /usr/share/man/man7/linux-patch-managers.7",
             ],
         ),
     ),
@@ -281,6 +282,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ),
     ("systemctl --failed", Run(Systemd, 0, &["! grep -q linux-patch $said"])),
     ("man -l man/linux-patch.8", Run(Systemd, 0, &["grep -q 'EXIT STATUS' $said"])),
+    ("man -l man/linux-patch-managers.7", Run(Systemd, 0, &["grep -q 'PACMAN' $said"])),
     ("man -l man/linux-patch-state.5", Run(Systemd, 0, &["grep -q 'HISTORY FILE' $said"])),
     (
         "systemctl stop linux-patch-apply.service",
@@ -449,13 +451,14 @@ const CRON: &str = "cron_mails_nothing_when_all_is_well_and_one_line_when_it_is_
 const APPLY_UNIT: &str = "contrib/systemd/linux-patch-apply.service";
 const PAGE: &str = "man/linux-patch.8";
 const REFERENCE: &str = "man/linux-patch-state.5";
+const OF_MANAGERS: &str = "man/linux-patch-managers.7";
 
 /// Every document with its code. What stands within a line of the page is words, not commands.
 fn shown() -> Vec<(String, Code)> {
     let mut texts = docs();
     texts.push(("README.md".to_string(), file("README.md")));
     let mut shown: Vec<_> = texts.into_iter().map(|(path, text)| (path, Code::of_markdown(&text))).collect();
-    for page in [PAGE, REFERENCE] {
+    for page in [PAGE, REFERENCE, OF_MANAGERS] {
         shown.push((page.to_string(), Code { spans: Vec::new(), ..Code::of_page(&file(page)) }));
     }
     shown

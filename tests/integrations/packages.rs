@@ -109,6 +109,7 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     }
     booted
         .sh("linux-patch --version; man -w linux-patch 2>&1 || test -e /usr/share/man/man8/linux-patch.8.gz");
+    booted.sh("man -w linux-patch-managers 2>&1 || test -e /usr/share/man/man7/linux-patch-managers.7.gz");
     booted.sh("man -w linux-patch-state 2>&1 || test -e /usr/share/man/man5/linux-patch-state.5.gz");
 
     // In use.
@@ -339,6 +340,7 @@ fn make_install_puts_everything_in_place() {
             "644 opt/x/share/linux-patch/schema/linux-patch-status.json",
             "644 opt/x/share/linux-patch/schema/linux-patch-usage-error.json",
             "644 opt/x/share/man/man5/linux-patch-state.5",
+            "644 opt/x/share/man/man7/linux-patch-managers.7",
             "644 opt/x/share/man/man8/linux-patch.8",
             "644 opt/x/share/zsh/site-functions/_linux-patch",
             "755 opt/x/bin/linux-patch",
