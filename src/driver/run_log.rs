@@ -79,7 +79,7 @@ impl RunLog {
         let Some(files) = &mut self.files else {
             return Capture::in_memory();
         };
-        let _ = writeln!(files.out, "\n$ {}", invocation.line());
+        let _ = writeln!(files.out, "\n$ {}", without_passwords(&invocation.line()));
         self.at_once = at_once && has_room(&files.out);
         self.start = files.out.metadata().map_or(0, |meta| meta.len());
         match self.at_once {
@@ -222,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, problem) = RunLog::create(dir.path(), "apply");
         assert!(problem.is_none());
-        let invocation = Invocation { program: "x", ..Invocation::default() };
+        let invocation = Invocation::of("x", ["http://me:s3cr3t@h/y"]);
         let mut write = |text: &str, known: &str| {
             let mut capture = log.begin(&invocation, true).unwrap();
             capture.out.write_all(text.as_bytes()).unwrap();
@@ -238,7 +238,7 @@ mod tests {
             text.contains("\ntwo\n--- stderr\n") && text.contains("kept@h/x\nmore\n--- stderr"),
             "{text}"
         );
-        assert_eq!(text.matches("\n$ x").count(), 3, "{text}");
+        assert_eq!(text.matches("\n$ x http://h/y\n").count(), 3, "{text}");
     }
 
     #[test]

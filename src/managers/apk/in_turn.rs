@@ -3,6 +3,7 @@
 use super::lists::source_id;
 use super::settings::OwnSettings;
 use crate::managers::capabilities::{Asked, ConfigFile, InTurn, Settings};
+use crate::model::secrets::without_passwords;
 use crate::system::process::Invocation;
 use std::collections::BTreeMap;
 
@@ -12,9 +13,13 @@ pub struct Repositories;
 
 impl InTurn for Repositories {
     fn order(&self, files: &[ConfigFile]) -> Option<Vec<Asked>> {
-        // A command line takes no repository of another format.
+        // A command line takes no repository of another format, and everybody on the machine can read a login in it.
         let order = configured(files)?;
-        order.iter().all(|asked| asked.is_stored || asked.id.starts_with('/')).then_some(order)
+        let is_fit = |asked: &Asked| {
+            (asked.is_stored && without_passwords(&asked.address) == asked.address)
+                || asked.id.starts_with('/')
+        };
+        order.iter().all(is_fit).then_some(order)
     }
 
     fn only(&self, addresses: &[&str]) -> Invocation {
@@ -112,7 +117,8 @@ mod tests {
 
     #[test]
     fn repositories_are_read_in_the_forms_of_all_versions() {
-        let text = "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\n@test v2 https://u:p@h/edge main community\n";
+        let text =
+            "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\n@test v2 https://h/edge main community\n";
         let files = [file("/etc/apk/repositories", text)];
         let expected = ["https://h/main", "/srv/local", "https://h/edge/main", "https://h/edge/community"];
         assert_eq!(ids(&files).unwrap(), expected);
@@ -121,13 +127,18 @@ mod tests {
         assert_eq!(stored, [true, false, true, true]);
         let line = Repositories.only(&[&order[0].address, &order[2].address]).line();
         let expected =
-            "apk --repositories-file /dev/null -X https://h/main/ -X https://u:p@h/edge/main -U update";
+            "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update";
         assert_eq!(line, expected);
         let install = Invocation::of("apk", ["upgrade"]);
         assert_eq!(Repositories.install_from(&install, &order), None);
         let line = Repositories.install_from(&install, &order[..1]).unwrap().line();
         assert_eq!(line, "apk --repositories-file /dev/null -X https://h/main/ upgrade");
         assert_eq!(ids(&[file("/etc/apk/repositories", "#\n")]), Some(Vec::new()));
+        let login = [file("/etc/apk/repositories", "https://u:p@h/main\n")];
+        assert_eq!(
+            (ids(&login), Repositories.order(&login)),
+            (Some(vec!["https://h/main".to_string()]), None)
+        );
         let v3 = [file("/etc/apk/repositories", "v3 https://h/edge main\n")];
         assert_eq!(
             (ids(&v3), Repositories.order(&v3)),
