@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ const UNSAVED: &str = "state.json.unsaved";
 /// counted in the state, each call of a wave would wait for all before it.
 const JOINED: &str = "refresh.joined";
 
-/// Where the state is written with one more call counted, before it takes the place of the state.
-const COUNTED: &str = ".state.json.counted";
-
 /// A real state has some kilobytes; a file larger than this is none.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -38,11 +35,6 @@ pub fn note_joined(dir: &Path) {
     let file =
         OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(dir.join(JOINED));
     let _ = file.and_then(|mut file| file.write_all(b"."));
-}
-
-/// Number and time of change of a file: a state that was saved meanwhile is another one.
-fn file_of(path: &Path) -> Option<(u64, i64, i64)> {
-    std::fs::symlink_metadata(path).ok().map(|meta| (meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// The result of reading the state.
@@ -245,19 +237,9 @@ impl State {
     pub fn count_skipped(dir: &Path) {
         let (pause, patience) = (Duration::from_millis(20), Duration::from_secs(1));
         let Some(_moment) = Moment::take(dir, pause, patience) else { return };
-        let path = dir.join(FILE);
-        let found = file_of(&path);
         let Loaded::Good(mut state) = load(dir) else { return };
         count(&mut state.counters.refresh_skipped_fresh_total, true);
-        if state.encode().and_then(|bytes| write_atomic(dir, COUNTED, &bytes)).is_err() {
-            return;
-        }
-        // A run does not wait for ever for one that was stopped in here.
-        let counted = dir.join(COUNTED);
-        let _ = match found.is_some() && file_of(&path) == found {
-            true => std::fs::rename(counted, path),
-            false => std::fs::remove_file(counted),
-        };
+        let _ = state.encode().and_then(|bytes| write_atomic(dir, FILE, &bytes));
     }
 
     fn encode(&mut self) -> Result<Vec<u8>> {

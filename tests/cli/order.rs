@@ -314,27 +314,28 @@ fn two_that_write_the_same_output_at_once_are_in_nobodys_way() {
     assert!(world.read("out/a.prom").ends_with("# EOF\n"));
 }
 
-/// One that counts itself is about to put its state in the place of the older one when a refresh begins and ends.
+/// One that counts itself has read the state and not written it yet when a refresh begins and ends.
 #[test]
 fn a_refresh_is_not_lost_to_one_that_was_not_needed_and_is_counted_meanwhile() {
     let world = World::new();
     world.write_state(&fresh_state(100));
+    assert_eq!(world.run("refresh").code, 0);
+    let lock = std::fs::metadata(world.state_dir().join("lock")).unwrap().ino();
+    let before = world.state()["counters"]["refresh_total"].as_u64().unwrap();
     let mut slow = std::process::Command::new("strace");
-    slow.args(["-f", "-o", "/dev/null", "-e", "inject=rename,renameat,renameat2:delay_enter=3000000"]);
+    // The first thing that it does to write is to remove what a killed one may have left.
+    slow.args(["-f", "-o", "/dev/null", "-e", "inject=unlink,unlinkat:delay_enter=3000000"]);
     slow.arg(crate::world::BINARY).arg("--state-dir").arg(world.state_dir()).args(["refresh", "--if-stale"]);
     slow.env_clear().env("PATH", format!("{}:/usr/bin:/bin", world.path("fakes").display()));
     slow.stdout(Stdio::piped()).stderr(Stdio::piped());
     let slow = slow.spawn().expect("could not run strace (package strace)");
-    let has = |end: &str| {
-        let names = std::fs::read_dir(world.state_dir()).unwrap().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().ends_with(end))
-    };
-    until("it has written its state", || has(".new"));
-    let before = world.state()["counters"].clone();
+    let is_its_moment = |line: &str| line.contains("POSIX") && line.contains(&format!(":{lock} "));
+    until("it counts", || std::fs::read_to_string("/proc/locks").unwrap().lines().any(is_its_moment));
     assert_eq!(world.run("refresh").code, 0);
     assert_eq!(Ran::end(slow).code, 0);
     let after = world.state()["counters"].clone();
-    assert_eq!(after["refresh_total"], json!(before["refresh_total"].as_u64().unwrap() + 1), "{after}");
+    assert_eq!(after["refresh_total"], json!(before + 1), "{after}");
+    assert_eq!(after["refresh_skipped_fresh_total"], 1, "{after}");
 }
 
 #[test]
