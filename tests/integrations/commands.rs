@@ -174,7 +174,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("make fuzz", Not("it wants cargo-fuzz, and runs for half an hour")),
     ("make mutants", Not("it wants cargo-mutants, and runs for hours")),
     ("make bench PARTS=growth", Not("it measures too, for many minutes")),
-    ("make bench PARTS=\"status apply full-host\"", Not("it measures too, for many minutes")),
+    ("make bench PARTS=\"status refresh apply full-host\"", Not("it measures too, for many minutes")),
     // One that systemd has booted.
     (
         "make install PREFIX=/usr",
