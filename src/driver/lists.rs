@@ -18,12 +18,7 @@ impl Session {
         // Some lists fetch what is missing in the index.
         let finished = self.ask(&self.with_limits(self.manager.list(plan)))?;
         self.note_download(&finished);
-        let mut listing = self.manager.parse_list(&finished.stdout);
-        if plan.staying().next().is_some() {
-            // What is left out may be counted all the same. After the install the package database is looked at.
-            listing.contradiction = None;
-        }
-        self.with_installed(listing)
+        self.with_installed(self.manager.parse_list(&finished.stdout))
     }
 
     /// Remembers the download size of the list that was just made, if the manager says it.
