@@ -5,6 +5,15 @@ use crate::model::failure::Failure;
 use crate::model::text::{counted, cut, one_line, short_line};
 use crate::model::updates::{Change, HeldBack, Update};
 
+/// What a person does about a list that linux-patch cannot read.
+pub const REPORT_IT: &str =
+    "update with the package manager itself for now, and report to linux-patch what it lists";
+
+/// Why a list is not believed from which another number of packages could be read than the manager counts.
+pub fn not_believed(manager: &str, told: usize, listed: usize) -> String {
+    format!("{manager} says that {} would change, but lists {listed}; {REPORT_IT}", counted(told, "package"))
+}
+
 /// What is pending, as the manager lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -88,9 +97,7 @@ impl Listing {
     /// Notes that fewer packages could be read than the manager counts.
     pub fn compare(&mut self, manager: &str, told: usize, listed: usize) {
         if listed < told {
-            let text =
-                format!("{manager} says that {} would change, but lists {listed}", counted(told, "package"));
-            self.contradiction = Some(text);
+            self.contradiction = Some(not_believed(manager, told, listed));
         }
     }
 

@@ -27,7 +27,7 @@ fn is_not_believed<M: Manager>(program: &str, is_list: &str, change: &str, words
     let refreshed = patch(&["refresh"]);
     refreshed.exits(1).remembers("/pending/count", Value::Null).remembers("/pending/error/class", "other");
     let error = refreshed.state["pending"]["error"]["message"].as_str().unwrap_or_default();
-    assert!(error.contains(words), "{refreshed}");
+    assert!(error.contains(words) && error.ends_with("report to linux-patch what it lists"), "{refreshed}");
     patch(&["status"]).exits(1);
     patch(&["apply"]).apply_failed("other").changed(&[]).mentions("/error/message", words);
     assert_eq!(manager.installed(), ["tb-hello 1.0"]);
@@ -60,7 +60,7 @@ fn of_apk() {
 
 #[test]
 fn of_dnf() {
-    let words = "dnf counts 1 package, but 0 can be read from its list";
+    let words = "dnf says that 1 package would change, but lists 0";
     is_not_believed::<Dnf>("dnf", "*upgrade*", "s/^Upgrading:/New headline:/", words);
 }
 

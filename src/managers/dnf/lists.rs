@@ -8,8 +8,8 @@ use crate::managers::rpm::owned::Lists;
 use crate::managers::rpm::tables::{self, Section, Table};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::listing::Listing;
-use crate::model::text::{counted, one_line};
+use crate::model::listing::{Listing, REPORT_IT, not_believed};
+use crate::model::text::one_line;
 use crate::system::process::{Finished, Invocation};
 
 /// The headlines of a table. Groups, module streams and profiles have headlines of their own, and rows of another form.
@@ -63,9 +63,9 @@ pub fn contradiction(finished: &Finished) -> Option<Failure> {
     let told: usize = counts.filter_map(|count| count.parse::<usize>().ok()).sum();
     let asked = finished.lines().any(|line| line == "Operation aborted.");
     let text = if told != table.rows {
-        format!("dnf counts {}, but {} can be read from its list", counted(told, "package"), table.rows)
+        not_believed("dnf", told, table.rows)
     } else if asked && table.rows == 0 && !table.has_more {
-        "dnf has something to do, but did not say what".to_string()
+        format!("dnf has something to do, but did not say what; {REPORT_IT}")
     } else {
         return None;
     };

@@ -6,7 +6,7 @@ use crate::managers::last_words;
 use crate::managers::rpm::errors::{decisive, known, reason_class};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::counted;
+use crate::model::listing::not_believed;
 use crate::system::process::{End, Finished};
 
 /// Why a command of dnf5 or rpm failed, or why its list cannot be believed.
@@ -20,10 +20,7 @@ fn contradiction(finished: &Finished) -> Option<Failure> {
         return None;
     }
     let (said, listed) = (said_to_change(&finished.stdout), rows_to_change(&finished.stdout));
-    (said == 0 || said != listed).then(|| {
-        let text = format!("dnf5 says that {} would change, but lists {listed}", counted(said, "package"));
-        Failure::new(Class::Other, text)
-    })
+    (said == 0 || said != listed).then(|| Failure::new(Class::Other, not_believed("dnf5", said, listed)))
 }
 
 /// A line without the path of the file in the cache, which does not help.

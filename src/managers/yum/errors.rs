@@ -7,6 +7,7 @@ use crate::managers::last_words;
 use crate::managers::rpm::errors::{is_scriptlet, is_unreadable_database, known, unpacked_in_vain};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::listing::REPORT_IT;
 use crate::system::process::{End, Finished};
 
 /// `yum check-update` exits so when updates are pending.
@@ -32,7 +33,7 @@ pub fn classify(finished: &Finished) -> Option<Failure> {
     match finished.end {
         End::Code(UPDATES_PENDING) if !began && pending(&finished.stdout).is_empty() => {
             let text = "yum says that updates are pending, but none can be read from its list";
-            Some(Failure::new(Class::Other, text))
+            Some(Failure::new(Class::Other, format!("{text}; {REPORT_IT}")))
         }
         End::Code(0 | UPDATES_PENDING) | End::Signal(_) => scriptlet(),
         End::Code(_) if !began && ended_as_asked(finished) => None,
