@@ -1,7 +1,7 @@
 //! Hooks of apt that speak as apt does. What counts is what apt itself says.
 
 use crate::bench;
-use crate::sandbox::{Sandbox, at_leisure};
+use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
 /// What a hook prints that runs an apt of its own, or passes on the log of another run.
@@ -117,7 +117,7 @@ fn a_hook_of_dpkg_that_speaks_as_apt_does_costs_no_second_download() {
             let applied = sandbox.patch(&["apply"]);
             applied.exits(2).says("/retried", false).says("/error/class", "script");
             applied.mentions("/error/message", ["404 Not Found", "held by process 1"][nth]);
-            assert!(applied.elapsed < at_leisure(20), "{applied}");
+            assert!(applied.elapsed < std::time::Duration::from_secs(20), "{applied}");
             hook(&sandbox, name, lines);
             sandbox.patch(&["apply"]).exits(0);
             sandbox.has_exactly(&["tb-hello 2.0"]);

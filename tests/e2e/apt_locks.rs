@@ -6,7 +6,7 @@ use crate::bench;
 use crate::deb::deb;
 use crate::locks;
 use crate::report::Report;
-use crate::sandbox::{Sandbox, at_leisure};
+use crate::sandbox::Sandbox;
 
 const FOR_EVER: Duration = Duration::from_secs(80);
 const A_MOMENT: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ fn waited(report: &Report) {
 #[track_caller]
 fn names_the_holder(report: &Report, pid: u32, place: &str) {
     report.mentions(place, &pid.to_string()).mentions(place, "perl");
-    assert!(report.elapsed < at_leisure(12), "{report}");
+    assert!(report.elapsed < Duration::from_secs(12), "{report}");
 }
 
 /// An apply waits for a lock that is released after a moment.
@@ -131,7 +131,7 @@ fn a_second_apply_waits_its_turn_and_then_says_whose_turn_it_is() {
     let pid = sandbox.state()["apply"]["in_progress"]["pid"].to_string();
     let second = sandbox.patch(&["apply", "--wait", "1s"]);
     second.exits(2).says("/error/class", "lock").mentions("/error/message", &pid);
-    assert!(second.elapsed < at_leisure(4), "{second}");
+    assert!(second.elapsed < Duration::from_secs(4), "{second}");
     // The run that was turned away has not overwritten the state of the running one.
     assert_eq!(second.state["apply"]["in_progress"]["pid"].to_string(), pid, "{second}");
     let third = sandbox.patch(&["apply", "--wait", "30s"]);
@@ -148,7 +148,7 @@ fn a_termination_while_waiting_for_a_lock_ends_the_run_at_once() {
     sandbox.signal(sandbox.patch_pid(), "TERM");
     let report = run.report();
     report.apply_failed("interrupted").remembers("/apply/last/outcome", "interrupted");
-    assert!(report.elapsed < at_leisure(8), "{report}");
+    assert!(report.elapsed < Duration::from_secs(8), "{report}");
     sandbox.signal(pid, "KILL");
     holder.wait();
     sandbox.runs_nothing();

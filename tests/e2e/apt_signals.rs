@@ -8,7 +8,7 @@ use crate::bench;
 use crate::deb::deb;
 use crate::locks;
 use crate::repo::Repo;
-use crate::sandbox::{Running, Sandbox, at_leisure};
+use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
 /// An apply in a session of its own, as under a terminal, has come to a script that takes a while.
@@ -133,7 +133,7 @@ fn stops_a_download(signal: &str) {
         .remembers("/apply/last/outcome", "interrupted")
         .says("/retried", false)
         .changed(&[]);
-    assert!(report.elapsed < at_leisure(10), "{report}");
+    assert!(report.elapsed < Duration::from_secs(10), "{report}");
     sandbox.runs_nothing();
     assert!(locks::is_free(&sandbox, locks::FRONTEND));
     sandbox.has_exactly(&["tb-hello 1.0"]);

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use crate::pacman::{LOCK, hold_lock, one, pending_update, pkg};
-use crate::sandbox::at_leisure;
 
 const PRIVATE_LOCK: &str = "/var/lib/linux-patch/pacman/db.lck";
 
@@ -29,7 +28,7 @@ fn a_lock_whose_owner_is_dead_is_explained_and_neither_waited_for_nor_removed() 
     applied.apply_failed("lock").changed(&[]).says("/retried", false);
     applied.mentions("/error/message", "was left behind by a pacman that was killed");
     applied.mentions("/error/message", &format!("rm {LOCK}"));
-    assert!(applied.elapsed < at_leisure(5), "{applied}");
+    assert!(applied.elapsed < Duration::from_secs(5), "{applied}");
     assert!(root.sandbox.exists(LOCK));
     root.sandbox.sh(&format!("rm {LOCK}"));
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
@@ -94,7 +93,7 @@ fn a_lock_in_our_own_directory_that_somebody_holds_is_waited_for_and_one_that_no
     root.sandbox.sh(&format!("touch {PRIVATE_LOCK}"));
     let refreshed = root.patch(&["refresh"]);
     refreshed.exits(0);
-    assert!(refreshed.elapsed < at_leisure(2), "{refreshed}");
+    assert!(refreshed.elapsed < Duration::from_secs(2), "{refreshed}");
     root.sandbox.sh(&format!("touch {PRIVATE_LOCK}"));
     root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
 }
@@ -113,7 +112,7 @@ fn a_lock_in_our_own_directory_that_is_left_in_mid_run_is_not_waited_for() {
         let applied = root.patch(&["apply"]);
         applied.applied(&["tb-hello 1.0-1 2.0-1"]);
         assert!(root.sandbox.exists("/run/left"));
-        assert!(applied.elapsed < at_leisure(10), "{applied}");
+        assert!(applied.elapsed < Duration::from_secs(10), "{applied}");
     }
 }
 
@@ -195,7 +194,7 @@ fn a_lock_that_cannot_be_made_is_no_lock_that_somebody_holds() {
         root.sandbox.sh(&format!("mount --bind {dir} {dir} && mount -o remount,ro,bind {dir}"));
         let applied = root.patch(&["apply", "--wait", "60s"]);
         applied.exits(2).says("/error/class", "space").mentions("/error/message", "is mounted read-only");
-        assert!(applied.elapsed < at_leisure(30), "{applied}");
+        assert!(applied.elapsed < Duration::from_secs(30), "{applied}");
         root.sandbox.sh(&format!("umount {dir}"));
         root.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     }
