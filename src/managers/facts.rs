@@ -265,7 +265,7 @@ pub struct Places {
     pub database: PathBuf,
     /// The directory below which the manager keeps the index.
     pub cache: PathBuf,
-    /// The administrator's file of the kind that `Manager::selection` makes.
+    /// The administrator's file of the kind that `Manager::leave_out_text` makes.
     pub leave_out_base: PathBuf,
     /// The native architecture; empty where it is not known.
     pub architecture: String,

@@ -1,5 +1,5 @@
-//! The state in its file: read by anybody, written by the holder of the lock; one counter also by others, for a moment
-//! in which nobody holds it.
+//! The state in its file: read by anybody, written by the holder of the lock; one counter also by others, in a
+//! [`Moment`].
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -233,7 +233,7 @@ impl State {
     }
 
     /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free. Best effort,
-    /// like all counting: no run waits long for it, and what a run saves stays.
+    /// like all counting. A run that saves waits for it, ten seconds at most, because it writes what it read.
     pub fn count_skipped(dir: &Path) {
         let (pause, patience) = (Duration::from_millis(20), Duration::from_secs(1));
         let Some(_moment) = Moment::take(dir, pause, patience) else { return };
