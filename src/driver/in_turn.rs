@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::refresh::Runs;
-use crate::managers::{Asked, InTurn};
+use crate::managers::{Asked, InTurn, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
@@ -62,23 +62,23 @@ impl Session {
         }
     }
 
-    /// The install without the sources that have no index here, because the manager would wait for those that are slow,
-    /// and nothing ends an install.
-    pub fn without_unread(&self, install: Invocation, failed: &[String]) -> Invocation {
-        let Some(in_turn) = self.manager.in_turn().filter(|_| !failed.is_empty()) else { return install };
-        let files = self.source_files();
-        let cache = &self.places().cache;
-        let has_index = |id: &str| {
-            let names = self.manager.packed_index().map(|index| index.names(id, &files)).unwrap_or_default();
-            names.iter().any(|name| cache.join(name).exists())
-        };
-        let is_read = |asked: &Asked| !asked.is_stored || !failed.contains(&asked.id) || has_index(&asked.id);
-        let order = in_turn.order(&files).unwrap_or_default();
-        let all = order.len();
-        let read: Vec<_> = order.into_iter().filter(is_read).collect();
-        let from_read = || in_turn.install_from(&install, &read);
-        let without = if read.len() < all { from_read() } else { None };
-        without.unwrap_or(install)
+    /// The command with the sources that were refreshed alone, where a command line can say so. A manager that asks
+    /// sources in turn knows no better one among them: it would take a version from one that failed, fetch there what
+    /// another one has too, or wait for it, and nothing ends an install.
+    pub fn with_refreshed(&self, command: Invocation, plan: &Plan) -> Invocation {
+        self.refreshed_alone(&command, &plan.without).unwrap_or(command)
+    }
+
+    /// Whether lists and installs are made from the sources that were refreshed alone.
+    pub fn takes_refreshed_alone(&self, failed: &[String]) -> bool {
+        self.refreshed_alone(&self.manager.list(&Plan::default()), failed).is_some()
+    }
+
+    fn refreshed_alone(&self, command: &Invocation, failed: &[String]) -> Option<Invocation> {
+        let in_turn = self.manager.in_turn().filter(|_| !failed.is_empty())?;
+        let mut order = in_turn.order(&self.source_files())?;
+        order.retain(|asked| !failed.contains(&asked.id));
+        in_turn.with_sources(command, &order).filter(|_| !order.is_empty())
     }
 
     /// What became of each source in a refresh that was ended for this reason.

@@ -16,9 +16,15 @@ impl Session {
     /// Lists what a plan would install.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
         // Some lists fetch what is missing in the index.
-        let finished = self.ask(&self.with_limits(self.manager.list(plan)))?;
+        let finished = self.ask(&self.with_limits(self.with_refreshed(self.manager.list(plan), plan)))?;
         self.note_download(&finished);
         self.with_installed(self.manager.parse_list(&finished.stdout))
+    }
+
+    /// Lists what these packages bring with them.
+    pub fn list_needs(&self, plan: &Plan, names: &[String]) -> Result<Listing, Failure> {
+        let finished = self.ask(&self.with_refreshed(self.manager.list_needs(plan, names), plan))?;
+        self.manager.parse_list(&finished.stdout).checked()
     }
 
     /// Remembers the download size of the list that was just made, if the manager says it.

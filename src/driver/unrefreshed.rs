@@ -8,6 +8,7 @@ use crate::model::listing::Listing;
 use crate::model::refreshed::Refreshed;
 use crate::store::state::State;
 use log::warn;
+use std::collections::BTreeSet;
 
 impl Session {
     /// A plan that installs only from sources that were refreshed.
@@ -18,7 +19,12 @@ impl Session {
         let only_sources = self.manager.arguments_of(self, state.refreshed())?;
         let without = state.not_refreshed();
         let never_read = without.iter().filter(|id| !self.has_index_of(id)).cloned().collect();
-        Ok(Plan { without, never_read, only_sources, ..Plan::default() })
+        let plan = Plan { without, never_read, only_sources, ..Plan::default() };
+        let not_from = match plan.without.len() > plan.never_read.len() {
+            true => self.manager.not_from(self, &plan),
+            false => BTreeSet::new(),
+        };
+        Ok(Plan { not_from, ..plan })
     }
 
     /// The list without the packages that a source decides about that was not refreshed.

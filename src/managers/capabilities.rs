@@ -174,8 +174,8 @@ pub trait InTurn {
     /// The refresh of these alone.
     fn only(&self, addresses: &[&str]) -> Invocation;
 
-    /// An install from these alone; `None` where a command line cannot say what the files say of them.
-    fn install_from(&self, install: &Invocation, sources: &[Asked]) -> Option<Invocation>;
+    /// A list or an install from these alone; `None` where a command line cannot say what the files say of them.
+    fn with_sources(&self, command: &Invocation, sources: &[Asked]) -> Option<Invocation>;
 }
 
 /// A source that is asked in turn.

@@ -41,6 +41,11 @@ pub trait Configuration {
         Vec::new()
     }
 
+    /// How much a source counts, the less the more; `None` where the text does not say it.
+    fn priority(&self, _text: &str, _id: &str) -> Option<i64> {
+        None
+    }
+
     /// A refresh with the limits that the administrator has set in the place of ours.
     fn with_limits(&self, refresh: Invocation, _text: &str) -> Invocation {
         refresh

@@ -237,6 +237,8 @@ pub struct Plan {
     pub never_read: Vec<String>,
     /// The sources that were refreshed, if some were not, as a command line names them.
     pub only_sources: Vec<String>,
+    /// Packages that do not come from a source of `without`, so that those of other sources come: source and package.
+    pub not_from: BTreeSet<(String, String)>,
     /// Sources that have no key though their packages must be verified.
     pub keyless: Vec<String>,
     /// Packages to leave as they are.

@@ -16,7 +16,7 @@ use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::{End, Finished, Invocation};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -311,6 +311,12 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// What such a file says.
     fn published(&self, _text: &str) -> Published {
         Published::default()
+    }
+
+    /// What [`Plan::not_from`] is to be, for a manager that keeps the old indexes of [`Plan::without`] in mind: a source
+    /// that counts no more than the others decides nothing by the height of its versions.
+    fn not_from(&self, _: &dyn Machine, _: &Plan) -> BTreeSet<(String, String)> {
+        BTreeSet::new()
     }
 
     /// The list without the packages that are decided by a source of [`Plan::without`], for a manager that keeps the

@@ -30,14 +30,17 @@ fn an_index_that_cannot_be_stored_is_not_fresh() {
     patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-r0 3.0-r0"]);
 }
 
-/// apk itself would try to install it, and fail.
+/// apk itself would try to install it, and fail. No command line can say that a repository has a tag and others have
+/// none, so that the failed one is left to apk.
 #[test]
-fn a_version_that_only_a_source_that_failed_offers_stays_though_another_offers_an_older_one() {
+fn beside_a_tag_a_version_stays_that_only_a_source_that_failed_offers() {
     let apk = Apk::new();
     let repos = [[("tb-a", "2.0"), ("tb-both", "3.0")], [("tb-b", "2.0"), ("tb-both", "2.0")]]
         .map(|offered| ApkRepo::with(&offered.map(|(name, version)| package(name, version))));
     apk.add_source("down", &repos[0]);
     apk.add_source("well", &repos[1]);
+    let edge = ApkRepo::with(&[]);
+    apk.sandbox().write("/etc/apk/repositories.d/edge.list", format!("@edge {}\n", edge.server.url()));
     Manager::install(&apk, &["tb-a", "tb-b", "tb-both"].map(|name| package(name, "1.0")));
     let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
     patch(&["refresh"]).exits(0);
@@ -46,6 +49,25 @@ fn a_version_that_only_a_source_that_failed_offers_stays_though_another_offers_a
     patch(&["apply"]).exits(1).changed(&[]);
     repos[0].server.heal();
     patch(&["apply"]).exits(0).changed(&["tb-a 1.0-r0 2.0-r0", "tb-both 1.0-r0 3.0-r0"]);
+}
+
+/// apk itself does nothing at all while nobody has it.
+#[test]
+fn what_is_wanted_and_only_a_source_that_failed_offers_is_named() {
+    let apk = Apk::new();
+    let repos =
+        [package("tb-wanted", "1.0"), package("tb-hello", "2.0")].map(|offered| ApkRepo::with(&[offered]));
+    apk.add_source("down", &repos[0]);
+    apk.add_source("well", &repos[1]);
+    Manager::install(&apk, &[package("tb-hello", "1.0")]);
+    apk.sandbox().sh("echo tb-wanted >>/etc/apk/world");
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    patch(&["refresh"]).exits(0);
+    repos[0].server.fault("/", Fault::Status(503));
+    let applied = patch(&["apply"]);
+    applied.apply_failed("dependency").mentions("/error/message", "tb-wanted (no such package)");
+    repos[0].server.heal();
+    patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-r0 2.0-r0", "tb-wanted - 1.0-r0"]);
 }
 
 /// apk reads names that apt does not.

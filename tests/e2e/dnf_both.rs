@@ -29,6 +29,7 @@ with_both! {
     one_repository_of_three_down_is_partial_whatever_skip_if_unavailable_says,
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
     what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down,
+    a_repository_that_is_down_decides_nothing_by_the_height_of_its_versions_alone,
     what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come,
     a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down,
     a_repository_that_was_never_reached_stops_no_other,
@@ -307,6 +308,31 @@ fn what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down(make: fn
         let back = if vendors_own == "1.1" { &[][..] } else { &["tb-own 1.1-1 1.2-1"] };
         root.patch(&["refresh"]).exits(0).leaves_pending(back).holds_back(&[]);
         root.patch(&["apply"]).applied(back);
+    }
+}
+
+/// What the administrator excludes from it stays so.
+fn a_repository_that_is_down_decides_nothing_by_the_height_of_its_versions_alone(make: fn(&[Rpm]) -> Root) {
+    let names = ["tb-a", "tb-b", "tb-c", "tb-own"];
+    let at = |version: &str| names[..3].iter().map(|name| rpm(name, version)).collect::<Vec<_>>();
+    // How it counts, and what it updates once it is back.
+    for (priority, from) in [("", Some("2.0")), ("priority=100\n", None), ("priority=98\n", Some("1.0"))] {
+        let root = make(&names.map(|name| rpm(name, "1.0")));
+        let vendor = RpmRepo::new(&[&at("3.0")[..], &[rpm("tb-own", "3.0")]].concat());
+        let other = RpmRepo::new(&at("2.0"));
+        root.add_repo_with("vendor", &vendor.server.url(), &format!("excludepkgs=tb-c\n{priority}"));
+        root.add_repo("other", &other);
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 4);
+        vendor.server.fault("/", Fault::Status(503));
+        let all = ["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1", "tb-c 1.0-1 2.0-1"];
+        let coming = if from == Some("1.0") { &all[2..] } else { &all };
+        root.patch(&["refresh"]).exits(1).leaves_pending(coming);
+        root.patch(&["apply"]).exits(1).changed(coming);
+        vendor.server.heal();
+        let of_both = |from: &str| ["tb-a", "tb-b"].map(|name| format!("{name} {from}-1 3.0-1"));
+        let mut later: Vec<_> = from.map(of_both).into_iter().flatten().collect();
+        later.push("tb-own 1.0-1 3.0-1".to_string());
+        root.patch(&["apply"]).applied(&later.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 

@@ -531,6 +531,11 @@ impl Manager for Pacman {
             fails_with: "/reboot_required in the document",
         },
         Lack {
+            scenario: "a_source_that_is_down_keeps_no_update_of_another_one_back",
+            why: WHOLE,
+            fails_with: "503; nothing is installed: pacman upgrades all or nothing",
+        },
+        Lack {
             scenario: "one_source_of_three_is_gone",
             why: WHOLE,
             fails_with: "404; nothing is installed: pacman upgrades all or nothing",

@@ -206,6 +206,29 @@ fn one_source_of_three_closes_its_connections<M: Manager>() {
     one_of_three::<M>(Fault::Close, "network");
 }
 
+fn a_source_that_is_down_keeps_no_update_of_another_one_back<M: Manager>() {
+    // It had a newer version, or the same, and stands before the other one or behind it.
+    for (down, version) in [(0, "2.0"), (0, "3.0"), (1, "2.0"), (1, "3.0")] {
+        let manager = M::new();
+        let theirs = [package("tb-both", "3.0"), package("tb-own", "2.0")];
+        let others = [package("tb-both", version), package("tb-more", "2.0")];
+        let repos = [0, 1].map(|nth| M::Repo::with(if nth == down { &theirs } else { &others }));
+        manager.add_source("alpha", &repos[0]);
+        manager.add_source("beta", &repos[1]);
+        manager.install(&["tb-both", "tb-more", "tb-own"].map(|name| package(name, "1.0")));
+        let stage = Stage::<M> { manager, repos: repos.into() };
+        stage.patch(&["refresh"]).exits(0);
+        stage.repos[down].server().fault("/", Fault::Status(503));
+        let changes = [format!("tb-both 1.0 {version}"), "tb-more 1.0 2.0".to_string()];
+        let changes: Vec<_> = changes.iter().map(String::as_str).collect();
+        stage.patch(&["apply"]).exits(1).says("/retried", false).did::<M>(&changes);
+        stage.has_exactly(&[&format!("tb-both {version}"), "tb-more 2.0", "tb-own 1.0"]);
+        stage.repos[down].server().heal();
+        let later = ["tb-both 2.0 3.0", "tb-own 1.0 2.0"];
+        stage.patch(&["apply"]).did_all::<M>(if version == "2.0" { &later } else { &later[1..] });
+    }
+}
+
 fn every_source_down_is_failed<M: Manager>() {
     let stage = Stage::<M>::three();
     stage.patch(&["refresh"]).exits(0);
@@ -1352,13 +1375,14 @@ scenarios! {
         one_source_of_three_is_gone,
         one_source_of_three_is_overloaded,
         one_source_of_three_closes_its_connections,
+        a_source_that_is_down_keeps_no_update_of_another_one_back,
         every_source_down_is_failed,
         every_source_down_from_the_start_is_failed,
         no_source_at_all_is_failed,
         a_damaged_index_is_a_fetch_failure,
         a_source_that_hangs_costs_no_more_than_the_budget,
         a_source_that_is_waited_for_is_named_on_a_terminal,
-    a_termination_stops_a_refresh,
+        a_termination_stops_a_refresh,
         an_interruption_is_no_verdict_and_what_was_done_counts,
         refreshes_at_the_same_time_cost_one_refresh,
         a_refresh_that_began_before_a_source_was_added_is_not_shared,

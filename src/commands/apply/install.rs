@@ -112,7 +112,7 @@ impl Run<'_> {
         }
         self.session.answers_outlast_signals = true;
         let plan = &self.selection.plan;
-        let invocation = self.session.without_unread(self.manager.install(plan, downloaded), &plan.without);
+        let invocation = self.session.with_refreshed(self.manager.install(plan, downloaded), plan);
         let label = "installing updates";
         let limits = Limits::default();
         let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, self.latest)? else {

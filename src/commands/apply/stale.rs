@@ -39,10 +39,11 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
     let origins = session.manager.origins(session, &names)?;
+    let can_pass_over = session.manager.facts().passes_over || session.takes_refreshed_alone(&failed);
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();
         let choice = match choose(origins, &update.candidate, &|source| !failed.contains(source)) {
-            Choice::Older(_) if !session.manager.facts().passes_over => Choice::Stale,
+            Choice::Older(_) if !can_pass_over => Choice::Stale,
             choice => choice,
         };
         stale.note(update, choice);

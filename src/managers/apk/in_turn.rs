@@ -7,6 +7,9 @@ use crate::model::secrets::without_passwords;
 use crate::system::process::Invocation;
 use std::collections::BTreeMap;
 
+/// Goes on without a repository that cannot be had.
+pub const GO_ON_WITHOUT: &str = "--force-missing-repositories";
+
 /// apk 3 replaces the file of an index when that has come whole and its signature was checked, also where nothing is new:
 /// with `-U` it never asks whether anything is.
 pub struct Repositories;
@@ -26,12 +29,14 @@ impl InTurn for Repositories {
         from(addresses.iter().copied(), &["-U", "update"])
     }
 
-    fn install_from(&self, install: &Invocation, sources: &[Asked]) -> Option<Invocation> {
+    fn with_sources(&self, command: &Invocation, sources: &[Asked]) -> Option<Invocation> {
         // With `-X` a tag counts for what follows too.
         let is_any_tagged = sources.iter().any(|asked| asked.is_tagged);
-        let words: Vec<_> = install.args.iter().map(String::as_str).collect();
+        // Then none is missing. apk 2.12 has no such option.
+        let words = command.args.iter().map(String::as_str).filter(|word| *word != GO_ON_WITHOUT);
+        let words: Vec<_> = words.collect();
         let Invocation { args, .. } = from(sources.iter().map(|asked| asked.address.as_str()), &words);
-        (!is_any_tagged).then(|| Invocation { args, ..install.clone() })
+        (!is_any_tagged).then(|| Invocation { args, ..command.clone() })
     }
 }
 
@@ -129,9 +134,9 @@ mod tests {
         let expected =
             "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update";
         assert_eq!(line, expected);
-        let install = Invocation::of("apk", ["upgrade"]);
-        assert_eq!(Repositories.install_from(&install, &order), None);
-        let line = Repositories.install_from(&install, &order[..1]).unwrap().line();
+        let install = Invocation::of("apk", [GO_ON_WITHOUT, "upgrade"]);
+        assert_eq!(Repositories.with_sources(&install, &order), None);
+        let line = Repositories.with_sources(&install, &order[..1]).unwrap().line();
         assert_eq!(line, "apk --repositories-file /dev/null -X https://h/main/ upgrade");
         assert_eq!(ids(&[file("/etc/apk/repositories", "#\n")]), Some(Vec::new()));
         let login = [file("/etc/apk/repositories", "https://u:p@h/main\n")];

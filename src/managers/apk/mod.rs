@@ -201,7 +201,7 @@ fn apk(words: &[&str]) -> Invocation {
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
 /// unless an option allows it.
 fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
-    let missing: &[&str] = if plan.without.is_empty() { &[] } else { &["--force-missing-repositories"] };
+    let missing: &[&str] = if plan.without.is_empty() { &[] } else { &[in_turn::GO_ON_WITHOUT] };
     apk(&[options, missing, &["upgrade"]].concat())
 }
 

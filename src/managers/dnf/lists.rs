@@ -40,9 +40,14 @@ fn section(headline: &str) -> Section {
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
-    let lists = Lists { machine, plan, list, read: transaction };
+    let lists = lists(machine, plan);
     lists.add_owned(WITHOUT, &mut listing)?;
     lists.without_owned(listing)
+}
+
+/// How dnf lists what it would do.
+pub fn lists<'a>(machine: &'a dyn Machine, plan: &'a Plan) -> Lists<'a> {
+    Lists { machine, plan, list, read: transaction }
 }
 
 /// Why the list of a run that changes nothing cannot be used, if so: an empty or short list would look like nothing to

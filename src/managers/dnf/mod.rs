@@ -10,6 +10,7 @@ mod refresh;
 mod settings;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile};
+use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages, Temporary};
 use crate::managers::machine::Machine;
@@ -30,6 +31,7 @@ use crate::system::process::{End, Finished, Invocation};
 use commands::{
     AS_REFRESHED, LOOK, ONLINE, SOURCES, TEST, WHAT_CAN_BE, WITHOUT, dnf, in_utc, list, list_needs, upgrade,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What never changes of it.
@@ -162,6 +164,11 @@ impl Manager for Dnf {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         lists::complete(machine, plan, listing)
+    }
+
+    fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
+        let configuration = machine.configuration().unwrap_or_default();
+        lists::lists(machine, plan).not_from(&|id| self.priority(configuration, id))
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {

@@ -41,6 +41,14 @@ impl Configuration for Dnf {
         rpm::settings::enabled(text)
     }
 
+    fn priority(&self, text: &str, id: &str) -> Option<i64> {
+        let settings = settings(text);
+        let of_it: Vec<_> = settings.iter().filter(|setting| setting.section == id).collect();
+        of_it.first()?;
+        let set = of_it.iter().rfind(|setting| setting.name == "priority");
+        set.map_or(Some(DEFAULT_PRIORITY), |setting| setting.value.parse().ok())
+    }
+
     fn with_limits(&self, refresh: Invocation, text: &str) -> Invocation {
         tables::with_limits(refresh, text)
     }
@@ -56,6 +64,9 @@ impl Configuration for Dnf {
     }
 }
 
+/// The priority of a repository that has none set.
+const DEFAULT_PRIORITY: i64 = 99;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +78,8 @@ mod tests {
         assert_eq!(Dnf.elsewhere(text).sources, ["/srv/a", "/srv/b", "/srv/v"]);
         assert_eq!(Dnf.sources_in(text), ["a", "c"]);
         assert_eq!(Dnf.sources_in("retries=3\n[a]\nname=x\n"), ["a"], "a dnf.conf without a section");
+        let priority = |id| Dnf.priority("[main]\n[a]\npriority=5\n[b]\nname=x\n[c]\npriority=x\n", id);
+        assert_eq!(["a", "b", "c", "d"].map(priority), [Some(5), Some(99), None, None]);
         assert_eq!(Dnf.elsewhere(""), Elsewhere::default());
     }
 }

@@ -127,12 +127,17 @@ pub fn transaction(stdout: &str) -> Listing {
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed. What would then come instead is left out too.
 pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Result<Listing, Failure> {
-    let lists = Lists { machine, plan, list, read: transaction };
+    let lists = lists(machine, plan);
     lists.add_owned(WITHOUT, &mut listing)?;
     if let Some(question) = owned::ask_modular(plan) {
         listing = owned::hold_back_modular(&machine.ask(&question)?.stdout, listing);
     }
     lists.without_owned(listing)
+}
+
+/// How dnf5 lists what it would do.
+pub fn lists<'a>(machine: &'a dyn Machine, plan: &'a Plan) -> Lists<'a> {
+    Lists { machine, plan, list, read: transaction }
 }
 
 /// Asks for the advisories of every kind for installed packages: for newer versions, even those that no repository

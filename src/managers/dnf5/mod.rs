@@ -30,6 +30,7 @@ use crate::system::files::globbed;
 use crate::system::process::{Finished, Invocation};
 use commands::*;
 use glob::Pattern;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -216,6 +217,11 @@ impl Manager for Dnf5 {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         lists::complete(machine, plan, listing)
+    }
+
+    fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
+        let configuration = machine.configuration().unwrap_or_default();
+        lists::lists(machine, plan).not_from(&|id| self.priority(configuration, id))
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {

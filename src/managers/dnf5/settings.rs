@@ -44,6 +44,13 @@ impl Configuration for Dnf5 {
         settings.map(|(id, _, _)| id.to_string()).collect()
     }
 
+    fn priority(&self, configuration: &str, id: &str) -> Option<i64> {
+        // What an older linux-patch has kept does not have it.
+        let mut all = sections(configuration);
+        let (.., value) = all.find(|(of, name, _)| (*of, *name) == (id, "priority"))?;
+        value.parse().ok()
+    }
+
     fn with_limits(&self, mut invocation: Invocation, configuration: &str) -> Invocation {
         // Those that differ from the defaults, for each repository.
         let limits = sections(configuration).filter(|(_, name, value)| {
@@ -92,7 +99,7 @@ impl Locate for AllSettings {
 
     fn of_use(&self, configuration: &str) -> String {
         // The settings that we read, each below the line of its section.
-        const KEYS: [&str; 11] = [
+        const KEYS: [&str; 12] = [
             "system_cachedir",
             "reposdir",
             "varsdir",
@@ -100,6 +107,7 @@ impl Locate for AllSettings {
             "destdir",
             "tsflags",
             "enabled",
+            "priority",
             "timeout",
             "retries",
             "excludepkgs",
@@ -154,7 +162,7 @@ mod tests {
     fn what_is_kept_of_the_configuration_is_enough_to_read_and_holds_no_secret() {
         let text = "======== Main configuration: ========\nproxy_password = secret\nsystem_cachedir = /srv/cache/\n\
                     reposdir = /etc/yum.repos.d,/srv/repos\nexcludepkgs = kernel*\n\
-                    ======== \"extra\" repository configuration: ========\nenabled = 1\ntimeout = 180\n\
+                    ======== \"extra\" repository configuration: ========\nenabled = 1\npriority = 5\ntimeout = 180\n\
                     baseurl = http://me:secret@h/\npassword = secret\ngpgkey = http://me:secret@h/KEY\n";
         let kept = AllSettings.of_use(text);
         assert!(!kept.contains("secret") && kept.contains("/srv/cache/"), "{kept}");
@@ -162,6 +170,8 @@ mod tests {
             (Dnf5.sources_in(&kept), Dnf5.elsewhere(&kept)),
             (Dnf5.sources_in(text), Dnf5.elsewhere(text))
         );
+        let priority = |id| Dnf5.priority(&kept, id);
+        assert_eq!(["extra", "other"].map(priority), [Some(5), None]);
         let usual = super::super::FACTS.usual_places();
         assert_eq!(Dnf5.parse_places(usual.clone(), &kept), Dnf5.parse_places(usual, text));
         let limited = |text: &str| {

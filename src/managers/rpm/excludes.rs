@@ -14,8 +14,8 @@ pub fn of_keyless(plan: &Plan) -> impl Iterator<Item = String> {
     plan.keyless.iter().map(|id| format!("--setopt={id}.gpgkey=file:///nonexistent"))
 }
 
-/// The packages that a plan leaves out for dnf 4 and dnf 5, with the versions in whose place older ones come. `disable_excludes` in dnf.conf would
-/// switch off these too.
+/// The packages that a plan leaves out for dnf 4 and dnf 5, with the versions in whose place older ones come and with
+/// those that do not come from a repository. `disable_excludes` in dnf.conf would switch off these too.
 pub fn excludes_of_dnf(plan: &Plan) -> Vec<String> {
     let of_version = |(name, version): &(String, String)| match plain_name(name) {
         plain if plain != name => format!("--exclude={plain}-{version}{}", &name[plain.len()..]),
@@ -23,6 +23,8 @@ pub fn excludes_of_dnf(plan: &Plan) -> Vec<String> {
     };
     let mut options = excludes(plan);
     options.extend(plan.passed_over.iter().map(of_version));
+    // Behind what the administrator excludes from it.
+    options.extend(plan.not_from.iter().map(|(id, name)| format!("--setopt={id}.excludepkgs={name}")));
     if !options.is_empty() {
         options.insert(0, "--setopt=disable_excludes=".to_string());
     }
@@ -38,11 +40,17 @@ mod tests {
         let plan = Plan {
             left_out: vec!["tb-x".into()],
             passed_over: [("tb-a".to_string(), "1:1.0-1".to_string())].into(),
+            not_from: [("extra".to_string(), "tb-b".to_string())].into(),
             ..Plan::default()
         };
         assert_eq!(
             excludes_of_dnf(&plan),
-            ["--setopt=disable_excludes=", "--exclude=tb-x", "--exclude=tb-a-1:1.0-1"]
+            [
+                "--setopt=disable_excludes=",
+                "--exclude=tb-x",
+                "--exclude=tb-a-1:1.0-1",
+                "--setopt=extra.excludepkgs=tb-b"
+            ]
         );
         assert!(excludes_of_dnf(&Plan::default()).is_empty());
     }

@@ -13,6 +13,9 @@ use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashSet};
 
+/// So many of them may have a package, one behind the other.
+const MOST_ROUNDS: usize = 5;
+
 const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
 
@@ -35,6 +38,33 @@ pub struct Lists<'a> {
 }
 
 impl Lists<'_> {
+    /// What does not come from these repositories because another one offers it too, in whatever version, that counts
+    /// no less: the lower its `priority`, the more a repository counts. A module decides by more than that.
+    pub fn not_from(&self, priority: &dyn Fn(&str) -> Option<i64>) -> BTreeSet<(String, String)> {
+        let mut plan = self.plan.clone();
+        let mut listing = Listing::default();
+        // Behind what does not come from one there may be the version of a second one.
+        for _ in 0..MOST_ROUNDS {
+            let Ok(answer) = self.machine.ask(&(self.list)(&plan)) else { return BTreeSet::new() };
+            listing = (self.read)(&answer.stdout);
+            let of_them = listing.updates.iter().filter(|update| !update.candidate.contains(".module"));
+            let of_them =
+                of_them.filter_map(|update| Some((stale_source(&plan, update)?, update.name.clone())));
+            let of_them: BTreeSet<_> = of_them.collect();
+            if of_them.is_subset(&plan.not_from) {
+                break;
+            }
+            plan.not_from.extend(of_them);
+        }
+        let counts_no_less = |(id, name): &(String, String)| {
+            let instead = listing.updates.iter().find(|update| update.name == *name);
+            let instead = instead.filter(|update| stale_source(&plan, update).is_none());
+            let instead = instead.and_then(|update| priority(update.source.as_ref()?));
+            instead.zip(priority(id)).is_some_and(|(instead, theirs)| instead <= theirs)
+        };
+        plan.not_from.iter().filter(|from| counts_no_less(from)).cloned().collect()
+    }
+
     /// Adds, as held back, what would be done only if these repositories did not exist; `option` with an identifier
     /// leaves one out.
     pub fn add_owned(&self, option: &str, listing: &mut Listing) -> Result<(), Failure> {
@@ -96,11 +126,14 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
+/// The one of these repositories from which an update comes, if any.
+fn stale_source(plan: &Plan, update: &Update) -> Option<String> {
+    update.source.clone().filter(|source| repositories(plan).any(|id| id == source))
+}
+
 /// The packages that these repositories offer or decide about, and that the plan does not leave out yet.
 fn more_left_out(plan: &Plan, listing: &Listing) -> BTreeSet<String> {
-    let is_stale = |update: &&Update| {
-        update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
-    };
+    let is_stale = |update: &&Update| stale_source(plan, update).is_some();
     let of_updates = listing.updates.iter().filter(is_stale).map(|update| &update.name);
     let is_ours = |held: &&HeldBack| held.reason == NOT_REFRESHED || held.reason == OWNED;
     let held = listing.held_back.iter().filter(is_ours).map(|held| &held.name);

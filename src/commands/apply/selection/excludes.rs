@@ -132,8 +132,8 @@ impl Selection {
         };
         let mut names = Vec::new();
         for name in planned.names().into_iter().filter(|name| !is_out(name)) {
-            let needs = session.ask(&session.manager.list_needs(&self.plan, std::slice::from_ref(&name)))?;
-            if session.manager.parse_list(&needs.stdout).comes(&comes.name) {
+            let needs = session.list_needs(&self.plan, std::slice::from_ref(&name))?;
+            if needs.comes(&comes.name) {
                 names.push(name);
             }
         }

@@ -169,6 +169,7 @@ impl Selection {
         self.plan.without = choice.without;
         self.plan.never_read = choice.never_read;
         self.plan.only_sources = choice.only_sources;
+        self.plan.not_from = choice.not_from;
         self.plan.left_out = self.known_excluded(state);
         if self.plan.full {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
@@ -301,10 +302,9 @@ impl Selection {
                 Ok(Listing { updates: updates.clone(), held_back: held_back.clone(), ..Listing::default() })
             }
             _ => {
-                let (without, only_sources) = (self.plan.without.clone(), self.plan.only_sources.clone());
-                let mut left_out = self.plan.left_out.clone();
+                let Plan { full, without, only_sources, not_from, mut left_out, .. } = self.plan.clone();
                 left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
-                let whole = Plan { full: self.plan.full, without, only_sources, left_out, ..Plan::default() };
+                let whole = Plan { full, without, only_sources, not_from, left_out, ..Plan::default() };
                 match session.list(&whole) {
                     // An update that cannot be had stops all the others: it may be left out.
                     Err(failure)

@@ -27,8 +27,11 @@ impl Selection {
         let mut stale = stale_updates(session, state, &pending)?;
         for _ in 0..MOST_ROUNDS {
             let Some(without) = self.pass_over(session, dir, &mut stale)? else { break };
+            let known = std::mem::take(&mut stale.names);
             pending = without;
             stale = stale_updates(session, state, &pending)?;
+            // Such a list may not have them any more.
+            stale.names.extend(known.into_iter().filter(|name| !pending.comes(name)));
         }
         self.of_others = self.choose_sources(session, dir, &mut pending)?;
         if !stale.names.is_empty() {

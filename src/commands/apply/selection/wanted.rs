@@ -59,8 +59,7 @@ impl Selection {
                 _ => vec![update.name.clone()],
             });
             let names: Vec<_> = names.collect();
-            let needs = session.ask(&session.manager.list_needs(&self.plan, &names))?;
-            let needs = session.manager.parse_list(&needs.stdout).checked()?.updates;
+            let needs = session.list_needs(&self.plan, &names)?.updates;
             wanted.extend(needs.into_iter().map(|update| update.name));
         }
         // When a package is split, its own update is needed beside the one that replaces its old version. Otherwise it
