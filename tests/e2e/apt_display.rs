@@ -13,10 +13,8 @@ fn a_terminal_shows_a_bar_with_apts_own_percentages() {
     for part in ["refreshing the package index [", "downloading updates [", "installing updates [####"] {
         assert!(shown.contains(part), "no {part:?} in {shown}");
     }
-    assert!(
-        shown.contains("% 0 s Configuring tb-slow") || shown.contains("% 1 s Configuring tb-slow"),
-        "{shown}"
-    );
+    let mut seconds = shown.split("% ").filter_map(|part| part.split_once(" s Configuring tb-slow"));
+    assert!(seconds.any(|(seconds, _)| seconds.parse::<u32>().is_ok()), "{shown}");
     let drawn = shown.lines().filter(|line| line.contains('[')).flat_map(|line| line.split('\r'));
     let widest =
         drawn.filter(|line| line.contains("updates [")).map(|line| line.trim_end_matches("\u{1b}[K"));
