@@ -76,9 +76,7 @@ impl Session {
 
     fn refreshed_alone(&self, command: &Invocation, failed: &[String]) -> Option<Invocation> {
         let in_turn = self.manager.in_turn().filter(|_| !failed.is_empty())?;
-        let mut order = in_turn.order(&self.source_files())?;
-        order.retain(|asked| !failed.contains(&asked.id));
-        in_turn.with_sources(command, &order).filter(|_| !order.is_empty())
+        in_turn.without(command, &in_turn.order(&self.source_files())?, failed)
     }
 
     /// What became of each source in a refresh that was ended for this reason.

@@ -174,8 +174,9 @@ pub trait InTurn {
     /// The refresh of these alone.
     fn only(&self, addresses: &[&str]) -> Invocation;
 
-    /// A list or an install from these alone; `None` where a command line cannot say what the files say of them.
-    fn with_sources(&self, command: &Invocation, sources: &[Asked]) -> Option<Invocation>;
+    /// A list or an install without those of these sources that failed; `None` where none did or none is left, or where
+    /// a command line cannot say so.
+    fn without(&self, command: &Invocation, sources: &[Asked], failed: &[String]) -> Option<Invocation>;
 }
 
 /// A source that is asked in turn.
@@ -187,14 +188,14 @@ pub struct Asked {
     pub address: String,
     /// Whether an index of it is stored.
     pub is_stored: bool,
-    /// Whether only packages that are wanted from it by its tag are taken.
-    pub is_tagged: bool,
+    /// The tag by which packages must be wanted from it, if it has one, as it is written: `@edge`.
+    pub tag: Option<String>,
 }
 
 impl Asked {
     /// One of which nothing but its name is known.
     pub fn named(id: &str) -> Asked {
-        Asked { id: id.to_string(), address: id.to_string(), is_stored: true, is_tagged: false }
+        Asked { id: id.to_string(), address: id.to_string(), is_stored: true, tag: None }
     }
 }
 

@@ -30,17 +30,15 @@ fn an_index_that_cannot_be_stored_is_not_fresh() {
     patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-r0 3.0-r0"]);
 }
 
-/// apk itself would try to install it, and fail. No command line can say that a repository has a tag and others have
-/// none, so that the failed one is left to apk.
+/// Everybody on the machine could read a login in a command line, so that apk is not given the other repositories alone.
 #[test]
-fn beside_a_tag_a_version_stays_that_only_a_source_that_failed_offers() {
+fn beside_a_login_a_version_stays_that_only_a_source_that_failed_offers() {
     let apk = Apk::new();
     let repos = [[("tb-a", "2.0"), ("tb-both", "3.0")], [("tb-b", "2.0"), ("tb-both", "2.0")]]
         .map(|offered| ApkRepo::with(&offered.map(|(name, version)| package(name, version))));
     apk.add_source("down", &repos[0]);
-    apk.add_source("well", &repos[1]);
-    let edge = ApkRepo::with(&[]);
-    apk.sandbox().write("/etc/apk/repositories.d/edge.list", format!("@edge {}\n", edge.server.url()));
+    let login = repos[1].server.url().replace("://", "://user:secret@");
+    apk.sandbox().write("/etc/apk/repositories.d/well.list", format!("{login}\n"));
     Manager::install(&apk, &["tb-a", "tb-b", "tb-both"].map(|name| package(name, "1.0")));
     let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
     patch(&["refresh"]).exits(0);
@@ -49,6 +47,43 @@ fn beside_a_tag_a_version_stays_that_only_a_source_that_failed_offers() {
     patch(&["apply"]).exits(1).changed(&[]);
     repos[0].server.heal();
     patch(&["apply"]).exits(0).changed(&["tb-a 1.0-r0 2.0-r0", "tb-both 1.0-r0 3.0-r0"]);
+}
+
+/// What is wanted from a repository by its tag comes from there, and nothing else does.
+#[test]
+fn tags_count_while_a_source_is_down() {
+    let others = ["tb-e", "tb-t", "tb-hello"];
+    for down in ["first", "edge"] {
+        let apk = Apk::new();
+        let repo = |offered: &[(&str, &str)]| {
+            let packages: Vec<_> = offered.iter().map(|(name, version)| package(name, version)).collect();
+            ApkRepo::with(&packages)
+        };
+        let repos = [
+            ("first", "", repo(&[("tb-both", "3.0")])),
+            ("edge", "@edge ", repo(&[("tb-e", "2.0"), ("tb-hello", "9.0")])),
+            ("testing", "@testing ", repo(&[("tb-t", "2.0"), ("tb-e", "7.0"), ("tb-hello", "8.0")])),
+            ("last", "", repo(&[("tb-both", "2.0"), ("tb-hello", "2.0")])),
+        ];
+        for (number, (name, tag, repo)) in repos.iter().enumerate() {
+            let list = format!("/etc/apk/repositories.d/{number}-{name}.list");
+            apk.sandbox().write(&list, format!("{tag}{}\n", repo.server.url()));
+        }
+        let names = [&others[..], &["tb-both"]].concat();
+        Manager::install(&apk, &names.iter().map(|name| package(name, "1.0")).collect::<Vec<_>>());
+        apk.sandbox().sh("sed -i 's/^tb-e.*/tb-e@edge/; s/^tb-t.*/tb-t@testing/' /etc/apk/world");
+        let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+        patch(&["refresh"]).exits(0).remembers("/pending/count", 4);
+        repos.iter().find(|(name, ..)| *name == down).unwrap().2.server.fault("/", Fault::Status(503));
+        let both = format!("tb-both 1.0-r0 {}-r0", if down == "first" { "2.0" } else { "3.0" });
+        let hello = "tb-hello 1.0-r0 2.0-r0";
+        let of_tags = ["tb-e 1.0-r0 2.0-r0", "tb-t 1.0-r0 2.0-r0"];
+        let coming = match down {
+            "first" => vec![&both, of_tags[0], hello, of_tags[1]],
+            _ => vec![&both, hello, of_tags[1]],
+        };
+        patch(&["apply"]).exits(1).says("/retried", false).changed(&coming);
+    }
 }
 
 /// apk itself does nothing at all while nobody has it.

@@ -109,8 +109,13 @@ fn choose(origins: &[Origin], candidate: &str, is_usable: &dyn Fn(&String) -> bo
     };
     let Some(other) = origins.iter().position(is_other) else { return Choice::Stale };
     let is_newer = |origin: &&Origin| origin.priority == priority && origin.version != origins[other].version;
-    let newer = origins[..other].iter().filter(is_newer);
-    Choice::Older(newer.filter_map(|origin| origin.version.clone()).collect())
+    let newer = origins[..other].iter().filter(is_newer).filter_map(|origin| origin.version.clone());
+    // apk does not list the newest first.
+    let mut newer: Vec<_> = newer.collect();
+    if !newer.iter().any(|version| version == candidate) {
+        newer.push(candidate.to_string());
+    }
+    Choice::Older(newer)
 }
 
 #[cfg(test)]
@@ -138,6 +143,7 @@ mod tests {
         let both =
             [("4", "a", 100), ("3", "dead", 500), ("2", "dead", 500), ("2", "a", 500), ("1", "a", 500)];
         assert_eq!(chosen(&both), older(&["3"]));
+        assert_eq!(chosen(&[("2", "a", 500), ("3", "dead", 500)]), older(&["3"]), "in any order");
         assert_eq!(chosen(&[("3", "dead", 990), ("2", "a", 500)]), Choice::Stale, "it has the say");
         assert_eq!(chosen(&[("3", "dead", 500), ("2", "a", 100)]), Choice::Stale, "nobody wants that one");
     }

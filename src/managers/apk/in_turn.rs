@@ -5,7 +5,7 @@ use super::settings::OwnSettings;
 use crate::managers::capabilities::{Asked, ConfigFile, InTurn, Settings};
 use crate::model::secrets::without_passwords;
 use crate::system::process::Invocation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Goes on without a repository that cannot be had.
 pub const GO_ON_WITHOUT: &str = "--force-missing-repositories";
@@ -26,23 +26,37 @@ impl InTurn for Repositories {
     }
 
     fn only(&self, addresses: &[&str]) -> Invocation {
-        from(addresses.iter().copied(), &["-U", "update"])
+        from(addresses.iter().map(ToString::to_string), &["-U", "update"])
     }
 
-    fn with_sources(&self, command: &Invocation, sources: &[Asked]) -> Option<Invocation> {
-        // With `-X` a tag counts for what follows too.
-        let is_any_tagged = sources.iter().any(|asked| asked.is_tagged);
-        // Then none is missing. apk 2.12 has no such option.
-        let words = command.args.iter().map(String::as_str).filter(|word| *word != GO_ON_WITHOUT);
-        let words: Vec<_> = words.collect();
-        let Invocation { args, .. } = from(sources.iter().map(|asked| asked.address.as_str()), &words);
-        (!is_any_tagged).then(|| Invocation { args, ..command.clone() })
+    fn without(&self, command: &Invocation, sources: &[Asked], failed: &[String]) -> Option<Invocation> {
+        let (lost, left): (Vec<_>, Vec<_>) = sources.iter().partition(|asked| failed.contains(&asked.id));
+        if lost.is_empty() || left.is_empty() {
+            return None;
+        }
+        // A tag counts for what follows too, with apk 3.
+        let (tagged, untagged): (Vec<_>, Vec<_>) = left.into_iter().partition(|asked| asked.tag.is_some());
+        let tags = |of: &[&Asked]| of.iter().filter_map(|asked| asked.tag.clone()).collect::<BTreeSet<_>>();
+        let lost_tags: Vec<_> = tags(&lost).difference(&tags(&tagged)).cloned().collect();
+        // apk does nothing where a tag of world is nowhere. A repository from which everything may come can have one.
+        let place = untagged.first().map(|asked| asked.address.clone());
+        if place.is_none() && !lost_tags.is_empty() {
+            return None;
+        }
+        let of_lost = lost_tags.iter().zip(place.iter().cycle());
+        let of_tagged = tagged.iter().filter_map(|asked| Some((asked.tag.as_ref()?, &asked.address)));
+        let tagged = of_tagged.chain(of_lost).map(|(tag, address)| format!("{tag} {address}"));
+        let options = untagged.iter().map(|asked| asked.address.clone()).chain(tagged);
+        // None is missing now. apk 2.12 has no such option.
+        let words = command.args.iter().filter(|word| *word != GO_ON_WITHOUT).cloned();
+        let Invocation { args, .. } = from(options, &[]).with(words);
+        Some(Invocation { args, ..command.clone() })
     }
 }
 
 /// The command with these repositories and no others.
-fn from<'a>(addresses: impl Iterator<Item = &'a str>, words: &[&str]) -> Invocation {
-    let options = addresses.flat_map(|address| ["-X", address]);
+fn from(addresses: impl Iterator<Item = String>, words: &[&str]) -> Invocation {
+    let options = addresses.flat_map(|address| ["-X".to_string(), address]);
     Invocation::of("apk", ["--repositories-file", "/dev/null"]).with(options).with(words.iter().copied())
 }
 
@@ -94,10 +108,11 @@ fn in_file(text: &str) -> Option<Vec<Asked>> {
         if url == "set" || line.contains("${") {
             return None;
         }
+        let tag = line.split_whitespace().next().filter(|word| word.starts_with('@')).map(str::to_owned);
         let asked = |address: String| {
             let id = source_id(&address);
             let is_stored = !id.starts_with('/') && !matches!(format, Some("v3" | "ndx"));
-            Asked { id, address, is_stored, is_tagged: line.starts_with('@') }
+            Asked { id, address, is_stored, tag: tag.clone() }
         };
         let components: Vec<_> = words.collect();
         match components.is_empty() {
@@ -135,9 +150,22 @@ mod tests {
             "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update";
         assert_eq!(line, expected);
         let install = Invocation::of("apk", [GO_ON_WITHOUT, "upgrade"]);
-        assert_eq!(Repositories.with_sources(&install, &order), None);
-        let line = Repositories.with_sources(&install, &order[..1]).unwrap().line();
-        assert_eq!(line, "apk --repositories-file /dev/null -X https://h/main/ upgrade");
+        let without = |failed: &[&str]| {
+            let failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
+            Some(Repositories.without(&install, &order, &failed)?.args.join("|"))
+        };
+        let begins = "--repositories-file|/dev/null|-X|https://h/main/|-X|";
+        for (failed, ends) in [
+            (&["https://h/edge/main"][..], "@edge /srv/local|-X|@test https://h/edge/community|upgrade"),
+            (
+                &["/srv/local"],
+                "@test https://h/edge/main|-X|@test https://h/edge/community|-X|@edge https://h/main/|upgrade",
+            ),
+        ] {
+            assert_eq!(without(failed), Some(format!("{begins}{ends}")));
+        }
+        assert_eq!(without(&["https://h/main", "/srv/local"]), None);
+        assert_eq!(without(&[]), None);
         assert_eq!(ids(&[file("/etc/apk/repositories", "#\n")]), Some(Vec::new()));
         let login = [file("/etc/apk/repositories", "https://u:p@h/main\n")];
         assert_eq!(
