@@ -30,6 +30,7 @@ with_both! {
     an_index_that_is_swapped_under_the_refresh_is_a_fetch_error_and_heals,
     what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down,
     a_repository_that_is_down_decides_nothing_by_the_height_of_its_versions_alone,
+    a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version,
     what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come,
     a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down,
     a_repository_that_was_never_reached_stops_no_other,
@@ -334,6 +335,18 @@ fn a_repository_that_is_down_decides_nothing_by_the_height_of_its_versions_alone
         later.push("tb-own 1.0-1 3.0-1".to_string());
         root.patch(&["apply"]).applied(&later.iter().map(String::as_str).collect::<Vec<_>>());
     }
+}
+
+fn a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")]), &[]);
+    repo.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-sec", "3.0")]);
+    root.add_repo("vendor", &vendor);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
+    vendor.server.fault("/", Fault::Status(503));
+    root.patch(&["refresh"]).exits(1).remembers("/pending/security", 1);
+    root.patch(&["apply", "--security"]).exits(1).changed(&["tb-sec 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--security"]).exits(1).changed(&[]).remembers("/pending/security", 0);
 }
 
 fn what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come(make: fn(&[Rpm]) -> Root) {

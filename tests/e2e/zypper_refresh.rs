@@ -523,6 +523,21 @@ fn what_a_source_that_failed_had_the_say_about_is_pending_once_that_is_refreshed
 }
 
 #[test]
+fn a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version() {
+    let root = Zypper::with(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-sec", "3.0")]);
+    let other = RpmRepo::new(&[]);
+    other.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), rpm("tb-hello", "2.0")]);
+    root.add_repo("vendor", &vendor);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
+    vendor.server.fault("/", Fault::Status(503));
+    root.patch(&["refresh"]).exits(1).remembers("/pending/security", 1);
+    root.patch(&["apply", "--security"]).exits(1).changed(&["tb-sec 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--security"]).exits(1).changed(&[]).remembers("/pending/security", 0);
+}
+
+#[test]
 fn a_host_with_nothing_but_lists_of_mirrors_is_refreshed_every_time() {
     let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));
     let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));
