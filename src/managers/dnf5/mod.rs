@@ -221,7 +221,7 @@ impl Manager for Dnf5 {
 
     fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
         let configuration = machine.configuration().unwrap_or_default();
-        lists::lists(machine, plan).not_from(&|id| self.priority(configuration, id))
+        lists::lists(machine, plan).not_from(WITHOUT, &|id| self.priority(configuration, id))
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {

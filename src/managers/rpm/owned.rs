@@ -13,9 +13,6 @@ use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::collections::{BTreeSet, HashSet};
 
-/// So many of them may have a package, one behind the other.
-const MOST_ROUNDS: usize = 5;
-
 const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
 
@@ -39,40 +36,49 @@ pub struct Lists<'a> {
 
 impl Lists<'_> {
     /// What does not come from these repositories because another one offers it too, in whatever version, that counts
-    /// no less: the lower its `priority`, the more a repository counts. A module decides by more than that.
-    pub fn not_from(&self, priority: &dyn Fn(&str) -> Option<i64>) -> BTreeSet<(String, String)> {
-        let mut plan = self.plan.clone();
-        let mut listing = Listing::default();
-        // Behind what does not come from one there may be the version of a second one.
-        for _ in 0..MOST_ROUNDS {
-            let Ok(answer) = self.machine.ask(&(self.list)(&plan)) else { return BTreeSet::new() };
-            listing = (self.read)(&answer.stdout);
-            let of_them = listing.updates.iter().filter(|update| !update.candidate.contains(".module"));
-            let of_them =
-                of_them.filter_map(|update| Some((stale_source(&plan, update)?, update.name.clone())));
-            let of_them: BTreeSet<_> = of_them.collect();
-            if of_them.is_subset(&plan.not_from) {
-                break;
-            }
-            plan.not_from.extend(of_them);
-        }
-        let counts_no_less = |(id, name): &(String, String)| {
-            let instead = listing.updates.iter().find(|update| update.name == *name);
-            let instead = instead.filter(|update| stale_source(&plan, update).is_none());
-            let instead = instead.and_then(|update| priority(update.source.as_ref()?));
-            instead.zip(priority(id)).is_some_and(|(instead, theirs)| instead <= theirs)
+    /// no less: the lower its `priority`, the more a repository counts. A module decides by more than that. `option`
+    /// leaves a repository out.
+    pub fn not_from(
+        &self,
+        option: &str,
+        priority: &dyn Fn(&str) -> Option<i64>,
+    ) -> BTreeSet<(String, String)> {
+        let updates = |question: Invocation| {
+            let answer = self.machine.ask(&question).ok()?;
+            Some((self.read)(&answer.stdout).updates)
         };
-        plan.not_from.iter().filter(|from| counts_no_less(from)).cloned().collect()
+        let mut theirs = updates((self.list)(self.plan)).unwrap_or_default();
+        theirs.retain(|update| is_stale(self.plan, update) && !update.candidate.contains(".module"));
+        if theirs.is_empty() {
+            return BTreeSet::new();
+        }
+        let others = updates(self.without_them(option)).unwrap_or_default();
+        let mut not_from = BTreeSet::new();
+        for update in theirs {
+            let instead = others.iter().find(|other| other.name == update.name);
+            let Some(instead) = instead.and_then(|other| priority(other.source.as_ref()?)) else { continue };
+            let decides = |id: &String| priority(id).is_none_or(|priority| priority < instead);
+            if !update.source.as_ref().is_some_and(decides) {
+                // Behind the version of one there may be that of a second one.
+                let ids = repositories(self.plan).filter(|id| !decides(id));
+                not_from.extend(ids.map(|id| (id.clone(), update.name.clone())));
+            }
+        }
+        not_from
+    }
+
+    /// The list that there would be if these repositories did not exist.
+    fn without_them(&self, option: &str) -> Invocation {
+        let options = repositories(self.plan).map(|id| format!("{option}{id}"));
+        let plan = Plan { without: Vec::new(), not_from: BTreeSet::new(), ..self.plan.clone() };
+        (self.list)(&plan).with_before("upgrade", options)
     }
 
     /// Adds, as held back, what would be done only if these repositories did not exist; `option` with an identifier
     /// leaves one out.
     pub fn add_owned(&self, option: &str, listing: &mut Listing) -> Result<(), Failure> {
-        let Lists { plan, .. } = *self;
-        if repositories(plan).next().is_some() {
-            let options = repositories(plan).map(|id| format!("{option}{id}"));
-            let without = Plan { without: Vec::new(), ..plan.clone() };
-            let answer = self.machine.ask(&(self.list)(&without).with_before("upgrade", options))?;
+        if repositories(self.plan).next().is_some() {
+            let answer = self.machine.ask(&self.without_them(option))?;
             hold_back_new((self.read)(&answer.stdout).updates, listing);
         }
         Ok(())
@@ -126,15 +132,15 @@ pub fn hold_back_modular(answer: &str, mut listing: Listing) -> Listing {
     listing
 }
 
-/// The one of these repositories from which an update comes, if any.
-fn stale_source(plan: &Plan, update: &Update) -> Option<String> {
-    update.source.clone().filter(|source| repositories(plan).any(|id| id == source))
+/// Whether an update comes from one of these repositories.
+fn is_stale(plan: &Plan, update: &Update) -> bool {
+    update.source.as_ref().is_some_and(|source| repositories(plan).any(|id| id == source))
 }
 
 /// The packages that these repositories offer or decide about, and that the plan does not leave out yet.
 fn more_left_out(plan: &Plan, listing: &Listing) -> BTreeSet<String> {
-    let is_stale = |update: &&Update| stale_source(plan, update).is_some();
-    let of_updates = listing.updates.iter().filter(is_stale).map(|update| &update.name);
+    let of_updates = listing.updates.iter().filter(|update| is_stale(plan, update));
+    let of_updates = of_updates.map(|update| &update.name);
     let is_ours = |held: &&HeldBack| held.reason == NOT_REFRESHED || held.reason == OWNED;
     let held = listing.held_back.iter().filter(is_ours).map(|held| &held.name);
     of_updates.chain(held).filter(|name| !plan.left_out.contains(name)).cloned().collect()
