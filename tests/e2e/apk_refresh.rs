@@ -49,6 +49,28 @@ fn beside_a_login_a_version_stays_that_only_a_source_that_failed_offers() {
     patch(&["apply"]).exits(0).changed(&["tb-a 1.0-r0 2.0-r0", "tb-both 1.0-r0 3.0-r0"]);
 }
 
+/// Nor is anything removed that it had brought.
+#[test]
+fn what_came_from_a_source_that_is_down_is_replaced_by_no_older_version() {
+    let apk = Apk::new();
+    let of_down =
+        [package("tb-both", "3.0").needs("tb-lib"), package("tb-lib", "1.0"), package("tb-own", "1.0")];
+    let repos =
+        [ApkRepo::with(&of_down), ApkRepo::with(&[package("tb-both", "2.0"), package("tb-more", "2.0")])];
+    apk.add_source("down", &repos[0]);
+    apk.add_source("well", &repos[1]);
+    Manager::install(&apk, &["tb-both", "tb-more", "tb-own"].map(|name| package(name, "1.0")));
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    patch(&["apply"]).exits(0).changed(&[
+        "tb-both 1.0-r0 3.0-r0",
+        "tb-lib - 1.0-r0",
+        "tb-more 1.0-r0 2.0-r0",
+    ]);
+    repos[0].server.fault("/", Fault::Status(503));
+    repos[1].publish(&[package("tb-both", "2.0"), package("tb-more", "3.0")]);
+    patch(&["apply"]).exits(1).changed(&["tb-more 2.0-r0 3.0-r0"]);
+}
+
 /// What is wanted from a repository by its tag comes from there, and nothing else does.
 #[test]
 fn tags_count_while_a_source_is_down() {
