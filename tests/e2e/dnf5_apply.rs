@@ -12,16 +12,6 @@ use crate::vault::Signer;
 
 const HELLO: &str = "/tb-hello-";
 
-/// What dnf5 says of an update that it skips is not why the download of another one failed.
-#[test]
-fn a_package_that_is_gone_is_retried_beside_an_update_that_is_skipped() {
-    let (root, repo) = one(&["tb-c", "tb-d"].map(|name| rpm(name, "1.0")), &[]);
-    let skipped = || rpm("tb-d", "2.0").tag("Requires: tb-none");
-    repo.publish(&[rpm("tb-c", "2.0"), skipped()]);
-    repo.publish_before("/tb-c-2.0", 1, &[rpm("tb-c", "3.0"), skipped()]);
-    root.patch(&["apply"]).says("/retried", true).exits(0).changed(&["tb-c 1.0-1 3.0-1"]);
-}
-
 #[test]
 fn the_install_fetches_nothing() {
     let (root, repo) = pending_update();

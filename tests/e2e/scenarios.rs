@@ -828,6 +828,18 @@ fn an_update_that_cannot_be_resolved_stays_and_the_others_come<M: Manager>() {
     stage.has_exactly(&["tb-dep 1.0", "tb-hello 2.0"]);
 }
 
+/// What is said of it is not why the download of another one failed.
+fn a_package_that_is_gone_is_retried_beside_an_update_that_stays<M: Manager>() {
+    let stays = || package("tb-dep", "2.0").needs("tb-none");
+    let stage = Stage::<M>::one(
+        &[package("tb-dep", "1.0"), package("tb-hello", "1.0")],
+        &[stays(), package("tb-hello", "2.0")],
+    );
+    stage.repos[0].publish_before(HELLO, 1, &[stays(), package("tb-hello", "3.0")]);
+    stage.patch(&["apply"]).did_all::<M>(&["tb-hello 1.0 3.0"]).says("/retried", true);
+    stage.has_exactly(&["tb-dep 1.0", "tb-hello 3.0"]);
+}
+
 fn an_update_that_cannot_be_resolved_never_looks_like_success<M: Manager>() {
     let stage = Stage::<M>::one(
         &[package("tb-dep", "1.0")],
@@ -1412,6 +1424,7 @@ scenarios! {
         a_failing_script_is_reported_as_one_whatever_it_prints,
         a_script_that_succeeds_may_say_what_it_likes,
         an_update_that_cannot_be_resolved_stays_and_the_others_come,
+        a_package_that_is_gone_is_retried_beside_an_update_that_stays,
         an_update_that_cannot_be_resolved_never_looks_like_success,
         a_configuration_file_changed_on_the_machine_is_kept,
         named_packages_are_installed_and_no_other,

@@ -139,11 +139,10 @@ fn by_its_words(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     let errors: Vec<_> = errors(&finished.stderr).collect();
     // What dnf5 says later counts more than what rpm said before.
     let is_own = |line: &&str| !line.starts_with("You can try to add") && !line.starts_with("error: ");
-    let mut start = errors.iter().position(is_own).unwrap_or(0);
-    // An update that dnf5 skips is told before it goes on to download the others.
-    if errors.get(start).is_some_and(|line| line.starts_with("Problem")) {
-        start = errors.iter().position(|line| is_fetch(line)).filter(|_| !began).unwrap_or(start);
-    }
+    // An update that dnf5 skips is told before it goes on with the others.
+    let is_skipped = |line: &&str| line.starts_with("Problem") || line.starts_with(' ');
+    let start = errors.iter().position(|line| is_own(line) && !is_skipped(line));
+    let start = start.or_else(|| errors.iter().position(is_own)).unwrap_or(0);
     let first = errors.get(start).copied();
     let Some(first) = first else {
         // A signal ends dnf5 at once, and it says nothing.
@@ -171,7 +170,8 @@ fn by_its_words(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
         };
         return Failure::new(class, format!("could not get a key: {text}"));
     }
-    if !began && is_fetch(&text) {
+    let is_fetch = ["Failed to download ", "Failed to set up metadata download", "Cannot download the \""];
+    if !began && is_fetch.iter().any(|start| text.starts_with(start)) {
         return fetch(&text, finished);
     }
     match class_of(&text) {
@@ -180,12 +180,6 @@ fn by_its_words(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
         }
         class => Failure::new(class, text),
     }
-}
-
-/// Whether a line is about a download that failed.
-fn is_fetch(line: &str) -> bool {
-    let starts = ["Failed to download ", "Failed to set up metadata download", "Cannot download the \""];
-    starts.iter().any(|start| line.starts_with(start))
 }
 
 /// All failed downloads look alike; the reason stands behind `>>> ` as long as no script has run.
