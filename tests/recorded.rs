@@ -282,6 +282,36 @@ fn every_recorded_output_is_read_as_the_table_says() {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// dnf5 tells what it skips once the repositories are loaded, and goes on with the others.
+#[test]
+fn what_dnf5_skips_is_not_why_something_else_failed() {
+    const LOADED: &str = "Repositories loaded.\n";
+    let skipped = format!(
+        "{LOADED}Problem: cannot install the best update candidate for package tb-d-1.0-1.noarch\n  \
+         - nothing provides tb-none needed by tb-d-2.0-1.noarch from base\n\n"
+    );
+    let manager = linux_patch::managers::by_name("dnf5").unwrap();
+    let classify = |finished: &Finished| {
+        let failure = manager.classify(finished);
+        failure.map(|failure| (failure.class, failure.message))
+    };
+    let mut failures = 0;
+    for entry in std::fs::read_dir("tests/fixtures/dnf5").unwrap() {
+        let path = entry.unwrap().path();
+        let finished = read(&path).finished;
+        let stderr = finished.stderr.replacen(LOADED, &skipped, 1);
+        let expected = classify(&finished);
+        // Where it says nothing of its own, what it skipped is all that is known.
+        let is_told = expected.as_ref().is_some_and(|(class, _)| *class != Class::Interrupted);
+        if stderr == finished.stderr || !is_told {
+            continue;
+        }
+        failures += 1;
+        assert_eq!(classify(&Finished { stderr, ..finished }), expected, "{}", path.display());
+    }
+    assert!(failures > 20, "only {failures} failures");
+}
+
 /// The words in which a recording is told to people: why it failed, source by source, and what else
 /// there is to say of it.
 fn told(manager: &dyn Manager, recording: &Recording) -> String {
