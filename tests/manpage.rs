@@ -732,20 +732,21 @@ fn sections_that_are_referred_to_exist() {
     }
 }
 
-/// The files of contrib/, except the completions, which are generated, and the link to the manual pages.
-fn contrib() -> Vec<(String, String)> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true if path.ends_with("completions") || path.is_symlink() && path.ends_with("man") => {}
-                true => walk(&path, found),
-                false => found.push(path),
-            }
+fn all_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("contrib/completions") || path.is_symlink() && path.ends_with("man") => {}
+            true => all_files(&path, found),
+            false => found.push(path),
         }
     }
+}
+
+/// The files of contrib/, except the completions, which are generated, and the link to the manual pages.
+fn contrib() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), &mut found);
+    all_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib"), &mut found);
     found.sort();
     let read = |path: PathBuf| (path.display().to_string(), std::fs::read_to_string(&path).unwrap());
     found.into_iter().map(read).collect()
@@ -850,6 +851,51 @@ fn every_make_target_that_is_named_exists() {
         }
     }
     assert!(found > 0, "no call of make was found");
+}
+
+/// As `MODULE::NAME` or, behind "scenario", as `NAME`; of a name its beginning is enough.
+#[test]
+fn every_test_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    ["src", "tests"].iter().for_each(|dir| all_files(&root.join(dir), &mut sources));
+    let is_in = |module: &str, name: &str| {
+        let mut of_module = sources.iter().filter(|path| {
+            let dir = path.parent().and_then(Path::file_name);
+            path.file_stem().is_some_and(|stem| stem == module) || dir.is_some_and(|dir| dir == module)
+        });
+        let defines = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            ["fn", "mod"].iter().any(|word| text.contains(&format!("{word} {name}")))
+        };
+        of_module.any(|path| path.extension().is_some_and(|end| end == "rs") && defines(path))
+    };
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let text = file("docs/reliability.md");
+    let mut found = 0;
+    for row in text.lines().filter(|line| line.starts_with('|')) {
+        let mut is_scenario = false;
+        for (nth, part) in row.split('`').enumerate() {
+            if nth % 2 == 0 {
+                let goes_on = matches!(part.trim(), "," | "and");
+                is_scenario = part.trim_end().ends_with("scenario")
+                    || part.trim_end().ends_with("scenarios")
+                    || (is_scenario && goes_on);
+                continue;
+            }
+            is_scenario &= is_word(part);
+            let scenario = Some(("scenarios", part)).filter(|_| is_scenario);
+            let named = part.split(' ').next_back().and_then(|word| word.rsplit_once("::")).or(scenario);
+            let Some((module, name)) = named.filter(|(module, name)| is_word(module) && is_word(name)) else {
+                continue;
+            };
+            if module.starts_with(|first: char| first.is_ascii_lowercase()) {
+                assert!(is_in(module, name), "there is no test {module}::{name}, of {part:?}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 100, "only {found} tests are named");
 }
 
 #[test]
