@@ -238,6 +238,7 @@ pub struct Plan {
     /// The sources that were refreshed, if some were not, as a command line names them.
     pub only_sources: Vec<String>,
     /// Packages that do not come from a source of `without`, so that those of other sources come: source and package.
+    /// Another source may have the very version, so that this cannot be passed over.
     pub not_from: BTreeSet<(String, String)>,
     /// Sources that have no key though their packages must be verified.
     pub keyless: Vec<String>,

@@ -323,15 +323,21 @@ fn a_repository_that_is_down_decides_nothing_by_the_height_of_its_versions_alone
         let other = RpmRepo::new(&at("2.0"));
         root.add_repo_with("vendor", &vendor.server.url(), &format!("excludepkgs=tb-c\n{priority}"));
         root.add_repo("other", &other);
+        // Behind what is not taken from the first there is what a second one has.
+        let second = RpmRepo::new(&at("2.5"));
+        if priority.is_empty() {
+            root.add_repo("second", &second);
+        }
         root.patch(&["refresh"]).exits(0).remembers("/pending/count", 4);
-        vendor.server.fault("/", Fault::Status(503));
+        [&vendor, &second].iter().for_each(|repo| repo.server.fault("/", Fault::Status(503)));
         let all = ["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1", "tb-c 1.0-1 2.0-1"];
         let coming = if from == Some("1.0") { &all[2..] } else { &all };
         root.patch(&["refresh"]).exits(1).leaves_pending(coming);
         root.patch(&["apply"]).exits(1).changed(coming);
-        vendor.server.heal();
+        [&vendor, &second].iter().for_each(|repo| repo.server.heal());
         let of_both = |from: &str| ["tb-a", "tb-b"].map(|name| format!("{name} {from}-1 3.0-1"));
         let mut later: Vec<_> = from.map(of_both).into_iter().flatten().collect();
+        later.extend(priority.is_empty().then(|| "tb-c 2.0-1 2.5-1".to_string()));
         later.push("tb-own 1.0-1 3.0-1".to_string());
         root.patch(&["apply"]).applied(&later.iter().map(String::as_str).collect::<Vec<_>>());
     }

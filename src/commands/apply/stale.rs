@@ -39,6 +39,7 @@ pub(super) fn stale_updates(session: &Session, state: &State, pending: &Listing)
     }
     let names: Vec<_> = pending.updates.iter().map(|update| update.name.as_str()).collect();
     let origins = session.manager.origins(session, &names)?;
+    // A list of the refreshed sources alone passes over it by itself.
     let can_pass_over = session.manager.facts().passes_over || session.takes_refreshed_alone(&failed);
     for update in &pending.updates {
         let origins = origins.get(&update.name).map(Vec::as_slice).unwrap_or_default();

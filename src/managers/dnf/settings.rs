@@ -46,7 +46,7 @@ impl Configuration for Dnf {
         let of_it: Vec<_> = settings.iter().filter(|setting| setting.section == id).collect();
         of_it.first()?;
         let set = of_it.iter().rfind(|setting| setting.name == "priority");
-        set.map_or(Some(DEFAULT_PRIORITY), |setting| setting.value.parse().ok())
+        set.map_or(Some(rpm::DEFAULT_PRIORITY), |setting| setting.value.parse().ok())
     }
 
     fn with_limits(&self, refresh: Invocation, text: &str) -> Invocation {
@@ -63,9 +63,6 @@ impl Configuration for Dnf {
         tables::objection(main_of(&settings).filter(|(name, _)| *name != "destdir"), installs)
     }
 }
-
-/// The priority of a repository that has none set.
-const DEFAULT_PRIORITY: i64 = 99;
 
 #[cfg(test)]
 mod tests {

@@ -31,6 +31,9 @@ pub const DATABASES: &[&str] = &[
     "/var/lib/rpm/Packages",
 ];
 
+/// The priority of a repository that has none set.
+pub const DEFAULT_PRIORITY: i64 = 99;
+
 /// The lock of this database.
 pub const LOCKS: &[&str] = &["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
 

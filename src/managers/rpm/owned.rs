@@ -53,18 +53,7 @@ impl Lists<'_> {
             return BTreeSet::new();
         }
         let others = updates(self.without_them(option)).unwrap_or_default();
-        let mut not_from = BTreeSet::new();
-        for update in theirs {
-            let instead = others.iter().find(|other| other.name == update.name);
-            let Some(instead) = instead.and_then(|other| priority(other.source.as_ref()?)) else { continue };
-            let decides = |id: &String| priority(id).is_none_or(|priority| priority < instead);
-            if !update.source.as_ref().is_some_and(decides) {
-                // Behind the version of one there may be that of a second one.
-                let ids = repositories(self.plan).filter(|id| !decides(id));
-                not_from.extend(ids.map(|id| (id.clone(), update.name.clone())));
-            }
-        }
-        not_from
+        theirs.iter().flat_map(|update| not_from(self.plan, update, &others, priority)).collect()
     }
 
     /// The list that there would be if these repositories did not exist.
@@ -99,6 +88,25 @@ impl Lists<'_> {
         }
         Ok(listing)
     }
+}
+
+/// The repositories from which the package of this update does not come, if others offer it too.
+fn not_from(
+    plan: &Plan,
+    update: &Update,
+    others: &[Update],
+    priority: &dyn Fn(&str) -> Option<i64>,
+) -> Vec<(String, String)> {
+    let instead = others.iter().find(|other| other.name == update.name);
+    let Some(instead) = instead.and_then(|other| priority(other.source.as_ref()?)) else { return Vec::new() };
+    // One of which nobody knows how it counts may count more.
+    let decides = |id: &String| priority(id).is_none_or(|priority| priority < instead);
+    if update.source.as_ref().is_none_or(decides) {
+        return Vec::new();
+    }
+    // Behind the version of one there may be that of a second one.
+    let ids = repositories(plan).filter(|id| !decides(id));
+    ids.map(|id| (id.clone(), update.name.clone())).collect()
 }
 
 /// Holds back the packages that come only where a repository is absent or left out.
@@ -160,4 +168,31 @@ fn add_left_out(mut now: Listing, listing: Listing) -> Listing {
     now.updates = same;
     hold_back_new(new, &mut now);
     now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_repository_that_is_known_to_count_no_more_than_another_one_decides_nothing() {
+        let update =
+            |source: &str| Update { name: "tb-a".into(), source: Some(source.into()), ..Update::default() };
+        let plan = Plan { without: ["down", "more", "odd"].map(String::from).into(), ..Plan::default() };
+        let priorities = [("down", 99), ("more", 1), ("good", 99), ("better", 50)];
+        let priority =
+            |id: &str| priorities.iter().find(|(known, _)| *known == id).map(|(_, number)| *number);
+        let ids = |from: &str, instead: &[&str]| {
+            let others: Vec<_> = instead.iter().map(|source| update(source)).collect();
+            let found = not_from(&plan, &update(from), &others, &priority).into_iter();
+            found.map(|(id, name)| format!("{id} {name}")).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("down", &["good"]), ["down tb-a"]);
+        assert_eq!(ids("down", &["better"]), ["down tb-a"]);
+        for (from, instead) in
+            [("more", &["good"][..]), ("odd", &["good"]), ("down", &["odd"]), ("down", &[])]
+        {
+            assert!(ids(from, instead).is_empty(), "{from} {instead:?}");
+        }
+    }
 }

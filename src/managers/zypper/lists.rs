@@ -2,6 +2,7 @@
 
 use super::xml::{Element, elements, id_of, named};
 use crate::managers::facts::Configured;
+use crate::managers::rpm::DEFAULT_PRIORITY;
 use crate::managers::rpm::database::parse_installed;
 use crate::managers::rpm::names::{listed_name, plain_name};
 use crate::managers::rpm::versions::{compare_versions, is_within};
@@ -178,7 +179,7 @@ pub fn repositories(report: &str) -> Vec<Configured> {
         Some(Configured {
             id: id_of(&alias),
             argument: if is_clear { alias } else { format!("+{}", nth + 1) },
-            priority: priority.unwrap_or(99),
+            priority: priority.unwrap_or(DEFAULT_PRIORITY),
             is_enabled: element.is("enabled", "1"),
         })
     };

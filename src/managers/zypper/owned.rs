@@ -6,6 +6,7 @@ use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
 use crate::managers::machine::Machine;
+use crate::managers::rpm::DEFAULT_PRIORITY;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -107,9 +108,6 @@ fn hold_back_owned(
     listing.removals.retain(|(name, _)| all.removals.iter().any(|(gone, _)| gone == name));
     listing
 }
-
-/// The priority of a source for which none is known.
-const DEFAULT_PRIORITY: i64 = 99;
 
 #[cfg(test)]
 mod tests {
