@@ -1,5 +1,6 @@
 //! A refresh that asks one source after the other, and is ended before it has come to all: the sources whose index was
-//! stored count, the one that it waited for is named, and those behind that one are asked in another run.
+//! stored count, the one that it waited for is named, and those behind that one are asked in another run. Lists and
+//! installs after it do without the sources that failed.
 
 use super::Session;
 use super::refresh::Runs;
@@ -67,6 +68,16 @@ impl Session {
     /// another one has too, or wait for it, and nothing ends an install.
     pub fn with_refreshed(&self, command: Invocation, plan: &Plan) -> Invocation {
         self.refreshed_alone(&command, &plan.without).unwrap_or(command)
+    }
+
+    /// Says of a list that cannot be made from the sources that were refreshed alone which those are that it lacks.
+    pub(super) fn tell_left_aside(&self, failure: Failure, plan: &Plan) -> Failure {
+        if failure.class != Class::Dependency || !self.takes_refreshed_alone(&plan.without) {
+            return failure;
+        }
+        let ids = plan.without.join(", ");
+        let message = format!("{}; it may be in what was not refreshed: {ids}", failure.message);
+        Failure { message, ..failure }
     }
 
     /// Whether lists and installs are made from the sources that were refreshed alone.

@@ -16,7 +16,8 @@ impl Session {
     /// Lists what a plan would install.
     pub fn list(&self, plan: &Plan) -> Result<Listing, Failure> {
         // Some lists fetch what is missing in the index.
-        let finished = self.ask(&self.with_limits(self.with_refreshed(self.manager.list(plan), plan)))?;
+        let question = self.with_limits(self.with_refreshed(self.manager.list(plan), plan));
+        let finished = self.ask(&question).map_err(|failure| self.tell_left_aside(failure, plan))?;
         self.note_download(&finished);
         self.with_installed(self.manager.parse_list(&finished.stdout))
     }

@@ -123,6 +123,8 @@ fn what_is_wanted_and_only_a_source_that_failed_offers_is_named() {
     repos[0].server.fault("/", Fault::Status(503));
     let applied = patch(&["apply"]);
     applied.apply_failed("dependency").mentions("/error/message", "tb-wanted (no such package)");
+    let lacks = format!("; it may be in what was not refreshed: {}", repos[0].server.url());
+    applied.mentions("/error/message", &lacks);
     repos[0].server.heal();
     patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-r0 2.0-r0", "tb-wanted - 1.0-r0"]);
 }
