@@ -1062,6 +1062,7 @@ fn a_refresh_waits_for_the_managers_lock<M: Manager>() {
     let refreshed = stage.patch(&["refresh", "--timeout", "30s"]);
     refreshed.exits(0).leaves::<M>(&["tb-hello 1.0 2.0"]);
     assert!(refreshed.stderr.contains(&format!("process {pid}")), "{refreshed}");
+    assert!(refreshed.elapsed > Duration::from_secs(1), "{refreshed}");
     holder.wait();
 }
 
