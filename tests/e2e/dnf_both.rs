@@ -34,6 +34,7 @@ with_both! {
     what_needs_a_package_of_a_repository_that_is_down_stays_too_and_the_others_come,
     a_package_of_a_module_stays_as_it_is_while_the_repository_of_that_is_down,
     a_repository_that_was_never_reached_stops_no_other,
+    what_came_from_a_preferred_repository_stays_while_no_index_of_that_is_here,
     security_updates_are_counted_and_an_advisory_that_comes_later_too,
     rpms_own_lock_is_waited_for_and_its_holder_named,
     rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
@@ -421,6 +422,43 @@ fn a_repository_that_was_never_reached_stops_no_other(make: fn(&[Rpm]) -> Root) 
         applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]).leaves_pending(&[]);
         repos[1].server.heal();
         root.patch(&["apply"]).applied(&["tb-beta 1.0-1 2.0-1"]);
+    }
+}
+
+/// Where a typing error is in its new address, or its index was removed and it is down.
+fn what_came_from_a_preferred_repository_stays_while_no_index_of_that_is_here(make: fn(&[Rpm]) -> Root) {
+    const FORGET: &str = "rm -rf /var/cache/dnf/* /var/cache/libdnf5/*";
+    const MOVE: &str = "sed -i s,^baseurl=.*,baseurl=http://127.0.0.1:9/wrong/, /etc/yum.repos.d/vendor.repo";
+    for (harm, priority) in [(MOVE, "1"), (FORGET, "1"), (MOVE, "99"), ("", "1")] {
+        let root = make(&[rpm("tb-own", "1.0"), rpm("tb-obs", "1.0"), rpm("tb-hello", "1.0")]);
+        let vendor = RpmRepo::new(&[rpm("tb-own", "2.0"), rpm("tb-obs", "2.0")]);
+        let other = RpmRepo::new(&[rpm("tb-hello", "2.0")]);
+        let line = format!("priority={priority}\n");
+        root.add_repo_with("vendor", &vendor.server.url(), &line);
+        root.add_repo("other", &other);
+        root.patch(&["apply"]).exits(0);
+        let new = rpm("tb-new", "1.0").tag("Obsoletes: tb-obs");
+        other.publish(&[rpm("tb-own", "9.0"), rpm("tb-hello", "3.0"), new]);
+        if harm.is_empty() {
+            vendor.publish(&[]);
+            root.patch(&["refresh"]).exits(0);
+        }
+        root.sandbox.sh(harm);
+        vendor.server.fault("/", Fault::Status(503));
+        let owns = priority == "1" && !harm.is_empty();
+        let refreshed = root.patch(&["refresh"]);
+        let applied = root.patch(&["apply"]);
+        if owns {
+            refreshed.exits(1).leaves_pending(&["tb-hello 2.0-1 3.0-1"]);
+            applied.exits(1).changed(&["tb-hello 2.0-1 3.0-1"]).holds_back(&[
+                "tb-new - 1.0-1 a repository that was not refreshed decides about it",
+                "tb-own 2.0-1 9.0-1 a repository that was not refreshed decides about it",
+            ]);
+            root.has_exactly(&["tb-hello 3.0", "tb-obs 2.0", "tb-own 2.0"]);
+        } else {
+            applied.exits(1).holds_back(&[]);
+            root.has_exactly(&["tb-hello 3.0", "tb-new 1.0", "tb-own 9.0"]);
+        }
     }
 }
 

@@ -163,7 +163,8 @@ impl Manager for Dnf {
     }
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
-        lists::complete(machine, plan, listing)
+        let configuration = machine.configuration().unwrap_or_default();
+        lists::complete(machine, plan, &|id| self.priority(configuration, id), listing)
     }
 
     fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {

@@ -2,7 +2,7 @@
 //! priority and its modules, about what others offer, and the lists take that into account. But nothing is installed
 //! from it.
 
-use super::names::plain_name;
+use super::names::{listed_name, plain_name};
 use super::tables::is_repository;
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
@@ -11,7 +11,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 const NOT_REFRESHED: &str = "its repository was not refreshed";
 const OWNED: &str = "a repository that was not refreshed decides about it";
@@ -32,6 +32,8 @@ pub struct Lists<'a> {
     pub list: fn(&Plan) -> Invocation,
     /// Reads such a list.
     pub read: fn(&str) -> Listing,
+    /// Asks by these words, of what is stored here alone.
+    pub query: fn(&[&str]) -> Invocation,
 }
 
 impl Lists<'_> {
@@ -73,6 +75,45 @@ impl Lists<'_> {
         Ok(())
     }
 
+    /// Holds back what would replace packages that came from one of these repositories, if that has the better priority
+    /// and no index here: its address is a new one, or the cache was emptied. With an index the manager sees to it.
+    pub fn hold_back_of_unread(
+        &self,
+        priority: &dyn Fn(&str) -> Option<i64>,
+        listing: &mut Listing,
+    ) -> Result<(), Failure> {
+        let counts_more = |id: &str, update: &Update| {
+            let (its, others) = (priority(id), update.source.as_ref().and_then(|source| priority(source)));
+            its.zip(others).is_some_and(|(its, others)| its < others)
+        };
+        let unread = repositories(self.plan).filter(|id| {
+            listing.updates.iter().any(|update| counts_more(id, update)) && !self.has_index_of(id)
+        });
+        let unread: BTreeSet<&str> = unread.map(String::as_str).collect();
+        if unread.is_empty() {
+            return Ok(());
+        }
+        // One that cannot tell it goes on without.
+        let answer = self.machine.try_ask(&(self.query)(INSTALLED_FROM))?;
+        let came = if answer.succeeded() { came_from(&answer.stdout) } else { HashMap::new() };
+        let is_theirs = |update: &Update| {
+            let mut names = std::iter::once(&update.name).chain(&update.replaces);
+            let from = |name: &String| came.get(name).copied();
+            names.any(|name| from(name).is_some_and(|id| unread.contains(id) && counts_more(id, update)))
+        };
+        let (theirs, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut listing.updates).into_iter().partition(is_theirs);
+        listing.updates = others;
+        listing.held_back.extend(theirs.into_iter().map(|update| update.left_out(Class::Fetch, OWNED)));
+        Ok(())
+    }
+
+    fn has_index_of(&self, id: &str) -> bool {
+        let (skip, of) = (format!("--setopt={id}.skip_if_unavailable=0"), format!("--repo={id}"));
+        let question = (self.query)(&["repoquery", &skip, &of, "--queryformat", "%{name}\n"]);
+        self.machine.try_ask(&question).is_ok_and(|answer| answer.succeeded())
+    }
+
     /// What is left if nothing of these repositories is installed, nor what they decide about.
     pub fn without_owned(&self, mut listing: Listing) -> Result<Listing, Failure> {
         let mut plan = self.plan.clone();
@@ -88,6 +129,17 @@ impl Lists<'_> {
         }
         Ok(listing)
     }
+}
+
+/// Asks from which repository each installed package came.
+const INSTALLED_FROM: &[&str] =
+    &["repoquery", "--installed", "--queryformat", "%{name}.%{arch} %{from_repo}\n"];
+
+/// Reads `tb-a.noarch vendor`, by the names of lists.
+fn came_from(stdout: &str) -> HashMap<String, &str> {
+    let rows = stdout.lines().filter_map(|row| row.split_once(' '));
+    let rows = rows.filter_map(|(package, from)| Some((package.rsplit_once('.')?, from.trim())));
+    rows.map(|((name, arch), from)| (listed_name(name, arch), from)).collect()
 }
 
 /// The repositories from which the package of this update does not come, if others offer it too.
