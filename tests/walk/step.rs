@@ -269,8 +269,11 @@ impl<M: System> World<M> {
             }
             (["recover", _], Some(nth)) => self.recover(nth),
             (["mirrors", _, word], Some(nth)) => {
-                self.plan.sources[nth].has_list = *word == "on";
-                self.plan.sources[nth].has_metalink = *word == "metalink" && M::METALINKS;
+                let source = &mut self.plan.sources[nth];
+                source.has_list = *word == "on";
+                source.has_metalink = *word == "metalink" && M::METALINKS;
+                // Both dnf keep an index by its address; what came from a source they know besides.
+                source.known.retain(|name, _| !M::METALINKS || source.came.contains(name));
                 self.configure();
             }
             // There is one module, in which everything of its source is from then on.
@@ -386,6 +389,7 @@ impl<M: System> World<M> {
             && !self.is_replaced(name)
         {
             self.manager.install(&[made(name, version, "plain")]);
+            self.plan.sources.iter_mut().for_each(|source| drop(source.came.take(name)));
         }
     }
 

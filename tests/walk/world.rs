@@ -50,6 +50,8 @@ pub struct Source<M: System> {
     pub leaves_parts: bool,
     /// What it offered when it was last refreshed, in which version: as much of it as this host knows.
     pub known: BTreeMap<String, String>,
+    /// What was installed from it and, in that version, could have come from no other one.
+    pub came: BTreeSet<String>,
     /// All the names that it ever offered.
     pub ever: BTreeSet<String>,
 }
@@ -222,6 +224,7 @@ impl<M: System> World<M> {
                 faults: BTreeMap::new(),
                 leaves_parts: false,
                 known: BTreeMap::new(),
+                came: BTreeSet::new(),
                 ever,
             }
         });
@@ -319,14 +322,9 @@ impl<M: System> World<M> {
         let mut offers = Vec::new();
         for (nth, source) in self.plan.configured().filter(|(nth, _)| usable(*nth)) {
             for package in source.packages.iter().filter(|package| package.name == name) {
-                let Package { version, needs, replaces, is_phased, .. } = package.clone();
-                offers.push(Offer {
-                    source: nth,
-                    version,
-                    needs,
-                    replaces,
-                    is_phased: is_phased && M::PHASES,
-                });
+                let Package { version, needs, replaces, .. } = package.clone();
+                let is_phased = package.is_phased && M::PHASES;
+                offers.push(Offer { source: nth, version, needs, replaces, is_phased });
             }
         }
         offers.sort_by_key(|offer| std::cmp::Reverse(number(&offer.version)));
