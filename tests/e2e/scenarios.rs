@@ -206,6 +206,27 @@ fn one_source_of_three_closes_its_connections<M: Manager>() {
     one_of_three::<M>(Fault::Close, "network");
 }
 
+/// What the manager says of one may be all that it says.
+fn a_source_that_failed_hides_no_other_that_failed_otherwise<M: Manager>() {
+    let stage = Stage::<M>::three();
+    stage.patch(&["refresh"]).exits(0);
+    let gone = Fault::Status(404);
+    let all =
+        [[gone, Fault::Cut], [Fault::Cut, gone], [Fault::Page, Fault::Close], [Fault::Close, Fault::Page]];
+    for (nth, faults) in all.into_iter().enumerate() {
+        for (repo, fault) in stage.repos.iter().zip(faults) {
+            repo.publish(&[package("tb-alpha", &format!("{nth}.5"))]);
+            repo.server().fault("/", fault);
+        }
+        let failed = stage.patch(&["refresh"]).exits(1).failed_sources();
+        let ids = ["alpha", "beta"].iter().zip(&stage.repos);
+        let ids: Vec<_> = ids.map(|(name, repo)| stage.manager.source_id(name, repo)).collect();
+        let is_named = |id: &String| failed.iter().any(|(failed, _)| failed.contains(id));
+        assert!(failed.len() == 2 && ids.iter().all(is_named), "{faults:?}: {failed:?}");
+        stage.repos.iter().for_each(|repo| repo.server().heal());
+    }
+}
+
 fn a_source_that_is_down_keeps_no_update_of_another_one_back<M: Manager>() {
     // It had a newer version, or the same, and stands before the other one or behind it.
     for (down, version) in [(0, "2.0"), (0, "3.0"), (1, "2.0"), (1, "3.0")] {
@@ -1389,6 +1410,7 @@ scenarios! {
         one_source_of_three_is_overloaded,
         one_source_of_three_closes_its_connections,
         a_source_that_is_down_keeps_no_update_of_another_one_back,
+        a_source_that_failed_hides_no_other_that_failed_otherwise,
         every_source_down_is_failed,
         every_source_down_from_the_start_is_failed,
         no_source_at_all_is_failed,

@@ -54,11 +54,23 @@ impl Item<'_> {
 ///   404  X [IP: 127.0.0.2 8080]
 /// ```
 pub fn items(stdout: &str) -> Vec<Item<'_>> {
-    items_with(stdout, &|_, _, _| true)
+    items_with(stdout, &|_| true)
 }
 
-/// The same with some of the lines: given are their kind, the first URI of their number, and their own.
-pub fn items_with<'a>(stdout: &'a str, is_taken: &dyn Fn(Kind, &str, &str) -> bool) -> Vec<Item<'a>> {
+/// A line that may be apt's.
+pub struct Line<'a> {
+    /// What it says.
+    pub kind: Kind,
+    /// What the one before it with this number says.
+    pub before: Option<Kind>,
+    /// The first URI of its number.
+    pub first: &'a str,
+    /// Its own.
+    pub uri: &'a str,
+}
+
+/// The same with some of the lines.
+pub fn items_with<'a>(stdout: &'a str, is_taken: &dyn Fn(&Line) -> bool) -> Vec<Item<'a>> {
     let stdout = own_lines(stdout);
     let mut items: Vec<Item> = Vec::new();
     let mut places = HashMap::new();
@@ -74,8 +86,9 @@ pub fn items_with<'a>(stdout: &'a str, is_taken: &dyn Fn(Kind, &str, &str) -> bo
         failed = None;
         let Some((kind, number, text)) = progress_line(line) else { continue };
         let Some((uri, place, what)) = name_of(text) else { continue };
-        let known = places.get(&number).and_then(|at: &usize| firsts.get(*at));
-        if !is_taken(kind, known.unwrap_or(&uri), uri) {
+        let known = places.get(&number).map(|at: &usize| (firsts[*at], items[*at].last));
+        let (first, before) = known.map_or((uri, None), |(first, last)| (first, Some(last)));
+        if !is_taken(&Line { kind, before, first, uri }) {
             continue;
         }
         let at = *places.entry(number).or_insert_with(|| {

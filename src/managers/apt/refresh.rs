@@ -46,9 +46,11 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     report.conclude(finished, changed)
 }
 
-/// The items that apt's progress lines tell of. On standard output hooks may print such lines too, with any number. apt
-/// has an error or a warning for whatever failed: if each of these names something that failed, what none of them names
-/// is a hook's. So is a line that gives the number of one configured source to another.
+/// The items that apt's progress lines tell of. On standard output hooks may print such lines too, with any number. So
+/// a line is a hook's that gives the number of one configured source to another, or says that something failed that had
+/// not changed. If apt sums up what failed it has an error or a warning for each: if each of these names something that
+/// failed, what none of them names is a hook's too. Where a source is damaged, unsigned or gone apt sums up nothing, and
+/// says nothing more of the others that failed (`AcquireUpdate` in apt-pkg/update.cc).
 fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
     let stdout = &finished.stdout;
     let Some(own) = own else { return items(stdout) };
@@ -57,18 +59,22 @@ fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Sou
     let losses: Vec<Message> = messages(own).into_iter().filter(speaks_of_loss).collect();
     let reasons = losses.iter().map(|loss| loss.text.as_str()).filter(|text| !text.starts_with(SUMMARY));
     let failed: HashSet<&str> = failed_uris(stdout).collect();
+    let is_summed_up = losses.iter().any(|loss| loss.text.starts_with(SUMMARY));
     let is_whole = match losses.is_empty() {
         true => finished.succeeded(),
-        false => reasons.clone().all(|text| failed.iter().any(|uri| speaks_of(text, uri))),
+        false => is_summed_up && reasons.clone().all(|text| failed.iter().any(|uri| speaks_of(text, uri))),
     };
     let told: HashSet<&str> =
         failed.into_iter().filter(|uri| reasons.clone().any(|text| speaks_of(text, uri))).collect();
     let uris: HashSet<&str> = configured.iter().map(|source| source.uri.as_str()).collect();
-    let is_apts = |kind, first: &str, uri: &str| {
-        let is_anothers = first != uri && uris.contains(first) && uris.contains(uri);
-        !is_anothers && (kind != Kind::Failed || told.contains(uri))
-    };
-    if is_whole { items_with(stdout, &is_apts) } else { items(stdout) }
+    // A list may name mirrors that are sources of their own too.
+    let is_any_list = uris.iter().any(|uri| uri.starts_with("mirror"));
+    items_with(stdout, &|line| {
+        let is_of = |uri| !is_any_list && uris.contains(uri);
+        let is_anothers = line.first != line.uri && is_of(line.first) && is_of(line.uri);
+        let can_fail = line.before != Some(Kind::Hit) && (!is_whole || told.contains(line.uri));
+        !is_anothers && (line.kind != Kind::Failed || can_fail)
+    })
 }
 
 /// Whether a message names a file of this URI, or the URI before a suite.
