@@ -10,8 +10,9 @@ use crate::model::updates::{HeldBack, Update};
 
 impl Session {
     /// Holds back the updates of a list that need an older version of what is installed. An older version that comes
-    /// also without any of the other updates is wanted by the administrator, and stays in the list. `newer` has the
-    /// newer versions that there are; `plan` is what was listed.
+    /// also without any of the other updates is wanted by the administrator, and stays in the list; if the lists do not
+    /// say what is replaced, it comes in the place of another package, and is held back itself. `newer` has the newer
+    /// versions that there are; `plan` is what was listed.
     pub fn hold_back_older(
         &self,
         listing: &mut Listing,
@@ -28,7 +29,11 @@ impl Session {
         let others = listing.names().into_iter().filter(|name| !is_older(name));
         let left_out = others.chain(plan.left_out.clone()).collect();
         let wanted = self.list(&Plan { left_out, ..plan.clone() }).unwrap_or_default();
-        older.retain(|update| !wanted.brings(update));
+        let (alone, needed): (Vec<_>, Vec<_>) = older.into_iter().partition(|update| wanted.brings(update));
+        if self.manager.facts().lists_no_replaced {
+            hold_back_replacing(listing, alone);
+        }
+        let older = needed;
         if older.is_empty() {
             return Ok(());
         }
@@ -85,6 +90,16 @@ impl Session {
             }
         }
     }
+}
+
+/// Holds back older versions that would come in the place of other packages.
+fn hold_back_replacing(listing: &mut Listing, older: Vec<Update>) {
+    listing.updates.retain(|update| !older.contains(update));
+    listing.held_back.extend(older.into_iter().map(|update| {
+        let installed = update.installed.as_deref().unwrap_or_default();
+        let reason = format!("it would replace another package, and is older than the installed {installed}");
+        update.left_out(Class::Dependency, &reason)
+    }));
 }
 
 /// Why an update stays that needs these.

@@ -85,6 +85,36 @@ fn no_update_of_zypper_brings_an_older_version_of_another_package() {
     stays::<Zypper>("tb-lib = 1.0", "kept back");
 }
 
+/// Its newer version is installed.
+fn an_older_version_replaces_nothing<M: Manager>(held: &[&str]) {
+    let replacing = |version| package("tb-z", version).replacing("tb-a");
+    let root = root::<M>(
+        &[package("tb-a", "1.0"), package("tb-hello", "1.0"), package("tb-z", "6.2")],
+        &[replacing("5.0"), package("tb-hello", "2.0")],
+    );
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!((refreshed.code, &refreshed.json["pending"]["count"]), (0, &1.into()), "{refreshed}");
+    let done = ["tb-a 1.0", "tb-hello 2.0", "tb-z 6.2"];
+    for args in [&["apply"][..], &["apply"], &["apply", "--exclude", "tb-hello"]] {
+        let applied = root.patch(args);
+        assert_eq!((applied.code, &applied.json["pending"]["count"]), (0, &0.into()), "{applied}");
+        root.leaves(&applied, &done, held);
+    }
+    root.repo.publish(&[replacing("7.0")]);
+    root.leaves(&root.patch(&["apply"]), &["tb-hello 2.0", "tb-z 7.0"], &[]);
+}
+
+#[test]
+fn an_older_version_replaces_nothing_with_pacman() {
+    let held = "tb-z it would replace another package, and is older than the installed 6.2-1";
+    an_older_version_replaces_nothing::<Pacman>(&[held]);
+}
+
+#[test]
+fn an_older_version_replaces_nothing_with_zypper() {
+    an_older_version_replaces_nothing::<Zypper>(&[]);
+}
+
 /// Two updates need two older packages, one of which needs the other, and one has a newer version too.
 fn several_stay<M: Manager>(lib: &str, base: &str) {
     let root = root::<M>(
