@@ -53,6 +53,29 @@ fn a_list_of_mirrors_that_are_all_down_is_one_source_that_failed() {
     assert_eq!(ids(&applied).len(), 4, "{applied}");
 }
 
+/// apt's lines of progress name mirrors alone; its errors name the list.
+#[test]
+fn beside_a_list_of_mirrors_that_are_all_down_one_whose_second_mirror_is_well_has_not_failed() {
+    for (down, well) in [("a", "b"), ("b", "a")] {
+        let (sandbox, mirror, others) = and_delta(|sandbox, mirror| {
+            let list = |name: &str, lines: [&str; 2]| {
+                sandbox.write(&format!("/etc/apt/{name}.txt"), lines.join("\n"));
+                signed(&format!("mirror+file:/etc/apt/{name}.txt"), "stable main")
+            };
+            let well = list(well, [bench::REFUSED, &mirror.url()]);
+            list(down, [bench::REFUSED, bench::REFUSED]) + &well
+        });
+        let failed = sandbox.patch(&["refresh"]).exits(1).failed_sources();
+        let id = format!("mirror+file:/etc/apt/{down}.txt stable");
+        assert!(failed.len() == 1 && failed[0].0 == id, "{failed:?}");
+        // And where apt says nothing of the list, because of another source, neither may be believed.
+        others[0].server.fault("/", Fault::Status(404));
+        mirror.publish(&[deb("tb-delta", "3.0")]);
+        let failed = sandbox.patch(&["refresh"]).exits(1).failed_sources();
+        assert!(failed.iter().any(|(failed, _)| *failed == id), "{failed:?}");
+    }
+}
+
 #[test]
 fn a_server_that_redirects_to_a_mirror_that_is_down_is_one_source_that_failed() {
     let (sandbox, server, _others) = and_delta(|_, server| signed(&server.url(), "stable main"));

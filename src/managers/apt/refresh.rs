@@ -35,9 +35,13 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     let changed = items.iter().any(|item| item.arrived && item.last != Kind::Hit);
     let sources = if configured.is_empty() { named_by(&items) } else { configured };
     let mut report = Reader::new(&sources, &items);
-    report.read_items();
     let mut messages = messages(own.unwrap_or(&finished.stderr));
     messages.truncate(MOST_MESSAGES);
+    if own.is_some() && messages.iter().any(|message| message.text.starts_with(SUMMARY)) {
+        let losses = messages.iter().filter(|message| speaks_of_loss(message));
+        report.lost_by_name = losses.flat_map(|loss| report.spoken_of(&loss.text)).collect();
+    }
+    report.read_items();
     // A lock stops apt before its first line of progress.
     messages.retain(|message| items.is_empty() || class_of(&message.text) != Class::Lock);
     for message in &messages {
@@ -54,8 +58,6 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
 fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
     let stdout = &finished.stdout;
     let Some(own) = own else { return items(stdout) };
-    let speaks_of_loss =
-        |message: &Message| message.is_error || (message.is_warning && is_loss(&message.text));
     let losses: Vec<Message> = messages(own).into_iter().filter(speaks_of_loss).collect();
     let reasons = losses.iter().map(|loss| loss.text.as_str()).filter(|text| !text.starts_with(SUMMARY));
     let failed: HashSet<&str> = failed_uris(stdout).collect();
@@ -75,6 +77,10 @@ fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Sou
         let can_fail = line.before != Some(Kind::Hit) && (!is_whole || told.contains(line.uri));
         !is_anothers && (line.kind != Kind::Failed || can_fail)
     })
+}
+
+fn speaks_of_loss(message: &Message) -> bool {
+    message.is_error || (message.is_warning && is_loss(&message.text))
 }
 
 /// Whether a message names a file of this URI, or the URI before a suite.
@@ -130,6 +136,8 @@ struct Reader<'a> {
     items: &'a [Item<'a>],
     by_uri: HashMap<&'a str, Vec<usize>>,
     told: Vec<Told>,
+    /// The sources that apt's errors name, where it has one for each that failed.
+    lost_by_name: BTreeSet<usize>,
     /// Other names of a source's items: mirrors, and targets of redirects.
     aliases: HashMap<&'a str, BTreeSet<usize>>,
     /// Errors that belong to no source.
@@ -153,6 +161,7 @@ impl<'a> Reader<'a> {
             items,
             by_uri,
             told: vec![Told::default(); sources.len()],
+            lost_by_name: BTreeSet::new(),
             aliases: HashMap::new(),
             strays: Vec::new(),
             lost: Vec::new(),
@@ -201,8 +210,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The silent sources that an item can belong to; all of them where it cannot be told.
+    /// The silent sources that an item can belong to; all of them where it cannot be told. One that failed belongs to
+    /// those that apt's errors name.
     fn candidates(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
+        let mut found = self.like(item, silent);
+        let is_lost = |at: &usize| self.lost_by_name.contains(at);
+        if item.last == Kind::Failed && found.iter().any(is_lost) {
+            found.retain(is_lost);
+        }
+        found
+    }
+
+    /// Those of the same suite, and at the same path if there are such.
+    fn like(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
         let is_named = |at: &usize| {
             let suite = &self.sources[*at].suite;
             item.names.iter().any(|(_, place)| is_of_suite(suite, place, item.is_release()))
