@@ -330,6 +330,22 @@ fn an_obsoleted_package_that_was_left_beside_its_obsoleter_goes() {
     }
 }
 
+/// dnf installs the obsoleter once more where an older version of it is left too.
+#[test]
+fn an_excluded_package_stays_though_an_older_version_of_its_obsoleter_is_left_too() {
+    for driven in ALL {
+        let new = slow().tag("Obsoletes: tb-obs < 2");
+        let (root, _repo) = driven.root(&[rpm("tb-obs", "1.0"), rpm("tb-slow", "1.0")], &[new]);
+        cut_off(&root, root.start(&["apply"]));
+        assert_eq!(left(&root), "tb-obs 1.0, tb-slow 1.0, tb-slow 2.0");
+        let kept = root.patch(&["apply", "--exclude", "tb-obs"]);
+        assert!(left(&root).starts_with("tb-obs 1.0, "), "{kept}");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        root.patch(&["apply"]).exits(0).repaired().remembers("/apply/in_progress", None::<bool>);
+        assert_eq!(left(&root), "tb-slow 2.0");
+    }
+}
+
 /// As packages that get another architecture with their new name. If the old one is there for two, dnf replaces none.
 #[cfg(target_arch = "x86_64")]
 #[test]

@@ -27,6 +27,13 @@ impl Run<'_> {
         let leftovers = [leftovers, self.obsoleted(obsoleted, &history)].concat();
         let (excluded, leftovers): (Vec<_>, Vec<_>) =
             leftovers.into_iter().partition(|left| self.selection.is_excluded(&left.name));
+        // What would be installed once more removes all that it replaces.
+        let replaces_excluded =
+            |name: &String| excluded.iter().any(|left| left.obsoleter.as_ref() == Some(name));
+        let leftovers: Vec<_> = leftovers
+            .into_iter()
+            .filter(|left| !replaces_excluded(left.obsoleter.as_ref().unwrap_or(&left.name)))
+            .collect();
         if !side_by_side.is_empty() && self.remains.side_by_side.is_empty() {
             info!(
                 "installed in two versions, and left alone since no run was cut off over them: {}",
