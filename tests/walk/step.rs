@@ -274,7 +274,6 @@ impl<M: System> World<M> {
                 source.has_metalink = *word == "metalink" && M::METALINKS;
                 // Both dnf keep an index by its address; what came from a source they know besides.
                 source.known.retain(|name, _| !M::METALINKS || source.came.contains(name));
-                self.configure();
             }
             // There is one module, in which everything of its source is from then on.
             (["module", _], Some(nth)) if M::MODULES && self.modular().is_none() => {
@@ -283,29 +282,18 @@ impl<M: System> World<M> {
                 source.publish();
             }
             (["clock", seconds], _) => self.set_clock(seconds.parse().unwrap()),
-            (["source", _, word], Some(nth)) => {
-                self.plan.sources[nth].is_configured = *word == "on";
-                self.configure();
-            }
-            (["rename", _], Some(nth)) => {
-                self.plan.sources[nth].file += "x";
-                self.configure();
-            }
-            (["prefer", _], nth) if M::PREFERS => {
-                self.plan.preferred = nth;
-                self.configure();
-            }
+            (["source", _, word], Some(nth)) => self.plan.sources[nth].is_configured = *word == "on",
+            (["rename", _], Some(nth)) => self.plan.sources[nth].file += "x",
+            (["prefer", _], nth) if M::PREFERS => self.plan.preferred = nth,
             (["setting", nth], _) => {
                 let nth: usize = nth.parse().unwrap();
                 if !self.plan.settings.remove(&nth) {
                     self.plan.settings.insert(nth);
                 }
-                self.configure();
             }
             (["hold", name], _) if !self.plan.held.contains(*name) && !self.troubles.contains("broken") => {
                 self.manager.hold(name, true);
                 self.plan.held.insert((*name).into());
-                self.configure();
             }
             (["unhold", name], _) => self.unhold(name),
             (["edit", text], _) => {
@@ -334,6 +322,7 @@ impl<M: System> World<M> {
             (["heal"], _) => oracle::heal(self),
             _ => {}
         }
+        self.configure();
     }
 
     pub fn publish(&mut self, nth: usize, name: &str, version: &str, kind: &str) {
@@ -387,6 +376,7 @@ impl<M: System> World<M> {
             && name != "tb-b"
             && (M::OBSOLETES || oracle::is_installed(self, name))
             && !self.is_replaced(name)
+            && M::LEFT_LOCK.is_none_or(|lock| !self.sandbox().exists(lock))
         {
             self.manager.install(&[made(name, version, "plain")]);
             self.plan.sources.iter_mut().for_each(|source| drop(source.came.take(name)));

@@ -79,7 +79,7 @@ impl<M: System> Source<M> {
     }
 
     /// What happens to all paths happens to those of the index first.
-    fn fault_of_index(&self) -> Option<&str> {
+    pub fn fault_of_index(&self) -> Option<&str> {
         self.faults.get("all").or(self.faults.get("index")).map(String::as_str)
     }
 
@@ -177,6 +177,8 @@ pub struct Memory {
     pub has_failed: Option<bool>,
     /// Whether an apply was cut off, and none has ended well since.
     pub is_cut_off: bool,
+    /// Whether a status must say so: what was excluded since need not be whole.
+    pub is_to_be_told: bool,
     /// When the last refresh ended, by the clock of the host; if that is known.
     pub refreshed_at: Option<DateTime<Utc>>,
     /// A package that was replaced in the middle of the run.
