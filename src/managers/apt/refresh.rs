@@ -37,7 +37,7 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     let mut report = Reader::new(&sources, &items);
     let mut messages = messages(own.unwrap_or(&finished.stderr));
     messages.truncate(MOST_MESSAGES);
-    if own.is_some() && messages.iter().any(|message| message.text.starts_with(SUMMARY)) {
+    if own.is_some() && sums_up(&messages) {
         let losses = messages.iter().filter(|message| speaks_of_loss(message));
         report.lost_by_name = losses.flat_map(|loss| report.spoken_of(&loss.text)).collect();
     }
@@ -58,10 +58,11 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
 fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
     let stdout = &finished.stdout;
     let Some(own) = own else { return items(stdout) };
-    let losses: Vec<Message> = messages(own).into_iter().filter(speaks_of_loss).collect();
+    let all = messages(own);
+    let is_summed_up = sums_up(&all);
+    let losses: Vec<Message> = all.into_iter().filter(speaks_of_loss).collect();
     let reasons = losses.iter().map(|loss| loss.text.as_str()).filter(|text| !text.starts_with(SUMMARY));
     let failed: HashSet<&str> = failed_uris(stdout).collect();
-    let is_summed_up = losses.iter().any(|loss| loss.text.starts_with(SUMMARY));
     let is_whole = match losses.is_empty() {
         true => finished.succeeded(),
         false => is_summed_up && reasons.clone().all(|text| failed.iter().any(|uri| speaks_of(text, uri))),
@@ -86,6 +87,11 @@ fn speaks_of_loss(message: &Message) -> bool {
 /// Whether a message names a file of this URI, or the URI before a suite.
 fn speaks_of(text: &str, uri: &str) -> bool {
     text.split(uri).skip(1).any(|rest| rest.starts_with(['/', ' ']))
+}
+
+/// Whether apt has said all that it has to say of what failed.
+fn sums_up(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.text.starts_with(SUMMARY))
 }
 
 /// This only sums up what stands before it.

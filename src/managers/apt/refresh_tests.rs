@@ -52,6 +52,25 @@ fn a_warning_of_a_loss_is_never_fresh_though_no_line_names_the_source() {
 }
 
 #[test]
+fn a_line_that_no_error_names_is_a_hooks_only_if_apt_sums_up_what_failed() {
+    let lines = "Hit:1 http://a s InRelease\nGet:2 http://b s InRelease [9 B]\nErr:2 http://b s InRelease\n  Error reading from server.\n\
+                 Err:3 http://c s InRelease\n  x\n";
+    let fetch = "Failed to fetch http://c/dists/s/InRelease  x\n";
+    let summary = "Some index files failed to download. They have been ignored, or old ones used instead.\n";
+    let failed = |words: &str| {
+        let judged = update(100, lines, &format!("{}\n{words}", super::super::commands::HOOKS_ENDED));
+        let failed = judged.sources.into_iter().filter(|source| source.error.is_some());
+        failed.map(|source| source.id).collect::<Vec<_>>()
+    };
+    for kind in ["E", "W"] {
+        assert_eq!(failed(&format!("{kind}: {fetch}{kind}: {summary}")), ["http://c s"]);
+    }
+    let unsigned = "E: The repository 'http://c s InRelease' is no longer signed.\n";
+    assert_eq!(failed(&format!("E: {fetch}{unsigned}")), ["http://b s", "http://c s"]);
+    assert_eq!(failed(unsigned), ["http://b s", "http://c s"]);
+}
+
+#[test]
 fn a_source_that_was_only_ignored_was_not_refreshed() {
     let judged = update(0, "Hit:1 http://a s InRelease\nIgn:2 http://b s InRelease\n", "");
     assert_eq!(judged.outcome, RefreshOutcome::Partial);
