@@ -2,13 +2,16 @@
 
 use std::process::Command;
 
+use crate::apk::{Apk, ApkRepo};
 use crate::bench;
 use crate::deb::{Deb, deb};
 use crate::dnf::shell;
 use crate::locks;
+use crate::manager::{Manager, Repository, package};
 use crate::report::Report;
 use crate::rpm::{self, Root, Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
+use crate::server::Fault;
 use crate::zypper;
 
 /// A status for a user who may do nothing, who sees /proc as mounted with these options.
@@ -650,4 +653,40 @@ fn an_rpm_that_outlives_an_old_zypper_is_waited_for() {
     assert_eq!(left(&root), "tb-slow 2.0, tb-z 1.0", "{killed}");
     root.sandbox.runs_nothing();
     root.patch(&["apply"]).exits(0).changed(&["tb-z 1.0-1 2.0-1"]);
+}
+
+/// `apk fix` would remove the package.
+#[test]
+fn a_repair_whose_file_cannot_be_had_removes_nothing() {
+    let apk = Apk::new();
+    let fails = |name| package(name, "2.0").script("[ -e /run/fixed ]");
+    let repo = ApkRepo::with(&[fails("tb-a"), fails("tb-b")]);
+    apk.add_source("test", &repo);
+    Manager::install(&apk, &["tb-a", "tb-b"].map(|name| package(name, "1.0")));
+    let patch = || apk.sandbox().patch(&["--manager", "apk", "apply"]);
+    patch().apply_failed("script");
+    apk.sandbox().write("/run/fixed", "");
+    for fault in [Fault::Status(404), Fault::Cut, Fault::Close] {
+        repo.server.fault("/tb-a", fault);
+        let applied = patch();
+        assert_eq!(apk.installed().len(), 2, "{fault:?}: {applied}");
+        assert_eq!(applied.json["packages"], serde_json::json!([]), "{fault:?}: {applied}");
+        repo.server.heal();
+    }
+    assert_eq!(apk.installed(), ["tb-a 2.0 broken", "tb-b 2.0"]);
+    patch().exits(0).says("/repaired", true);
+    assert_eq!(apk.installed(), ["tb-a 2.0", "tb-b 2.0"]);
+}
+
+#[test]
+fn a_package_whose_script_failed_is_mended_by_its_update_where_there_is_one() {
+    let apk = Apk::new();
+    let repo = ApkRepo::with(&[package("tb-a", "2.0").script("exit 1")]);
+    apk.add_source("test", &repo);
+    Manager::install(&apk, &[package("tb-a", "1.0")]);
+    let patch = || apk.sandbox().patch(&["--manager", "apk", "apply"]);
+    patch().apply_failed("script");
+    repo.publish(&[package("tb-a", "3.0")]);
+    patch().exits(0).changed(&["tb-a 2.0-r0 3.0-r0"]);
+    assert_eq!(apk.installed(), ["tb-a 3.0"]);
 }

@@ -70,7 +70,7 @@ impl Manager for Apk {
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // Only a package whose script failed or whose files are not all there is marked. An update that was cut off is
         // not marked, but still pending.
-        if damage.broken.is_empty() { Vec::new() } else { vec![apk(&["fix"])] }
+        damage.broken.iter().map(|name| Invocation::of("sh", ["-c", FIX, "sh", name])).collect()
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -197,6 +197,12 @@ const OFFLINE: &str = "--no-network";
 fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())
 }
+
+/// Installs a package once more. `apk fix` alone removes it if the mirror does not give its file, so that is tried before.
+/// apk fetches the newest version only: where that is another one, it comes as an update, with its own script.
+const FIX: &str = "installed=$(apk info -ve \"$1\") && newest=$(apk fetch --simulate \"$1\") || exit; \
+                   [ \"$newest\" = \"Downloading $installed\" ] || exit 0; \
+                   apk fetch --stdout \"$1\" >/dev/null && exec apk fix \"$1\"";
 
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
 /// unless an option allows it.
