@@ -39,6 +39,7 @@ with_both! {
     rpms_own_lock_is_waited_for_and_its_holder_named,
     rpms_own_lock_that_is_never_freed_ends_the_run_in_time,
     a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed,
+    a_list_of_mirrors_that_hangs_leaves_the_others_refreshed,
     what_needs_a_new_package_that_cannot_be_installed_is_held_back_with_it,
     a_repository_without_a_place_that_can_be_one_costs_only_itself,
     a_setting_that_the_downloader_refuses_costs_only_its_repository,
@@ -210,6 +211,19 @@ fn a_mirror_that_hangs_ends_within_the_budget_and_leaves_the_others_refreshed(ma
     refreshed.refresh_failed("timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
+}
+
+fn a_list_of_mirrors_that_hangs_leaves_the_others_refreshed(make: fn(&[Rpm]) -> Root) {
+    for setting in ["metalink", "mirrorlist"] {
+        let (root, repos) = three_in(make(&[]), "");
+        root.patch(&["refresh"]).exits(0);
+        let url = repos[1].server.url();
+        let text = format!("[beta]\nname=beta\n{setting}={url}/list\ngpgcheck=0\n");
+        root.sandbox.write("/etc/yum.repos.d/beta.repo", text);
+        repos[1].server.fault("/list", Fault::Hang);
+        let refreshed = root.patch(&["refresh", "--timeout", "24s"]);
+        refreshed.exits(1).one_source_failed(3, "beta", "timeout");
+    }
 }
 
 fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[Rpm]) -> Root) {

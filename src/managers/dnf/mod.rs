@@ -5,11 +5,12 @@ mod autoremove;
 mod commands;
 mod culprits;
 mod errors;
+mod in_turn;
 mod lists;
 mod refresh;
 mod settings;
 
-use crate::managers::capabilities::{Autoremove, ConfigFile};
+use crate::managers::capabilities::{Autoremove, ConfigFile, InTurn};
 use crate::managers::configuration::Configuration;
 use crate::managers::database::Database;
 use crate::managers::facts::{Facts, Places, Plan, RebootPackages, Temporary};
@@ -181,10 +182,16 @@ impl Manager for Dnf {
     }
 
     fn with_files(&self, refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
-        let mut files = read();
-        // It reads all directories together, by file name.
-        files.sort_by_key(|file| file.path.with_extension(""));
-        rpm::files::in_the_light_of(files, refreshed)
+        rpm::files::in_the_light_of(rpm::files::by_name(read()), refreshed)
+    }
+
+    fn in_turn(&self) -> Option<&'static dyn InTurn> {
+        Some(&in_turn::Repositories)
+    }
+
+    fn share(&self, left: Duration) -> Duration {
+        // A repository that is silent itself, not its list of mirrors, takes a third at most.
+        left * 3 / 4
     }
 
     fn refresh_others(
