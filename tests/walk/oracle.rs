@@ -366,8 +366,6 @@ fn refreshed<M: System>(world: &World<M>, after: &After, args: &[&str]) {
 /// No source that answers is asked more often than this number of refreshes would ask.
 fn asked_once<M: System>(world: &World<M>, after: &After, refreshes: usize) {
     let all_well = world.plan.configured().all(|(_, source)| source.health() == Health::Well);
-    // It also asks a source with a list of mirrors what it is, the first time.
-    let probes = M::NAME == "zypper";
     for (nth, source) in world.plan.sources.iter().enumerate() {
         let asked = source.repo.server().requests(M::INDEX) - after.before.requests[nth];
         // Some programs follow fifty redirections.
@@ -376,12 +374,10 @@ fn asked_once<M: System>(world: &World<M>, after: &After, refreshes: usize) {
             false if all_well && world.troubles.is_empty() => 1,
             false => M::TRIES,
         };
-        assert!(
-            asked <= refreshes * (tries * M::REQUESTS + usize::from(probes && source.has_list)),
-            "asked {asked} times: {} by {}",
-            source.name,
-            after.report
-        );
+        // It also asks a source with a list of mirrors what it is, the first time.
+        let more = usize::from(M::NAME == "zypper" && source.has_list);
+        let (name, report) = (source.name, after.report);
+        assert!(asked <= refreshes * (tries * M::REQUESTS + more), "asked {asked} times: {name} by {report}");
         let is_read = source.is_configured && (after.has_refreshed || !is_kept(world));
         assert!(is_read || asked == 0, "asked: {} by {}", source.name, after.report);
     }
@@ -464,7 +460,8 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         if !after.has_refreshed || had(&version) {
             continue;
         }
-        let decides = |nth: &usize| world.plan.preferred == Some(*nth) || world.plan.sources[*nth].is_modular;
+        let of_module = world.modular().filter(|nth| world.plan.sources[*nth].ever.contains(*name));
+        let decides = |nth: &usize| of_module.or(world.plan.preferred) == Some(*nth);
         let failed = (0..world.plan.sources.len()).filter(|nth| !after.good.contains(nth));
         for source in failed.filter(decides).map(|nth| &world.plan.sources[nth]) {
             let old = before.installed.get(*name).map(newest).unwrap_or_default();
