@@ -29,7 +29,6 @@ impl Session {
     /// Asks the sources behind one for which the manager waited until its share of the time was over.
     pub(super) fn go_on_behind_slow(&mut self, label: &'static str, runs: &mut Runs, end: Instant) {
         let Some(in_turn) = self.manager.in_turn() else { return };
-        let all = runs.invocation.clone();
         loop {
             let Some(before) = runs.run.as_ref().ok().filter(|run| run.end == End::TimedOut).cloned() else {
                 return;
@@ -57,7 +56,7 @@ impl Session {
                 ..Limits::default()
             };
             let addresses: Vec<_> = open.iter().map(|turn| turn.asked.address.as_str()).collect();
-            runs.invocation = in_turn.only(&all, &addresses);
+            runs.invocation = in_turn.only(&addresses);
             runs.behind = open.into_iter().map(|turn| turn.asked.id).collect();
             let run = self.run(label, &runs.invocation, &limits);
             runs.run = run.map(|finished| before.followed_by(finished));

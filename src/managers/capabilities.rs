@@ -165,14 +165,14 @@ pub struct Ended {
     pub lists: Vec<String>,
 }
 
-/// A refresh that asks one source after the other, and does not always say for which one it waits. If it does not say how
-/// far it has come, it replaces the file of the index of each source when that has come whole.
+/// A refresh that asks one source after the other and does not say how far it has come. It replaces the file of the index
+/// of each source when that has come whole.
 pub trait InTurn {
     /// The sources in the order in which they are asked; `None` where only the manager knows it.
     fn order(&self, configured: &[ConfigFile]) -> Option<Vec<Asked>>;
 
-    /// The refresh of these alone, given that of all.
-    fn only(&self, refresh: &Invocation, addresses: &[&str]) -> Invocation;
+    /// The refresh of these alone.
+    fn only(&self, addresses: &[&str]) -> Invocation;
 
     /// A list or an install without those of these sources that failed; `None` where none did or none is left, or where
     /// a command line cannot say so.

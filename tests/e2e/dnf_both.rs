@@ -222,7 +222,7 @@ fn a_list_of_mirrors_that_hangs_leaves_the_others_refreshed(make: fn(&[Rpm]) -> 
         root.sandbox.write("/etc/yum.repos.d/beta.repo", text);
         repos[1].server.fault("/list", Fault::Hang);
         let refreshed = root.patch(&["refresh", "--timeout", "24s"]);
-        refreshed.exits(1).one_source_failed(3, "beta", "timeout");
+        refreshed.exits(1).one_source_failed(3, "beta", "network");
     }
 }
 

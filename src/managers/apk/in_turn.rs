@@ -25,7 +25,7 @@ impl InTurn for Repositories {
         order.iter().all(is_fit).then_some(order)
     }
 
-    fn only(&self, _: &Invocation, addresses: &[&str]) -> Invocation {
+    fn only(&self, addresses: &[&str]) -> Invocation {
         from(addresses.iter().map(ToString::to_string), &["-U", "update"])
     }
 
@@ -145,9 +145,7 @@ mod tests {
         let order = Repositories.order(&files).unwrap();
         let stored: Vec<_> = order.iter().map(|asked| asked.is_stored).collect();
         assert_eq!(stored, [true, false, true, true]);
-        let line = Repositories
-            .only(&Invocation::of("apk", ["update"]), &[&order[0].address, &order[2].address])
-            .line();
+        let line = Repositories.only(&[&order[0].address, &order[2].address]).line();
         let expected =
             "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update";
         assert_eq!(line, expected);

@@ -189,7 +189,7 @@ mod tests {
                     timeout = 180\n======== \"b\" repository configuration: ========\nretries = 3\ntimeout = 30\n\
                     ======== \"c d\" repository configuration: ========\ntimeout = 5\n";
         let refresh = Dnf5.with_limits(Dnf5.refresh(Duration::from_secs(60)), text);
-        assert!(refresh.line().contains("--setopt=*.timeout=5 "), "{}", refresh.line());
+        assert!(refresh.line().contains("--setopt=*.timeout=4 "), "{}", refresh.line());
         let end = " --setopt=a.timeout=180 --setopt=b.retries=3 upgrade";
         assert!(refresh.line().ends_with(end), "{}", refresh.line());
     }

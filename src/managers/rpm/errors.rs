@@ -106,6 +106,9 @@ const REFUSED: &[&str] = &["Bad value of LRO_", "' is set but not '", "Failed to
 /// The class of the reason that librepo gives for one file it could not fetch.
 pub fn reason_class(text: &str) -> Class {
     let curl = text.split_once("Curl error (").and_then(|(_, rest)| rest.split_once(')'));
+    // A list of mirrors that does not come is not a list without mirrors.
+    let is_list_lost =
+        text.contains("No URLs in mirrorlist") && (text.contains("Status code: ") || curl.is_some());
     if is_space(text) {
         Class::Space
     } else if text.contains("interrupted by a signal") {
@@ -113,10 +116,7 @@ pub fn reason_class(text: &str) -> Class {
     } else if contains_any(text, KEYS) {
         // Also a 404 for a key or a signature: no refresh mends that.
         Class::Auth
-    } else if text.contains("No URLs in mirrorlist") && text.contains("Status code: ") {
-        // The list of mirrors does not exist; that is not a list without mirrors.
-        Class::Fetch
-    } else if contains_any(text, CONFIG) {
+    } else if !is_list_lost && contains_any(text, CONFIG) {
         Class::Config
     } else if let Some((code, _)) = curl {
         match code {
@@ -158,6 +158,14 @@ mod tests {
             (
                 Class::Fetch,
                 "Status code: 404 for http://h/list,Cannot prepare internal mirrorlist: No URLs in mirrorlist",
+            ),
+            (
+                Class::Network,
+                "Curl error (28): Timeout was reached for http://h/list [],Cannot prepare internal mirrorlist: No URLs in mirrorlist",
+            ),
+            (
+                Class::Config,
+                "Curl error (3): URL using bad/illegal format or missing URL for http://h:99999/list [],Cannot prepare internal mirrorlist: No URLs in mirrorlist",
             ),
             (Class::Fetch, "Status code: 404 for http://h/x"),
             (

@@ -55,12 +55,6 @@ pub fn enabled(files: &[ConfigFile]) -> Vec<String> {
     ids
 }
 
-/// These files in the order in which dnf reads them: those of all directories together, by file name.
-pub fn by_name(mut files: Vec<ConfigFile>) -> Vec<ConfigFile> {
-    files.sort_by_key(|file| file.path.with_extension(""));
-    files
-}
-
 /// The repositories that are to be asked, by their files.
 pub fn to_be_asked(files: &[ConfigFile]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();

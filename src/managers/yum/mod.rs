@@ -299,7 +299,7 @@ mod tests {
             " --setopt=*.skip_if_unavailable=1 ",
             " --setopt=*.metadata_expire=0 ",
             " --setopt=*.metadata_expire_filter=never ",
-            " --setopt=*.timeout=10 ",
+            " --setopt=*.timeout=8 ",
         ] {
             assert!(line.contains(word), "{word:?} is not in {line}");
         }
