@@ -70,7 +70,10 @@ impl Manager for Apk {
     fn repair(&self, _: &Places, damage: &Damage) -> Vec<Invocation> {
         // Only a package whose script failed or whose files are not all there is marked. An update that was cut off is
         // not marked, but still pending.
-        damage.broken.iter().map(|name| Invocation::of("sh", ["-c", FIX, "sh", name])).collect()
+        if damage.broken.is_empty() {
+            return Vec::new();
+        }
+        vec![Invocation::of("sh", ["-c", FIX, "sh"]).with(damage.broken.clone())]
     }
 
     fn refresh(&self, _: Duration) -> Invocation {
@@ -198,11 +201,20 @@ fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())
 }
 
-/// Installs a package once more. `apk fix` alone removes it if the mirror does not give its file, so that is tried before.
+/// Installs packages once more. `apk fix` alone removes one whose file its mirror does not give, so that is tried before.
 /// apk fetches the newest version only: where that is another one, it comes as an update, with its own script.
-const FIX: &str = "installed=$(apk info -ve \"$1\") && newest=$(apk fetch --simulate \"$1\") || exit; \
-                   [ \"$newest\" = \"Downloading $installed\" ] || exit 0; \
-                   apk fetch --stdout \"$1\" >/dev/null && exec apk fix \"$1\"";
+const FIX: &str = "for name; do \
+                   installed=$(apk info -ve \"$name\" 2>/dev/null); \
+                   newest=$(apk fetch --simulate \"$name\" 2>/dev/null); \
+                   case $newest in \
+                   \"Downloading $installed\") \
+                   apk fetch --stdout \"$name\" >/dev/null || { failed=1; continue; } ;; \
+                   \"Downloading \"*) continue ;; \
+                   esac; \
+                   names=\"$names $name\"; \
+                   done; \
+                   [ -z \"$names\" ] || apk fix $names || exit; \
+                   exit ${failed:-0}";
 
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
 /// unless an option allows it.
