@@ -203,7 +203,8 @@ fn apk(words: &[&str]) -> Invocation {
 
 /// Installs packages once more. `apk fix` alone removes one whose file its mirror does not give, so that is tried before.
 /// apk fetches the newest version only: where that is another one, it comes as an update, with its own script.
-const FIX: &str = "for name; do \
+const FIX: &str = "names=; failed=0; \
+                   for name; do \
                    installed=$(apk info -ve \"$name\" 2>/dev/null); \
                    newest=$(apk fetch --simulate \"$name\" 2>/dev/null); \
                    case $newest in \
@@ -214,7 +215,7 @@ const FIX: &str = "for name; do \
                    names=\"$names $name\"; \
                    done; \
                    [ -z \"$names\" ] || apk fix $names || exit; \
-                   exit ${failed:-0}";
+                   exit $failed";
 
 /// The part of the command line that a simulation and an install share. apk does nothing while any index cannot be had,
 /// unless an option allows it.
