@@ -8,6 +8,7 @@ mod dpkg;
 mod ended_early;
 mod errors;
 mod facts;
+mod hooks;
 mod lists;
 mod policy;
 mod progress;

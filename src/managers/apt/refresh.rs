@@ -2,7 +2,8 @@
 
 use super::classes::{HOOK_FAILED, class_of, fetch_class};
 use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file, words_of_apt};
-use super::progress::{Item, Kind, MIRRORS, failed_uris, items, items_with, unprinted};
+use super::hooks::{SUMMARY, items_of_apt, speaks_of_loss, sums_up};
+use super::progress::{Item, Kind, MIRRORS, unprinted};
 use super::sources::Source;
 use super::told::{Told, named, result};
 use crate::model::class::Class;
@@ -49,53 +50,6 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     }
     report.conclude(finished, changed)
 }
-
-/// The items that apt's progress lines tell of. On standard output hooks may print such lines too, with any number. So
-/// a line is a hook's that gives the number of one configured source to another, or says that something failed that had
-/// not changed. If apt sums up what failed it has an error or a warning for each: if each of these names something that
-/// failed, what none of them names is a hook's too. Where a source is damaged, unsigned or gone apt sums up nothing, and
-/// says nothing more of the others that failed (`AcquireUpdate` in apt-pkg/update.cc).
-fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
-    let stdout = &finished.stdout;
-    let Some(own) = own else { return items(stdout) };
-    let all = messages(own);
-    let is_summed_up = sums_up(&all);
-    let losses: Vec<Message> = all.into_iter().filter(speaks_of_loss).collect();
-    let reasons = losses.iter().map(|loss| loss.text.as_str()).filter(|text| !text.starts_with(SUMMARY));
-    let failed: HashSet<&str> = failed_uris(stdout).collect();
-    let is_whole = match losses.is_empty() {
-        true => finished.succeeded(),
-        false => is_summed_up && reasons.clone().all(|text| failed.iter().any(|uri| speaks_of(text, uri))),
-    };
-    let told: HashSet<&str> =
-        failed.into_iter().filter(|uri| reasons.clone().any(|text| speaks_of(text, uri))).collect();
-    let uris: HashSet<&str> = configured.iter().map(|source| source.uri.as_str()).collect();
-    // A list may name mirrors that are sources of their own too.
-    let is_any_list = uris.iter().any(|uri| uri.starts_with("mirror"));
-    items_with(stdout, &|line| {
-        let is_of = |uri| !is_any_list && uris.contains(uri);
-        let is_anothers = line.first != line.uri && is_of(line.first) && is_of(line.uri);
-        let can_fail = line.before != Some(Kind::Hit) && (!is_whole || told.contains(line.uri));
-        !is_anothers && (line.kind != Kind::Failed || can_fail)
-    })
-}
-
-fn speaks_of_loss(message: &Message) -> bool {
-    message.is_error || (message.is_warning && is_loss(&message.text))
-}
-
-/// Whether a message names a file of this URI, or the URI before a suite.
-fn speaks_of(text: &str, uri: &str) -> bool {
-    text.split(uri).skip(1).any(|rest| rest.starts_with(['/', ' ']))
-}
-
-/// Whether apt has said all that it has to say of what failed.
-fn sums_up(messages: &[Message]) -> bool {
-    messages.iter().any(|message| message.text.starts_with(SUMMARY))
-}
-
-/// This only sums up what stands before it.
-const SUMMARY: &str = "Some index files failed to download";
 
 /// The sources that progress lines name.
 fn named_by(items: &[Item]) -> Vec<Source> {

@@ -70,6 +70,23 @@ fn a_line_that_no_error_names_is_a_hooks_only_if_apt_sums_up_what_failed() {
     assert_eq!(failed(unsigned), ["http://b s", "http://c s"]);
 }
 
+/// What apt can print of its own item is no line of a hook.
+#[test]
+fn the_mirrors_of_a_list_may_be_sources_of_their_own() {
+    let uris = ["http://m1", "http://m2", "http://c", "mirror+file:/m.txt"];
+    let row = |uri: &&str| format!("{uri}\ts\tmain/binary-amd64/Packages\tPackages\t/l\n");
+    let lines = "Hit:1 http://m1 s InRelease\nHit:2 http://m2 s InRelease\nGet:3 http://m1 s InRelease [9 B]\n\
+                 Ign:3 http://m1 s InRelease\nErr:3 http://m2 s InRelease\n  x\nErr:4 http://c s InRelease\n  y\n";
+    let words = format!(
+        "{}\nE: The repository 'http://c s InRelease' is no longer signed.\n",
+        super::super::commands::HOOKS_ENDED
+    );
+    let answer: String = uris.iter().map(row).collect();
+    let judged = judge_configured(&Finished::ended(100, lines, &words), &answer);
+    let failed: Vec<_> = judged.sources.iter().map(|source| source.error.is_some()).collect();
+    assert_eq!(failed, [false, false, true, true], "{judged:?}");
+}
+
 #[test]
 fn a_source_that_was_only_ignored_was_not_refreshed() {
     let judged = update(0, "Hit:1 http://a s InRelease\nIgn:2 http://b s InRelease\n", "");
