@@ -39,21 +39,19 @@ fn section(headline: &str) -> Section {
 
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed.
-pub fn complete(
-    machine: &dyn Machine,
-    plan: &Plan,
-    priority: &dyn Fn(&str) -> Option<i64>,
-    mut listing: Listing,
-) -> Result<Listing, Failure> {
-    let lists = lists(machine, plan);
+pub fn complete(lists: &Lists, mut listing: Listing) -> Result<Listing, Failure> {
     lists.add_owned(WITHOUT, &mut listing)?;
-    lists.hold_back_of_unread(priority, &mut listing)?;
+    lists.hold_back_of_unread(&mut listing)?;
     lists.without_owned(listing)
 }
 
 /// How dnf lists what it would do.
-pub fn lists<'a>(machine: &'a dyn Machine, plan: &'a Plan) -> Lists<'a> {
-    Lists { machine, plan, list, read: transaction, query: |words| dnf(&["-C"], words) }
+pub fn lists<'a>(
+    machine: &'a dyn Machine,
+    plan: &'a Plan,
+    priority: &'a dyn Fn(&str) -> Option<i64>,
+) -> Lists<'a> {
+    Lists { machine, plan, list, read: transaction, priority, query: |words| dnf(&["-C"], words) }
 }
 
 /// Why the list of a run that changes nothing cannot be used, if so: an empty or short list would look like nothing to

@@ -126,24 +126,22 @@ pub fn transaction(stdout: &str) -> Listing {
 
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of
 /// its own is installed. What would then come instead is left out too.
-pub fn complete(
-    machine: &dyn Machine,
-    plan: &Plan,
-    priority: &dyn Fn(&str) -> Option<i64>,
-    mut listing: Listing,
-) -> Result<Listing, Failure> {
-    let lists = lists(machine, plan);
+pub fn complete(lists: &Lists, mut listing: Listing) -> Result<Listing, Failure> {
     lists.add_owned(WITHOUT, &mut listing)?;
-    if let Some(question) = owned::ask_modular(plan) {
-        listing = owned::hold_back_modular(&machine.ask(&question)?.stdout, listing);
+    if let Some(question) = owned::ask_modular(lists.plan) {
+        listing = owned::hold_back_modular(&lists.machine.ask(&question)?.stdout, listing);
     }
-    lists.hold_back_of_unread(priority, &mut listing)?;
+    lists.hold_back_of_unread(&mut listing)?;
     lists.without_owned(listing)
 }
 
 /// How dnf5 lists what it would do.
-pub fn lists<'a>(machine: &'a dyn Machine, plan: &'a Plan) -> Lists<'a> {
-    Lists { machine, plan, list, read: transaction, query: |words| dnf5(&["-C"], words) }
+pub fn lists<'a>(
+    machine: &'a dyn Machine,
+    plan: &'a Plan,
+    priority: &'a dyn Fn(&str) -> Option<i64>,
+) -> Lists<'a> {
+    Lists { machine, plan, list, read: transaction, priority, query: |words| dnf5(&["-C"], words) }
 }
 
 /// Asks for the advisories of every kind for installed packages: for newer versions, even those that no repository

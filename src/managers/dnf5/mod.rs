@@ -217,12 +217,12 @@ impl Manager for Dnf5 {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         let configuration = machine.configuration().unwrap_or_default();
-        lists::complete(machine, plan, &|id| self.priority(configuration, id), listing)
+        lists::complete(&lists::lists(machine, plan, &|id| self.priority(configuration, id)), listing)
     }
 
     fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
         let configuration = machine.configuration().unwrap_or_default();
-        lists::lists(machine, plan).not_from(WITHOUT, &|id| self.priority(configuration, id))
+        lists::lists(machine, plan, &|id| self.priority(configuration, id)).not_from(WITHOUT)
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {

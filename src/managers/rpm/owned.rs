@@ -34,17 +34,14 @@ pub struct Lists<'a> {
     pub read: fn(&str) -> Listing,
     /// Asks by these words, of what is stored here alone.
     pub query: fn(&[&str]) -> Invocation,
+    /// How much a repository counts: the lower its priority, the more.
+    pub priority: &'a dyn Fn(&str) -> Option<i64>,
 }
 
 impl Lists<'_> {
     /// What does not come from these repositories because another one offers it too, in whatever version, that counts
-    /// no less: the lower its `priority`, the more a repository counts. A module decides by more than that. `option`
-    /// leaves a repository out.
-    pub fn not_from(
-        &self,
-        option: &str,
-        priority: &dyn Fn(&str) -> Option<i64>,
-    ) -> BTreeSet<(String, String)> {
+    /// no less. A module decides by more than that. `option` leaves a repository out.
+    pub fn not_from(&self, option: &str) -> BTreeSet<(String, String)> {
         let updates = |question: Invocation| {
             let answer = self.machine.ask(&question).ok()?;
             Some((self.read)(&answer.stdout).updates)
@@ -55,7 +52,7 @@ impl Lists<'_> {
             return BTreeSet::new();
         }
         let others = updates(self.without_them(option)).unwrap_or_default();
-        theirs.iter().flat_map(|update| not_from(self.plan, update, &others, priority)).collect()
+        theirs.iter().flat_map(|update| not_from(self.plan, update, &others, self.priority)).collect()
     }
 
     /// The list that there would be if these repositories did not exist.
@@ -77,17 +74,13 @@ impl Lists<'_> {
 
     /// Holds back what would replace packages that came from one of these repositories, if that has the better priority
     /// and no index here: its address is a new one, or the cache was emptied. With an index the manager sees to it.
-    pub fn hold_back_of_unread(
-        &self,
-        priority: &dyn Fn(&str) -> Option<i64>,
-        listing: &mut Listing,
-    ) -> Result<(), Failure> {
+    pub fn hold_back_of_unread(&self, listing: &mut Listing) -> Result<(), Failure> {
         let counts_more = |id: &str, update: &Update| {
-            let (its, others) = (priority(id), update.source.as_ref().and_then(|source| priority(source)));
-            its.zip(others).is_some_and(|(its, others)| its < others)
+            let others = update.source.as_ref().and_then(|source| (self.priority)(source));
+            (self.priority)(id).zip(others).is_some_and(|(its, others)| its < others)
         };
         let unread = repositories(self.plan).filter(|id| {
-            listing.updates.iter().any(|update| counts_more(id, update)) && !self.has_index_of(id)
+            listing.updates.iter().any(|update| counts_more(id, update)) && !self.is_read_at_its_address(id)
         });
         let unread: BTreeSet<&str> = unread.map(String::as_str).collect();
         if unread.is_empty() {
@@ -108,7 +101,8 @@ impl Lists<'_> {
         Ok(())
     }
 
-    fn has_index_of(&self, id: &str) -> bool {
+    /// An index from another address is none.
+    fn is_read_at_its_address(&self, id: &str) -> bool {
         let (skip, of) = (format!("--setopt={id}.skip_if_unavailable=0"), format!("--repo={id}"));
         let question = (self.query)(&["repoquery", &skip, &of, "--queryformat", "%{name}\n"]);
         self.machine.try_ask(&question).is_ok_and(|answer| answer.succeeded())
