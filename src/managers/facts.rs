@@ -66,7 +66,8 @@ pub struct Facts {
     pub lists_all: bool,
     /// Whether the lists leave out what stays as it is, and another command lists every newer version.
     pub lists_newer: bool,
-    /// Whether they do not say which packages are replaced: excluded packages must then be named, so that they stay.
+    /// Whether they do not say which packages are replaced: excluded packages must then be named, so that they stay, and an
+    /// older version that nothing needs comes in the place of another package.
     pub lists_no_replaced: bool,
     /// Whether they leave out what only sources offer that were not refreshed, given [`Plan::without`].
     pub lists_refreshed_only: bool,
@@ -233,7 +234,7 @@ pub struct Plan {
     pub mends: bool,
     /// Sources not to install from, because they were not refreshed.
     pub without: Vec<String>,
-    /// Those of these sources that have no index at all.
+    /// Those of these sources that have no index at all, from whatever address.
     pub never_read: Vec<String>,
     /// The sources that were refreshed, if some were not, as a command line names them.
     pub only_sources: Vec<String>,
