@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 /// The items that apt's progress lines tell of. On standard output hooks may print such lines too, with any number. So
 /// a line is a hook's that gives the number of one configured source to another, or says that something failed that had
-/// not changed. If apt sums up what failed it has an error or a warning for each: if each of these names something that
+/// not changed and that no error names: apt itself says so of an index whose signature it no longer accepts. If apt sums up what failed it has an error or a warning for each: if each of these names something that
 /// failed, what none of them names is a hook's too. Where a source is damaged, unsigned or gone apt sums up nothing, and
 /// says nothing more of the others that failed (`AcquireUpdate` in apt-pkg/update.cc).
 pub fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &[Source]) -> Vec<Item<'a>> {
@@ -31,7 +31,7 @@ pub fn items_of_apt<'a>(finished: &'a Finished, own: Option<&str>, configured: &
     items_with(stdout, &|line| {
         let is_of = |uri| !is_any_list && uris.contains(uri);
         let is_anothers = line.first != line.uri && is_of(line.first) && is_of(line.uri);
-        let can_fail = line.before != Some(Kind::Hit) && (!is_whole || told.contains(line.uri));
+        let can_fail = told.contains(line.uri) || (!is_whole && line.before != Some(Kind::Hit));
         !is_anothers && (line.kind != Kind::Failed || can_fail)
     })
 }

@@ -39,7 +39,9 @@ fn judge_sources(finished: &Finished, configured: Vec<Source>) -> Refreshed {
     let mut messages = messages(own.unwrap_or(&finished.stderr));
     messages.truncate(MOST_MESSAGES);
     if own.is_some() && sums_up(&messages) {
-        let losses = messages.iter().filter(|message| speaks_of_loss(message));
+        // A missing component is told of a source that is there.
+        let is_whole = |message: &&Message| speaks_of_loss(message) && skipped_file(&message.text).is_none();
+        let losses = messages.iter().filter(is_whole);
         report.lost_by_name = losses.flat_map(|loss| report.spoken_of(&loss.text)).collect();
     }
     report.read_items();

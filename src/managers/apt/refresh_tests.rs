@@ -87,6 +87,44 @@ fn the_mirrors_of_a_list_may_be_sources_of_their_own() {
     assert_eq!(failed, [false, false, true, true], "{judged:?}");
 }
 
+/// What apt and its hooks say of two lists of mirrors; returns how each of them failed.
+fn of_two_lists(lines: &str, words: &str) -> Vec<Option<Class>> {
+    let rows = |list: &str| {
+        let of =
+            |part: &str| format!("mirror+file:/{list}.txt\ts\t{part}/binary-amd64/Packages\tPackages\t/l\n");
+        ["main", "x"].map(of).concat()
+    };
+    let answer: String = ["a", "b"].map(rows).concat();
+    let words = format!("{}\n{words}", super::super::commands::HOOKS_ENDED);
+    let judged = judge_configured(&Finished::ended(0, lines, &words), &answer);
+    judged.sources.iter().map(|source| source.error.as_ref().map(|error| error.class)).collect()
+}
+
+#[test]
+fn an_unchanged_index_whose_key_has_expired_is_of_its_own_list_alone() {
+    for of_first in ["Hit:1 http://m1 s InRelease\n", "Get:1 http://m1 s InRelease [9 B]\n"] {
+        let lines =
+            format!("{of_first}Err:1 http://m1 s InRelease\n  EXPKEYSIG 1\nHit:2 http://m2 s InRelease\n");
+        let words = "W: An error occurred during the signature verification. The repository is not updated and the previous \
+                     index files will be used. GPG error: http://m1 s InRelease: EXPKEYSIG 1\n\
+                     W: Failed to fetch mirror+file:/a.txt/dists/s/InRelease  EXPKEYSIG 1\n\
+                     W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
+        assert_eq!(of_two_lists(&lines, words), [Some(Class::Auth), None], "{of_first}");
+    }
+}
+
+#[test]
+fn a_component_that_one_list_lacks_does_not_make_it_fail_for_another() {
+    let lines =
+        "Hit:1 http://m1 s InRelease\nIgn:2 http://m1 s InRelease\nErr:2 http://m2 s InRelease\n  503\n";
+    let words = "W: Skipping acquire of configured file 'x/binary-amd64/Packages' as repository 'mirror+file:/a.txt s InRelease' \
+                 doesn't have the component 'x' (component misspelt in sources.list?)\n\
+                 W: Failed to fetch mirror+file:/b.txt/dists/s/InRelease  503\n\
+                 W: Some index files failed to download. They have been ignored, or old ones used instead.\n";
+    // What a lacks is a source of its own.
+    assert_eq!(of_two_lists(lines, words), [None, Some(Class::Fetch), Some(Class::Config)]);
+}
+
 #[test]
 fn a_source_that_was_only_ignored_was_not_refreshed() {
     let judged = update(0, "Hit:1 http://a s InRelease\nIgn:2 http://b s InRelease\n", "");
