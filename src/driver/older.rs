@@ -31,6 +31,7 @@ impl Session {
         let wanted = self.list(&Plan { left_out, ..plan.clone() }).unwrap_or_default();
         let (alone, needed): (Vec<_>, Vec<_>) = older.into_iter().partition(|update| wanted.brings(update));
         if self.manager.facts().lists_no_replaced {
+            plan.left_out.extend(alone.iter().map(|update| update.name.clone()));
             hold_back_replacing(listing, alone);
         }
         let older = needed;

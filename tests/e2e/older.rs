@@ -115,6 +115,36 @@ fn an_older_version_replaces_nothing_with_zypper() {
     an_older_version_replaces_nothing::<Zypper>(&[]);
 }
 
+/// Both at once: each is held back once, and neither is pending.
+#[test]
+fn an_older_version_that_replaces_and_one_that_is_needed_both_stay() {
+    let root = root::<Pacman>(
+        &[
+            package("tb-a", "1.0"),
+            package("tb-app", "1.0"),
+            package("tb-hello", "1.0"),
+            package("tb-lib", "2.0"),
+            package("tb-z", "6.2"),
+        ],
+        &[
+            package("tb-z", "5.0").replacing("tb-a"),
+            package("tb-app", "2.0").needs("tb-lib=1.0"),
+            package("tb-lib", "1.0"),
+            package("tb-hello", "2.0"),
+        ],
+    );
+    let held = [
+        "tb-z it would replace another package, and is older than the installed 6.2-1",
+        "tb-app it needs tb-lib 1.0-1, which is older than the installed 2.0-1",
+    ];
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!((refreshed.code, &refreshed.json["pending"]["count"]), (0, &1.into()), "{refreshed}");
+    let done = ["tb-a 1.0", "tb-app 1.0", "tb-hello 2.0", "tb-lib 2.0", "tb-z 6.2"];
+    let applied = root.patch(&["apply"]);
+    assert_eq!((applied.code, &applied.json["pending"]["count"]), (0, &0.into()), "{applied}");
+    root.leaves(&applied, &done, &held);
+}
+
 /// Two updates need two older packages, one of which needs the other, and one has a newer version too.
 fn several_stay<M: Manager>(lib: &str, base: &str) {
     let root = root::<M>(
