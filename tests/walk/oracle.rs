@@ -371,7 +371,8 @@ fn asked_once<M: System>(world: &World<M>, after: &After, refreshes: usize) {
         // Some programs follow fifty redirections.
         let tries = match source.faults.values().any(|fault| fault == "self") {
             true => 60,
-            false if all_well && world.troubles.is_empty() => 1,
+            // A repair reads what was never read, too.
+            false if all_well && world.troubles.is_empty() && after.report.json["repaired"] != true => 1,
             false => M::TRIES,
         };
         // It also asks a source with a list of mirrors what it is, the first time.
