@@ -508,6 +508,30 @@ fn a_script_that_failed_is_run_again_when_every_index_is_new() {
     });
 }
 
+/// apk 2 knows a name only, and has no other way past a newer version of a tagged repository.
+#[test]
+fn a_repair_asks_the_repositories_without_a_tag_where_a_tagged_one_has_a_newer_version() {
+    let apk = with_broken_package("2.14.10");
+    apk.world.on("fix", &format!("touch $world/mended; {}", apk.recorded("f4-apk-fix")));
+    apk.world.on("info", "echo tb-brk-2.0-r0");
+    let answers = |untagged: &str| {
+        let found = format!("case $* in *--all-matches*) exit 1 ;; --repositories-file*) {untagged} ;; esac");
+        apk.world.on("fetch", &format!("{found}; echo Downloading tb-brk-3.0-r0"));
+    };
+    answers("");
+    let doc = apk.json("apply");
+    assert_eq!((class(&doc), &doc["repaired"]), ("script", &json!(false)), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("apk fetches only tb-brk-3.0-r0"), "{doc}");
+    assert_eq!(apk.counts(["fix"]), [0]);
+    answers("echo Downloading tb-brk-2.0-r0; exit");
+    let doc = apk.json("apply");
+    assert_eq!((&doc["exit_code"], &doc["repaired"]), (&json!(0), &json!(true)), "{doc}");
+    let calls = apk.world.read("calls");
+    let last = calls.lines().rfind(|line| line.contains(" fetch ")).unwrap();
+    assert!(last.contains("--repositories-file /dev/null "), "{calls}");
+    assert!(last.ends_with("fetch tb-brk --stdout"), "{calls}");
+}
+
 #[test]
 fn a_package_that_apk_fix_lost_is_told() {
     for version in VERSIONS {

@@ -30,7 +30,7 @@ fn every_program_that_the_sources_start_is_a_fake() {
         .collect();
     assert!(started.len() >= 5, "the sources were not read: {started:?}");
     // Two shells, whose lines never change: one starts apt-helper, by its path, and sha256sum; the other one apk, of
-    // which there is a fake.
+    // which there is a fake, and sed.
     assert_eq!(started.iter().filter(|program| *program == "sh").count(), 2);
     assert!(OTHERS.contains(&"apk"));
     for program in started.into_iter().filter(|program| program != "sh") {

@@ -56,7 +56,7 @@ for word; do
         -s) verb=simulate ;;
         -d) verb=download ;;
         upgrade | dist-upgrade) case $verb in apt-get | apk) verb=install ;; esac ;;
-        version | policy | audit | fix) [ "$verb" != apk ] || verb=$word ;;
+        version | policy | audit | fetch | fix | info) [ "$verb" != apk ] || verb=$word ;;
     esac
 done
 # yum's words mean other things than apt-get's.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::apk::{Apk, ApkRepo};
+use crate::apk_settings::Misconfigured;
 use crate::bench;
 use crate::deb::{Deb, deb};
 use crate::dnf::shell;
@@ -656,9 +657,8 @@ fn an_rpm_that_outlives_an_old_zypper_is_waited_for() {
 }
 
 /// `apk fix` would remove the package.
-#[test]
-fn a_repair_whose_file_cannot_be_had_removes_nothing() {
-    let apk = Apk::new();
+fn a_repair_removes_nothing<M: Manager<Repo = ApkRepo>>() {
+    let apk = M::new();
     let fails = |name| package(name, "2.0").script("[ -e /run/fixed ]");
     let repo = ApkRepo::with(&[fails("tb-a"), fails("tb-b")]);
     apk.add_source("test", &repo);
@@ -682,6 +682,41 @@ fn a_repair_whose_file_cannot_be_had_removes_nothing() {
 }
 
 #[test]
+fn a_repair_whose_file_cannot_be_had_removes_nothing() {
+    a_repair_removes_nothing::<Apk>();
+}
+
+#[test]
+fn a_repair_whose_file_cannot_be_had_removes_nothing_whatever_the_settings_say() {
+    a_repair_removes_nothing::<Misconfigured>();
+}
+
+/// Of a name apk fetches the newest version, whatever a tag or a pin says.
+#[test]
+fn a_repair_takes_the_installed_version_where_a_newer_one_never_comes() {
+    for is_tagged in [true, false] {
+        let apk = Apk::new();
+        let (failing, newer) = (package("tb-a", "2.0").script("[ -e /run/fixed ]"), package("tb-a", "3.0"));
+        let repo = ApkRepo::with(std::slice::from_ref(&failing));
+        let edge = ApkRepo::with(std::slice::from_ref(&newer));
+        apk.add_source("test", &repo);
+        Manager::install(&apk, &[package("tb-a", "1.0")]);
+        let patch = || apk.sandbox().patch(&["--manager", "apk", "apply"]);
+        patch().apply_failed("script");
+        if is_tagged {
+            apk.add_source("edge", &edge);
+            apk.sandbox().sh("sed -i 's/^/@edge /' /etc/apk/repositories.d/edge.list");
+        } else {
+            repo.publish(&[failing, newer]);
+            apk.sandbox().sh("sed -i 's/^tb-a$/tb-a=2.0-r0/' /etc/apk/world");
+        }
+        apk.sandbox().write("/run/fixed", "");
+        patch().exits(0).says("/repaired", true);
+        assert_eq!(apk.installed(), ["tb-a 2.0"]);
+    }
+}
+
+#[test]
 fn a_package_whose_script_failed_is_mended_by_its_update_where_there_is_one() {
     let apk = Apk::new();
     let repo = ApkRepo::with(&[package("tb-a", "2.0").script("exit 1")]);
@@ -690,6 +725,10 @@ fn a_package_whose_script_failed_is_mended_by_its_update_where_there_is_one() {
     let patch = || apk.sandbox().patch(&["--manager", "apk", "apply"]);
     patch().apply_failed("script");
     repo.publish(&[package("tb-a", "3.0")]);
+    let excluded = apk.sandbox().patch(&["--manager", "apk", "apply", "--exclude", "tb-a"]);
+    excluded.apply_failed("script");
+    let why = "tb-a-2.0-r0: apk fetches only tb-a-3.0-r0";
+    assert!(excluded.json["reason"].as_str().unwrap().contains(why), "{excluded}");
     patch().exits(0).changed(&["tb-a 2.0-r0 3.0-r0"]);
     assert_eq!(apk.installed(), ["tb-a 3.0"]);
 }

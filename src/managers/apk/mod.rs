@@ -202,15 +202,24 @@ fn apk(words: &[&str]) -> Invocation {
 }
 
 /// Installs packages once more. `apk fix` alone removes one whose file its mirror does not give, so that is tried before.
-/// apk fetches the newest version only: where that is another one, it comes as an update, with its own script.
-const FIX: &str = "names=; failed=0; \
+/// Of a name apk fetches the newest version there is, also one of a tagged repository or past a pin. Of apk 3 all versions
+/// can be had, of apk 2 what the repositories without a tag have.
+const FIX: &str = "set -f; names=; failed=0; \
                    for name; do \
                    installed=$(apk info -ve \"$name\" 2>/dev/null); \
                    newest=$(apk fetch --simulate \"$name\" 2>/dev/null); \
-                   case $newest in \
-                   \"Downloading $installed\") \
-                   apk fetch --stdout \"$name\" >/dev/null || { failed=1; continue; } ;; \
-                   \"Downloading \"*) continue ;; \
+                   case $newest in \"Downloading \"*) \
+                   untagged=$(sed -n 's/^[a-z/]/-X &/p' /etc/apk/repositories 2>/dev/null); fetch=; \
+                   for way in \"fetch $name\" \"fetch --all-matches $name\" \
+                   \"--repositories-file /dev/null $untagged fetch $name\"; do \
+                   case \" $(echo $(apk $way --simulate 2>/dev/null)) \" in \
+                   *\" Downloading $installed \"*) fetch=$way; break ;; \
+                   esac; \
+                   done; \
+                   if [ -z \"$fetch\" ]; then \
+                   echo \"ERROR: $installed: apk fetches only ${newest#Downloading }\" >&2; failed=1; continue; \
+                   fi; \
+                   apk $fetch --stdout >/dev/null || { failed=1; continue; } ;; \
                    esac; \
                    names=\"$names $name\"; \
                    done; \
