@@ -1,6 +1,7 @@
 //! What counts as evidence: of a running apply, of the holder of a lock, of a run that was cut off.
 
 use std::process::Command;
+use std::time::Duration;
 
 use crate::apk::{Apk, ApkRepo};
 use crate::apk_settings::Misconfigured;
@@ -205,6 +206,34 @@ fn a_version_that_comes_in_the_second_of_the_newer_one_is_left_alone() {
         root.patch(&["apply"]).exits(0).changed(&[]).says("/repaired", false);
         assert_eq!(left(&root), "tb-two 1.0, tb-two 2.0");
     }
+}
+
+/// A repair comes before the refresh, and reads the index of what was never read.
+fn no_repair_waits_for_what_trickles(driven: Driven) {
+    let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow()]);
+    cut_off(&root, root.start(&["apply"]));
+    let trickles = RpmRepo::new(&[]);
+    trickles.server.fault("/repodata", Fault::Trickle(5));
+    root.add_repo("trickles", &trickles);
+    // By itself dnf asks it for minutes, and dnf 5 for a quarter of an hour.
+    let running = root.start(&["apply"]);
+    let is_repaired = |_| {
+        std::thread::sleep(Duration::from_secs(1));
+        left(&root) == "tb-slow 2.0"
+    };
+    assert!((0..80).any(is_repaired), "{}", left(&root));
+    trickles.server.heal();
+    running.report().exits(0).says("/repaired", true);
+}
+
+#[test]
+fn no_repair_waits_for_a_repository_that_trickles_with_dnf() {
+    no_repair_waits_for_what_trickles(Driven::Dnf);
+}
+
+#[test]
+fn no_repair_waits_for_a_repository_that_trickles_with_dnf5() {
+    no_repair_waits_for_what_trickles(Driven::Dnf5);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
-use crate::managers::rpm::tables::{is_repository, silence};
+use crate::managers::rpm::tables::{USUAL_SILENCE, is_repository, silence};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -93,7 +93,8 @@ impl Manager for Dnf {
         // An install that was cut off leaves both versions of a package in the database, and the next upgrade does not
         // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
         // the newer one any more, the older one is only removed.
-        let options = ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1"];
+        let options =
+            ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1", USUAL_SILENCE];
         rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
     }
 

@@ -19,7 +19,7 @@ use crate::managers::origins::Origins;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
-use crate::managers::rpm::tables::silence;
+use crate::managers::rpm::tables::{USUAL_SILENCE, silence};
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -98,10 +98,8 @@ impl Manager for Dnf5 {
         // An install that was cut off leaves both versions of a package in the database, and the next upgrade does not
         // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
         // the newer one any more, the older one is only removed.
-        rpm::leftovers::repair(
-            damage,
-            Some(dnf5(&[DO, &[SKIP, OLD_IS_FINE, ONLINE]].concat(), &["reinstall"])),
-        )
+        let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
+        rpm::leftovers::repair(damage, Some(dnf5(&[DO, &options].concat(), &["reinstall"])))
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {
@@ -287,7 +285,7 @@ const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), 
 
 /// No list shows whether an advisory asks for a reboot. This plugin looks it up, and needs the lists of files for that.
 fn ask_reboot_hint() -> Invocation {
-    let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1"];
+    let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
     dnf5(&options, &["needs-restarting", "--json"])
 }
 

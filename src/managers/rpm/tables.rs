@@ -15,6 +15,11 @@ pub fn silence(budget: Duration) -> String {
     format!("--setopt=*.timeout={}", (budget.as_secs() / 15).clamp(1, 30))
 }
 
+/// How long a command waits for a silent mirror that has no budget to take a part of, with `retries=1`: as long as a
+/// refresh does by default. A repair, which must not be killed, comes before the refresh, and asks a repository that was
+/// never read.
+pub const USUAL_SILENCE: &str = "--setopt=*.timeout=8";
+
 /// Whether a repository can have this identifier.
 pub fn is_repository(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
