@@ -345,6 +345,8 @@ mod tests {
 
     #[test]
     fn a_hanging_repository_leaves_the_others_most_of_the_budget() {
+        // By default a refresh has two minutes.
+        assert_eq!(super::silence(Duration::from_secs(120)), USUAL_SILENCE);
         for (budget, silence) in [(120, 8), (24, 1), (1, 1), (3600, 30)] {
             let args = Dnf.refresh(Duration::from_secs(budget)).args;
             assert!(args.contains(&format!("--setopt=*.timeout={silence}")), "{args:?}");
