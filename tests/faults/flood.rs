@@ -216,8 +216,12 @@ fn two_hundred_callers_on_a_fresh_index_cost_nothing() {
     assert_eq!(world.count("update"), 1, "only the one that runs");
     world.write("go", "");
     assert_eq!(Ran::end(running).json()["joined"], false);
+    // Nor does one of them work where no refresh runs.
+    let quiet = wave(&world, &callers);
+    assert!(quiet.iter().all(|answer| answer.doc["exit_code"] == 0));
+    assert_eq!(world.count("update"), 1);
     assert!(world.has_good_state());
-    tried(200, "callers at once on a fresh index");
+    tried(400, "callers at once on a fresh index");
 }
 
 /// Those who share a result do not queue up to be counted: measured one by one, from the end of the
