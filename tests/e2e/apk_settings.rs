@@ -15,8 +15,10 @@ const WRONG: &str = "# Wrong in every way.\nforce-binary-stdout\nhelp\ninteracti
     simulate\nignore\nself-upgrade-only\npreupgrade-only\nall\ncheck\nindexes\nlimit >\ntest\nbackup\n\
     check-permissions\ndetails\nfull\nignore-busybox-symlinks\npackages\nprotected-paths none\nrecursive\nsystem\n\
     depends\ndirectory-permissions\nreinstall\nupgrade\nxattr\nbuilt-after 2030-01-01 00:00:00\nlink\noutput /srv/other\n\
-    stdout\nurl\nall-matches\navailable\nfields name\nformat json\nfrom system\ninstalled\nmatch name\norphaned\nsummarize name\n\
-    upgradable\nworld\ncontents\ndescription\nexists\nlicense\nprovides\nsize\nwho-owns\nroot /srv/other\nno-logfile\ncache-max-age 100000\ntimeout 61\nnonsense\n\
+    pkgname-spec ${name}\nstdout\nurl\nall-matches\navailable\nfields name\nformat json\nfrom system\ninstalled\n\
+    match name\norphaned\nsummarize name\nupgradable\nworld\ncontents\ndescription\nexists\ninstall-if\nlicense\n\
+    provides\nrdepends\nreplaces\nrinstall-if\nsize\ntriggers\nwebpage\nwho-owns\nroot /srv/other\nno-logfile\n\
+    cache-max-age 100000\ntimeout 61\nnonsense\n\
     cache-dir srv/cache\nrepositories-file /srv/repos/all\n";
 
 const REPOSITORIES: &str = "/srv/repos/all";

@@ -217,7 +217,8 @@ const FIX: &str = "set -f; names=; failed=0; \
                    esac; \
                    done; \
                    if [ -z \"$fetch\" ]; then \
-                   echo \"ERROR: $installed: apk fetches only ${newest#Downloading }\" >&2; failed=1; continue; \
+                   echo \"ERROR: $installed: apk fetches only ${newest#Downloading }: \
+                   install that, for example without --exclude\" >&2; failed=1; continue; \
                    fi; \
                    apk $fetch --stdout >/dev/null || { failed=1; continue; } ;; \
                    esac; \
