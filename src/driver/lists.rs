@@ -137,6 +137,14 @@ impl Session {
         for held in &mut listing.held_back {
             held.installed = version(&held.name);
         }
+        // dnf also lists what is no newer among what it skips.
+        let is_newer = |held: &HeldBack| match (&held.candidate, &held.installed) {
+            (Some(version), Some(installed)) if !self.manager.facts().lists_newer => {
+                version != installed && self.manager.is_older(self, version, installed) != Some(true)
+            }
+            _ => true,
+        };
+        listing.held_back.retain(is_newer);
         Ok(listing)
     }
 }

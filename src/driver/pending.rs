@@ -68,9 +68,10 @@ impl Session {
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
         let impossible = self.still_impossible(state);
-        let listed = listed.map(|(mut listing, database)| {
+        let listed = listed.and_then(|(listing, database)| {
+            let mut listing = self.ask_for_more(listing, &self.choice(state).ok()?).ok()?;
             listing.leave_out(&impossible);
-            (listing, database)
+            Some((listing, database))
         });
         let basis = self.pending_basis();
         let still = |pending: &&mut Pending| {

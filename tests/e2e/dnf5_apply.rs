@@ -250,3 +250,47 @@ fn a_file_of_an_installed_package_holds_back_the_update_that_has_it_too() {
     root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]).says("/held_back/0/name", "tb-b");
     root.patch(&["apply", "tb-b"]).apply_failed("dependency").changed(&[]);
 }
+
+/// dnf5 itself installs none of what is held back here. It is told to install no older versions, and would then not see
+/// those of the preferred repository.
+#[test]
+fn a_preferred_repository_decides_also_about_what_it_has_only_in_an_older_version() {
+    const OWN: &str =
+        "tb-own 2.0-1 3.0-1 a repository with a better priority decides about it, and has nothing newer";
+    let names = ["tb-app", "tb-hello", "tb-need", "tb-user"];
+    let mut installed: Vec<_> = names.iter().map(|name| rpm(name, "1.0")).collect();
+    installed.extend(["tb-lib", "tb-own", "tb-used"].map(|name| rpm(name, "2.0")));
+    let root = root(&installed);
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.0"), rpm("tb-used", "1.0")]);
+    let preferred = |line: &str| root.add_repo_with("vendor", &vendor.server.url(), line);
+    preferred("priority=10\n");
+    let other = RpmRepo::new(&[
+        rpm("tb-app", "2.0").tag("Requires: tb-lib = 1.0"),
+        rpm("tb-hello", "2.0"),
+        rpm("tb-lib", "1.0"),
+        rpm("tb-lib", "3.0"),
+        rpm("tb-need", "2.0").tag("Requires: tb-lib = 3.0"),
+        rpm("tb-own", "3.0"),
+        rpm("tb-used", "3.0"),
+        rpm("tb-user", "2.0").tag("Requires: tb-used = 1.0"),
+    ]);
+    root.add_repo("other", &other);
+    let refreshed = root.patch(&["refresh"]);
+    let unmet = |name: &str| format!("{name} 1.0-1 2.0-1 its dependencies cannot be met");
+    let held = [unmet("tb-app"), OWN.into(), OWN.replace("tb-own", "tb-used"), unmet("tb-user")];
+    let held: Vec<_> = held.iter().map(String::as_str).collect();
+    let done = ["tb-hello 1.0-1 2.0-1", "tb-lib 2.0-1 3.0-1", "tb-need 1.0-1 2.0-1"];
+    refreshed.exits(0).leaves_pending(&done).holds_back(&held);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&done).holds_back(&held);
+    let named = root.patch(&["apply", "tb-own"]);
+    named.apply_failed("dependency").changed(&[]);
+    root.patch(&["apply", "--exclude", "tb-hello"]).exits(0).changed(&done[1..]);
+    root.patch(&["apply"]).exits(0).changed(&done[..1]);
+    root.patch(&["apply", "--full"]).exits(0).changed(&[]);
+    // It decides also while it is down.
+    vendor.server.fault("/", Fault::Status(503));
+    root.patch(&["apply"]).exits(1).changed(&[]);
+    vendor.server.heal();
+    preferred("priority=99\n");
+    root.patch(&["apply"]).exits(0).changed(&["tb-own 2.0-1 3.0-1", "tb-used 2.0-1 3.0-1"]);
+}

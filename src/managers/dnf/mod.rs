@@ -21,6 +21,7 @@ use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{USUAL_SILENCE, is_repository, silence};
+use crate::managers::rpm::versions::compare_versions;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -224,6 +225,10 @@ impl Manager for Dnf {
         configuration: &str,
     ) -> Vec<HeldBack> {
         culprits::culprits_of_keys(failure, finished, configuration)
+    }
+
+    fn is_older(&self, _: &dyn Machine, version: &str, than: &str) -> Option<bool> {
+        Some(compare_versions(version, than).is_lt())
     }
 
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {

@@ -35,6 +35,8 @@ fn section(headline: &str) -> Section {
 /// A row of the table that dnf5 prints before every transaction, with the part of the table that it stands in.
 struct Row<'a> {
     part: Section,
+    /// Whether an older version comes.
+    is_older: bool,
     /// Whether it is what the package above it replaces.
     is_replaced: bool,
     name: &'a str,
@@ -56,11 +58,11 @@ struct Row<'a> {
 /// Transaction Summary:
 /// ```
 fn rows(stdout: &str) -> impl Iterator<Item = Row<'_>> {
-    let mut part = Section::Unread;
+    let (mut part, mut is_older) = (Section::Unread, false);
     let table = stdout.lines().skip_while(|line| !line.starts_with("Package "));
     table.skip(1).take_while(|line| !line.is_empty()).filter_map(move |line| {
         if !line.starts_with(' ') {
-            part = section(line);
+            (part, is_older) = (section(line), line.starts_with("Downgrading"));
             return None;
         }
         let replaced = line.strip_prefix("   replacing ");
@@ -68,7 +70,7 @@ fn rows(stdout: &str) -> impl Iterator<Item = Row<'_>> {
         let [name, arch, version, source, ..] = words[..] else { return None };
         // As rpm and the lists of dnf write it.
         let version = version.strip_prefix("0:").unwrap_or(version);
-        Some(Row { part, is_replaced: replaced.is_some(), name, arch, version, source })
+        Some(Row { part, is_older, is_replaced: replaced.is_some(), name, arch, version, source })
     })
 }
 
@@ -100,7 +102,7 @@ pub fn said_to_change(stdout: &str) -> usize {
 pub fn transaction(stdout: &str) -> Listing {
     let mut listing = Listing::default();
     let mut seen = HashSet::new();
-    for Row { part, is_replaced, name, arch, version, source } in rows(stdout) {
+    for Row { part, is_replaced, name, arch, version, source, .. } in rows(stdout) {
         match part {
             Section::Goes => listing.removals.push((listed_name(name, arch), Some(version.to_string()))),
             Section::Comes if is_replaced => {
@@ -122,6 +124,12 @@ pub fn transaction(stdout: &str) -> Listing {
     // An older version is removed where a new one comes, and so is the oldest of several kernels.
     listing.removals.retain(|(name, _)| !seen.contains(name));
     listing
+}
+
+/// The names of the packages of which a transaction would bring an older version.
+pub fn downgraded(stdout: &str) -> Vec<String> {
+    let older = rows(stdout).filter(|row| row.is_older && !row.is_replaced);
+    older.map(|row| listed_name(row.name, row.arch)).collect()
 }
 
 /// Where a repository was not refreshed: what others would do if it did not exist, and then what is left if nothing of

@@ -6,6 +6,7 @@ mod commands;
 mod culprits;
 mod errors;
 mod lists;
+mod preferred;
 mod refresh;
 mod settings;
 
@@ -20,6 +21,7 @@ use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::{USUAL_SILENCE, silence};
+use crate::managers::rpm::versions::compare_versions;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -215,7 +217,10 @@ impl Manager for Dnf5 {
 
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         let configuration = machine.configuration().unwrap_or_default();
-        lists::complete(&lists::lists(machine, plan, &|id| self.priority(configuration, id)), listing)
+        let priority = |id: &str| self.priority(configuration, id);
+        let lists = lists::lists(machine, plan, &priority);
+        let listing = lists::complete(&lists, listing)?;
+        preferred::hold_back(&lists, &self.sources_in(configuration), listing)
     }
 
     fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
@@ -238,6 +243,10 @@ impl Manager for Dnf5 {
         configuration: &str,
     ) -> Vec<HeldBack> {
         culprits::culprits_of_keys(failure, finished, configuration)
+    }
+
+    fn is_older(&self, _: &dyn Machine, version: &str, than: &str) -> Option<bool> {
+        Some(compare_versions(version, than).is_lt())
     }
 
     fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
