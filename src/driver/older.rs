@@ -6,7 +6,7 @@ use crate::managers::Plan;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::updates::{HeldBack, Update};
+use crate::model::updates::{HeldBack, OLDER, OLDER_ONES, Update};
 
 impl Session {
     /// Holds back the updates of a list that need an older version of what is installed. An older version that comes
@@ -98,7 +98,7 @@ fn hold_back_replacing(listing: &mut Listing, older: Vec<Update>) {
     listing.updates.retain(|update| !older.contains(update));
     listing.held_back.extend(older.into_iter().map(|update| {
         let installed = update.installed.as_deref().unwrap_or_default();
-        let reason = format!("it would replace another package, and is older than the installed {installed}");
+        let reason = format!("it would replace another package, and is {OLDER} {installed}");
         update.left_out(Class::Dependency, &reason)
     }));
 }
@@ -109,11 +109,11 @@ fn reason(older: &[Update]) -> String {
         [one] => {
             let Update { name, candidate, installed, .. } = one;
             let installed = installed.as_deref().unwrap_or_default();
-            format!("it needs {name} {candidate}, which is older than the installed {installed}")
+            format!("it needs {name} {candidate}, which is {OLDER} {installed}")
         }
         several => {
             let names: Vec<_> = several.iter().map(|update| update.name.as_str()).collect();
-            format!("it needs older versions of what is installed: {}", names.join(", "))
+            format!("it needs {OLDER_ONES}: {}", names.join(", "))
         }
     }
 }

@@ -68,14 +68,18 @@ impl Session {
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
         let impossible = self.still_impossible(state);
-        let listed = listed.and_then(|(listing, database)| {
-            let mut listing = self.ask_for_more(listing, &self.choice(state).ok()?).ok()?;
-            listing.leave_out(&impossible);
-            Some((listing, database))
+        let listed = listed.map(|(listing, database)| {
+            let listing = self.choice(state).and_then(|plan| self.ask_for_more(listing, &plan));
+            let without = |mut listing: Listing| {
+                listing.leave_out(&impossible);
+                listing
+            };
+            (listing.map(without), database)
         });
         let basis = self.pending_basis();
         let still = |pending: &&mut Pending| {
-            let same = listed.as_ref().is_none_or(|(listing, _)| same_updates(pending.packages(), listing));
+            let is_it = |listing: &Listing| same_updates(pending.packages(), listing);
+            let same = listed.as_ref().is_none_or(|(listing, _)| listing.as_ref().is_ok_and(is_it));
             same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
         };
         if let Some(pending) = state.pending.as_mut().filter(still) {
@@ -86,7 +90,9 @@ impl Session {
             return;
         }
         let (listing, database) = match listed {
-            Some((listing, database)) => (self.not_of_an_empty_database(listing), database),
+            Some((listing, database)) => {
+                (listing.and_then(|listing| self.not_of_an_empty_database(listing)), database)
+            }
             None => {
                 let database = self.database_now();
                 (self.pending(state), database)
@@ -125,11 +131,11 @@ impl Session {
     }
 
     /// What an apply found impossible stays so until the next apply tries it again. But what could not be fetched then
-    /// may be there now, and what waits for a source that was not refreshed is found again.
+    /// may be there now, and what only a list shows is found again.
     fn still_impossible(&self, state: &State) -> Vec<HeldBack> {
         let pending = state.pending.as_ref().filter(|_| self.purpose == Purpose::Refresh);
         let found = pending.map(Pending::left_out_by_us).unwrap_or_default().into_iter();
-        found.filter(|held| !held.class.is_some_and(Class::is_retried) && !held.lacks_source()).collect()
+        found.filter(|held| !held.class.is_some_and(Class::is_retried) && !held.is_found_again()).collect()
     }
 
     /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the

@@ -91,6 +91,15 @@ pub const KEPT_BACK: &str = "kept back";
 /// The reason of an update that is offered to a part of all hosts at a time, when this host is not yet among them.
 pub const PHASED: &str = "phased";
 
+/// The reason of what the manager itself leaves to a repository with a better priority.
+pub const BETTER_PRIORITY: &str =
+    "a repository with a better priority decides about it, and has nothing newer";
+
+/// In the reason of what is held back because of an older version.
+pub const OLDER: &str = "older than the installed";
+/// In the reason of what is held back because of several.
+pub const OLDER_ONES: &str = "older versions of what is installed";
+
 /// In the reason of what is held back because a source was not refreshed that decides about it.
 pub const NOT_REFRESHED: &str = "not refreshed";
 
@@ -145,6 +154,11 @@ impl HeldBack {
     /// Whether it is held back only because a source was not refreshed.
     pub fn lacks_source(&self) -> bool {
         self.class.is_some() && self.reason.contains(NOT_REFRESHED)
+    }
+
+    /// Whether each count finds out by itself that it is held back, and when that is over.
+    pub fn is_found_again(&self) -> bool {
+        [NOT_REFRESHED, BETTER_PRIORITY, OLDER, OLDER_ONES].iter().any(|why| self.reason.contains(why))
     }
 
     /// The update that it would be.

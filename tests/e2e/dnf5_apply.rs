@@ -292,5 +292,29 @@ fn a_preferred_repository_decides_also_about_what_it_has_only_in_an_older_versio
     root.patch(&["apply"]).exits(1).changed(&[]);
     vendor.server.heal();
     preferred("priority=99\n");
-    root.patch(&["apply"]).exits(0).changed(&["tb-own 2.0-1 3.0-1", "tb-used 2.0-1 3.0-1"]);
+    let both = ["tb-own 2.0-1 3.0-1", "tb-used 2.0-1 3.0-1"];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&both);
+    root.patch(&["apply"]).exits(0).changed(&both);
+}
+
+/// The first list has neither: in the place of one package another one would come, and one is in the way of a third.
+#[test]
+fn what_comes_in_the_place_of_what_a_preferred_repository_keeps_is_looked_at_too() {
+    let root =
+        root(&[rpm("tb-hello", "1.0"), rpm("tb-own", "2.0"), rpm("tb-up", "1.0"), rpm("tb-used", "2.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.0"), rpm("tb-used", "1.0")]);
+    root.add_repo_with("vendor", &vendor.server.url(), "priority=10\n");
+    let other = RpmRepo::new(&[
+        rpm("tb-hello", "2.0"),
+        rpm("tb-own", "3.0"),
+        rpm("tb-new", "1.0").tag("Obsoletes: tb-own < 4"),
+        rpm("tb-used", "3.0"),
+        rpm("tb-up", "2.0").tag("Conflicts: tb-used >= 3"),
+    ]);
+    root.add_repo("other", &other);
+    let comes = ["tb-hello 1.0-1 2.0-1", "tb-up 1.0-1 2.0-1"];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&comes);
+    root.patch(&["apply"]).exits(0).changed(&comes);
+    root.has_exactly(&["tb-hello 2.0", "tb-own 2.0", "tb-up 2.0", "tb-used 2.0"]);
+    root.patch(&["apply", "--exclude", "tb-new"]).exits(0).changed(&[]);
 }

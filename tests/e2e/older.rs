@@ -60,6 +60,12 @@ fn stays<M: Manager>(need: &str, reason: &str) {
     root.leaves(&applied, &done, &held);
     root.leaves(&root.patch(&["apply"]), &done, &held);
     root.leaves(&root.patch(&["apply", "--exclude", "tb-hello"]), &done, &held);
+    // A refresh finds out that this is over, also if the version is the same.
+    root.repo.publish(&[package("tb-app", "2.0"), package("tb-lib", "1.0")]);
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!((refreshed.code, &refreshed.json["pending"]["count"]), (0, &1.into()), "{refreshed}");
+    root.repo.publish(&offered);
+    root.patch(&["refresh"]);
     // Once that is not so any more, it comes.
     root.repo.publish(&[package("tb-app", "3.0"), package("tb-lib", "1.0")]);
     root.leaves(&root.patch(&["apply"]), &["tb-app 3.0", "tb-hello 2.0", "tb-lib 2.0"], &[]);

@@ -218,9 +218,9 @@ impl Manager for Dnf5 {
     fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
         let configuration = machine.configuration().unwrap_or_default();
         let priority = |id: &str| self.priority(configuration, id);
-        let lists = lists::lists(machine, plan, &priority);
-        let listing = lists::complete(&lists, listing)?;
-        preferred::hold_back(&lists, &self.sources_in(configuration), listing)
+        let lists = |plan| lists::lists(machine, plan, &priority);
+        let (plan, listing) = preferred::hold_back(&lists(plan), &self.sources_in(configuration), listing)?;
+        lists::complete(&lists(&plan), listing)
     }
 
     fn not_from(&self, machine: &dyn Machine, plan: &Plan) -> BTreeSet<(String, String)> {
