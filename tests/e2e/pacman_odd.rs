@@ -83,6 +83,26 @@ fn what_is_counted_is_what_an_upgrade_would_install() {
     root.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-lib 1.0"]);
 }
 
+/// A refresh that ends by itself would name them.
+#[test]
+fn an_index_that_is_none_does_not_count_as_refreshed_where_pacman_is_ended() {
+    let names = ["tb-alpha", "tb-beta", "tb-gamma", "tb-delta"];
+    let root = Root::new(&names.map(|name| pkg(name, "1.0")));
+    let repos = names.map(|name| PkgRepo::new(&[pkg(name, "2.0")]));
+    for (name, repo) in names.iter().zip(&repos) {
+        root.add_repo(name.trim_start_matches("tb-"), repo);
+    }
+    root.option("ParallelDownloads = 4");
+    repos[0].server.fault("/", Fault::Trickle(1));
+    repos[1].server.fault(".db", Fault::Status(200));
+    repos[2].server.fault(".db", Fault::Page);
+    let refreshed = root.patch(&["refresh", "--timeout", "5s"]);
+    refreshed.exits(1);
+    let failed = refreshed.failed_sources();
+    let failed: Vec<_> = failed.iter().map(|(id, class)| (id.as_str(), class.as_str())).collect();
+    assert_eq!(failed, [("alpha", "timeout"), ("beta", "fetch"), ("gamma", "fetch")], "{refreshed}");
+}
+
 #[test]
 fn a_database_without_any_package_is_not_one_with_nothing_to_do() {
     let (root, _repo) = pending_update();

@@ -175,6 +175,18 @@ impl Own {
         }
     }
 
+    /// The sources of which something was stored that is no index: there is nothing, or by what pacman said when it read
+    /// them all it cannot be read or has a bad signature.
+    fn of_no_use(&self, read: Option<&Finished>, sources: &[SourceResult]) -> Vec<SourceResult> {
+        let got = sources.iter().filter(|source| source.error.is_none());
+        let mut bad: Vec<_> = got.filter_map(|source| self.without_index(source)).collect();
+        if let Some(read) = read {
+            bad.extend(refresh::unreadable(read));
+            bad.extend(refresh::with_bad_signature(read, sources));
+        }
+        bad
+    }
+
     /// The error of a source that answered with something that is not an index.
     fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
         let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
@@ -262,11 +274,10 @@ impl OwnIndex for Own {
             };
             SourceResult { id, error }
         });
-        let mut results = results.collect();
+        let mut results: Vec<_> = results.collect();
         // pacman was ended before it had looked at what it fetched.
-        if let Ok(finished) = machine.try_ask(&self.manager.pending(&Plan::default())) {
-            self.blame(refresh::unreadable(&finished), &mut results);
-        }
+        let finished = machine.try_ask(&self.manager.pending(&Plan::default())).ok();
+        self.blame(self.of_no_use(finished.as_ref(), &results), &mut results);
         Some(results)
     }
 
@@ -314,21 +325,15 @@ impl OwnIndex for Own {
 
     /// pacman only stores what it fetches.
     fn check(&self, machine: &dyn Machine, was_read: bool, refreshed: &mut Refreshed) -> Option<Listing> {
-        let got = refreshed.sources.iter().filter(|source| source.error.is_none());
-        let mut bad: Vec<_> = got.filter_map(|source| self.without_index(source)).collect();
-        let mut listing = None;
-        if !was_read {
-            // If it could not be asked, the next question gives the reason.
-            let invocation = self.manager.pending(&Plan::default());
-            if let Ok(finished) = machine.try_ask(&invocation) {
-                bad.extend(refresh::unreadable(&finished));
-                bad.extend(refresh::with_bad_signature(&finished, &refreshed.sources));
-                let is_whole = bad.is_empty() && self.manager.failure(&invocation, &finished).is_none();
-                listing = is_whole.then(|| self.manager.parse_pending(&finished.stdout));
-                // A missing package database looks like one with nothing to do. The next question reports it.
-                listing = listing.filter(|listing| !listing.is_empty() || machine.installed().is_ok());
-            }
-        }
+        let invocation = self.manager.pending(&Plan::default());
+        // If it could not be asked, the next question gives the reason.
+        let finished = Some(()).filter(|()| !was_read).and_then(|()| machine.try_ask(&invocation).ok());
+        let bad = self.of_no_use(finished.as_ref(), &refreshed.sources);
+        let is_whole =
+            |finished: &Finished| bad.is_empty() && self.manager.failure(&invocation, finished).is_none();
+        let listing = finished.filter(is_whole).map(|finished| self.manager.parse_pending(&finished.stdout));
+        // A missing package database looks like one with nothing to do. The next question reports it.
+        let listing = listing.filter(|listing| !listing.is_empty() || machine.installed().is_ok());
         self.blame(bad, &mut refreshed.sources);
         refreshed.judge_again();
         listing
