@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
+use crate::pacman::{Pkg, PkgRepo, Root, one, pending_update, pkg, three};
 use crate::server::Fault;
 
 /// Where the index is that a refresh fetches.
@@ -81,6 +81,29 @@ fn what_is_counted_is_what_an_upgrade_would_install() {
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]);
     root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]).leaves_pending(&[]);
     root.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-lib 1.0"]);
+}
+
+#[test]
+fn what_is_needed_optionally_or_held_stays_though_an_unneeded_package_needs_it_too() {
+    let names = ["tb-app", "tb-dep", "tb-held", "tb-hold", "tb-opt", "tb-own"];
+    let needs =
+        |pkg: Pkg, names: &[&str]| names.iter().fold(pkg, |pkg, name| pkg.info(&format!("depend = {name}")));
+    let root = Root::new(&[
+        pkg("tb-app", "1.0").info("optdepend = tb-opt: for more"),
+        needs(pkg("tb-dep", "1.0"), &["tb-opt", "tb-own", "tb-held"]),
+        pkg("tb-held", "1.0"),
+        pkg("tb-hold", "1.0"),
+        pkg("tb-opt", "1.0"),
+        pkg("tb-own", "1.0"),
+    ]);
+    let repo = PkgRepo::new(&[pkg("tb-app", "1.0")]);
+    root.add_repo("test", &repo);
+    root.sandbox.sh(&format!("pacman -D --asdeps {}", names[1..].join(" ")));
+    root.option("HoldPkg = tb-hold pacman tb-he*");
+    let dry = root.patch(&["apply", "--autoremove", "--dry-run"]);
+    dry.exits(0).changed(&["tb-dep 1.0-1 -", "tb-own 1.0-1 -"]);
+    root.patch(&["apply", "--autoremove"]).exits(0).changed(&["tb-dep 1.0-1 -", "tb-own 1.0-1 -"]);
+    root.has_exactly(&["tb-app 1.0", "tb-held 1.0", "tb-hold 1.0", "tb-opt 1.0"]);
 }
 
 /// A refresh that ends by itself would name them.

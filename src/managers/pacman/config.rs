@@ -2,6 +2,7 @@
 
 use crate::managers::facts::Places;
 use crate::model::text::one_line;
+use glob::Pattern;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,12 @@ pub fn of_use(config: &str) -> String {
 const SKIPPED: &str = "Skipped";
 
 const IGNORES: &str = "Ignores";
+
+/// What `HoldPkg` names: pacman asks before it removes one of these.
+pub fn held(config: &str) -> Vec<Pattern> {
+    let options = config.lines().take_while(|line| !is_repository(line));
+    values(options, "HoldPkg").filter_map(|pattern| Pattern::new(pattern).ok()).collect()
+}
 
 /// Whether packages or groups may be ignored, by what was kept of the configuration. Older versions of this program did
 /// not keep it.
