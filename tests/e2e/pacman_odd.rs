@@ -83,6 +83,18 @@ fn what_is_counted_is_what_an_upgrade_would_install() {
     root.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-lib 1.0"]);
 }
 
+/// `pacman -Qu` looks only at the first repository that has a package, and an upgrade passes over this one.
+#[test]
+fn a_repository_for_searches_that_stands_first_keeps_no_update_back() {
+    let root = Root::new(&[pkg("tb-a", "1.0")]);
+    let (search, main) = (PkgRepo::new(&[pkg("tb-a", "1.0")]), PkgRepo::new(&[pkg("tb-a", "2.0")]));
+    root.add_repo("search", &search);
+    root.configure("Usage = Sync Search Install\n");
+    root.add_repo("main", &main);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1"]).holds_back(&[]);
+    root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1"]).leaves_pending(&[]);
+}
+
 #[test]
 fn what_is_needed_optionally_or_held_stays_though_an_unneeded_package_needs_it_too() {
     let names = ["tb-app", "tb-dep", "tb-held", "tb-hold", "tb-opt", "tb-own"];

@@ -13,6 +13,7 @@ mod lists;
 mod own_index;
 mod refresh;
 mod scripts;
+mod versions;
 
 use crate::managers::capabilities::{Autoremove, ConfigFile, Locate, PackedIndex};
 use crate::managers::configuration::Configuration;
@@ -122,6 +123,11 @@ impl Manager for Pacman {
             newer.extend(words.iter().flat_map(|words| lists::ignored_replacements(&words.stderr)));
         }
         Ok(newer)
+    }
+
+    fn is_older(&self, _: &dyn Machine, version: &str, than: &str) -> Option<bool> {
+        // Where a repository that nothing is upgraded from stands before the others, `-Qu` looks only at that.
+        Some(versions::compare(version, than).is_lt())
     }
 
     fn plan_of_download(&self, finished: &Finished) -> Option<Listing> {
