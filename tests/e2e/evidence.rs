@@ -571,6 +571,10 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
             let old = [&pair("1.0")[..], &[deb("tb-x", "1.0")]].concat();
             let new = [&pair("2.0")[..], &[deb("tb-x", "2.0")]].concat();
             let (sandbox, _repo) = bench::one_in(root(), &old, &new);
+            // What nothing needs has nothing to do with it, though apt.conf would have it removed.
+            sandbox.install(&[deb("tb-alone", "1.0")]);
+            sandbox.sh("apt-mark auto tb-alone");
+            sandbox.write("/etc/apt/apt.conf.d/auto", "APT::Get::AutomaticRemove \"true\";\n");
             let path = sandbox.bring(new.iter().find(|deb| deb.name == unpacked).unwrap());
             sandbox.sh(&format!("dpkg --unpack {path}"));
             if configured {
@@ -589,7 +593,7 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
             let applied = sandbox.patch(&["apply"]);
             applied.exits(0).says("/repaired", true).says("/error", None::<bool>);
             applied.changed(&[&format!("{other} 1.0 2.0"), "tb-x 1.0 2.0"]);
-            sandbox.has_exactly(&["tb-dev 2.0", "tb-lib 2.0", "tb-x 2.0"]);
+            sandbox.has_exactly(&["tb-alone 1.0", "tb-dev 2.0", "tb-lib 2.0", "tb-x 2.0"]);
             sandbox.patch(&["apply"]).applied(&[]).says("/repaired", false);
         }
     }
@@ -645,11 +649,15 @@ fn what_a_person_has_to_mend_is_said_and_stays_on_record() {
         "started_at": "2026-01-01T00:00:00Z"}, "last": null});
     sandbox.write("/var/lib/linux-patch/state.json", state.to_string());
     sandbox.sh("rm -f /var/lib/dpkg/info/tb-lib.postinst");
-    let applied = sandbox.patch(&["apply"]);
-    applied.exits(2).says("/repaired", false).says("/error/class", "dependency").changed(&[]);
-    applied.mentions("/error/message", "tb-dev").mentions("/error/message", "apt-get -f install");
-    assert_eq!(sandbox.installed()["tb-dev"], "1.0");
-    sandbox.patch(&["status"]).says("/apply_interrupted", true);
+    // With these settings apt-get finds nothing wrong.
+    for settings in ["", "APT::Get::Fix-Broken \"true\";\nAPT::Get::Fix-Policy-Broken \"true\";\n"] {
+        sandbox.write("/etc/apt/apt.conf.d/fix", settings);
+        let applied = sandbox.patch(&["apply"]);
+        applied.exits(2).says("/repaired", false).says("/error/class", "dependency").changed(&[]);
+        applied.mentions("/error/message", "tb-dev").mentions("/error/message", "apt-get -f install");
+        assert_eq!(sandbox.installed()["tb-dev"], "1.0");
+        sandbox.patch(&["status"]).says("/apply_interrupted", true);
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(super) const FIXED: &[&str] = &[
     "APT::Get::Trivial-Only=false",
     "APT::Get::Assume-No=false",
     "APT::Get::Fix-Missing=false",
+    "APT::Get::Fix-Broken=false",
+    "APT::Get::Fix-Policy-Broken=false",
     "quiet::NoProgress=false",
     "quiet::NoUpdate=false",
     "APT::Output-Version=0",
@@ -97,14 +99,23 @@ pub(super) const UPDATE_BEGINS: &str = "linux-patch: the update itself begins";
 /// warnings at its end: what stands before is not apt's.
 pub(super) const HOOKS_ENDED: &str = "linux-patch: the hooks of this update have ended";
 
+/// apt.conf may have what nothing needs removed. Where the automatic removal of old kernels is on, an upgrade does so
+/// too.
+const NO_AUTOREMOVE: &[&str] =
+    &["-o", "APT::Get::AutomaticRemove=false", "-o", "APT::Get::AutomaticRemove::Kernels=false"];
+
 /// `upgrade --with-new-pkgs` is what `apt upgrade` does: it installs new dependencies (a kernel update is a new
 /// package), and removes nothing.
-pub fn upgrade(plan: &Plan) -> &'static [&'static str] {
-    if plan.mends {
+pub fn upgrade(plan: &Plan) -> Vec<&'static str> {
+    let words: &[&str] = match (plan.mends, plan.full) {
         // The solver of apt 3 gives up where a package that was cut off must come together with another.
-        return &["-o", "APT::Solver=internal", "-f", "install"];
-    }
-    if plan.full { &["dist-upgrade"] } else { &["--with-new-pkgs", "upgrade"] }
+        (true, _) => &["-o", "APT::Solver=internal", "-f", "install"],
+        (false, true) => &["dist-upgrade"],
+        (false, false) => &["--with-new-pkgs", "upgrade"],
+    };
+    // To mend something is no reason to remove something else; and what is excluded stays.
+    let kept = if plan.mends || !plan.kept.is_empty() { NO_AUTOREMOVE } else { &[] };
+    [kept, words].concat()
 }
 
 pub fn leave_out_option(plan: &Plan) -> Option<String> {
@@ -117,7 +128,7 @@ pub fn leave_out_option(plan: &Plan) -> Option<String> {
 pub fn list(plan: &Plan) -> Invocation {
     let selection = leave_out_option(plan);
     let options: Vec<&str> = selection.as_deref().into_iter().collect();
-    apt_get(&options, &[&["-s", "-V"], upgrade(plan)].concat())
+    apt_get(&options, &[&["-s", "-V"], &upgrade(plan)[..]].concat())
 }
 
 pub fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
@@ -148,7 +159,7 @@ pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
     ];
     all.extend_from_slice(options);
     all.extend(selection.as_deref());
-    apt_get(&all, &[words, upgrade(plan)].concat())
+    apt_get(&all, &[words, &upgrade(plan)].concat())
 }
 
 pub fn download(plan: &Plan) -> Invocation {

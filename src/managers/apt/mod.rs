@@ -215,7 +215,8 @@ impl Manager for Apt {
                 "APT::Get::Always-Include-Phased-Updates=true",
                 "APT::Get::Never-Include-Phased-Updates=false",
             ];
-            let question = apt_get(&options, &[&["-s", "-V"], commands::upgrade(&Plan::default())].concat());
+            let question =
+                apt_get(&options, &[&["-s", "-V"], &commands::upgrade(&Plan::default())[..]].concat());
             let all = machine.ask(&question).map(|answer| lists::parse(&answer.stdout)).unwrap_or_default();
             lists::tell_phased(listing, &found, &all);
         }
