@@ -68,6 +68,25 @@ fn a_downgrade_by_pin_is_held_back_and_the_others_are_installed() {
     sandbox.patch(&["apply"]).applied(&["tb-lib 3.0 1.0"]);
 }
 
+/// It is the highest of no source, but no other one may have it.
+#[test]
+fn a_downgrade_of_a_source_that_is_down_keeps_no_update_of_another_one_back() {
+    let (sandbox, good) =
+        bench::one(&[deb("tb-hello", "2.0"), deb("tb-world", "1.0")], &[deb("tb-world", "2.0")]);
+    let old = Repo::claiming(|claims| claims.origin = "Old".into(), &[deb("tb-hello", "1.0")]);
+    sandbox.add_source("old", &old);
+    sandbox.write("/etc/apt/preferences.d/pin", "Package: *\nPin: release o=Old\nPin-Priority: 1001\n");
+    sandbox.write("/etc/apt/apt.conf.d/allow", "APT::Get::allow-downgrades \"true\";\n");
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 2.0 1.0", "tb-world 1.0 2.0"]);
+    old.server.fault("/", Fault::Status(503));
+    let applied = sandbox.patch(&["apply"]);
+    applied.exits(1).changed(&["tb-world 1.0 2.0"]).says("/retried", false);
+    old.server.heal();
+    let from = |repo: &Repo| sandbox.patch(&["apply", "--from", &format!("{}*", repo.url())]);
+    from(&good).exits(0).changed(&[]);
+    from(&old).exits(0).changed(&["tb-hello 2.0 1.0"]);
+}
+
 #[test]
 fn a_held_package_stays_held_where_holds_are_ignored() {
     let (sandbox, _repo) = bench::one(&two("1.0"), &two("2.0"));

@@ -34,15 +34,16 @@ pub fn ask_origins(names: &[&str]) -> Invocation {
 pub fn parse_origins(stdout: &str) -> Origins {
     let mut packages = Origins::new();
     let (mut name, mut candidate, mut version, mut is_phased) = ("", "", None, false);
+    let mut is_newer = true;
     for line in stdout.lines() {
         let text = line.trim_start_matches(' ');
         match line.len() - text.len() {
             0 if text.ends_with(':') => {
-                (name, candidate, version) = (text.trim_end_matches(':'), "", None);
+                (name, candidate, version, is_newer) = (text.trim_end_matches(':'), "", None, true);
                 packages.entry(name.to_string()).or_default();
             }
-            // The installed version, and those below it, are not newer.
-            1 if text.starts_with("*** ") => name = "",
+            // The installed version, and those below it, are not newer. A pin may make one of these the candidate.
+            1 if text.starts_with("*** ") => (version, is_newer) = (None, false),
             2 => candidate = text.strip_prefix("Candidate: ").unwrap_or(candidate),
             5 => {
                 let mut words = text.split(' ');
@@ -51,10 +52,13 @@ pub fn parse_origins(stdout: &str) -> Origins {
                 version = found.zip(priority);
                 is_phased = text.contains(" (phased ");
             }
-            spaces if spaces > 5 && !name.is_empty() => {
+            spaces if spaces > 5 => {
                 let Some(((uri, suite), (version, priority))) = source_of(text).zip(version) else {
                     continue;
                 };
+                if !is_newer && version != candidate {
+                    continue;
+                }
                 let origin = Origin {
                     source: source_id(uri, suite),
                     is_security: is_security_suite(suite),
@@ -141,6 +145,10 @@ mod tests {
             .collect();
         assert_eq!(short, [("http://h stable", false, true), ("http://h stable-security", true, false)]);
         assert_eq!(origins["tb-x"][0].source, "file:/srv/repo ./");
+        let pinned = "tb-y:\n  Installed: 3\n  Candidate: 2\n  Version table:\n *** 3 500\n        500 http://h stable/main amd64 Packages\n     2 1001\n       1001 http://h old/main amd64 Packages\n     1 500\n        500 http://h older/main amd64 Packages\n";
+        let found: Vec<_> =
+            parse_origins(pinned)["tb-y"].iter().map(|origin| origin.source.clone()).collect();
+        assert_eq!(found, ["http://h old"], "a candidate that is older than what is installed");
     }
 
     #[test]
