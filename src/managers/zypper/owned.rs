@@ -39,7 +39,11 @@ pub fn without_owned(
     let all = machine.ask(&list(&whole));
     let all = all.and_then(|all| complete(machine, &whole, lists::plan(&all.stdout))?.checked());
     match all {
-        Ok(all) => Ok(hold_back_owned(listing, &all, &plan.without, &configured, class)),
+        Ok(all) => {
+            let installed = machine.installed()?;
+            let is_installed = |name: &str| installed.contains_key(name);
+            Ok(hold_back_owned(listing, &all, &is_installed, &plan.without, &configured, class))
+        }
         Err(failure) => {
             warn!(
                 "could not read the old index of the repositories that were not refreshed: {}",
@@ -67,6 +71,7 @@ pub fn argument_of(configured: &[Configured], id: &str) -> String {
 fn hold_back_owned(
     mut listing: Listing,
     all: &Listing,
+    is_installed: &dyn Fn(&str) -> bool,
     failed: &[String],
     configured: &[Configured],
     class: Class,
@@ -77,18 +82,26 @@ fn hold_back_owned(
         source.map_or(DEFAULT_PRIORITY, |source| source.priority)
     };
     let is_failed = |id: &str| failed.iter().any(|failed| one_line(failed) == one_line(id));
-    let (kept, owned): (_, Vec<_>) = std::mem::take(&mut listing.updates).into_iter().partition(|update| {
-        all.updates.iter().find(|of_all| of_all.name == update.name).is_some_and(|of_all| {
-            // A version that the refreshed sources do not offer can only come from the others.
-            let theirs = of_all.source.as_ref().filter(|source| is_failed(source));
-            let most = match theirs {
-                Some(source) => priority(source),
-                None if of_all.candidate == update.candidate => return true,
-                None => failed.iter().map(priority).min().unwrap_or(DEFAULT_PRIORITY),
-            };
-            update.source.as_ref().map_or(DEFAULT_PRIORITY, priority) <= most
-        })
-    });
+    let (mut kept, mut owned): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut listing.updates).into_iter().partition(|update| {
+            all.updates.iter().find(|of_all| of_all.name == update.name).is_some_and(|of_all| {
+                // A version that the refreshed sources do not offer can only come from the others.
+                let theirs = of_all.source.as_ref().filter(|source| is_failed(source));
+                let most = match theirs {
+                    Some(source) => priority(source),
+                    None if of_all.candidate == update.candidate => return true,
+                    None => failed.iter().map(priority).min().unwrap_or(DEFAULT_PRIORITY),
+                };
+                update.source.as_ref().map_or(DEFAULT_PRIORITY, priority) <= most
+            })
+        });
+    // Nothing owns a new package, and if all updates come it is for one of them.
+    let is_new = |update: &Update| {
+        update.replaces.is_empty() && !is_installed(&update.name) && !all.comes(&update.name)
+    };
+    if owned.iter().all(is_new) {
+        kept.append(&mut owned);
+    }
     listing.updates = kept;
     let of_failed = |update: &&Update| update.source.as_deref().is_none_or(is_failed);
     let theirs = all.updates.iter().filter(of_failed).filter(|update| {
@@ -156,7 +169,7 @@ mod tests {
             ],
             ..Listing::default()
         };
-        let left = hold_back_owned(listing, &all, &failed, &configured, Class::Network);
+        let left = hold_back_owned(listing, &all, &|_| true, &failed, &configured, Class::Network);
         let names = |of: &[Update]| of.iter().map(|update| update.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&left.updates), ["both", "newer-in-third"]);
         let held: Vec<_> = left.held_back.iter().map(|held| (held.name.as_str(), held.class)).collect();
