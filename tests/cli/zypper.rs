@@ -17,7 +17,15 @@ plan() {
 case $* in
     *" refresh") refresh ;;
     *list-updates* | *locks* | *list-patches* | *packages*) echo "<?xml version='1.0'?><stream></stream>" ;;
-    *--dry-run* | *--download-only*) plan ;;
+    *--download-only*)
+        plan
+        if [ -e "$world/gone" ] && [ -e "$world/began" ]; then
+            rm "$world/gone"
+            echo "<message type=\"error\">File './tb-hello-2.0-1.noarch.rpm' not found on medium 'http://127.0.0.1/'</message>"
+            exit 8
+        fi
+        ;;
+    *--dry-run*) plan ;;
     *)
         plan
         echo x >>"$world/installs"
@@ -61,6 +69,18 @@ fn what_an_updated_zypper_left_is_installed_by_the_new_one() {
     assert_eq!((&doc["exit_code"], &doc["retried"]), (&json!(0), &json!(false)), "{doc}");
     let changed: Vec<_> = doc["packages"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(changed, ["tb-hello", "tb-zypper"]);
+    assert_eq!(world.read("installs"), "x\nx\n");
+}
+
+/// The second round is one like the first.
+#[test]
+fn a_package_that_is_gone_is_retried_also_after_zypper_has_updated_itself() {
+    let world = updates_itself();
+    for mark in ["asks.first", "gone"] {
+        world.write(mark, "");
+    }
+    let doc = world.json("--manager zypper apply");
+    assert_eq!((&doc["exit_code"], &doc["retried"]), (&json!(0), &json!(true)), "{doc}");
     assert_eq!(world.read("installs"), "x\nx\n");
 }
 

@@ -203,6 +203,7 @@ impl Run<'_> {
                     may_run_again = false;
                     info!("{} was updated itself; installing what it left", self.manager.facts().name);
                     self.plan_the_rest();
+                    self.work.begin_anew();
                 }
                 ended => {
                     self.tell_left_lock(ended.is_ok());
