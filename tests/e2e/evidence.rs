@@ -10,6 +10,7 @@ use crate::deb::{Deb, deb};
 use crate::dnf::shell;
 use crate::locks;
 use crate::manager::{Manager, Repository, package};
+use crate::repo::Repo;
 use crate::report::Report;
 use crate::rpm::{self, Root, Rpm, RpmRepo, rpm};
 use crate::sandbox::{Running, Sandbox};
@@ -596,6 +597,27 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
             sandbox.has_exactly(&["tb-alone 1.0", "tb-dev 2.0", "tb-lib 2.0", "tb-x 2.0"]);
             sandbox.patch(&["apply"]).applied(&[]).says("/repaired", false);
         }
+    }
+}
+
+/// The source that is down has newer versions of both, and the other one what is missing; what is gone from its mirror is
+/// retried.
+#[test]
+fn a_repair_is_made_with_what_can_be_had_and_retried() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        let [lib, dev] = pair("2.0");
+        let (sandbox, repo) = bench::one_in(root(), &pair("1.0"), &[lib.clone(), dev]);
+        let down = Repo::new(&pair("3.0"));
+        sandbox.add_source("down", &down);
+        sandbox.patch(&["refresh"]).exits(0);
+        down.server.fault("/", Fault::Status(503));
+        let path = sandbox.bring(&lib);
+        sandbox.sh(&format!("dpkg --unpack {path}"));
+        let newer = deb("tb-dev", "2.1").field("Depends", "tb-lib (= 2.0)");
+        repo.publish_before("/tb-dev_2.0", 1, &[lib, newer]);
+        let applied = sandbox.patch(&["apply"]);
+        applied.exits(1).says("/repaired", true).says("/retried", true).changed(&["tb-dev 1.0 2.1"]);
+        sandbox.has_exactly(&["tb-dev 2.1", "tb-lib 2.0"]);
     }
 }
 

@@ -178,16 +178,15 @@ impl Run<'_> {
             rounds += 1;
             match self.plan_and_install() {
                 // Once: a newer index names files that exist.
-                Err(failure) if failure.class.is_retried() && self.may_retry() => {
-                    warn!("{}; refreshing and trying once more", failure.message);
-                    self.work.is_retried = true;
-                    self.refresh()?;
-                }
+                Err(failure) if failure.class.is_retried() && self.may_retry() => self.retry(&failure)?,
                 // Once: the manager does nothing else while dependencies are not met.
-                Err(failure) if may_mend && self.can_mend(&failure) => {
-                    may_mend = false;
-                    self.mend(failure)?;
-                }
+                Err(failure) if may_mend && self.can_mend(&failure) => match self.mend(failure) {
+                    Err(failure) if failure.class.is_retried() && self.may_retry() => self.retry(&failure)?,
+                    mended => {
+                        may_mend = false;
+                        mended?;
+                    }
+                },
                 // An update that cannot be installed must not hold back the others.
                 Err(failure) if rounds <= MOST_ROUNDS && !self.work.has_begun() => {
                     self.narrow_down(failure)?
@@ -251,6 +250,13 @@ impl Run<'_> {
         let has_begun = self.work.has_begun();
         let is_safe = !has_begun || self.manager.download(&Plan::default()).is_none();
         is_safe && !self.work.is_retried && (!has_begun || signals::received().is_none())
+    }
+
+    /// Prepares that once more, with a newer index.
+    fn retry(&mut self, failure: &Failure) -> Result<(), Failure> {
+        warn!("{}; refreshing and trying once more", failure.message);
+        self.work.is_retried = true;
+        self.refresh()
     }
 
     /// Step 3: always.

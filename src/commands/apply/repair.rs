@@ -6,6 +6,7 @@ use super::work::{Ending, Repair};
 use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
+use crate::model::listing::Listing;
 use crate::system::process::Limits;
 use log::{info, warn};
 use std::rc::Rc;
@@ -115,9 +116,11 @@ impl Run<'_> {
             let text = format!("{unmet}; an apply that may install mends that, if it can");
             return Err(Failure::new(Class::Dependency, text));
         }
-        self.selection.mend(&self.session, &self.work.before, self.lock.dir())?;
-        let listing = self.session.list(&self.selection.plan);
-        let listing = listing.map_err(|_| format!("{} cannot mend that", self.manager.facts().name));
+        let dir = self.lock.dir();
+        let listing = match self.selection.mend(&self.session, &self.state, &self.work.before, dir) {
+            Err(failure) if failure.class != Class::Dependency => return Err(failure),
+            listing => listing.map_err(|_| format!("{} cannot mend that", self.manager.facts().name)),
+        };
         let proposed = listing.and_then(|listing| match listing.removals.first() {
             Some((name, _)) => Err(format!("to mend it {name} would have to be removed")),
             None if listing.updates.is_empty() => {
@@ -137,8 +140,13 @@ impl Run<'_> {
         let mended = self.download_and_install();
         self.selection.plan.mends = false;
         self.session.answers_outlast_signals = false;
+        if let Err(failure) = mended {
+            if !self.work.has_begun() {
+                self.work.planned = Listing::default();
+            }
+            return Err(failure);
+        }
         self.work.end_round();
-        mended?;
         self.work.begin_anew();
         self.session.count(&mut self.state);
         Ok(())

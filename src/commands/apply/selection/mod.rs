@@ -202,16 +202,6 @@ impl Selection {
         Err(Failure::new(Class::Dependency, text))
     }
 
-    /// Makes a plan that only mends unmet dependencies. What is excluded stays.
-    ///
-    /// # Errors
-    /// When it cannot be written down for the manager.
-    pub fn mend(&mut self, session: &Session, installed: &Installed, dir: &Path) -> Result<(), Failure> {
-        self.plan.left_out = self.excluded_among(installed);
-        self.plan.mends = true;
-        self.write(session, dir)
-    }
-
     /// Takes updates out of this run, so that the others can be installed. Returns whether any of them was not out
     /// already.
     pub fn leave_out(&mut self, impossible: Vec<HeldBack>) -> bool {

@@ -3,6 +3,7 @@
 use super::super::stale::{Stale, is_one, of_other_sources, stale_updates};
 use super::{MOST_ROUNDS, Selection};
 use crate::driver::Session;
+use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -39,6 +40,46 @@ impl Selection {
             warn!("left out, because their source was not refreshed: {}", names.join(", "));
         }
         Ok((pending, stale.names))
+    }
+
+    /// Makes a plan that only mends unmet dependencies, and lists it. What is excluded stays. What only sources offer that
+    /// were not refreshed is passed over, if it can be mended without.
+    ///
+    /// # Errors
+    /// When the manager cannot list it, or the plan cannot be written down for it.
+    pub fn mend(
+        &mut self,
+        session: &Session,
+        state: &State,
+        installed: &Installed,
+        dir: &Path,
+    ) -> Result<Listing, Failure> {
+        self.plan.left_out = self.excluded_among(installed);
+        self.plan.mends = true;
+        self.plan.passed_over.clear();
+        self.write(session, dir)?;
+        let all = session.list(&self.plan)?;
+        let mut proposed = all.clone();
+        for _ in 0..MOST_ROUNDS {
+            let stale = stale_updates(session, state, &proposed)?;
+            let theirs = proposed.updates.iter().filter(|update| stale.names.contains(&update.name));
+            let theirs = theirs.map(|update| (update.name.clone(), update.candidate.clone()));
+            let before = self.plan.passed_over.len();
+            self.plan.passed_over.extend(theirs.chain(stale.passed_over.iter().cloned()));
+            if self.plan.passed_over.len() == before {
+                return Ok(proposed);
+            }
+            self.write(session, dir)?;
+            match session.list(&self.plan) {
+                Ok(listing) if listing.removals.is_empty() && !listing.updates.is_empty() => {
+                    proposed = listing
+                }
+                _ => break,
+            }
+        }
+        self.plan.passed_over.clear();
+        self.write(session, dir)?;
+        Ok(all)
     }
 
     /// Prefers what the chosen sources offer to newer versions of other sources, if the manager can do that. Returns
