@@ -67,19 +67,15 @@ impl Session {
     /// database at that time. If the count fails, "not known" and the reason are noted, never an old number.
     pub(super) fn count_listed(&self, state: &mut State, changed: bool, listed: Option<(Listing, String)>) {
         let as_of = Time::now();
-        let impossible = self.still_impossible(state);
-        let listed = listed.map(|(listing, database)| {
-            let listing = self.choice(state).and_then(|plan| self.ask_for_more(listing, &plan));
-            let without = |mut listing: Listing| {
-                listing.leave_out(&impossible);
-                listing
-            };
-            (listing.map(without), database)
-        });
+        let mut impossible = self.still_impossible(state);
         let basis = self.pending_basis();
         let still = |pending: &&mut Pending| {
-            let is_it = |listing: &Listing| same_updates(pending.packages(), listing);
-            let same = listed.as_ref().is_none_or(|(listing, _)| listing.as_ref().is_ok_and(is_it));
+            let is_it = |listing: &Listing| {
+                let mut listing = listing.clone();
+                listing.leave_out(&impossible);
+                same_updates(pending.packages(), &listing)
+            };
+            let same = listed.as_ref().is_none_or(|(listing, _)| is_it(listing));
             same && pending.error.is_none() && !changed && pending.basis.as_ref() == Some(&basis)
         };
         if let Some(pending) = state.pending.as_mut().filter(still) {
@@ -89,9 +85,13 @@ impl Session {
             pending.remember_first_seen(&open, true);
             return;
         }
+        // What only a list shows is found again.
+        impossible.retain(|held| !held.is_found_again());
         let (listing, database) = match listed {
             Some((listing, database)) => {
-                (listing.and_then(|listing| self.not_of_an_empty_database(listing)), database)
+                let listing = self.not_of_an_empty_database(listing);
+                let more = |listing| self.ask_for_more(listing, &self.choice(state)?);
+                (listing.and_then(more), database)
             }
             None => {
                 let database = self.database_now();
@@ -131,11 +131,11 @@ impl Session {
     }
 
     /// What an apply found impossible stays so until the next apply tries it again. But what could not be fetched then
-    /// may be there now, and what only a list shows is found again.
+    /// may be there now, and what waits for a source that was not refreshed is found again.
     fn still_impossible(&self, state: &State) -> Vec<HeldBack> {
         let pending = state.pending.as_ref().filter(|_| self.purpose == Purpose::Refresh);
         let found = pending.map(Pending::left_out_by_us).unwrap_or_default().into_iter();
-        found.filter(|held| !held.class.is_some_and(Class::is_retried) && !held.is_found_again()).collect()
+        found.filter(|held| !held.class.is_some_and(Class::is_retried) && !held.lacks_source()).collect()
     }
 
     /// Fills in what the list itself does not say: what is held back and by whom, and security updates below the

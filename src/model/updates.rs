@@ -100,6 +100,9 @@ pub const OLDER: &str = "older than the installed";
 /// In the reason of what is held back because of several.
 pub const OLDER_ONES: &str = "older versions of what is installed";
 
+/// Before the reason of what is held back only because other updates are.
+pub const WITHOUT_OTHERS: &str = "without what stays";
+
 /// In the reason of what is held back because a source was not refreshed that decides about it.
 pub const NOT_REFRESHED: &str = "not refreshed";
 
@@ -158,7 +161,8 @@ impl HeldBack {
 
     /// Whether each count finds out by itself that it is held back, and when that is over.
     pub fn is_found_again(&self) -> bool {
-        [NOT_REFRESHED, BETTER_PRIORITY, OLDER, OLDER_ONES].iter().any(|why| self.reason.contains(why))
+        !self.reason.starts_with(WITHOUT_OTHERS)
+            && [BETTER_PRIORITY, OLDER, OLDER_ONES].iter().any(|why| self.reason.contains(why))
     }
 
     /// The update that it would be.

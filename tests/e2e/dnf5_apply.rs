@@ -297,24 +297,68 @@ fn a_preferred_repository_decides_also_about_what_it_has_only_in_an_older_versio
     root.patch(&["apply"]).exits(0).changed(&both);
 }
 
-/// The first list has neither: in the place of one package another one would come, and one is in the way of a third.
+/// The first list has neither: in the place of one package another one would come, and one is in the way of a third. That
+/// comes also beside an update that needs an older version. libsolv looks at tb-aa first.
 #[test]
 fn what_comes_in_the_place_of_what_a_preferred_repository_keeps_is_looked_at_too() {
-    let root =
-        root(&[rpm("tb-hello", "1.0"), rpm("tb-own", "2.0"), rpm("tb-up", "1.0"), rpm("tb-used", "2.0")]);
-    let vendor = RpmRepo::new(&[rpm("tb-own", "1.0"), rpm("tb-used", "1.0")]);
+    let [old, new] =
+        ["1.0", "2.0"].map(|version| ["tb-app", "tb-hello", "tb-up"].map(|name| rpm(name, version)));
+    let kept = ["tb-lib", "tb-more", "tb-own", "tb-aa"].map(|name| rpm(name, "2.0"));
+    let root = root(&[&kept[..], &old].concat());
+    let vendor = RpmRepo::new(&["tb-more", "tb-own", "tb-aa"].map(|name| rpm(name, "1.0")));
     root.add_repo_with("vendor", &vendor.server.url(), "priority=10\n");
+    let [app, hello, up] = new;
     let other = RpmRepo::new(&[
-        rpm("tb-hello", "2.0"),
+        app.tag("Requires: tb-lib = 1.0"),
+        hello,
+        rpm("tb-lib", "1.0"),
         rpm("tb-own", "3.0"),
         rpm("tb-new", "1.0").tag("Obsoletes: tb-own < 4"),
-        rpm("tb-used", "3.0"),
-        rpm("tb-up", "2.0").tag("Conflicts: tb-used >= 3"),
+        // What it needs is not held back as well.
+        rpm("tb-more", "3.0").tag("Requires: tb-with"),
+        rpm("tb-with", "1.0"),
+        rpm("tb-aa", "3.0"),
+        up.tag("Conflicts: tb-aa >= 3"),
     ]);
     root.add_repo("other", &other);
     let comes = ["tb-hello 1.0-1 2.0-1", "tb-up 1.0-1 2.0-1"];
-    root.patch(&["refresh"]).exits(0).leaves_pending(&comes);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&comes);
+    let held = refreshed.state["pending"]["held_back"].as_array().unwrap();
+    let names: Vec<_> = held.iter().map(|held| held["name"].as_str().unwrap()).collect();
+    assert!(
+        ["tb-app", "tb-more", "tb-new", "tb-own", "tb-aa"].iter().all(|name| names.contains(name)),
+        "{refreshed}"
+    );
+    assert!(!names.contains(&"tb-with"), "{refreshed}");
     root.patch(&["apply"]).exits(0).changed(&comes);
-    root.has_exactly(&["tb-hello 2.0", "tb-own 2.0", "tb-up 2.0", "tb-used 2.0"]);
+    root.has_exactly(&[
+        "tb-aa 2.0",
+        "tb-app 1.0",
+        "tb-hello 2.0",
+        "tb-lib 2.0",
+        "tb-more 2.0",
+        "tb-own 2.0",
+        "tb-up 2.0",
+    ]);
     root.patch(&["apply", "--exclude", "tb-new"]).exits(0).changed(&[]);
+}
+
+/// dnf5 itself would bring the older one, which replaces another package.
+#[test]
+fn of_what_a_preferred_repository_has_in_an_older_version_that_replaces_another_package_nothing_comes() {
+    let root = root(
+        &["tb-hello", "tb-old"]
+            .map(|name| rpm(name, "1.0"))
+            .into_iter()
+            .chain([rpm("tb-own", "2.0")])
+            .collect::<Vec<_>>(),
+    );
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.0").tag("Obsoletes: tb-old")]);
+    root.add_repo_with("vendor", &vendor.server.url(), "priority=10\n");
+    let other = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("tb-own", "3.0")]);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-hello 2.0", "tb-old 1.0", "tb-own 2.0"]);
 }

@@ -10,7 +10,6 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::updates::{BETTER_PRIORITY, Update};
 use crate::system::process::Invocation;
-use std::collections::BTreeSet;
 
 /// One question shows what needs older versions, the next one what else comes once that is left out. More than this is
 /// a puzzle for a person.
@@ -32,13 +31,16 @@ pub fn hold_back(
     if !listing.updates.iter().any(counts_less) {
         return Ok((plan, listing));
     }
-    let (by_itself, preferred) = by_itself(lists, &listing)?;
+    let own = by_itself(lists, &listing)?;
+    let installed = lists.machine.installed()?;
     let mut held = Vec::new();
     for _ in 0..MOST_ROUNDS {
-        let is_unwanted = |update: &&Update| {
-            counts_less(update) && (preferred.contains(&update.name) || !by_itself.comes(&update.name))
-        };
-        let theirs: Vec<_> = listing.updates.iter().filter(is_unwanted).cloned().collect();
+        let is_unwanted = |update: &&Update| counts_less(update) && !own.brings(update);
+        let unwanted: Vec<_> = listing.updates.iter().filter(is_unwanted).cloned().collect();
+        // What is new comes for another update, and no more once that is left out.
+        let is_new = |update: &Update| !installed.contains_key(&update.name) && update.replaces.is_empty();
+        let (new, old): (Vec<_>, Vec<_>) = unwanted.into_iter().partition(is_new);
+        let theirs = if old.is_empty() { new } else { old };
         if theirs.is_empty() {
             break;
         }
@@ -52,27 +54,43 @@ pub fn hold_back(
     Ok((plan, listing))
 }
 
-/// What dnf5 would install by itself if nothing needed an older version, and the packages of which it would all the
-/// same install one.
-fn by_itself(lists: &Lists, listing: &Listing) -> Result<(Listing, BTreeSet<String>), Failure> {
+/// What dnf5 would do by itself.
+#[derive(Debug, Default)]
+struct ByItself {
+    /// What it would install if nothing needed an older version.
+    comes: Listing,
+    /// What it would install only with older versions of something, or because that is so.
+    with_older: Vec<Update>,
+}
+
+impl ByItself {
+    /// Whether it would install this update, or another one of the same package. What needs an older version cannot come
+    /// where none is installed.
+    fn brings(&self, update: &Update) -> bool {
+        self.comes.comes(&update.name) || self.with_older.contains(update)
+    }
+}
+
+fn by_itself(lists: &Lists, listing: &Listing) -> Result<ByItself, Failure> {
     let mut plan = lists.plan.clone();
-    let mut preferred = BTreeSet::new();
+    let mut found = ByItself::default();
     let mut rounds = 0;
     loop {
         let answer = lists.machine.ask(&list_with_older(&plan))?.stdout;
-        let (comes, older) = (transaction(&answer), downgraded(&answer));
+        let older = downgraded(&answer);
+        found.comes = transaction(&answer);
         rounds += 1;
         if older.is_empty() || rounds == MOST_ROUNDS {
-            return Ok((comes, preferred));
+            return Ok(found);
         }
-        let more = comes.updates.iter().filter(|update| !listing.brings(update));
+        let more = found.comes.updates.iter().filter(|update| !listing.brings(update)).cloned();
         let (older, needing): (Vec<_>, Vec<_>) = more.partition(|update| older.contains(&update.name));
         if needing.is_empty() {
-            preferred.extend(older.iter().map(|update| update.name.clone()));
-            plan.left_out.extend(older.into_iter().map(|update| update.name.clone()));
+            plan.left_out.extend(older.into_iter().map(|update| update.name));
         } else {
-            let versions = needing.into_iter().map(|update| (update.name.clone(), update.candidate.clone()));
+            let versions = needing.iter().map(|update| (update.name.clone(), update.candidate.clone()));
             plan.passed_over.extend(versions);
+            found.with_older.extend(needing);
         }
     }
 }
