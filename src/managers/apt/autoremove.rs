@@ -1,6 +1,6 @@
 //! `apt-get autoremove`.
 
-use super::commands::apt_get;
+use super::commands::{apt_get, never_autoremoved};
 use super::lists;
 use crate::managers::capabilities::{self, Autoremove};
 use crate::managers::machine::Machine;
@@ -25,18 +25,9 @@ impl Autoremove for Unneeded {
 
 /// The packages that apt is told to keep also keep what they need.
 fn command(options: &[&str], keep: &[String], words: &[&str]) -> Invocation {
-    let kept: Vec<_> =
-        keep.iter().map(|name| format!("APT::NeverAutoRemove::=^{}$", escaped(name))).collect();
+    let kept = never_autoremoved(keep);
     let options: Vec<_> = options.iter().copied().chain(kept.iter().map(String::as_str)).collect();
     apt_get(&options, &[words, &["autoremove"]].concat())
-}
-
-/// A name as an extended regular expression.
-fn escaped(name: &str) -> String {
-    let name = name.split(':').next().unwrap_or(name);
-    name.chars()
-        .flat_map(|letter| if "+.".contains(letter) { vec!['\\', letter] } else { vec![letter] })
-        .collect()
 }
 
 #[cfg(test)]

@@ -99,23 +99,33 @@ pub(super) const UPDATE_BEGINS: &str = "linux-patch: the update itself begins";
 /// warnings at its end: what stands before is not apt's.
 pub(super) const HOOKS_ENDED: &str = "linux-patch: the hooks of this update have ended";
 
-/// apt.conf may have what nothing needs removed. Where the automatic removal of old kernels is on, an upgrade does so
-/// too.
+/// `install` also removes what nothing needs where apt.conf says so. To mend something is no reason for that.
 const NO_AUTOREMOVE: &[&str] =
     &["-o", "APT::Get::AutomaticRemove=false", "-o", "APT::Get::AutomaticRemove::Kernels=false"];
 
 /// `upgrade --with-new-pkgs` is what `apt upgrade` does: it installs new dependencies (a kernel update is a new
 /// package), and removes nothing.
 pub fn upgrade(plan: &Plan) -> Vec<&'static str> {
-    let words: &[&str] = match (plan.mends, plan.full) {
+    match (plan.mends, plan.full) {
         // The solver of apt 3 gives up where a package that was cut off must come together with another.
-        (true, _) => &["-o", "APT::Solver=internal", "-f", "install"],
-        (false, true) => &["dist-upgrade"],
-        (false, false) => &["--with-new-pkgs", "upgrade"],
-    };
-    // To mend something is no reason to remove something else; and what is excluded stays.
-    let kept = if plan.mends || !plan.kept.is_empty() { NO_AUTOREMOVE } else { &[] };
-    [kept, words].concat()
+        (true, _) => [NO_AUTOREMOVE, &["-o", "APT::Solver=internal", "-f", "install"]].concat(),
+        (false, true) => vec!["dist-upgrade"],
+        (false, false) => vec!["--with-new-pkgs", "upgrade"],
+    }
+}
+
+/// Options with which these packages, and what they need, are not removed because nothing needs them. An upgrade
+/// removes old kernels so, where apt.conf says so.
+pub(super) fn never_autoremoved(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("APT::NeverAutoRemove::=^{}$", escaped(name))).collect()
+}
+
+/// A name as an extended regular expression.
+fn escaped(name: &str) -> String {
+    let name = name.split(':').next().unwrap_or(name);
+    name.chars()
+        .flat_map(|letter| if "+.".contains(letter) { vec!['\\', letter] } else { vec![letter] })
+        .collect()
 }
 
 pub fn leave_out_option(plan: &Plan) -> Option<String> {
@@ -126,8 +136,8 @@ pub fn leave_out_option(plan: &Plan) -> Option<String> {
 /// A simulation installs nothing, whatever apt.conf says. `--assume-no` would not be enough: `APT::Get::Assume-Yes`
 /// overrules it.
 pub fn list(plan: &Plan) -> Invocation {
-    let selection = leave_out_option(plan);
-    let options: Vec<&str> = selection.as_deref().into_iter().collect();
+    let (selection, kept) = (leave_out_option(plan), never_autoremoved(&plan.kept));
+    let options: Vec<&str> = selection.iter().chain(&kept).map(String::as_str).collect();
     apt_get(&options, &[&["-s", "-V"], &upgrade(plan)[..]].concat())
 }
 
@@ -150,7 +160,7 @@ pub fn leave_out_text(plan: &Plan) -> String {
 }
 
 pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
-    let selection = leave_out_option(plan);
+    let (selection, kept) = (leave_out_option(plan), never_autoremoved(&plan.kept));
     let mut all = vec![
         // We wait for locks ourselves, within a budget; apt.conf may say "for ever".
         "DPkg::Lock::Timeout=0",
@@ -158,7 +168,7 @@ pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
         RETRIES,
     ];
     all.extend_from_slice(options);
-    all.extend(selection.as_deref());
+    all.extend(selection.iter().chain(&kept).map(String::as_str));
     apt_get(&all, &[words, &upgrade(plan)].concat())
 }
 
