@@ -524,16 +524,21 @@ fn what_a_source_that_failed_had_the_say_about_is_pending_once_that_is_refreshed
 
 #[test]
 fn a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version() {
-    let root = Zypper::with(&[rpm("tb-sec", "1.0"), rpm("tb-hello", "1.0")]);
+    let root = Zypper::with(&["tb-hello", "tb-own", "tb-sec"].map(|name| rpm(name, "1.0")));
     let vendor = RpmRepo::new(&[rpm("tb-sec", "3.0")]);
+    let better = RpmRepo::new(&[rpm("tb-own", "1.0")]);
+    root.add_repo_with("better", &better.server.url(), "priority=10\n");
     let other = RpmRepo::new(&[]);
     // What it needs is new, and not in the list as long as the newest version is to come.
     let needing = rpm("tb-sec", "2.0").tag("Requires: tb-new");
-    other.publish_with_advisory("security", &[needing, rpm("tb-new", "1.0"), rpm("tb-hello", "2.0")]);
+    let others = [needing, rpm("tb-new", "1.0"), rpm("tb-hello", "2.0"), rpm("tb-own", "2.0")];
+    other.publish_with_advisory("security", &others);
     root.add_repo("vendor", &vendor);
     root.add_repo("other", &other);
     root.patch(&["refresh"]).exits(0).remembers("/pending/security", 1);
-    vendor.server.fault("/", Fault::Status(503));
+    for down in [&vendor, &better] {
+        down.server.fault("/", Fault::Status(503));
+    }
     root.patch(&["refresh"]).exits(1).remembers("/pending/security", 1);
     root.patch(&["apply", "--security"]).exits(1).changed(&["tb-new - 1.0-1", "tb-sec 1.0-1 2.0-1"]);
     root.patch(&["apply", "--security"]).exits(1).changed(&[]).remembers("/pending/security", 0);

@@ -85,6 +85,14 @@ pub(super) fn list(plan: &Plan) -> Invocation {
     upgrade(plan, DRY_RUN)
 }
 
+/// Lists what these packages bring with them.
+pub(super) fn list_needs(plan: &Plan, names: &[String]) -> Invocation {
+    // `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed here,
+    // so nothing is marked as asked for by a person.
+    let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
+    with_choice(zypper(OFFLINE, &words), plan).with(["--"]).with(names)
+}
+
 /// The variable that names the file with zypper's settings.
 pub(super) const SETTINGS_VARIABLE: &str = "ZYPP_CONF";
 

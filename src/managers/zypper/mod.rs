@@ -119,10 +119,7 @@ impl Manager for Zypper {
     }
 
     fn list_needs(&self, plan: &Plan, names: &[String]) -> Invocation {
-        // `install` and not `update`, which does not accept a package that is not installed yet. Nothing is installed
-        // here, so nothing is marked as asked for by a person.
-        let words = [&["install", "--name", "--no-force-resolution"], DRY_RUN].concat();
-        with_choice(zypper(OFFLINE, &words), plan).with(["--"]).with(names)
+        list_needs(plan, names)
     }
 
     fn download(&self, plan: &Plan) -> Option<Invocation> {

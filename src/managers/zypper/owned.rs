@@ -1,7 +1,7 @@
 //! A repository that failed is not an absent one. zypper keeps its old index; the packages that it decides about stay
 //! as they are.
 
-use super::commands::{list, list_repositories};
+use super::commands::{list, list_needs, list_repositories};
 use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
@@ -41,8 +41,17 @@ pub fn without_owned(
     match all {
         Ok(all) => {
             let installed = machine.installed()?;
-            let is_installed = |name: &str| installed.contains_key(name);
-            Ok(hold_back_owned(listing, &all, &is_installed, &plan.without, &configured, class))
+            let is_new = |update: &Update| {
+                update.replaces.is_empty()
+                    && !installed.contains_key(&update.name)
+                    && !all.comes(&update.name)
+            };
+            let needed_by = |names: &[String]| {
+                let answer = machine.ask(&list_needs(plan, names));
+                answer.map(|answer| lists::plan(&answer.stdout).names()).unwrap_or_default()
+            };
+            let new = New { is_new: &is_new, needed_by: &needed_by };
+            Ok(hold_back_owned(listing, &all, &new, &plan.without, &configured, class))
         }
         Err(failure) => {
             warn!(
@@ -66,12 +75,19 @@ pub fn argument_of(configured: &[Configured], id: &str) -> String {
     found.map_or_else(|| id.to_string(), |source| source.argument.clone())
 }
 
+/// What is known of new packages that the old indexes would not bring.
+struct New<'a> {
+    is_new: &'a dyn Fn(&Update) -> bool,
+    /// What these updates bring with them.
+    needed_by: &'a dyn Fn(&[String]) -> Vec<String>,
+}
+
 /// Holds back what would not be installed, or would come from a source that was not refreshed and has a better
 /// priority, if the old indexes were in use.
 fn hold_back_owned(
     mut listing: Listing,
     all: &Listing,
-    is_installed: &dyn Fn(&str) -> bool,
+    new: &New,
     failed: &[String],
     configured: &[Configured],
     class: Class,
@@ -95,13 +111,15 @@ fn hold_back_owned(
                 update.source.as_ref().map_or(DEFAULT_PRIORITY, priority) <= most
             })
         });
-    // Nothing owns a new package, and if all updates come it is for one of them.
-    let is_new = |update: &Update| {
-        update.replaces.is_empty() && !is_installed(&update.name) && !all.comes(&update.name)
-    };
-    if owned.iter().all(is_new) {
-        kept.append(&mut owned);
-    }
+    // Nothing owns a new package. It comes with the update that needs it.
+    let (of_others, old): (Vec<_>, Vec<_>) = owned.into_iter().partition(|update| (new.is_new)(update));
+    owned = old;
+    let names: Vec<_> = kept.iter().map(|update| update.name.clone()).collect();
+    let needed = if of_others.is_empty() || names.is_empty() { Vec::new() } else { (new.needed_by)(&names) };
+    let (comes, stays): (Vec<_>, Vec<_>) =
+        of_others.into_iter().partition(|update| needed.contains(&update.name));
+    kept.extend(comes);
+    owned.extend(stays);
     listing.updates = kept;
     let of_failed = |update: &&Update| update.source.as_deref().is_none_or(is_failed);
     let theirs = all.updates.iter().filter(of_failed).filter(|update| {
@@ -169,7 +187,8 @@ mod tests {
             ],
             ..Listing::default()
         };
-        let left = hold_back_owned(listing, &all, &|_| true, &failed, &configured, Class::Network);
+        let new = New { is_new: &|_| false, needed_by: &|_| Vec::new() };
+        let left = hold_back_owned(listing, &all, &new, &failed, &configured, Class::Network);
         let names = |of: &[Update]| of.iter().map(|update| update.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&left.updates), ["both", "newer-in-third"]);
         let held: Vec<_> = left.held_back.iter().map(|held| (held.name.as_str(), held.class)).collect();
