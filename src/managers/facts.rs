@@ -245,6 +245,8 @@ pub struct Plan {
     pub keyless: Vec<String>,
     /// Packages to leave as they are.
     pub left_out: Vec<String>,
+    /// Those of them that are not installed.
+    pub new: BTreeSet<String>,
     /// Installed packages that stay because the package that would replace them is left out.
     pub kept: Vec<String>,
     /// Versions, by package, that are left out so that older ones are installed, because their sources were not

@@ -8,6 +8,43 @@ use crate::report::Report;
 use crate::sandbox::{at_leisure, budget};
 use crate::server::Fault;
 
+/// apk does nothing where a name to leave out is nowhere.
+#[test]
+fn a_repository_that_is_down_and_alone_has_a_new_package_stops_no_update() {
+    let apk = Apk::new();
+    apk.install(&[package("tb-app", "1.0"), package("tb-hello", "1.0")]);
+    let good = ApkRepo::with(&[package("tb-hello", "2.0")]);
+    let down = ApkRepo::with(&[package("tb-app", "2.0").needs("tb-new"), package("tb-new", "1.0")]);
+    for (name, repo) in [("good", &good), ("down", &down)] {
+        apk.add_source(name, repo);
+    }
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    down.server.fault("/", Fault::Status(503));
+    patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-r0 2.0-r0"]);
+    down.server.heal();
+    patch(&["apply"]).exits(0).changed(&["tb-app 1.0-r0 2.0-r0", "tb-new - 1.0-r0"]);
+}
+
+/// apk purges what nothing needs any more with every upgrade.
+#[test]
+fn an_excluded_package_that_an_update_no_longer_needs_stays_with_it_and_the_others_come() {
+    let apk = Apk::new();
+    apk.install(&[
+        package("tb-app", "1.0").needs("tb-dep"),
+        package("tb-dep", "1.0"),
+        package("tb-own", "1.0"),
+    ]);
+    apk.sandbox().sh("sed -i /tb-dep/d /etc/apk/world");
+    let repo = ApkRepo::with(&[package("tb-app", "2.0"), package("tb-own", "2.0")]);
+    apk.add_source("test", &repo);
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    let excluded = patch(&["apply", "--exclude", "tb-dep"]);
+    excluded.exits(0).changed(&["tb-own 1.0-r0 2.0-r0"]);
+    assert!(excluded.stderr.contains("tb-app"), "{excluded}");
+    patch(&["apply"]).exits(0).changed(&["tb-app 1.0-r0 2.0-r0", "tb-dep 1.0-r0 -"]);
+}
+
 #[test]
 fn an_index_that_cannot_be_stored_is_not_fresh() {
     let apk = Apk::new();

@@ -234,12 +234,11 @@ fn upgrade(plan: &Plan, options: &[&str]) -> Invocation {
     apk(&[options, missing, &["upgrade"]].concat())
 }
 
-/// With `--ignore` the names are those to leave out. `apk add -u NAME` would write names into world.
+/// With `--ignore` the names are those to leave out. `apk add -u NAME` would write names into world. apk leaves out only
+/// what is installed, and does nothing at all where no repository has one of the names.
 fn choose(invocation: Invocation, plan: &Plan) -> Invocation {
-    match plan.left_out.as_slice() {
-        [] => invocation,
-        names => invocation.with(["--ignore"]).with(names),
-    }
+    let names: Vec<_> = plan.left_out.iter().filter(|name| !plan.new.contains(*name)).collect();
+    if names.is_empty() { invocation } else { invocation.with(["--ignore"]).with(names) }
 }
 
 /// A simulation. [`errors::classify`] recognises it by its last line, which `-v` changes.

@@ -7,12 +7,15 @@ use crate::managers::{Installed, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::updates::{HeldBack, Update};
+use crate::model::updates::{HeldBack, Update, WITHOUT_OTHERS};
 use crate::store::state::State;
 use glob::Pattern;
 use log::warn;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// So many updates are tried one by one, if any of them may be why a package goes.
+const MOST_SUSPECTS: usize = 100;
 
 impl Selection {
     /// If a package turned out to be impossible, what needs it is impossible too: the manager keeps it back only while
@@ -87,6 +90,10 @@ impl Selection {
         let updates = pending.updates.iter().map(|update| update.clone().held_back(""));
         let newer: Vec<_> = updates.chain(pending.held_back.iter().cloned()).collect();
         session.hold_back_older(planned, &newer, &|| Ok(self.plan.clone()))?;
+        for held in &mut planned.held_back[known..] {
+            // A count does not find that again.
+            held.reason = format!("{WITHOUT_OTHERS}: {}", held.reason);
+        }
         let needing = planned.held_back[known..].to_vec();
         let names = needing.iter().map(|held| held.name.clone()).collect();
         self.leave_out(needing);
@@ -94,7 +101,7 @@ impl Selection {
     }
 
     /// The installed packages that `--exclude` names.
-    pub(super) fn excluded_among(&self, installed: &Installed) -> Vec<String> {
+    pub fn excluded_among(&self, installed: &Installed) -> Vec<String> {
         installed.keys().filter(|name| self.is_excluded(name)).cloned().collect()
     }
 
@@ -108,11 +115,14 @@ impl Selection {
         excluded: &str,
     ) -> Result<Vec<HeldBack>, Failure> {
         let kept = session.list(&Plan { full: false, ..self.plan.clone() })?;
-        let stays = |update: &&Update| !kept.comes(&update.name);
+        // Some managers know no plan without removals: what nothing needs any more goes.
+        let goes_anyway = kept.removals.iter().any(|(name, _)| name == excluded);
+        let stays = |update: &&Update| goes_anyway || !kept.comes(&update.name);
         let reason = format!("it needs the removal of {excluded}, which is excluded");
         let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
         let held = |update: &&Update| Update::clone(update).left_out(Class::Dependency, &reason);
-        for suspect in suspects.iter().take(MOST_ROUNDS) {
+        let most = if goes_anyway { MOST_SUSPECTS } else { MOST_ROUNDS };
+        for suspect in suspects.iter().take(most) {
             self.plan.left_out.push(suspect.name.clone());
             let without = self.write(session, dir).and_then(|()| session.list(&self.plan));
             self.plan.left_out.pop();

@@ -140,6 +140,7 @@ impl Selection {
         left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
+        self.plan.new = left_out.iter().filter(|name| !installed.contains_key(*name)).cloned().collect();
         self.plan.left_out = left_out.into_iter().collect();
         // What the list shows to be left out too comes behind these.
         let known = self.plan.left_out.len();
