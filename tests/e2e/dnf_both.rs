@@ -50,6 +50,25 @@ with_both! {
     a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
     no_update_brings_an_older_version_of_another_package,
     what_an_older_version_would_replace_stays,
+    what_is_new_comes_with_what_needs_it_where_only_some_sources_are_chosen,
+}
+
+/// dnf fails over the name of a package that is not installed.
+fn what_is_new_comes_with_what_needs_it_where_only_some_sources_are_chosen(make: fn(&[Rpm]) -> Root) {
+    let app = || rpm("tb-app", "2.0").tag("Requires: tb-new");
+    for (of_one, of_other, comes) in [
+        (
+            vec![app(), rpm("tb-new", "1.0")],
+            vec![rpm("tb-hello", "2.0")],
+            &["tb-app 1.0-1 2.0-1", "tb-new - 1.0-1"][..],
+        ),
+        (vec![rpm("tb-new", "1.0")], vec![app(), rpm("tb-hello", "2.0")], &[]),
+    ] {
+        let (root, _one) = one_in(make(&[rpm("tb-app", "1.0"), rpm("tb-hello", "1.0")]), &of_one);
+        let other = RpmRepo::new(&of_other);
+        root.add_repo("other", &other);
+        root.patch(&["apply", "--from", "test"]).exits(0).changed(comes);
+    }
 }
 
 fn no_update_brings_an_older_version_of_another_package(make: fn(&[Rpm]) -> Root) {

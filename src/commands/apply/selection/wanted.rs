@@ -50,17 +50,18 @@ impl Selection {
         let selected = updates.filter(is_named).filter(is_secure).filter(is_old);
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
-            // An update that replaces an installed package is asked for by that package's name.
+            // An update that replaces an installed package is asked for by that package's name. What is new otherwise
+            // comes only with an update, and dnf fails over its name.
             let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
             let names = names.flat_map(|update| match update.installed {
-                None if !update.replaces.is_empty() && !session.manager.facts().needs_of_new => {
-                    update.replaces.clone()
-                }
+                None if !session.manager.facts().needs_of_new => update.replaces.clone(),
                 _ => vec![update.name.clone()],
             });
             let names: Vec<_> = names.collect();
-            let needs = session.list_needs(&self.plan, &names)?.updates;
-            wanted.extend(needs.into_iter().map(|update| update.name));
+            if !names.is_empty() {
+                let needs = session.list_needs(&self.plan, &names)?.updates;
+                wanted.extend(needs.into_iter().map(|update| update.name));
+            }
         }
         // When a package is split, its own update is needed beside the one that replaces its old version. Otherwise it
         // would be removed.
