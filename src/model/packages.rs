@@ -73,6 +73,8 @@ impl Shared {
 pub struct OtherVersion {
     /// The version.
     pub version: String,
+    /// Its architecture, which may be another one than that of the other version.
+    pub architecture: Rc<str>,
     /// When it was installed, in seconds since 1970, if the list tells it.
     pub installed_at: Option<i64>,
 }
@@ -90,6 +92,8 @@ pub struct Damage {
     pub leftovers: Vec<Leftover>,
     /// What the manager says about unmet dependencies, if it was asked.
     pub unmet: Option<String>,
+    /// The installed packages that a repair leaves as they are.
+    pub stays: Vec<String>,
 }
 
 impl Damage {

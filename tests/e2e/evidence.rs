@@ -237,6 +237,52 @@ fn no_repair_waits_for_a_repository_that_trickles_with_dnf5() {
     no_repair_waits_for_what_trickles(Driven::Dnf5);
 }
 
+/// The repair would take the other half along.
+#[test]
+fn an_excluded_package_that_needs_what_is_repaired_stays() {
+    for driven in [Driven::Dnf, Driven::Dnf5] {
+        let dev = |version: &str| rpm("tb-dev", version).tag(&format!("Requires: tb-slow = {version}"));
+        let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0"), dev("1.0")], &[slow(), dev("2.0")]);
+        cut_off(&root, root.start(&["apply"]));
+        let applied = root.patch(&["apply", "--exclude", "tb-dev"]);
+        assert!(left(&root).starts_with("tb-dev 1.0, "), "{applied}");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        root.patch(&["apply"]).repaired();
+        assert_eq!(left(&root), "tb-dev 2.0, tb-slow 2.0");
+    }
+}
+
+/// Only that one is of the other architecture.
+#[test]
+fn what_is_left_of_another_architecture_is_removed() {
+    for driven in ALL {
+        let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow().of("x86_64")]);
+        cut_off(&root, root.start(&["apply"]));
+        assert_eq!(left(&root), "tb-slow 1.0, tb-slow 2.0");
+        root.patch(&["apply"]).repaired();
+        assert_eq!(left(&root), "tb-slow 2.0");
+    }
+}
+
+/// Only removing the older version would also make the database whole. But the script would never run to its end.
+#[test]
+fn a_repair_whose_download_fails_leaves_all_as_it_is() {
+    for driven in [Driven::Dnf, Driven::Dnf5] {
+        let (root, repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow()]);
+        cut_off(&root, root.start(&["apply"]));
+        let before = left(&root);
+        root.sandbox.sh("find /var/cache/dnf /var/cache/libdnf5 -name '*.rpm' -delete 2>/dev/null || :");
+        repo.server.fault(".rpm", Fault::Status(503));
+        let applied = root.patch(&["apply"]);
+        applied.exits(2).says("/repaired", false).changed(&[]);
+        assert_eq!(left(&root), before, "{applied}");
+        root.sandbox.patch(&["status"]).says("/apply_interrupted", true);
+        repo.server.heal();
+        root.patch(&["apply"]).repaired();
+        assert_eq!(left(&root), "tb-slow 2.0");
+    }
+}
+
 #[test]
 fn what_a_run_of_ours_left_is_repaired_and_what_somebody_wanted_is_not() {
     for driven in ALL {

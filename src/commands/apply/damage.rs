@@ -48,6 +48,7 @@ impl Run<'_> {
                 removal_failed: half_gone.map(|(name, _)| name.clone()).collect(),
                 leftovers,
                 unmet: None,
+                stays: self.selection.excluded_among(installed),
             },
             is_some_excluded: !excluded.is_empty(),
             side_by_side,
@@ -107,14 +108,14 @@ impl Run<'_> {
             for older in olders {
                 let is_left = self.came_first(name, &older, &newer)
                     && (self.is_noted(name, &newer)
-                        || history.iter().any(|run| is_left_by(run, name, package, &newer, &older)));
+                        || history.iter().any(|run| is_left_by(run, name, &newer, &older)));
                 if is_left {
                     leftovers.push(Leftover {
                         name: name.clone(),
-                        architecture: package.architecture.to_string(),
+                        architecture: older.architecture.to_string(),
                         version: older.version,
                         newer: newer.version.clone(),
-                        newer_architecture: package.architecture.to_string(),
+                        newer_architecture: newer.architecture.to_string(),
                         obsoleter: None,
                     });
                 } else {

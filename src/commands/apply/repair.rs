@@ -90,7 +90,12 @@ impl Run<'_> {
             self.session.wait_for_what_goes_on(&finished);
             failed = self.manager.failure(invocation, &finished);
             after = Some(self.look()?);
-            if self.is_whole() {
+            // The next command would remove what this one may mend as soon as the mirror answers, or nothing is excluded.
+            let is_excluded = !self.remains.damage.stays.is_empty();
+            let may_come = failed.as_ref().is_some_and(|failure| {
+                failure.class.is_retried() || (is_excluded && failure.class == Class::Dependency)
+            });
+            if self.is_whole() || may_come {
                 break;
             }
         }
@@ -111,6 +116,12 @@ impl Run<'_> {
     /// # Errors
     /// When that is for a person to decide, or fails.
     pub(super) fn mend(&mut self, failure: Failure) -> Result<(), Failure> {
+        let mended = self.mend_unmet(failure);
+        self.selection.plan.mends = false;
+        mended
+    }
+
+    fn mend_unmet(&mut self, failure: Failure) -> Result<(), Failure> {
         let unmet = failure.message.trim_end_matches('.');
         if self.args.dry_run || self.args.download_only {
             let text = format!("{unmet}; an apply that may install mends that, if it can");
@@ -138,7 +149,6 @@ impl Run<'_> {
             _ => Repair::Open(None),
         };
         let mended = self.download_and_install();
-        self.selection.plan.mends = false;
         self.session.answers_outlast_signals = false;
         if let Err(failure) = mended {
             if !self.work.has_begun() {
@@ -178,7 +188,7 @@ impl Run<'_> {
         self.note_remains(after);
         let has_leftovers = !self.remains.damage.leftovers.is_empty();
         // Not every manager fails where an old version stays.
-        if self.work.has_begun() && self.remains.run.is_none() && has_leftovers {
+        if self.work.has_installed() && self.remains.run.is_none() && has_leftovers {
             self.remains.run = self.state.apply.in_progress.clone();
         }
         let has_tried = self.repair != Repair::NotTried || self.work.failed.is_some();

@@ -153,6 +153,7 @@ pub fn parse_installed(stdout: &str) -> Installed {
         };
         let other = |package: &InstalledPackage| OtherVersion {
             version: package.version.clone(),
+            architecture: package.architecture.clone(),
             installed_at: package.installed_at,
         };
         match installed.entry(listed_name(name, arch)) {

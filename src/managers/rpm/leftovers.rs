@@ -1,13 +1,15 @@
 //! Old versions that a run that was cut off has left beside the new ones, and how they are removed.
 
+use super::excludes::excludes_of_dnf;
 use super::names::{all_names, is_package_name, nevra, plain_name};
 use super::versions::is_obsoleted;
-use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion};
+use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, Plan};
 use crate::system::process::Invocation;
 
 /// The version of a package that was installed last, and the others.
 pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
-    let main = OtherVersion { version: package.version.clone(), installed_at: package.installed_at };
+    let (version, architecture) = (package.version.clone(), package.architecture.clone());
+    let main = OtherVersion { version, architecture, installed_at: package.installed_at };
     let mut newer = main;
     let mut olders = Vec::new();
     for other in &package.others {
@@ -21,14 +23,8 @@ pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
 }
 
 /// Whether this run of the manager, which was cut off, was to replace one version by the other.
-pub fn is_left_by(
-    run: &CutOff,
-    name: &str,
-    package: &InstalledPackage,
-    newer: &OtherVersion,
-    older: &OtherVersion,
-) -> bool {
-    let named = |version: &OtherVersion| nevra(name, &version.version, &package.architecture);
+pub fn is_left_by(run: &CutOff, name: &str, newer: &OtherVersion, older: &OtherVersion) -> bool {
+    let named = |version: &OtherVersion| nevra(name, &version.version, &version.architecture);
     if !run.comes.is_empty() {
         return is_then(run, newer.installed_at) && run.comes.contains(&named(newer));
     }
@@ -94,6 +90,11 @@ fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
     later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
 }
 
+/// Options for dnf with which a repair changes nothing that is to stay.
+pub fn staying(damage: &Damage) -> Vec<String> {
+    excludes_of_dnf(&Plan { left_out: damage.stays.clone(), ..Plan::default() })
+}
+
 /// Installs the newer versions again with this command of the manager, if it has one, and then removes what is left of
 /// the older ones. rpm ignores dependencies there: what needs the older version lost its files when the newer one came.
 pub fn repair(damage: &Damage, reinstall: Option<Invocation>) -> Vec<Invocation> {
@@ -128,7 +129,7 @@ mod tests {
     use crate::managers::rpm::database;
 
     fn version(version: &str, at: i64) -> OtherVersion {
-        OtherVersion { version: version.into(), installed_at: Some(at) }
+        OtherVersion { version: version.into(), architecture: "noarch".into(), installed_at: Some(at) }
     }
 
     fn package(versions: &[(&str, i64)]) -> InstalledPackage {
@@ -141,7 +142,7 @@ mod tests {
         let both = package(&[("1-1", 50), ("2-1", 100)]);
         let (newer, olders) = by_age(&both);
         assert_eq!((newer.clone(), olders.clone()), (version("2-1", 100), vec![version("1-1", 50)]));
-        let left = |run: &CutOff| is_left_by(run, "a", &both, &newer, &olders[0]);
+        let left = |run: &CutOff| is_left_by(run, "a", &newer, &olders[0]);
         let run = |began, goes: &str| CutOff { began, goes: vec![goes.into()], comes: Vec::new() };
         assert!(left(&run(Some(90), "a-1-1.noarch")) && left(&run(None, "a-1-1.noarch")));
         // Of another package or version; begun before the old one was there; begun after the new one was.
@@ -158,7 +159,7 @@ mod tests {
         let (newer, olders) = by_age(&both);
         let left = |at: i64, comes: &str| {
             let run = CutOff { began: Some(at), comes: vec![comes.into()], goes: Vec::new() };
-            is_left_by(&run, "a", &both, &newer, &olders[0])
+            is_left_by(&run, "a", &newer, &olders[0])
         };
         for at in [100_000, 100_001, 107_200, 100_000 - 5 * 3600 - 2700] {
             assert!(left(at, "a-2-1.noarch"), "{at}");
