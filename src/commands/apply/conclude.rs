@@ -158,7 +158,7 @@ impl Run<'_> {
         let is_failure = |class: Class| class != Class::Dependency;
         let has_failed = left_out_by_us(&applied.held_back).any(|(_, class)| is_failure(class));
         match &applied.error {
-            Some(failure) if failure.class == Class::Interrupted && !self.work.has_begun() => {
+            Some(failure) if failure.class == Class::Interrupted && !self.work.has_installed() => {
                 ApplyOutcome::Interrupted
             }
             Some(_) => ApplyOutcome::Failed,

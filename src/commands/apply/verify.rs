@@ -21,7 +21,7 @@ impl Run<'_> {
     /// Finds what exit code 0 does not prove: a selected package that is missing, or one that is half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
         let (work, damage) = (&self.work, &self.remains.damage);
-        let others_at_work = !work.has_begun() && self.session.lock_holder().is_some();
+        let others_at_work = !work.has_installed() && self.session.lock_holder().is_some();
         if !damage.is_none() && !others_at_work {
             let class = if damage.unmet.is_some() { Class::Dependency } else { Class::Script };
             let words = self.damage_words();
@@ -37,7 +37,7 @@ impl Run<'_> {
         let planned = &work.planned.updates;
         let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
         let done = work.done.iter().filter(|done| !is_newer(done));
-        let updates = planned.iter().chain(done).filter(|_| work.has_begun());
+        let updates = planned.iter().filter(|_| work.has_begun()).chain(done);
         // Another package may now own all its files.
         let is_gone = |name: &String| work.disappeared.contains(name) && !after.contains_key(name);
         let is_missing = |update: &&Update| !is_there(&update.name, &update.candidate);

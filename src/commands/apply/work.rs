@@ -71,6 +71,11 @@ impl Work {
         self.changed == Changed::ByThisRound
     }
 
+    /// Whether an install has begun, of this round or of one before.
+    pub(super) fn has_installed(&self) -> bool {
+        self.has_begun() || !self.done.is_empty()
+    }
+
     /// Notes that a repair or a removal changed something.
     pub(super) fn note_change(&mut self) {
         if !self.has_changed() {

@@ -23,10 +23,15 @@ const SKIPPED: &str = "Skipped";
 
 const IGNORES: &str = "Ignores";
 
-/// What `HoldPkg` names: pacman asks before it removes one of these.
+/// What `HoldPkg` names: pacman asks before it removes one of these. What is no pattern here is a name.
 pub fn held(config: &str) -> Vec<Pattern> {
     let options = config.lines().take_while(|line| !is_repository(line));
-    values(options, "HoldPkg").filter_map(|pattern| Pattern::new(pattern).ok()).collect()
+    let pattern = |text: &str| {
+        Pattern::new(&text.replace("**", "*").replace("[^", "[!"))
+            .or_else(|_| Pattern::new(&Pattern::escape(text)))
+            .ok()
+    };
+    values(options, "HoldPkg").filter_map(pattern).collect()
 }
 
 /// Whether packages or groups may be ignored, by what was kept of the configuration. Older versions of this program did
