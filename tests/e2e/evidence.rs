@@ -252,6 +252,20 @@ fn an_excluded_package_that_needs_what_is_repaired_stays() {
     }
 }
 
+/// The index of before still names it, and what is excluded has nothing to do with it.
+#[test]
+fn of_what_no_repository_has_any_more_only_the_older_version_is_removed() {
+    for driven in [Driven::Dnf, Driven::Dnf5] {
+        let old = ["tb-other", "tb-slow"].map(|name| rpm(name, "1.0"));
+        let (root, repo) = driven.root(&old, &[slow()]);
+        cut_off(&root, root.start(&["apply"]));
+        root.sandbox.sh("find /var/cache/dnf /var/cache/libdnf5 -name '*.rpm' -delete 2>/dev/null || :");
+        repo.publish(&[rpm("tb-other", "2.0")]);
+        root.patch(&["apply", "--exclude", "tb-other"]).repaired();
+        assert_eq!(left(&root), "tb-other 1.0, tb-slow 2.0");
+    }
+}
+
 /// Only that one is of the other architecture.
 #[test]
 fn what_is_left_of_another_architecture_is_removed() {

@@ -25,8 +25,10 @@ impl Run<'_> {
         let history = if is_asked { self.manager.cut_off_runs(&self.session) } else { Vec::new() };
         let (leftovers, side_by_side) = self.leftovers(several, &history);
         let leftovers = [leftovers, self.obsoleted(obsoleted, &history)].concat();
-        let (excluded, leftovers): (Vec<_>, Vec<_>) =
-            leftovers.into_iter().partition(|left| self.selection.is_excluded(&left.name));
+        let (excluded, leftovers): (Vec<_>, Vec<_>) = leftovers.into_iter().partition(|left| {
+            let mut names = std::iter::once(&left.name).chain(&left.obsoleter);
+            names.any(|name| self.selection.is_excluded(name))
+        });
         // What would be installed once more removes all that it replaces.
         let replaces_excluded =
             |name: &String| excluded.iter().any(|left| left.obsoleter.as_ref() == Some(name));

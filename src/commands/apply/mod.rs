@@ -80,6 +80,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Report {
         started_at: Time::now(),
         remains: Remains::default(),
         repair: Repair::NotTried,
+        repair_waits: false,
         work: Work::default(),
     };
     let result = run.execute().and_then(|()| run.remove_unneeded());
@@ -157,6 +158,8 @@ struct Run<'a> {
     /// What earlier runs that were cut off have left.
     remains: Remains,
     repair: Repair,
+    /// Whether a repair could end well another time.
+    repair_waits: bool,
     work: Work,
 }
 
@@ -172,6 +175,7 @@ impl Run<'_> {
         } else {
             self.repair()?;
             self.refresh()?;
+            self.repair_again()?;
         }
         let (mut rounds, mut may_mend, mut may_run_again) = (0, true, true);
         loop {

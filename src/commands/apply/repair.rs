@@ -7,9 +7,19 @@ use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::system::process::Limits;
+use crate::system::process::{Finished, Limits};
 use log::{info, warn};
 use std::rc::Rc;
+
+/// Whether a command of the repair that failed with this class can end well another time: a repository has what it
+/// installs, but did not give it, or it would change what is excluded.
+fn may_still_mend(finished: &Finished, class: Class, stays: &[String]) -> bool {
+    let names_one = |line: &str| stays.iter().any(|name| line.contains(&format!("package {name}-")));
+    match class {
+        Class::Dependency => finished.lines().any(names_one),
+        _ => class.is_retried() && finished.stdout.contains("Transaction Summary"),
+    }
+}
 
 impl Run<'_> {
     /// Step 2 for a manager whose repair fetches packages. A package that it could not get would then be missing.
@@ -20,6 +30,18 @@ impl Run<'_> {
         let is_needed = !self.manager.repair(self.session.places(), &self.remains.damage).is_empty();
         if is_needed && self.is_index_partial() {
             warn!("a package is broken; it is repaired when every source was refreshed");
+            return Ok(());
+        }
+        self.enter("repair")?;
+        self.repair()?;
+        self.session.count(&mut self.state);
+        Ok(())
+    }
+
+    /// Once more, with the new index, if the first repair found a package and could not have it. An old index may name
+    /// what is gone.
+    pub(super) fn repair_again(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.repair_waits) || self.is_whole() {
             return Ok(());
         }
         self.enter("repair")?;
@@ -90,12 +112,12 @@ impl Run<'_> {
             self.session.wait_for_what_goes_on(&finished);
             failed = self.manager.failure(invocation, &finished);
             after = Some(self.look()?);
-            // The next command would remove what this one may mend as soon as the mirror answers, or nothing is excluded.
-            let is_excluded = !self.remains.damage.stays.is_empty();
-            let may_come = failed.as_ref().is_some_and(|failure| {
-                failure.class.is_retried() || (is_excluded && failure.class == Class::Dependency)
-            });
-            if self.is_whole() || may_come {
+            // The next command would remove what this one can still mend.
+            let is_failed = failed.as_ref();
+            let stays = &self.remains.damage.stays;
+            self.repair_waits =
+                is_failed.is_some_and(|failure| may_still_mend(&finished, failure.class, stays));
+            if self.is_whole() || self.repair_waits {
                 break;
             }
         }

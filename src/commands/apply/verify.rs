@@ -36,7 +36,11 @@ impl Run<'_> {
             |name: &str, version: &str| after.get(name).is_some_and(|package| package.version == version);
         let planned = &work.planned.updates;
         let is_newer = |done: &&Update| planned.iter().any(|update| update.name == done.name);
-        let done = work.done.iter().filter(|done| !is_newer(done));
+        let impossible = self.selection.impossible();
+        let is_left = |done: &&Update| {
+            work.too_late_for.is_some() || impossible.iter().any(|held| held.name == done.name)
+        };
+        let done = work.done.iter().filter(|done| !is_newer(done) && (work.has_begun() || !is_left(done)));
         let updates = planned.iter().filter(|_| work.has_begun()).chain(done);
         // Another package may now own all its files.
         let is_gone = |name: &String| work.disappeared.contains(name) && !after.contains_key(name);

@@ -14,9 +14,6 @@ use log::warn;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// So many updates are tried one by one, if any of them may be why a package goes.
-const MOST_SUSPECTS: usize = 100;
-
 impl Selection {
     /// If a package turned out to be impossible, what needs it is impossible too: the manager keeps it back only while
     /// that one is left out. What depends on an excluded package is left to the user.
@@ -90,9 +87,11 @@ impl Selection {
         let updates = pending.updates.iter().map(|update| update.clone().held_back(""));
         let newer: Vec<_> = updates.chain(pending.held_back.iter().cloned()).collect();
         session.hold_back_older(planned, &newer, &|| Ok(self.plan.clone()))?;
-        for held in &mut planned.held_back[known..] {
-            // A count does not find that again.
-            held.reason = format!("{WITHOUT_OTHERS}: {}", held.reason);
+        if self.is_everything() {
+            // A count does not find that again. After another choice it is none of its business.
+            for held in &mut planned.held_back[known..] {
+                held.reason = format!("{WITHOUT_OTHERS}: {}", held.reason);
+            }
         }
         let needing = planned.held_back[known..].to_vec();
         let names = needing.iter().map(|held| held.name.clone()).collect();
@@ -115,22 +114,61 @@ impl Selection {
         excluded: &str,
     ) -> Result<Vec<HeldBack>, Failure> {
         let kept = session.list(&Plan { full: false, ..self.plan.clone() })?;
-        // Some managers know no plan without removals: what nothing needs any more goes.
-        let goes_anyway = kept.removals.iter().any(|(name, _)| name == excluded);
-        let stays = |update: &&Update| goes_anyway || !kept.comes(&update.name);
         let reason = format!("it needs the removal of {excluded}, which is excluded");
-        let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
         let held = |update: &&Update| Update::clone(update).left_out(Class::Dependency, &reason);
-        let most = if goes_anyway { MOST_SUSPECTS } else { MOST_ROUNDS };
-        for suspect in suspects.iter().take(most) {
-            self.plan.left_out.push(suspect.name.clone());
-            let without = self.write(session, dir).and_then(|()| session.list(&self.plan));
-            self.plan.left_out.pop();
-            if without?.removals.iter().all(|(name, _)| name != excluded) {
+        if kept.removals.iter().any(|(name, _)| name == excluded) {
+            // Some managers know no plan without removals: what nothing needs any more goes.
+            let culprit = self.only_remover(session, dir, planned, excluded)?;
+            return Ok(culprit.iter().map(held).collect());
+        }
+        let stays = |update: &&Update| !kept.comes(&update.name);
+        let suspects: Vec<_> = planned.updates.iter().filter(stays).collect();
+        for suspect in suspects.iter().take(MOST_ROUNDS) {
+            if self.stays_without(session, dir, &[*suspect], excluded)? {
                 return Ok(vec![held(suspect)]);
             }
         }
         Ok(suspects.iter().map(held).collect())
+    }
+
+    /// The one update of all without which an excluded package stays, if there is one.
+    fn only_remover<'a>(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        planned: &'a Listing,
+        excluded: &str,
+    ) -> Result<Option<&'a Update>, Failure> {
+        let mut suspects: Vec<_> = planned.updates.iter().collect();
+        if !self.stays_without(session, dir, &suspects, excluded)? {
+            return Ok(None);
+        }
+        while suspects.len() > 1 {
+            let others = suspects.split_off(suspects.len() / 2);
+            if !self.stays_without(session, dir, &suspects, excluded)? {
+                suspects = others;
+            }
+        }
+        let is_it = self.stays_without(session, dir, &suspects, excluded)?;
+        Ok(suspects.pop().filter(|_| is_it))
+    }
+
+    /// Whether an excluded package stays if these updates are left out too.
+    fn stays_without(
+        &mut self,
+        session: &Session,
+        dir: &Path,
+        updates: &[&Update],
+        excluded: &str,
+    ) -> Result<bool, Failure> {
+        let known = self.plan.left_out.len();
+        self.plan.left_out.extend(updates.iter().map(|update| update.name.clone()));
+        let without = self.write(session, dir).and_then(|()| session.list(&self.plan));
+        self.plan.left_out.truncate(known);
+        match without {
+            Err(failure) if failure.class == Class::Dependency => Ok(false),
+            without => Ok(without?.removals.iter().all(|(name, _)| name != excluded)),
+        }
     }
 
     /// The updates that bring a package which is to be left out. Some managers take one that is not installed all the

@@ -140,8 +140,8 @@ impl Selection {
         left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
         let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
-        self.plan.new = left_out.iter().filter(|name| !installed.contains_key(*name)).cloned().collect();
         self.plan.left_out = left_out.into_iter().collect();
+        self.plan.new = new_among(&self.plan.left_out, installed);
         // What the list shows to be left out too comes behind these.
         let known = self.plan.left_out.len();
         let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
@@ -295,7 +295,8 @@ impl Selection {
             _ => {
                 let Plan { full, without, only_sources, not_from, mut left_out, .. } = self.plan.clone();
                 left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
-                let whole = Plan { full, without, only_sources, not_from, left_out, ..Plan::default() };
+                let new = new_among(&left_out, &*session.installed()?);
+                let whole = Plan { full, without, only_sources, not_from, left_out, new, ..Plan::default() };
                 match session.list(&whole) {
                     // An update that cannot be had stops all the others: it may be left out.
                     Err(failure)
@@ -314,4 +315,9 @@ impl Selection {
             }
         }
     }
+}
+
+/// Those of these packages that are not installed.
+fn new_among(names: &[String], installed: &Installed) -> BTreeSet<String> {
+    names.iter().filter(|name| !installed.contains_key(*name)).cloned().collect()
 }
