@@ -544,6 +544,22 @@ fn a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version(
     root.patch(&["apply", "--security"]).exits(1).changed(&[]).remembers("/pending/security", 0);
 }
 
+/// zypper reads the index of each repository that it is not told to leave alone.
+#[test]
+fn no_question_waits_for_a_repository_that_was_never_read_and_hangs() {
+    let root = Zypper::with(&["tb-hello", "tb-old"].map(|name| rpm(name, "1.0")));
+    let good = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("tb-new", "1.0").tag("Obsoletes: tb-old")]);
+    let hangs = RpmRepo::new(&[]);
+    hangs.server.fault("/", Fault::Hang);
+    for (name, repo) in [("good", &good), ("hangs", &hangs)] {
+        root.add_repo(name, repo);
+    }
+    let refreshed = root.patch(&["refresh", "--timeout", "5s"]);
+    refreshed.exits(1).leaves_pending(&["tb-hello 1.0-1 2.0-1", "tb-new - 1.0-1"]);
+    let applied = root.patch(&["apply", "--timeout", "5s"]);
+    applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1", "tb-new - 1.0-1", "tb-old 1.0-1 -"]);
+}
+
 #[test]
 fn a_host_with_nothing_but_lists_of_mirrors_is_refreshed_every_time() {
     let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));

@@ -50,7 +50,7 @@ const PATCHES: &[&str] = &["--type", "patch"];
 
 /// Asks for descriptions.
 fn info(plan: &Plan, what: &[&str], names: &[String]) -> Option<Invocation> {
-    let question = with_choice(plain_zypper(PLAIN, &[&["info"], what, &["--"]].concat()), plan);
+    let question = with_choice(plain_zypper(PLAIN, &[&["info"], what].concat()), plan).with(["--"]);
     (!names.is_empty()).then(|| Invocation { env: ENV_IN_UTC, ..question.with(names) })
 }
 
