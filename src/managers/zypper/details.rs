@@ -73,3 +73,19 @@ fn search<'a>(plan: &Plan, what: &[&str], names: impl Iterator<Item = &'a String
     let names: Vec<_> = names.filter(|name| rpm::names::is_package_name(name)).collect();
     (!names.is_empty()).then(|| with_choice(zypper(OFFLINE, &words), plan).with(["--"]).with(names))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_stands_among_the_names() {
+        let plan = Plan { only_sources: vec!["good".into()], ..Plan::default() };
+        let names = ["tb-a".to_string()];
+        let questions = [info(&plan, &["--type", "package"], &names), search(&plan, &[], names.iter())];
+        for question in questions.into_iter().flatten() {
+            let line = question.line();
+            assert!(line.contains(" --repo good") && line.ends_with(" -- tb-a"), "{line}");
+        }
+    }
+}
