@@ -31,6 +31,22 @@ fn a_run_that_comes_too_late_refreshes_and_installs_nothing() {
     assert_eq!(world.count("download"), 1);
 }
 
+/// The alert must not fall silent with nothing installed.
+#[test]
+fn a_run_that_comes_too_late_hides_no_failure_of_an_earlier_one() {
+    let world = at("03:30:00");
+    world.on("install", "echo 'E: it failed' >&2; exit 100");
+    assert_eq!(world.json("apply --not-after 05:00")["exit_code"], json!(2));
+    assert_eq!(world.json("status")["exit_code"], json!(1));
+    world.on("date", "echo 10:00:00").on("install", "unpack");
+    let late = world.json("apply --not-after 05:00");
+    assert_eq!((&late["exit_code"], &late["too_late"]), (&json!(0), &json!(true)), "{late}");
+    assert_eq!(world.json("status")["exit_code"], json!(1));
+    world.on("date", "echo 03:30:00");
+    assert_eq!(world.json("apply --not-after 05:00")["exit_code"], json!(0));
+    assert_eq!(world.json("status")["exit_code"], json!(0));
+}
+
 #[test]
 fn before_that_time_everything_is_installed_also_where_midnight_lies_between() {
     for (now, time) in [("03:00:00", "05:00"), ("23:30:00", "02:00"), ("04:50:00", "05:00")] {

@@ -266,6 +266,18 @@ fn of_what_no_repository_has_any_more_only_the_older_version_is_removed() {
     }
 }
 
+/// It is made at any time. A reboot is not.
+#[test]
+fn a_late_run_that_repairs_something_asks_for_no_reboot() {
+    let (root, _repo) = Driven::Zypper.root(&[rpm("tb-slow", "1.0")], &[slow()]);
+    cut_off(&root, root.start(&["apply"]));
+    root.sandbox.write_script("/usr/local/sbin/shutdown", "touch /run/asked");
+    let past = root.sandbox.sh("date -d '1 hour ago' +%H:%M");
+    let late = root.patch(&["apply", "--not-after", past.trim(), "--reboot=always"]);
+    late.repaired().says("/reboot_scheduled", false);
+    assert!(!root.sandbox.exists("/run/asked"), "{late}");
+}
+
 /// Only that one is of the other architecture.
 #[test]
 fn what_is_left_of_another_architecture_is_removed() {
@@ -675,7 +687,9 @@ fn a_repair_is_made_with_what_can_be_had_and_retried() {
         sandbox.sh(&format!("dpkg --unpack {path}"));
         let newer = deb("tb-dev", "2.1").field("Depends", "tb-lib (= 2.0)");
         repo.publish_before("/tb-dev_2.0", 1, &[lib, newer]);
-        let applied = sandbox.patch(&["apply"]);
+        // It is made at any time.
+        let past = sandbox.sh("date -d '1 hour ago' +%H:%M");
+        let applied = sandbox.patch(&["apply", "--not-after", past.trim()]);
         applied.exits(1).says("/repaired", true).says("/retried", true).changed(&["tb-dev 1.0 2.1"]);
         sandbox.has_exactly(&["tb-dev 2.1", "tb-lib 2.0"]);
     }

@@ -70,6 +70,25 @@ fn a_daemon_that_holds_the_output_open_is_waited_for_in_no_phase() {
     tried(tries.len(), "managers that leave a daemon with their output open");
 }
 
+/// As one in a system call that never ends, a process that somebody traces is not gone when it is killed: its tracer,
+/// which is stopped, must hear of that first.
+#[test]
+fn a_process_that_is_not_gone_when_it_is_killed_keeps_nobody() {
+    let world = World::new();
+    world.on(
+        "update",
+        "setsid sleep 300 & p=$!; echo $p >>$world/pids
+         setsid /usr/bin/strace -qq -o /dev/null -p $p & echo $! >>$world/pids
+         until /usr/bin/grep -q TracerPid:.*[1-9] /proc/$p/status; do sleep 0.01; done
+         kill -STOP $!; echo traced >$world/traced; sleep 300",
+    );
+    let ran = world.run("refresh --timeout 2s --format json");
+    assert!(world.path("traced").exists(), "{}", ran.stderr);
+    let doc = assert_sane(&world, &ran, "traced");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("timeout")), "{doc}");
+    assert_gone(&world, "traced");
+}
+
 /// A manager that has its own session, is stopped or ignores signals, when linux-patch gets a signal.
 #[test]
 fn a_signal_ends_whatever_may_be_ended() {

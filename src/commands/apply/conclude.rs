@@ -186,8 +186,9 @@ impl Run<'_> {
         count(&mut counters.apply_failed_total, applied.error.is_some());
         count(&mut counters.apply_retried_total, applied.retried);
         self.state.apply.in_progress = self.remains.run.clone();
-        // A download does not mend an earlier failure, and must not hide it.
-        if self.args.download_only {
+        // A download, or a run that came too late, does not mend an earlier failure, and must not hide it.
+        let is_left = self.work.too_late_for.is_some() && !self.work.has_installed();
+        if self.args.download_only || is_left {
             let session = &self.session;
             note_mended(&mut self.state, |last| session.is_whole(&last.packages));
             if apply_failure(&self.state).is_some() {
@@ -239,7 +240,7 @@ impl Run<'_> {
         };
         let installs = !self.args.dry_run && !self.args.download_only;
         if wanted && installs && matches!(outcome, ApplyOutcome::Success | ApplyOutcome::Partial) {
-            let is_kept = self.args.reboot_at.is_none() && !self.work.has_changed();
+            let is_kept = self.args.reboot_at.is_none() && !self.work.has_installed();
             if let Some(latest) = self.latest.filter(|latest| is_kept && latest.is_over()) {
                 warn!("no reboot is asked for: it is past {latest} (--not-after)");
                 return Ok(());

@@ -115,7 +115,8 @@ impl Run<'_> {
         let invocation = self.session.with_refreshed(self.manager.install(plan, downloaded), plan);
         let label = "installing updates";
         let limits = Limits::default();
-        let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, self.latest)? else {
+        let latest = self.latest.filter(|_| !self.selection.plan.mends);
+        let Some(finished) = self.session.run_unless_late(label, &invocation, &limits, latest)? else {
             self.leave_planned();
             return Ok(Round::Done);
         };

@@ -7,7 +7,9 @@ use crate::model::text::counted;
 impl Run<'_> {
     /// Whether it is too late to begin an install.
     pub(super) fn is_too_late(&self) -> bool {
-        !self.args.download_only && self.latest.is_some_and(|latest| latest.is_over())
+        // A repair is made at any time.
+        let is_bound = !self.args.download_only && !self.selection.plan.mends;
+        is_bound && self.latest.is_some_and(|latest| latest.is_over())
     }
 
     /// Leaves the plan to another run.

@@ -92,16 +92,18 @@ pub fn terminate(child: &mut Child, group: Pid, strangers: &[Pid], meanwhile: &m
 /// Kills the processes that made a session of their own and became our children when their parent died, and those that
 /// these leave behind.
 fn end_adopted(strangers: &[Pid]) {
-    // A process that forks faster than we kill must not keep us for ever.
-    for _ in 0..1000 {
+    // One that forks faster than we kill, or that the kernel does not let go, must not keep us for ever.
+    let until = Instant::now() + GRACE;
+    loop {
         let adopted: Vec<_> = children().into_iter().filter(|pid| !strangers.contains(pid)).collect();
-        if adopted.is_empty() {
+        if adopted.is_empty() || Instant::now() >= until {
             return;
         }
         for pid in adopted {
             let _ = kill_process(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
