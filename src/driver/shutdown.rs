@@ -242,7 +242,8 @@ fn said(mut file: File) -> String {
 
 fn end(child: &mut Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    let _ = child.wait();
+    // The kernel may not let it go.
+    let _ = child.wait_timeout(Duration::from_secs(5));
 }
 
 /// Has systemd itself reboot the machine. A process of ours would end with the unit or the session it was started in.

@@ -196,7 +196,8 @@ fn ended<R: Read>(
     let mut child = command.stdin(Stdio::null()).spawn().ok()?;
     let Ok(Some(status)) = child.wait_timeout(PATIENCE) else {
         let _ = child.kill();
-        let _ = child.wait();
+        // The kernel may not let it go.
+        let _ = child.wait_timeout(PATIENCE);
         return None;
     };
     let mut text = String::new();
