@@ -34,6 +34,12 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// the package database is whole. Empty where the next install repairs everything.
     fn repair(&self, places: &Places, damage: &Damage) -> Vec<Invocation>;
 
+    /// Whether a command of the repair that failed with this class can end well another time, given the packages that are
+    /// to stay. Then the next command is not run: it would remove what this one mends.
+    fn may_repair_later(&self, _finished: &Finished, _class: Class, _stays: &[String]) -> bool {
+        false
+    }
+
     /// The command that refreshes the index, given its whole time budget.
     fn refresh(&self, budget: Duration) -> Invocation;
 

@@ -7,19 +7,9 @@ use crate::managers::Installed;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::system::process::{Finished, Limits};
+use crate::system::process::Limits;
 use log::{info, warn};
 use std::rc::Rc;
-
-/// Whether a command of the repair that failed with this class can end well another time: a repository has what it
-/// installs, but did not give it, or it would change what is excluded.
-fn may_still_mend(finished: &Finished, class: Class, stays: &[String]) -> bool {
-    let names_one = |line: &str| stays.iter().any(|name| line.contains(&format!("package {name}-")));
-    match class {
-        Class::Dependency => finished.lines().any(names_one),
-        _ => class.is_retried() && finished.stdout.contains("Transaction Summary"),
-    }
-}
 
 impl Run<'_> {
     /// Step 2 for a manager whose repair fetches packages. A package that it could not get would then be missing.
@@ -113,10 +103,10 @@ impl Run<'_> {
             failed = self.manager.failure(invocation, &finished);
             after = Some(self.look()?);
             // The next command would remove what this one can still mend.
-            let is_failed = failed.as_ref();
             let stays = &self.remains.damage.stays;
-            self.repair_waits =
-                is_failed.is_some_and(|failure| may_still_mend(&finished, failure.class, stays));
+            self.repair_waits = failed
+                .as_ref()
+                .is_some_and(|failure| self.manager.may_repair_later(&finished, failure.class, stays));
             if self.is_whole() || self.repair_waits {
                 break;
             }

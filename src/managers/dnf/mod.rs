@@ -22,6 +22,7 @@ use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::owned;
 use crate::managers::rpm::tables::{USUAL_SILENCE, is_repository, silence};
 use crate::managers::rpm::versions::compare_versions;
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -99,6 +100,10 @@ impl Manager for Dnf {
         let stays = rpm::leftovers::staying(damage);
         let options: Vec<_> = options.into_iter().chain(stays.iter().map(String::as_str)).collect();
         rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
+    }
+
+    fn may_repair_later(&self, finished: &Finished, class: Class, stays: &[String]) -> bool {
+        rpm::leftovers::may_repair_later(finished, class, stays)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {

@@ -22,6 +22,7 @@ use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
 use crate::managers::rpm::tables::{USUAL_SILENCE, silence};
 use crate::managers::rpm::versions::compare_versions;
+use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::{CutOff, Damage};
@@ -104,6 +105,10 @@ impl Manager for Dnf5 {
         let stays = rpm::leftovers::staying(damage);
         let options = DO.iter().copied().chain(options).chain(stays.iter().map(String::as_str));
         rpm::leftovers::repair(damage, Some(dnf5(&options.collect::<Vec<_>>(), &["reinstall"])))
+    }
+
+    fn may_repair_later(&self, finished: &Finished, class: Class, stays: &[String]) -> bool {
+        rpm::leftovers::may_repair_later(finished, class, stays)
     }
 
     fn refresh(&self, budget: Duration) -> Invocation {

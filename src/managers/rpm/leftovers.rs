@@ -4,7 +4,8 @@ use super::excludes::excludes_of_dnf;
 use super::names::{all_names, is_package_name, nevra, plain_name};
 use super::versions::is_obsoleted;
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, Plan};
-use crate::system::process::Invocation;
+use crate::model::class::Class;
+use crate::system::process::{Finished, Invocation};
 
 /// The version of a package that was installed last, and the others.
 pub fn by_age(package: &InstalledPackage) -> (OtherVersion, Vec<OtherVersion>) {
@@ -93,6 +94,16 @@ fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
 /// Options for dnf with which a repair changes nothing that is to stay.
 pub fn staying(damage: &Damage) -> Vec<String> {
     excludes_of_dnf(&Plan { left_out: damage.stays.clone(), ..Plan::default() })
+}
+
+/// Whether a reinstall by dnf that failed with this class can end well another time: a repository has the package, but
+/// did not give it, or one that is to stay is in its way.
+pub fn may_repair_later(finished: &Finished, class: Class, stays: &[String]) -> bool {
+    let names_one = |line: &str| stays.iter().any(|name| line.contains(&format!("package {name}-")));
+    match class {
+        Class::Dependency => finished.lines().any(names_one),
+        _ => class.is_retried() && finished.stdout.contains("Transaction Summary"),
+    }
 }
 
 /// Installs the newer versions again with this command of the manager, if it has one, and then removes what is left of
