@@ -341,10 +341,7 @@ fn no_password_stands_in_what_apt_says_where_it_is_told_to_say_everything() {
         shown += &format!("{}{}", ended.stdout, ended.stderr);
     }
     let everything = shown + &sandbox.log();
-    assert!(
-        everything.contains("MaybeAddAuth") && everything.contains("Authorization: (not shown)"),
-        "{everything}"
-    );
+    assert!(everything.contains("Authorization: (not shown)"), "{everything}");
     // The second is both in base 64.
     for secret in ["s3cret-pw", "bWU6czNjcmV0LXB3"] {
         assert!(!everything.contains(secret), "{everything}");

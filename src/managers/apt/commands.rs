@@ -41,6 +41,8 @@ pub(super) const FIXED: &[&str] = &[
     CACHE,
     "Debug::pkgDPkgPM=false",
     "Debug::NoLocking=false",
+    // What it says of passwords comes in pieces, and words of another process between them: no reader finds all.
+    "Debug::Acquire::netrc=false",
 ];
 
 /// `-q=1` and not `-q`: that would add to a level set in apt.conf, and at level 2 apt no longer
