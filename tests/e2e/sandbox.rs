@@ -291,6 +291,14 @@ impl Sandbox {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    /// The state that the next run continues, also where it was put aside.
+    #[allow(dead_code)] // Only the walk needs it.
+    pub fn kept_state(&self) -> Value {
+        let aside = || self.read("/var/lib/linux-patch/state.json.unsaved");
+        let text = self.read("/var/lib/linux-patch/state.json").or_else(aside).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
     /// The newest log of the package manager's own output.
     pub fn log(&self) -> String {
         let names = self.list("/var/log/linux-patch");

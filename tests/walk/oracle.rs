@@ -34,7 +34,7 @@ impl Before {
             installed: installed(world).0,
             served: sources.iter().map(|source| M::served(&source.repo)).collect(),
             requests: sources.iter().map(|source| source.repo.server().requests(M::INDEX)).collect(),
-            state: world.sandbox().state(),
+            state: world.sandbox().kept_state(),
             time: world.now(),
             has_lock: M::LEFT_LOCK.is_some_and(|lock| world.sandbox().exists(lock)),
         }
@@ -138,10 +138,8 @@ fn is_over<M: System>(world: &World<M>, after: &After, args: &[&str]) {
     {
         let is_now = complete(&report.state) >= Some(after.before.time - chrono::Duration::seconds(1));
         assert!(is_now, "time: an index became fresh at another time: {report}");
-        assert_eq!(
-            report.state["last_attempt"]["outcome"], "fresh",
-            "time: an incomplete refresh counts: {report}"
-        );
+        let outcome = &report.state["last_attempt"]["outcome"];
+        assert_eq!(outcome, "fresh", "time: an incomplete refresh counts: {report}");
     }
 }
 
@@ -463,7 +461,9 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
             continue;
         }
         let of_module = world.modular().filter(|nth| world.plan.sources[*nth].ever.contains(*name));
-        let decides = |nth: &usize| of_module.or(world.plan.preferred) == Some(*nth);
+        // To dnf 5 a repository has no say about what another one's update comes in the place of.
+        let preferred = world.plan.preferred.filter(|_| !M::OWNS_OLDER || !is_replaced);
+        let decides = |nth: &usize| of_module.or(preferred) == Some(*nth);
         let failed = (0..world.plan.sources.len()).filter(|nth| !after.good.contains(nth));
         for source in failed.filter(decides).map(|nth| &world.plan.sources[nth]) {
             let old = before.installed.get(*name).map(newest).unwrap_or_default();
@@ -482,10 +482,8 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
             "stale: {name} {version} came from no refreshed source; {report}"
         );
         let is_chosen = |offer: &Offer| from.is_none_or(|from| Some(offer.source) == from);
-        assert!(
-            is_new || givers.iter().any(is_chosen),
-            "from: {name} {version} is of another source; {report}"
-        );
+        let is_from = is_new || givers.iter().any(is_chosen);
+        assert!(is_from, "from: {name} {version} is of another source; {report}");
         let is_phased = givers.iter().all(|offer| offer.is_phased) && named.is_none();
         assert!(!is_phased, "phased: {name} {version} is not for this host yet; {report}");
     }
@@ -577,7 +575,10 @@ fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
         let source = &mut world.plan.sources[*nth];
         source.leaves_parts = false;
         let of_one = |package: &Package| (package.name.clone(), package.version.clone());
-        source.known = source.packages.iter().map(of_one).collect();
+        // What cannot be installed decides nothing where another version may come in its place.
+        let is_of_use =
+            |package: &&Package| !M::FALLS_BACK || !package.needs.iter().any(|need| need == "tb-none");
+        source.known = source.packages.iter().filter(is_of_use).map(of_one).collect();
     }
     for name in after.changed() {
         let version = after.installed.get(name).map(newest);
@@ -589,8 +590,7 @@ fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
             source.came.extend((givers == [nth]).then(|| name.clone()));
         }
     }
-    let all = world.plan.configured().count();
-    let now = world.now();
+    let (all, now) = (world.plan.configured().count(), world.now());
     let memory = &mut world.memory;
     if after.has_refreshed && is_kept {
         memory.refreshed_at = Some(now);
@@ -600,8 +600,10 @@ fn remember<M: System>(world: &mut World<M>, after: &After, args: &[&str]) {
         memory.is_fresh = (is_kept && is_known).then_some(after.good.len() == all && all > 0);
         memory.has_failed = memory.has_failed.filter(|failed| is_kept && !failed);
     }
-    let is_trial = args.contains(&"--dry-run") || args.contains(&"--download-only");
-    if args[0] == "apply" && !is_trial {
+    let is_download = args.contains(&"--download-only");
+    // One that fails is told, and one that ends well hides no failure.
+    memory.has_failed = memory.has_failed.filter(|_| !is_download || report.code != 2);
+    if args[0] == "apply" && !is_download && !args.contains(&"--dry-run") {
         memory.has_failed = match report.code {
             2 if after.has_refreshed => Some(true),
             0 => Some(false),
@@ -654,20 +656,15 @@ pub fn look_at_both<M: System>(world: &mut World<M>, before: &Before, runs: [(&s
         let repairs = runs.iter().filter(|(_, run)| run.json["repaired"] == true).count();
         let late = usize::from(one.elapsed > Duration::from_secs(1)) + 2 * repairs;
         let most = if is_shared { 1 } else { 2 } + late;
-        assert!(
-            asked <= most * M::REQUESTS,
-            "at once: {} was asked {asked} times by {one} and {other}",
-            source.name
-        );
+        let name = source.name;
+        assert!(asked <= most * M::REQUESTS, "at once: {name} was asked {asked} times by {one} and {other}");
     }
     world.sandbox().runs_nothing();
     if is_shared {
         assert_eq!(other.json["joined"], true, "at once: {one} and {other}");
         assert_eq!(one.code, other.code, "at once: {one} and {other}");
     }
-    world.memory.is_fresh = None;
-    world.memory.refreshed_at = None;
-    world.memory.has_failed = None;
+    (world.memory.is_fresh, world.memory.refreshed_at, world.memory.has_failed) = (None, None, None);
     let has_applied = runs.iter().any(|(verb, report)| *verb == "apply" && report.code < 2);
     world.memory.is_cut_off &= !has_applied;
     world.memory.is_to_be_told &= !has_applied;
