@@ -12,6 +12,7 @@ pub fn without_passwords(text: &str) -> String {
             format!("{name}{} (not shown){end}", &line[name.len()..=name.len()])
         }
         _ => {
+            let line = without_login(line);
             let words: String = line.split_inclusive(char::is_whitespace).map(without_secrets).collect();
             without_cut_credentials(words)
         }
@@ -54,6 +55,20 @@ fn is_secret(setting: &str) -> bool {
     let name = setting.trim_matches(|c: char| c.is_whitespace() || "<>".contains(c));
     let is_one = || SETTINGS.iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     name.len() < 40 && !name.contains(char::is_whitespace) && is_one()
+}
+
+/// What apt says where it is told to say everything:
+///
+/// ```text
+/// MaybeAddAuth: Found matching host adding 'me' and 'secret' for http://host/InRelease from /etc/apt/auth.conf
+/// ```
+fn without_login(line: &str) -> Cow<'_, str> {
+    let is_one = line.starts_with("MaybeAddAuth: ");
+    let start = line.find("' and '").filter(|_| is_one).map(|at| at + "' and '".len());
+    match start.zip(line.rfind("' for ")).filter(|(start, end)| start <= end) {
+        Some((start, end)) => Cow::Owned(format!("{}(not shown){}", &line[..start], &line[end..])),
+        None => Cow::Borrowed(line),
+    }
 }
 
 pub(super) fn without_secrets(word: &str) -> Cow<'_, str> {

@@ -113,6 +113,10 @@ mod tests {
             ("Authorization: Basic bWU6cw==\r\n", "Authorization: (not shown)\n"),
             ("> Proxy-Authorization: Bearer s\n", "> Proxy-Authorization: (not shown)\n"),
             ("Set-Cookie: a=s; Secure", "Set-Cookie: (not shown)"),
+            (
+                "MaybeAddAuth: Found matching host adding 'me' and 's's' for http://me:s@h/x from /f\n",
+                "MaybeAddAuth: Found matching host adding 'me' and '(not shown)' for http://h/x from /f\n",
+            ),
         ] {
             assert_eq!(without_passwords(text), shown);
         }
