@@ -456,10 +456,14 @@ fn a_state_put_aside_is_found_by_the_next_writer_alone() {
     let state = good(&full()).unwrap();
     state.save(&lock).unwrap();
     State::put_aside(&lock);
-    assert!(matches!(load(dir.path()), Loaded::Missing));
+    assert!(matches!(load(dir.path()), Loaded::Unreadable(reason) if reason.contains("could not save")));
     assert!(matches!(load_for_writer(dir.path()), Loaded::Good(found) if *found == state));
     assert_eq!(State::load_for_update(&lock).unwrap(), (state.clone(), None));
+    // Nor is it found by others before that one is saved.
+    assert!(matches!(load(dir.path()), Loaded::Unreadable(_)));
+    state.save(&lock).unwrap();
     assert!(matches!(load(dir.path()), Loaded::Good(_)));
+    assert!(!dir.path().join("state.json.unsaved").exists());
     // A state that a later run could save is not overwritten by one that was put aside before.
     std::fs::write(dir.path().join("state.json.unsaved"), "{}").unwrap();
     assert_eq!(State::load_for_update(&lock).unwrap(), (state, None));

@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &RefreshArgs) -> Report {
         Ok(manager) => manager,
         Err(reason) => return Report::refused("refresh", reason),
     };
-    let is_fresh = || args.if_stale && verdict(global, args.freshness) == ExitCode::Fresh;
+    let is_fresh = || args.if_stale && verdict(global, args.freshness, manager) == ExitCode::Fresh;
     let nothing_to_do = || report(global, args.freshness, ExitCode::Fresh, "nothing to do".into(), false);
     if is_fresh() {
         State::count_skipped(&global.state_dir);
@@ -56,8 +56,10 @@ fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn
     let asked = attempt_seen(&global.state_dir);
     // A refresh that began before the sources were changed may not have read all of them.
     let config = |state: &State| fingerprint(&manager.facts().source_places(&state.source_places));
-    let is_shared =
-        |state: &State| seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state));
+    let is_ours = |state: &State| state.manager.as_deref() == Some(manager.facts().name);
+    let is_shared = |state: &State| {
+        is_ours(state) && seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state))
+    };
     let joined = |code| {
         note_joined(&global.state_dir);
         let text = "shared the result of another refresh";
@@ -71,7 +73,7 @@ fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn
     let lock = match wait_for_lock(&global.state_dir, "refresh", deadline, look, String::new) {
         Ok(Wait::Ours(lock)) => lock,
         Ok(Wait::Needless(code)) => return joined(code),
-        Ok(Wait::TooLate) => return never_free(global, freshness),
+        Ok(Wait::TooLate) => return never_free(global, freshness, manager),
         Ok(Wait::Signal(signal)) => {
             let text = format!("{signal} received while waiting for the lock");
             return failed(global, freshness, Class::Interrupted, text);
@@ -195,11 +197,11 @@ fn look_for_result(dir: &Path, is_shared: &dyn Fn(&State) -> bool) -> impl FnMut
 }
 
 /// The report of a run for which the lock was never free. After an apply what it has refreshed may be enough.
-fn never_free(global: &Global, freshness: Freshness) -> Report {
+fn never_free(global: &Global, freshness: Freshness, manager: &dyn Manager) -> Report {
     let who = lock::holder_words(&global.state_dir);
     let text = format!("{who} holds the lock for longer than {}", span(freshness.timeout.as_secs() as i64));
     if lock::holder(&global.state_dir).is_some_and(|holder| holder.command == "apply") {
-        return report(global, freshness, verdict(global, freshness), text, false);
+        return report(global, freshness, verdict(global, freshness, manager), text, false);
     }
     failed(global, freshness, Class::Lock, text)
 }
@@ -211,8 +213,12 @@ fn failed(global: &Global, freshness: Freshness, class: Class, text: String) -> 
     report
 }
 
-fn verdict(global: &Global, freshness: Freshness) -> ExitCode {
-    health::verdict(&load(&global.state_dir), freshness.max_age).code
+fn verdict(global: &Global, freshness: Freshness, manager: &dyn Manager) -> ExitCode {
+    let loaded = load(&global.state_dir);
+    match loaded.of_another(manager.facts().name) {
+        Some(_) => ExitCode::Unknown,
+        None => health::verdict(&loaded, freshness.max_age).code,
+    }
 }
 
 fn report(global: &Global, freshness: Freshness, code: ExitCode, reason: String, joined: bool) -> Report {

@@ -2,12 +2,12 @@
 
 use super::published::{OfSources, note_published};
 use super::{Purpose, Session};
-use crate::managers::ConfigFile;
+use crate::managers::{ConfigFile, by_name};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
-use crate::store::state::{Attempt, BootMoment, State};
+use crate::store::state::{Attempt, BootMoment, Source, State};
 use crate::system::files::{entries, files_of, fingerprint};
 use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::time::{Time, seconds_since_boot};
@@ -247,6 +247,7 @@ impl Session {
             duration_ms: before.started.elapsed().as_millis() as u64,
             extra: Default::default(),
         };
+        self.forget_another_manager(refreshed, state);
         self.note_index(refreshed, state);
         state.manager = Some(self.manager.facts().name.to_string());
         state.source_config = Some(before.source_config);
@@ -256,6 +257,19 @@ impl Session {
             let (boot_id, seconds) = (boot::boot_id(), seconds_since_boot());
             state.last_cache_boot = Some(BootMoment { boot_id, seconds });
         }
+    }
+
+    /// Forgets what an earlier run found out about the index and the sources of another manager. What is pending goes
+    /// on where both have one package database.
+    fn forget_another_manager(&self, refreshed: &Refreshed, state: &mut State) {
+        let facts = self.manager.facts();
+        let Some(before) = state.manager.as_deref().filter(|name| *name != facts.name) else { return };
+        let is_ours = |database: &&str| facts.package_databases.contains(database);
+        let shares = by_name(before).is_ok_and(|before| before.facts().package_databases.iter().any(is_ours));
+        state.pending = state.pending.take().filter(|_| shares);
+        (state.last_cache_update, state.last_cache_boot) = (None, None);
+        let is_mentioned = |source: &Source| refreshed.sources.iter().any(|ours| ours.id == source.id);
+        state.sources.retain(is_mentioned);
     }
 
     /// The files that configure the sources, in the order of their names.

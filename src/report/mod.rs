@@ -16,7 +16,7 @@ use crate::model::text::{counted, cut, one_line};
 use crate::model::updates::{Change, HeldBack, Update};
 use crate::report::alert::{Alert, graver};
 use crate::report::finding::Finding;
-use crate::store::health::{Health, Life, Unfinished};
+use crate::store::health::{Health, Life, Unfinished, Verdict, verdict};
 use crate::store::history::Entry;
 use crate::store::state::{Pending, Source, State};
 use crate::store::state_file::Loaded;
@@ -131,7 +131,13 @@ pub struct Applied {
 impl Report {
     /// A report of the state and of what can be seen of the system now. The exit code follows the verdict on the index.
     pub fn of_state(command: &'static str, loaded: Loaded, max_age: Duration) -> Self {
-        let health = Health::of(&loaded, max_age);
+        let verdict = verdict(&loaded, max_age);
+        Report::of_verdict(command, verdict, loaded, max_age)
+    }
+
+    /// The same with this verdict on the index.
+    pub fn of_verdict(command: &'static str, verdict: Verdict, loaded: Loaded, max_age: Duration) -> Self {
+        let health = Health::of(&loaded, verdict);
         let state = match loaded {
             Loaded::Good(state) => Some(state),
             _ => None,

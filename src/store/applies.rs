@@ -104,7 +104,7 @@ pub struct LastApply {
     /// Configuration files that came beside the administrator's own, or were put aside for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_files: Vec<String>,
-    /// When the reboot that it asked for will come.
+    /// When the reboot will come that it, or one before it, asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_at: Option<Time>,
     /// When a refresh found that somebody had mended by hand what had failed.

@@ -45,9 +45,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Looks at a state, and calls stat a few times.
-    pub fn of(loaded: &Loaded, max_age: Duration) -> Health {
-        let verdict = verdict(loaded, max_age);
+    /// Looks at a state, and calls stat a few times. The verdict is known already.
+    pub fn of(loaded: &Loaded, verdict: Verdict) -> Health {
         let Loaded::Good(state) = loaded else { return Health { verdict, ..Health::default() } };
         let unfinished = unfinished(state);
         Health {
@@ -73,6 +72,16 @@ pub struct Verdict {
     pub reason: String,
     /// Age of the index in seconds; `None` if there was no complete refresh, or its time lies in the future.
     pub age: Option<i64>,
+}
+
+impl Verdict {
+    /// The verdict on the index of a manager where the last run drove another one.
+    pub fn of_another(manager: &str, driven: &str) -> Verdict {
+        let reason = format!(
+            "the last run drove {driven}, and nothing is known of the index of {manager}; run linux-patch --manager {manager} refresh"
+        );
+        Verdict { code: ExitCode::Unknown, reason, age: None }
+    }
 }
 
 const NEVER: &str = "the index was never refreshed by linux-patch; run linux-patch refresh";
@@ -216,7 +225,13 @@ fn reboot_scheduled_at(state: &State) -> Option<Time> {
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
 }
 
-/// When the reboot is due that the last apply asked for, if the machine has not started since.
+/// The same, as long as that time has not come, and by systemd nobody has cancelled it.
+pub fn reboot_to_come(state: &State) -> Option<Time> {
+    let is_cancelled = || boot::is_systemd() && boot::scheduled_shutdown().is_none();
+    asked_reboot(state).filter(|at| *at > Time::now() && !is_cancelled())
+}
+
+/// When the reboot is due that an apply asked for, if the machine has not started since.
 fn asked_reboot(state: &State) -> Option<Time> {
     let last = state.apply.last.as_ref()?;
     last.reboot_at.filter(|_| boot::start().at <= last.finished_at.unix())

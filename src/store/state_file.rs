@@ -52,22 +52,41 @@ pub enum Loaded {
     Unreadable(String),
 }
 
+impl Loaded {
+    /// The manager that it is about, if that is not this one: then it says nothing of the index of this one.
+    pub fn of_another(&self, manager: &str) -> Option<&str> {
+        let Loaded::Good(state) = self else { return None };
+        state.manager.as_deref().filter(|name| *name != manager)
+    }
+}
+
 /// Reads the state of a directory. Any bytes give an answer, never a panic.
 pub fn load(dir: &Path) -> Loaded {
-    read(&dir.join(FILE))
+    or_unsaved(read(&dir.join(FILE)), dir)
+}
+
+/// A run that puts a state aside could not save the one that took its place.
+fn or_unsaved(loaded: Loaded, dir: &Path) -> Loaded {
+    match loaded {
+        Loaded::Missing if dir.join(UNSAVED).exists() => Loaded::Unreadable(
+            "the last run could not save it; make room, and run linux-patch refresh".into(),
+        ),
+        loaded => loaded,
+    }
 }
 
 /// Reads the state with lists of packages only as long as a status in words shows them.
 pub fn glance(dir: &Path) -> Loaded {
-    read_by(&dir.join(FILE), |file, length| match length <= MOST_BYTES {
+    let glance = |file: &File, length| match length <= MOST_BYTES {
         true => glance::glance(file, length as usize),
         false => None,
-    })
+    };
+    or_unsaved(read_by(&dir.join(FILE), glance), dir)
 }
 
 /// Reads the state that the next writer would continue.
 pub fn load_for_writer(dir: &Path) -> Loaded {
-    match load(dir) {
+    match read(&dir.join(FILE)) {
         Loaded::Missing => read(&dir.join(UNSAVED)),
         found => found,
     }
@@ -150,19 +169,15 @@ impl State {
     /// # Errors
     /// When a newer program wrote the state, or it cannot be read: nothing may then be written.
     pub fn load_for_update(lock: &Lock) -> Result<(State, Option<String>)> {
-        let path = lock.dir().join(FILE);
-        // An earlier run put it aside because it could not save a newer one.
-        let aside = lock.dir().join(UNSAVED);
-        if aside.exists() && !path.exists() {
-            std::fs::rename(&aside, &path)
-                .with_context(|| format!("could not rename {} to continue from it", aside.display()))?;
-        }
         let empty = State { version: VERSION, ..State::default() };
-        match load(lock.dir()) {
+        let kept = |name| lock.dir().join(name);
+        // What an earlier run put aside stays there until a newer state is saved.
+        let path = Some(kept(FILE)).filter(|path| path.exists()).unwrap_or_else(|| kept(UNSAVED));
+        match load_for_writer(lock.dir()) {
             Loaded::Good(state) => Ok((*state, None)),
             Loaded::Missing => Ok((empty, None)),
             Loaded::Corrupt(reason) => {
-                let aside = path.with_extension("json.corrupt");
+                let aside = kept(FILE).with_extension("json.corrupt");
                 std::fs::rename(&path, &aside)
                     .with_context(|| format!("could not rename {}, which is damaged", path.display()))?;
                 let note = format!("{} is corrupt ({reason}); kept as {}", path.display(), aside.display());
@@ -187,8 +202,11 @@ impl State {
         }
     }
 
-    /// Puts the state aside where only the next writer finds it. Readers find no state.
+    /// Puts the state aside where only the next writer finds it. Readers learn that there is a newer one that could not
+    /// be saved.
     pub fn put_aside(lock: &Lock) {
+        // Whoever counts now would write the old one once more.
+        let _moment = Moment::take(lock.dir(), Duration::from_millis(1), Duration::from_secs(10));
         // If the file system does not take even this, nothing can be done.
         let _ = std::fs::rename(lock.dir().join(FILE), lock.dir().join(UNSAVED));
     }
@@ -229,7 +247,10 @@ impl State {
             "the state is larger than {} MiB",
             MOST_BYTES >> 20
         );
-        write_atomic(lock.dir(), FILE, &bytes)
+        write_atomic(lock.dir(), FILE, &bytes)?;
+        // What an earlier step of this run put aside.
+        let _ = std::fs::remove_file(lock.dir().join(UNSAVED));
+        Ok(())
     }
 
     /// Counts a refresh that was not needed. This is not a run: others may hold the lock, or find it free. Best effort,

@@ -1,6 +1,6 @@
 //! What a monitoring system can ask of a status, beside the verdict on the index.
 
-use crate::machine::{ago, fresh_state};
+use crate::machine::{ago, fail, fresh_state};
 use crate::world::World;
 use serde_json::{Value, json};
 
@@ -42,6 +42,13 @@ fn ages_have_a_threshold_for_warning_and_one_for_critical() {
     let line = world.run("status --format nagios -w 3h -c 4h").stdout;
     assert!(line.contains("age=720") && line.contains("s;10800;14400;0"), "{line}");
     assert_eq!(world.run("status -w 3h --max-age 4h").code, 3);
+    let never_complete = world_with(7200, |state| {
+        fail(state, "partial", 60);
+        state["last_cache_update"] = Value::Null;
+    });
+    assert_eq!(never_complete.run("status").code, 1);
+    let line = never_complete.run("status --format nagios -c 1h");
+    assert!(line.code == 3 && line.stdout.contains("never completely refreshed"), "{}", line.stdout);
     assert_eq!(world.run("status -c soon").code, 3);
     assert_eq!(world.run("refresh -w 3h").code, 3);
 }

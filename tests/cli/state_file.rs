@@ -284,3 +284,81 @@ fn a_state_that_is_a_named_pipe_keeps_nobody_waiting() {
     assert_eq!(ran.code, 3);
     assert!(ran.took < std::time::Duration::from_secs(60), "{:?}", ran.took);
 }
+
+/// Nor one in which all was well where an install is going on, or failed.
+#[test]
+fn an_install_that_cannot_be_saved_leaves_no_state_in_which_all_is_well() {
+    let world = World::new();
+    world.write_state(&fresh_state(60));
+    let blocker = world.state_dir().join(".state.json.new");
+    std::fs::create_dir(&blocker).unwrap();
+    let dir = world.state_dir();
+    world
+        .on("install", &format!("test -e {}/state.json || echo 'E: put aside' >&2; exit 100", dir.display()));
+    let ran = world.run("apply --format json");
+    assert!(ran.json()["error"]["message"].as_str().unwrap().contains("put aside"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("not remembered"), "{}", ran.stderr);
+    assert_eq!((ran.code, world.run("status").code), (2, 3));
+    // Where the next step can be saved, nothing stays aside.
+    world.on("install", &format!("mv {} $world/gone; unpack", blocker.display()));
+    let ran = world.run("apply");
+    assert!(ran.stderr.contains("not remembered"), "{}", ran.stderr);
+    let status = world.run("status");
+    assert_eq!((ran.code, status.code), (0, 0), "{}{}", ran.stderr, status.stdout);
+    assert!(!dir.join("state.json.unsaved").exists());
+}
+
+#[test]
+fn a_failure_that_is_known_is_told_also_where_no_newer_state_can_be_saved() {
+    let world = World::new();
+    let mut state = fresh_state(60);
+    state["apply"]["last"] = json!({"started_at": ago(50), "finished_at": ago(40), "outcome": "failed",
+        "error": {"class": "script", "message": "tb-a: post-installation script failed"}});
+    world.write_state(&state);
+    std::fs::create_dir(world.state_dir().join(".state.json.new")).unwrap();
+    for verb in ["refresh", "apply"] {
+        world.on("install", "exit 100");
+        let ran = world.run(verb);
+        assert!(ran.stderr.contains("not remembered"), "{}", ran.stderr);
+        let doc = world.json("status");
+        assert_eq!(doc["exit_code"], 1, "{doc}");
+        assert!(doc["reason"].as_str().unwrap().contains("post-installation script failed"), "{doc}");
+    }
+}
+
+/// Every verb that judges the index, where the last run drove another manager.
+#[test]
+fn the_state_of_another_manager_says_nothing_of_the_index_of_this_one() {
+    let world = World::new();
+    world.install_fake("pacman");
+    world.on("pacman", "echo 'error: failed to initialize alpm library' >&2; exit 255");
+    world.write_state(&fresh_state(60));
+    for args in ["status", "--manager apt status"] {
+        assert_eq!(world.json(args)["exit_code"], 0, "{args}");
+    }
+    let doc = world.json("--manager pacman status");
+    assert_eq!((&doc["exit_code"], &doc["cache_status"]), (&json!(3), &json!("unknown")), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("the last run drove apt"), "{doc}");
+    assert_eq!(world.run("--manager pacman status --alert security=critical").code, 2);
+    let doc = world.json("--manager pacman refresh --if-stale");
+    assert!(world.count("pacman") > 0, "{doc}");
+    assert_eq!((&doc["exit_code"], &doc["sources"]), (&json!(2), &json!([])), "{doc}");
+    let (state, after) = (fresh_state(60), world.state());
+    assert_eq!((&after["manager"], &after["last_cache_update"]), (&json!("pacman"), &Value::Null), "{after}");
+    assert_eq!((&after["pending"], after["counters"]["refresh_total"].as_u64()), (&Value::Null, Some(5)));
+    assert_eq!(after["apply"]["last"], state["apply"]["last"]);
+    assert_eq!(world.run("--manager pacman status").code, 2);
+    // A run that is stopped or cut off before the end of its refresh changes nothing about the other one.
+    for (signal, verb, code) in [("TERM", "refresh", 0), ("KILL", "apply", 1)] {
+        world.write_state(&fresh_state(60));
+        world.on("pacman", &format!("kill -{signal} $PPID; exec sleep 5"));
+        assert_ne!(world.run(&format!("--manager pacman {verb}")).code, 0);
+        assert_eq!(world.run("--manager pacman status").code, 3, "{signal}");
+        let doc = world.json("status");
+        assert_eq!(
+            (&doc["exit_code"], &doc["cache_status"]),
+            (&json!(code), &json!("fresh")),
+            "{signal}: {doc}"
+        );
+    }
+}

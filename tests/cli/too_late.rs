@@ -112,6 +112,10 @@ fn a_restart_comes_when_the_clock_says_so_next() {
     assert!((5300..=5370).contains(&due), "{due}: {doc}");
     assert_eq!(world.state()["apply"]["last"]["reboot_at"], doc["reboot_at"]);
     assert_eq!(world.state()["counters"]["apply_total"], 1);
+    // It is still known after another run, which asks for none.
+    assert_eq!(world.json("apply")["reboot_at"], serde_json::Value::Null);
+    let last = world.state()["apply"]["last"].clone();
+    assert_eq!((&last["reboot_at"], &last["outcome"]), (&doc["reboot_at"], &json!("success")));
     // A run that comes late because it was missed waits for the next night, and needs no --not-after for that.
     let world = at("09:00:00");
     let doc = world.json("apply --reboot=always --reboot-at 05:00 --not-after 04:00");

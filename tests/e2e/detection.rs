@@ -54,6 +54,13 @@ impl Choice {
         let driven = self.sandbox.read("/run/driven").unwrap_or_default();
         assert_eq!(driven.lines().next(), Some(program), "{ended:?}");
     }
+
+    /// The exit code of a status.
+    fn status(&self, args: &[&str]) -> i32 {
+        let mut command = self.sandbox.patch_command(&[&["status"], args].concat());
+        command.env("PATH", "/opt/fakes:/usr/bin:/bin");
+        self.sandbox.start(command).wait().code
+    }
 }
 
 #[test]
@@ -126,7 +133,9 @@ fn a_link_to_another_manager_is_that_manager() {
     choice.sandbox.sh("ln -s dnf5 /opt/fakes/dnf; ln -s dnf5 /opt/fakes/yum");
     for args in [&[][..], &["--manager", "dnf"], &["--manager", "yum"], &["--manager", "dnf5"]] {
         choice.drives(args, "dnf5", "dnf5");
+        assert_eq!(choice.status(args), 2, "{args:?}");
     }
+    assert_eq!(choice.status(&["--manager", "zypper"]), 3);
     // RHEL 8 and later.
     let choice = Choice::of(&["dnf-3"]).os("ID=\"rhel\"\n").database_of("dnf");
     choice.sandbox.sh("ln -s dnf-3 /opt/fakes/dnf; ln -s dnf-3 /opt/fakes/yum");

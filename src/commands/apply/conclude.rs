@@ -13,7 +13,7 @@ use crate::model::failure::Failure;
 use crate::model::text::counted;
 use crate::model::updates::{Change, HeldBack, were_open};
 use crate::report::{Applied, Detail, Report};
-use crate::store::health::{apply_failure, note_mended};
+use crate::store::health::{apply_failure, note_mended, reboot_to_come};
 use crate::store::history;
 use crate::store::state::{ApplyOutcome, LastApply, count};
 use crate::store::state_file::Loaded;
@@ -195,6 +195,8 @@ impl Run<'_> {
                 return;
             }
         }
+        // It comes also if this run asks for none, unless somebody cancelled it.
+        let reboot_at = reboot_to_come(&self.state);
         // The changes of last night are kept if a later run changes nothing.
         let before = self.state.apply.last.take().filter(|last| !last.packages.is_empty());
         let apply = &mut self.state.apply;
@@ -212,7 +214,7 @@ impl Run<'_> {
             error: applied.error.clone(),
             log: applied.log.clone(),
             config_files: applied.config_files.clone(),
-            reboot_at: None,
+            reboot_at,
             mended_at: None,
             unread: 0,
             extra: Default::default(),
@@ -224,7 +226,7 @@ impl Run<'_> {
         if let Some(last) = &mut self.state.apply.last {
             last.outcome = outcome;
             last.error = applied.error.clone();
-            last.reboot_at = applied.reboot_at;
+            last.reboot_at = applied.reboot_at.or(last.reboot_at);
         }
         count(&mut self.state.counters.apply_failed_total, applied.error.is_some());
         // The run itself is already recorded; a failure of this addition is reported there.

@@ -166,8 +166,9 @@ impl Run<'_> {
         if self.args.dry_run {
             return Ok(());
         }
-        // If this is the first run ever and it is cut off, the state must say whose repair it needs.
-        self.state.manager = Some(self.manager.facts().name.to_string());
+        // If this is the first run ever and it is cut off, the state must say whose repair it needs. Before that of
+        // another manager is refreshed, the state is not about its index.
+        self.state.manager.get_or_insert_with(|| self.manager.facts().name.to_string());
         self.state.apply.in_progress = Some(InProgress {
             pid: std::process::id(),
             boot_id: boot::boot_id(),

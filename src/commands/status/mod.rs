@@ -13,7 +13,7 @@ use crate::model::exit_code::ExitCode;
 use crate::report::alert::Alert;
 use crate::report::print::Format;
 use crate::report::{Detail, Report};
-use crate::store::health::{driven, verdict};
+use crate::store::health::{Verdict, driven, verdict};
 use crate::store::history;
 use crate::store::state::State;
 use crate::store::state_file::{Loaded, glance, load};
@@ -25,6 +25,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
     if let Some(Err(reason)) = global.manager.as_deref().map(managers::by_name) {
         return Report::refused("status", reason);
     }
+    // The name of one that is a link to another manager means that one.
+    let real = |name| managers::installed(name).map_or(name, |real| real.facts().name);
+    let manager = global.manager.as_deref().map(real);
     let exclude = match patterns(&args.exclude) {
         Ok(exclude) => exclude,
         Err(reason) => return Report::refused("status", reason),
@@ -38,8 +41,12 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         Format::Openmetrics => false,
     };
     let read = if shows_all || !exclude.is_empty() { load } else { glance };
+    let judged = |loaded: &Loaded| match manager.and_then(|name| Some((name, loaded.of_another(name)?))) {
+        Some((name, driven)) => Verdict::of_another(name, driven),
+        None => verdict(loaded, max_age),
+    };
     let mut loaded = read(&global.state_dir);
-    if args.refresh && verdict(&loaded, max_age).code != ExitCode::Fresh {
+    if args.refresh && judged(&loaded).code != ExitCode::Fresh {
         let freshness = Freshness { max_age, ..args.freshness };
         let refresh_args = RefreshArgs { if_stale: false, freshness, splay: None };
         // Text and JSON of the refresh itself are not shown: the status below is the result.
@@ -49,17 +56,24 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         }
         loaded = read(&global.state_dir);
     }
+    let judged = judged(&loaded);
     if let Loaded::Good(state) = &mut loaded {
         leave_out(state, &exclude);
     }
-    let mut report = Report::of_state("status", loaded, max_age);
+    let mut report = Report::of_verdict("status", judged, loaded, max_age);
     report.critical_age = args.critical.map(|age| age.as_secs() as i64);
-    let too_old = report.critical_age.filter(|most| report.health.verdict.age.is_some_and(|age| age > *most));
+    let Verdict { code, age, .. } = report.health.verdict;
+    let too_old = report.critical_age.and_then(|most| match age {
+        Some(age) => (age > most).then(|| (ExitCode::Failed, format!("older than {}", span(most)))),
+        // Its age cannot be told.
+        None => {
+            (code == ExitCode::Stale).then(|| (ExitCode::Unknown, "never completely refreshed".to_string()))
+        }
+    });
     report.tell_apply_trouble();
     report.asked = args.alert.clone();
     let state = report.state.as_deref();
     let of_alert = |alert: &Alert| alert.of(state?, &report.health, report.now);
-    let too_old = too_old.map(|most| (ExitCode::Failed, format!("older than {}", span(most))));
     let alerts: Vec<_> = too_old.into_iter().chain(args.alert.iter().filter_map(of_alert)).collect();
     report.raise(alerts);
     let history = args.history.as_ref().filter(|_| matches!(global.format, Format::Text | Format::Json));
