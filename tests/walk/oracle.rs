@@ -522,6 +522,7 @@ fn is_easy<M: System>(world: &World<M>) -> bool {
     };
     let is_any = world.plan.configured().next().is_some();
     is_any
+        && M::LEFT_LOCK.is_none_or(|lock| !world.sandbox().exists(lock))
         && world.troubles.is_empty()
         && world.is_well()
         && !memory.is_cut_off
