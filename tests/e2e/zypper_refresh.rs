@@ -561,6 +561,24 @@ fn no_question_waits_for_a_repository_that_was_never_read_and_hangs() {
 }
 
 #[test]
+fn a_removal_waits_for_no_repository_that_was_never_read_and_hangs() {
+    let root = Zypper::with(&[rpm("tb-hello", "1.0")]);
+    let good = RpmRepo::new(&[rpm("tb-hello", "1.1").tag("Requires: tb-dep"), rpm("tb-dep", "1.0")]);
+    root.add_repo("good", &good);
+    root.patch(&["apply"]).applied(&["tb-dep - 1.0-1", "tb-hello 1.0-1 1.1-1"]);
+    let hangs = RpmRepo::new(&[rpm("tb-hello", "1.5")]);
+    root.add_repo("hangs", &hangs);
+    // Only the directories are left of its index.
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox().sh("find /var/cache/zypp -type f -path '*/hangs/*' -delete");
+    good.publish(&[rpm("tb-hello", "2.0")]);
+    hangs.server.fault("/", Fault::Hang);
+    let applied = root.patch(&["apply", "--autoremove", "--timeout", "5s"]);
+    applied.exits(1).changed(&["tb-dep 1.0-1 -", "tb-hello 1.1-1 2.0-1"]);
+    assert!(applied.elapsed.as_secs() < 60, "{applied}");
+}
+
+#[test]
 fn a_host_with_nothing_but_lists_of_mirrors_is_refreshed_every_time() {
     let root = Zypper::with(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")));
     let repos = ["tb-a", "tb-b"].map(|name| RpmRepo::new(&[rpm(name, "2.0")]));

@@ -34,7 +34,7 @@ impl Autoremove for OfOthers {
     }
 
     fn list(&self, machine: &dyn Machine, _: &[String]) -> Result<Listing, Failure> {
-        let question = plain_zypper(PLAIN, &["packages", "--unneeded"]);
+        let question = plain_zypper(&[PLAIN, INSTALLED].concat(), &["packages", "--unneeded"]);
         let mut names = unneeded(&machine.ask(&question)?.stdout);
         if !names.is_empty() {
             let notes = std::fs::read_to_string(NOTES).unwrap_or_default();
@@ -73,10 +73,13 @@ impl Autoremove for OfOthers {
     }
 }
 
+/// Only what is installed decides here. zypper would fetch the index of a repository that was never read.
+const INSTALLED: &[&str] = &["--disable-repositories"];
+
 fn remove(options: &[&str], names: Vec<String>) -> Invocation {
     // If zypper may only download, it removes nothing either.
     let settings = "[main]\ncommit.downloadMode = DownloadInAdvance\n";
-    let invocation = zypper(OFFLINE, &[&["remove"], options, &["--"]].concat()).with(names);
+    let invocation = zypper(INSTALLED, &[&["remove"], options, &["--"]].concat()).with(names);
     Invocation { settings, ..invocation }
 }
 

@@ -63,10 +63,10 @@ pub fn without_owned(
     }
 }
 
-/// Whether the index of a repository was ever fetched.
+/// Whether the index of a repository was fetched and is still there. zypper fetches any other, also with `--no-refresh`.
 fn has_index(cache: &Path, alias: &str) -> bool {
     let dir = cache.join(PathBuf::from(alias.replace('/', "_")));
-    ["repodata", "content", "cookie"].iter().any(|name| dir.join(name).exists())
+    ["repodata/repomd.xml", "content", "cookie"].iter().any(|name| dir.join(name).is_file())
 }
 
 /// The repository as a command line names it.
