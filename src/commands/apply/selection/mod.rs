@@ -171,6 +171,8 @@ impl Selection {
         self.plan.never_read = choice.never_read;
         self.plan.only_sources = choice.only_sources;
         self.plan.not_from = choice.not_from;
+        // That of an earlier round names what this one may ask for.
+        self.plan.leave_out_file = None;
         self.plan.left_out = self.known_excluded(state);
         if self.plan.full {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));

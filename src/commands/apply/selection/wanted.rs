@@ -51,8 +51,13 @@ impl Selection {
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
             // An update that replaces an installed package is asked for by that package's name. What is new otherwise
-            // comes only with an update, and dnf fails over its name.
-            let names = pending.updates.iter().filter(|update| wanted.contains(&update.name));
+            // comes only with an update, and dnf fails over its name. What only an update needs that stays does not come.
+            let stays = |update: &Update| {
+                let is_impossible = self.impossible.iter().any(|held| held.name == update.name);
+                is_impossible || self.touches_excluded(update)
+            };
+            let names =
+                pending.updates.iter().filter(|update| wanted.contains(&update.name) && !stays(update));
             let names = names.flat_map(|update| match update.installed {
                 None if !session.manager.facts().needs_of_new => update.replaces.clone(),
                 _ => vec![update.name.clone()],
