@@ -251,6 +251,19 @@ fn a_file_of_an_installed_package_holds_back_the_update_that_has_it_too() {
     root.patch(&["apply", "tb-b"]).apply_failed("dependency").changed(&[]);
 }
 
+#[test]
+fn what_needs_an_update_that_cannot_be_installed_is_held_back_by_name_whatever_is_excluded() {
+    let file = |rpm: Rpm, text| rpm.file("", "/usr/share/tb-file", text);
+    let names = ["tb-b", "tb-hello", "tb-user", "tb-x"];
+    let old = [&names.map(|name| rpm(name, "1.0"))[..], &[file(rpm("tb-old", "1.0"), "old")]].concat();
+    let user = rpm("tb-user", "2.0").tag("Requires: tb-b = 2.0");
+    let (root, _repo) =
+        one(&old, &[file(rpm("tb-b", "2.0"), "b"), rpm("tb-hello", "2.0"), rpm("tb-x", "2.0"), user]);
+    let applied = root.patch(&["apply", "--exclude", "tb-x"]);
+    applied.exits(0).changed(&["tb-hello 1.0-1 2.0-1"]).leaves_pending(&["tb-x 1.0-1 2.0-1"]);
+    applied.says("/held_back/0/name", "tb-b").says("/held_back/1/name", "tb-user");
+}
+
 /// dnf5 itself installs none of what is held back here. It is told to install no older versions, and would then not see
 /// those of the preferred repository.
 #[test]

@@ -54,6 +54,27 @@ fn a_file_of_another_package_in_the_way_is_no_fetch_error() {
 }
 
 #[test]
+fn what_needs_an_update_that_cannot_be_installed_is_held_back_by_name_too() {
+    let names = ["tb-b", "tb-hello", "tb-user"];
+    let old =
+        [&names.map(|name| rpm(name, "1.0"))[..], &[rpm("tb-a", "1.0").file("", "/usr/share/tb/x", "a\n")]];
+    let new = [
+        rpm("tb-b", "2.0").file("", "/usr/share/tb/x", "b\n"),
+        rpm("tb-hello", "2.0"),
+        rpm("tb-user", "2.0").tag("Requires: tb-b = 2.0"),
+    ];
+    for exclude in [&[][..], &["--exclude", "tb-a"]] {
+        let (root, _repo) = one(&old.concat(), &new);
+        let applied = root.patch(&[&["apply"][..], exclude].concat());
+        applied.exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
+        let held = applied.json["held_back"].as_array().unwrap();
+        let names: Vec<_> = held.iter().map(|held| held["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["tb-b", "tb-user"], "{applied}");
+        applied.leaves_pending(&[]).mentions("/held_back/1/reason", "tb-b");
+    }
+}
+
+#[test]
 fn a_package_without_the_signature_that_is_asked_for_is_not_installed_and_not_retried() {
     let (root, repo) = pending_update();
     root.add_repo_with("test", &repo.server.url(), "repo_gpgcheck=0\npkg_gpgcheck=1\n");

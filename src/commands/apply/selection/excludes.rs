@@ -7,7 +7,7 @@ use crate::managers::{Installed, Plan};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
-use crate::model::updates::{HeldBack, Update, WITHOUT_OTHERS};
+use crate::model::updates::{HeldBack, KEPT_BACK, Update, WITHOUT_OTHERS};
 use crate::store::state::State;
 use glob::Pattern;
 use log::warn;
@@ -16,23 +16,28 @@ use std::path::Path;
 
 impl Selection {
     /// If a package turned out to be impossible, what needs it is impossible too: the manager keeps it back only while
-    /// that one is left out. What depends on an excluded package is left to the user.
+    /// that one is left out. What was not planned before either depends on what is excluded, and is left to the user.
     pub(super) fn note_dependents(
         &mut self,
         planned: &Listing,
         pending: &Listing,
         wanted: &BTreeSet<String>,
     ) {
-        if self.impossible.is_empty() || !self.exclude.is_empty() {
+        if self.impossible.is_empty() {
             return;
         }
         let stays = |update: &&Update| wanted.contains(&update.name) && !planned.comes(&update.name);
         let names: Vec<_> = self.impossible.iter().map(|held| held.name.as_str()).collect();
         let without = format!(" without what stays as it is: {}", names.join(", "));
         let of_one = |update: &Update| {
-            let held = planned.held(&update.name)?;
-            let reason = format!("{}{without}", held.reason);
-            Some(update.clone().left_out(Class::Dependency, &reason))
+            let was_planned = self.planned.contains(&update.name);
+            let reason = match planned.held(&update.name) {
+                Some(held) if self.exclude.is_empty() || was_planned => &held.reason,
+                // Some managers give no reason.
+                None if was_planned => KEPT_BACK,
+                _ => return None,
+            };
+            Some(update.clone().left_out(Class::Dependency, &format!("{reason}{without}")))
         };
         let dependents: Vec<_> = pending.updates.iter().filter(stays).filter_map(of_one).collect();
         self.leave_out(dependents);

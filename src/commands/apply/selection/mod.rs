@@ -51,6 +51,8 @@ pub(super) struct Selection {
     young: BTreeSet<String>,
     /// What turned out to be impossible to install.
     impossible: Vec<HeldBack>,
+    /// The updates of the plan before.
+    planned: Vec<String>,
     /// The packages with keys that are installed before all others.
     keys: Keys,
     /// The plan for the manager, made by [`Selection::make_plan`].
@@ -94,6 +96,7 @@ impl Selection {
             min_age: args.min_age.map(|age| age.as_secs() as i64),
             young: BTreeSet::new(),
             impossible: Vec::new(),
+            planned: Vec::new(),
             keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
         };
@@ -108,6 +111,18 @@ impl Selection {
     /// # Errors
     /// When a named package cannot be updated, or the manager cannot list the plan.
     pub fn make_plan(
+        &mut self,
+        session: &Session,
+        state: &State,
+        installed: &Installed,
+        dir: &Path,
+    ) -> Result<Listing, Failure> {
+        let planned = self.choose(session, state, installed, dir)?;
+        self.planned = planned.names();
+        Ok(planned)
+    }
+
+    fn choose(
         &mut self,
         session: &Session,
         state: &State,
