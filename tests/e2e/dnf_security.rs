@@ -18,6 +18,7 @@ macro_rules! with_both {
 with_both! {
     an_update_is_a_security_update_by_its_version,
     a_fix_that_comes_in_the_place_of_an_installed_package_is_a_security_update,
+    a_package_of_another_name_hides_no_fix_of_the_one_that_it_replaces,
 }
 
 /// The updates that are pending, with what is told of each.
@@ -99,4 +100,29 @@ fn a_fix_that_comes_in_the_place_of_an_installed_package_is_a_security_update(ma
     let left = root.sandbox.sh("rpm -qa --qf '%{NAME} %{VERSION}\\n' | sort");
     let expected = "tb-other 1.0\ntb-plain 1.0\ntb-renamed 2.0\ntb-split-bin 2.0\ntb-split-lib 2.0\n";
     assert_eq!(left, expected);
+}
+
+/// As a vendor's MariaDB-server replaces the distribution's mariadb-server, of which an advisory speaks.
+fn a_package_of_another_name_hides_no_fix_of_the_one_that_it_replaces(make: fn(&[Rpm]) -> Root) {
+    let root = make(&["tb-server", "tb-low", "tb-plain"].map(|name| rpm(name, "1.0")));
+    let repo = RpmRepo::new(&[]);
+    repo.publish_with_advisories(
+        &[("TB-1", "security", "tb-server", "2.0"), ("TB-2", "security", "tb-low", "6.0")],
+        &[
+            rpm("tb-server", "2.0"),
+            rpm("tb-low", "6.0"),
+            rpm("tb-vendor", "5.0").tag("Obsoletes: tb-server"),
+            rpm("tb-vendor-low", "5.0").tag("Obsoletes: tb-low"),
+            rpm("tb-plain", "2.0"),
+        ],
+    );
+    root.add_repo("test", &repo);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).remembers("/pending/security", 1);
+    assert_eq!(security(&refreshed), ["tb-plain false", "tb-vendor true", "tb-vendor-low false"]);
+    refreshed.says("/pending/held_back_security", 1);
+    refreshed.holds_back(&[
+        "tb-low 1.0-1 6.0-1 TB-2 announces this fix, but tb-vendor-low 5.0-1 comes in its place",
+    ]);
+    root.patch(&["apply", "--security"]).exits(0).changed(&["tb-server 1.0-1 -", "tb-vendor - 5.0-1"]);
 }

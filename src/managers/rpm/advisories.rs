@@ -13,6 +13,7 @@ use crate::model::told::{Advice, Told};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::process::Invocation;
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 /// The questions, and the functions that read the answers.
 pub struct Advisories {
@@ -36,13 +37,17 @@ impl Advisories {
     pub fn tell_security(&self, machine: &dyn Machine, listing: &mut Listing) -> Result<(), Failure> {
         let is_asked = !machine.has_no_advisories();
         let origins = if is_asked { (self.read)(&machine.ask(&self.open)?.stdout) } else { Origins::new() };
-        let mut told = listing.updates.iter().any(|update| origins.contains_key(&update.name));
+        let is_named = |update: &Update| {
+            origins.contains_key(&update.name) || update.replaces.iter().any(|old| origins.contains_key(old))
+        };
+        let mut told = listing.updates.iter().any(is_named);
         if is_asked && !told && !listing.updates.is_empty() {
             let settled = machine.ask(&self.settled).map(|answer| answer.stdout).unwrap_or_default();
             told = !(self.read)(&settled).is_empty();
         }
+        let mut installed = Rc::default();
         if !origins.is_empty() {
-            let installed = machine.installed()?;
+            installed = machine.installed()?;
             missing_fixes(listing, &origins, &installed);
         }
         if is_asked && listing.updates.iter().any(|update| !update.replaces.is_empty()) {
@@ -70,9 +75,15 @@ impl Advisories {
         let is_security = |settled: &[&Origin]| settled.iter().any(|origin| origin.is_security);
         told |= listing.updates.iter().any(|update| update.security.is_some());
         for update in &mut listing.updates {
-            let settled = settled(&update.name, update.installed.as_deref(), Some(&update.candidate));
-            update.security = update.security.or_else(|| told.then(|| is_security(&settled)));
-            update.told.take(&advice_of(&settled));
+            let candidate = Some(update.candidate.as_str());
+            let mut by_it = settled(&update.name, update.installed.as_deref(), candidate);
+            // An advisory about the package in whose place this one comes.
+            by_it.extend(update.replaces.iter().flat_map(|old| {
+                let installed = installed.get(old).map(|package| package.version.as_str());
+                installed.map(|installed| settled(old, Some(installed), candidate)).unwrap_or_default()
+            }));
+            update.security = update.security.or_else(|| told.then(|| is_security(&by_it)));
+            update.told.take(&advice_of(&by_it));
         }
         for held in &mut listing.held_back {
             let settled = settled(&held.name, held.installed.as_deref(), held.candidate.as_deref());
@@ -131,14 +142,14 @@ fn missing_fixes(listing: &mut Listing, origins: &Origins, installed: &Installed
     for (name, of) in origins {
         let Some(package) = installed.get(name) else { continue };
         let is_offered = |version: &str| {
-            let updates = listing.updates.iter().filter(|update| update.name == *name);
+            let is_it = |update: &&Update| update.name == *name || update.replaces.contains(name);
+            let updates = listing.updates.iter().filter(is_it);
             let held = listing.held_back.iter().filter(|held| held.name == *name);
             let held = held.filter_map(|held| held.candidate.as_deref());
             let mut all = updates.map(|update| update.candidate.as_str()).chain(held);
             all.any(|candidate| compare_versions(version, candidate) != Ordering::Greater)
         };
-        let is_replaced = listing.updates.iter().any(|update| update.replaces.contains(name));
-        let fixes = of.iter().filter(|origin| origin.is_security && !is_replaced);
+        let fixes = of.iter().filter(|origin| origin.is_security);
         let fixes = fixes.filter_map(|origin| Some((origin, origin.version.as_deref()?)));
         let missing = fixes.filter(|(_, version)| {
             compare_versions(&package.version, version) == Ordering::Less && !is_offered(version)
@@ -146,11 +157,15 @@ fn missing_fixes(listing: &mut Listing, origins: &Origins, installed: &Installed
         let Some((fix, version)) = missing.max_by(|one, other| compare_versions(one.1, other.1)) else {
             continue;
         };
+        let why = match listing.updates.iter().find(|update| update.replaces.contains(name)) {
+            Some(update) => format!("{} {} comes in its place", update.name, update.candidate),
+            None => "it is not offered here, or excluded".to_string(),
+        };
         listing.held_back.push(HeldBack {
             name: name.clone(),
             installed: Some(package.version.clone()),
             candidate: Some(version.to_string()),
-            reason: format!("{} announces this fix, but it is not offered here, or excluded", fix.source),
+            reason: format!("{} announces this fix, but {why}", fix.source),
             security: Some(true),
             told: advised(fix),
             ..HeldBack::default()
