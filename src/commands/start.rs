@@ -98,9 +98,12 @@ pub fn wait_for_lock<T>(
 /// # Errors
 /// When nothing may be written there.
 pub fn state_to_continue(lock: &Lock) -> Result<State, String> {
-    let (state, note) = State::load_for_update(lock).map_err(|error| format!("{error:#}"))?;
+    let (mut state, note) = State::load_for_update(lock).map_err(|error| format!("{error:#}"))?;
     if let Some(note) = note {
         warn!("{note}");
     }
+    // An apply of another namespace of processes, as of a container that was started again, cannot be seen. But while
+    // our lock is ours it does not run.
+    state.apply.in_progress.iter_mut().for_each(|apply| apply.pid_namespace = None);
     Ok(state)
 }

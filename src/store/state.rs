@@ -12,6 +12,7 @@ use crate::system::time::Time;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The version this program writes.
@@ -123,9 +124,13 @@ pub struct Configuration {
 }
 
 impl Index {
-    /// The first of its files that no longer exists.
+    /// The first of its files that no longer exists. One in a directory that this user may not enter may be there.
     pub fn missing(&self) -> Option<&str> {
-        self.files.iter().map(String::as_str).find(|file| !Path::new(file).exists())
+        let is_gone = |file: &&str| {
+            let found = Path::new(file).metadata();
+            found.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+        };
+        self.files.iter().map(String::as_str).find(is_gone)
     }
 }
 

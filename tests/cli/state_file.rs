@@ -1,6 +1,6 @@
 //! What a run does to the files under the state directory.
 
-use crate::machine::{ago, fresh_state};
+use crate::machine::{ago, cut_off, fresh_state};
 use crate::world::{World, replay};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -361,4 +361,20 @@ fn the_state_of_another_manager_says_nothing_of_the_index_of_this_one() {
             "{signal}: {doc}"
         );
     }
+}
+
+/// The processes of a container that was started again are others, in the same boot.
+#[test]
+fn an_apply_that_cannot_be_seen_was_cut_off_where_the_lock_is_free() {
+    let world = World::new();
+    let mut state = fresh_state(60);
+    state["apply"]["in_progress"] = cut_off("install");
+    state["apply"]["in_progress"]["pid_namespace"] = json!("pid:[1]");
+    world.write_state(&state);
+    let doc = world.json("status");
+    assert_eq!((&doc["exit_code"], &doc["apply_interrupted"]), (&json!(0), &Value::Null), "{doc}");
+    assert_eq!(world.run("refresh").code, 0);
+    let doc = world.json("status");
+    assert_eq!((&doc["exit_code"], &doc["apply_interrupted"]), (&json!(1), &json!(true)), "{doc}");
+    assert!(doc["reason"].as_str().unwrap().contains("an apply was interrupted"), "{doc}");
 }

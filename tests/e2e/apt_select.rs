@@ -118,6 +118,8 @@ fn an_update_that_needs_a_removal_waits_for_full() {
     sandbox.sh("apt-mark auto tb-old");
     sandbox.patch(&["apply"]).applied(&[]).holds_back(&["tb-hello 1.0 2.0 kept back"]);
     sandbox.has_exactly(&["tb-hello 1.0", "tb-old 1.0"]);
+    let trial = sandbox.patch(&["apply", "--full", "--dry-run"]);
+    trial.exits(0).changed(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]).says("/held_back", serde_json::json!([]));
     sandbox.patch(&["apply", "--full"]).applied(&["tb-hello 1.0 2.0", "tb-old 1.0 -"]).holds_back(&[]);
     sandbox.has_exactly(&["tb-hello 2.0"]);
 }

@@ -256,3 +256,15 @@ fn a_repository_that_dribbles_costs_only_itself() {
     let error = |at: usize| sources[at]["error"].is_null();
     assert!(sources.len() == 3 && error(0) && !error(1), "{refreshed}");
 }
+
+/// As where an administrator's dnf made the directories under `umask 027`.
+#[test]
+fn an_index_that_may_not_be_looked_at_is_not_gone() {
+    let (root, _repo) = one(&[rpm("tb-hello", "1.0")], &[]);
+    root.patch(&["refresh"]).exits(0);
+    root.sandbox.sh("chmod 0750 /var/cache/dnf/*-*/");
+    let ended = root.sandbox.start(root.sandbox.patch_command_of_nobody(&["status"])).wait();
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    root.sandbox.sh("rm -r /var/cache/dnf/*-*/");
+    root.patch(&["status"]).exits(1).mentions("/reason", "the index is gone");
+}

@@ -72,7 +72,10 @@ impl Run<'_> {
         let planned = &self.work.planned;
         let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
         let impossible = self.selection.impossible();
-        let is_new = |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name);
+        // The count knows nothing of `--full`.
+        let is_new = |held: &&HeldBack| {
+            impossible.iter().all(|other| other.name != held.name) && !planned.comes(&held.name)
+        };
         Applied {
             dry_run: true,
             packages: planned.as_changes(),
