@@ -367,6 +367,7 @@ fn every_alert_of_prometheus_waits_as_long_as_it_should() {
         "SourceDown 1d warning",
         "MirrorOld 1h warning",
         "Unknown 8h warning",
+        "PendingUnknown 2h warning",
         "SecurityUpdatesPending 3d critical",
         "SecurityHeldBack 3d critical",
         "SecurityUpdateOld 1h critical",

@@ -50,7 +50,7 @@ pub(super) fn render(report: &Report) -> String {
     doc.put("status", if healthy { "healthy" } else { "degraded" });
     doc.put("cache_status", report.health.verdict.code.word());
     doc.put("exit_code", report.exit.code());
-    doc.put("reason", &report.reason);
+    doc.put("reason", report.whole_reason());
     doc.put("last_cache_update", state.and_then(|state| state.last_cache_update));
     doc.put("age_seconds", report.health.verdict.age);
     doc.put("version", env!("CARGO_PKG_VERSION"));

@@ -273,6 +273,15 @@ impl Report {
         }
     }
 
+    /// The reason of the exit code. In words the count has a place of its own.
+    fn whole_reason(&self) -> String {
+        let is_uncounted = self.pending().is_some_and(|pending| pending.error.is_some());
+        match self.pending_words().filter(|_| is_uncounted && self.command == "status") {
+            Some(words) => cut(one_line(&format!("{}; {words}", self.reason)), MAX_REASON_CHARS),
+            None => self.reason.clone(),
+        }
+    }
+
     /// `3 updates pending, 1 of them security`; with a mark if the number is not current.
     fn pending_words(&self) -> Option<String> {
         let pending = self.pending()?;

@@ -131,7 +131,7 @@ fn add_apply(page: &mut Page, report: &Report) {
     );
     page.optional(
         "last_apply_success",
-        "Whether the last apply installed everything selected.",
+        "Whether the last apply ended without a failure, or that was mended.",
         state.filter(|_| last.is_some()).map(|state| i64::from(health::apply_failure(state).is_none())),
     );
     page.optional(

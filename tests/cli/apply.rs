@@ -49,6 +49,7 @@ fn what_is_pending_is_not_known_where_it_cannot_be_listed_and_the_reason_is_kept
     assert!(pending["error"]["message"].as_str().unwrap().contains("cache file is corrupted"), "{pending}");
     let status = world.json("status");
     assert_eq!((&status["exit_code"], &status["pending"]["error"]), (&json!(1), &pending["error"]));
+    assert!(status["reason"].as_str().unwrap().contains("what is pending is not known"), "{status}");
     for format in ["text", "nagios"] {
         let shown = world.run(&format!("status --format {format}")).stdout;
         assert!(shown.contains("not known (other: ") && !shown.contains("nothing pending"), "{shown}");
