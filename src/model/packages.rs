@@ -94,6 +94,8 @@ pub struct Damage {
     pub unmet: Option<String>,
     /// The installed packages that a repair leaves as they are.
     pub stays: Vec<String>,
+    /// The sources that the last refresh did not reach.
+    pub not_refreshed: Vec<String>,
 }
 
 impl Damage {

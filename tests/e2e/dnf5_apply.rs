@@ -104,6 +104,23 @@ fn a_signal_at_dnf5_in_mid_install_is_reported_and_repaired_by_the_next_apply() 
     root.patch(&["apply"]).applied(&[]).says("/repaired", false);
 }
 
+#[test]
+fn a_repair_does_not_wait_for_a_repository_that_the_last_refresh_did_not_reach() {
+    let post = "echo begun >>/run/in-post; [ -e /run/fast ] || sleep 60";
+    let (root, _repo) = one(&[shell(), rpm("tb-slow", "1.0")], &[rpm("tb-slow", "2.0").post(post)]);
+    let other = RpmRepo::new(&[]);
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0);
+    other.server.fault("/repodata", Fault::Trickle(30));
+    let running = root.start(&["apply", "--timeout", "10s"]);
+    root.sandbox.wait_for_file("/run/in-post");
+    root.sandbox.sh("pkill -KILL linux-patch; pkill -KILL dnf5; pkill -KILL sleep; touch /run/fast");
+    running.wait();
+    let repaired = root.patch(&["apply", "--timeout", "10s"]);
+    repaired.exits(1).says("/repaired", true).one_source_failed(2, "other", "network");
+    root.has_exactly(&["tb-sh 1.0", "tb-slow 2.0"]);
+}
+
 /// A dnf5 that finds the lock taken, for so long, when it comes to the install.
 fn locked_at_the_install(seconds: u32) -> String {
     format!(

@@ -51,6 +51,7 @@ impl Run<'_> {
                 leftovers,
                 unmet: None,
                 stays: self.selection.excluded_among(installed),
+                not_refreshed: self.state.not_refreshed(),
             },
             is_some_excluded: !excluded.is_empty(),
             side_by_side,

@@ -97,8 +97,8 @@ impl Manager for Dnf {
         // the newer one any more, the older one is only removed.
         let options =
             ["-y", "--setopt=assumeno=0", ONLINE, AS_REFRESHED, "--setopt=*.retries=1", USUAL_SILENCE];
-        let stays = rpm::leftovers::staying(damage);
-        let options: Vec<_> = options.into_iter().chain(stays.iter().map(String::as_str)).collect();
+        let of_damage = rpm::leftovers::options(damage);
+        let options: Vec<_> = options.into_iter().chain(of_damage.iter().map(String::as_str)).collect();
         rpm::leftovers::repair(damage, Some(dnf(&options, &["reinstall"])))
     }
 

@@ -102,8 +102,8 @@ impl Manager for Dnf5 {
         // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
         // the newer one any more, the older one is only removed.
         let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
-        let stays = rpm::leftovers::staying(damage);
-        let options = DO.iter().copied().chain(options).chain(stays.iter().map(String::as_str));
+        let of_damage = rpm::leftovers::options(damage);
+        let options = DO.iter().copied().chain(options).chain(of_damage.iter().map(String::as_str));
         rpm::leftovers::repair(damage, Some(dnf5(&options.collect::<Vec<_>>(), &["reinstall"])))
     }
 

@@ -2,6 +2,7 @@
 
 use super::excludes::excludes_of_dnf;
 use super::names::{all_names, is_package_name, nevra, plain_name};
+use super::tables::is_repository;
 use super::versions::is_obsoleted;
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, Plan};
 use crate::model::class::Class;
@@ -91,9 +92,13 @@ fn is_then(run: &CutOff, installed_at: Option<i64>) -> bool {
     later.is_some_and(|later| later.abs() <= 15 * 3600 && later.rem_euclid(900) <= 120)
 }
 
-/// Options for dnf with which a repair changes nothing that is to stay.
-pub fn staying(damage: &Damage) -> Vec<String> {
-    excludes_of_dnf(&Plan { left_out: damage.stays.clone(), ..Plan::default() })
+/// Options for dnf with which a repair changes nothing that is to stay, and does not wait for a repository that the last
+/// refresh did not reach.
+pub fn options(damage: &Damage) -> Vec<String> {
+    let mut options = excludes_of_dnf(&Plan { left_out: damage.stays.clone(), ..Plan::default() });
+    let down = damage.not_refreshed.iter().filter(|source| is_repository(source));
+    options.extend(down.map(|id| format!("--setopt={id}.timeout=1")));
+    options
 }
 
 /// Whether a reinstall by dnf that failed with this class can end well another time: a repository has the package, but
