@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Told {
     /// Since when an update of the package has been known here, in any version.
     pub first_seen: Option<Time>,
+    /// Since when it has been a security update here, if that is later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_seen: Option<Time>,
     /// When the first advisory that it settles was issued.
     pub issued: Option<Time>,
     /// How grave the gravest of them is.
@@ -44,6 +47,11 @@ impl Advice {
 }
 
 impl Told {
+    /// Since when the update has been known here as what it is now.
+    pub fn since(&self, security: Option<bool>) -> Option<Time> {
+        self.security_seen.filter(|_| security == Some(true)).or(self.first_seen)
+    }
+
     /// Takes over what the advisories say that the update settles. If any is about security, only those count.
     pub fn take(&mut self, advisories: &[&Advice]) {
         let is_security = advisories.iter().any(|advice| advice.is_security);

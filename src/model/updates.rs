@@ -43,6 +43,7 @@ struct AsRead {
     #[serde(default)]
     replaces: Vec<String>,
     first_seen: Option<Time>,
+    security_seen: Option<Time>,
     issued: Option<Time>,
     severity: Option<String>,
     #[serde(flatten)]
@@ -52,7 +53,9 @@ struct AsRead {
 impl From<AsRead> for Update {
     fn from(read: AsRead) -> Self {
         let AsRead { name, installed, candidate, security, source, replaces, extra, .. } = read;
-        let told = Told { first_seen: read.first_seen, issued: read.issued, severity: read.severity };
+        let (first_seen, security_seen) = (read.first_seen, read.security_seen);
+        let (issued, severity) = (read.issued, read.severity);
+        let told = Told { first_seen, security_seen, issued, severity };
         Update { name, installed, candidate, security, source, replaces, told, extra }
     }
 }
@@ -61,7 +64,7 @@ impl Update {
     /// Security updates come first, of these the oldest. An update without a time was written by an older program, and
     /// counts as old.
     pub fn in_order(&self, other: &Update) -> Ordering {
-        let key = |update: &Update| (update.security != Some(true), update.told.first_seen);
+        let key = |update: &Update| (update.security != Some(true), update.told.since(update.security));
         key(self).cmp(&key(other)).then_with(|| self.name.cmp(&other.name))
     }
 

@@ -351,7 +351,8 @@ impl Report {
 
     /// ` (security, important, known for 3 d)`: what is known of an update apart from its versions.
     fn marks(&self, update: &Update) -> String {
-        let age = update.told.first_seen.map(|first| self.now.seconds_since(first)).filter(|age| *age >= 60);
+        let since = update.told.since(update.security);
+        let age = since.map(|first| self.now.seconds_since(first)).filter(|age| *age >= 60);
         let security = (update.security == Some(true)).then(|| "security".to_string());
         let marks = security.into_iter().chain(update.told.severity.clone());
         let marks: Vec<_> = marks.chain(age.map(|age| format!("known for {}", span(age)))).collect();

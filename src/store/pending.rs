@@ -77,6 +77,9 @@ pub struct Open {
     pub candidate: Option<String>,
     /// Since when.
     pub first_seen: Time,
+    /// Since when as a security update, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_seen: Option<Time>,
 }
 
 impl Pending {
@@ -101,36 +104,55 @@ impl Pending {
     /// The updates and what is held back, each with the time since which it is known, and those that could not be
     /// listed.
     pub fn open(&self) -> Vec<Open> {
-        let open = |name: &String, installed: &Option<String>, candidate: Option<String>, told: &Told| {
+        let open = |name: &String, installed: &Option<String>, candidate, security, told: &Told| {
             let first_seen = told.first_seen?;
-            Some(Open { name: name.clone(), installed: installed.clone(), candidate, first_seen })
+            let security_seen = match security {
+                Some(true) => told.since(security),
+                _ => told.security_seen,
+            };
+            let (name, installed) = (name.clone(), installed.clone());
+            Some(Open { name, installed, candidate, first_seen, security_seen })
         };
         let updates = self.packages().iter().filter_map(|update| {
-            open(&update.name, &update.installed, Some(update.candidate.clone()), &update.told)
+            let candidate = Some(update.candidate.clone());
+            open(&update.name, &update.installed, candidate, update.security, &update.told)
         });
-        let held = self.held_back().iter();
-        let held =
-            held.filter_map(|held| open(&held.name, &held.installed, held.candidate.clone(), &held.told));
+        let held = self.held_back().iter().filter_map(|held| {
+            open(&held.name, &held.installed, held.candidate.clone(), held.security, &held.told)
+        });
         self.known.iter().cloned().chain(updates).chain(held).collect()
     }
 
     /// Notes for each update since when it is known, by an earlier list. With another candidate it is the same update,
     /// unless a version was installed meanwhile. A time in the future came from a wrong clock. If the list may not be
-    /// complete, as after a failed count, updates that it lacks stay known.
+    /// complete, as after a failed count, updates that it lacks stay known. An update of which it cannot be told now
+    /// whether it is about security stays what it was.
     pub fn remember_first_seen(&mut self, open: &[Open], may_lack_some: bool) {
         let by_name: HashMap<_, _> = open.iter().rev().map(|open| (open.name.as_str(), open)).collect();
         let now = self.as_of;
         let since = |name: &str, installed: &Option<String>, candidate: Option<&str>| {
             let is_same =
                 |open: &&&Open| open.installed == *installed || open.candidate.as_deref() == candidate;
-            let known = by_name.get(name).filter(is_same).map(|open| open.first_seen);
-            Some(known.map_or(now, |known| known.min(now)))
+            by_name.get(name).filter(is_same)
+        };
+        let note = |told: &mut Told, known: Option<&&Open>, security: Option<bool>| {
+            let first_seen = known.map_or(now, |known| known.first_seen.min(now));
+            let before = known.and_then(|known| known.security_seen).map(|known| known.min(now));
+            let security_seen = match security {
+                Some(true) => before.or(Some(now)),
+                Some(false) => None,
+                None => before,
+            };
+            (told.first_seen, told.security_seen) =
+                (Some(first_seen), security_seen.filter(|seen| *seen > first_seen));
         };
         for update in self.packages.iter_mut().flatten() {
-            update.told.first_seen = since(&update.name, &update.installed, Some(&update.candidate));
+            let known = since(&update.name, &update.installed, Some(&update.candidate));
+            note(&mut update.told, known, update.security);
         }
         for held in self.held_back.iter_mut().flatten() {
-            held.told.first_seen = since(&held.name, &held.installed, held.candidate.as_deref());
+            let known = since(&held.name, &held.installed, held.candidate.as_deref());
+            note(&mut held.told, known, held.security);
         }
         self.known.clear();
         if may_lack_some || self.packages.is_none() {
@@ -172,8 +194,8 @@ impl Pending {
         let updates = packages.iter().map(|update| (&update.name, update.security, &update.told));
         let held = self.held_back().iter().map(|held| (&held.name, held.security, &held.told));
         let mut oldest: Option<(Time, &str)> = None;
-        for (name, _, told) in updates.chain(held).filter(|(_, security, _)| *security == Some(true)) {
-            let since = told.first_seen?;
+        for (name, security, told) in updates.chain(held).filter(|(_, security, _)| *security == Some(true)) {
+            let since = told.since(security)?;
             if oldest.is_none_or(|(known, _)| since < known) {
                 oldest = Some((since, name));
             }
@@ -303,6 +325,37 @@ mod tests {
         gone.remember_first_seen(&failed.open(), false);
         whole.remember_first_seen(&gone.open(), false);
         assert_eq!(since(&whole), [4, 1]);
+    }
+
+    /// The fix of a package that had an ordinary update for weeks is as old as the fix. That holds over a candidate that
+    /// changes, over a day on which the manager cannot tell, and over what could not be listed.
+    #[test]
+    fn a_security_update_is_as_old_as_the_look_that_found_it_to_be_one() {
+        let of_day = |day: i64, candidate: &str, security: Option<bool>, before: &Pending| {
+            let mut now = pending(day, &[("a", "1", candidate)]);
+            now.packages.as_mut().unwrap()[0].security = security;
+            now.security = Some(1);
+            now.remember_first_seen(&before.open(), false);
+            now
+        };
+        let plain = of_day(1, "2", Some(false), &pending(0, &[]));
+        let fix = of_day(30, "3", Some(true), &plain);
+        assert_eq!(fix.oldest_security(at(31)), Some(Some((86400, "a"))));
+        let newer = of_day(32, "4", Some(true), &of_day(31, "3", None, &fix));
+        assert_eq!((since(&newer), newer.oldest_security(at(35))), (vec![1], Some(Some((5 * 86400, "a")))));
+        let mut failed = Pending { packages: None, held_back: None, ..pending(33, &[]) };
+        failed.remember_first_seen(&newer.open(), false);
+        let again = of_day(34, "4", Some(true), &failed);
+        assert_eq!(again.oldest_security(at(35)), Some(Some((5 * 86400, "a"))));
+        // It is written only where it says more, and one that was always a security update has one time.
+        let text = serde_json::to_string(&again).unwrap();
+        assert!(text.contains("security_seen"), "{text}");
+        let always = of_day(9, "3", Some(true), &of_day(8, "2", Some(true), &pending(0, &[])));
+        assert_eq!(always.oldest_security(at(10)), Some(Some((2 * 86400, "a"))));
+        assert!(!serde_json::to_string(&always).unwrap().contains("security_seen"));
+        // No fix any more, and one anew.
+        let other = of_day(40, "6", Some(true), &of_day(36, "5", Some(false), &again));
+        assert_eq!(other.oldest_security(at(41)), Some(Some((86400, "a"))));
     }
 
     #[test]
