@@ -16,7 +16,8 @@ use std::path::Path;
 
 impl Selection {
     /// If a package turned out to be impossible, what needs it is impossible too: the manager keeps it back only while
-    /// that one is left out. What was not planned before either depends on what is excluded, and is left to the user.
+    /// that one is left out. Where something is excluded, what was not planned before depends on that, and is left to the
+    /// user.
     pub(super) fn note_dependents(
         &mut self,
         planned: &Listing,
@@ -26,7 +27,10 @@ impl Selection {
         if self.impossible.is_empty() {
             return;
         }
-        let stays = |update: &&Update| wanted.contains(&update.name) && !planned.comes(&update.name);
+        let goes = |name: &String| planned.removals.iter().any(|(gone, _)| gone == name);
+        let stays = |update: &&Update| {
+            wanted.contains(&update.name) && !planned.comes(&update.name) && !goes(&update.name)
+        };
         let names: Vec<_> = self.impossible.iter().map(|held| held.name.as_str()).collect();
         let without = format!(" without what stays as it is: {}", names.join(", "));
         let of_one = |update: &Update| {

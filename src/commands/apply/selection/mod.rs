@@ -186,8 +186,10 @@ impl Selection {
         self.plan.never_read = choice.never_read;
         self.plan.only_sources = choice.only_sources;
         self.plan.not_from = choice.not_from;
-        // That of an earlier round names what this one may ask for.
+        // Those of an earlier round name what this one may ask for.
         self.plan.leave_out_file = None;
+        self.plan.kept.clear();
+        self.plan.new.clear();
         self.plan.left_out = self.known_excluded(state);
         if self.plan.full {
             self.plan.left_out.extend(self.impossible.iter().map(|held| held.name.clone()));
