@@ -9,7 +9,7 @@ use crate::store::state_file::{Loaded, load};
 use log::error;
 
 /// Saves the state. A failure is reported, but the result of the run itself stays. The state on the disk is put aside
-/// if it says that all is well where that is no longer true. If the lock was lost, nothing there is ours any more, and
+/// if it says less of what is wrong than this one. If the lock was lost, nothing there is ours any more, and
 /// the run has failed.
 ///
 /// # Errors

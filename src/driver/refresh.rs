@@ -7,11 +7,12 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
-use crate::store::state::{Attempt, BootMoment, Source, State};
+use crate::store::state::{Attempt, BootMoment, State};
 use crate::system::files::{entries, files_of, fingerprint};
 use crate::system::process::{End, Finished, Invocation, Limits};
 use crate::system::time::{Time, seconds_since_boot};
 use crate::system::{boot, signals};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -65,9 +66,18 @@ impl Session {
     pub fn refresh(&mut self, state: &mut State, budget: Duration, deadline: Option<Instant>) -> Refreshed {
         let before = self.note_before(state, deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
-        let runs = self.run_refresh(state, budget, config_changed);
-        let verdict = self.judge_runs(runs, state, &before);
+        // The sources of another manager are none of this one.
+        let is_of_another = state.manager.as_deref().is_some_and(|name| name != self.manager.facts().name);
+        let known = match is_of_another {
+            true => Cow::Owned(State { sources: Vec::new(), ..state.clone() }),
+            false => Cow::Borrowed(&*state),
+        };
+        let runs = self.run_refresh(&known, budget, config_changed);
+        let verdict = self.judge_runs(runs, &known, &before);
         let Verdict { refreshed, exit_code, listed, published, was_stopped, has_no_source } = verdict;
+        if was_stopped && is_of_another {
+            return refreshed;
+        }
         if was_stopped {
             state.manager.get_or_insert_with(|| self.manager.facts().name.to_string());
             state.record_stopped(&refreshed, Time::now());
@@ -247,7 +257,7 @@ impl Session {
             duration_ms: before.started.elapsed().as_millis() as u64,
             extra: Default::default(),
         };
-        self.forget_another_manager(refreshed, state);
+        self.forget_another_manager(state);
         self.note_index(refreshed, state);
         state.manager = Some(self.manager.facts().name.to_string());
         state.source_config = Some(before.source_config);
@@ -261,15 +271,14 @@ impl Session {
 
     /// Forgets what an earlier run found out about the index and the sources of another manager. What is pending goes
     /// on where both have one package database.
-    fn forget_another_manager(&self, refreshed: &Refreshed, state: &mut State) {
+    fn forget_another_manager(&self, state: &mut State) {
         let facts = self.manager.facts();
         let Some(before) = state.manager.as_deref().filter(|name| *name != facts.name) else { return };
         let is_ours = |database: &&str| facts.package_databases.contains(database);
         let shares = by_name(before).is_ok_and(|before| before.facts().package_databases.iter().any(is_ours));
         state.pending = state.pending.take().filter(|_| shares);
         (state.last_cache_update, state.last_cache_boot) = (None, None);
-        let is_mentioned = |source: &Source| refreshed.sources.iter().any(|ours| ours.id == source.id);
-        state.sources.retain(is_mentioned);
+        state.sources.clear();
     }
 
     /// The files that configure the sources, in the order of their names.

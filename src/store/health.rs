@@ -225,10 +225,14 @@ fn reboot_scheduled_at(state: &State) -> Option<Time> {
     boot::scheduled_reboot().and_then(Time::from_unix).or_else(asked)
 }
 
-/// The same, as long as that time has not come, and by systemd nobody has cancelled it.
+/// The same, if an apply asked for it and its time has not come. Without systemd it cannot be told whether somebody has
+/// cancelled it.
 pub fn reboot_to_come(state: &State) -> Option<Time> {
-    let is_cancelled = || boot::is_systemd() && boot::scheduled_shutdown().is_none();
-    asked_reboot(state).filter(|at| *at > Time::now() && !is_cancelled())
+    let asked = asked_reboot(state).filter(|at| *at > Time::now())?;
+    match boot::is_systemd() {
+        true => boot::scheduled_reboot().and_then(Time::from_unix),
+        false => Some(asked),
+    }
 }
 
 /// When the reboot is due that an apply asked for, if the machine has not started since.

@@ -11,7 +11,7 @@ use crate::model::class::Class;
 use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
 use crate::model::text::counted;
-use crate::model::updates::{Change, HeldBack, were_open};
+use crate::model::updates::{Change, HeldBack, Update, were_open};
 use crate::report::{Applied, Detail, Report};
 use crate::store::health::{apply_failure, note_mended, reboot_to_come};
 use crate::store::history;
@@ -73,9 +73,15 @@ impl Run<'_> {
         let known = self.state.pending.as_ref().map(|pending| pending.held_back()).unwrap_or_default();
         let impossible = self.selection.impossible();
         // The count knows nothing of `--full`.
-        let is_new = |held: &&HeldBack| {
-            impossible.iter().all(|other| other.name != held.name) && !planned.comes(&held.name)
+        let comes = |held: &HeldBack| {
+            let is_it = |update: &Update| {
+                let candidate = held.candidate.as_ref();
+                update.name == held.name && candidate.is_none_or(|version| *version == update.candidate)
+            };
+            planned.updates.iter().any(is_it) || planned.removals.iter().any(|(name, _)| *name == held.name)
         };
+        let is_new =
+            |held: &&HeldBack| impossible.iter().all(|other| other.name != held.name) && !comes(held);
         Applied {
             dry_run: true,
             packages: planned.as_changes(),
@@ -198,7 +204,7 @@ impl Run<'_> {
                 return;
             }
         }
-        // It comes also if this run asks for none, unless somebody cancelled it.
+        // It comes also if this run asks for none.
         let reboot_at = reboot_to_come(&self.state);
         // The changes of last night are kept if a later run changes nothing.
         let before = self.state.apply.last.take().filter(|last| !last.packages.is_empty());
