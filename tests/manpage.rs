@@ -417,11 +417,11 @@ fn full_state() -> state_file::Loaded {
             "index_dates": [{"id": "s", "mark": "m", "made": time, "built": time}],
             "sources": [{"id": "s", "last_success": time, "published_at": time, "error": error}],
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
-                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time,
+                {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time, "security_seen": time,
                  "replaces": ["o"]}],
                 "known": [{"name": "p", "first_seen": time}],
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth",
-                               "security": true, "first_seen": time}]},
+                               "security": true, "first_seen": time, "security_seen": time}]},
             "apply": {
                 "in_progress": {"pid": 1, "boot_id": "b", "started_at": time, "phase": "install",
                                 "process_start": 1, "pid_namespace": "n", "packages": ["p"], "log": "l",
