@@ -94,7 +94,9 @@ pub struct Damage {
     pub unmet: Option<String>,
     /// The installed packages that a repair leaves as they are.
     pub stays: Vec<String>,
-    /// The sources that the last refresh did not reach.
+    /// The sources that the last refresh reached.
+    pub refreshed: Vec<String>,
+    /// Those that it did not reach.
     pub not_refreshed: Vec<String>,
 }
 

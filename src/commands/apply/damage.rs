@@ -42,6 +42,7 @@ impl Run<'_> {
                 side_by_side.join(", ")
             );
         }
+        let refreshed = self.state.sources.iter().filter(|source| source.error.is_none());
         self.remains = Remains {
             run: self.remains.run.take(),
             damage: Damage {
@@ -51,6 +52,7 @@ impl Run<'_> {
                 leftovers,
                 unmet: None,
                 stays: self.selection.excluded_among(installed),
+                refreshed: refreshed.map(|source| source.id.clone()).collect(),
                 not_refreshed: self.state.not_refreshed(),
             },
             is_some_excluded: !excluded.is_empty(),

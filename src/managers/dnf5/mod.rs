@@ -20,7 +20,7 @@ use crate::managers::origins::Origins;
 use crate::managers::rpm;
 use crate::managers::rpm::advisories::Advisories;
 use crate::managers::rpm::database::Rpm;
-use crate::managers::rpm::tables::{USUAL_SILENCE, silence};
+use crate::managers::rpm::tables::{USUAL_SILENCE, is_repository, silence};
 use crate::managers::rpm::versions::compare_versions;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -102,7 +102,13 @@ impl Manager for Dnf5 {
         // see the older one. Installing the newer one again, with its scripts, replaces both. Where no repository has
         // the newer one any more, the older one is only removed.
         let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
-        let of_damage = rpm::leftovers::options(damage);
+        let mut of_damage = rpm::leftovers::options(damage);
+        // Nor for one that was added since. The last of these options counts.
+        let mut reached = damage.refreshed.iter().filter(|source| is_repository(source)).peekable();
+        if reached.peek().is_some() {
+            of_damage.push("--setopt=*.timeout=1".to_string());
+            of_damage.extend(reached.map(|id| USUAL_SILENCE.replacen('*', id, 1)));
+        }
         let options = DO.iter().copied().chain(options).chain(of_damage.iter().map(String::as_str));
         rpm::leftovers::repair(damage, Some(dnf5(&options.collect::<Vec<_>>(), &["reinstall"])))
     }
