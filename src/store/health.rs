@@ -230,7 +230,11 @@ fn reboot_scheduled_at(state: &State) -> Option<Time> {
 pub fn reboot_to_come(state: &State) -> Option<Time> {
     let asked = asked_reboot(state).filter(|at| *at > Time::now())?;
     match boot::is_systemd() {
-        true => boot::scheduled_reboot().and_then(Time::from_unix),
+        // Somebody may have cancelled it, and scheduled another one.
+        true => {
+            let coming = boot::scheduled_reboot().and_then(Time::from_unix);
+            coming.filter(|at| at.seconds_since(asked).abs() <= 120)
+        }
         false => Some(asked),
     }
 }

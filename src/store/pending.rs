@@ -144,7 +144,7 @@ impl Pending {
                 None => before,
             };
             (told.first_seen, told.security_seen) =
-                (Some(first_seen), security_seen.filter(|seen| *seen > first_seen));
+                (Some(first_seen), security_seen.filter(|seen| security.is_none() || *seen > first_seen));
         };
         for update in self.packages.iter_mut().flatten() {
             let known = since(&update.name, &update.installed, Some(&update.candidate));
@@ -353,6 +353,8 @@ mod tests {
         let always = of_day(9, "3", Some(true), &of_day(8, "2", Some(true), &pending(0, &[])));
         assert_eq!(always.oldest_security(at(10)), Some(Some((2 * 86400, "a"))));
         assert!(!serde_json::to_string(&always).unwrap().contains("security_seen"));
+        let told = of_day(12, "3", Some(true), &of_day(11, "3", None, &always));
+        assert_eq!(told.oldest_security(at(13)), Some(Some((5 * 86400, "a"))));
         // No fix any more, and one anew.
         let other = of_day(40, "6", Some(true), &of_day(36, "5", Some(false), &again));
         assert_eq!(other.oldest_security(at(41)), Some(Some((86400, "a"))));

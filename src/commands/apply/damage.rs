@@ -5,7 +5,7 @@ use super::work::Remains;
 use crate::driver::settings_files::administrators;
 use crate::managers::rpm::leftovers::{by_age, is_between, is_left_by, is_obsoleted_by, obsoleted};
 use crate::managers::{CutOff, Damage, Installed, InstalledPackage, Leftover, OtherVersion, rpm};
-use crate::store::state::InProgress;
+use crate::store::state::{InProgress, Source};
 use crate::system::files::paths_in;
 use log::info;
 use std::collections::HashMap;
@@ -42,7 +42,11 @@ impl Run<'_> {
                 side_by_side.join(", ")
             );
         }
-        let refreshed = self.state.sources.iter().filter(|source| source.error.is_none());
+        // Those of another manager are none of this one.
+        let is_ours = self.state.manager.as_deref() == Some(self.manager.facts().name);
+        let (reached, not_reached): (Vec<_>, Vec<_>) =
+            self.state.sources.iter().filter(|_| is_ours).partition(|source| source.error.is_none());
+        let ids = |sources: Vec<&Source>| sources.iter().map(|source| source.id.clone()).collect();
         self.remains = Remains {
             run: self.remains.run.take(),
             damage: Damage {
@@ -52,8 +56,8 @@ impl Run<'_> {
                 leftovers,
                 unmet: None,
                 stays: self.selection.excluded_among(installed),
-                refreshed: refreshed.map(|source| source.id.clone()).collect(),
-                not_refreshed: self.state.not_refreshed(),
+                refreshed: ids(reached),
+                not_refreshed: ids(not_reached),
             },
             is_some_excluded: !excluded.is_empty(),
             side_by_side,

@@ -63,7 +63,10 @@ impl Selection {
                 _ => vec![update.name.clone()],
             });
             let names: Vec<_> = names.collect();
-            wanted.extend(self.needs(session, &names, &stays)?);
+            if !names.is_empty() {
+                let needs = session.list_needs(&self.plan, &names)?.updates;
+                wanted.extend(needs.into_iter().map(|update| update.name));
+            }
         }
         // When a package is split, its own update is needed beside the one that replaces its old version. Otherwise it
         // would be removed.
@@ -80,27 +83,6 @@ impl Selection {
             }
         }
         Ok(wanted)
-    }
-
-    /// The names of what these updates bring, without those of an update that needs something that stays.
-    fn needs(
-        &self,
-        session: &Session,
-        names: &[String],
-        stays: &dyn Fn(&Update) -> bool,
-    ) -> Result<Vec<String>, Failure> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let needs = session.list_needs(&self.plan, names)?;
-        if !needs.updates.iter().any(stays) {
-            return Ok(needs.names());
-        }
-        let (some, others) = names.split_at(names.len() / 2);
-        match some {
-            [] => Ok(Vec::new()),
-            _ => Ok([self.needs(session, some, stays)?, self.needs(session, others, stays)?].concat()),
-        }
     }
 
     /// The PACKAGE arguments as the manager lists them.
