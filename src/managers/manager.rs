@@ -92,8 +92,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
     /// The exit code is only one of the signs. What calls it is [`Manager::failure`].
     fn classify(&self, finished: &Finished) -> Option<Failure>;
 
-    /// Ends the install of packages that are only unpacked, for a manager that leaves them so when another package of
-    /// the run fails.
+    /// Ends the install of packages that are only unpacked, for a manager that leaves them so when another one fails.
     fn finish(&self, _places: &Places, _names: &[&str]) -> Option<Invocation> {
         None
     }
@@ -183,8 +182,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// The refresh of this source alone, given the refresh of all, for managers that store nothing before they have all
-    /// sources.
+    /// The refresh of this source alone, given that of all, for managers that store nothing before they have all.
     fn alone(&self, _refresh: &Invocation, _source: &str) -> Option<Invocation> {
         None
     }
@@ -373,8 +371,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Whether an install that ended well must be run again, because it updated the manager itself and left the rest to
-    /// its new version.
+    /// Whether an install that ended well must be run again: it updated the manager itself, and left it the rest.
     fn asks_to_run_again(&self, _finished: &Finished) -> bool {
         false
     }
