@@ -331,8 +331,14 @@ fn what_dnf_installed_is_seen_by_zypper() {
     dnf.patch(&["apply"]).applied(&["tb-hello 1.0-1 2.0-1"]);
     dnf.sandbox.sh("mkdir -p /etc/zypp/repos.d; cp /etc/yum.repos.d/test.repo /etc/zypp/repos.d/");
     repo.publish(&[rpm("tb-hello", "3.0")]);
+    dnf.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 2.0-1 3.0-1"]);
+    // It is the same update, known for as long.
+    const SINCE: &str = "2026-01-01T00:00:00Z";
+    let older = format!("s/(\"first_seen\": *\")[^\"]*/\\1{SINCE}/");
+    dnf.sandbox.sh(&format!("sed -E -i '{older}' /var/lib/linux-patch/state.json"));
     let refreshed = dnf.sandbox.patch(&["--manager", "zypper", "refresh"]);
     refreshed.exits(0).leaves_pending(&["tb-hello 2.0-1 3.0-1"]).remembers("/manager", "zypper");
+    refreshed.remembers("/pending/packages/0/first_seen", SINCE);
 }
 
 /// Where zypper has not written down what it installed for others, it takes all for that which its history does not say
