@@ -56,7 +56,7 @@ fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn
     let asked = attempt_seen(&global.state_dir);
     // A refresh that began before the sources were changed may not have read all of them.
     let config = |state: &State| fingerprint(&manager.facts().source_places(&state.source_places));
-    let is_ours = |state: &State| state.manager.as_deref() == Some(manager.facts().name);
+    let is_ours = |state: &State| state.of_another(manager.facts().name).is_none();
     let is_shared = |state: &State| {
         is_ours(state) && seen_in(state) != asked && state.source_config.as_ref() == Some(&config(state))
     };

@@ -67,7 +67,7 @@ impl Session {
         let before = self.note_before(state, deadline);
         let config_changed = state.source_config.as_ref() != Some(&before.source_config);
         // The sources of another manager are none of this one.
-        let is_of_another = state.manager.as_deref().is_some_and(|name| name != self.manager.facts().name);
+        let is_of_another = state.of_another(self.manager.facts().name).is_some();
         let known = match is_of_another {
             true => Cow::Owned(State { sources: Vec::new(), ..state.clone() }),
             false => Cow::Borrowed(&*state),
@@ -273,7 +273,7 @@ impl Session {
     /// on where both have one package database.
     fn forget_another_manager(&self, state: &mut State) {
         let facts = self.manager.facts();
-        let Some(before) = state.manager.as_deref().filter(|name| *name != facts.name) else { return };
+        let Some(before) = state.of_another(facts.name) else { return };
         let is_ours = |database: &&str| facts.package_databases.contains(database);
         let shares = by_name(before).is_ok_and(|before| before.facts().package_databases.iter().any(is_ours));
         state.pending = state.pending.take().filter(|_| shares);

@@ -270,6 +270,11 @@ impl Counters {
 }
 
 impl State {
+    /// The manager that the last run drove, if that is not this one.
+    pub fn of_another(&self, manager: &str) -> Option<&str> {
+        self.manager.as_deref().filter(|name| *name != manager)
+    }
+
     /// The end of the last day on which the distribution has updates.
     pub fn support_end(&self) -> Option<Time> {
         last_second(self.support_ends.as_deref()?)

@@ -56,7 +56,7 @@ impl Loaded {
     /// The manager that it is about, if that is not this one: then it says nothing of the index of this one.
     pub fn of_another(&self, manager: &str) -> Option<&str> {
         let Loaded::Good(state) = self else { return None };
-        state.manager.as_deref().filter(|name| *name != manager)
+        state.of_another(manager)
     }
 }
 
@@ -248,7 +248,7 @@ impl State {
             MOST_BYTES >> 20
         );
         write_atomic(lock.dir(), FILE, &bytes)?;
-        // What an earlier step of this run put aside.
+        // What was put aside is older.
         let _ = std::fs::remove_file(lock.dir().join(UNSAVED));
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Run<'_> {
             );
         }
         // Those of another manager are none of this one.
-        let is_ours = self.state.manager.as_deref() == Some(self.manager.facts().name);
+        let is_ours = self.state.of_another(self.manager.facts().name).is_none();
         let (reached, not_reached): (Vec<_>, Vec<_>) =
             self.state.sources.iter().filter(|_| is_ours).partition(|source| source.error.is_none());
         let ids = |sources: Vec<&Source>| sources.iter().map(|source| source.id.clone()).collect();

@@ -51,7 +51,7 @@ impl Selection {
         let mut wanted: BTreeSet<_> = selected.map(|update| update.name.clone()).collect();
         if wanted.len() < pending.updates.len() && !wanted.is_empty() {
             // An update that replaces an installed package is asked for by that package's name. What is new otherwise
-            // comes only with an update, and dnf fails over its name. What only an update needs that stays does not come.
+            // comes only with an update, and dnf fails over its name. What an update needs that stays is not asked for.
             let stays = |update: &Update| {
                 let is_impossible = self.impossible.iter().any(|held| held.name == update.name);
                 is_impossible || self.touches_excluded(update)
