@@ -337,6 +337,10 @@ fn what_a_repository_owns_by_priority_stays_as_it_is_while_that_is_down(make: fn
         refreshed.exits(1).one_source_failed(2, "vendor", "fetch").leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
         let held = refreshed.state["pending"]["held_back"].to_string();
         assert!(held.contains("\"tb-newer\"") && held.contains("\"tb-new\""), "{refreshed}");
+        for narrower in [["--exclude", "tb-newer"], ["--from", "other"]] {
+            let planned = root.patch(&[&["apply", "--dry-run"], &narrower[..]].concat());
+            planned.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+        }
         let applied = root.patch(&["apply"]);
         applied.exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
         assert!(applied.stderr.contains("tb-newer stays as it is (fetch: "), "{applied}");

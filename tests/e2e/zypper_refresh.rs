@@ -522,6 +522,27 @@ fn what_a_source_that_failed_had_the_say_about_is_pending_once_that_is_refreshed
     refreshed.exits(0).holds_back(&[]).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-b 1.0-1 2.0-1"]);
 }
 
+/// A source that is down has the say about tb-own, and what another one offers of it was never counted: it would come
+/// only in the place of what is left out.
+#[test]
+fn what_comes_in_the_place_of_what_is_left_out_is_checked_for_who_has_the_say_too() {
+    let root = Zypper::with(&["tb-own", "tb-hello"].map(|name| rpm(name, "1.0")));
+    let own = RpmRepo::new(&[rpm("tb-own", "1.0")]);
+    let replaces = rpm("tb-new", "1.0").tag("Obsoletes: tb-own");
+    let other = RpmRepo::new(&[replaces, rpm("tb-own", "2.0"), rpm("tb-hello", "2.0")]);
+    root.add_repo_with("own", &own.server.url(), "priority=10\n");
+    root.add_repo("other", &other);
+    root.patch(&["refresh"]).exits(0);
+    own.server.fault("/", Fault::Status(503));
+    for full in [&[][..], &["--full"]] {
+        root.patch(&[&["apply", "--exclude", "tb-hello"], full].concat()).exits(1).changed(&[]);
+        root.patch(&[&["apply", "--dry-run"], full].concat()).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    }
+    root.has_exactly(&["tb-hello 1.0", "tb-own 1.0"]);
+    root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    root.has_exactly(&["tb-hello 2.0", "tb-own 1.0"]);
+}
+
 #[test]
 fn a_security_update_comes_though_a_repository_that_is_down_has_a_newer_version() {
     let root = Zypper::with(&["tb-hello", "tb-own", "tb-sec"].map(|name| rpm(name, "1.0")));

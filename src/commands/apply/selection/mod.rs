@@ -159,7 +159,7 @@ impl Selection {
         self.plan.new = new_among(&self.plan.left_out, installed);
         // What the list shows to be left out too comes behind these.
         let known = self.plan.left_out.len();
-        let planned = if nothing { Listing::default() } else { self.list(session, dir, &pending)? };
+        let planned = if nothing { Listing::default() } else { self.list(session, state, dir, &pending)? };
         wanted.retain(|name| !self.plan.left_out[..known].contains(name));
         self.check(session, dir, &planned)?;
         self.note_dependents(&planned, &pending, &wanted);
@@ -198,8 +198,15 @@ impl Selection {
     }
 
     /// Lists what the plan installs. Where one package is left out, another may replace an excluded package, update it
-    /// or bring it: then that is left out too. What is excluded stays.
-    fn list(&mut self, session: &Session, dir: &Path, pending: &Listing) -> Result<Listing, Failure> {
+    /// or bring it, or come in its place though a source has the say about it that was not refreshed: then that is left
+    /// out too. What is excluded stays.
+    fn list(
+        &mut self,
+        session: &Session,
+        state: &State,
+        dir: &Path,
+        pending: &Listing,
+    ) -> Result<Listing, Failure> {
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
             let mut planned = session.list(&self.plan)?;
@@ -209,6 +216,7 @@ impl Selection {
             let names = excluded.map(|update| update.name.clone());
             let mut more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
             more.extend(self.what_brings(session, &planned)?);
+            more.extend(self.owned_beyond(session, state, &planned, pending)?);
             more.extend(needing);
             let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();

@@ -124,6 +124,30 @@ impl Selection {
         session.fill_in(listing, &|| Ok(self.plan.clone())).map(Some)
     }
 
+    /// The updates of a plan that come only because others are left out, and that only a source offers or decides about
+    /// that was not refreshed: what is pending was checked for that, they were not.
+    pub(super) fn owned_beyond(
+        &self,
+        session: &Session,
+        state: &State,
+        planned: &Listing,
+        pending: &Listing,
+    ) -> Result<Vec<String>, Failure> {
+        let mut beyond = planned.names();
+        beyond.retain(|name| !pending.comes(name) && !self.plan.left_out.contains(name));
+        if self.plan.without.is_empty() || beyond.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listing = session.ask_for_more(planned.clone(), &self.plan)?;
+        let listing = session.without_owned(listing, state, &self.plan)?;
+        let stale = stale_updates(session, state, &listing)?.names;
+        beyond.retain(|name| !listing.comes(name) || stale.contains(name));
+        if !beyond.is_empty() {
+            warn!("left out too, because of a source that was not refreshed: {}", beyond.join(", "));
+        }
+        Ok(beyond)
+    }
+
     /// Checks that every pattern matches a source: otherwise a typing error would look like nothing to do.
     ///
     /// # Errors
