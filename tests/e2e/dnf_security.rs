@@ -124,5 +124,9 @@ fn a_package_of_another_name_hides_no_fix_of_the_one_that_it_replaces(make: fn(&
     refreshed.holds_back(&[
         "tb-low 1.0-1 6.0-1 TB-2 announces this fix, but tb-vendor-low 5.0-1 comes in its place",
     ]);
+    // Whoever excludes that gets the fix of the other one, also where it is not the newest of all.
+    let excluding = ["apply", "--dry-run", "--exclude", "tb-vendor*", "--exclude", "tb-plain"];
+    let planned = root.patch(&excluding);
+    planned.exits(0).changed(&["tb-low 1.0-1 6.0-1", "tb-server 1.0-1 2.0-1"]);
     root.patch(&["apply", "--security"]).exits(0).changed(&["tb-server 1.0-1 -", "tb-vendor - 5.0-1"]);
 }

@@ -41,6 +41,16 @@ fn what_is_not_named_is_not_replaced_either() {
 }
 
 #[test]
+fn what_an_excluded_package_would_replace_is_updated() {
+    let vendor = rpm("tb-vendor", "5.0").tag("Obsoletes: tb-server");
+    let (root, _repo) = one(&[rpm("tb-server", "1.0")], &[rpm("tb-server", "2.0"), vendor]);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-vendor - 5.0-1"]);
+    // A choice of others is none of it.
+    root.patch(&["apply", "--exclude", "tb-vendor", "--min-age", "1d"]).applied(&[]);
+    root.patch(&["apply", "--exclude", "tb-vendor"]).applied(&["tb-server 1.0-1 2.0-1"]);
+}
+
+#[test]
 fn an_update_that_makes_another_package_obsolete_is_told_with_it() {
     let old = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e"].map(|name| rpm(name, "1.0"));
     let new = [

@@ -147,13 +147,16 @@ impl Selection {
         let named = self.named(&pending, installed)?;
         self.young = self.known_too_shortly(&pending, state);
         let mut wanted = self.wanted(session, &pending, &named)?;
-        self.plan.kept = Selection::kept(&pending, &wanted);
+        // Where nothing is chosen, what is excluded counts as not offered: newer versions of what it would replace come.
+        let is_absent = |update: &Update| self.chooses_nothing() && self.is_excluded(&update.name);
+        let is_more = pending.updates.iter().any(|update| is_absent(update) && !update.replaces.is_empty());
+        self.plan.kept = Selection::kept(&pending, &wanted, &is_absent);
         if session.manager.facts().lists_no_replaced {
             let excluded = self.excluded_among(installed);
             self.plan.kept.extend(excluded);
         }
         left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
-        let nothing = pending.updates.iter().all(|update| left_out.contains(&update.name));
+        let nothing = !is_more && pending.updates.iter().all(|update| left_out.contains(&update.name));
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
         self.plan.new = new_among(&self.plan.left_out, installed);
@@ -289,11 +292,12 @@ impl Selection {
     }
 
     fn is_everything(&self) -> bool {
-        self.packages.is_empty()
-            && !self.security
-            && self.exclude.is_empty()
-            && self.from.is_empty()
-            && self.min_age.is_none()
+        self.chooses_nothing() && self.exclude.is_empty()
+    }
+
+    /// Whether all is wanted but what is excluded.
+    fn chooses_nothing(&self) -> bool {
+        self.packages.is_empty() && !self.security && self.from.is_empty() && self.min_age.is_none()
     }
 
     /// Checks that what is left out and what is excluded stays.

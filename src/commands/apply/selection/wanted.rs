@@ -127,14 +127,19 @@ impl Selection {
         Err(Failure::new(Class::Config, text))
     }
 
-    /// The installed packages that only unwanted updates would replace.
-    pub(super) fn kept(pending: &Listing, wanted: &BTreeSet<String>) -> Vec<String> {
+    /// The installed packages that only unwanted updates would replace. An update that counts as absent replaces none.
+    pub(super) fn kept(
+        pending: &Listing,
+        wanted: &BTreeSet<String>,
+        is_absent: &dyn Fn(&Update) -> bool,
+    ) -> Vec<String> {
         let (of_wanted, of_others): (Vec<_>, Vec<_>) =
             pending.updates.iter().partition(|update| wanted.contains(&update.name));
         let goes = |name: &String| {
             of_wanted.iter().any(|update| update.name == *name || update.replaces.contains(name))
         };
-        let names = of_others.iter().flat_map(|update| &update.replaces).filter(|name| !goes(name));
+        let others = of_others.iter().filter(|update| !is_absent(update));
+        let names = others.flat_map(|update| &update.replaces).filter(|name| !goes(name));
         names.cloned().collect()
     }
 }
@@ -163,10 +168,14 @@ mod tests {
         };
         let updates = vec![update("new", &["a", "b"]), update("other", &["b"]), update("plain", &[])];
         let pending = Listing { updates, ..Listing::default() };
-        let kept =
-            |wanted: &[&str]| Selection::kept(&pending, &wanted.iter().map(ToString::to_string).collect());
+        let kept_without = |absent: &str, wanted: &[&str]| {
+            let wanted = wanted.iter().map(ToString::to_string).collect();
+            Selection::kept(&pending, &wanted, &|update| update.name == absent)
+        };
+        let kept = |wanted: &[&str]| kept_without("", wanted);
         assert_eq!(kept(&["new", "other", "plain"]), [""; 0]);
         assert_eq!(kept(&["other"]), ["a"]);
         assert_eq!(kept(&["plain"]), ["a", "b", "b"]);
+        assert_eq!(kept_without("new", &["plain"]), ["b"]);
     }
 }
