@@ -157,6 +157,9 @@ impl Alert {
             Condition::Security => {
                 let held = pending.and_then(Pending::held_back_security).unwrap_or(0);
                 match pending.and_then(Pending::security) {
+                    Some(count) if count < self.count && pending.is_some_and(Pending::holds_back_unknown) => {
+                        unknown("not known whether security updates are held back")
+                    }
                     // A held-back security update is open too, though nobody installs it.
                     Some(0) if held > 0 => number(Some(held), "security update", "held back"),
                     Some(count) => {

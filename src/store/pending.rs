@@ -183,6 +183,11 @@ impl Pending {
         self.unread.as_ref().map_or_else(|| self.held_back.as_ref().map(Vec::len), |unread| unread.held_back)
     }
 
+    /// Whether updates are held back of which none says whether it is a security update.
+    pub fn holds_back_unknown(&self) -> bool {
+        self.held_back_security().is_none() && self.held_back_count() > Some(0)
+    }
+
     /// The security update that has been known for the longest, held back or not: since when, and its name.
     fn oldest(&self) -> Option<Option<(Time, &str)>> {
         if let Some(unread) = &self.unread {
@@ -200,7 +205,7 @@ impl Pending {
                 oldest = Some((since, name));
             }
         }
-        Some(oldest)
+        (oldest.is_some() || !self.holds_back_unknown()).then_some(oldest)
     }
 
     /// The security update that has been known for the longest, held back or not: for how many seconds, and its name.
@@ -379,6 +384,10 @@ mod tests {
         now.set_packages(Vec::new());
         now.held_back = None;
         assert_eq!(now.oldest_security(at(10)), Some(None));
+        let held = pending(9, &[("a", "1", "2")]).packages()[0].clone().held_back("held");
+        now.held_back = Some(vec![HeldBack { security: None, ..held }]);
+        assert!(now.holds_back_unknown());
+        assert_eq!(now.oldest_security(at(10)), None, "it may be one");
     }
 
     #[test]

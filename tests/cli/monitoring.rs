@@ -350,6 +350,25 @@ fn an_alert_can_begin_at_a_number_which_is_also_its_threshold() {
 }
 
 #[test]
+fn an_update_that_is_held_back_may_be_a_security_update_where_nobody_can_tell() {
+    for (security, code) in [(json!(null), 3), (json!(false), 0), (json!(true), 1)] {
+        let world = world_with(10, |state| {
+            state["pending"]["count"] = json!(0);
+            state["pending"]["security"] = json!(0);
+            state["pending"]["packages"] = json!([]);
+            state["pending"]["held_back"][0]["security"] = security.clone();
+            state["pending"]["held_back"][0]["first_seen"] = json!(ago(10 * 86400));
+        });
+        for alert in ["security", "security-age:7d"] {
+            let run = world.run(&format!("status --format nagios --alert {alert}"));
+            assert_eq!(run.code, code, "{alert} {security} {}", run.stdout);
+        }
+        // What is known is said.
+        assert_eq!(world.run("status").code, 0, "{security}");
+    }
+}
+
+#[test]
 fn what_is_excluded_is_neither_counted_nor_listed_nor_alerted_of() {
     let world = world_with(10, five_pending);
     let doc =
