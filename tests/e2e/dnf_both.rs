@@ -45,6 +45,7 @@ with_both! {
     a_setting_that_the_downloader_refuses_costs_only_its_repository,
     a_repository_at_which_dnf_crashes_costs_only_itself,
     what_the_configuration_excludes_is_held_back_and_not_forgotten,
+    what_is_held_back_is_no_security_update_only_where_advisories_tell,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
     a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
@@ -290,6 +291,25 @@ fn what_the_configuration_excludes_is_held_back_and_not_forgotten(make: fn(&[Rpm
     root.patch(&["apply", "--security"]).applied(&[]).holds_back(&held);
     root.sandbox.sh("sed -i /exclude/d /etc/dnf/dnf.conf /etc/yum.repos.d/test.repo");
     root.patch(&["apply"]).applied(&["tb-of-repo 1.5-1 2.0-1", "tb-sec 1.0-1 2.0-1"]).holds_back(&[]);
+}
+
+fn what_is_held_back_is_no_security_update_only_where_advisories_tell(make: fn(&[Rpm]) -> Root) {
+    let (root, repo) = one_in(make(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0"))), &[rpm("tb-a", "2.0")]);
+    root.sandbox.sh("grep -q main /etc/dnf/dnf.conf || echo '[main]' >>/etc/dnf/dnf.conf
+        echo 'exclude=tb-a' >>/etc/dnf/dnf.conf");
+    for (is_told, code) in [(false, 3), (true, 0)] {
+        if is_told {
+            repo.publish_with_advisories(
+                &[("TB-1", "security", "tb-b", "1.0")],
+                &[rpm("tb-a", "2.0"), rpm("tb-b", "1.0")],
+            );
+        }
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(0).holds_back(&["tb-a 1.0-1 2.0-1 held"]);
+        root.patch(&["status", "--alert", "security"]).exits(code);
+        let security = &refreshed.state["pending"]["held_back"][0]["security"];
+        assert_eq!(security.as_bool(), is_told.then_some(false), "{refreshed}");
+    }
 }
 
 const RPMS_LOCK: &str = "/var/lib/rpm/.rpm.lock";

@@ -41,7 +41,8 @@ impl Advisories {
             origins.contains_key(&update.name) || update.replaces.iter().any(|old| origins.contains_key(old))
         };
         let mut told = listing.updates.iter().any(is_named);
-        if is_asked && !told && !listing.updates.is_empty() {
+        let is_any = !listing.updates.is_empty() || !listing.held_back.is_empty();
+        if is_asked && !told && is_any {
             let settled = machine.ask(&self.settled).map(|answer| answer.stdout).unwrap_or_default();
             told = !(self.read)(&settled).is_empty();
         }
@@ -85,9 +86,11 @@ impl Advisories {
             update.security = update.security.or_else(|| told.then(|| is_security(&by_it)));
             update.told.take(&advice_of(&by_it));
         }
+        let is_told = told || !origins.is_empty();
         for held in &mut listing.held_back {
             let settled = settled(&held.name, held.installed.as_deref(), held.candidate.as_deref());
-            held.security = held.security.or_else(|| Some(is_security(&settled)));
+            // Where no advisory could be read it is not known.
+            held.security = held.security.or_else(|| is_told.then(|| is_security(&settled)));
             held.told.take(&advice_of(&settled));
         }
         Ok(())
