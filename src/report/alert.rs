@@ -156,8 +156,9 @@ impl Alert {
             Condition::Updates => number(pending.and_then(|pending| pending.count), "update", "pending"),
             Condition::Security => {
                 let held = pending.and_then(Pending::held_back_security).unwrap_or(0);
+                let perhaps = pending.map_or(0, Pending::may_hold_back);
                 match pending.and_then(Pending::security) {
-                    Some(count) if count < self.count && pending.is_some_and(Pending::holds_back_unknown) => {
+                    Some(count) if count < self.count && count + perhaps >= self.count => {
                         unknown("not known whether security updates are held back")
                     }
                     // A held-back security update is open too, though nobody installs it.

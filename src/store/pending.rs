@@ -183,11 +183,6 @@ impl Pending {
         self.unread.as_ref().map_or_else(|| self.held_back.as_ref().map(Vec::len), |unread| unread.held_back)
     }
 
-    /// Whether updates are held back of which none says whether it is a security update.
-    pub fn holds_back_unknown(&self) -> bool {
-        self.held_back_security().is_none() && self.held_back_count() > Some(0)
-    }
-
     /// The security update that has been known for the longest, held back or not: since when, and its name.
     fn oldest(&self) -> Option<Option<(Time, &str)>> {
         if let Some(unread) = &self.unread {
@@ -205,7 +200,7 @@ impl Pending {
                 oldest = Some((since, name));
             }
         }
-        (oldest.is_some() || !self.holds_back_unknown()).then_some(oldest)
+        Some(oldest)
     }
 
     /// The security update that has been known for the longest, held back or not: for how many seconds, and its name.
@@ -231,9 +226,16 @@ impl Pending {
         is_told.then(|| held.iter().filter(|held| held.security == Some(true)).count())
     }
 
-    /// How many security updates there are, pending or held back.
+    /// How many of those that are held back may be security updates because none of them says whether it is one.
+    pub fn may_hold_back(&self) -> usize {
+        if self.held_back_security().is_some() { 0 } else { self.held_back_count().unwrap_or(0) }
+    }
+
+    /// How many security updates are known, pending or held back; `None` instead of 0 if others may be among those held
+    /// back.
     pub fn all_security(&self) -> Option<usize> {
-        Some(self.security()? + self.held_back_security().unwrap_or(0))
+        let known = self.security()? + self.held_back_security().unwrap_or(0);
+        (known > 0 || self.may_hold_back() == 0).then_some(known)
     }
 
     /// Sorts the updates as they are shown: security updates first, of these the oldest.
@@ -386,8 +388,7 @@ mod tests {
         assert_eq!(now.oldest_security(at(10)), Some(None));
         let held = pending(9, &[("a", "1", "2")]).packages()[0].clone().held_back("held");
         now.held_back = Some(vec![HeldBack { security: None, ..held }]);
-        assert!(now.holds_back_unknown());
-        assert_eq!(now.oldest_security(at(10)), None, "it may be one");
+        assert_eq!((now.may_hold_back(), now.all_security()), (1, None), "it may be one");
     }
 
     #[test]

@@ -395,3 +395,17 @@ fn of_what_a_preferred_repository_has_in_an_older_version_that_replaces_another_
     root.patch(&["apply"]).exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
     root.has_exactly(&["tb-hello 2.0", "tb-old 1.0", "tb-own 2.0"]);
 }
+
+/// As dnf 5 itself, which does not replace what a preferred repository has by what another one has.
+#[test]
+fn what_comes_for_an_excluded_obsoleter_is_not_of_a_repository_that_counts_less() {
+    let root = root(&[rpm("tb-own", "2.0"), rpm("tb-hello", "1.0")]);
+    let vendor = RpmRepo::new(&[rpm("tb-own", "1.0"), rpm("tb-new", "1.0").tag("Obsoletes: tb-own")]);
+    root.add_repo_with("vendor", &vendor.server.url(), "priority=10\n");
+    let other = RpmRepo::new(&[rpm("tb-hello", "2.0"), rpm("tb-own", "3.0")]);
+    root.add_repo("other", &other);
+    let applied = root.patch(&["apply", "--exclude", "tb-new"]);
+    applied.exits(0).changed(&["tb-hello 1.0-1 2.0-1"]);
+    assert!(applied.stderr.contains("tb-own is left out too: "), "{applied}");
+    root.has_exactly(&["tb-hello 2.0", "tb-own 2.0"]);
+}

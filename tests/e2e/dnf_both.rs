@@ -46,6 +46,8 @@ with_both! {
     a_repository_at_which_dnf_crashes_costs_only_itself,
     what_the_configuration_excludes_is_held_back_and_not_forgotten,
     what_is_held_back_is_no_security_update_only_where_advisories_tell,
+    an_older_version_of_a_repository_that_is_down_does_not_come_for_what_is_excluded,
+    what_an_impossible_update_would_replace_is_updated,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
     a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
@@ -291,6 +293,36 @@ fn what_the_configuration_excludes_is_held_back_and_not_forgotten(make: fn(&[Rpm
     root.patch(&["apply", "--security"]).applied(&[]).holds_back(&held);
     root.sandbox.sh("sed -i /exclude/d /etc/dnf/dnf.conf /etc/yum.repos.d/test.repo");
     root.patch(&["apply"]).applied(&["tb-of-repo 1.5-1 2.0-1", "tb-sec 1.0-1 2.0-1"]).holds_back(&[]);
+}
+
+/// Only where tb-y is left out, whose newer version it needs, tb-x would come in an older version: from a repository that
+/// is down.
+fn an_older_version_of_a_repository_that_is_down_does_not_come_for_what_is_excluded(
+    make: fn(&[Rpm]) -> Root,
+) {
+    let root = make(&["tb-x", "tb-y", "tb-hello"].map(|name| rpm(name, "1.0")));
+    let needing = rpm("tb-x", "3.0").tag("Requires: tb-y >= 3.0");
+    let good = RpmRepo::new(&[needing, rpm("tb-y", "3.0"), rpm("tb-hello", "2.0")]);
+    let down = RpmRepo::new(&[rpm("tb-x", "2.0")]);
+    root.add_repo("good", &good);
+    root.add_repo("down", &down);
+    root.patch(&["refresh"]).exits(0);
+    down.server.fault("/", Fault::Status(503));
+    root.patch(&["apply", "--exclude", "tb-y"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
+    down.server.heal();
+    root.patch(&["apply", "--exclude", "tb-y"]).applied(&["tb-x 1.0-1 2.0-1"]);
+}
+
+/// It has a file of another package, and is all that is pending.
+fn what_an_impossible_update_would_replace_is_updated(make: fn(&[Rpm]) -> Root) {
+    let file = |rpm: Rpm, content: &str| rpm.file("", "/usr/share/tb-file", content);
+    let vendor = file(rpm("tb-vendor", "5.0").tag("Obsoletes: tb-server"), "another");
+    let (root, _repo) = one_in(
+        make(&[rpm("tb-server", "1.0"), file(rpm("tb-file", "1.0"), "one")]),
+        &[rpm("tb-server", "2.0"), vendor],
+    );
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-vendor - 5.0-1"]);
+    root.patch(&["apply"]).exits(0).changed(&["tb-server 1.0-1 2.0-1"]);
 }
 
 fn what_is_held_back_is_no_security_update_only_where_advisories_tell(make: fn(&[Rpm]) -> Root) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::report::Report;
 use crate::rpm::{self, RpmRepo, rpm};
+use crate::server::Fault;
 use crate::zypper::{Zypper, one};
 
 fn contested() -> (Zypper, RpmRepo) {
@@ -47,7 +48,12 @@ fn what_an_excluded_package_would_replace_is_updated() {
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-vendor - 5.0-1"]);
     // A choice of others is none of it.
     root.patch(&["apply", "--exclude", "tb-vendor", "--min-age", "1d"]).applied(&[]);
-    root.patch(&["apply", "--exclude", "tb-vendor"]).applied(&["tb-server 1.0-1 2.0-1"]);
+    // Nor is a repository that is down, and has nothing to say about it.
+    let down = RpmRepo::new(&[rpm("tb-far", "1.0")]);
+    root.add_repo("down", &down);
+    root.patch(&["refresh"]).exits(0);
+    down.server.fault("/", Fault::Status(503));
+    root.patch(&["apply", "--exclude", "tb-vendor"]).exits(1).changed(&["tb-server 1.0-1 2.0-1"]);
 }
 
 #[test]
@@ -136,6 +142,20 @@ fn a_fix_that_comes_in_the_place_of_an_installed_package_is_a_security_update() 
         assert!(left.lines().any(|row| row == line), "{line}: {left}");
     }
     root.patch(&["apply", "--security"]).applied(&[]).remembers("/pending/security", 0);
+}
+
+#[test]
+fn what_is_locked_is_no_security_update_only_where_patches_tell() {
+    let (root, repo) = one(&["tb-a", "tb-b"].map(|name| rpm(name, "1.0")), &[rpm("tb-a", "2.0")]);
+    root.sandbox().sh("zypper -n addlock tb-a");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&[]);
+    root.patch(&["status", "--alert", "security"]).exits(3);
+    repo.publish_with_advisories(
+        &[("TB-1", "security", "tb-b", "1.0")],
+        &[rpm("tb-a", "2.0"), rpm("tb-b", "1.0")],
+    );
+    root.patch(&["refresh"]).exits(0);
+    root.patch(&["status", "--alert", "security"]).exits(0).says("/pending/held_back/0/security", false);
 }
 
 #[test]

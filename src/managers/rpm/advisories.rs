@@ -41,8 +41,8 @@ impl Advisories {
             origins.contains_key(&update.name) || update.replaces.iter().any(|old| origins.contains_key(old))
         };
         let mut told = listing.updates.iter().any(is_named);
-        let is_any = !listing.updates.is_empty() || !listing.held_back.is_empty();
-        if is_asked && !told && is_any {
+        let is_held = !listing.held_back.is_empty() && origins.is_empty();
+        if is_asked && !told && (!listing.updates.is_empty() || is_held) {
             let settled = machine.ask(&self.settled).map(|answer| answer.stdout).unwrap_or_default();
             told = !(self.read)(&settled).is_empty();
         }

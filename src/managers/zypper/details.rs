@@ -37,7 +37,9 @@ pub fn complete(machine: &dyn Machine, plan: &Plan, mut listing: Listing) -> Res
     listing = lists::add_patches(&ask_if(info(plan, PATCHES, &patches))?, listing);
     let of_new = lists::found_patches(&ask_if(ask_patches_of_new(plan, &listing))?);
     listing = lists::add_patches(&ask_if(info(plan, PATCHES, &of_new))?, listing);
-    if listing.updates.iter().any(|update| update.security.is_none()) {
+    let is_held =
+        !listing.held_back.is_empty() && listing.held_back.iter().all(|held| held.security.is_none());
+    if is_held || listing.updates.iter().any(|update| update.security.is_none()) {
         listing = lists::add_told(&ask(of_choice(&["list-patches", "--all"]))?, listing);
     }
     if listing.held_back.iter().any(lists::is_missing_fix) {

@@ -333,10 +333,12 @@ pub fn without_fixes_of_others(answer: &str, mut listing: Listing) -> Listing {
 }
 
 /// Reads `list-patches --all`. If there are patches of any kind, the sources tell security updates from others, and an
-/// update without a patch is not a security update.
+/// update without a patch is not a security update, held back or not.
 pub fn add_told(report: &str, mut listing: Listing) -> Listing {
     if named(report, "update").any(|element| element.is("kind", "patch")) {
-        listing.updates.iter_mut().for_each(|update| update.security = update.security.or(Some(false)));
+        let updates = listing.updates.iter_mut().map(|update| &mut update.security);
+        let held = listing.held_back.iter_mut().map(|held| &mut held.security);
+        updates.chain(held).for_each(|security| *security = security.or(Some(false)));
     }
     listing
 }

@@ -98,8 +98,11 @@ fn security_is_a_matter_of_versions() {
     assert_eq!(listing.held_back[1].installed.as_deref(), Some("1-1"));
     let fixed = without_fixes_of_others(&installed.replace("1-1", "3-1"), listing.clone());
     assert!(fixed.held_back.is_empty());
+    let mut listing = add_told("<stream/>", listing);
+    listing.held_back.push(listing.updates[3].clone().held_back("locked"));
+    assert_eq!((listing.updates[3].security, listing.held_back[2].security), (None, None));
     let listing = add_told("<update kind=\"patch\" name=\"P-1\" status=\"applied\"/>", listing);
-    assert_eq!(listing.updates[3].security, Some(false));
+    assert_eq!((listing.updates[3].security, listing.held_back[2].security), (Some(false), Some(false)));
 }
 
 #[test]

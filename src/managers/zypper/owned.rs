@@ -34,7 +34,7 @@ pub fn without_owned(
         return Ok(listing);
     }
     let configured = configured(machine)?;
-    let mut whole = Plan { full: false, left_out: Vec::new(), leave_out_file: None, ..plan.clone() };
+    let mut whole = Plan { full: false, ..plan.clone() };
     whole.only_sources.extend(at_hand.iter().map(|id| argument_of(&configured, id)));
     let all = machine.ask(&list(&whole));
     let all = all.and_then(|all| complete(machine, &whole, lists::plan(&all.stdout))?.checked());

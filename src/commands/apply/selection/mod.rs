@@ -53,6 +53,8 @@ pub(super) struct Selection {
     impossible: Vec<HeldBack>,
     /// The updates of the plan before.
     planned: Vec<String>,
+    /// What was reported to be left out though it is not pending.
+    told_unchecked: BTreeSet<String>,
     /// The packages with keys that are installed before all others.
     keys: Keys,
     /// The plan for the manager, made by [`Selection::make_plan`].
@@ -97,6 +99,7 @@ impl Selection {
             young: BTreeSet::new(),
             impossible: Vec::new(),
             planned: Vec::new(),
+            told_unchecked: BTreeSet::new(),
             keys: Keys::NotNeeded,
             plan: Plan { full: args.full, ..Plan::default() },
         };
@@ -149,14 +152,17 @@ impl Selection {
         let mut wanted = self.wanted(session, &pending, &named)?;
         // Where nothing is chosen, what is excluded counts as not offered: newer versions of what it would replace come.
         let is_absent = |update: &Update| self.chooses_nothing() && self.is_excluded(&update.name);
-        let is_more = pending.updates.iter().any(|update| is_absent(update) && !update.replaces.is_empty());
         self.plan.kept = Selection::kept(&pending, &wanted, &is_absent);
         if session.manager.facts().lists_no_replaced {
             let excluded = self.excluded_among(installed);
             self.plan.kept.extend(excluded);
         }
         left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
-        let nothing = !is_more && pending.updates.iter().all(|update| left_out.contains(&update.name));
+        let is_nothing = |update: &Update| {
+            // What it would replace may have newer versions of its own.
+            left_out.contains(&update.name) && update.replaces.iter().all(|old| self.plan.kept.contains(old))
+        };
+        let nothing = pending.updates.iter().all(is_nothing);
         left_out.extend(std::mem::take(&mut self.plan.left_out));
         self.plan.left_out = left_out.into_iter().collect();
         self.plan.new = new_among(&self.plan.left_out, installed);
@@ -201,8 +207,8 @@ impl Selection {
     }
 
     /// Lists what the plan installs. Where one package is left out, another may replace an excluded package, update it
-    /// or bring it, or come in its place though a source has the say about it that was not refreshed: then that is left
-    /// out too. What is excluded stays.
+    /// or bring it, or come in its place though it would have been held back: then that is left out too. What is
+    /// excluded stays.
     fn list(
         &mut self,
         session: &Session,
@@ -219,11 +225,11 @@ impl Selection {
             let names = excluded.map(|update| update.name.clone());
             let mut more: Vec<_> = names.filter(|name| !self.plan.left_out.contains(name)).collect();
             more.extend(self.what_brings(session, &planned)?);
-            more.extend(self.owned_beyond(session, state, &planned, pending)?);
             more.extend(needing);
             let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
-            if more.is_empty() && goes.is_empty() {
+            let is_checked = !self.leave_out_unchecked(session, state, &planned, pending)?;
+            if more.is_empty() && goes.is_empty() && is_checked {
                 return Ok(planned);
             }
             self.plan.left_out.extend(more);

@@ -8,6 +8,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::text::is_printable;
+use crate::model::updates::Update;
 use crate::store::state::State;
 use glob::Pattern;
 use log::warn;
@@ -124,28 +125,37 @@ impl Selection {
         session.fill_in(listing, &|| Ok(self.plan.clone())).map(Some)
     }
 
-    /// The updates of a plan that come only because others are left out, and that only a source offers or decides about
-    /// that was not refreshed: what is pending was checked for that, they were not.
-    pub(super) fn owned_beyond(
-        &self,
+    /// Leaves out too what comes only because others are left out, and would have been held back if it had been pending:
+    /// a source may have the say about it, or alone offer it, that was not refreshed. What is pending was checked for
+    /// that. Returns whether there is any.
+    pub(super) fn leave_out_unchecked(
+        &mut self,
         session: &Session,
         state: &State,
         planned: &Listing,
         pending: &Listing,
-    ) -> Result<Vec<String>, Failure> {
-        let mut beyond = planned.names();
-        beyond.retain(|name| !pending.comes(name) && !self.plan.left_out.contains(name));
-        if self.plan.without.is_empty() || beyond.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<bool, Failure> {
+        let left_out = &self.plan.left_out;
+        let is_unchecked = |update: &&Update| !pending.brings(update) && !left_out.contains(&update.name);
+        let mut names: Vec<_> =
+            planned.updates.iter().filter(is_unchecked).map(|update| update.name.clone()).collect();
+        if names.is_empty() {
+            return Ok(false);
         }
         let listing = session.ask_for_more(planned.clone(), &self.plan)?;
         let listing = session.without_owned(listing, state, &self.plan)?;
-        let stale = stale_updates(session, state, &listing)?.names;
-        beyond.retain(|name| !listing.comes(name) || stale.contains(name));
-        if !beyond.is_empty() {
-            warn!("left out too, because of a source that was not refreshed: {}", beyond.join(", "));
+        let mut stale = stale_updates(session, state, &listing)?;
+        stale.passed_over.retain(|(name, _)| names.contains(name));
+        names.retain(|name| !listing.comes(name) || stale.names.contains(name));
+        for name in names.iter().filter(|name| self.told_unchecked.insert((*name).clone())) {
+            let reason = listing.held(name).map_or("its source was not refreshed", |held| &held.reason);
+            warn!("{name} is left out too: {reason}");
         }
-        Ok(beyond)
+        let known = self.plan.passed_over.len();
+        self.plan.passed_over.extend(stale.passed_over);
+        let is_more = !names.is_empty() || self.plan.passed_over.len() > known;
+        self.plan.left_out.extend(names);
+        Ok(is_more)
     }
 
     /// Checks that every pattern matches a source: otherwise a typing error would look like nothing to do.
