@@ -200,7 +200,7 @@ impl Pending {
                 oldest = Some((since, name));
             }
         }
-        Some(oldest)
+        (oldest.is_some() || self.may_hold_back() == 0).then_some(oldest)
     }
 
     /// The security update that has been known for the longest, held back or not: for how many seconds, and its name.
@@ -389,6 +389,7 @@ mod tests {
         let held = pending(9, &[("a", "1", "2")]).packages()[0].clone().held_back("held");
         now.held_back = Some(vec![HeldBack { security: None, ..held }]);
         assert_eq!((now.may_hold_back(), now.all_security()), (1, None), "it may be one");
+        assert_eq!(now.oldest_security(at(10)), None);
     }
 
     #[test]

@@ -360,6 +360,8 @@ fn an_update_that_is_held_back_may_be_a_security_update_where_nobody_can_tell() 
         });
         let run = world.run("status --format nagios --alert security");
         assert_eq!(run.code, code, "{security} {}", run.stdout);
+        let of_age = world.run("status --alert security-age:7d").code;
+        assert_eq!(of_age, if security.is_null() { 3 } else { 0 }, "{security}");
         let number = [" security=0;", " security=1;", "", " security=U;"][code as usize];
         assert!(run.stdout.contains(number), "{security} {}", run.stdout);
         assert_eq!(world.run("status --alert security:2").code, 0, "there is only one");

@@ -48,6 +48,7 @@ with_both! {
     what_is_held_back_is_no_security_update_only_where_advisories_tell,
     an_older_version_of_a_repository_that_is_down_does_not_come_for_what_is_excluded,
     what_an_impossible_update_would_replace_is_updated,
+    what_was_not_chosen_does_not_come_for_what_is_left_out,
     a_setting_with_which_nothing_is_installed_is_named,
     a_setting_that_makes_dnf_look_after_another_system_is_named,
     a_crash_in_mid_install_is_told_without_what_has_nothing_to_do_with_it,
@@ -322,7 +323,25 @@ fn what_an_impossible_update_would_replace_is_updated(make: fn(&[Rpm]) -> Root) 
         &[rpm("tb-server", "2.0"), vendor],
     );
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-vendor - 5.0-1"]);
+    // Nobody chose that version.
+    root.patch(&["apply", "--from", "test", "--min-age", "0s"]).exits(0).changed(&[]);
     root.patch(&["apply"]).exits(0).changed(&["tb-server 1.0-1 2.0-1"]);
+}
+
+/// Of two that conflict one is held back, and could come where a choice leaves out the other.
+fn what_was_not_chosen_does_not_come_for_what_is_left_out(make: fn(&[Rpm]) -> Root) {
+    let root = make(&["tb-a", "tb-b", "tb-sec"].map(|name| rpm(name, "1.0")));
+    let repo = RpmRepo::new(&[]);
+    let foe = rpm("tb-a", "2.0").tag("Conflicts: tb-b >= 2.0");
+    repo.publish_with_advisory("security", &[rpm("tb-sec", "2.0"), foe, rpm("tb-b", "2.0")]);
+    root.add_repo("test", &repo);
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!(refreshed.exits(0).state["pending"]["count"], 2, "{refreshed}");
+    for choice in [&["--security"][..], &["tb-sec"]] {
+        let planned = root.patch(&[&["apply", "--dry-run"], choice].concat());
+        planned.exits(0).changed(&["tb-sec 1.0-1 2.0-1"]);
+    }
+    root.patch(&["apply", "--security"]).exits(0).changed(&["tb-sec 1.0-1 2.0-1"]);
 }
 
 fn what_is_held_back_is_no_security_update_only_where_advisories_tell(make: fn(&[Rpm]) -> Root) {

@@ -30,6 +30,14 @@ enum Keys {
     Tried,
 }
 
+/// What a plan is made of.
+#[derive(Debug)]
+struct Counted<'a> {
+    pending: &'a Listing,
+    /// What is chosen of that, with what it needs; `None` for all of it.
+    chosen: Option<BTreeSet<String>>,
+}
+
 /// What the command line selects, and the plan made of it.
 #[derive(Debug)]
 pub(super) struct Selection {
@@ -160,7 +168,8 @@ impl Selection {
         left_out.extend(pending.names().into_iter().filter(|name| !wanted.contains(name)));
         let is_nothing = |update: &Update| {
             // What it would replace may have newer versions of its own.
-            left_out.contains(&update.name) && update.replaces.iter().all(|old| self.plan.kept.contains(old))
+            let stays = |old: &String| self.plan.kept.contains(old) || left_out.contains(old);
+            left_out.contains(&update.name) && update.replaces.iter().all(stays)
         };
         let nothing = pending.updates.iter().all(is_nothing);
         left_out.extend(std::mem::take(&mut self.plan.left_out));
@@ -168,7 +177,11 @@ impl Selection {
         self.plan.new = new_among(&self.plan.left_out, installed);
         // What the list shows to be left out too comes behind these.
         let known = self.plan.left_out.len();
-        let planned = if nothing { Listing::default() } else { self.list(session, state, dir, &pending)? };
+        let chosen = (!self.chooses_nothing()).then(|| wanted.iter().chain(&named).cloned().collect());
+        let planned = match nothing {
+            true => Listing::default(),
+            false => self.list(session, state, dir, &Counted { pending: &pending, chosen })?,
+        };
         wanted.retain(|name| !self.plan.left_out[..known].contains(name));
         self.check(session, dir, &planned)?;
         self.note_dependents(&planned, &pending, &wanted);
@@ -207,15 +220,16 @@ impl Selection {
     }
 
     /// Lists what the plan installs. Where one package is left out, another may replace an excluded package, update it
-    /// or bring it, or come in its place though it would have been held back: then that is left out too. What is
-    /// excluded stays.
+    /// or bring it, or come in its place though it would have been held back, or was not chosen: then that is left out
+    /// too. What is excluded stays.
     fn list(
         &mut self,
         session: &Session,
         state: &State,
         dir: &Path,
-        pending: &Listing,
+        counted: &Counted,
     ) -> Result<Listing, Failure> {
+        let pending = counted.pending;
         for _ in 0..MOST_ROUNDS {
             self.write(session, dir)?;
             let mut planned = session.list(&self.plan)?;
@@ -228,14 +242,14 @@ impl Selection {
             more.extend(needing);
             let goes = planned.removals.iter().map(|(name, _)| name).filter(|name| self.is_excluded(name));
             let goes: Vec<_> = goes.filter(|name| !self.plan.kept.contains(name)).cloned().collect();
-            let is_checked = !self.leave_out_unchecked(session, state, &planned, pending)?;
-            if more.is_empty() && goes.is_empty() && is_checked {
+            let is_last = more.is_empty() && goes.is_empty();
+            if is_last && !self.leave_out_unchecked(session, state, &planned, counted)? {
                 return Ok(planned);
             }
             self.plan.left_out.extend(more);
             self.plan.kept.extend(goes);
         }
-        let text = "what is excluded would be replaced by ever another package".to_string();
+        let text = "ever another package would come in the place of what is left out".to_string();
         Err(Failure::new(Class::Dependency, text))
     }
 

@@ -1,7 +1,7 @@
 //! Restricts a selection to some sources.
 
 use super::super::stale::{Stale, is_one, of_other_sources, stale_updates};
-use super::{MOST_ROUNDS, Selection};
+use super::{Counted, MOST_ROUNDS, Selection};
 use crate::driver::Session;
 use crate::managers::Installed;
 use crate::model::class::Class;
@@ -125,36 +125,56 @@ impl Selection {
         session.fill_in(listing, &|| Ok(self.plan.clone())).map(Some)
     }
 
-    /// Leaves out too what comes only because others are left out, and would have been held back if it had been pending:
-    /// a source may have the say about it, or alone offer it, that was not refreshed. What is pending was checked for
-    /// that. Returns whether there is any.
+    /// Leaves out too what comes only because others are left out, if it was not chosen, or would have been held back if
+    /// it had been pending: a source may have the say about it, or alone offer it, that was not refreshed. What is pending
+    /// was checked for that. Returns whether there is any.
     pub(super) fn leave_out_unchecked(
         &mut self,
         session: &Session,
         state: &State,
         planned: &Listing,
-        pending: &Listing,
+        counted: &Counted,
     ) -> Result<bool, Failure> {
-        let left_out = &self.plan.left_out;
-        let is_unchecked = |update: &&Update| !pending.brings(update) && !left_out.contains(&update.name);
-        let mut names: Vec<_> =
-            planned.updates.iter().filter(is_unchecked).map(|update| update.name.clone()).collect();
-        if names.is_empty() {
+        let is_unchecked =
+            |update: &&Update| !counted.pending.brings(update) && !self.plan.left_out.contains(&update.name);
+        let unchecked: Vec<_> = planned.updates.iter().filter(is_unchecked).collect();
+        if unchecked.is_empty() {
             return Ok(false);
+        }
+        let is_change = |update: &&&Update| update.installed.is_some() || !update.replaces.is_empty();
+        let is_unchosen =
+            |update: &&&Update| counted.chosen.as_ref().is_some_and(|chosen| !chosen.contains(&update.name));
+        let unchosen: Vec<_> = unchecked.iter().filter(is_change).filter(is_unchosen).collect();
+        if !unchosen.is_empty() {
+            self.plan.left_out.extend(unchosen.into_iter().map(|update| update.name.clone()));
+            return Ok(true);
         }
         let listing = session.ask_for_more(planned.clone(), &self.plan)?;
         let listing = session.without_owned(listing, state, &self.plan)?;
         let mut stale = stale_updates(session, state, &listing)?;
-        stale.passed_over.retain(|(name, _)| names.contains(name));
-        names.retain(|name| !listing.comes(name) || stale.names.contains(name));
-        for name in names.iter().filter(|name| self.told_unchecked.insert((*name).clone())) {
-            let reason = listing.held(name).map_or("its source was not refreshed", |held| &held.reason);
+        let names = || unchecked.iter().map(|update| &update.name);
+        stale.passed_over.retain(|(name, _)| names().any(|unchecked| unchecked == name));
+        let held = |name: &String| {
+            let mut held = listing.held_back.iter().rev().filter(|held| held.name == *name);
+            held.next().filter(|_| !listing.comes(name))
+        };
+        let of_reason = |name: &String| match held(name) {
+            Some(held) => Some((name.clone(), held.reason.clone())),
+            None => stale.names.contains(name).then(|| (name.clone(), "its source was not refreshed".into())),
+        };
+        let mut more: Vec<(String, String)> = names().filter_map(of_reason).collect();
+        if more.is_empty() {
+            // Without a reason of its own it may only have come with others.
+            let gone = names().filter(|name| !listing.comes(name));
+            more = gone.map(|name| (name.clone(), "it would have been held back".into())).collect();
+        }
+        for (name, reason) in more.iter().filter(|(name, _)| self.told_unchecked.insert(name.clone())) {
             warn!("{name} is left out too: {reason}");
         }
         let known = self.plan.passed_over.len();
         self.plan.passed_over.extend(stale.passed_over);
-        let is_more = !names.is_empty() || self.plan.passed_over.len() > known;
-        self.plan.left_out.extend(names);
+        let is_more = !more.is_empty() || self.plan.passed_over.len() > known;
+        self.plan.left_out.extend(more.into_iter().map(|(name, _)| name));
         Ok(is_more)
     }
 
