@@ -2,6 +2,8 @@
 
 use crate::bench;
 use crate::deb::deb;
+use crate::repo::Repo;
+use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
 const LISTS: &str = "/var/lib/apt/lists";
@@ -124,6 +126,42 @@ fn a_packed_list_that_is_damaged_or_old_is_no_empty_one_and_comes_anew() {
             let healed = sandbox.patch(&["refresh"]);
             assert_eq!(healed.code, 0, "{kind} {damage}: {healed}");
             healed.leaves_pending(&["tb-alpha 1.0 2.0", "tb-beta 1.0 3.0", "tb-gamma 1.0 2.0"]);
+        }
+    }
+}
+
+/// Repositories of vendors are often flat.
+#[test]
+fn a_list_of_a_flat_repository_that_is_older_than_its_release_file_is_not_fresh_either() {
+    for (suite, dir) in [("/", ""), ("./", "/."), ("sub/", "/sub"), ("./", "copy:/srv/new")] {
+        let sandbox = Sandbox::new();
+        sandbox.install(&[deb("tb-hello", "1.0")]);
+        let repo = Repo::new(&[deb("tb-hello", "3.0")]);
+        for (name, version) in [("old", "2.0"), ("new", "3.0")] {
+            let files = Repo::new(&[deb("tb-hello", version)]).files();
+            let list = files.iter().find(|(path, _)| path.ends_with("/Packages")).unwrap();
+            sandbox.write(&format!("/srv/{name}/Packages"), list.1.as_slice());
+        }
+        // In Latin-1, as some are.
+        sandbox.sh("cd /srv/new; { printf 'Description: D\\351p\\364t\\nDate: '; date -u '+%a, %d %b %Y %T UTC'
+            echo SHA256:; set -- $(sha256sum Packages); echo \" $1 $(stat -c %s Packages) Packages\"; } >Release");
+        let served = ["Packages", "Release"]
+            .map(|name| (format!("{dir}/{name}"), sandbox.read_bytes(&format!("/srv/new/{name}"))));
+        let served: Vec<_> = served.iter().map(|(path, bytes)| (path.as_str(), bytes.clone())).collect();
+        let flat = Repo::flat(&served, &repo);
+        let is_local = dir.starts_with("copy:");
+        let url = if is_local { dir.to_owned() } else { flat.url() };
+        sandbox.write("/etc/apt/sources.list.d/flat.list", format!("deb [trusted=yes] {url} {suite}\n"));
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(0).leaves_pending(&["tb-hello 1.0 3.0"]);
+        let published = &refreshed.state["sources"][0]["published_at"];
+        assert!(published.is_string(), "{refreshed}");
+        sandbox.sh(&format!("cat /srv/old/Packages >$(ls {LISTS}/*_Packages); rm -f /var/cache/apt/*.bin"));
+        let mixed = sandbox.patch(&["refresh"]);
+        mixed.exits(2).mentions("/error/message", "the next refresh fetches it anew");
+        sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 3.0"]);
+        if !is_local {
+            sandbox.patch(&["apply"]).applied(&["tb-hello 1.0 3.0"]);
         }
     }
 }

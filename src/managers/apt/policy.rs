@@ -1,7 +1,7 @@
 //! Where apt can have newer versions from: `apt-cache policy`.
 
 use super::commands::apt_cache;
-use super::sources::{kept_as, source_id};
+use super::sources::{kept_as, source_id, suite_of};
 use crate::managers::origins::Origins;
 use crate::model::packages::Origin;
 use crate::model::published::{Published, is_security_suite};
@@ -103,8 +103,7 @@ fn source_of(line: &str) -> Option<(&str, &str)> {
     let (before, last) = item.rsplit_once(' ')?;
     let (uri, place) =
         if last.is_empty() || last.ends_with('/') { (before, last) } else { before.rsplit_once(' ')? };
-    let suite = match place {
-        "" => "/",
+    let suite = match suite_of(place) {
         flat if flat.ends_with('/') => flat,
         place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
     };

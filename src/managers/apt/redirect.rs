@@ -4,7 +4,7 @@
 
 use super::commands::{ENV, FIXED};
 use super::errors::messages;
-use super::sources::{kept_as, source_id};
+use super::sources::{kept_as, path_of, source_id, suite_of};
 use crate::managers::capabilities::Came;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -40,12 +40,12 @@ pub fn came(finished: &Finished) -> Vec<Came> {
     let came = finished.stdout.lines().filter_map(|line| {
         let (_, rest) = line.strip_prefix("Get:")?.split_once(' ')?;
         let mut words = rest.split(" [").next()?.rsplitn(3, ' ');
-        let (file, suite, uri) = (words.next()?, words.next()?, words.next()?);
+        let (file, suite, uri) = (words.next()?, suite_of(words.next()?), words.next()?);
         let uri = uri.trim_end_matches('/');
-        let is_one = matches!(file, "InRelease" | "Release") && !suite.ends_with('/') && !uri.contains('+');
+        let is_one = matches!(file, "InRelease" | "Release") && !uri.contains('+');
         let id = source_id(uri, suite);
         let kept = kept_as(&id, file).filter(|_| is_one)?;
-        Some(Came { id, file: kept, again: fetch(format!("{uri}/dists/{suite}/{file}")) })
+        Some(Came { id, file: kept, again: fetch(format!("{uri}/{}", path_of(suite, file))) })
     });
     came.collect()
 }
@@ -80,11 +80,15 @@ mod tests {
     fn what_came_and_what_was_found_unchanged_are_told_apart() {
         let text = "Hit:1 http://a x InRelease\nGet:2 http://b/d stable/updates InRelease [548 B]\n\
                     Get:3 http://b/d stable/updates/main amd64 Packages [257 B]\nGet:4 file:/srv s Release\n\
-                    Get:5 mirror+file:/m s InRelease [9 B]\nGet:6 http://c ./ InRelease [1 B]\nGet:\n";
+                    Get:5 mirror+file:/m s InRelease [9 B]\nGet:6 http://c ./ InRelease [1 B]\n\
+                    Get:7 http://d  InRelease [1 B]\nGet:\n";
         let found = came(&Finished::ended(0, text, ""));
         let shown: Vec<_> = found.iter().map(|came| (came.id.as_str(), came.file.as_str())).collect();
         let first = ("http://b/d stable/updates", "b_d_dists_stable_updates_InRelease");
-        assert_eq!(shown, [first, ("file:/srv s", "srv_dists_s_Release")]);
+        let (flat, bare) = (("http://c ./", "c_._InRelease"), ("http://d /", "d_InRelease"));
+        assert_eq!(shown, [first, ("file:/srv s", "_srv_dists_s_Release"), flat, bare]);
+        assert_eq!(found[2].again.args.last().unwrap(), "http://c/./InRelease");
+        assert_eq!(found[3].again.args.last().unwrap(), "http://d/InRelease");
         assert_eq!(found[0].again.args.last().unwrap(), "http://b/d/dists/stable/updates/InRelease");
         let many: String = (0..50).map(|at| format!("Get:{at} http://a{at} s InRelease [1 B]\n")).collect();
         assert_eq!(came(&Finished::ended(0, &many, "")).len(), 50, "the last may be the one that went back");

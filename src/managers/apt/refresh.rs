@@ -4,7 +4,7 @@ use super::classes::{HOOK_FAILED, class_of, fetch_class};
 use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file, words_of_apt};
 use super::hooks::{SUMMARY, items_of_apt, speaks_of_loss, sums_up};
 use super::progress::{Item, Kind, MIRRORS, unprinted};
-use super::sources::Source;
+use super::sources::{Source, suite_of};
 use super::told::{Told, named, result};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -63,8 +63,7 @@ fn named_by(items: &[Item]) -> Vec<Source> {
         let of_uri = by_uri.entry(uri).or_default();
         let known = of_uri.iter().any(|&at| is_of_suite(&sources[at].suite, place, item.is_release()));
         if !known {
-            let suite = match place {
-                "" => "/",
+            let suite = match suite_of(place) {
                 place if item.is_release() || place.ends_with('/') => place,
                 place => place.rsplit_once('/').map_or(place, |(suite, _)| suite),
             };

@@ -86,16 +86,17 @@ impl Source {
     /// How the names of all its files in the directory of the index begin.
     pub fn prefix(&self) -> Option<&str> {
         self.targets.iter().find_map(|target| {
-            let end = target.file().find(&target.key.replace('/', "_"))?;
-            Some(&target.file()[..end])
+            let key = target.key.replace('/', "_");
+            ENDS.iter().find_map(|end| target.file().strip_suffix(end)?.strip_suffix(&key))
         })
     }
 
     /// The first index that its Release file lists, that is not empty, and that apt did not store in this directory.
     /// apt says nothing where it passes over one that the Release file lists only in a compressed form.
     pub fn lacks(&self, dir: &Path) -> Option<String> {
-        let read = |name: String| std::fs::read_to_string(dir.join(name)).ok();
+        let read = |name: String| std::fs::read(dir.join(name)).ok();
         let release = self.lists().into_iter().find_map(read)?;
+        let release = String::from_utf8_lossy(&release);
         let is_stored =
             |target: &Target| ENDS.iter().any(|end| dir.join(format!("{}{end}", target.file())).exists());
         let mut needed = self.targets.iter().filter(|target| target.is_needed() && !target.is_of_all());
@@ -113,15 +114,31 @@ pub fn release_files(id: &str) -> Vec<String> {
     names.map(|name| Pattern::escape(&name)).collect()
 }
 
-/// The name under which apt stores a file of a suite: without scheme and password, with characters that mean something
-/// to a shell written as numbers.
+/// A suite as sources.list(5) has it. apt writes the flat repository `/` as nothing.
+pub fn suite_of(word: &str) -> &str {
+    if word.is_empty() { "/" } else { word }
+}
+
+/// The path of a file of a suite below the address of its source.
+pub fn path_of(suite: &str, file: &str) -> String {
+    match suite.trim_start_matches('/') {
+        flat if flat.is_empty() || flat.ends_with('/') => format!("{flat}{file}"),
+        suite => format!("dists/{suite}/{file}"),
+    }
+}
+
+/// The name under which apt stores a file of a suite: without scheme and password and the brackets of an address of
+/// IPv6, with characters that mean something to a shell written as numbers (`MetaIndexURI` and `URItoFileName` in apt).
 pub fn kept_as(id: &str, file: &str) -> Option<String> {
     let (uri, suite) = id.rsplit_once(' ')?;
-    let (_, place) = uri.split_once(":/")?;
-    let place = place.strip_prefix('/').unwrap_or(place);
-    let dir = if suite.ends_with('/') { suite.to_string() } else { format!("dists/{suite}/") };
+    let (_, place) = uri.split_once(':').filter(|(_, place)| place.is_empty() || place.starts_with('/'))?;
+    let place = place.strip_prefix("//").unwrap_or(place);
+    let place = match place.strip_prefix('[') {
+        Some(host) => host.replacen(']', "", 1),
+        None => place.to_string(),
+    };
     let mut name = String::new();
-    for byte in format!("{place}/{dir}{file}").bytes() {
+    for byte in format!("{place}/{}", path_of(suite, file)).bytes() {
         match byte {
             b'/' => name.push('_'),
             0..=b' ' | 0x7f.. => name += &format!("%{byte:02x}"),
@@ -139,7 +156,7 @@ pub fn parse(stdout: &str) -> Vec<Source> {
     for line in stdout.lines() {
         let fields: Vec<_> = line.split('\t').collect();
         let [uri, suite, key, kind, path] = fields[..] else { continue };
-        let name = (uri.trim_end_matches('/').to_string(), suite.to_string());
+        let name = (uri.trim_end_matches('/').to_string(), suite_of(suite).to_string());
         let at = *known.entry(name.clone()).or_insert_with(|| {
             sources.push(Source { uri: name.0, suite: name.1, targets: Vec::new() });
             sources.len() - 1
@@ -154,8 +171,9 @@ pub fn parse(stdout: &str) -> Vec<Source> {
 
 /// The indexes that the Release file of a source lists and that are stored, packed or not.
 pub fn listed(id: &str, dir: &Path) -> Vec<Listed> {
-    let read = |file: &str| std::fs::read_to_string(dir.join(kept_as(id, file)?)).ok();
+    let read = |file: &str| std::fs::read(dir.join(kept_as(id, file)?)).ok();
     let release = ["InRelease", "Release"].into_iter().find_map(read).unwrap_or_default();
+    let release = String::from_utf8_lossy(&release);
     let entries = release.lines().filter_map(|line| {
         let mut words = line.strip_prefix(' ')?.split_whitespace();
         let (sum, size, name) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
@@ -302,19 +320,20 @@ mod tests {
     const ANSWER: &str = "http://h/d/\tstable\tmain/binary-amd64/Packages\tPackages\t/l/h_d_dists_stable_main_binary-amd64_Packages\n\
          http://h/d/\tstable\tmain/source/Sources\tSources\t/l/h_d_dists_stable_main_source_Sources\n\
          file:/srv/flat/\t./\tPackages\tPackages\t/l/_srv_flat_._Packages\n\
-         file:/srv/flat/\t./\ten\tTranslations\t/l/_srv_flat_._en\nW: something\n";
+         file:/srv/flat/\t./\ten\tTranslations\t/l/_srv_flat_._en\nW: something\n\
+         http://h/Packages/\t\tPackages\tPackages\t/l/h_Packages_Packages.lz4\n";
 
     #[test]
     fn sources_are_read_with_their_files() {
         let sources = parse(ANSWER);
         let ids: Vec<_> = sources.iter().map(Source::id).collect();
-        assert_eq!(ids, ["http://h/d stable", "file:/srv/flat ./"]);
+        assert_eq!(ids, ["http://h/d stable", "file:/srv/flat ./", "http://h/Packages /"]);
         let prefixes: Vec<_> = sources.iter().map(|source| source.prefix().unwrap()).collect();
-        assert_eq!(prefixes, ["h_d_dists_stable_", "_srv_flat_._"]);
+        assert_eq!(prefixes, ["h_d_dists_stable_", "_srv_flat_._", "h_Packages_"]);
         let groups: Vec<_> = sources[0].targets.iter().map(Target::group).collect();
         assert_eq!(groups, [("Packages", "main"), ("Sources", "main")]);
         assert!(!sources[1].targets[1].is_needed());
-        assert_eq!(Configured.files(ANSWER).len(), 3 * ENDS.len());
+        assert_eq!(Configured.files(ANSWER).len(), 4 * ENDS.len());
     }
 
     #[test]
@@ -356,11 +375,16 @@ mod tests {
     fn a_release_file_is_found_by_the_name_that_apt_gives_it() {
         for (id, expected) in [
             ("http://h:80/d stable", "h:80_d_dists_stable_InRelease"),
-            ("file:/srv/x_y ./", "srv_x%5fy_._InRelease"),
+            ("file:/srv/x_y ./", "_srv_x%5fy_._InRelease"),
+            ("copy:/srv/x sub/", "_srv_x_sub_InRelease"),
+            ("file: ./", "_._InRelease"),
             ("file:///srv stable/updates", "_srv_dists_stable_updates_InRelease"),
-            ("https://h/%7Ea/x x", "h_%257Ea_x_dists_x_InRelease"),
+            ("mirror+file:/srv/m s", "_srv_m_dists_s_InRelease"),
+            ("https://h/~a/x x", "h_%7ea_x_dists_x_InRelease"),
+            ("http://h/deb /", "h_deb_InRelease"),
+            ("http://[::1]:80/d s", "::1:80_d_dists_s_InRelease"),
         ] {
-            assert_eq!(release_files(id)[0], expected, "{id}");
+            assert_eq!(release_files(id)[0], Pattern::escape(expected), "{id}");
         }
         assert!(release_files("cdrom:[x] stable").is_empty() && release_files("x").is_empty());
     }
