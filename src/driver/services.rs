@@ -2,8 +2,9 @@
 
 use super::Session;
 use crate::store::state::{OutdatedService, ServicesSeen, State};
-use crate::system::{boot, replaced};
-use std::time::{Duration, Instant};
+use crate::system::boot;
+use crate::system::replaced::{self, Looked};
+use std::time::Duration;
 
 /// Looking at ten thousand processes takes half a second.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -20,11 +21,13 @@ impl Session {
         if is_none && state.services_seen.as_ref().is_some_and(is_same) {
             return;
         }
-        let found = replaced::look(Instant::now() + BUDGET);
-        let needs_reboot = found.as_ref().is_some_and(|found| found.needs_reboot);
+        let Looked { found, is_all } = replaced::look(BUDGET);
         let seen = state.services_seen.take().unwrap_or_default();
+        // What was found stays until all were looked at, or a reboot.
+        let was_needed = !is_all && seen.boot_id == boot_id && seen.needs_reboot;
+        let needs_reboot = found.needs_reboot || was_needed;
         state.services_seen = Some(ServicesSeen { boot_id, database, needs_reboot, ..seen });
-        state.outdated_services = found.map(|found| {
+        state.outdated_services = is_all.then(|| {
             let service = |(unit, processes)| OutdatedService { unit, processes, extra: Default::default() };
             found.units.into_iter().map(service).collect()
         });

@@ -4,6 +4,7 @@
 use crate::system::boot;
 use crate::system::files::entries;
 use crate::system::time::{Time, since_boot};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -232,8 +233,15 @@ fn has_open(pid: u32, locks: &[(u64, u64)]) -> bool {
     files.any(|file| locks.contains(&file))
 }
 
+/// Asks no server of a file system for it: one that does not answer would hold us up for ever.
 fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    let known = rustix::fs::statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO);
+    match known {
+        Ok(known) => Some((rustix::fs::makedev(known.stx_dev_major, known.stx_dev_minor), known.stx_ino)),
+        Err(rustix::io::Errno::NOENT) => None,
+        // Linux before 4.11, and containers that forbid it.
+        Err(_) => std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino())),
+    }
 }
 
 /// A process in words: its number and up to 80 characters of its command line.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 /// A process has at most 65,530 mappings unless somebody allows more. More than this is not read.
 const MOST_BYTES: u64 = 16 << 20;
@@ -21,6 +22,15 @@ pub struct Replaced {
     pub needs_reboot: bool,
 }
 
+/// What a look has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// What runs replaced code.
+    pub found: Replaced,
+    /// Whether that is all. It is not where the time was over, or nothing was found and some processes cannot be seen.
+    pub is_all: bool,
+}
+
 /// The init: it decides how the unit of a process is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Init {
@@ -29,43 +39,71 @@ enum Init {
     Other,
 }
 
-/// Looks at all processes. `None` if that takes longer than until then, or if nothing is found and some processes
-/// cannot be seen.
-pub fn look(until: Instant) -> Option<Replaced> {
+/// What one process shows.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// It runs no replaced code.
+    Well,
+    /// It may not be seen.
+    Refused,
+    /// It runs replaced code, and belongs to this.
+    Outdated(u32, String),
+}
+
+/// Looks at all processes for so long. To read the mappings of a process is to wait for it, for ever perhaps where its
+/// memory is on a server that does not answer: so a thread does that, which ends with us.
+pub fn look(budget: Duration) -> Looked {
+    look_in(PathBuf::from("/proc"), budget)
+}
+
+fn look_in(proc: PathBuf, budget: Duration) -> Looked {
+    let until = Instant::now() + budget;
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || look_at_each(&proc, &sender));
+    let mut looked = Looked::default();
+    let (mut is_any, mut is_refused) = (false, false);
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Some(Seen::Outdated(pid, whose))) => add(&mut looked.found, pid, &whose),
+            Ok(Some(seen)) => is_refused |= seen == Seen::Refused,
+            // If some processes cannot be seen, finding nothing means that it is not known.
+            Ok(None) => {
+                let is_told = !is_refused || looked.found != Replaced::default();
+                return Looked { is_all: is_any && is_told, ..looked };
+            }
+            Err(_) => return looked,
+        }
+        is_any = true;
+    }
+}
+
+/// Sends what each process shows, then nothing.
+fn look_at_each(proc: &Path, sender: &Sender<Option<Seen>>) {
     let init = match () {
         () if boot::is_systemd() => Init::Systemd,
         () if Path::new("/run/openrc").is_dir() => Init::Openrc,
         () => Init::Other,
     };
-    let proc = Path::new("/proc");
     let (own, ours) = (std::process::id(), [namespace(&proc.join("self")), namespace(&proc.join("1"))]);
-    let mut found = Replaced::default();
-    let (mut is_any, mut is_refused) = (false, false);
-    for entry in std::fs::read_dir(proc).ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        is_any = true;
-        if Instant::now() >= until {
-            return None;
-        }
-        let dir = entry.path();
-        match File::open(dir.join("maps")).and_then(has_replaced) {
+    let names = std::fs::read_dir(proc).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut pids: Vec<u32> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    // The first process says most.
+    pids.sort_unstable();
+    for pid in pids {
+        let dir = proc.join(pid.to_string());
+        let seen = match File::open(dir.join("maps")).and_then(has_replaced) {
             // We ourselves may have been updated, and will end anyway.
             Ok(true) if pid != own && is_of_this_system(&dir, &ours) => {
-                add(&mut found, pid, &whose(&dir, init));
+                Seen::Outdated(pid, whose(&dir, init))
             }
-            Err(error) => is_refused |= is_refusal(&error),
-            Ok(_) => {}
+            Err(error) if is_refusal(&error) => Seen::Refused,
+            _ => Seen::Well,
+        };
+        if sender.send(Some(seen)).is_err() {
+            return;
         }
     }
-    as_known(found, is_any, is_refused)
-}
-
-/// What was found. If some processes cannot be seen, finding nothing means that it is not known.
-fn as_known(found: Replaced, is_any: bool, is_refused: bool) -> Option<Replaced> {
-    let is_told = !is_refused || found != Replaced::default();
-    (is_any && is_told).then_some(found)
+    let _ = sender.send(None);
 }
 
 /// Whether access was refused; otherwise the process has ended meanwhile.
@@ -264,14 +302,30 @@ mod tests {
         assert_eq!(found.units, BTreeMap::from([("tb.service".to_string(), vec![7, 9])]));
     }
 
+    /// A directory like /proc with these processes: their numbers and their mappings.
+    fn processes(shown: &[(u32, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (pid, maps) in shown {
+            let process = dir.path().join(pid.to_string());
+            std::fs::create_dir(&process).unwrap();
+            std::fs::write(process.join("maps"), maps).unwrap();
+            std::os::unix::fs::symlink("/", process.join("root")).unwrap();
+        }
+        dir
+    }
+
+    const OLD: &str = "7f12-7f34 r-xp 00028000 fe:01 3473    /usr/lib/libtb-none.so.1 (deleted)\n";
+
+    fn looked(proc: &Path, budget: u64) -> Looked {
+        look_in(proc.to_path_buf(), Duration::from_millis(budget))
+    }
+
     #[test]
     fn that_nothing_runs_replaced_code_is_known_only_where_all_are_shown() {
-        let some = Replaced { needs_reboot: true, ..Replaced::default() };
-        let none = Replaced::default;
-        assert_eq!(as_known(none(), true, false), Some(none()));
-        assert_eq!(as_known(none(), true, true), None);
-        assert_eq!(as_known(none(), false, false), None, "no process at all: /proc is not there");
-        assert_eq!(as_known(some.clone(), true, true), Some(some));
+        let well = processes(&[(4, ""), (5, "")]);
+        assert_eq!(looked(well.path(), 60_000), Looked { is_all: true, ..Looked::default() });
+        let none = processes(&[]);
+        assert!(!looked(none.path(), 60_000).is_all, "no process at all: /proc is not there");
         for (errno, expected) in [
             (rustix::io::Errno::ACCESS, true),
             (rustix::io::Errno::PERM, true),
@@ -283,7 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn all_processes_are_looked_at_only_as_long_as_there_is_time() {
-        assert_eq!(look(Instant::now()), None);
+    fn a_process_that_cannot_be_looked_at_holds_up_nothing_and_what_was_found_counts() {
+        let stuck = processes(&[(1, OLD)]);
+        let process = stuck.path().join("7");
+        std::fs::create_dir(&process).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, process.join("maps"), rustix::fs::Mode::RWXU).unwrap();
+        let found = looked(stuck.path(), 1_000);
+        assert!(!found.is_all && found.found.needs_reboot, "{found:?}");
+        let all = looked(processes(&[(1, OLD), (3, OLD)]).path(), 60_000);
+        assert!(all.is_all && all.found.needs_reboot && all.found.units.len() == 1, "{all:?}");
     }
 }

@@ -21,8 +21,8 @@ impl Run<'_> {
     /// Finds what exit code 0 does not prove: a selected package that is missing, or one that is half installed.
     pub(super) fn contradiction(&self, after: &Installed) -> Option<Failure> {
         let (work, damage) = (&self.work, &self.remains.damage);
-        let others_at_work = !work.has_installed() && self.session.lock_holder().is_some();
-        if !damage.is_none() && !others_at_work {
+        let others_at_work = || !work.has_installed() && self.session.lock_holder().is_some();
+        if !damage.is_none() && !others_at_work() {
             let class = if damage.unmet.is_some() { Class::Dependency } else { Class::Script };
             let words = self.damage_words();
             let text = match &self.repair {
