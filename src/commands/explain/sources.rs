@@ -219,7 +219,8 @@ fn resolve(host: &str) -> Name {
     if let Ok(address) = host.parse() {
         return Name::Is(address);
     }
-    let mut command = Command::new("getent");
+    let Some(program) = find("getent") else { return Name::NotAsked };
+    let mut command = Command::new(program);
     command.args(["ahosts", host]).stdout(Stdio::piped()).stderr(Stdio::null());
     let Some((_, text)) = ended(&mut command, |child| child.stdout.take()) else { return Name::NotAsked };
     text.split_whitespace().next().and_then(|word| word.parse().ok()).map_or(Name::Unknown, Name::Is)
