@@ -672,6 +672,24 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
     }
 }
 
+/// `apt-get -f install` would remove a package that others have installed since its list, with something unmet.
+#[test]
+fn a_mend_removes_nothing_that_came_after_its_list() {
+    for root in [Sandbox::new, Sandbox::newer] {
+        let [lib, dev] = pair("2.0");
+        let (sandbox, _repo) = bench::one_in(root(), &pair("1.0"), &[lib.clone(), dev]);
+        sandbox.sh(&format!("dpkg --unpack {}", sandbox.bring(&lib)));
+        let path = sandbox.bring(&deb("tb-vendor", "1.0").field("Depends", "tb-nowhere"));
+        let others = format!("dpkg --force-depends -i {path} >/dev/null 2>&1; echo >>/run/came");
+        let script = format!("case \"$*\" in *' -d '*) {others};; esac\nexec /usr/bin/apt-get \"$@\"");
+        sandbox.write_script("/usr/local/bin/apt-get", &script);
+        let applied = sandbox.patch(&["apply"]);
+        assert!(sandbox.exists("/run/came"), "{applied}");
+        applied.exits(2).says("/error/class", "dependency");
+        assert_eq!(sandbox.installed()["tb-vendor"], "1.0", "{applied}");
+    }
+}
+
 /// The source that is down has newer versions of both, and the other one what is missing; what is gone from its mirror is
 /// retried.
 #[test]

@@ -170,6 +170,10 @@ pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
         RETRIES,
     ];
     all.extend_from_slice(options);
+    if plan.mends {
+        // The list removed nothing, but others may have installed something since.
+        all.push("APT::Get::Remove=false");
+    }
     all.extend(selection.iter().chain(&kept).map(String::as_str));
     apt_get(&all, &[words, &upgrade(plan)].concat())
 }
