@@ -147,6 +147,7 @@ const UNITS: &[Part] = &[
             ("TimeoutStopSec=infinity", "a shutdown kills it after 90 s"),
             ("OOMPolicy=continue", "one script that runs out of memory ends the whole install"),
             ("OOMScoreAdjust=-500", "the install is the first to be killed"),
+            ("ManagedOOMPreference=omit", "systemd-oomd kills the package manager with all that it runs"),
             ("Nice=10", "it is in the way of what the machine is there for"),
             ("IOSchedulingClass=best-effort", "idle: the install comes to a stand"),
             ("IOSchedulingPriority=7", "it is in the way of what the machine is there for"),
@@ -173,10 +174,14 @@ const OTHERS: &[Part] = &[
         &[
             ("MAILTO=root", "nobody is told"),
             (
-                "0 * * * *  root  linux-patch refresh --quiet --splay 59min",
-                "a fleet at once, or a mail an hour",
+                "0 * * * *  root  command -v linux-patch >/dev/null || exit 0; linux-patch refresh --quiet --splay 59min",
+                "a fleet at once, or a mail an hour, or one where the program was removed",
             ),
-            ("30 3 * * *  root  linux-patch apply --quiet", "nothing is installed where that is asked for"),
+            (
+                "30 3 * * *  root  command -v linux-patch >/dev/null || exit 0; \
+                 linux-patch refresh --quiet --splay 59min >/dev/null 2>&1; linux-patch apply --quiet",
+                "nothing is installed where that is asked for, or by a fleet at once",
+            ),
         ],
     ),
     (
@@ -231,8 +236,8 @@ const OTHERS: &[Part] = &[
     ),
     (
         "prometheus/linux-patch-metrics.cron",
-        "*/15 * * * *  root  /usr/bin/linux-patch status --quiet --format openmetrics --output \
-         /var/lib/prometheus/node-exporter/linux-patch.prom",
+        "*/15 * * * *  root  [ ! -x /usr/bin/linux-patch ] || /usr/bin/linux-patch status --quiet \
+         --format openmetrics --output /var/lib/prometheus/node-exporter/linux-patch.prom",
         &[],
     ),
     (

@@ -28,10 +28,15 @@ fn ask_for_scope() -> Result<(), String> {
     // package manager, and no SIGKILL later.
     let signal = rustix::process::Signal::CONT.as_raw();
     let waits = format!("KillSignal i {signal} TimeoutStopUSec t {}", u64::MAX);
-    let mut done = start_scope(&format!("4 {waits}"))?;
-    if matches!(done.end, End::Code(code) if code != 0) {
-        // An older systemd that cannot do that for a scope makes one without it.
-        done = start_scope("2")?;
+    // Where memory runs out systemd-oomd kills nothing in it. An older systemd that cannot do one of these for a scope
+    // makes one without it.
+    let spared = format!("5 {waits} ManagedOOMPreference s omit");
+    let mut done = start_scope(&spared)?;
+    for properties in [format!("4 {waits}"), "2".to_string()] {
+        if !matches!(done.end, End::Code(code) if code != 0) {
+            break;
+        }
+        done = start_scope(&properties)?;
     }
     if done.end != End::Code(0) {
         return Err(format!("busctl said: {}{}", done.stderr, done.stdout));

@@ -63,14 +63,19 @@ fn an_install_leaves_the_login_session() {
 
 #[test]
 fn an_install_leaves_the_session_also_with_a_systemd_that_knows_less() {
-    let knows_less =
-        format!("case $* in *KillSignal*) echo 'Cannot set property KillSignal' >&2; exit 1;; esac; {MOVES}");
-    let (report, told, place) = apply(SESSION, Some(&knows_less), "apply");
-    report.applied(&["tb-hello 1.0 2.0"]);
-    assert_eq!(place, "0::/system.slice/linux-patch.scope", "{told}");
-    assert!(!report.stderr.contains("session"), "{report}");
-    assert_eq!(told.lines().count(), 2, "{told}");
-    assert!(told.lines().next().unwrap().contains("TimeoutStopUSec t 18446744073709551615"), "{told}");
+    for (unknown, asked) in [("ManagedOOMPreference", 2), ("KillSignal", 3)] {
+        let knows_less = format!(
+            "case $* in *{unknown}*) echo 'Cannot set property {unknown}' >&2; exit 1;; esac; {MOVES}"
+        );
+        let (report, told, place) = apply(SESSION, Some(&knows_less), "apply");
+        report.applied(&["tb-hello 1.0 2.0"]);
+        assert_eq!(place, "0::/system.slice/linux-patch.scope", "{told}");
+        assert!(!report.stderr.contains("session"), "{report}");
+        let calls: Vec<_> = told.lines().collect();
+        assert_eq!(calls.len(), asked, "{told}");
+        assert!(calls[0].contains(" ManagedOOMPreference s omit "), "{told}");
+        assert!(calls[1].contains(" 4 KillSignal i 18 TimeoutStopUSec t 18446744073709551615 "), "{told}");
+    }
 }
 
 #[test]

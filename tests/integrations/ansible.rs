@@ -151,6 +151,7 @@ fn the_role_installs_and_sets_the_timers_once() {
             "--limit=host2",
             "-e",
             r#"{"linux_patch_refresh_calendar": "00/6:00:00", "linux_patch_refresh_spread": "5h59min",
+                "linux_patch_apply_calendar": "Sun 03:00", "linux_patch_max_age": "14h",
                 "linux_patch_apply_timer": true, "linux_patch_apply_timer_options": ["--security", "--reboot"]}"#,
         ];
         assert!(fleet.play("install.yml", &set).count(copied, "changed") > 0);
@@ -159,6 +160,9 @@ fn the_role_installs_and_sets_the_timers_once() {
         assert_eq!(booted.show(REFRESH, "RandomizedDelayUSec"), "5h 59min");
         assert_eq!(booted.show(APPLY, "UnitFileState"), "enabled");
         assert_eq!(booted.show(APPLY, "ActiveState"), "active");
+        // An apply comes at its time, not at each start of the timer.
+        assert!(booted.show(APPLY, "TimersCalendar").contains("OnCalendar=Sun *-*-* 03:00:00"));
+        assert_eq!(booted.show(APPLY, "TimersMonotonic"), "");
         let command = booted.show("linux-patch-apply.service", "ExecStart");
         assert!(command.contains("argv[]=/usr/bin/linux-patch apply --security --reboot ;"), "{command}");
         assert_eq!(fleet.play("install.yml", &set).count(copied, "changed"), 0);

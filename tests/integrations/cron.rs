@@ -9,7 +9,8 @@ use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
 /// What the file says for the hosts of a fleet: once an hour, spread over the hour.
-const LINE: &str = "0 * * * *  root  linux-patch refresh --quiet --splay 59min";
+const LINE: &str =
+    "0 * * * *  root  command -v linux-patch >/dev/null || exit 0; linux-patch refresh --quiet --splay 59min";
 
 /// A root in which cron runs, with the file of contrib, but every minute and with a short wait.
 fn host() -> (Sandbox, Repo) {

@@ -123,7 +123,11 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     booted.sh("dpkg -i /srv/flat/new.deb 2>&1");
     assert_eq!(stands(&booted, REFRESH_TIMER), is("disabled", "inactive"));
     assert_eq!(stands(&booted, APPLY_TIMER), is("enabled", "active"));
-    booted.sh(&format!("systemctl enable --now {REFRESH_TIMER}"));
+    // What is only stopped does not start, and makes up for nothing.
+    booted.sh(&format!("systemctl enable --now {REFRESH_TIMER}; systemctl stop {APPLY_TIMER}"));
+    booted.sh("dpkg --force-downgrade -i /srv/old.deb 2>&1; dpkg -i /srv/flat/new.deb 2>&1");
+    assert_eq!(stands(&booted, REFRESH_TIMER), is("enabled", "active"));
+    assert_eq!(stands(&booted, APPLY_TIMER), is("enabled", "inactive"));
 
     let drop_ins = write_metrics(&booted);
     let before = booted.sandbox.state();
@@ -137,7 +141,8 @@ fn the_deb_enables_the_refresh_only_and_purge_leaves_nothing() {
     // Installed again, it has its old settings.
     booted.sh("dpkg -i /srv/flat/new.deb 2>&1");
     assert_eq!(stands(&booted, REFRESH_TIMER), is("enabled", "active"));
-    assert_eq!(stands(&booted, APPLY_TIMER).0, "enabled");
+    assert_eq!(stands(&booted, APPLY_TIMER), is("enabled", "active"));
+    assert!(!booted.sandbox.exists("/run/linux-patch.reinstalled"));
 
     booted.sh("dpkg --purge linux-patch 2>&1");
     let left = booted

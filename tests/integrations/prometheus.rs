@@ -183,7 +183,7 @@ fn command_of(path: &str) -> String {
     let text = ours(path);
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     let line = lines.find(|line| line.contains("/usr/bin/linux-patch status")).expect("a command");
-    line[line.find("/usr/bin").unwrap()..].to_string()
+    line[line.find("/usr/bin/linux-patch status").unwrap()..].to_string()
 }
 
 /// A machine with two sources, one of them of security updates, whose metrics a real node exporter shows.
