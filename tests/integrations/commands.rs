@@ -435,7 +435,6 @@ const CONTENTS: &[(&str, &str, &[&str])] = &[
     ),
     ("[Service]\nReadWritePaths=", UNITS_READ, &[TIMERS]),
     ("0 * * * *  root  linux-patch refresh --quiet --splay 59min", CRON, &["LINE.replace("]),
-    ("0 * * * *  root  command -v linux-patch >/dev/null || exit 0; linux-patch", CRON, &["LINE.replace("]),
     ("linux_patch_refresh_calendar: ", ROLE, &["linux_patch_refresh_calendar"]),
     ("- hosts: web\n", "the_playbook_that_is_shown_is_understood", &["--syntax-check"]),
     // Of the output of a program.
