@@ -758,7 +758,9 @@ fn calls(line: &str) -> Vec<Vec<String>> {
     for (at, _) in line.match_indices("linux-patch ") {
         let before = line[..at].strip_suffix("/usr/bin/").or(line[..at].strip_suffix("/usr/local/bin/"));
         let before = before.unwrap_or(&line[..at]);
-        if before.is_empty() || before.ends_with([' ', '=', '\'', '"', '(']) {
+        // These only ask whether it is there.
+        let is_asked_for = ["command -v ", "[ ! -x "].iter().any(|words| before.ends_with(words));
+        if !is_asked_for && (before.is_empty() || before.ends_with([' ', '=', '\'', '"', '('])) {
             calls.push(arguments(&line[at + "linux-patch ".len()..]));
         }
     }
@@ -831,6 +833,8 @@ fn calls_are_found_in_shell_systemd_and_cron() {
         found("linux-patch apply --exclude 'a-*' | tee x; linux-patch status"),
         ["apply --exclude a-*", "status"]
     );
+    assert_eq!(found("command -v linux-patch >/dev/null || exit 0; linux-patch status"), ["status"]);
+    assert_eq!(found("[ ! -x /usr/bin/linux-patch ] || /usr/bin/linux-patch apply"), ["apply"]);
     assert!(found("install target/release/linux-patch /usr/local/bin").is_empty());
 }
 
