@@ -568,7 +568,7 @@ impl Manager for Pacman {
         Lack {
             scenario: "a_refresh_waits_for_the_managers_lock",
             why: PRIVATE,
-            fails_with: "refresh --timeout 30s ended with 0",
+            fails_with: "ended without saying \"process ",
         },
         Lack {
             scenario: "a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder",

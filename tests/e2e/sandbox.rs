@@ -450,7 +450,11 @@ impl Running<'_> {
             let length = self.stderr.read_at(&mut said, 0).unwrap_or(0);
             String::from_utf8_lossy(&said[..length]).contains(words)
         };
-        self.sandbox.wait_until(words, says);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let has_ended =
+            || fs::read_to_string(&stat).is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" Z"));
+        self.sandbox.wait_until(words, || says() || has_ended());
+        assert!(says(), "{} ended without saying {words:?}", self.what);
     }
 
     #[track_caller]
