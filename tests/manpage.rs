@@ -58,6 +58,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--no-allow-vendor-change", "zypper"),
     ("--no-refresh", "zypper"),
     ("--nodeps", "rpm"),
+    ("--nosignature", "rpm"),
     ("--noconfirm", "pacman"),
     ("--print", "pacman"),
     ("--non-interactive", "zypper"),

@@ -21,10 +21,10 @@ impl Session {
         if is_none && state.services_seen.as_ref().is_some_and(is_same) {
             return;
         }
-        let Looked { found, is_all } = replaced::look(BUDGET);
+        let Looked { found, is_all, is_late } = replaced::look(BUDGET);
         let seen = state.services_seen.take().unwrap_or_default();
-        // What was found stays until all were looked at, or a reboot.
-        let was_needed = !is_all && seen.boot_id == boot_id && seen.needs_reboot;
+        // What was found stays until there is time to look at all, or a reboot.
+        let was_needed = is_late && seen.boot_id == boot_id && seen.needs_reboot;
         let needs_reboot = found.needs_reboot || was_needed;
         state.services_seen = Some(ServicesSeen { boot_id, database, needs_reboot, ..seen });
         state.outdated_services = is_all.then(|| {

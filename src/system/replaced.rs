@@ -29,6 +29,8 @@ pub struct Looked {
     pub found: Replaced,
     /// Whether that is all. It is not where the time was over, or nothing was found and some processes cannot be seen.
     pub is_all: bool,
+    /// Whether the time was over.
+    pub is_late: bool,
 }
 
 /// The init: it decides how the unit of a process is found.
@@ -59,8 +61,10 @@ pub fn look(budget: Duration) -> Looked {
 fn look_in(proc: PathBuf, budget: Duration) -> Looked {
     let until = Instant::now() + budget;
     let (sender, receiver) = channel();
-    std::thread::spawn(move || look_at_each(&proc, &sender));
     let mut looked = Looked::default();
+    if std::thread::Builder::new().spawn(move || look_at_each(&proc, &sender)).is_err() {
+        return looked;
+    }
     let (mut is_any, mut is_refused) = (false, false);
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -71,7 +75,7 @@ fn look_in(proc: PathBuf, budget: Duration) -> Looked {
                 let is_told = !is_refused || looked.found != Replaced::default();
                 return Looked { is_all: is_any && is_told, ..looked };
             }
-            Err(_) => return looked,
+            Err(_) => return Looked { is_late: true, ..looked },
         }
         is_any = true;
     }
@@ -343,7 +347,7 @@ mod tests {
         std::fs::create_dir(&process).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, process.join("maps"), rustix::fs::Mode::RWXU).unwrap();
         let found = looked(stuck.path(), 1_000);
-        assert!(!found.is_all && found.found.needs_reboot, "{found:?}");
+        assert!(!found.is_all && found.is_late && found.found.needs_reboot, "{found:?}");
         let all = looked(processes(&[(1, OLD), (3, OLD)]).path(), 60_000);
         assert!(all.is_all && all.found.needs_reboot && all.found.units.len() == 1, "{all:?}");
     }

@@ -121,8 +121,9 @@ pub fn suite_of(word: &str) -> &str {
 
 /// The path of a file of a suite below the address of its source.
 pub fn path_of(suite: &str, file: &str) -> String {
-    match suite.trim_start_matches('/') {
-        flat if flat.is_empty() || flat.ends_with('/') => format!("{flat}{file}"),
+    match suite {
+        "/" => file.to_string(),
+        flat if flat.ends_with('/') => format!("{flat}{file}"),
         suite => format!("dists/{suite}/{file}"),
     }
 }
@@ -382,6 +383,8 @@ mod tests {
             ("mirror+file:/srv/m s", "_srv_m_dists_s_InRelease"),
             ("https://h/~a/x x", "h_%7ea_x_dists_x_InRelease"),
             ("http://h/deb /", "h_deb_InRelease"),
+            ("http://h/deb /sub/", "h_deb__sub_InRelease"),
+            ("http://h/deb /abs", "h_deb_dists__abs_InRelease"),
             ("http://[::1]:80/d s", "::1:80_d_dists_s_InRelease"),
         ] {
             assert_eq!(release_files(id)[0], Pattern::escape(expected), "{id}");
