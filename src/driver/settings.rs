@@ -25,10 +25,11 @@ impl Session {
         let Some(settings) = settings else { return Ok(invocation) };
         let theirs = administrators(settings)?;
         let kept = settings.kept(&theirs);
-        if !has_own && kept == theirs {
+        let added = settings.added(invocation.settings, &theirs, &self.state_dir)?;
+        if added.is_empty() && kept == theirs {
             return Ok(invocation);
         }
-        let text = format!("{kept}\n{}", invocation.settings);
+        let text = format!("{kept}\n{added}");
         write_atomic(&self.state_dir, FILE, text.as_bytes()).map_err(Failure::of(Class::Space))?;
         invocation.vars.push((settings.variable(), self.state_dir.join(FILE)));
         Ok(invocation)

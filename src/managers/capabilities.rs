@@ -278,6 +278,16 @@ pub trait Settings {
     /// What else these settings put in other places.
     fn elsewhere(&self, settings: &str) -> Elsewhere;
 
+    /// What is added behind the administrator's settings for a command that asks for this
+    /// ([`Invocation::settings`](crate::system::process::Invocation::settings)). Files that it names are written below
+    /// `dir`, which is ours.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    fn added(&self, asked: &'static str, _theirs: &str, _dir: &Path) -> Result<String, Failure> {
+        Ok(asked.to_string())
+    }
+
     /// Whether some of the administrator's settings are left out of every command of ours.
     fn leaves_some_out(&self) -> bool {
         false

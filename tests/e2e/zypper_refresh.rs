@@ -111,6 +111,42 @@ fn a_service_that_cannot_be_had_costs_no_repository() {
     applied.exits(i32::from(is_newer())).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// As every registered SLES has them. zypper takes a repository whose service it does not know for a left-over one, and
+/// removes its file, also where it is only asked.
+#[test]
+fn no_repository_of_a_service_is_removed() {
+    let root = Zypper::with(&["tb-hello", "tb-other", "tb-orphan"].map(|name| rpm(name, "1.0")));
+    let repos = [RpmRepo::new(&[rpm("tb-hello", "2.0")]), RpmRepo::new(&[rpm("tb-other", "2.0")])];
+    let gone = RpmRepo::new(&[]);
+    root.add_repo("plain", &repos[0]);
+    root.add_repo_with("my-ris:main", &repos[1].server.url(), "service=my-ris\n");
+    for refreshes in ["0", "1"] {
+        let service = format!(
+            "[my-ris]\nname=Some service\nenabled=1\nautorefresh={refreshes}\nurl={}\ntype=ris\n",
+            gone.server.url()
+        );
+        root.sandbox().write("/etc/zypp/services.d/ris.service", service);
+        let files = || root.sandbox().sh("cd /etc/zypp; cat repos.d/* services.d/*; ls repos.d services.d");
+        let before = files();
+        let same = |report: &crate::report::Report| assert_eq!(files(), before, "{report}");
+        for fault in [None, Some(&repos[0]), Some(&repos[1])] {
+            let failing = fault.inspect(|repo| repo.server.fault("/", Fault::Status(503)));
+            let refreshed = root.patch(&["refresh"]);
+            same(&refreshed);
+            let with_service = if refreshes == "1" && is_newer() { 1 } else { 0 };
+            let failed = refreshed.failed_sources();
+            assert_eq!(failed.len(), with_service + usize::from(failing.is_some()), "{refreshed}");
+            assert_eq!(refreshed.state["sources"].as_array().unwrap().len(), 2 + with_service, "{refreshed}");
+            same(&root.patch(&["apply", "--dry-run"]));
+            repos.iter().for_each(|repo| repo.server.heal());
+        }
+        same(&root.patch(&["status", "--explain"]));
+    }
+    let applied = root.patch(&["apply"]);
+    applied.changed(&["tb-hello 1.0-1 2.0-1", "tb-other 1.0-1 2.0-1"]);
+    assert!(root.sandbox().sh("ls /etc/zypp/repos.d").contains("my-ris"), "{applied}");
+}
+
 /// Everything that zypp.conf(5) can put elsewhere is there.
 fn everything_elsewhere(root: &Zypper) {
     root.sandbox().write(

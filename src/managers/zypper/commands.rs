@@ -30,11 +30,12 @@ pub(super) fn plain_zypper(options: &[&str], words: &[&str]) -> Invocation {
 }
 
 pub(super) fn list_repositories() -> Invocation {
-    Invocation { settings: NO_SERVICES, ..zypper(OFFLINE, &["repos"]) }
+    Invocation { settings: KEPT_SERVICES, ..zypper(OFFLINE, &["repos"]) }
 }
 
-/// If a service cannot be had, new versions of zypper refresh nothing. So no service is refreshed.
-pub(super) const NO_SERVICES: &str = "[main]\nservicesdir = /run/linux-patch/none\n";
+/// If a service cannot be had, new versions of zypper refresh nothing, and also a list of the repositories waits for it.
+/// So no service is refreshed. But all are there: zypper removes the file of a repository whose service it does not know.
+pub(super) const KEPT_SERVICES: &str = "services as they are";
 
 /// Commands after a refresh use exactly what it fetched, and wait for no mirror.
 pub(super) const OFFLINE: &[&str] = &["--no-refresh"];

@@ -253,7 +253,7 @@ impl Manager for Zypper {
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
-        Some(Invocation { settings: NO_SERVICES, ..plain_zypper(PLAIN, &["packages", "--orphaned"]) })
+        Some(plain_zypper(PLAIN, &["packages", "--orphaned"]))
     }
 
     fn parse_not_offered(&self, answer: &Finished) -> Option<Vec<String>> {
@@ -294,7 +294,7 @@ fn refresh(aliases: &[String]) -> Invocation {
     let all = Invocation { input: refresh::SHOW_ALIAS, ..all };
     match aliases {
         [] => all,
-        _ => Invocation { settings: NO_SERVICES, ..all.with(["--"]).with(aliases) },
+        _ => Invocation { settings: KEPT_SERVICES, ..all.with(["--"]).with(aliases) },
     }
 }
 

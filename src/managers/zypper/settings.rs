@@ -1,9 +1,15 @@
 //! The settings in zypp.conf, and the file of ours that takes their place.
 
-use super::commands::{SETTINGS_VARIABLE, settings_path};
+use super::commands::{KEPT_SERVICES, SETTINGS_VARIABLE, settings_path};
 use crate::managers::capabilities::Settings;
 use crate::managers::facts::Elsewhere;
 use crate::managers::machine::Machine;
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::system::files::{paths_in, small_text, write_atomic};
+use anyhow::Context;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +67,35 @@ impl Settings for OwnSettings {
     fn elsewhere(&self, settings: &str) -> Elsewhere {
         elsewhere(settings)
     }
+
+    fn added(&self, asked: &'static str, theirs: &str, dir: &Path) -> Result<String, Failure> {
+        if asked != KEPT_SERVICES {
+            return Ok(asked.to_string());
+        }
+        let config = path_of(theirs, "configdir").unwrap_or_else(|| PathBuf::from("/etc/zypp"));
+        let services = path_of(theirs, "servicesdir").unwrap_or_else(|| config.join("services.d"));
+        let texts: Vec<String> =
+            paths_in(services).iter().map(|path| kept_services(&small_text(path))).collect();
+        if texts.iter().all(String::is_empty) {
+            return Ok(String::new());
+        }
+        let copies = dir.join("services.d");
+        let written = DirBuilder::new().recursive(true).mode(0o700).create(&copies);
+        let written = written.with_context(|| format!("could not make {}", copies.display()));
+        let written = written.and_then(|()| write_atomic(&copies, "all", texts.concat().as_bytes()));
+        written.map_err(Failure::of(Class::Space))?;
+        Ok(format!("[main]\nservicesdir = {}\n", copies.display()))
+    }
+}
+
+/// The same services, none of which is refreshed by itself.
+fn kept_services(text: &str) -> String {
+    let is_kept = |line: &&str| line.split('=').next().is_some_and(|key| key.trim() != "autorefresh");
+    let lines = text.lines().filter(is_kept).map(|line| match line.trim_start().starts_with('[') {
+        true => format!("{line}\nautorefresh=0\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// The last value of a key.
@@ -118,6 +153,24 @@ fn elsewhere(settings: &str) -> Elsewhere {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_services_are_all_there_and_none_is_refreshed() {
+        let dir = tempfile::tempdir().unwrap();
+        let services = dir.path().join("theirs");
+        let theirs = format!("[main]\nservicesdir = {}\n", services.display());
+        let added = || OwnSettings.added(KEPT_SERVICES, &theirs, dir.path()).unwrap();
+        assert_eq!(added(), "", "without services nothing is set");
+        std::fs::create_dir(&services).unwrap();
+        std::fs::write(services.join("a.service"), "[a]\nautorefresh = 1\nurl=http://x/\n").unwrap();
+        std::fs::write(services.join("b"), "# more\n [b]\nenabled=0").unwrap();
+        let copies = dir.path().join("services.d");
+        assert_eq!(added(), format!("[main]\nservicesdir = {}\n", copies.display()));
+        let text = std::fs::read_to_string(copies.join("all")).unwrap();
+        assert_eq!(text, "[a]\nautorefresh=0\nurl=http://x/\n# more\n [b]\nautorefresh=0\nenabled=0\n");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&copies.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o700, "an address may have a password");
+    }
 
     #[test]
     fn the_administrators_own_place_of_locks_is_found() {
