@@ -357,6 +357,7 @@ fn an_update_that_is_held_back_may_be_a_security_update_where_nobody_can_tell() 
             state["pending"]["security"] = json!(0);
             state["pending"]["packages"] = json!([]);
             state["pending"]["held_back"][0]["security"] = security.clone();
+            state["pending"]["held_back"][0]["first_seen"] = json!(ago(86400));
         });
         let run = world.run("status --format nagios --alert security");
         assert_eq!(run.code, code, "{security} {}", run.stdout);
