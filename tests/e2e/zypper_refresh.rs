@@ -111,6 +111,26 @@ fn a_service_that_cannot_be_had_costs_no_repository() {
     applied.exits(i32::from(is_newer())).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// As the modules of a medium of SUSE have it. The index of such a one is kept below that path.
+#[test]
+fn a_repository_with_a_path_has_the_say_and_a_date_too() {
+    let root = Zypper::with(&["tb-own", "tb-hello"].map(|name| rpm(name, "1.0")));
+    let own = RpmRepo::new(&[rpm("tb-own", "1.0")]);
+    own.server.fault("/Module-Own/x/", Fault::Alias("/"));
+    let other = RpmRepo::new(&[rpm("tb-own", "2.0"), rpm("tb-hello", "2.0")]);
+    root.add_repo_with("own", &own.server.url(), "path=/Module-Own/x\npriority=10\n");
+    root.add_repo("other", &other);
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    let sources = refreshed.state["sources"].as_array().unwrap();
+    assert!(sources.iter().all(|source| source["published_at"].is_string()), "{refreshed}");
+    own.server.heal();
+    own.server.fault("/", Fault::Status(503));
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    refreshed.holds_back(&["tb-own 1.0-1 2.0-1 not refreshed: own, which has the say about it"]);
+}
+
 /// As every registered SLES has them. zypper takes a repository whose service it does not know for a left-over one, and
 /// removes its file, also where it is only asked.
 #[test]

@@ -163,16 +163,25 @@ pub fn change(line: &str) -> Option<Change<'_>> {
     Some(Change { name, from, to })
 }
 
-/// A repository as the administrator wrote it, without the path of its index that apk adds in some lines, and without
-/// slashes at its end, which are not in all lines: `http://127.0.0.1:8080`.
+/// A repository as the administrator wrote it, without the path of its index that apk adds in some lines
+/// (`/x86_64/APKINDEX.tar.gz`, and for a `v3` one of apk 3 `/x86_64/Packages.adb`), and without slashes at its end, which
+/// are not in all lines: `http://127.0.0.1:8080`.
 pub fn source_id(url: &str) -> String {
-    let base = url.strip_suffix("/APKINDEX.tar.gz").and_then(|rest| rest.rsplit_once('/'));
+    let without = |file: &&str| url.strip_suffix(file)?.rsplit_once('/');
+    let base = ["/APKINDEX.tar.gz", "/Packages.adb"].iter().find_map(without);
     one_line(base.map_or(url, |(base, _)| base).trim_end_matches('/'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repository_has_one_name_whatever_its_index() {
+        for end in ["", "/", "/x86_64/APKINDEX.tar.gz", "/x86_64/Packages.adb"] {
+            assert_eq!(source_id(&format!("https://h/current/main{end}")), "https://h/current/main", "{end}");
+        }
+    }
 
     #[test]
     fn names_and_versions_are_told_apart() {

@@ -37,6 +37,10 @@ pub(super) fn list_repositories() -> Invocation {
 /// So no service is refreshed. But all are there: zypper removes the file of a repository whose service it does not know.
 pub(super) const KEPT_SERVICES: &str = "services as they are";
 
+/// Where the index of a repository is below its directory in the cache: with `path=` in that path, as the modules of a
+/// medium of SUSE have it.
+pub(super) const INDEX_BELOW: &[&str] = &["", "*/", "*/*/"];
+
 /// Commands after a refresh use exactly what it fetched, and wait for no mirror.
 pub(super) const OFFLINE: &[&str] = &["--no-refresh"];
 

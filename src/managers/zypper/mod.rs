@@ -243,9 +243,11 @@ impl Manager for Zypper {
 
     fn expired(&self, machine: &dyn Machine) -> Result<Vec<SourceResult>, Failure> {
         // Without such a file no index has an end of validity.
-        let pattern = machine.places().cache.join("*/repodata/*suseinfo.xml*");
-        let mut files = glob::glob(&pattern.to_string_lossy()).into_iter().flatten().flatten();
-        if files.next().is_none() {
+        let is_any = |below: &&str| {
+            let pattern = machine.places().cache.join(format!("*/{below}repodata/*suseinfo.xml*"));
+            glob::glob(&pattern.to_string_lossy()).into_iter().flatten().flatten().next().is_some()
+        };
+        if !INDEX_BELOW.iter().any(is_any) {
             return Ok(Vec::new());
         }
         let question = Invocation { input: refresh::SHOW_ALIAS, ..zypper(SHOWING, &["list-updates"]) };
@@ -261,7 +263,8 @@ impl Manager for Zypper {
     }
 
     fn release_files(&self, id: &str) -> Vec<String> {
-        vec![format!("{}/repodata/repomd.xml", Pattern::escape(&id.replace('/', "_")))]
+        let dir = Pattern::escape(&id.replace('/', "_"));
+        INDEX_BELOW.iter().map(|below| format!("{dir}/{below}repodata/repomd.xml")).collect()
     }
 
     fn published(&self, text: &str) -> Published {

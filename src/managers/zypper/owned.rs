@@ -1,7 +1,7 @@
 //! A repository that failed is not an absent one. zypper keeps its old index; the packages that it decides about stay
 //! as they are.
 
-use super::commands::{list, list_needs, list_repositories};
+use super::commands::{INDEX_BELOW, list, list_needs, list_repositories};
 use super::details::complete;
 use super::lists;
 use crate::managers::facts::{Configured, Plan};
@@ -12,8 +12,9 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::text::one_line;
 use crate::model::updates::{NOT_REFRESHED, Update};
+use glob::Pattern;
 use log::warn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The configured repositories.
 pub fn configured(machine: &dyn Machine) -> Result<Vec<Configured>, Failure> {
@@ -65,8 +66,13 @@ pub fn without_owned(
 
 /// Whether the index of a repository was fetched and is still there. zypper fetches any other, also with `--no-refresh`.
 fn has_index(cache: &Path, alias: &str) -> bool {
-    let dir = cache.join(PathBuf::from(alias.replace('/', "_")));
-    ["repodata/repomd.xml", "content", "cookie"].iter().any(|name| dir.join(name).is_file())
+    let dir = Pattern::escape(&cache.join(alias.replace('/', "_")).to_string_lossy());
+    let is_there = |name: String| {
+        let found = glob::glob(&format!("{dir}/{name}"));
+        found.into_iter().flatten().flatten().any(|path| path.is_file())
+    };
+    let names = ["repodata/repomd.xml", "content", "cookie"];
+    INDEX_BELOW.iter().any(|below| names.iter().any(|name| is_there(format!("{below}{name}"))))
 }
 
 /// The repository as a command line names it.
