@@ -315,10 +315,11 @@ impl Session {
         }
         let mut told = false;
         let mut waited_for: Option<Failure> = None;
-        let invocation = &self.with_settings(self.with_own_index(invocation))?;
         let mut display = self.display.borrow_mut();
         let mut phase = display.phase(label);
         loop {
+            // Who held a lock may have changed the settings.
+            let invocation = &self.with_settings(self.with_own_index(invocation))?;
             let could_not_run =
                 |error| Failure::new(Class::Other, format!("could not run {}: {error}", invocation.program));
             let at_once = !limits.may_end();

@@ -39,7 +39,7 @@ pub(super) const KEPT_SERVICES: &str = "services as they are";
 
 /// Where the index of a repository is below its directory in the cache: with `path=` in that path, as the modules of a
 /// medium of SUSE have it.
-pub(super) const INDEX_BELOW: &[&str] = &["", "*/", "*/*/"];
+pub(super) const INDEX_BELOW: &[&str] = &["", "*/", "*/*/", "*/*/*/"];
 
 /// Commands after a refresh use exactly what it fetched, and wait for no mirror.
 pub(super) const OFFLINE: &[&str] = &["--no-refresh"];

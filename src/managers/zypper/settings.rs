@@ -6,9 +6,12 @@ use crate::managers::facts::Elsewhere;
 use crate::managers::machine::Machine;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::system::files::{paths_in, small_text, write_atomic};
+use crate::system::files::write_atomic;
 use anyhow::Context;
+use log::debug;
 use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,13 +75,14 @@ impl Settings for OwnSettings {
         if asked != KEPT_SERVICES {
             return Ok(asked.to_string());
         }
-        let config = path_of(theirs, "configdir").unwrap_or_else(|| PathBuf::from("/etc/zypp"));
-        let services = path_of(theirs, "servicesdir").unwrap_or_else(|| config.join("services.d"));
-        let texts: Vec<String> =
-            paths_in(services).iter().map(|path| kept_services(&small_text(path))).collect();
-        if texts.iter().all(String::is_empty) {
+        let Some(texts) = services(theirs) else {
+            debug!("the services of zypper cannot be copied as they are: it refreshes them itself");
+            return Ok(String::new());
+        };
+        if texts.is_empty() {
             return Ok(String::new());
         }
+        let texts: Vec<String> = texts.iter().map(|text| kept_services(text)).collect();
         let copies = dir.join("services.d");
         let written = DirBuilder::new().recursive(true).mode(0o700).create(&copies);
         let written = written.with_context(|| format!("could not make {}", copies.display()));
@@ -86,6 +90,38 @@ impl Settings for OwnSettings {
         written.map_err(Failure::of(Class::Space))?;
         Ok(format!("[main]\nservicesdir = {}\n", copies.display()))
     }
+}
+
+/// The files of the services by these settings, as zypper reads them. `None` where one cannot be copied just as it is:
+/// zypper removes the repositories of a service that it misses.
+fn services(settings: &str) -> Option<Vec<String>> {
+    let place = |key: &str, usual: PathBuf| match value_of(settings, key).map(Path::new) {
+        Some(path) if path.is_absolute() => Some(path.to_path_buf()),
+        Some(path) if path != Path::new("") => None,
+        _ => Some(usual),
+    };
+    let config = place("configdir", PathBuf::from("/etc/zypp"));
+    let dir = match value_of(settings, "servicesdir") {
+        Some(_) => place("servicesdir", config.unwrap_or_default().join("services.d"))?,
+        None => config?.join("services.d"),
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(Vec::new()),
+        entries => entries.ok()?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>().ok()?;
+    // zypper passes over hidden files.
+    paths.retain(|path| !path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".")));
+    paths.sort();
+    let text = |path: &PathBuf| {
+        let is_file = std::fs::metadata(path).ok()?.is_file();
+        let bytes = if is_file { std::fs::read(path).ok()? } else { return None };
+        // One that is being written begins as an empty one.
+        let is_whole = |text: &String| text.lines().any(|line| line.trim_start().starts_with('['));
+        String::from_utf8(bytes).ok().filter(is_whole)
+    };
+    paths.iter().map(text).collect()
 }
 
 /// The same services, none of which is refreshed by itself.
@@ -164,12 +200,26 @@ mod tests {
         std::fs::create_dir(&services).unwrap();
         std::fs::write(services.join("a.service"), "[a]\nautorefresh = 1\nurl=http://x/\n").unwrap();
         std::fs::write(services.join("b"), "# more\n [b]\nenabled=0").unwrap();
+        std::fs::write(services.join(".c.swp"), b"b0VIM\xff").unwrap();
         let copies = dir.path().join("services.d");
         assert_eq!(added(), format!("[main]\nservicesdir = {}\n", copies.display()));
         let text = std::fs::read_to_string(copies.join("all")).unwrap();
         assert_eq!(text, "[a]\nautorefresh=0\nurl=http://x/\n# more\n [b]\nautorefresh=0\nenabled=0\n");
         let mode = std::os::unix::fs::PermissionsExt::mode(&copies.metadata().unwrap().permissions());
         assert_eq!(mode & 0o777, 0o700, "an address may have a password");
+        // One that is missing in the copy would cost its repositories.
+        for bad in [&b"[c]\nname=\xff\n"[..], b"", b"# nothing yet\n"] {
+            std::fs::write(services.join("c.service"), bad).unwrap();
+            assert_eq!(added(), "", "{bad:?}");
+        }
+        std::fs::remove_file(services.join("c.service")).unwrap();
+        assert_ne!(added(), "");
+        std::os::unix::fs::symlink("/nowhere", services.join("c.service")).unwrap();
+        assert_eq!(added(), "");
+        for relative in ["configdir = etc\n", "servicesdir = etc\n", "configdir = /etc\nservicesdir = x\n"] {
+            assert_eq!(super::services(relative), None, "{relative}");
+        }
+        assert_eq!(super::services("configdir = etc\nservicesdir = /nowhere\n"), Some(Vec::new()));
     }
 
     #[test]
