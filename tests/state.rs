@@ -336,6 +336,14 @@ proptest! {
     }
 }
 
+/// Drawn once in a whole run of the tests.
+#[test]
+fn an_architecture_is_no_order_to_remove() {
+    let is_name = |name| apt().database().is_package_name(name);
+    assert!(is_name("a0:amd64") && is_name("a0:linux-any"));
+    assert!(!is_name("a0:a-") && !is_name("a0-") && !is_name("a0:amd64-"));
+}
+
 #[test]
 fn the_full_state_of_these_tests_is_one() {
     let state = good(&full()).expect("it is a state");

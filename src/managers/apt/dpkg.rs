@@ -26,6 +26,8 @@ impl Database for Dpkg {
             && !architecture.is_empty()
             && architecture.bytes().all(|byte| lower(byte) || byte == b'-')
             && !architecture.starts_with('-')
+            // apt-get would remove such a package.
+            && !architecture.ends_with('-')
     }
 
     fn plain_name<'a>(&self, name: &'a str) -> &'a str {
