@@ -111,6 +111,34 @@ fn a_service_that_cannot_be_had_costs_no_repository() {
     applied.exits(i32::from(is_newer())).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// Who holds the lock may be adding a service. The older zypper refreshes no service, and so needs no second run.
+#[test]
+fn a_service_that_comes_while_the_lock_is_waited_for_keeps_its_repositories() {
+    let root = Zypper::with(&["tb-hello"].map(|name| rpm(name, "1.0")));
+    let (repo, gone) = (RpmRepo::new(&[rpm("tb-hello", "2.0")]), RpmRepo::new(&[]));
+    root.add_repo("plain", &repo);
+    let service =
+        |id: &str| format!("[{id}]\nenabled=1\nautorefresh=1\nurl={}\ntype=ris\n", gone.server.url());
+    root.sandbox().write("/etc/zypp/services.d/first.service", service("first"));
+    root.sandbox().write("/srv/more.service", service("more"));
+    let of_more =
+        format!("[more:main]\nenabled=1\nbaseurl={}\ngpgcheck=0\nservice=more\n", repo.server.url());
+    root.sandbox().write("/srv/more.repo", of_more);
+    let locked = "System management is locked by the application with pid 1 (init).";
+    let script = format!(
+        "case \"$*\" in *'refresh -- '*) [ -e /run/was-locked ] || {{ touch /run/was-locked
+            cp /srv/more.service /etc/zypp/services.d; cp /srv/more.repo /etc/zypp/repos.d
+            echo '<?xml version=\"1.0\"?><stream><message type=\"error\">{locked}</message></stream>'; exit 7; }};; esac
+        exec /usr/bin/zypper \"$@\""
+    );
+    root.sandbox().write_script("/usr/local/bin/zypper", &script);
+    let refreshed = root.patch(&["refresh"]);
+    assert_eq!(root.sandbox().exists("/run/was-locked"), is_newer(), "{refreshed}");
+    root.patch(&["refresh"]);
+    let files = root.sandbox().sh("ls /etc/zypp/repos.d");
+    assert_eq!(files.contains("more.repo"), is_newer(), "{files} {refreshed}");
+}
+
 /// As the modules of a medium of SUSE have it. The index of such a one is kept below that path.
 #[test]
 fn a_repository_with_a_path_has_the_say_and_a_date_too() {

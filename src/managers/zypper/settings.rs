@@ -76,7 +76,9 @@ impl Settings for OwnSettings {
             return Ok(asked.to_string());
         }
         let Some(texts) = services(theirs) else {
-            debug!("the services of zypper cannot be copied as they are: it refreshes them itself");
+            debug!(
+                "not every file of zypper's services can be read as it is: zypper refreshes them as usual"
+            );
             return Ok(String::new());
         };
         if texts.is_empty() {

@@ -22,7 +22,8 @@ pub struct Invocation {
     pub progress_arg: Option<&'static str>,
     /// What it reads from standard input; `/dev/null` if empty.
     pub input: &'static str,
-    /// Settings that are added behind the administrator's for this command alone.
+    /// What this command alone needs behind the administrator's settings; what is written for it is for the manager to
+    /// say.
     pub settings: &'static str,
     /// If set, this argument goes first, with the directory of our own index in the place of `{}`.
     pub private_arg: Option<&'static str>,
