@@ -53,7 +53,7 @@ enum Seen {
 }
 
 /// Looks at all processes for so long. To read the mappings of a process is to wait for it, for ever perhaps where its
-/// memory is on a server that does not answer: so a thread does that, which ends with us.
+/// memory is on a server that does not answer: so a thread does that. It ends with us, with Linux from 5.3 on.
 pub fn look(budget: Duration) -> Looked {
     look_in(PathBuf::from("/proc"), budget)
 }
