@@ -121,6 +121,12 @@ fn the_role_installs_and_sets_the_timers_once() {
         let again = fleet.play("install.yml", &[]);
         assert_eq!(again.code, 0);
         fleet.hosts.iter().for_each(|host| assert_eq!(again.count(host, "changed"), 0));
+        // A newer package than the one of the controller stays.
+        let older = rpm::rpm("linux-patch", "9.8").tag("AutoReqProv: no");
+        fleet.controller.write("/srv/home/linux-patch-9.8.rpm", older.bytes().as_slice());
+        extra(of_rpm, "linux_patch_package: /srv/home/linux-patch-9.8.rpm");
+        assert_eq!(fleet.play("install.yml", &[&*format!("--limit={}", of_rpm.name())]).code, 0);
+        assert!(of_rpm.sandbox().sh("rpm -q linux-patch").starts_with("linux-patch-9.9-"));
 
         const REFRESH: &str = "linux-patch-refresh.timer";
         const APPLY: &str = "linux-patch-apply.timer";
@@ -216,7 +222,7 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
             (
                 arch,
                 "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe_dir: /etc/nagios/nrpe.d\n\
-                    linux_patch_nrpe_service: nagios-nrpe-server",
+                    linux_patch_nrpe_service: nagios-nrpe-server\nlinux_patch_max_age: 14h",
             ),
             (no_cron, "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe: false"),
             (cron, "linux_patch_binary: /usr/bin/linux-patch\nlinux_patch_nrpe: false"),
@@ -226,6 +232,8 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
         }
         let both = format!("---\nlinux_patch_metrics_file: {PAGE}\nlinux_patch_nrpe: true\n");
         fleet.controller.write("/srv/home/group_vars/all.yml", &*both);
+        const BY_HAND: &str = "/etc/nagios/nrpe.d/linux-patch.cfg";
+        no_cron.sandbox().write(BY_HAND, "command[check_linux_patch]=/bin/true\n");
         let before: Vec<_> = fleet.hosts.iter().map(traces).collect();
         let first = fleet.play("install.yml", &[]);
         assert_eq!(first.code, 0);
@@ -234,8 +242,10 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
         assert_eq!(again.code, 0);
         fleet.hosts.iter().for_each(|host| assert_eq!(again.count(host, "changed"), 0, "{}", host.name()));
 
+        assert!(no_cron.sandbox().exists(BY_HAND), "it is not the role's");
+
         // Each run of a unit writes the metrics, and NRPE asks.
-        for (host, asks) in [(packaged, "--alert security "), (arch, "--alert updates ")] {
+        for (host, asks, age) in [(packaged, "--alert security ", 4), (arch, "--alert updates ", 14)] {
             let unit = "linux-patch-refresh.service";
             let manager = "mkdir -p /etc/systemd/system/linux-patch-refresh.service.d; \
                 printf '[Service]\\nEnvironment=LINUX_PATCH_MANAGER=apt\\n' \
@@ -245,9 +255,11 @@ fn the_role_sets_metrics_and_nrpe_and_takes_everything_away_again() {
             assert_eq!(ended.code, 0, "{}", host.booted.journal(unit));
             let page = host.sandbox().read(PAGE).unwrap_or_default();
             assert!(page.contains("\nlinux_patch_pending_updates 1\n"), "{page}");
+            assert!(page.contains(&format!("\nlinux_patch_max_age_seconds {}\n", age * 3600)), "{page}");
             let command = host.sandbox().read("/etc/nagios/nrpe.d/linux-patch.cfg").unwrap();
             assert!(
-                command.contains("status --format nagios --verbose --warning 4h") && command.contains(asks)
+                command.contains(&format!("status --format nagios --verbose --warning {age}h "))
+                    && command.contains(asks)
             );
             let line = command.lines().find_map(|line| line.strip_prefix("command[check_linux_patch]="));
             let said = host.sandbox().run(&["sh", "-c", line.unwrap()]).stdout;
