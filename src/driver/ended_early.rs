@@ -33,6 +33,9 @@ impl Session {
         if let Some(early) = self.manager.ended_early() {
             self.index_dirs.borrow_mut()[1] = read_dir(&self.places().cache, |name| early.is_list(name));
         }
+        if let Some(own) = &self.own_index {
+            own.note_before_end();
+        }
     }
 
     /// What became of a refresh that did not end by itself; `None` for one that did.
@@ -83,7 +86,7 @@ impl Session {
             };
             return ended.into_iter().map(result).collect();
         }
-        if let Some(results) = self.own_index.as_ref().and_then(|own| own.stored_before(self, cut)) {
+        if let Some(results) = self.own_index.as_ref().and_then(|own| own.done_before(self, cut)) {
             return results;
         }
         if let Some(in_turn) = self.manager.in_turn() {

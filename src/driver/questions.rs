@@ -142,10 +142,14 @@ impl Session {
 
     /// Asks it once, and waits a minute for the answer, which is returned also where the manager failed.
     pub(super) fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
+        self.answer_within(invocation, Duration::from_secs(60))
+    }
+
+    fn answer_within(&self, invocation: &Invocation, time: Duration) -> Result<Finished, Failure> {
         let invocation = &self.with_settings(self.with_own_index(invocation))?;
         let limits = Limits {
             deadline: self.deadline,
-            budget: Some(Duration::from_secs(60)),
+            budget: Some(time),
             interruptible: !self.answers_outlast_signals,
             waits: self.manager.facts().waiting_for_lock,
             ..Limits::default()
@@ -197,6 +201,10 @@ impl Machine for Session {
 
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure> {
         self.try_ask(question)
+    }
+
+    fn answer_within(&self, question: &Invocation, time: Duration) -> Option<Finished> {
+        self.answer_within(question, time).ok()
     }
 
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {

@@ -5,6 +5,7 @@ use crate::model::failure::Failure;
 use crate::model::packages::Installed;
 use crate::system::process::{Finished, Invocation};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The driver runs the commands for real; tests give recorded answers.
 pub trait Machine {
@@ -25,6 +26,11 @@ pub trait Machine {
 
     /// The same question; the answer is given also where the manager failed.
     fn try_ask(&self, question: &Invocation) -> Result<Finished, Failure>;
+
+    /// The same question, for which it waits no longer than this.
+    fn answer_within(&self, question: &Invocation, _: Duration) -> Option<Finished> {
+        self.try_ask(question).ok()
+    }
 
     /// The same question where the answer is only a help: it waits for no lock, and gives nothing where it fails.
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {

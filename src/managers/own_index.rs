@@ -37,9 +37,13 @@ pub trait OwnIndex: Debug {
     /// The sources that it should have; none where the configuration does not say.
     fn sources(&self, machine: &dyn Machine) -> Vec<String>;
 
+    /// Looks at what is being fetched, just before a refresh is ended.
+    fn note_before_end(&self);
+
     /// What became of the sources in a refresh that was ended before its time for this reason. The sources whose files
-    /// were stored are refreshed. It names the one that was being fetched.
-    fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>>;
+    /// were stored are refreshed, and those that are found to be so when they are asked for once more. It names the one
+    /// that was being fetched.
+    fn done_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>>;
 
     /// Adds the sources that the refresh did not name.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed);

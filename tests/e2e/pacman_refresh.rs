@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::manager::noise;
 use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
+use crate::sandbox::is_newer;
 use crate::server::Fault;
 use crate::vault::Signer;
 
@@ -329,16 +330,63 @@ fn a_mirror_that_hangs_costs_the_ten_seconds_of_pacman_or_our_budget() {
     // What was stored before the end counts.
     repos[1].publish(&[pkg("tb-beta", "3.0")]);
     let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
-    let failed: Vec<_> = refreshed.failed_sources().into_iter().map(|(id, _)| id).collect();
-    refreshed.exits(1).mentions("/reason", "alpha");
-    assert_eq!(failed, ["alpha", "gamma"]);
+    refreshed.exits(1).one_source_failed(3, "alpha", "timeout");
     assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
     root.sandbox.runs_nothing();
-    // The lock that the ended pacman left in our directory stops nobody.
+}
+
+#[test]
+fn the_lock_that_the_ended_pacman_left_in_our_directory_stops_nobody() {
+    let (root, repo) = pending_update();
+    repo.server.fault("/", Fault::Hang);
+    root.patch(&["refresh", "--timeout", "2s"]).refresh_failed("timeout");
     assert!(root.sandbox.exists(&format!("{PRIVATE}/db.lck")));
-    repos[0].server.heal();
+    repo.server.heal();
     root.patch(&["refresh"]).exits(0);
     assert!(!root.sandbox.exists(&format!("{PRIVATE}/db.lck")));
+}
+
+/// pacman tells only at its end which sources failed and which have nothing newer, and as another user pacman 7 stores
+/// nothing before.
+#[test]
+fn what_pacman_was_done_with_when_it_was_ended_is_told_from_what_failed() {
+    for user in [None, Some("nobody")].into_iter().take(if is_newer() { 2 } else { 1 }) {
+        let (root, repos) = three();
+        user.iter().for_each(|user| root.option(&format!("DownloadUser = {user}")));
+        root.patch(&["refresh"]).exits(0);
+        repos[1].publish(&[pkg("tb-beta", "3.0")]);
+        let ended = || root.patch(&["refresh", "--timeout", "4s"]);
+        let publish = |name: usize, version: &str| {
+            repos[name].publish(&[pkg(["tb-alpha", "tb-beta", "tb-gamma"][name], version)]);
+        };
+        for (fault, newer) in [(Fault::Trickle(1), 0), (Fault::Hang, 2)] {
+            repos[1].server.fault("/", fault);
+            publish(newer, "3.0");
+            let refreshed = ended();
+            refreshed.exits(1).one_source_failed(3, "beta", "timeout");
+            refreshed.mentions("/reason", "not refreshed: beta");
+        }
+        let pending = |alpha: &str| [alpha, "tb-beta 1.0-1 2.0-1", "tb-gamma 1.0-1 3.0-1"].map(str::to_owned);
+        let is_pending = |alpha: &str| {
+            let expected = pending(alpha);
+            root.patch(&["status"]).leaves_pending(&expected.each_ref().map(String::as_str));
+        };
+        is_pending("tb-alpha 1.0-1 3.0-1");
+        // One that has no file any more may have failed.
+        publish(0, "4.0");
+        repos[0].server.fault("/", Fault::Status(404));
+        let of_both = [("alpha", "fetch"), ("beta", "timeout")].map(|(id, class)| (id.into(), class.into()));
+        assert_eq!(ended().exits(1).failed_sources(), of_both);
+        repos[0].server.heal();
+        // One after the other: the third had not begun.
+        let text = root.sandbox.read("/etc/pacman.conf").unwrap();
+        let text = text.replace("ParallelDownloads = 5", "ParallelDownloads = 1");
+        root.sandbox.write("/etc/pacman.conf", text);
+        ended().exits(1).one_source_failed(3, "beta", "timeout");
+        is_pending("tb-alpha 1.0-1 4.0-1");
+        repos[1].server.heal();
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn read_for_own_index(manager: &dyn Manager, machine: &Replay, finished: &Finish
     own.complete(machine, finished, &mut refreshed);
     own.check(machine, false, &mut refreshed).into_iter().for_each(check_listing);
     let cut = Failure::new(Class::Timeout, "cut");
-    let cut = own.stored_before(machine, &cut).into_iter().flatten();
+    let cut = own.done_before(machine, &cut).into_iter().flatten();
     let failed = refreshed.sources.into_iter().chain(cut).filter_map(|source| source.error);
     failed.for_each(|failure| check_message(&failure));
     own.drop_unreadable(finished);

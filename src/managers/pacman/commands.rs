@@ -2,9 +2,13 @@
 
 use crate::managers::facts::Plan;
 use crate::system::process::Invocation;
+use std::path::Path;
 
 /// The name, in our directory, of the configuration that gives the system the same index.
 pub const CONFIG: &str = "install.conf";
+
+/// The name, in our directory, of the configuration with some of the repositories.
+pub const SOME_CONFIG: &str = "some.conf";
 
 pub fn pacman(words: &[&str]) -> Invocation {
     Invocation::of("pacman", words.iter().copied())
@@ -41,6 +45,11 @@ fn choice(plan: &Plan) -> Vec<String> {
 
 pub fn refresh() -> Invocation {
     private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]).with(choice(&Plan::default()))
+}
+
+/// Refreshes the repositories of the configuration with some of them, which is in our directory.
+pub fn refresh_some(dir: &Path) -> Invocation {
+    refresh().with(["--config".to_string(), dir.join(SOME_CONFIG).display().to_string()])
 }
 
 pub fn list(plan: &Plan) -> Invocation {

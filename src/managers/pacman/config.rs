@@ -126,26 +126,8 @@ fn is_repository(line: &str) -> bool {
 pub fn for_install(config: &str, mirror: &Path) -> String {
     // To copy from a directory of root's, no other program and no other user is needed.
     const DROPPED: &[&str] = &["Server", "CacheServer", "XferCommand", "DownloadUser"];
-    // pacman 7 fails where a directory that is named does not exist. These need not exist where they are not named: a
-    // machine without hooks of its own has no directory for them.
-    const USUAL: &[(&str, &str)] = &[
-        ("HookDir", "/etc/pacman.d/hooks"),
-        ("GPGDir", "/etc/pacman.d/gnupg"),
-        ("CacheDir", "/var/cache/pacman/pkg"),
-    ];
-    let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_string();
-    let is_usual = |line: &str| {
-        let value = line.split_once('=').map_or("", |(_, value)| value.trim().trim_end_matches('/'));
-        let key = key_of(line);
-        // If there are several, the administrator has named this one.
-        USUAL.contains(&(key.as_str(), value))
-            && config.lines().filter(|other| key_of(other) == key).take(2).count() == 1
-    };
     let mut text = String::from("# Made by linux-patch for one install.\n");
-    for line in config.lines() {
-        if DROPPED.contains(&key_of(line).as_str()) || is_usual(line) {
-            continue;
-        }
+    for line in lines_of_use(config).filter(|line| !DROPPED.contains(&key_of(line))) {
         text.push_str(line);
         text.push('\n');
         if is_repository(line) {
@@ -153,6 +135,45 @@ pub fn for_install(config: &str, mirror: &Path) -> String {
         }
     }
     text
+}
+
+/// The administrator's configuration, as `pacman-conf` writes it out, with these repositories alone.
+pub fn of_some(config: &str, ids: &[String]) -> String {
+    let mut text = String::from("# Made by linux-patch for one refresh.\n");
+    let mut is_of_one = true;
+    for line in lines_of_use(config) {
+        if is_repository(line) {
+            is_of_one = ids.contains(&id_of(line));
+        }
+        if is_of_one {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn key_of(line: &str) -> &str {
+    line.split('=').next().unwrap_or_default().trim()
+}
+
+/// The lines of a configuration, without those that name directories which pacman uses without being told.
+fn lines_of_use(config: &str) -> impl Iterator<Item = &str> {
+    // pacman 7 fails where a directory that is named does not exist. These need not exist where they are not named: a
+    // machine without hooks of its own has no directory for them.
+    const USUAL: &[(&str, &str)] = &[
+        ("HookDir", "/etc/pacman.d/hooks"),
+        ("GPGDir", "/etc/pacman.d/gnupg"),
+        ("CacheDir", "/var/cache/pacman/pkg"),
+    ];
+    let is_usual = move |line: &&str| {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim().trim_end_matches('/'));
+        let key = key_of(line);
+        // If there are several, the administrator has named this one.
+        USUAL.contains(&(key, value))
+            && config.lines().filter(|other| key_of(other) == key).take(2).count() == 1
+    };
+    config.lines().filter(move |line| !is_usual(line))
 }
 
 /// Under which name pacman looks for a file in a directory that is its mirror: it writes the name into the address as it

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod culprits;
 mod database;
+mod ended_early;
 mod errors;
 mod fetch;
 mod lines;

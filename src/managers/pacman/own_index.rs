@@ -1,7 +1,8 @@
 //! An index of our own. After `-Sy` alone pacman's index would be newer than the packages, and what somebody then
 //! installs by hand would be a partial upgrade.
 
-use super::commands::{CONFIG, pacman_conf};
+use super::commands::{self, CONFIG, SOME_CONFIG, pacman_conf};
+use super::ended_early::Downloads;
 use super::{config, culprits, errors, refresh};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
@@ -14,7 +15,8 @@ use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
 use crate::model::updates::{HeldBack, Update};
 use crate::system::files::{
-    entries, own_directory, own_link, paths_in, remove_if_there, remove_whatever, write_atomic,
+    entries, own_directory, own_link, paths_in, remove_if_there, remove_or_warn, remove_whatever,
+    with_extension_in, write_atomic,
 };
 use crate::system::process::{End, Finished};
 use log::warn;
@@ -23,10 +25,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Tells the files of an index apart: if pacman stores a file again, it is another file.
 type Stored = BTreeMap<String, (u64, i64, i64)>;
+
+/// How long pacman is asked once more for those of which it had not said anything when it was ended.
+const ONCE_MORE: Duration = Duration::from_secs(5);
 
 /// A directory that pacman takes for its `DBPath`: a link in it leads to the packages of the system, the index in it is
 /// ours.
@@ -36,6 +41,8 @@ pub struct Own {
     dir: PathBuf,
     /// The files of the index before the refresh.
     before: RefCell<Stored>,
+    /// What ran just before the refresh was ended.
+    at_end: RefCell<Downloads>,
 }
 
 fn failed(error: anyhow::Error) -> Failure {
@@ -43,23 +50,21 @@ fn failed(error: anyhow::Error) -> Failure {
 }
 
 /// Gives the files of an index a very old time. A program that compares times then fetches all of them, and a file that
-/// still has this time was not fetched. Partial files are removed, because the program might continue them.
+/// still has this time was not fetched.
 fn make_old(index: &Path) {
     // What a link leads to is pacman's own.
     for path in paths_in(index).into_iter().filter(|path| !path.is_symlink()) {
-        let is_half = path.extension().is_some_and(|end| end == "part");
-        let done = match is_half {
-            true => remove_if_there(&path),
-            false => File::options()
-                .write(true)
-                .open(&path)
-                .and_then(|file| file.set_modified(UNIX_EPOCH))
-                .map_err(Into::into),
-        };
+        let done = File::options().write(true).open(&path).and_then(|file| file.set_modified(UNIX_EPOCH));
         if let Err(error) = done {
             warn!("{}", one_line(&format!("{}: {error:#}", path.display())));
         }
     }
+}
+
+/// Removes what is left of downloads that did not end: a program might continue them, and they look like downloads that
+/// run.
+fn drop_parts(index: &Path) {
+    with_extension_in(index, "part").iter().for_each(|path| remove_or_warn(path));
 }
 
 /// Removes directories that are in the place of our files.
@@ -77,7 +82,7 @@ fn drop_file(place: &Path) -> Result<(), Failure> {
 impl Own {
     /// The directory below that of the state.
     pub fn below(state_dir: &Path, manager: &'static dyn Manager) -> Own {
-        Own { manager, dir: state_dir.join("pacman"), before: RefCell::default() }
+        Own { manager, dir: state_dir.join("pacman"), before: RefCell::default(), at_end: RefCell::default() }
     }
 
     /// The link to the package database.
@@ -149,6 +154,29 @@ impl Own {
     /// Whether a file was stored since the refresh began.
     fn is_new(&self, file: &str, now: &Stored) -> bool {
         now.get(file).is_some_and(|stored| self.before.borrow().get(file) != Some(stored))
+    }
+
+    /// What became of these sources, whose downloads had ended when pacman was ended, or had not begun: whether they came,
+    /// failed or had nothing newer it had not said. So it is asked once more for these alone.
+    fn ask_once_more(&self, machine: &dyn Machine, config: &str, ids: &[String]) -> Vec<SourceResult> {
+        let text = config::of_some(config, ids);
+        let written = write_atomic(&self.dir, SOME_CONFIG, text.as_bytes());
+        // The pacman that was ended has left it.
+        if let Err(error) = written.and_then(|()| remove_if_there(&self.lock())) {
+            warn!("{}", one_line(&format!("{error:#}")));
+            return Vec::new();
+        }
+        let again = commands::refresh_some(&self.dir);
+        let Some(finished) = machine.answer_within(&again, ONCE_MORE) else { return Vec::new() };
+        if !matches!(finished.end, End::Code(_)) {
+            let now = self.stored();
+            let new = ids.iter().filter(|id| self.is_new(&file_name(id), &now));
+            return new.map(|id| SourceResult { id: id.clone(), error: None }).collect();
+        }
+        let mut refreshed = refresh::judge(&finished);
+        self.complete(machine, &finished, &mut refreshed);
+        refreshed.sources.retain(|source| ids.contains(&source.id));
+        refreshed.sources
     }
 
     /// Adds the sources that pacman did not name: those whose files were stored are refreshed, the first of the others
@@ -247,6 +275,7 @@ impl OwnIndex for Own {
         drop_file(&self.files())?;
         drop_directories(&paths_in(self.files()))?;
         self.link_skipped(machine)?;
+        drop_parts(&self.files());
         // Another mirror may be behind the one before, and would say that nothing is newer.
         if config_changed || !self.has_times_of_server(machine) {
             make_old(&self.files());
@@ -259,22 +288,38 @@ impl OwnIndex for Own {
         configuration(machine).map(|config| config::sources(&config)).unwrap_or_default()
     }
 
-    fn stored_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
+    fn note_before_end(&self) {
+        self.at_end.replace(Downloads::look(&self.files()));
+    }
+
+    fn done_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
         let config = configuration(machine).ok()?;
+        let ids = config::sources(&config);
+        let running = self.at_end.borrow();
         let now = self.stored();
-        let results = config::sources(&config).into_iter().map(|id| {
-            let file = file_name(&id);
-            let error = match (self.is_new(&file, &now), self.is_new(&format!("{file}.part"), &now)) {
-                (true, _) => None,
-                (false, true) => {
-                    let text = format!("{id}: not done when pacman was ended");
-                    Some(Failure::new(cut.class, text))
-                }
-                (false, false) => Some(cut.clone()),
+        let unclear: Vec<_> = ids
+            .iter()
+            .filter(|id| !self.is_new(&file_name(id), &now) && !running.has(&file_name(id)))
+            .cloned()
+            .collect();
+        let may_ask = cut.class != Class::Interrupted && config::fetches_by_itself(&config);
+        // If none ran, it hangs elsewhere.
+        let asked = match may_ask && !running.is_empty() && !unclear.is_empty() {
+            true => self.ask_once_more(machine, &config, &unclear),
+            false => Vec::new(),
+        };
+        let result = |id: String| {
+            if self.is_new(&file_name(&id), &now) {
+                return SourceResult { id, error: None };
+            }
+            let of_this = asked.iter().find(|asked| asked.id == id).cloned();
+            let error = match running.has(&file_name(&id)) {
+                true => Failure::new(cut.class, format!("{id}: not done when pacman was ended")),
+                false => cut.clone(),
             };
-            SourceResult { id, error }
-        });
-        let mut results: Vec<_> = results.collect();
+            of_this.unwrap_or(SourceResult { id, error: Some(error) })
+        };
+        let mut results: Vec<_> = ids.into_iter().map(result).collect();
         // pacman was ended before it had looked at what it fetched.
         let finished = machine.try_ask(&self.manager.pending(&Plan::default())).ok();
         self.blame(self.of_no_use(finished.as_ref(), &results), &mut results);
