@@ -305,7 +305,10 @@ fn an_index_that_is_past_its_own_date_is_not_fresh() {
 
 /// Three repositories, each with an update.
 fn three() -> (Zypper, [RpmRepo; 3]) {
-    let names = ["alpha", "beta", "gamma"];
+    named(["alpha", "beta", "gamma"])
+}
+
+fn named(names: [&str; 3]) -> (Zypper, [RpmRepo; 3]) {
     let root = Zypper::with(&names.map(|name| rpm(&format!("tb-{name}"), "1.0")));
     let repos = names.map(|name| {
         let repo = RpmRepo::new(&[rpm(&format!("tb-{name}"), "2.0")]);
@@ -330,6 +333,19 @@ fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
     refreshed.exits(1).one_source_failed(3, "alpha", "timeout").remembers("/pending/count", 2);
     assert!(refreshed.elapsed < Duration::from_secs(26), "{refreshed}");
     root.sandbox().runs_nothing();
+}
+
+/// zypper 1.14.101 asks those first that have "update" in the name or the address.
+#[test]
+fn the_one_that_hangs_is_told_whatever_the_order_in_which_they_are_asked() {
+    let names = ["alpha", "my-update", "zeta"];
+    for silent in [0, 1, 2] {
+        let (root, repos) = named(names);
+        root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        repos[silent].server.fault("/", Fault::Hang);
+        let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
+        refreshed.exits(1).one_source_failed(3, names[silent], "timeout").remembers("/pending/count", 2);
+    }
 }
 
 /// zypper stores the page, says that all is well, and then lists nothing of that repository.
@@ -404,7 +420,7 @@ fn a_refresh_that_finds_nothing_new_starts_zypper_once() {
     root.patch(&["refresh"]).exits(0);
     root.spy();
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
-    assert_eq!(root.calls(), ["--non-interactive --xmlout --config /proc/self/fd/0 refresh"]);
+    assert_eq!(root.calls(), ["--non-interactive --xmlout --verbose --config /proc/self/fd/0 refresh"]);
     repo.publish(&[rpm("tb-hello", "3.0")]);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
     assert!(root.calls().len() > 1);

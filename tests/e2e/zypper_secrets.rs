@@ -17,8 +17,8 @@ fn leaks(sandbox: &Sandbox, shown: &str) -> Vec<String> {
     kept.chain(shown).collect()
 }
 
-/// How a server is addressed, for each way to give a password. The last three zypper itself prints.
-const WAYS: [fn(&str) -> String; 8] = [
+/// How a server is addressed, for each way to give a password. The last four zypper itself prints.
+const WAYS: [fn(&str) -> String; 9] = [
     |host| format!("baseurl=http://{host}/?{SECRET}"),
     |host| format!("baseurl=http://me:{SECRET}@{host}/"),
     |host| format!("baseurl=http://me:a%40{SECRET}%2Fb&c@{host}/"),
@@ -27,6 +27,7 @@ const WAYS: [fn(&str) -> String; 8] = [
     |host| format!("baseurl=http://127.99.99.99/\nproxy=http://me:{SECRET}@{host}"),
     |host| format!("baseurl=http://{host}/?username=me&password={SECRET}"),
     |host| format!("baseurl=http://{host}/\npassword={SECRET}"),
+    |host| format!("baseurl=http://{host}/\ngpgkey=http://me:{SECRET}@{host}/key?password={SECRET}"),
 ];
 
 /// One root with a repository for each, whose servers do this to files with that in their path.

@@ -291,9 +291,10 @@ fn as_listed(read: &dyn Fn() -> Vec<ConfigFile>) -> Vec<ConfigFile> {
 
 const SHOWING: &[&str] = &["--no-refresh", "--config", "/proc/self/fd/0"];
 
-/// Names need not be unique, aliases are. A setting makes zypper show aliases instead of names.
+/// Names need not be unique, aliases are. A setting makes zypper show aliases instead of names. With `--verbose` it says
+/// which repository it asks before it waits for it.
 fn refresh(aliases: &[String]) -> Invocation {
-    let all = zypper(&["--config", "/proc/self/fd/0"], &["refresh"]);
+    let all = zypper(&["--verbose", "--config", "/proc/self/fd/0"], &["refresh"]);
     let all = Invocation { input: refresh::SHOW_ALIAS, ..all };
     match aliases {
         [] => all,

@@ -125,6 +125,7 @@ pub fn judge(finished: &Finished) -> Refreshed {
 /// Reads the report of `--xmlout`:
 ///
 /// ```text
+/// <message type="info">Checking whether to refresh metadata for base</message>
 /// <message type="info">Repository &apos;base&apos; is up to date.</message>
 /// <progress id="raw-refresh" name="Retrieving repository &apos;more&apos; metadata" done="1"/>
 /// <message type="error">Repository &apos;extra&apos; is invalid.
@@ -138,7 +139,7 @@ fn of_report(report: &str) -> Sources {
     // A report that was cut off can end anywhere.
     for report in report.split("<?xml ").filter(|report| !report.is_empty()) {
         let begun = add_report(&mut sources, report);
-        // zypper asks in the order of the list, and says nothing while it asks whether there is anything new.
+        // Without that word they are asked in the order of the list.
         let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
         if let Some(id) = begun.or_else(next).filter(|_| is_cut(report)) {
             let text = format!("{id}: zypper waited for it until its time was over");
@@ -151,9 +152,10 @@ fn of_report(report: &str) -> Sources {
 /// Whether a report ends where zypper was ended. If the signal comes between two pieces of an answer, zypper still
 /// closes the report, and then says nothing of the answer.
 fn is_cut(report: &str) -> bool {
-    let told = elements(report).filter(|element| !["stream", "/stream"].contains(&element.name));
-    let is_of_one =
-        |text: &str| up_to_date(text).is_some() || text.trim().starts_with("Skipping repository ");
+    let told = elements(report).filter(|element| !["stream", "/stream", "download"].contains(&element.name));
+    let is_of_one = |text: &str| {
+        up_to_date(text).or(checked(text)).is_some() || text.trim().starts_with("Skipping repository ")
+    };
     let is_open = match told.filter(|element| !element.name.starts_with('/')).last() {
         Some(last) if last.name == "message" => is_of_one(&last.text()),
         Some(last) => last.name == "progress",
@@ -165,7 +167,7 @@ fn is_cut(report: &str) -> bool {
 /// Reads a report. Returns the repository that zypper waited for at its end.
 fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
     let mut said = Vec::new();
-    let mut begun = None;
+    let (mut begun, mut asked) = (None, None);
     for element in elements(report) {
         let done = element.get("done");
         match (element.name, done.as_deref()) {
@@ -184,15 +186,18 @@ fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
             }
             // zypper's explanations are no reason.
             ("message", _) if element.is("type", "info") => {
-                if let Some(alias) = up_to_date(&element.text()) {
+                let text = element.text();
+                if let Some(alias) = up_to_date(&text) {
                     sources.entry(id_of(alias)).or_insert(None);
+                } else if let Some(alias) = checked(&text) {
+                    asked = Some(id_of(alias));
                 }
             }
             ("message", _) => hear(sources, &mut said, &element.text()),
             _ => {}
         }
     }
-    begun
+    begun.or(asked.filter(|id| !sources.contains_key(id)))
 }
 
 /// `Retrieving repository 'extra' metadata`, `Building repository 'extra' cache`.
@@ -224,6 +229,12 @@ fn of_text(finished: &Finished) -> Sources {
     let mut said = Vec::new();
     finished.stderr.lines().for_each(|line| hear(&mut sources, &mut said, line));
     sources
+}
+
+/// What zypper says before it asks whether there is anything new, with `--verbose`. It does not ask in the order of its
+/// list: 1.14.101 begins with those that have "update" in the name or the address.
+fn checked(text: &str) -> Option<&str> {
+    text.trim().strip_prefix("Checking whether to refresh metadata for ")
 }
 
 fn up_to_date(line: &str) -> Option<&str> {
@@ -273,11 +284,21 @@ mod tests {
             format!("<message type=\"info\">Repository &apos;{alias}&apos; is up to date.</message>")
         };
         let begun = "<progress id=\"raw-refresh\" name=\"Retrieving repository &apos;b&apos; metadata\" value=\"0\"/>";
-        for cut in ["", begun, "<progress id=\"raw-ref", "</stream>"] {
+        let checks = "<message type=\"info\">Checking whether to refresh metadata for b</message>";
+        for (first, cut, last) in [
+            ("a", "", "c"),
+            ("a", begun, "c"),
+            ("a", "<progress id=\"raw-ref", "c"),
+            ("a", "</stream>", "c"),
+            ("a", checks, "c"),
+            ("c", checks, "a"),
+            ("c", &format!("{checks}</stream>"), "a"),
+            ("a", &format!("{begun}<download url=\"http://x/\" percent=\"-1\"/>"), "c"),
+        ] {
             let report = format!(
                 "<?xml version='1.0'?><stream>{}{cut}{list}<?xml version='1.0'?><stream>{}</stream>",
-                done("a"),
-                done("c")
+                done(first),
+                done(last)
             );
             let judged = judged(0, &report, "");
             assert_eq!(judged.outcome, RefreshOutcome::Partial, "{cut}");
