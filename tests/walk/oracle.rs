@@ -462,10 +462,10 @@ fn applied<M: System>(world: &World<M>, after: &After, args: &[&str]) {
         if !after.has_refreshed || had(&version) {
             continue;
         }
-        let of_module = world.modular().filter(|nth| world.plan.sources[*nth].ever.contains(*name));
-        // To dnf 5 a repository has no say about what another one's update comes in the place of.
+        let module = world.modular().filter(|nth| world.plan.sources[*nth].ever.contains(*name));
+        // No module has a say about what another one's update comes in the place of, and to dnf 5 no repository.
         let preferred = world.plan.preferred.filter(|_| !M::OWNS_OLDER || !is_replaced);
-        let decides = |nth: &usize| of_module.or(preferred) == Some(*nth);
+        let decides = |nth: &usize| module.or(preferred) == Some(*nth) && !(is_replaced && module.is_some());
         let failed = (0..world.plan.sources.len()).filter(|nth| !after.good.contains(nth));
         for source in failed.filter(decides).map(|nth| &world.plan.sources[nth]) {
             let old = before.installed.get(*name).map(newest).unwrap_or_default();
