@@ -6,7 +6,7 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::published::{IndexDates, Published, comparable};
 use crate::model::refreshed::Refreshed;
-use crate::store::state::State;
+use crate::store::state::{Source, State};
 use crate::system::archive::{self, Part};
 use crate::system::files::{beginning, entries};
 use crate::system::process::Finished;
@@ -55,12 +55,18 @@ impl Session {
         let mut kept = Kept::of(self);
         // With other sources configured, the new mirror may be behind the old one, and somebody wanted it.
         let is_same_config = state.source_config.as_deref() == Some(config);
+        // An update of a repository of the new release may be older than the last one of that of the old release.
+        let release_since = self.newest_release();
+        let is_of_release = |known: &Source| {
+            release_since.is_none_or(|since| known.last_success.is_some_and(|at| at.unix() > since))
+        };
         // There may be many sources, so they are not searched one by one.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let dates = state.index_dates.iter().find(|dates| dates.id == source.id);
             let published = self.published(&source.id, &mut kept, dates, started);
-            let before = known.get(source.id.as_str()).and_then(|known| known.published_at);
+            let before = known.get(source.id.as_str()).filter(|known| is_of_release(known));
+            let before = before.and_then(|known| known.published_at);
             let before = comparable(before, dates);
             let at = comparable(published.at, published.dates.as_ref());
             let before = before.filter(|before| is_same_config && went_back(at, *before, started));
@@ -78,6 +84,13 @@ impl Session {
             refreshed.judge_again();
         }
         found
+    }
+
+    /// When (seconds since 1970) the release was last installed or updated. A package gives its files the time when it was
+    /// built, so the time counts at which they came here.
+    fn newest_release(&self) -> Option<i64> {
+        let files = self.manager.facts().release.iter();
+        files.filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.ctime()).max()
     }
 
     /// Finds the sources whose index came and was dropped without a word, because it is older than the stored one. The

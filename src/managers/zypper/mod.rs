@@ -73,6 +73,7 @@ static FACTS: Facts = Facts {
     // libzypp knows the packages that need a reboot, and makes the flag.
     knows_security: true,
     lists_all: true,
+    release: rpm::RELEASE,
     rules: rpm::RULES,
     needs_of_new: true,
     leave_out_base: PACKAGE_LOCKS,
