@@ -23,14 +23,14 @@ impl Session {
     pub(super) fn find_unstored(&self, refreshed: &mut Refreshed) {
         let cache = &self.places().cache;
         let is_silent = self.manager.packed_index().is_some_and(|index| index.is_read_unstored());
-        let Some(why) = Some(cache).filter(|_| is_silent).and_then(|cache| why_not_written(cache)) else {
-            return;
-        };
+        // A disk of the administrator's choice is made writable for the one run, or apk says that it could not be.
+        let is_usual = cache == Path::new(self.manager.facts().cache);
+        let why = Some(cache).filter(|_| is_silent).and_then(|cache| why_not_written(cache));
+        let Some(why) = why.filter(|why| is_usual || *why != READ_ONLY) else { return };
         // Nothing is stored of a repository in a directory.
-        let good = refreshed
-            .sources
-            .iter_mut()
-            .filter(|source| source.error.is_none() && !source.id.starts_with('/'));
+        let is_local = |id: &str| id.starts_with('/') || id.starts_with("file:");
+        let good =
+            refreshed.sources.iter_mut().filter(|source| source.error.is_none() && !is_local(&source.id));
         for source in good {
             let text = format!("{}: its index could not be stored: {} {why}", source.id, cache.display());
             source.error = Some(Failure::new(Class::Space, text));

@@ -10,6 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::refreshed::SourceResult;
 use crate::store::state::State;
 use crate::system::process::{End, Finished, Invocation, Limits};
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// A source, and how far the refresh came with it.
@@ -17,6 +18,8 @@ struct Turn {
     asked: Asked,
     /// What became of it; `None` where nothing shows that the refresh was done with it.
     done: Option<Option<Failure>>,
+    /// Whether the manager said at its end that it waited for this one.
+    is_waited_for: bool,
 }
 
 impl Session {
@@ -102,7 +105,7 @@ impl Session {
         let order = in_turn.order(&self.source_files()).filter(|order| !order.is_empty());
         let mut turns = self.turns(order.unwrap_or_else(known), finished);
         let slow = slow_one(&turns);
-        let results = turns.drain(..).enumerate().map(|(nth, Turn { asked, done })| {
+        let results = turns.drain(..).enumerate().map(|(nth, Turn { asked, done, .. })| {
             let open = || match slow == Some(nth) {
                 true => self.not_answered(&asked.id, cut.class),
                 false => cut.clone(),
@@ -126,13 +129,18 @@ impl Session {
         let turn = |asked: Asked| {
             let told = told.iter().find(|told| told.id == asked.id).map(|told| told.error.clone());
             // The one that it waited for at its end is told so.
-            let told = told.filter(|error| error.as_ref().is_none_or(|error| error.class != Class::Timeout));
+            let is_over =
+                |error: &Option<Failure>| error.as_ref().is_some_and(|it| it.class == Class::Timeout);
+            let is_waited_for = told.as_ref().is_some_and(is_over);
+            let told = told.filter(|error| !is_over(error));
             let names = self.manager.packed_index().map(|index| index.names(&asked.id, &files));
             let is_stored = || names.is_some_and(|names| names.iter().any(|name| self.is_stored_anew(name)));
             let done = told.or_else(|| is_stored().then_some(None));
-            Turn { asked, done }
+            Turn { asked, done, is_waited_for }
         };
-        order.into_iter().map(turn).collect()
+        // One address may have several tags, and is asked once.
+        let mut seen = HashSet::new();
+        order.into_iter().filter(|asked| seen.insert(asked.id.clone())).map(turn).collect()
     }
 
     fn not_answered(&self, id: &str, class: Class) -> Failure {
@@ -141,8 +149,12 @@ impl Session {
     }
 }
 
-/// The place of the source that the manager waited for: it stores no index of those behind that one.
+/// The place of the source that the manager waited for: it stores no index of those behind that one. What it says counts
+/// more: apk 2 asks those of a command line in the opposite order.
 fn slow_one(turns: &[Turn]) -> Option<usize> {
+    if let Some(nth) = turns.iter().position(|turn| turn.is_waited_for && turn.done.is_none()) {
+        return Some(nth);
+    }
     let last = turns.iter().rposition(|turn| turn.done.is_some() && turn.asked.is_stored);
     let from = last.map_or(0, |last| last + 1);
     let is_open = |turn: &&Turn| turn.done.is_none() && turn.asked.is_stored;
@@ -159,7 +171,9 @@ mod tests {
         let turn = |is_stored: bool, done: bool| Turn {
             asked: Asked { is_stored, ..Asked::named("x") },
             done: done.then_some(None),
+            is_waited_for: false,
         };
+        let waited_for = || Turn { is_waited_for: true, ..turn(true, false) };
         let stored = |done: &[bool]| done.iter().map(|done| turn(true, *done)).collect::<Vec<_>>();
         for (turns, slow) in [
             (stored(&[true, false, false]), Some(1)),
@@ -169,6 +183,9 @@ mod tests {
             (vec![turn(false, false), turn(true, true), turn(true, false)], Some(2)),
             (vec![turn(true, true), turn(false, false), turn(true, false)], Some(2)),
             (vec![turn(false, false), turn(true, true)], Some(0)),
+            // The manager has said it.
+            (vec![turn(true, false), waited_for(), turn(true, false)], Some(1)),
+            (vec![waited_for(), turn(true, true), turn(true, false)], Some(0)),
         ] {
             assert_eq!(slow_one(&turns), slow);
         }

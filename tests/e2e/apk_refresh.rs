@@ -182,6 +182,70 @@ fn a_repository_in_a_file_with_any_name_makes_the_index_stale_when_it_is_added()
     }
 }
 
+/// apk 3 reads no further in a file at a line that begins with a blank, and tells of no word that it does not know where
+/// the file is.
+#[test]
+fn what_apk_does_not_read_of_its_files_is_not_fresh() {
+    let (apk, repos) = three();
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    let [first, second, third] = repos.each_ref().map(|repo| repo.server.url());
+    apk.sandbox().sh("rm /etc/apk/repositories.d/*");
+    for (between, is_read) in [("", true), ("# a\n\n", true), (" \n", false), ("\t# a\n", false)] {
+        apk.sandbox().write("/etc/apk/repositories", format!("{first}\n{between}{second}\n{third}/\n"));
+        let refreshed = patch(&["refresh"]);
+        let told: Vec<_> = refreshed.failed_sources();
+        match is_read {
+            true => refreshed.exits(0).remembers("/pending/count", 3),
+            false => refreshed.exits(1).mentions("/reason", "begins with a blank"),
+        };
+        let unread = [(second.trim_end_matches('/'), "config"), (third.trim_end_matches('/'), "config")];
+        let unread = unread.map(|(id, class)| (id.to_owned(), class.to_owned()));
+        assert_eq!(told, if is_read { vec![] } else { unread.to_vec() }, "{between:?}");
+    }
+    apk.sandbox().write("/etc/apk/repositories", format!("{first}\n"));
+    apk.sandbox().write("/etc/apk/repositories.d/own.list", format!("nonsense x\n{second}\n"));
+    patch(&["refresh"]).exits(1).mentions("/reason", "own.list:1");
+}
+
+/// It makes the disk writable for itself.
+#[test]
+fn a_cache_on_a_disk_that_is_mounted_read_only_between_two_runs_is_good() {
+    let (apk, repos) = three();
+    apk.sandbox().sh("mkdir -p /media/usb; mount -t tmpfs none /media/usb; mkdir /media/usb/cache; \
+                      rm -rf /etc/apk/cache; ln -s /media/usb/cache /etc/apk/cache; mount -o remount,ro /media/usb");
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    for version in ["3.0", "4.0"] {
+        repos[0].publish(&[package("tb-0", version)]);
+        patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+        assert!(apk.sandbox().sh("grep ' /media/usb ' /proc/mounts").contains("ro,"));
+    }
+    patch(&["apply"]).exits(0).changed(&["tb-0 1.0-r0 4.0-r0", "tb-1 1.0-r0 2.0-r0", "tb-2 1.0-r0 2.0-r0"]);
+}
+
+/// One address may be there with a tag and without, and what stands in front of the tag may be the format of its index.
+#[test]
+fn a_tag_counts_in_every_form_while_a_source_is_down() {
+    let apk = Apk::new();
+    let all = ["tb-a", "tb-t"];
+    let repo = |offered: &[(&str, &str)]| {
+        ApkRepo::with(&offered.iter().map(|(name, version)| package(name, version)).collect::<Vec<_>>())
+    };
+    let down = repo(&[("tb-a", "2.0")]);
+    let testing = repo(&[("tb-a", "9.0"), ("tb-t", "2.0")]);
+    let both = repo(&[("tb-a", "3.0")]);
+    let url = |repo: &ApkRepo| repo.server.url();
+    let lines =
+        format!("{}\nv2 @testing {}\n{}\n@both {}\n", url(&down), url(&testing), url(&both), url(&both));
+    apk.sandbox().write("/etc/apk/repositories", lines);
+    Manager::install(&apk, &all.map(|name| package(name, "1.0")));
+    apk.sandbox().sh("sed -i 's/^tb-a.*/tb-a@both/; s/^tb-t.*/tb-t@testing/' /etc/apk/world");
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
+    down.server.fault("/", Fault::Status(503));
+    let coming = ["tb-a 1.0-r0 3.0-r0", "tb-t 1.0-r0 2.0-r0"];
+    patch(&["apply"]).exits(1).changed(&coming);
+}
+
 /// apk ends before it comes to any repository.
 #[test]
 fn repositories_that_apk_never_came_to_stand_in_the_ledger() {

@@ -239,7 +239,9 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
     // `etc/apk/repositories:2: unrecogized keyword: nonsense`, of apk 3.
     let (place, rest) = warning.split_once(": ")?;
     let (file, line) = place.rsplit_once(':')?;
-    let is_place = file.contains("repositories") && line.bytes().all(|byte| byte.is_ascii_digit());
+    // Of a file in `repositories.d` it says only the name.
+    let is_file = file.contains("repositories") || file.ends_with(".list");
+    let is_place = is_file && line.bytes().all(|byte| byte.is_ascii_digit());
     (is_place && !rest.is_empty()).then(|| (one_line(place), Failure::new(Class::Config, warning)))
 }
 

@@ -1,8 +1,11 @@
 //! The repositories as they are configured. apk asks them in this order, and apk 3 says nothing of them before its end.
 
-use super::lists::source_id;
+use super::lists::{is_local, source_id};
 use super::settings::OwnSettings;
 use crate::managers::capabilities::{Asked, ConfigFile, InTurn, Settings};
+use crate::model::class::Class;
+use crate::model::failure::Failure;
+use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::secrets::without_passwords;
 use crate::system::process::Invocation;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +22,13 @@ impl InTurn for Repositories {
         // A command line takes no repository of another format, and everybody on the machine can read a login in it.
         let order = configured(files)?;
         let is_fit = |asked: &Asked| {
-            (asked.is_stored && without_passwords(&asked.address) == asked.address)
-                || asked.id.starts_with('/')
+            (asked.is_stored && without_passwords(&asked.address) == asked.address) || is_local(&asked.id)
         };
         order.iter().all(is_fit).then_some(order)
     }
 
     fn only(&self, addresses: &[&str]) -> Invocation {
-        from(addresses.iter().map(ToString::to_string), &["-U", "update"])
+        from(addresses.iter().map(ToString::to_string), super::UPDATE)
     }
 
     fn without(&self, command: &Invocation, sources: &[Asked], failed: &[String]) -> Option<Invocation> {
@@ -85,33 +87,65 @@ pub fn configured(files: &[ConfigFile]) -> Option<Vec<Asked>> {
     lists.extend(by_name.into_values());
     let mut all: Vec<Asked> = Vec::new();
     for asked in lists.into_iter().map(|file| in_file(&text(file))).collect::<Option<Vec<_>>>()?.concat() {
-        if !all.iter().any(|known| known.id == asked.id) {
+        // One address may have several tags.
+        if !all.iter().any(|known| (&known.id, &known.tag) == (&asked.id, &asked.tag)) {
             all.push(asked);
         }
     }
     Some(all)
 }
 
+/// The identifiers of the repositories in these files.
+pub fn ids(files: &[ConfigFile]) -> Option<Vec<String>> {
+    let mut ids: Vec<String> = Vec::new();
+    for asked in configured(files)? {
+        if !ids.contains(&asked.id) {
+            ids.push(asked.id);
+        }
+    }
+    Some(ids)
+}
+
+/// Adds the repositories of which apk said nothing: apk 3 reads no further in a file at a line that begins with a blank,
+/// nor more than 32, and does not tell. Only of plain ones, which it names by their addresses.
+pub fn add_unread(files: &[ConfigFile], refreshed: &mut Refreshed) {
+    // apk 2 does not read these.
+    let files: Vec<_> = files.iter().filter(|file| !file.path.starts_with("/lib")).cloned().collect();
+    let all = configured(&files).unwrap_or_default();
+    let is_told = |id: &String| refreshed.sources.iter().any(|source| source.id == *id);
+    let is_unread = |asked: &Asked| asked.is_stored && asked.address.contains("://") && !is_told(&asked.id);
+    let unread: Vec<_> = all.into_iter().filter(is_unread).map(|asked| asked.id).collect();
+    if refreshed.outcome == RefreshOutcome::Failed || unread.is_empty() {
+        return;
+    }
+    let text = "apk said nothing of it: is there a line before it in its file that begins with a blank?";
+    refreshed.sources.extend(unread.into_iter().map(|id| {
+        let error = Some(Failure::new(Class::Config, format!("{id}: {text}")));
+        SourceResult { id, error }
+    }));
+    refreshed.judge_again();
+}
+
 /// The repositories in one file.
 ///
 /// ```text
-/// https://dl-cdn.alpinelinux.org/alpine/v3.20/main
-/// @edge v3 https://dl-cdn.alpinelinux.org/alpine/edge main community
+/// @edge https://dl-cdn.alpinelinux.org/alpine/edge/main
+/// v2 @test https://dl-cdn.alpinelinux.org/alpine/edge main testing
 /// ```
 fn in_file(text: &str) -> Option<Vec<Asked>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut found = Vec::new();
     for line in lines {
-        let mut words = line.split_whitespace().filter(|word| !word.starts_with('@')).peekable();
+        let mut words = line.split_whitespace().peekable();
         let format = words.next_if(|word| ["v2", "v3", "ndx"].contains(word));
+        let tag = words.next_if(|word| word.starts_with('@')).map(str::to_owned);
         let url = words.next()?;
         if url == "set" || line.contains("${") {
             return None;
         }
-        let tag = line.split_whitespace().next().filter(|word| word.starts_with('@')).map(str::to_owned);
         let asked = |address: String| {
             let id = source_id(&address);
-            let is_stored = !id.starts_with('/') && !matches!(format, Some("v3" | "ndx"));
+            let is_stored = !is_local(&id) && !matches!(format, Some("v3" | "ndx"));
             Asked { id, address, is_stored, tag: tag.clone() }
         };
         let components: Vec<_> = words.collect();
@@ -138,7 +172,7 @@ mod tests {
     #[test]
     fn repositories_are_read_in_the_forms_of_all_versions() {
         let text =
-            "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\n@test v2 https://h/edge main community\n";
+            "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\nv2 @test https://h/edge main community\n";
         let files = [file("/etc/apk/repositories", text)];
         let expected = ["https://h/main", "/srv/local", "https://h/edge/main", "https://h/edge/community"];
         assert_eq!(ids(&files).unwrap(), expected);
@@ -146,8 +180,7 @@ mod tests {
         let stored: Vec<_> = order.iter().map(|asked| asked.is_stored).collect();
         assert_eq!(stored, [true, false, true, true]);
         let line = Repositories.only(&[&order[0].address, &order[2].address]).line();
-        let expected =
-            "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update";
+        let expected = "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U --force-refresh update";
         assert_eq!(line, expected);
         let install = Invocation::of("apk", [GO_ON_WITHOUT, "upgrade"]);
         let without = |failed: &[&str]| {

@@ -1,7 +1,7 @@
 //! The files of the index as apk stores them, named by addresses, and the dates in them. apk gives such a file the time
 //! of the refresh.
 
-use super::lists::source_id;
+use super::lists::{is_local, source_id};
 use crate::managers::capabilities::{ConfigFile, PackedIndex};
 use glob::Pattern;
 use sha1::{Digest, Sha1};
@@ -26,10 +26,13 @@ impl PackedIndex for Indexes {
         let words = texts.flat_map(|(_, text)| text.split_whitespace());
         let is_it = |word: &&str| word.contains("://") && source_id(word) == id;
         let addresses = words.filter(is_it).chain([id]);
-        match id.starts_with('/') {
+        match is_local(id) {
             // Nothing is stored of a repository in a directory.
             true => {
-                let path = |it: &&str| Pattern::escape(&format!("{id}/{it}/APKINDEX.tar.gz"));
+                let dir = id
+                    .strip_prefix("file:")
+                    .map_or(id.to_string(), |dir| format!("/{}", dir.trim_start_matches('/')));
+                let path = |it: &&str| Pattern::escape(&format!("{dir}/{it}/APKINDEX.tar.gz"));
                 architectures.iter().map(path).collect()
             }
             false => addresses.flat_map(|address| names(address, &architectures)).collect(),
@@ -116,7 +119,10 @@ mod tests {
     #[test]
     fn the_index_of_a_repository_in_a_directory_stays_there() {
         let arch = file("/etc/apk/arch", "x86_64\naarch64\n");
-        assert_eq!(Indexes.names("/media/usb/apks", &[arch]), ["/media/usb/apks/x86_64/APKINDEX.tar.gz"]);
+        for id in ["/media/usb/apks", "file:///media/usb/apks", "file:/media/usb/apks"] {
+            let names = Indexes.names(id, std::slice::from_ref(&arch));
+            assert_eq!(names, ["/media/usb/apks/x86_64/APKINDEX.tar.gz"], "{id}");
+        }
     }
 
     #[test]

@@ -172,6 +172,11 @@ pub fn source_id(url: &str) -> String {
     one_line(base.map_or(url, |(base, _)| base).trim_end_matches('/'))
 }
 
+/// Whether a repository is a directory of this machine; no index of it is stored.
+pub fn is_local(id: &str) -> bool {
+    id.starts_with('/') || id.starts_with("file:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

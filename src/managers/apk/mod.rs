@@ -79,7 +79,7 @@ impl Manager for Apk {
     fn refresh(&self, _: Duration) -> Invocation {
         // Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says OK. There is no
         // option for silent mirrors in apk 2.12. All versions give up after a minute.
-        apk(&["-U", "update"])
+        apk(UPDATE)
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -145,7 +145,12 @@ impl Manager for Apk {
     }
 
     fn sources_of_files(&self, files: Vec<ConfigFile>) -> Option<Vec<String>> {
-        Some(in_turn::configured(&files)?.into_iter().map(|asked| asked.id).collect())
+        in_turn::ids(&files)
+    }
+
+    fn with_files(&self, mut refreshed: Refreshed, read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
+        in_turn::add_unread(&read(), &mut refreshed);
+        refreshed
     }
 
     fn settings(&self) -> Option<&'static dyn Settings> {
@@ -196,6 +201,9 @@ impl Configuration for Apk {}
 
 /// Otherwise these questions wait for a repository that hangs and was never read.
 const OFFLINE: &str = "--no-network";
+
+/// With `--force-refresh` no proxy answers with an index that it has kept.
+const UPDATE: &[&str] = &["-U", "--force-refresh", "update"];
 
 fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())
@@ -256,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_refresh_never_trusts_the_age_of_the_index() {
-        assert_eq!(Apk.refresh(Duration::ZERO).line(), "apk -U update");
+        assert_eq!(Apk.refresh(Duration::ZERO).line(), "apk -U --force-refresh update");
     }
 
     #[test]
