@@ -74,6 +74,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("--upgrade", "apk"),
     ("--with-new-pkgs", "apt-get"),
     ("--xmlout", "zypper"),
+    ("--force-refresh", "apk"),
 ];
 
 /// For people: commands, options, exit codes, classes.

@@ -333,7 +333,7 @@ impl Session {
             };
             let had_no_time = limits.left().is_some_and(|left| left < LAST_TRY);
             let finished = process::run(invocation, &limits, &capture, watch).map_err(could_not_run)?;
-            self.log.end(&finished);
+            self.log.end(&finished, manager.facts().noise);
             if let Some(left) = self.once_more(&limits, &finished, &phase) {
                 limits = left;
                 continue;

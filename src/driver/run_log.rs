@@ -88,8 +88,9 @@ impl RunLog {
         }
     }
 
-    /// Writes how the command ended below its output, and the output too if it is not there yet.
-    pub fn end(&mut self, finished: &Finished) {
+    /// Writes how the command ended below its output, and the output too if it is not there yet, without the lines that
+    /// begin with `noise` and those that are the same as the one before.
+    pub fn end(&mut self, finished: &Finished, noise: Option<&str>) {
         let Some(files) = &mut self.files else { return };
         let end = match finished.end {
             End::Code(code) => format!("exit {code}"),
@@ -106,12 +107,20 @@ impl RunLog {
         let is_whole = || files.out.metadata().is_ok_and(|meta| meta.len() == until);
         let is_wrong = self.at_once && stdout != finished.stdout && is_whole();
         let is_replaced = is_wrong && files.out.set_len(self.start).is_ok();
-        if self.at_once && !is_replaced {
-            stdout.clear();
+        match noise {
+            _ if self.at_once && !is_replaced => stdout.clear(),
+            Some(noise) => stdout = without_noise(&stdout, noise),
+            None => {}
         }
         let (stderr, seconds) = (without_passwords(&finished.stderr), finished.elapsed.as_secs_f64());
         let _ = write!(files.out, "{stdout}--- stderr\n{stderr}--- {end} after {seconds:.2} s\n");
     }
+}
+
+fn without_noise(text: &str, noise: &str) -> String {
+    let mut lines: Vec<_> = text.split_inclusive('\n').filter(|line| !line.starts_with(noise)).collect();
+    lines.dedup();
+    lines.concat()
 }
 
 impl Drop for RunLog {
@@ -226,7 +235,7 @@ mod tests {
         let mut write = |text: &str, known: &str| {
             let mut capture = log.begin(&invocation, true).unwrap();
             capture.out.write_all(text.as_bytes()).unwrap();
-            log.end(&Finished::ended(0, known, ""));
+            log.end(&Finished::ended(0, known, ""), None);
         };
         write("one http://me:s3cr3t@h/x\n", "one http://me:s3cr3t@h/x\n");
         write("two\n", "two\n");

@@ -18,6 +18,8 @@ pub struct Facts {
     pub package_databases: &'static [&'static str],
     /// Files and directories that configure the sources; of a directory only what it reads.
     pub source_config: &'static [&'static str],
+    /// How lines of its output begin that say only how far a download is: the log has none of them.
+    pub noise: Option<&'static str>,
     /// The files that say which release this is, where addresses of sources are made of that (`$releasever`).
     pub release: &'static [&'static str],
     /// Other files that decide which updates are pending, beside those and the package database.
@@ -87,6 +89,7 @@ impl Facts {
         systems: &[],
         package_databases: &[],
         source_config: &[],
+        noise: None,
         release: &[],
         index: &[],
         cache: "",

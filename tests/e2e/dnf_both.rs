@@ -528,8 +528,12 @@ fn a_repository_that_was_never_reached_stops_no_other(make: fn(&[Rpm]) -> Root) 
         repos[1].server.fault("/repodata", Fault::Status(404));
         let refreshed = root.patch(&["refresh"]);
         refreshed.exits(1).one_source_failed(3, "beta", "fetch").remembers("/pending/count", 2);
-        let applied = root.patch(&["apply"]);
-        applied.exits(1).changed(&["tb-alpha 1.0-1 2.0-1", "tb-gamma 1.0-1 2.0-1"]).leaves_pending(&[]);
+        root.patch(&["apply", "--from", "alpha"]).exits(1).changed(&["tb-alpha 1.0-1 2.0-1"]);
+        // Nor does it hide what is excluded.
+        root.sandbox.sh("mkdir -p /etc/dnf; echo '[main]\nexcludepkgs=tb-gamma' >/etc/dnf/dnf.conf");
+        root.patch(&["refresh"]).holds_back(&["tb-gamma 1.0-1 2.0-1 held"]);
+        root.sandbox.sh("rm /etc/dnf/dnf.conf");
+        root.patch(&["apply"]).exits(1).changed(&["tb-gamma 1.0-1 2.0-1"]).leaves_pending(&[]);
         repos[1].server.heal();
         root.patch(&["apply"]).applied(&["tb-beta 1.0-1 2.0-1"]);
     }

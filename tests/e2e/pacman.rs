@@ -66,8 +66,9 @@ impl Pkg {
         self
     }
 
+    /// Without a colon, as GitHub serves files.
     fn file_name(&self) -> String {
-        format!("{}-{}-1-{}.pkg.tar.gz", self.name, self.version, self.architecture)
+        format!("{}-{}-1-{}.pkg.tar.gz", self.name, self.version.replace(':', "."), self.architecture)
     }
 
     /// The file itself; the same description is built only once.
@@ -241,6 +242,12 @@ impl PkgRepo {
         self.publisher.serve_index();
     }
 
+    /// Sign the index no more.
+    pub fn sign_no_index(&self) {
+        *self.publisher.signer.lock().unwrap() = None;
+        self.publisher.serve_index();
+    }
+
     /// Sign packages with these names from the next publication on.
     pub fn sign_packages(&self, names: &[&str], signer: Signer) {
         let mut packagers = self.publisher.packagers.lock().unwrap();
@@ -293,6 +300,7 @@ impl Publisher {
         let mut files = self.site.files.lock().unwrap();
         for name in self.names.lock().unwrap().iter() {
             files.insert(format!("/{name}.db"), Entry { bytes: bytes.clone(), modified });
+            files.remove(&format!("/{name}.db.sig"));
             if let Some(bytes) = signature.clone() {
                 files.insert(format!("/{name}.db.sig"), Entry { bytes, modified });
             }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::pacman::{Pkg, PkgRepo, Root, one, pending_update, pkg, three};
 use crate::server::Fault;
+use crate::vault::Signer;
 
 /// Where the index is that a refresh fetches.
 const INDEX: &str = "/var/lib/linux-patch/pacman/sync/test.db";
@@ -81,6 +82,50 @@ fn what_is_counted_is_what_an_upgrade_would_install() {
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]);
     root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1", "tb-lib - 1.0-1"]).leaves_pending(&[]);
     root.has_exactly(&["tb-a 2.0", "tb-b 1.0", "tb-lib 1.0"]);
+}
+
+/// No upgrade reads the index of the first for it, nor that of the last.
+#[test]
+fn what_is_no_index_is_told_of_a_repository_that_an_upgrade_does_not_read() {
+    let root = Root::new(&[pkg("tb-a", "1.0")]);
+    let repos = [("testing", "tb-t"), ("main", "tb-a"), ("last", "tb-z")].map(|(name, offered)| {
+        let repo = PkgRepo::new(&[pkg(offered, "2.0")]);
+        root.add_repo(name, &repo);
+        if name == "testing" {
+            root.configure("Usage = Sync Search Install\n");
+        }
+        repo
+    });
+    root.patch(&["refresh"]).exits(0);
+    for (nth, id) in [(0, "testing"), (2, "last")] {
+        repos[nth].publish(&[pkg("tb-new", "1.0")]);
+        repos[nth].server.fault(".db", Fault::Page);
+        let refreshed = root.patch(&["refresh"]);
+        refreshed.exits(1).one_source_failed(3, id, "fetch").leaves_pending(&["tb-a 1.0-1 2.0-1"]);
+        repos[nth].server.heal();
+        root.patch(&["refresh"]).exits(0);
+    }
+    root.patch(&["apply"]).applied(&["tb-a 1.0-1 2.0-1"]);
+}
+
+#[test]
+fn a_repository_whose_index_is_signed_no_more_is_refreshed_again() {
+    let (root, repo) = one(&[pkg("tb-a", "1.0")], &[pkg("tb-a", "2.0")]);
+    root.trust("DatabaseOptional PackageNever");
+    repo.sign_index(Signer::Known);
+    root.patch(&["refresh"]).exits(0);
+    repo.sign_no_index();
+    repo.publish(&[pkg("tb-a", "3.0")]);
+    root.patch(&["refresh"]);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-a 1.0-1 3.0-1"]);
+}
+
+/// The file of such a package has another name, as on GitHub.
+#[test]
+fn a_package_whose_file_is_named_otherwise_is_installed() {
+    let (root, _repo) = one(&[pkg("tb-a", "1.0")], &[pkg("tb-a", "1:2.0")]);
+    root.trust("Optional TrustAll");
+    root.patch(&["apply"]).applied(&["tb-a 1.0-1 1:2.0-1"]);
 }
 
 /// `pacman -Qu` looks only at the first repository that has a package, and an upgrade passes over this one.

@@ -46,7 +46,8 @@ fn a_refresh_in_which_nothing_changed_is_one_run_of_pacman() {
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 3.0-1"]);
     let calls = root.calls();
     let of = |word: &str| calls.iter().filter(|call| call.contains(word)).count();
-    assert_eq!((of(" -Su --print "), of(" -Q"), of(" -Qu"), calls.len()), (1, 3, 1, 7), "{calls:?}");
+    assert_eq!((of(" -Su --print "), of(" -Q"), of(" -Qu"), calls.len()), (1, 3, 1, 8), "{calls:?}");
+    assert_eq!(of(" -Slq -- test"), 1, "{calls:?}");
     assert!(root.sandbox.read("/var/log/pacman.log").is_none_or(|log| !log.contains("-Sy")));
 }
 

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Goes on without a repository that cannot be had.
 pub const GO_ON_WITHOUT: &str = "--force-missing-repositories";
 
+/// With `--force-refresh` no proxy answers with an index that it has kept.
+pub const UPDATE: &[&str] = &["-U", "--force-refresh", "update"];
+
 /// apk 3 replaces the file of an index when that has come whole and its signature was checked, also where nothing is new:
 /// with `-U` it never asks whether anything is.
 pub struct Repositories;
@@ -28,7 +31,7 @@ impl InTurn for Repositories {
     }
 
     fn only(&self, addresses: &[&str]) -> Invocation {
-        from(addresses.iter().map(ToString::to_string), super::UPDATE)
+        from(addresses.iter().map(ToString::to_string), UPDATE)
     }
 
     fn without(&self, command: &Invocation, sources: &[Asked], failed: &[String]) -> Option<Invocation> {

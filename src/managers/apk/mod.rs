@@ -79,7 +79,7 @@ impl Manager for Apk {
     fn refresh(&self, _: Duration) -> Invocation {
         // Without `-U`, apk 2.14.10 asks no mirror while its index is younger than four hours, and says OK. There is no
         // option for silent mirrors in apk 2.12. All versions give up after a minute.
-        apk(UPDATE)
+        apk(in_turn::UPDATE)
     }
 
     fn judge(&self, finished: &Finished) -> Refreshed {
@@ -201,9 +201,6 @@ impl Configuration for Apk {}
 
 /// Otherwise these questions wait for a repository that hangs and was never read.
 const OFFLINE: &str = "--no-network";
-
-/// With `--force-refresh` no proxy answers with an index that it has kept.
-const UPDATE: &[&str] = &["-U", "--force-refresh", "update"];
 
 fn apk(words: &[&str]) -> Invocation {
     Invocation::of("apk", words.iter().copied())

@@ -17,6 +17,7 @@ use crate::model::time::Time;
 use crate::model::told::Advice;
 use crate::system::process::Invocation;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::HashSet;
 
 fn section(headline: &str) -> Section {
@@ -179,9 +180,17 @@ struct Advisory {
     nevra: String,
     #[serde(default)]
     severity: String,
-    /// Seconds since 1970.
+    /// Seconds since 1970; before dnf5 5.3 `2026-01-31 12:00:00`, in UTC.
     #[serde(default)]
-    buildtime: i64,
+    buildtime: Value,
+}
+
+impl Advisory {
+    fn issued(&self) -> Option<Time> {
+        let seconds = self.buildtime.as_i64().filter(|seconds| *seconds > 0);
+        let text = || Time::parse(self.buildtime.as_str()?, "%Y-%m-%d %H:%M:%S");
+        seconds.and_then(Time::from_unix).or_else(text).filter(|at| at.unix() > 0)
+    }
 }
 
 /// Reads them. A package without an advisory comes from a repository that keeps none, or none for it: then nothing is
@@ -191,7 +200,7 @@ pub fn advisories(stdout: &str) -> Origins {
     for advisory in serde_json::from_str::<Vec<Advisory>>(stdout).unwrap_or_default() {
         let Some((name, version, arch)) = parts_of_nevra(&advisory.nevra) else { continue };
         let is_security = advisory.kind == "security";
-        let issued = Time::from_unix(advisory.buildtime).filter(|_| advisory.buildtime > 0);
+        let issued = advisory.issued();
         found.entry(listed_name(name, arch)).or_default().push(Origin {
             source: one_line(&advisory.name),
             is_security,
@@ -263,5 +272,8 @@ Transaction Summary:
         assert_eq!((advice.issued, advice.severity.as_deref()), (Time::from_unix(1), Some("Important")));
         assert_eq!(found["tb-a-b"][0].advice, Some(Advice::new(false, Time::from_unix(1), "")));
         assert!(advisories("no list").is_empty());
+        // As dnf5 5.2 writes it.
+        let text = text.replace("\"buildtime\":1}", "\"buildtime\":\"1970-01-01 00:00:01\"}");
+        assert_eq!(advisories(&text)["tb-sec"][0].advice, found["tb-sec"][0].advice);
     }
 }

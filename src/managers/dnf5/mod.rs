@@ -30,7 +30,7 @@ use crate::model::published::Published;
 use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::updates::{HeldBack, Update};
 use crate::system::files::globbed;
-use crate::system::process::{Finished, Invocation};
+use crate::system::process::{End, Finished, Invocation};
 use commands::*;
 use glob::Pattern;
 use std::collections::BTreeSet;
@@ -221,7 +221,8 @@ impl Manager for Dnf5 {
             return Some(Vec::new());
         }
         let answer = machine.try_ask(&ask_reboot_hint()).ok()?;
-        Some(lists::reboot_hint(&answer.stdout))
+        // Before 5.4.1 the plugin did not know this option.
+        (answer.end != End::Code(2)).then(|| lists::reboot_hint(&answer.stdout))
     }
 
     fn sources(&self, machine: &dyn Machine) -> Vec<String> {
@@ -243,7 +244,9 @@ impl Manager for Dnf5 {
     }
 
     fn excluded(&self, machine: &dyn Machine) -> Vec<Update> {
-        rpm::excluded::updates(machine, self, list(&Plan::default()), lists::transaction)
+        // One that was never reached would stop it.
+        let list = list(&Plan::default()).with_before("upgrade", [SKIP.to_string()]);
+        rpm::excluded::updates(machine, self, list, lists::transaction)
     }
 
     fn culprits(&self, finished: &Finished) -> Vec<HeldBack> {
@@ -279,7 +282,8 @@ impl Manager for Dnf5 {
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {
-        rpm::offers::offers(machine, dnf5, updates)
+        let with_skip = |options: &[&str], words: &[&str]| dnf5(&[options, &[SKIP]].concat(), words);
+        rpm::offers::offers(machine, with_skip, updates)
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {

@@ -52,6 +52,11 @@ pub fn refresh_some(dir: &Path) -> Invocation {
     refresh().with(["--config".to_string(), dir.join(SOME_CONFIG).display().to_string()])
 }
 
+/// Reads the whole index of these repositories.
+pub fn read(ids: &[String]) -> Invocation {
+    private(&["-Slq"]).with(["--"]).with(ids)
+}
+
 pub fn list(plan: &Plan) -> Invocation {
     private(&["-Su", "--print", "--print-format", "%n %v %r", "--noconfirm"]).with(choice(plan))
 }

@@ -80,14 +80,14 @@ fn culprit(line: &str) -> Option<(&str, Class)> {
         return dependency(without_version(pair.split_once(" and ")?.0)).filter(|_| is_answer);
     }
     if let Some(package) = line.strip_suffix(" does not have a valid architecture") {
-        return dependency(without_version(package.strip_prefix("package ")?.rsplit_once('-')?.0));
+        return dependency(name_of(package.strip_prefix("package ")?.rsplit_once('-')?.0)?);
     }
     if let Some((_, both)) = line.split_once(" exists in both '") {
         return dependency(both.split_once("' and '")?.1.strip_suffix('\'')?);
     }
     if let Some((file, reason)) = retrieving(line) {
         let class = Some(reason_class(file, reason)).filter(|class| *class == Class::Auth)?;
-        return Some((without_version(package_of(file)?), class));
+        return Some((name_of(package_of(file)?)?, class));
     }
     let (name, rest) = line.split_once(": ")?;
     if rest.starts_with('/') && rest.contains(" exists in filesystem") {
@@ -96,14 +96,20 @@ fn culprit(line: &str) -> Option<(&str, Class)> {
     is_about_signature(rest).then_some((name, Class::Auth))
 }
 
-/// `tb-hello` of `tb-hello-2.0-1`, and of `tb-hello`.
+/// `tb-hello` of `tb-hello-2.0-1`, and of `tb-hello`. A version can begin with a letter, as `r12.gabc` or `1:r12`.
 fn without_version(text: &str) -> &str {
     let mut parts = text.rsplitn(3, '-');
-    let digit = |part: Option<&str>| part.is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()));
-    match (digit(parts.next()), digit(parts.next()), parts.next()) {
+    let has_digit = |part: Option<&str>| part.is_some_and(|part| part.contains(|c: char| c.is_ascii_digit()));
+    let is_release = parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+    match (is_release, has_digit(parts.next()), parts.next()) {
         (true, true, Some(name)) => name,
         _ => text,
     }
+}
+
+/// `tb-hello` of `tb-hello-2.0-1`.
+fn name_of(package: &str) -> Option<&str> {
+    package.rsplitn(3, '-').nth(2)
 }
 
 /// `tb-hello-2.0-1` of `tb-hello-2.0-1-any.pkg.tar.zst` and of its signature.
@@ -126,7 +132,9 @@ mod tests {
                 Class::Dependency,
             ),
             (":: tb-hello-1:2.0-1 and tb-foe-1.0-1 are in conflict", "tb-hello", Class::Dependency),
+            (":: a-git-1:r12.gabc-1 and tb-foe-1.0-1 are in conflict", "a-git", Class::Dependency),
             (":: tb-hello and tb-foe are in conflict", "tb-hello", Class::Dependency),
+            (":: package a-git-v2-1-armv7h does not have a valid architecture", "a-git", Class::Dependency),
             (":: tb-hello and tb-foe are in conflict (tb-foe>=2)", "tb-hello", Class::Dependency),
             (":: package a-b-1:2.0-1-armv7h does not have a valid architecture", "a-b", Class::Dependency),
             ("tb-f: /usr/x exists in filesystem (owned by tb-x)", "tb-f", Class::Dependency),

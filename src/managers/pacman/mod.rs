@@ -1,6 +1,7 @@
 //! pacman: Arch Linux and its relatives. Behaviour measured with pacman 6.0.2 and 7.1.
 
 mod autoremove;
+mod cached;
 mod classes;
 mod commands;
 mod config;
@@ -9,6 +10,7 @@ mod database;
 mod ended_early;
 mod errors;
 mod fetch;
+mod index_files;
 mod lines;
 mod lists;
 mod own_index;

@@ -1,9 +1,11 @@
 //! An index of our own. After `-Sy` alone pacman's index would be newer than the packages, and what somebody then
 //! installs by hand would be a partial upgrade.
 
+use super::cached::{may_be_of, planned_package};
 use super::commands::{self, CONFIG, SOME_CONFIG, pacman_conf};
 use super::ended_early::Downloads;
-use super::{config, culprits, errors, refresh};
+use super::index_files::{drop_directories, drop_file, drop_parts, failed, make_old};
+use super::{config, errors, refresh};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::managers::manager::Manager;
@@ -13,19 +15,18 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
 use crate::model::text::one_line;
-use crate::model::updates::{HeldBack, Update};
+use crate::model::updates::HeldBack;
 use crate::system::files::{
     entries, own_directory, own_link, paths_in, remove_if_there, remove_or_warn, remove_whatever,
-    with_extension_in, write_atomic,
+    write_atomic,
 };
 use crate::system::process::{End, Finished};
 use log::warn;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Tells the files of an index apart: if pacman stores a file again, it is another file.
 type Stored = BTreeMap<String, (u64, i64, i64)>;
@@ -43,40 +44,6 @@ pub struct Own {
     before: RefCell<Stored>,
     /// What ran just before the refresh was ended.
     at_end: RefCell<Downloads>,
-}
-
-fn failed(error: anyhow::Error) -> Failure {
-    Failure::of(Class::Config)(error)
-}
-
-/// Gives the files of an index a very old time. A program that compares times then fetches all of them, and a file that
-/// still has this time was not fetched.
-fn make_old(index: &Path) {
-    // What a link leads to is pacman's own.
-    for path in paths_in(index).into_iter().filter(|path| !path.is_symlink()) {
-        let done = File::options().write(true).open(&path).and_then(|file| file.set_modified(UNIX_EPOCH));
-        if let Err(error) = done {
-            warn!("{}", one_line(&format!("{}: {error:#}", path.display())));
-        }
-    }
-}
-
-/// Removes what is left of downloads that did not end: a program might continue them, and they look like downloads that
-/// run.
-fn drop_parts(index: &Path) {
-    with_extension_in(index, "part").iter().for_each(|path| remove_or_warn(path));
-}
-
-/// Removes directories that are in the place of our files.
-fn drop_directories(among: &[PathBuf]) -> Result<(), Failure> {
-    let is_directory = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    among.iter().filter(is_directory).try_for_each(|path| remove_whatever(path).map_err(failed))
-}
-
-/// Removes a file that is in the place of one of our directories.
-fn drop_file(place: &Path) -> Result<(), Failure> {
-    let is_file = place.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    if is_file { remove_whatever(place).map_err(failed) } else { Ok(()) }
 }
 
 impl Own {
@@ -131,11 +98,19 @@ impl Own {
 
     /// If it stayed, it would be taken for new as long as the source has nothing newer.
     fn drop_index_of(&self, sources: &[SourceResult]) {
-        let names = sources.iter().map(|source| file_name(&source.id));
-        for name in names.filter(|name| !name.contains('/')) {
-            if let Err(error) = remove_if_there(&self.files().join(name)) {
-                warn!("{}", one_line(&format!("{error:#}")));
-            }
+        sources.iter().for_each(|source| self.drop(&file_name(&source.id)));
+    }
+
+    /// pacman fetches a signature at every refresh. One that stayed would be taken for that of an index that has none any
+    /// more.
+    fn drop_signatures(&self, sources: &[SourceResult]) {
+        let is_bad = |source: &&SourceResult| source.error.as_ref().is_some_and(|it| it.class == Class::Auth);
+        sources.iter().filter(is_bad).for_each(|source| self.drop(&format!("{}.sig", file_name(&source.id))));
+    }
+
+    fn drop(&self, file: &str) {
+        if !file.contains('/') {
+            remove_or_warn(&self.files().join(file));
         }
     }
 
@@ -215,6 +190,16 @@ impl Own {
         bad
     }
 
+    /// What pacman says when it reads the indexes that were stored since the refresh began. An upgrade does not read all:
+    /// none behind the one that has a package, and none without `Upgrade` in its `Usage`.
+    fn read_new(&self, machine: &dyn Machine, sources: &[SourceResult]) -> Option<Finished> {
+        let now = self.stored();
+        let is_new =
+            |source: &&SourceResult| source.error.is_none() && self.is_new(&file_name(&source.id), &now);
+        let new: Vec<_> = sources.iter().filter(is_new).map(|source| source.id.clone()).collect();
+        (!new.is_empty()).then(|| machine.try_ask(&commands::read(&new)).ok())?
+    }
+
     /// The error of a source that answered with something that is not an index.
     fn without_index(&self, source: &SourceResult) -> Option<SourceResult> {
         let what = match self.file(&source.id).metadata().ok().map(|meta| meta.len()) {
@@ -234,12 +219,6 @@ fn file_name(id: &str) -> String {
 /// The administrator's whole configuration.
 fn configuration(machine: &dyn Machine) -> Result<String, Failure> {
     Ok(machine.ask(&pacman_conf(&[]))?.stdout)
-}
-
-/// The planned package to which a downloaded file belongs.
-fn planned_package<'a>(path: &Path, planned: &'a Listing) -> Option<&'a Update> {
-    let package = culprits::package_of(path.file_name()?.to_str()?)?;
-    planned.updates.iter().find(|update| package == format!("{}-{}", update.name, update.candidate))
 }
 
 impl OwnIndex for Own {
@@ -322,13 +301,16 @@ impl OwnIndex for Own {
         let mut results: Vec<_> = ids.into_iter().map(result).collect();
         // pacman was ended before it had looked at what it fetched.
         let finished = machine.try_ask(&self.manager.pending(&Plan::default())).ok();
-        self.blame(self.of_no_use(finished.as_ref(), &results), &mut results);
+        let mut bad = self.of_no_use(finished.as_ref(), &results);
+        bad.extend(self.read_new(machine, &results).iter().flat_map(refresh::unreadable));
+        self.blame(bad, &mut results);
         Some(results)
     }
 
     /// If another program fetches for pacman (XferCommand), pacman names no source: the files that it stored tell,
     /// whatever its exit code.
     fn complete(&self, machine: &dyn Machine, finished: &Finished, refreshed: &mut Refreshed) {
+        self.drop_signatures(&refreshed.sources);
         // Of some names pacman shows only a part. What has no file is looked at once more in the check.
         let is_fresh = refreshed.outcome == RefreshOutcome::Fresh;
         if is_fresh && refreshed.sources.iter().all(|source| self.file(&source.id).exists()) {
@@ -373,7 +355,8 @@ impl OwnIndex for Own {
         let invocation = self.manager.pending(&Plan::default());
         // If it could not be asked, the next question gives the reason.
         let finished = Some(()).filter(|()| !was_read).and_then(|()| machine.try_ask(&invocation).ok());
-        let bad = self.of_no_use(finished.as_ref(), &refreshed.sources);
+        let mut bad = self.of_no_use(finished.as_ref(), &refreshed.sources);
+        bad.extend(self.read_new(machine, &refreshed.sources).iter().flat_map(refresh::unreadable));
         let is_whole =
             |finished: &Finished| bad.is_empty() && self.manager.failure(&invocation, finished).is_none();
         let listing = finished.filter(is_whole).map(|finished| self.manager.parse_pending(&finished.stdout));
@@ -429,8 +412,8 @@ impl OwnIndex for Own {
         }
         drop_directories(&[self.dir.join(CONFIG)])?;
         let downloads = config::downloads(&config);
-        let packages = downloads.iter().flat_map(paths_in);
-        let packages = packages.filter(|path| planned_package(path, planned).is_some());
+        let names: HashSet<&str> = planned.updates.iter().map(|update| update.name.as_str()).collect();
+        let packages = downloads.iter().flat_map(paths_in).filter(|path| may_be_of(path, &names));
         for path in paths_in(self.files()).into_iter().chain(packages) {
             let link =
                 path.file_name().and_then(|name| name.to_str()).map(|name| mirror.join(config::asked(name)));

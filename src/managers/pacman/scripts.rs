@@ -9,7 +9,9 @@ pub fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
     for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
         let step = STEPS.iter().find_map(|step| line.strip_prefix(step)?.strip_suffix("..."));
         let hook = line.strip_prefix('(').and_then(|rest| rest.split_once(") "));
-        let hook = hook.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/'));
+        // `(11/12) ` and `( 3/12) `.
+        let is_count = |count: &str| count.bytes().all(|byte| byte.is_ascii_digit() || b"/ ".contains(&byte));
+        let hook = hook.filter(|(count, _)| is_count(count));
         if let Some(name) = step.or(hook.map(|(_, name)| name)) {
             (current, is_open) = (Some(name), false);
         } else if line.starts_with("Errors occurred, ") {
@@ -26,4 +28,15 @@ pub fn talkative(stdout: &str) -> Vec<(&str, Vec<&str>)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_known_by_its_number_however_many_there_are() {
+        let text = ":: Running post-transaction hooks...\n( 3/12) Install DKMS modules\nno headers\n(11/12) Updating\nx\n";
+        assert_eq!(talkative(text), [("Install DKMS modules", vec!["no headers"]), ("Updating", vec!["x"])]);
+    }
 }

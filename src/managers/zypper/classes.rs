@@ -128,6 +128,7 @@ pub const FETCH: &[&str] = &[
     "Repository type can't be determined",
     "Error parsing metadata",
     "[not found]",
+    ".rpm [error]",
     "Failed to fetch mirrorlist",
     "Invalid data from server",
     "Expected medium ",

@@ -10,10 +10,12 @@ pub(super) const ENV: &[(&str, &str)] = &[
     // The log must not go to standard error, nor the lock to a place where we do not look.
     ("ZYPP_LOGFILE", "/var/log/zypper.log"),
     ("ZYPP_LOCKFILE_ROOT", "/"),
+    // That of SLES 12 tells only then that a script failed.
+    ("ZYPPER_ON_CODE12_RETURN_107", "1"),
 ];
 
 /// The variables of commands that print times without a time zone.
-pub(super) const ENV_IN_UTC: &[(&str, &str)] = &[ENV[0], ENV[1], ENV[2], ("TZ", "UTC")];
+pub(super) const ENV_IN_UTC: &[(&str, &str)] = &[ENV[0], ENV[1], ENV[2], ENV[3], ("TZ", "UTC")];
 
 /// Also where a setting asks for colours always.
 pub(super) const PLAIN: &[&str] = &["--no-color", "--no-refresh"];

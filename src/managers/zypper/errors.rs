@@ -170,6 +170,8 @@ pub(super) fn lines(finished: &Finished) -> Lines {
     let mut lines = Lines::default();
     if finished.stdout.starts_with("<?xml ") {
         let mut in_the_way = Vec::new();
+        // A package describes itself in its own words.
+        let mut is_of_package = false;
         for element in elements(&finished.stdout) {
             let text = element.text();
             match element.name {
@@ -186,7 +188,9 @@ pub(super) fn lines(finished: &Finished) -> Lines {
                 "/fileconflict" => {
                     lines.errors.push(format!("file conflict: {}", in_the_way.join(" ")));
                 }
-                "description" => lines.errors.extend(solid(&text).filter_map(problem)),
+                "solvable" => is_of_package = true,
+                "/solvable" | "prompt" => is_of_package = false,
+                "description" if !is_of_package => lines.errors.extend(solid(&text).filter_map(problem)),
                 _ => {}
             }
         }
@@ -358,6 +362,17 @@ mod tests {
             "<message type=\"info\">&lt;message type=\"error\"&gt;error: %post(x) scriptlet failed, </message>",
         );
         assert_eq!(ended(0, &escaped), None);
+    }
+
+    #[test]
+    fn what_a_package_says_of_itself_is_no_problem_of_the_solver() {
+        let package = "<solvable name=\"x\"><description>It has:\n- a component diagram\n- No space left on device\n\
+                       </description></solvable>";
+        let failed = "<message type=\"error\">Preloading: x-1.0-1.noarch.rpm [error]</message>";
+        let asked = "<prompt id=\"0\"><description>Problem: nothing provides tb-none</description></prompt>";
+        for (then, class) in [(failed, Class::Fetch), (asked, Class::Dependency)] {
+            assert_eq!(ended(8, &report(&format!("{package}{then}"))).unwrap().class, class);
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ static FACTS: Facts = Facts {
     // libzypp knows the packages that need a reboot, and makes the flag.
     knows_security: true,
     lists_all: true,
+    noise: Some("<download "),
     release: rpm::RELEASE,
     rules: rpm::RULES,
     needs_of_new: true,

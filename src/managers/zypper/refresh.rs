@@ -139,8 +139,15 @@ fn of_report(report: &str) -> Sources {
     // A report that was cut off can end anywhere.
     for report in report.split("<?xml ").filter(|report| !report.is_empty()) {
         let begun = add_report(&mut sources, report);
-        // Without that word they are asked in the order of the list.
-        let next = || configured.iter().find(|one| !sources.contains_key(&one.id)).map(|one| one.id.clone());
+        // One that does not say what it does asks in the order of the list.
+        let is_silent = !report.contains("<message type=\"info\">Verbosity: ");
+        let next = || {
+            configured
+                .iter()
+                .filter(|_| is_silent)
+                .find(|one| !sources.contains_key(&one.id))
+                .map(|one| one.id.clone())
+        };
         if let Some(id) = begun.or_else(next).filter(|_| is_cut(report)) {
             let text = format!("{id}: zypper waited for it until its time was over");
             sources.insert(id, Some(Failure::new(Class::Timeout, text)));
@@ -154,7 +161,8 @@ fn of_report(report: &str) -> Sources {
 fn is_cut(report: &str) -> bool {
     let told = elements(report).filter(|element| !["stream", "/stream", "download"].contains(&element.name));
     let is_of_one = |text: &str| {
-        up_to_date(text).or(checked(text)).is_some() || text.trim().starts_with("Skipping repository ")
+        up_to_date(text).or(checked(text)).or(asked_service(text)).is_some()
+            || text.trim().starts_with("Skipping repository ")
     };
     let is_open = match told.filter(|element| !element.name.starts_with('/')).last() {
         Some(last) if last.name == "message" => is_of_one(&last.text()),
@@ -191,6 +199,11 @@ fn add_report(sources: &mut Sources, report: &str) -> Option<String> {
                     sources.entry(id_of(alias)).or_insert(None);
                 } else if let Some(alias) = checked(&text) {
                     asked = Some(id_of(alias));
+                } else if let Some(service) = asked_service(&text) {
+                    asked = Some(id_of(&format!("service {service}")));
+                } else if text.trim() == "Initializing Target" {
+                    // Behind the services.
+                    asked = None;
                 }
             }
             ("message", _) => hear(sources, &mut said, &element.text()),
@@ -235,6 +248,10 @@ fn of_text(finished: &Finished) -> Sources {
 /// list: 1.14.101 begins with those that have "update" in the name or the address.
 fn checked(text: &str) -> Option<&str> {
     text.trim().strip_prefix("Checking whether to refresh metadata for ")
+}
+
+fn asked_service(text: &str) -> Option<&str> {
+    text.trim().strip_prefix("Refreshing service '")?.strip_suffix("'.")
 }
 
 fn up_to_date(line: &str) -> Option<&str> {
@@ -306,6 +323,23 @@ mod tests {
             assert_eq!((failed.len(), &*failed[0].id), (1, "b"), "{cut}");
             assert_eq!(failed[0].error.as_ref().unwrap().class, Class::Timeout, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_service_that_hangs_is_named_and_what_hangs_before_any_is_asked_is_nobody() {
+        let list = "<?xml version='1.0'?><stream><repo alias=\"a\" name=\"a\" enabled=\"1\"/></stream>";
+        let said = |messages: &[&str]| {
+            let messages: Vec<_> =
+                messages.iter().map(|text| format!("<message type=\"info\">{text}</message>")).collect();
+            let report = format!("<?xml version='1.0'?><stream>{}{list}", messages.concat());
+            of_report(&report).into_keys().collect::<Vec<_>>()
+        };
+        let service = "Refreshing service &apos;s&apos;.";
+        assert_eq!(said(&["Verbosity: 2", service]), ["service s"]);
+        assert!(said(&["Verbosity: 2", service, "Initializing Target"]).is_empty());
+        assert!(said(&["Verbosity: 2"]).is_empty());
+        let checks = "Checking whether to refresh metadata for a";
+        assert_eq!(said(&["Verbosity: 2", service, "Initializing Target", checks]), ["a"]);
     }
 
     #[test]

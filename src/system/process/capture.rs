@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// More output than this is not a package manager's report. A command that may be ended is ended; of an install only
 /// the last part is read.
-pub(super) const MOST_OUTPUT: u64 = 16 << 20;
+pub(super) const MOST_OUTPUT: u64 = 32 << 20;
 
 /// The files for a command's output. They are never pipes: a daemon left behind keeps a pipe open for ever, and a pipe
 /// that nobody reads any more kills the writer.

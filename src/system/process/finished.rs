@@ -39,7 +39,7 @@ impl End {
     }
 }
 
-/// A finished command with what it printed, of an install at most the last 16 MiB of each stream.
+/// A finished command with what it printed, of an install at most the last 32 MiB of each stream.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// How it ended.
