@@ -116,7 +116,7 @@ fn every_version_refreshes_lists_installs_and_checks() {
         assert_eq!((&doc["exit_code"], &doc["packages"]), (&json!(0), &everything()), "{version}: {doc}");
         assert_eq!(apk.counts(["update", "install", "audit", "fix"]), [2, 1, 1, 0], "{version}");
         assert!(
-            apk.world.calls("update")[0].ends_with(" update -U update"),
+            apk.world.calls("update")[0].ends_with(" update -U update --force-refresh"),
             "{:?}",
             apk.world.calls("update")
         );

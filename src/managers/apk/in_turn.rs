@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const GO_ON_WITHOUT: &str = "--force-missing-repositories";
 
 /// With `--force-refresh` no proxy answers with an index that it has kept.
-pub const UPDATE: &[&str] = &["-U", "--force-refresh", "update"];
+pub const UPDATE: &[&str] = &["-U", "update", "--force-refresh"];
 
 /// apk 3 replaces the file of an index when that has come whole and its signature was checked, also where nothing is new:
 /// with `-U` it never asks whether anything is.
@@ -183,7 +183,7 @@ mod tests {
         let stored: Vec<_> = order.iter().map(|asked| asked.is_stored).collect();
         assert_eq!(stored, [true, false, true, true]);
         let line = Repositories.only(&[&order[0].address, &order[2].address]).line();
-        let expected = "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U --force-refresh update";
+        let expected = "apk --repositories-file /dev/null -X https://h/main/ -X https://h/edge/main -U update --force-refresh";
         assert_eq!(line, expected);
         let install = Invocation::of("apk", [GO_ON_WITHOUT, "upgrade"]);
         let without = |failed: &[&str]| {

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_refresh_never_trusts_the_age_of_the_index() {
-        assert_eq!(Apk.refresh(Duration::ZERO).line(), "apk -U --force-refresh update");
+        assert_eq!(Apk.refresh(Duration::ZERO).line(), "apk -U update --force-refresh");
     }
 
     #[test]

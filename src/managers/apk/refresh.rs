@@ -1,4 +1,4 @@
-//! Judging `apk -U --force-refresh update` repository by repository. The exit code of apk 2 adds two for each repository that is not
+//! Judging `apk -U update --force-refresh` repository by repository. The exit code of apk 2 adds two for each repository that is not
 //! available and one for each whose old index is still there.
 
 use super::errors::{classify, errors, failure, problem};
