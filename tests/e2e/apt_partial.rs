@@ -150,3 +150,45 @@ fn all_three_sources_down_install_nothing() {
     sandbox.patch(&["apply"]).apply_failed("fetch").changed(&[]).says("/retried", false);
     sandbox.has_exactly(&["tb-alpha 1.0", "tb-beta 1.0", "tb-gamma 1.0"]);
 }
+
+/// apt takes nothing of a source of which it cannot have a file that the Release file lists, be it only a translation.
+/// Where it has an error of another source, only its lines of progress say so.
+#[test]
+fn a_source_whose_translations_do_not_come_has_failed_beside_one_that_is_gone() {
+    for (fault, words) in [(Fault::Status(404), "404"), (Fault::Short, "unexpected size")] {
+        let (sandbox, repos) = bench::three();
+        repos[1].publish_claiming(|claims| claims.is_translated = true, &[deb("tb-beta", "2.0")]);
+        sandbox.patch(&["refresh"]).exits(0);
+        assert!(repos[1].server.requests("/Translation-en") > 0);
+        repos[1].publish(&[deb("tb-beta", "3.0")]);
+        repos[0].server.fault("Release", Fault::Status(404));
+        repos[1].server.fault("/Translation-en", fault);
+        let refreshed = sandbox.patch(&["refresh"]);
+        let mut expected = repos[..2].iter().map(|repo| format!("{} stable", repo.url())).collect::<Vec<_>>();
+        expected.sort();
+        let failed = refreshed.exits(1).failed_sources();
+        let ids: Vec<_> = failed.iter().map(|(id, _)| id.clone()).collect();
+        assert_eq!(ids, expected, "{refreshed}");
+        assert!(failed.iter().all(|(_, class)| class == "fetch"), "{refreshed}");
+        let sources = refreshed.state["sources"].as_array().unwrap();
+        let beta = sources.iter().find(|source| source["id"].as_str().unwrap().contains(&repos[1].url()));
+        let message = beta.unwrap()["error"]["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+        assert!(
+            sandbox.sh("cat /var/lib/apt/lists/*_Packages").contains("Version: 2.0"),
+            "apt keeps its old index"
+        );
+        assert!(!sandbox.sh("cat /var/lib/apt/lists/*_Packages").contains("Version: 3.0"), "{refreshed}");
+        repos[1].server.heal();
+        let others = sandbox.patch(&["refresh"]);
+        others.exits(1).one_source_failed(3, &repos[0].url(), "fetch");
+    }
+}
+
+/// One that the Release file does not list is optional.
+#[test]
+fn a_source_without_translations_is_fresh_beside_one_that_is_gone() {
+    let (sandbox, repos) = bench::three_with("Release", Fault::Status(404));
+    repos[0].server.fault("/Translation-en", Fault::Status(404));
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+}

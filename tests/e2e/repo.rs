@@ -42,6 +42,10 @@ pub struct Claims {
     pub index: &'static str,
     /// Whether the index can also be had by its sum.
     pub by_hash: bool,
+    /// Whether there are translations of the descriptions.
+    pub is_translated: bool,
+    /// The end of the name of a variant of the architecture (`v3`) that has an index of its own with the same packages.
+    pub variant: Option<&'static str>,
 }
 
 /// The half that publishes. The server's hooks can own it without owning the server.
@@ -90,6 +94,8 @@ impl Repo {
             has_md5_only: false,
             index: "Packages",
             by_hash: false,
+            is_translated: false,
+            variant: None,
         };
         change(&mut claims);
         let publisher = Arc::new(Publisher {
@@ -178,16 +184,24 @@ impl Publisher {
         }
         let packages = Arc::new(packages.into_bytes());
         let index = format!("main/binary-{}/{}", architecture(), claims.index);
-        let release = release(&claims, time, &index, &packages);
+        let mut indexes = vec![(index.clone(), packages.clone())];
+        if let Some(variant) = claims.variant {
+            let index = format!("main/binary-{}{variant}/{}", architecture(), claims.index);
+            indexes.push((index, packages.clone()));
+        }
+        if claims.is_translated {
+            indexes.push(("main/i18n/Translation-en".into(), Arc::new(translation(debs).into_bytes())));
+        }
+        let release = release(&claims, time, &indexes);
         let (name, release) = match claims.signer {
             Signer::Nobody => ("Release", release.into_bytes()),
             signer => ("InRelease", Vault::get().sign(signer, &release)),
         };
         let dist = format!("/dists/{}", claims.suite);
         if let Some((dir, _)) = index.rsplit_once('/').filter(|_| claims.by_hash) {
-            fresh.push((format!("{dist}/{dir}/by-hash/SHA256/{}", hex(&packages)), packages.clone()));
+            fresh.push((format!("{dist}/{dir}/by-hash/SHA256/{}", hex(&packages)), packages));
         }
-        fresh.push((format!("{dist}/{index}"), packages));
+        fresh.extend(indexes.into_iter().map(|(index, bytes)| (format!("{dist}/{index}"), bytes)));
         fresh.push((format!("{dist}/{name}"), Arc::new(release)));
 
         let mut files = self.site.files.lock().unwrap();
@@ -203,7 +217,20 @@ impl Publisher {
     }
 }
 
-fn release(claims: &Claims, time: DateTime<Utc>, index: &str, packages: &[u8]) -> String {
+/// A translation that changes with each version.
+fn translation(debs: &[Deb]) -> String {
+    let entry = |deb: &Deb| {
+        let text = format!("{} {}", deb.name, deb.version);
+        format!(
+            "Package: {}\nDescription-md5: {}\nDescription-en: {text}\n\n",
+            deb.name,
+            md5(text.as_bytes())
+        )
+    };
+    debs.iter().map(entry).collect()
+}
+
+fn release(claims: &Claims, time: DateTime<Utc>, indexes: &[(String, Arc<Vec<u8>>)]) -> String {
     let rfc = |time: DateTime<Utc>| time.format("%a, %d %b %Y %H:%M:%S UTC").to_string();
     let mut text = format!(
         "Origin: {}\nLabel: {}\nSuite: {}\nCodename: {}\nDate: {}\n",
@@ -225,12 +252,15 @@ fn release(claims: &Claims, time: DateTime<Utc>, index: &str, packages: &[u8]) -
     if claims.by_hash {
         text += "Acquire-By-Hash: yes\n";
     }
-    let (kind, sum) = if claims.has_md5_only { ("MD5Sum", md5(packages)) } else { ("SHA256", hex(packages)) };
-    text + &format!(
-        "Architectures: {}\nComponents: main\n{kind}:\n {sum} {} {index}\n",
-        architecture(),
-        packages.len()
-    )
+    let architecture = architecture();
+    let variant = claims.variant.map(|variant| format!(" {architecture}{variant}")).unwrap_or_default();
+    let kind = if claims.has_md5_only { "MD5Sum" } else { "SHA256" };
+    text += &format!("Architectures: {architecture}{variant}\nComponents: main\n{kind}:\n");
+    for (name, bytes) in indexes {
+        let sum = if claims.has_md5_only { md5(bytes) } else { hex(bytes) };
+        text += &format!(" {sum} {} {name}\n", bytes.len());
+    }
+    text
 }
 
 fn md5(bytes: &[u8]) -> String {

@@ -21,7 +21,8 @@ impl EndedEarly for EndedRefresh {
         let items = items(&finished.stdout);
         let of_sources = items_of(&sources, &items);
         let ended = sources.iter().zip(of_sources).map(|(source, of_source)| {
-            let failed = of_source.iter().find(|item| item.last == Kind::Failed && item.is_needed());
+            let failed = of_source.iter().filter(|item| item.last == Kind::Failed);
+            let failed = failed.min_by_key(|item| item.reason.is_empty());
             Ended {
                 id: source.id(),
                 is_done: failed.is_none() && is_done(source, &of_source, dirs),

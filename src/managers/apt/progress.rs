@@ -35,11 +35,6 @@ pub struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Whether its source is not refreshed without it, whatever else apt says.
-    pub fn is_needed(&self) -> bool {
-        self.is_release() || matches!(self.what, "Packages" | "Sources")
-    }
-
     /// Whether it is a Release file or its signature: a source has one of each.
     pub fn is_release(&self) -> bool {
         matches!(self.what, "InRelease" | "Release" | "Release.gpg")

@@ -194,12 +194,14 @@ impl<'a> Reader<'a> {
         if alike.is_empty() { all } else { alike }
     }
 
+    /// Gives an item to its sources, and blames them if it failed. apt prints `Err:` only for a file without which it
+    /// takes nothing of a source, be it a translation: one that may be missing is ignored (`Ign:`).
     fn note(&mut self, number: usize, sources: &[usize]) {
         let item = &self.items[number];
         for &at in sources {
             self.told[at].items.push(number);
             self.told[at].arrived |= item.arrived;
-            if item.last == Kind::Failed && item.is_needed() {
+            if item.last == Kind::Failed {
                 let failure = self.failure_of(item);
                 self.told[at].blame(failure);
             }
@@ -229,8 +231,8 @@ impl<'a> Reader<'a> {
     fn is_said(&self, reason: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let reason = plain(reason);
-        let failed = self.items.iter().filter(|item| item.last == Kind::Failed && item.is_needed());
-        !reason.is_empty() && failed.into_iter().any(|item| plain(&item.reason).contains(&reason))
+        let mut failed = self.items.iter().filter(|item| item.last == Kind::Failed && item.what != MIRRORS);
+        !reason.is_empty() && failed.any(|item| plain(&item.reason).contains(&reason))
     }
 
     /// The sources that a message is about: apt names one as `'URI SUITE InRelease'`, as `URI SUITE InRelease:`, by a

@@ -252,3 +252,23 @@ fn credentials_do_not_reach_the_ledger() {
     let judged = update(0, "Hit:1 http://me:secret@h s InRelease\n", "");
     assert_eq!(judged.sources[0].id, "http://h s");
 }
+
+#[test]
+fn a_file_that_apt_cannot_do_without_is_the_reason_of_its_source_and_not_those_that_it_gave_up_then() {
+    let lines = "Get:1 http://a s InRelease [9 B]\nGet:2 http://a s/main amd64 Packages [9 B]\n\
+                 Get:3 http://a s/main Translation-en [9 B]\nErr:3 http://a s/main Translation-en\n  404  Not Found\n\
+                 Err:2 http://a s/main amd64 Packages\nIgn:4 http://b s InRelease\nErr:5 http://b s Release\n  404  X\n";
+    let judged = update(100, lines, "E: The repository 'http://b s Release' does not have a Release file.\n");
+    let errors: Vec<_> = judged
+        .sources
+        .iter()
+        .map(|source| source.error.as_ref().map(|error| (error.class, &*error.message)))
+        .collect();
+    assert_eq!(errors[0], Some((Class::Fetch, "404 Not Found")));
+    assert!(errors.iter().all(Option::is_some), "{errors:?}");
+    let ignored = lines.replace("Err:3", "Ign:3").replace("Err:2 http://a s/main amd64 Packages\n", "");
+    let judged =
+        update(100, &ignored, "E: The repository 'http://b s Release' does not have a Release file.\n");
+    assert_eq!(judged.outcome, RefreshOutcome::Partial);
+    assert_eq!(judged.sources[0].error, None);
+}

@@ -36,10 +36,13 @@ impl Told {
         }
     }
 
+    /// Adds a failure. If apt gives up a source because of one file, it says of the others only that they failed: that
+    /// one gives the reason.
     pub(super) fn blame(&mut self, failure: Failure) {
         self.error = Some(match self.error.take() {
-            Some(first) => first.more_decisive(failure),
-            None => failure,
+            Some(first) if failure.message.is_empty() => first,
+            Some(first) if !first.message.is_empty() => first.more_decisive(failure),
+            _ => failure,
         });
     }
 }
