@@ -8,7 +8,7 @@ use crate::deb::deb;
 use crate::locks;
 use crate::repo::{Claims, Repo};
 use crate::report::Report;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, budget};
 use crate::server::{Fault, kept};
 
 /// tb-alpha, tb-beta and tb-gamma as ever, and tb-delta 1.0 with an update at `delta`, which `line` makes
@@ -588,4 +588,59 @@ fn sources_stand_in_the_ledger_where_a_lock_kept_the_first_refresh_from_them() {
     assert_eq!(refreshed.failed_sources(), expected, "{refreshed}");
     sandbox.kill_everything();
     holder.wait();
+}
+
+const BELOW: &str = ":/v1/deb/";
+
+/// Two sources of one server whose addresses end alike. It redirects each to a host of its own with a longer path.
+#[track_caller]
+fn redirected_alike() -> (Sandbox, Repo, [Repo; 2]) {
+    let (sandbox, front) = (Sandbox::new(), Repo::new(&[]));
+    let repos = ["core", "addons"].map(|name| {
+        let package = format!("tb-{name}");
+        let repo = Repo::new(&[deb(&package, "2.0")]);
+        sandbox.install(&[deb(&package, "1.0")]);
+        let line = signed(&format!("{}/{name}:/v1/deb", front.url()), "stable main");
+        sandbox.write(&format!("/etc/apt/sources.list.d/{name}.list"), line);
+        let target = format!("{}/isv:/{name}:/v1/deb/", repo.url());
+        front.server.fault(&format!("/{name}:/v1/deb/"), Fault::Redirect(kept(target)));
+        repo.server.fault(BELOW, Fault::Alias("/"));
+        repo
+    });
+    (sandbox, front, repos)
+}
+
+#[test]
+fn of_two_redirected_sources_whose_addresses_end_alike_the_one_that_is_gone_is_blamed() {
+    let (sandbox, front, repos) = redirected_alike();
+    sandbox.patch(&["refresh"]).exits(0).remembers("/pending/count", 2);
+    for (at, name) in ["core", "addons"].into_iter().enumerate() {
+        repos[at].server.fault("Release", Fault::Status(404));
+        let id = format!("{}/{name}:/v1/deb stable", front.url());
+        sandbox.patch(&["refresh"]).exits(1).one_source_failed(2, &id, "fetch");
+        repos[at].server.heal();
+        repos[at].server.fault(BELOW, Fault::Alias("/"));
+    }
+}
+
+#[test]
+fn of_two_redirected_sources_whose_addresses_end_alike_the_one_that_does_not_come_in_time_is_not_fresh() {
+    for (has_other_news, fault) in [(true, Fault::Trickle(20)), (true, Fault::Hang), (false, Fault::Hang)] {
+        let (sandbox, front, [core, addons]) = redirected_alike();
+        sandbox.patch(&["refresh"]).exits(0);
+        if has_other_news {
+            core.publish(&[deb("tb-core", "3.0")]);
+        }
+        addons.publish(&[deb("tb-addons", "3.0")]);
+        addons.server.fault("InRelease", fault);
+        // In a longer time apt itself gives up on a server that says nothing.
+        let time = if matches!(fault, Fault::Hang) { "4s".into() } else { budget(3) };
+        let refreshed = sandbox.patch(&["refresh", "--timeout", &time]);
+        let id = format!("{}/addons:/v1/deb stable", front.url());
+        // Where nothing came, apt's word for "unchanged" may be about either.
+        match has_other_news {
+            true => _ = refreshed.exits(1).one_source_failed(2, &id, "timeout"),
+            false => assert!(refreshed.failed_sources().contains(&(id, "timeout".into())), "{refreshed}"),
+        }
+    }
 }

@@ -279,9 +279,13 @@ impl Shared {
 
     /// Nothing means: close the connection.
     fn answer(&self, mut stream: Counted, request: &Request) -> Option<()> {
-        let rule = {
+        let (alias, rule) = {
             let faults = self.faults.lock().unwrap();
-            faults.iter().find(|(pattern, _)| request.path.contains(pattern.as_str())).cloned()
+            let matching =
+                faults.iter().filter(|(pattern, _)| request.path.contains(pattern.as_str())).cloned();
+            let (aliases, others): (Vec<_>, Vec<_>) =
+                matching.partition(|(_, fault)| matches!(fault, Fault::Alias(_)));
+            (aliases.into_iter().next(), others.into_iter().next())
         };
         let fault = rule.as_ref().map(|(_, fault)| *fault);
         match fault {
@@ -305,8 +309,8 @@ impl Shared {
             }
             _ => (),
         }
-        let path = match (fault, &rule) {
-            (Some(Fault::Alias(to)), Some((pattern, _))) => {
+        let path = match &alias {
+            Some((pattern, Fault::Alias(to))) => {
                 format!("{to}{}", request.path.split_once(pattern.as_str()).map_or("", |(_, rest)| rest))
             }
             _ => request.path.clone(),

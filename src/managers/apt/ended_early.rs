@@ -3,7 +3,7 @@
 
 use super::classes::fetch_class;
 use super::progress::{Kind, items};
-use super::refresh::items_of;
+use super::refresh::{Given, items_of};
 use super::sources::{ENDS, Source, Target, parse};
 use crate::managers::capabilities::{Ended, EndedEarly, IndexDir, IndexFile};
 use crate::model::failure::Failure;
@@ -21,7 +21,7 @@ impl EndedEarly for EndedRefresh {
         let items = items(&finished.stdout);
         let of_sources = items_of(&sources, &items);
         let ended = sources.iter().zip(of_sources).map(|(source, of_source)| {
-            let failed = of_source.iter().filter(|item| item.last == Kind::Failed);
+            let failed = of_source.iter().map(|given| given.item).filter(|item| item.last == Kind::Failed);
             let failed = failed.min_by_key(|item| item.reason.is_empty());
             Ended {
                 id: source.id(),
@@ -34,15 +34,14 @@ impl EndedEarly for EndedRefresh {
     }
 }
 
-/// Whether all files of a source have come and are in place.
-fn is_done(
-    source: &Source,
-    items: &[&super::progress::Item],
-    [start, before, after]: [&IndexDir; 3],
-) -> bool {
+/// Whether all files of a source have come and are in place. That a file came shows there; that it has not changed only
+/// apt says.
+fn is_done(source: &Source, items: &[Given], [start, before, after]: [&IndexDir; 3]) -> bool {
     let needed = source.targets.iter().filter(|target| target.is_needed());
     let inode = |dir: &IndexDir, name: &str| dir.get(name).map(|file| file.inode);
-    let last = |what: &str| items.iter().find(|item| item.what == what).map(|item| item.last);
+    let counts = |given: &&Given| given.is_sure || given.item.last != Kind::Hit;
+    let counting = || items.iter().filter(counts).map(|given| given.item);
+    let last = |what: &str| counting().find(|item| item.what == what).map(|item| item.last);
     let prefix = source.prefix().unwrap_or_default();
     let release = ["InRelease", "Release"].map(|what| (what, format!("{prefix}{what}")));
     let release = release.iter().find(|(_, name)| after.contains_key(name));
@@ -166,5 +165,20 @@ mod tests {
             [&empty; 3],
         );
         assert_eq!(failed[0].error.as_ref().unwrap().message, "503 X");
+    }
+
+    #[test]
+    fn an_unchanged_file_that_may_be_that_of_several_sources_is_no_sign_of_any() {
+        let one = ANSWER.to_string();
+        let two = format!("{one}{}", ANSWER.replace("http://h/", "http://g/x").replace("h_", "g_x_"));
+        for (answer, lines, is_done) in [
+            (&one, "Hit:1 http://m s InRelease\n", true),
+            (&two, "Hit:1 http://m s InRelease\n", false),
+            (&two, "Hit:1 http://m s InRelease\nHit:2 http://h s InRelease\n", true),
+            (&two, "Hit:1 http://m s InRelease\nHit:2 http://g/x s InRelease\n", true),
+        ] {
+            let ended = EndedRefresh.read(&Finished::ended(1, lines, ""), answer, [&index(1, "a", 2); 3]);
+            assert_eq!(ended[0].is_done, is_done, "{lines}{answer}");
+        }
     }
 }

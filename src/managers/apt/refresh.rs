@@ -85,11 +85,19 @@ fn is_of_suite(suite: &str, place: &str, is_release: bool) -> bool {
     })
 }
 
+/// An item of a source.
+pub struct Given<'a> {
+    pub item: &'a Item<'a>,
+    /// Whether it can be no other's: it has the source's name, or no other source of that suite has no item of its name.
+    pub is_sure: bool,
+}
+
 /// The items of each source.
-pub fn items_of<'a>(sources: &'a [Source], items: &'a [Item<'a>]) -> Vec<Vec<&'a Item<'a>>> {
+pub fn items_of<'a>(sources: &'a [Source], items: &'a [Item<'a>]) -> Vec<Vec<Given<'a>>> {
     let mut reader = Reader::new(sources, items);
     reader.read_items();
-    reader.told.into_iter().map(|told| told.items.into_iter().map(|at| &items[at]).collect()).collect()
+    let given = |at: usize| Given { item: &items[at], is_sure: !reader.unsure.contains(&at) };
+    reader.told.iter().map(|told| told.items.iter().copied().map(given).collect()).collect()
 }
 
 struct Reader<'a> {
@@ -101,6 +109,8 @@ struct Reader<'a> {
     lost_by_name: BTreeSet<usize>,
     /// Other names of a source's items: mirrors, and targets of redirects.
     aliases: HashMap<&'a str, BTreeSet<usize>>,
+    /// The items that may be those of several sources.
+    unsure: HashSet<usize>,
     /// Errors that belong to no source.
     strays: Vec<Failure>,
     /// Warnings that something was not refreshed, of no source.
@@ -124,6 +134,7 @@ impl<'a> Reader<'a> {
             told: vec![Told::default(); sources.len()],
             lost_by_name: BTreeSet::new(),
             aliases: HashMap::new(),
+            unsure: HashSet::new(),
             strays: Vec::new(),
             lost: Vec::new(),
             summed_up: None,
@@ -160,7 +171,11 @@ impl<'a> Reader<'a> {
         let silent: Vec<_> = (0..self.sources.len()).filter(|at| !spoken_of.contains(at)).collect();
         for number in others {
             let item = &self.items[number];
-            let candidates = self.candidates(item, &silent);
+            let of_suite = self.of_suite(item, &silent);
+            if of_suite.len() > 1 {
+                self.unsure.insert(number);
+            }
+            let candidates = self.candidates(item, of_suite);
             if candidates.is_empty() && item.last == Kind::Failed {
                 self.strays.push(self.failure_of(item));
             }
@@ -171,10 +186,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The silent sources that an item can belong to; all of them where it cannot be told. One that failed belongs to
-    /// those that apt's errors name.
-    fn candidates(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
-        let mut found = self.like(item, silent);
+    /// The sources of an item's suite, of these.
+    fn of_suite(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
+        let is_named = |at: &usize| {
+            let suite = &self.sources[*at].suite;
+            item.names.iter().any(|(_, place)| is_of_suite(suite, place, item.is_release()))
+        };
+        silent.iter().copied().filter(is_named).collect()
+    }
+
+    /// The silent sources of its suite that an item can belong to; all of them where it cannot be told. One that failed
+    /// belongs to those that apt's errors name.
+    fn candidates(&self, item: &Item, of_suite: Vec<usize>) -> Vec<usize> {
+        let mut found = self.like(item, of_suite);
         let is_lost = |at: &usize| self.lost_by_name.contains(at);
         if item.last == Kind::Failed && found.iter().any(is_lost) {
             found.retain(is_lost);
@@ -182,16 +206,20 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Those of the same suite, and at the same path if there are such.
-    fn like(&self, item: &Item, silent: &[usize]) -> Vec<usize> {
-        let is_named = |at: &usize| {
-            let suite = &self.sources[*at].suite;
-            item.names.iter().any(|(_, place)| is_of_suite(suite, place, item.is_release()))
-        };
-        let all: Vec<_> = silent.iter().copied().filter(is_named).collect();
-        let by_path = |at: &usize| item.names.iter().any(|(uri, _)| ends_alike(uri, &self.sources[*at].uri));
-        let alike: Vec<_> = all.iter().copied().filter(by_path).collect();
-        if alike.is_empty() { all } else { alike }
+    /// Those whose whole path ends the item's path, as where a redirect leads to a copy in a deeper place. If there is
+    /// none, those whose path ends most like it. One without a path may lead anywhere.
+    fn like(&self, item: &Item, of_suite: Vec<usize>) -> Vec<usize> {
+        let path = |at: &usize| path(&self.sources[*at].uri);
+        let equal =
+            |at: &usize| item.names.iter().map(|(uri, _)| equal_ends(uri, &self.sources[*at].uri)).max();
+        let (mut found, others): (Vec<_>, Vec<_>) =
+            of_suite.into_iter().partition(|at| path(at).count() == 0);
+        let is_whole = |at: &usize| equal(at) == Some(path(at).count());
+        let most = others.iter().map(equal).max().flatten();
+        let is_any_whole = others.iter().any(is_whole);
+        let is_like = |at: &usize| if is_any_whole { is_whole(at) } else { equal(at) == most };
+        found.extend(others.into_iter().filter(is_like));
+        found
     }
 
     /// Gives an item to its sources, and blames them if it failed. apt prints `Err:` only for a file without which it
@@ -416,13 +444,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether two URIs end in the same directory.
-fn ends_alike(one: &str, other: &str) -> bool {
-    let last = |uri: &str| {
-        let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-        path.rsplit_once('/').map(|(_, last)| last.to_string())
+/// The directories of a URI, the last one first.
+fn path(uri: &str) -> impl Iterator<Item = &str> {
+    let path = match uri.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => uri.split_once(":/").map_or(uri, |(_, path)| path),
     };
-    last(one).is_some_and(|one| last(other).is_some_and(|other| one == other))
+    path.rsplit('/').filter(|name| !name.is_empty())
+}
+
+/// How many directories at the end of two URIs are the same.
+fn equal_ends(one: &str, other: &str) -> usize {
+    path(one).zip(path(other)).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]

@@ -272,3 +272,27 @@ fn a_file_that_apt_cannot_do_without_is_the_reason_of_its_source_and_not_those_t
     assert_eq!(judged.outcome, RefreshOutcome::Partial);
     assert_eq!(judged.sources[0].error, None);
 }
+
+#[test]
+fn the_ends_of_addresses_tell_redirected_sources_apart() {
+    let source = |uri: &str| format!("{uri}\t/\tPackages\tPackages\t/l/{}_Packages\n", uri.len());
+    let answer = ["http://k/core:/v1/deb", "http://k/addons:/cri:/v1/deb"].map(source).concat();
+    let failed = |lines: &str| {
+        let finished = Finished::ended(100, lines, "E: The repository 'http://x  Release' is not signed.\n");
+        let judged = judge_configured(&finished, &answer);
+        judged.sources.iter().map(|source| source.error.is_some()).collect::<Vec<_>>()
+    };
+    for (prefix, suffix) in [("", ""), ("/isv:/k", ""), ("/isv:/k", "/x")] {
+        let lines = |core: &str, addons: &str| {
+            format!(
+                "Hit:1 http://p{prefix}/{core}/v1/deb{suffix}  InRelease\n\
+                 Err:2 http://p{prefix}/{addons}/v1/deb{suffix}  InRelease\n  404  X\n"
+            )
+        };
+        let expected = if suffix.is_empty() { [false, true] } else { [true, true] };
+        assert_eq!(failed(&lines("core:", "addons:/cri:")), expected, "{prefix} {suffix}");
+    }
+    // A redirect may leave out what stands before.
+    let shorter = "Hit:1 http://p/v1/deb  InRelease\nErr:2 http://p/cri:/v1/deb  InRelease\n  404  X\n";
+    assert_eq!(failed(shorter), [false, true]);
+}
