@@ -644,3 +644,27 @@ fn of_two_redirected_sources_whose_addresses_end_alike_the_one_that_does_not_com
         }
     }
 }
+
+#[test]
+fn of_two_sources_with_a_login_the_one_that_is_gone_is_blamed() {
+    let (sandbox, repos) = bench::three();
+    for (name, repo) in ["beta", "gamma"].iter().zip(&repos[1..]) {
+        let address = repo.url().replace("http://", "http://me:secret@");
+        sandbox.write(&format!("/etc/apt/sources.list.d/{name}.list"), signed(&address, "stable main"));
+    }
+    for _ in 0..2 {
+        let refreshed = sandbox.patch(&["refresh"]);
+        refreshed.exits(0);
+        for repo in &repos {
+            assert!(ids(&refreshed).contains(&format!("{} stable", repo.url())), "{refreshed}");
+        }
+        assert_eq!(ids(&refreshed).len(), 3, "{refreshed}");
+    }
+    repos[1].server.fault("Release", Fault::Status(404));
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+    repos[1].server.heal();
+    repos[1].server.fault("/Packages", Fault::Flip);
+    repos[1].publish(&[deb("tb-beta", "3.0")]);
+    sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &repos[1].url(), "fetch");
+    sandbox.sh("! grep -r secret /var/lib/linux-patch");
+}

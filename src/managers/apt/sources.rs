@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// One configured source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Without a slash at its end.
+    /// As apt prints it: without a login, and without a slash at its end.
     pub uri: String,
     /// As sources.list(5) has it; one that ends in a slash is the path of a flat repository.
     pub suite: String,
@@ -114,6 +114,22 @@ pub fn release_files(id: &str) -> Vec<String> {
     names.map(|name| Pattern::escape(&name)).collect()
 }
 
+/// The address of a source as apt's lines of progress and its errors have it (`URI::ArchiveOnly` in apt).
+///
+/// ```text
+/// https://me:secret@host/ubuntu/   https://host/ubuntu
+/// file:///srv/x                    file:/srv/x
+/// ```
+fn as_printed(uri: &str) -> String {
+    let uri = uri.trim_end_matches('/');
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_string() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit('@').next() {
+        Some("") => format!("{scheme}:{path}"),
+        host => format!("{scheme}://{}{path}", host.unwrap_or_default()),
+    }
+}
+
 /// A suite as sources.list(5) has it. apt writes the flat repository `/` as nothing.
 pub fn suite_of(word: &str) -> &str {
     if word.is_empty() { "/" } else { word }
@@ -157,7 +173,7 @@ pub fn parse(stdout: &str) -> Vec<Source> {
     for line in stdout.lines() {
         let fields: Vec<_> = line.split('\t').collect();
         let [uri, suite, key, kind, path] = fields[..] else { continue };
-        let name = (uri.trim_end_matches('/').to_string(), suite_of(suite).to_string());
+        let name = (as_printed(uri), suite_of(suite).to_string());
         let at = *known.entry(name.clone()).or_insert_with(|| {
             sources.push(Source { uri: name.0, suite: name.1, targets: Vec::new() });
             sources.len() - 1
@@ -250,7 +266,7 @@ pub fn hosts(text: &str) -> Vec<String> {
 /// The sources that a file of them names, in either of its forms, where apt reads none since something is wrong with
 /// one of them.
 pub fn written(text: &str) -> Vec<String> {
-    let id = |uri: &str, suite: &str| source_id(uri.trim_end_matches('/'), suite);
+    let id = |uri: &str, suite: &str| source_id(&as_printed(uri), suite);
     let mut found: Vec<String> = Vec::new();
     for stanza in text.split("\n\n").filter(|stanza| is_on(stanza)) {
         let (mut uris, mut suites, mut field) = (Vec::new(), Vec::new(), String::new());
@@ -396,6 +412,22 @@ mod tests {
     fn a_cdrom_has_one_name() {
         assert_eq!(source_id("cdrom://[Debian 12]/", "x"), source_id("cdrom:[Debian 12]", "x"));
         assert_eq!(source_id("file:/media/my disk/", "x"), "file:/media/my%20disk x");
+    }
+
+    #[test]
+    fn a_source_has_the_address_that_apt_prints() {
+        for (configured, printed) in [
+            ("https://me:secret@h:81/a/ubuntu/", "https://h:81/a/ubuntu"),
+            ("https://token@h", "https://h"),
+            ("https://h/~a@b/x", "https://h/~a@b/x"),
+            ("http://me@[::1]:80/d/", "http://[::1]:80/d"),
+            ("file:///srv/x/", "file:/srv/x"),
+            ("mirror+file:///etc/m", "mirror+file:/etc/m"),
+            ("file:/srv/x", "file:/srv/x"),
+            ("cdrom:[Debian 12]/", "cdrom:[Debian 12]"),
+        ] {
+            assert_eq!(as_printed(configured), printed);
+        }
     }
 
     #[test]
