@@ -668,3 +668,24 @@ fn of_two_sources_with_a_login_the_one_that_is_gone_is_blamed() {
     sandbox.patch(&["refresh"]).exits(1).one_source_failed(3, &repos[1].url(), "fetch");
     sandbox.sh("! grep -r secret /var/lib/linux-patch");
 }
+
+/// apt 3.1.6 and later.
+#[test]
+fn an_index_in_whose_place_that_of_a_variant_of_the_architecture_comes_is_not_lacking() {
+    let (sandbox, repo) = bench::pending_update();
+    let base = sandbox.sh("dpkg --print-architecture").trim().to_owned();
+    sandbox.write("/etc/apt/varianttable", format!("{base}v3\t{base}\t{base}\n"));
+    let lines = format!(
+        "Dir::dpkg::varianttable \"/etc/apt/varianttable\";\nAPT::Architecture-Variants \"{base}v3\";\n"
+    );
+    sandbox.write("/etc/apt/apt.conf.d/variant", lines);
+    repo.publish_claiming(|claims| claims.variant = Some("v3"), &[deb("tb-hello", "2.0")]);
+    for _ in 0..2 {
+        sandbox.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0 2.0"]);
+    }
+    repo.server.fault("v3/Packages", Fault::Status(404));
+    repo.publish(&[deb("tb-hello", "3.0")]);
+    if crate::sandbox::is_newer() {
+        sandbox.patch(&["refresh"]).refresh_failed("fetch");
+    }
+}

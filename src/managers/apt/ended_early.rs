@@ -67,7 +67,12 @@ fn is_done(source: &Source, items: &[Given], [start, before, after]: [&IndexDir;
     needed.into_iter().all(|target| {
         let (was, is) = (file_of(before, target), file_of(after, target));
         let wanted = lines(after.get(name), &target.key);
-        let is_absent = is.is_none() && (wanted.is_empty() || target.is_of_all());
+        let is_used = |other: &Target| {
+            file_of(after, other).is_some() && !lines(after.get(name), &other.key).is_empty()
+        };
+        let may_be_absent =
+            || wanted.is_empty() || target.is_of_all() || source.is_supplanted(target, is_used);
+        let is_absent = is.is_none() && may_be_absent();
         let is_new = is.map(|file| file.inode) != was.map(|file| file.inode);
         is_absent || (is.is_some() && (was_over || is_new || wanted == lines(old, &target.key)))
     })

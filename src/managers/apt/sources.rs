@@ -45,6 +45,21 @@ impl Target {
         (&self.kind, &self.key[..end.unwrap_or(0)])
     }
 
+    /// The architecture that it is for. A flat repository has one index for all of them.
+    fn architecture(&self) -> Option<&str> {
+        let (_, rest) = self.key.split_once("/binary-")?;
+        rest.split('/').next()
+    }
+
+    /// Whether this is the same index for a variant of another's architecture, such as `amd64v3` of `amd64`.
+    fn is_variant_of(&self, other: &Target) -> bool {
+        let end =
+            self.architecture().zip(other.architecture()).and_then(|(own, base)| own.strip_prefix(base));
+        let is_variant =
+            |end: &str| end.starts_with('v') && end[1..].starts_with(|c: char| c.is_ascii_digit());
+        self.group() == other.group() && end.is_some_and(is_variant)
+    }
+
     /// Its name in the Release file.
     pub fn file(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
@@ -91,6 +106,12 @@ impl Source {
         })
     }
 
+    /// Whether apt takes the index of a variant in the place of this one (`APT::Architecture-Variants`). It still lists
+    /// both. `is_used` says whether an index is stored and in the Release file.
+    pub fn is_supplanted(&self, target: &Target, is_used: impl Fn(&Target) -> bool) -> bool {
+        self.targets.iter().any(|other| other.is_variant_of(target) && is_used(other))
+    }
+
     /// The first index that its Release file lists, that is not empty, and that apt did not store in this directory.
     /// apt says nothing where it passes over one that the Release file lists only in a compressed form.
     pub fn lacks(&self, dir: &Path) -> Option<String> {
@@ -99,8 +120,11 @@ impl Source {
         let release = String::from_utf8_lossy(&release);
         let is_stored =
             |target: &Target| ENDS.iter().any(|end| dir.join(format!("{}{end}", target.file())).exists());
+        let is_listed = |target: &Target| is_named(&release, &target.key);
+        let is_used = |target: &Target| is_stored(target) && is_listed(target);
         let mut needed = self.targets.iter().filter(|target| target.is_needed() && !target.is_of_all());
-        let lacking = needed.find(|target| !is_stored(target) && is_named(&release, &target.key));
+        let lacking = needed
+            .find(|target| !is_stored(target) && is_listed(target) && !self.is_supplanted(target, is_used));
         lacking.map(|target| target.key.clone())
     }
 }
@@ -412,6 +436,33 @@ mod tests {
     fn a_cdrom_has_one_name() {
         assert_eq!(source_id("cdrom://[Debian 12]/", "x"), source_id("cdrom:[Debian 12]", "x"));
         assert_eq!(source_id("file:/media/my disk/", "x"), "file:/media/my%20disk x");
+    }
+
+    #[test]
+    fn an_index_is_lacking_where_neither_it_nor_that_of_a_variant_is_stored() {
+        let line = |arch: &str| {
+            let key = format!("main/binary-{arch}/Packages");
+            format!("http://h/\ts\t{key}\tPackages\t/l/h_dists_s_{}\n", key.replace('/', "_"))
+        };
+        let source = |archs: &[&str]| {
+            let answer: String = archs.iter().map(|arch| line(arch)).collect();
+            parse(&answer).remove(0)
+        };
+        let (base, variant) = ("main/binary-amd64/Packages", "main/binary-amd64v3/Packages");
+        for (archs, listed, stored, expected) in [
+            (&["amd64v3", "amd64"][..], &[base, variant][..], "amd64v3", None),
+            (&["amd64v3", "amd64"], &[base, variant], "i386", Some(variant)),
+            (&["amd64v3", "amd64"], &[base, variant], "amd64", Some(variant)),
+            // What an earlier refresh left.
+            (&["amd64v3", "amd64"], &[base], "amd64v3", Some(base)),
+            (&["amd64", "i386"], &[base], "i386", Some(base)),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let lines: String = listed.iter().map(|key| format!(" a 9 {key}\n")).collect();
+            std::fs::write(dir.path().join("h_dists_s_InRelease"), format!("SHA256:\n{lines}")).unwrap();
+            std::fs::write(dir.path().join(format!("h_dists_s_main_binary-{stored}_Packages")), "x").unwrap();
+            assert_eq!(source(archs).lacks(dir.path()).as_deref(), expected, "{listed:?} {stored}");
+        }
     }
 
     #[test]
