@@ -252,9 +252,10 @@ pub fn class_of(text: &str) -> Class {
 ///
 /// ```text
 /// GPG error: http://HOST stable InRelease: Couldn't spawn new process
+/// OpenPGP signature verification failed: http://HOST stable InRelease: Couldn't spawn new process
 /// ```
 fn of_verification(text: &str) -> Option<&str> {
-    let starts = ["GPG error: ", "Signature verification failed: "];
+    let starts = ["GPG error: ", "ignature verification failed: "];
     let rest = starts.iter().find_map(|start| text.split_once(start))?.1;
     rest.split_once("Release: ").map(|(_, reason)| reason)
 }
