@@ -101,7 +101,8 @@ impl Session {
         let date = |file: &Path| self.manager.published(&head_of(file)).at;
         let mut is_found = false;
         let mut looks = 0;
-        for Came { id, file, again } in configured.came(finished) {
+        let answer = self.configured.borrow().clone();
+        for Came { id, file, again } in configured.came(finished, answer.as_deref()) {
             let kept = self.places().cache.join(&file);
             let inode = std::fs::metadata(&kept).map(|meta| meta.ino()).ok();
             let before = self.index_dirs.borrow()[0].get(&file).map(|file| file.inode);

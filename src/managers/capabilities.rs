@@ -64,8 +64,8 @@ pub trait SourceList {
     fn is_others(&self, args: &[String], finished: &Finished) -> Option<Failure>;
 
     /// The Release files that came in a refresh. The manager drops one without a word if it is older than the one that
-    /// it has.
-    fn came(&self, finished: &Finished) -> Vec<Came>;
+    /// it has. Without an answer each is of the source whose address the manager printed.
+    fn came(&self, finished: &Finished, answer: Option<&str>) -> Vec<Came>;
 
     /// The names that the files of each source may have in the directory of the index, given the answer. If they are
     /// removed, the next refresh fetches them again.

@@ -8,11 +8,11 @@ use crate::deb::deb;
 use crate::dnf5;
 use crate::pacman;
 use crate::pacman_odd;
-use crate::repo::Validity;
+use crate::repo::{Repo, Validity};
 use crate::report::Report;
 use crate::rpm::{self, Rpm, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
-use crate::server::Fault;
+use crate::server::{Fault, kept};
 use crate::zypper;
 
 const DAY: i64 = 86400;
@@ -68,6 +68,21 @@ fn apt_says_it_of_each_source() {
     let (sandbox, repo) = bench::one(&[], &[deb("tb-hello", "1.0")]);
     let publish = |days| repo.publish_claiming(|claims| claims.days_behind = days, &[deb("tb-hello", "2.0")]);
     is_told(&sandbox, true, &|args| sandbox.patch(args), &publish);
+}
+
+#[test]
+fn apt_says_it_of_a_source_that_comes_from_another_address() {
+    for is_list in [true, false] {
+        let (sandbox, repo, front) = (Sandbox::new(), Repo::new(&[deb("tb-hello", "1.0")]), Repo::new(&[]));
+        sandbox.write("/etc/apt/mirrors.txt", repo.url());
+        front.server.fault("/", Fault::Redirect(kept(format!("{}/", repo.url()))));
+        let address = if is_list { "mirror+file:/etc/apt/mirrors.txt".into() } else { front.url() };
+        let line = format!("deb [signed-by=/etc/apt/keyrings/test.gpg] {address} stable main\n");
+        sandbox.write("/etc/apt/sources.list.d/test.list", line);
+        let publish =
+            |days| repo.publish_claiming(|claims| claims.days_behind = days, &[deb("tb-hello", "2.0")]);
+        is_told(&sandbox, true, &|args| sandbox.patch(args), &publish);
+    }
 }
 
 fn publish_rpm(repo: &RpmRepo, days: i64) {

@@ -4,7 +4,9 @@
 
 use super::commands::{ENV, FIXED};
 use super::errors::messages;
-use super::sources::{kept_as, path_of, source_id, suite_of};
+use super::progress::{Item, Kind, items};
+use super::refresh::items_of;
+use super::sources::{Source, kept_as, path_of, source_id, suite_of};
 use crate::managers::capabilities::Came;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -50,6 +52,27 @@ pub fn came(finished: &Finished) -> Vec<Came> {
     came.collect()
 }
 
+/// The same for sources that are known: one that is redirected or has a list of mirrors is not printed by its address.
+/// What may be that of several sources is left out.
+pub fn came_of(finished: &Finished, sources: &[Source]) -> Vec<Came> {
+    let items = items(&finished.stdout);
+    let of_sources = sources.iter().zip(items_of(sources, &items));
+    let came = of_sources.flat_map(|(source, given)| {
+        let sure = given.into_iter().filter(|given| given.is_sure);
+        sure.filter_map(|given| came_from(given.item, source)).collect::<Vec<_>>()
+    });
+    came.collect()
+}
+
+fn came_from(item: &Item, source: &Source) -> Option<Came> {
+    let is_new = item.arrived && !matches!(item.last, Kind::Hit | Kind::Failed);
+    let is_one = matches!(item.what, "InRelease" | "Release");
+    let &(uri, place) = item.names.last().filter(|(uri, _)| is_new && is_one && !uri.contains('+'))?;
+    let file = format!("{}{}", source.prefix()?, item.what);
+    let again = fetch(format!("{uri}/{}", path_of(suite_of(place), item.what)));
+    Some(Came { id: source.id(), file, again })
+}
+
 fn fetch(url: String) -> Invocation {
     let options = FIXED.iter().chain(&["Debug::pkgAcquire::Worker=true", "Acquire::Retries=0"]);
     let options = options.flat_map(|option| ["-o", option]);
@@ -92,6 +115,29 @@ mod tests {
         assert_eq!(found[0].again.args.last().unwrap(), "http://b/d/dists/stable/updates/InRelease");
         let many: String = (0..50).map(|at| format!("Get:{at} http://a{at} s InRelease [1 B]\n")).collect();
         assert_eq!(came(&Finished::ended(0, &many, "")).len(), 50, "the last may be the one that went back");
+    }
+
+    #[test]
+    fn what_came_from_elsewhere_is_its_sources_if_it_can_be_no_others() {
+        let line = |uri: &str, suite: &str| {
+            format!(
+                "{uri}\t{suite}\tmain/x/Packages\tPackages\t/l/{}_dists_{suite}_main_x_Packages\n",
+                uri.len()
+            )
+        };
+        let found = |answer: &[String], lines: &str| {
+            let came =
+                came_of(&Finished::ended(0, lines, ""), &super::super::sources::parse(&answer.concat()));
+            let shown =
+                came.into_iter().map(|came| (came.id, came.file, came.again.args.last().unwrap().clone()));
+            shown.collect::<Vec<_>>()
+        };
+        let mirrors = line("mirror+file:/m/", "s");
+        let lines = "Get:1 http://a/d s InRelease [9 B]\nGet:2 http://a/d s/main x Packages [9 B]\nHit:3 http://b t InRelease\n";
+        let its =
+            ("mirror+file:/m s".into(), "15_dists_s_InRelease".into(), "http://a/d/dists/s/InRelease".into());
+        assert_eq!(found(&[mirrors.clone(), line("http://b/", "t")], lines), [its]);
+        assert_eq!(found(&[mirrors, line("http://c/", "s")], lines), []);
     }
 
     #[test]

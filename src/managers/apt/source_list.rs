@@ -47,8 +47,11 @@ impl SourceList for Configured {
         redirect::is_others(args, finished)
     }
 
-    fn came(&self, finished: &Finished) -> Vec<Came> {
-        redirect::came(finished)
+    fn came(&self, finished: &Finished, answer: Option<&str>) -> Vec<Came> {
+        match answer {
+            Some(answer) => redirect::came_of(finished, &parse(answer)),
+            None => redirect::came(finished),
+        }
     }
 
     fn files_of_each(&self, answer: &str) -> HashMap<String, Vec<String>> {
