@@ -166,7 +166,8 @@ fn a_source_whose_translations_do_not_come_has_failed_beside_one_that_is_gone() 
         let refreshed = sandbox.patch(&["refresh"]);
         let mut expected = repos[..2].iter().map(|repo| format!("{} stable", repo.url())).collect::<Vec<_>>();
         expected.sort();
-        let failed = refreshed.exits(1).failed_sources();
+        let mut failed = refreshed.exits(1).failed_sources();
+        failed.sort();
         let ids: Vec<_> = failed.iter().map(|(id, _)| id.clone()).collect();
         assert_eq!(ids, expected, "{refreshed}");
         assert!(failed.iter().all(|(_, class)| class == "fetch"), "{refreshed}");
