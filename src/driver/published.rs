@@ -58,7 +58,8 @@ impl Session {
         // An update of a repository of the new release may be older than the last one of that of the old release.
         let release_since = self.newest_release();
         let is_of_release = |known: &Source| {
-            release_since.is_none_or(|since| known.last_success.is_some_and(|at| at.unix() > since))
+            let is_since = |since| known.last_success.is_some_and(|at| at.unix() > since);
+            release_since.is_none_or(|since| is_since(since) || !self.names_release(&known.id))
         };
         // There may be many sources, so they are not searched one by one.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
@@ -84,6 +85,16 @@ impl Session {
             refreshed.judge_again();
         }
         found
+    }
+
+    /// Whether the address of a repository is made of the release.
+    fn names_release(&self, id: &str) -> bool {
+        self.source_files().iter().any(|file| {
+            let text = String::from_utf8_lossy(&file.bytes);
+            let lines = text.lines().map(str::trim).skip_while(|line| *line != format!("[{id}]")).skip(1);
+            let mut lines = lines.take_while(|line| !line.starts_with('['));
+            lines.any(|line| line.contains("releasever") && !line.starts_with("name"))
+        })
     }
 
     /// When (seconds since 1970) the release was last installed or updated. A package gives its files the time when it was

@@ -89,7 +89,7 @@ impl RunLog {
     }
 
     /// Writes how the command ended below its output, and the output too if it is not there yet, without the lines that
-    /// begin with `noise` and those that are the same as the one before.
+    /// begin with `noise`.
     pub fn end(&mut self, finished: &Finished, noise: Option<&str>) {
         let Some(files) = &mut self.files else { return };
         let end = match finished.end {
@@ -117,10 +117,19 @@ impl RunLog {
     }
 }
 
+/// Without the lines that begin so, and what is repeated between them.
 fn without_noise(text: &str, noise: &str) -> String {
-    let mut lines: Vec<_> = text.split_inclusive('\n').filter(|line| !line.starts_with(noise)).collect();
-    lines.dedup();
-    lines.concat()
+    let mut kept: Vec<&str> = Vec::new();
+    let mut is_behind_noise = false;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with(noise) {
+            is_behind_noise = true;
+        } else if !is_behind_noise || kept.last() != Some(&line) {
+            is_behind_noise = false;
+            kept.push(line);
+        }
+    }
+    kept.concat()
 }
 
 impl Drop for RunLog {
@@ -192,6 +201,12 @@ fn is_ours(path: &Path, command: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_download_only_its_beginning_and_its_end_are_kept() {
+        let text = "a\na\np\n<d 1\np\n<d 2\np\nq\nq\n<d 3\n";
+        assert_eq!(without_noise(text, "<d "), "a\na\np\nq\nq\n");
+    }
 
     #[test]
     fn the_newest_twenty_logs_of_a_command_are_kept() {

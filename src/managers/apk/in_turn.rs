@@ -117,7 +117,7 @@ pub fn add_unread(files: &[ConfigFile], refreshed: &mut Refreshed) {
     let all = configured(&files).unwrap_or_default();
     let is_told = |id: &String| refreshed.sources.iter().any(|source| source.id == *id);
     let is_unread = |asked: &Asked| asked.is_stored && asked.address.contains("://") && !is_told(&asked.id);
-    let unread: Vec<_> = all.into_iter().filter(is_unread).map(|asked| asked.id).collect();
+    let unread: BTreeSet<_> = all.into_iter().filter(is_unread).map(|asked| asked.id).collect();
     if refreshed.outcome == RefreshOutcome::Failed || unread.is_empty() {
         return;
     }
@@ -154,7 +154,8 @@ fn in_file(text: &str) -> Option<Vec<Asked>> {
         let components: Vec<_> = words.collect();
         match components.is_empty() {
             true => found.push(asked(url.to_string())),
-            false => found.extend(components.iter().map(|name| asked(format!("{url}/{name}")))),
+            false => found
+                .extend(components.iter().map(|name| asked(format!("{}/{name}", url.trim_end_matches('/'))))),
         }
     }
     Some(found)
@@ -174,8 +175,7 @@ mod tests {
 
     #[test]
     fn repositories_are_read_in_the_forms_of_all_versions() {
-        let text =
-            "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\nv2 @test https://h/edge main community\n";
+        let text = "# https://h/none\n\nhttps://h/main/\n@edge /srv/local\nv2 @test https://h/edge/ main community\n";
         let files = [file("/etc/apk/repositories", text)];
         let expected = ["https://h/main", "/srv/local", "https://h/edge/main", "https://h/edge/community"];
         assert_eq!(ids(&files).unwrap(), expected);

@@ -47,9 +47,9 @@ pub fn refresh() -> Invocation {
     private(&["-Sy", "--noconfirm", "--logfile", "/dev/null"]).with(choice(&Plan::default()))
 }
 
-/// Refreshes the repositories of the configuration with some of them, which is in our directory.
-pub fn refresh_some(dir: &Path) -> Invocation {
-    refresh().with(["--config".to_string(), dir.join(SOME_CONFIG).display().to_string()])
+/// Refreshes the repositories of this configuration alone.
+pub fn refresh_some(config: &Path) -> Invocation {
+    refresh().with(["--config".to_string(), config.display().to_string()])
 }
 
 /// Reads the whole index of these repositories.

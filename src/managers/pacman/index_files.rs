@@ -6,6 +6,8 @@ use crate::model::text::one_line;
 use crate::system::files::{paths_in, remove_or_warn, remove_whatever, with_extension_in};
 use log::warn;
 use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -24,6 +26,13 @@ pub fn make_old(index: &Path) {
             warn!("{}", one_line(&format!("{}: {error:#}", path.display())));
         }
     }
+}
+
+/// Writes a file that only root can read, in a directory of ours: an address in it may have a password.
+pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    remove_whatever(path)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 /// Removes what is left of downloads that did not end: a program might continue them, and they look like downloads that

@@ -4,7 +4,7 @@
 use super::cached::{may_be_of, planned_package};
 use super::commands::{self, CONFIG, SOME_CONFIG, pacman_conf};
 use super::ended_early::Downloads;
-use super::index_files::{drop_directories, drop_file, drop_parts, failed, make_old};
+use super::index_files::{drop_directories, drop_file, drop_parts, failed, make_old, write_secret};
 use super::{config, errors, refresh};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
@@ -104,7 +104,11 @@ impl Own {
     /// pacman fetches a signature at every refresh. One that stayed would be taken for that of an index that has none any
     /// more.
     fn drop_signatures(&self, sources: &[SourceResult]) {
-        let is_bad = |source: &&SourceResult| source.error.as_ref().is_some_and(|it| it.class == Class::Auth);
+        let now = self.stored();
+        let is_bad = |source: &&SourceResult| {
+            let is_auth = source.error.as_ref().is_some_and(|error| error.class == Class::Auth);
+            is_auth && self.is_new(&file_name(&source.id), &now)
+        };
         sources.iter().filter(is_bad).for_each(|source| self.drop(&format!("{}.sig", file_name(&source.id))));
     }
 
@@ -134,15 +138,18 @@ impl Own {
     /// What became of these sources, whose downloads had ended when pacman was ended, or had not begun: whether they came,
     /// failed or had nothing newer it had not said. So it is asked once more for these alone.
     fn ask_once_more(&self, machine: &dyn Machine, config: &str, ids: &[String]) -> Vec<SourceResult> {
+        let path = self.dir.join(SOME_CONFIG);
         let text = config::of_some(config, ids);
-        let written = write_atomic(&self.dir, SOME_CONFIG, text.as_bytes());
-        // The pacman that was ended has left it.
-        if let Err(error) = written.and_then(|()| remove_if_there(&self.lock())) {
+        // The pacman that was ended has left its lock.
+        let written = write_secret(&path, &text).and_then(|()| remove_if_there(&self.lock()));
+        let again = commands::refresh_some(&path);
+        let finished = written.map(|()| machine.answer_within(&again, ONCE_MORE));
+        remove_or_warn(&path);
+        let finished = finished.unwrap_or_else(|error| {
             warn!("{}", one_line(&format!("{error:#}")));
-            return Vec::new();
-        }
-        let again = commands::refresh_some(&self.dir);
-        let Some(finished) = machine.answer_within(&again, ONCE_MORE) else { return Vec::new() };
+            None
+        });
+        let Some(finished) = finished else { return Vec::new() };
         if !matches!(finished.end, End::Code(_)) {
             let now = self.stored();
             let new = ids.iter().filter(|id| self.is_new(&file_name(id), &now));
@@ -190,14 +197,20 @@ impl Own {
         bad
     }
 
-    /// What pacman says when it reads the indexes that were stored since the refresh began. An upgrade does not read all:
-    /// none behind the one that has a package, and none without `Upgrade` in its `Usage`.
-    fn read_new(&self, machine: &dyn Machine, sources: &[SourceResult]) -> Option<Finished> {
+    /// The sources among these whose index was stored since the refresh began and cannot be read, or not in time. An
+    /// upgrade does not read all: none behind the one that has a package, and none without `Upgrade` in its `Usage`.
+    fn unread(&self, machine: &dyn Machine, sources: &[SourceResult], cut: &Failure) -> Vec<SourceResult> {
         let now = self.stored();
         let is_new =
             |source: &&SourceResult| source.error.is_none() && self.is_new(&file_name(&source.id), &now);
         let new: Vec<_> = sources.iter().filter(is_new).map(|source| source.id.clone()).collect();
-        (!new.is_empty()).then(|| machine.try_ask(&commands::read(&new)).ok())?
+        if new.is_empty() {
+            return Vec::new();
+        }
+        match machine.try_ask(&commands::read(&new)) {
+            Ok(finished) if matches!(finished.end, End::Code(_)) => refresh::unreadable(&finished),
+            _ => new.into_iter().map(|id| SourceResult { id, error: Some(cut.clone()) }).collect(),
+        }
     }
 
     /// The error of a source that answered with something that is not an index.
@@ -273,37 +286,36 @@ impl OwnIndex for Own {
 
     fn done_before(&self, machine: &dyn Machine, cut: &Failure) -> Option<Vec<SourceResult>> {
         let config = configuration(machine).ok()?;
-        let ids = config::sources(&config);
         let running = self.at_end.borrow();
         let now = self.stored();
-        let unclear: Vec<_> = ids
-            .iter()
-            .filter(|id| !self.is_new(&file_name(id), &now) && !running.has(&file_name(id)))
-            .cloned()
-            .collect();
-        let may_ask = cut.class != Class::Interrupted && config::fetches_by_itself(&config);
-        // If none ran, it hangs elsewhere.
-        let asked = match may_ask && !running.is_empty() && !unclear.is_empty() {
-            true => self.ask_once_more(machine, &config, &unclear),
-            false => Vec::new(),
-        };
         let result = |id: String| {
-            if self.is_new(&file_name(&id), &now) {
-                return SourceResult { id, error: None };
-            }
-            let of_this = asked.iter().find(|asked| asked.id == id).cloned();
-            let error = match running.has(&file_name(&id)) {
-                true => Failure::new(cut.class, format!("{id}: not done when pacman was ended")),
-                false => cut.clone(),
+            let error = match (self.is_new(&file_name(&id), &now), running.has(&file_name(&id))) {
+                (true, _) => None,
+                (false, true) => Some(format!("{id}: not done when pacman was ended")),
+                (false, false) => Some(cut.message.clone()),
             };
-            of_this.unwrap_or(SourceResult { id, error: Some(error) })
+            SourceResult { id, error: error.map(|text| Failure::new(cut.class, text)) }
         };
-        let mut results: Vec<_> = ids.into_iter().map(result).collect();
+        let mut results: Vec<_> = config::sources(&config).into_iter().map(result).collect();
+        let is_unclear =
+            |source: &&SourceResult| source.error.is_some() && !running.has(&file_name(&source.id));
+        let unclear: Vec<_> = results.iter().filter(is_unclear).map(|source| source.id.clone()).collect();
         // pacman was ended before it had looked at what it fetched.
         let finished = machine.try_ask(&self.manager.pending(&Plan::default())).ok();
         let mut bad = self.of_no_use(finished.as_ref(), &results);
-        bad.extend(self.read_new(machine, &results).iter().flat_map(refresh::unreadable));
+        bad.extend(self.unread(machine, &results, cut));
         self.blame(bad, &mut results);
+        let may_ask = cut.class != Class::Interrupted && config::fetches_by_itself(&config);
+        // If none ran, it hangs elsewhere.
+        if may_ask && !running.is_empty() && !unclear.is_empty() {
+            let mut asked = self.ask_once_more(machine, &config, &unclear);
+            let mut bad = self.of_no_use(None, &asked);
+            bad.extend(self.unread(machine, &asked, cut));
+            self.blame(bad, &mut asked);
+            for asked in asked {
+                results.iter_mut().filter(|result| result.id == asked.id).for_each(|it| *it = asked.clone());
+            }
+        }
         Some(results)
     }
 
@@ -356,7 +368,8 @@ impl OwnIndex for Own {
         // If it could not be asked, the next question gives the reason.
         let finished = Some(()).filter(|()| !was_read).and_then(|()| machine.try_ask(&invocation).ok());
         let mut bad = self.of_no_use(finished.as_ref(), &refreshed.sources);
-        bad.extend(self.read_new(machine, &refreshed.sources).iter().flat_map(refresh::unreadable));
+        let unread = Failure::new(Class::Other, "its index could not be read");
+        bad.extend(self.unread(machine, &refreshed.sources, &unread));
         let is_whole =
             |finished: &Finished| bad.is_empty() && self.manager.failure(&invocation, finished).is_none();
         let listing = finished.filter(is_whole).map(|finished| self.manager.parse_pending(&finished.stdout));

@@ -74,7 +74,7 @@ impl Advisories {
             of.iter().filter(is_settled).collect()
         };
         let is_security = |settled: &[&Origin]| settled.iter().any(|origin| origin.is_security);
-        told |= !origins.is_empty() && listing.updates.iter().any(|update| update.security.is_some());
+        told |= listing.updates.iter().any(|update| update.security.is_some());
         for update in &mut listing.updates {
             let candidate = Some(update.candidate.as_str());
             let mut by_it = settled(&update.name, update.installed.as_deref(), candidate);
