@@ -275,9 +275,9 @@ fn pacman_is_started_no_more_than_this() {
     are::<crate::pacman::Pacman>(
         "sed -i '/options/a ParallelDownloads = 2' /etc/pacman.conf",
         [
-            "pacman-conf pacman pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman pacman",
             "pacman",
-            "pacman-conf pacman pacman pacman pacman pacman",
+            "pacman-conf pacman pacman pacman pacman pacman pacman",
             "pacman pacman pacman pacman pacman pacman-conf pacman pacman",
             "pacman-conf pacman pacman pacman pacman",
         ],
