@@ -55,22 +55,16 @@ impl Session {
         let mut kept = Kept::of(self);
         // With other sources configured, the new mirror may be behind the old one, and somebody wanted it.
         let is_same_config = state.source_config.as_deref() == Some(config);
-        // An update of a repository of the new release may be older than the last one of that of the old release.
-        let release_since = self.newest_release();
-        let is_of_release = |known: &Source| {
-            let is_since = |since| known.last_success.is_some_and(|at| at.unix() > since);
-            release_since.is_none_or(|since| is_since(since) || !self.names_release(&known.id))
-        };
         // There may be many sources, so they are not searched one by one.
         let known: HashMap<_, _> = state.sources.iter().map(|known| (known.id.as_str(), known)).collect();
         for source in refreshed.sources.iter_mut().filter(|source| source.error.is_none()) {
             let dates = state.index_dates.iter().find(|dates| dates.id == source.id);
             let published = self.published(&source.id, &mut kept, dates, started);
-            let before = known.get(source.id.as_str()).filter(|known| is_of_release(known));
-            let before = before.and_then(|known| known.published_at);
-            let before = comparable(before, dates);
+            let known = known.get(source.id.as_str());
+            let before = comparable(known.and_then(|known| known.published_at), dates);
             let at = comparable(published.at, published.dates.as_ref());
             let before = before.filter(|before| is_same_config && went_back(at, *before, started));
+            let before = before.filter(|_| known.is_some_and(|known| self.is_of_this_release(known)));
             if let (Some(now), Some(before)) = (at, before) {
                 source.error = Some(older(&source.id, now, before));
             }
@@ -87,21 +81,13 @@ impl Session {
         found
     }
 
-    /// Whether the address of a repository is made of the release.
-    fn names_release(&self, id: &str) -> bool {
-        self.source_files().iter().any(|file| {
-            let text = String::from_utf8_lossy(&file.bytes);
-            let lines = text.lines().map(str::trim).skip_while(|line| *line != format!("[{id}]")).skip(1);
-            let mut lines = lines.take_while(|line| !line.starts_with('['));
-            lines.any(|line| line.contains("releasever") && !line.starts_with("name"))
-        })
-    }
-
-    /// When (seconds since 1970) the release was last installed or updated. A package gives its files the time when it was
-    /// built, so the time counts at which they came here.
-    fn newest_release(&self) -> Option<i64> {
-        let files = self.manager.facts().release.iter();
-        files.filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.ctime()).max()
+    /// Whether the system has had its release since this source was refreshed last, or the address of the source has
+    /// nothing to do with that. Otherwise it is another repository, whose index may be older. A package gives its files the
+    /// time when it was built, so the time counts at which they came here.
+    fn is_of_this_release(&self, known: &Source) -> bool {
+        let files = self.manager.release_of(&self.source_files(), &known.id).iter();
+        let since = files.filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.ctime()).max();
+        since.is_none_or(|since| known.last_success.is_some_and(|at| at.unix() > since))
     }
 
     /// Finds the sources whose index came and was dropped without a word, because it is older than the stored one. The

@@ -1,6 +1,6 @@
 //! What a manager's own configuration says.
 
-use super::capabilities::Locate;
+use super::capabilities::{ConfigFile, Locate};
 use super::facts::{Elsewhere, Places};
 use crate::model::failure::Failure;
 use crate::system::process::Invocation;
@@ -34,6 +34,12 @@ pub trait Configuration {
     /// that lie with the index.
     fn moved_pid_files(&self, _text: &str) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The files that change with the release of the system, if the address of this source is made of that; given the files
+    /// that configure the sources.
+    fn release_of(&self, _configured: &[ConfigFile], _id: &str) -> &'static [&'static str] {
+        &[]
     }
 
     /// The sources that it names. They are asked for where the manager could not even begin.

@@ -20,8 +20,6 @@ pub struct Facts {
     pub source_config: &'static [&'static str],
     /// How lines of its output begin that say only how far a download is: the log has none of them.
     pub noise: Option<&'static str>,
-    /// The files that say which release this is, where addresses of sources are made of that (`$releasever`).
-    pub release: &'static [&'static str],
     /// Other files that decide which updates are pending, beside those and the package database.
     pub index: &'static [&'static str],
     /// The directory below which it keeps the index.
@@ -90,7 +88,6 @@ impl Facts {
         package_databases: &[],
         source_config: &[],
         noise: None,
-        release: &[],
         index: &[],
         cache: "",
         locks: &[],

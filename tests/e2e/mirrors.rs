@@ -106,10 +106,11 @@ fn managers_of_rpm_say_it_of_each_source() {
     is_told(root.sandbox(), true, &|args| root.patch(args), &|days| publish_rpm(&repo, days));
     // So may be the repository of a new release, if its address has that. The package of the release brings a file that is
     // as old as the package.
-    for (of_release, exit) in [("", 2), ("gpgkey=http://127.0.0.1:9/$releasever/key\n", 0)] {
+    for (of_release, exit) in [("", 2), ("rel-$releasever/x/", 0)] {
         let root = zypper::Zypper::with(none);
         let repo = RpmRepo::new(&[]);
-        root.add_repo_with("test", &repo.server.url(), of_release);
+        repo.server.fault("/x/", Fault::Alias("/"));
+        root.add_repo_with("test", &format!("{}/{of_release}", repo.server.url()), "");
         publish_rpm(&repo, 1);
         root.patch(&["refresh"]).exits(0);
         publish_rpm(&repo, 20);

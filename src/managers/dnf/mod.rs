@@ -71,7 +71,6 @@ static FACTS: Facts = Facts {
     knows_security: true,
     lists_all: true,
     passes_over: true,
-    release: rpm::RELEASE,
     rules: rpm::RULES,
     // Only a plugin of dnf could say what these say.
     settings_in: &["/etc/dnf/dnf.conf", "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d"],

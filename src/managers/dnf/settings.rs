@@ -2,8 +2,10 @@
 
 use super::Dnf;
 use super::commands::SOURCES;
+use crate::managers::capabilities::ConfigFile;
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
+use crate::managers::rpm::files::release_of;
 use crate::managers::rpm::settings::main_of;
 use crate::managers::rpm::tables::{self, Setting, settings};
 use crate::managers::rpm::{self, excluded};
@@ -11,6 +13,10 @@ use crate::model::failure::Failure;
 use crate::system::process::Invocation;
 
 impl Configuration for Dnf {
+    fn release_of(&self, configured: &[ConfigFile], id: &str) -> &'static [&'static str] {
+        release_of(configured, id)
+    }
+
     fn parse_places(&self, usual: Places, text: &str) -> Places {
         // Reads `cachedir`, which counts only in dnf.conf itself.
         let is_it = |setting: &Setting| {

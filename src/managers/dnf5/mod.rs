@@ -79,7 +79,6 @@ static FACTS: Facts = Facts {
     knows_security: true,
     lists_all: true,
     passes_over: true,
-    release: rpm::RELEASE,
     rules: rpm::RULES,
     waiting_for_lock: Some("Waiting for a lock on the system repository"),
     ..Facts::NONE

@@ -3,14 +3,19 @@
 use super::Dnf5;
 use super::commands::{SOURCES, dnf5};
 use super::refresh::repository;
-use crate::managers::capabilities::Locate;
+use crate::managers::capabilities::{ConfigFile, Locate};
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
+use crate::managers::rpm::files::release_of;
 use crate::managers::rpm::{excluded, tables};
 use crate::model::failure::Failure;
 use crate::system::process::Invocation;
 
 impl Configuration for Dnf5 {
+    fn release_of(&self, configured: &[ConfigFile], id: &str) -> &'static [&'static str] {
+        release_of(configured, id)
+    }
+
     fn locate(&self) -> Option<&'static dyn Locate> {
         Some(&AllSettings)
     }

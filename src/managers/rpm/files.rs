@@ -69,6 +69,14 @@ pub fn to_be_asked(files: &[ConfigFile]) -> Vec<String> {
     found
 }
 
+/// The files that change with the release of the system, if the address of this repository has its number
+/// (`$releasever`, `$releasever_major`).
+pub fn release_of(files: &[ConfigFile], id: &str) -> &'static [&'static str] {
+    const RELEASE: &[&str] = &["/etc/os-release", "/usr/lib/os-release", "/etc/products.d/baseproduct"];
+    let has_it = |section: &Section| section.places.iter().any(|(_, place)| place.contains("releasever"));
+    if sections(files).iter().any(|section| section.id == id && has_it(section)) { RELEASE } else { &[] }
+}
+
 /// Repositories in local directories that are not there or empty, as where something is not mounted: an old zypper takes
 /// these for repositories without packages.
 pub fn not_mounted(files: &[ConfigFile]) -> Vec<(String, String)> {

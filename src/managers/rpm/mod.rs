@@ -31,9 +31,6 @@ pub const DATABASES: &[&str] = &[
     "/var/lib/rpm/Packages",
 ];
 
-/// The files that change with the release, whose number dnf, yum and zypper put for `$releasever`.
-pub const RELEASE: &[&str] = &["/etc/os-release", "/usr/lib/os-release", "/etc/products.d/baseproduct"];
-
 /// The priority of a repository that has none set.
 pub const DEFAULT_PRIORITY: i64 = 99;
 

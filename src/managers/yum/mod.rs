@@ -58,7 +58,6 @@ static FACTS: Facts = Facts {
         directories: &[],
     },
     knows_security: true,
-    release: rpm::RELEASE,
     rules: rpm::RULES,
     settings_in: &["/etc/yum.conf", "/etc/yum.repos.d", "/etc/yum/repos.d"],
     ..Facts::NONE

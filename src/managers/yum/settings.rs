@@ -2,9 +2,11 @@
 
 use super::Yum;
 use super::commands::SOURCES;
+use crate::managers::capabilities::ConfigFile;
 use crate::managers::configuration::Configuration;
 use crate::managers::facts::{Elsewhere, Places};
 use crate::managers::rpm;
+use crate::managers::rpm::files::release_of;
 use crate::managers::rpm::settings::main_of;
 use crate::managers::rpm::tables::{objection, settings, with_longest_limits};
 use crate::model::failure::Failure;
@@ -12,6 +14,10 @@ use crate::system::process::Invocation;
 use std::path::{Component, Path};
 
 impl Configuration for Yum {
+    fn release_of(&self, configured: &[ConfigFile], id: &str) -> &'static [&'static str] {
+        release_of(configured, id)
+    }
+
     fn parse_places(&self, usual: Places, text: &str) -> Places {
         // `cachedir=/var/cache/yum/$basearch/$releasever`: what is below the first variable is searched.
         let settings = settings(text);

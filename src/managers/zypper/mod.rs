@@ -74,7 +74,6 @@ static FACTS: Facts = Facts {
     knows_security: true,
     lists_all: true,
     noise: Some("<download "),
-    release: rpm::RELEASE,
     rules: rpm::RULES,
     needs_of_new: true,
     leave_out_base: PACKAGE_LOCKS,
@@ -279,6 +278,10 @@ impl Manager for Zypper {
 }
 
 impl Configuration for Zypper {
+    fn release_of(&self, configured: &[ConfigFile], id: &str) -> &'static [&'static str] {
+        rpm::files::release_of(configured, id)
+    }
+
     fn longest_silence(&self, _: &Invocation, text: &str) -> Duration {
         settings::longest_silence(text)
     }
