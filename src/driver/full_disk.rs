@@ -3,7 +3,7 @@
 use super::Session;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::refreshed::Refreshed;
+use crate::model::refreshed::{Refreshed, SourceResult};
 use crate::model::text::contains_any;
 use crate::system::files::is_read_only;
 use rustix::fs::StatVfs;
@@ -22,15 +22,15 @@ impl Session {
     /// Finds the sources whose index was read and not stored.
     pub(super) fn find_unstored(&self, refreshed: &mut Refreshed) {
         let cache = &self.places().cache;
-        let is_silent = self.manager.packed_index().is_some_and(|index| index.is_read_unstored());
-        // A disk of the administrator's choice is made writable for the one run, or apk says that it could not be.
+        let Some(index) = self.manager.packed_index().filter(|index| index.is_read_unstored()) else {
+            return;
+        };
+        // A disk of the administrator's choice is made writable for the one run, or it is said that it could not be.
         let is_usual = cache == Path::new(self.manager.facts().cache);
-        let why = Some(cache).filter(|_| is_silent).and_then(|cache| why_not_written(cache));
-        let Some(why) = why.filter(|why| is_usual || *why != READ_ONLY) else { return };
-        // Nothing is stored of a repository in a directory.
-        let is_local = |id: &str| id.starts_with('/') || id.starts_with("file:");
-        let good =
-            refreshed.sources.iter_mut().filter(|source| source.error.is_none() && !is_local(&source.id));
+        let why = why_not_written(cache).filter(|why| is_usual || *why != READ_ONLY);
+        let Some(why) = why else { return };
+        let is_good = |source: &&mut SourceResult| source.error.is_none() && index.is_stored(&source.id);
+        let good = refreshed.sources.iter_mut().filter(is_good);
         for source in good {
             let text = format!("{}: its index could not be stored: {} {why}", source.id, cache.display());
             source.error = Some(Failure::new(Class::Space, text));

@@ -201,6 +201,11 @@ impl Asked {
 
 /// The index of a source as one file, which is an archive of what it says about each package.
 pub trait PackedIndex {
+    /// Whether the index of this source is stored: that of a directory of this machine need not be.
+    fn is_stored(&self, _id: &str) -> bool {
+        true
+    }
+
     /// The paths that this file may have, as patterns: whole ones, or below the directory of the index. Given the files
     /// that configure the sources.
     fn names(&self, id: &str, configured: &[ConfigFile]) -> Vec<String>;

@@ -196,7 +196,7 @@ fn what_apk_does_not_read_of_its_files_is_not_fresh() {
         let told: Vec<_> = refreshed.failed_sources();
         match is_read {
             true => refreshed.exits(0).remembers("/pending/count", 3),
-            false => refreshed.exits(1).mentions("/reason", "begins with a blank"),
+            false => refreshed.exits(1).mentions("/reason", "remove the blank"),
         };
         let unread = [(second.trim_end_matches('/'), "config"), (third.trim_end_matches('/'), "config")];
         let unread = unread.map(|(id, class)| (id.to_owned(), class.to_owned()));
@@ -220,6 +220,19 @@ fn a_cache_on_a_disk_that_is_mounted_read_only_between_two_runs_is_good() {
         assert!(apk.sandbox().sh("grep ' /media/usb ' /proc/mounts").contains("ro,"));
     }
     patch(&["apply"]).exits(0).changed(&["tb-0 1.0-r0 4.0-r0", "tb-1 1.0-r0 2.0-r0", "tb-2 1.0-r0 2.0-r0"]);
+}
+
+#[test]
+fn a_refresh_asks_past_the_copies_of_proxies() {
+    let (apk, repos) = three();
+    let patch = |args: &[&str]| apk.sandbox().patch(&[&["--manager", "apk"], args].concat());
+    repos[0].server.fault("APKINDEX", Fault::Cached);
+    patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
+    // So does the run with those behind one that hangs.
+    repos[0].server.heal();
+    repos[0].server.fault("/", Fault::Hang);
+    repos[1].server.fault("APKINDEX", Fault::Cached);
+    patch(&["refresh", "--timeout", "6s"]).exits(1).one_source_failed(3, &repos[0].server.url(), "timeout");
 }
 
 /// One address may be there with a tag and without, and what stands in front of the tag may be the format of its index.

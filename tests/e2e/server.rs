@@ -55,6 +55,9 @@ pub enum Fault {
     /// Answers everything with a login page.
     #[allow(dead_code)] // For the random walk.
     Page,
+    /// Answer only a request that no proxy may answer with a copy.
+    #[allow(dead_code)] // Not every test that has this module needs it.
+    Cached,
     /// Send this many bytes a second.
     Trickle(usize),
     /// Serve the file without its date, whatever is asked.
@@ -214,6 +217,8 @@ struct Request {
     bytes: usize,
     /// Whether only the head of the answer is wanted.
     is_head: bool,
+    /// Whether no proxy may answer it with a copy.
+    is_past_caches: bool,
     since: Option<String>,
     if_range: Option<String>,
     from: Option<usize>,
@@ -233,6 +238,7 @@ impl Request {
             };
             match name.to_ascii_lowercase().as_str() {
                 "if-modified-since" => request.since = Some(value.to_owned()),
+                "cache-control" => request.is_past_caches = value == "no-cache",
                 "if-range" => request.if_range = Some(value.to_owned()),
                 "range" => {
                     let first = value.trim_start_matches("bytes=").trim_end_matches('-');
@@ -295,6 +301,7 @@ impl Shared {
                 return None;
             }
             Some(Fault::Status(code)) => return head(stream, code, 0, ""),
+            Some(Fault::Cached) if !request.is_past_caches => return head(stream, 504, 0, ""),
             Some(Fault::Reason(code, words)) => return head_saying(stream, code, words, 0, ""),
             Some(Fault::Redirect(to)) => {
                 let pattern = rule.map(|(pattern, _)| pattern).unwrap_or_default();

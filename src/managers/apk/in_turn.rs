@@ -118,10 +118,12 @@ pub fn add_unread(files: &[ConfigFile], refreshed: &mut Refreshed) {
     let is_told = |id: &String| refreshed.sources.iter().any(|source| source.id == *id);
     let is_unread = |asked: &Asked| asked.is_stored && asked.address.contains("://") && !is_told(&asked.id);
     let unread: BTreeSet<_> = all.into_iter().filter(is_unread).map(|asked| asked.id).collect();
-    if refreshed.outcome == RefreshOutcome::Failed || unread.is_empty() {
+    // One that was ended has not come to all.
+    let was_ended = refreshed.error.as_ref().is_some_and(|error| error.class == Class::Timeout);
+    if was_ended || refreshed.outcome == RefreshOutcome::Failed || unread.is_empty() {
         return;
     }
-    let text = "apk said nothing of it: is there a line before it in its file that begins with a blank?";
+    let text = "apk did not read it: remove the blank at the beginning of a line before it in its file";
     refreshed.sources.extend(unread.into_iter().map(|id| {
         let error = Some(Failure::new(Class::Config, format!("{id}: {text}")));
         SourceResult { id, error }

@@ -17,6 +17,10 @@ use sha2::Sha256;
 pub struct Indexes;
 
 impl PackedIndex for Indexes {
+    fn is_stored(&self, id: &str) -> bool {
+        !is_local(id)
+    }
+
     fn names(&self, id: &str, configured: &[ConfigFile]) -> Vec<String> {
         let texts = configured.iter().filter_map(|file| Some((file, std::str::from_utf8(&file.bytes).ok()?)));
         let of_file = texts.clone().find(|(file, _)| file.path.ends_with("apk/arch"));
