@@ -383,8 +383,10 @@ fn what_pacman_was_done_with_when_it_was_ended_is_told_from_what_failed() {
         let text = root.sandbox.read("/etc/pacman.conf").unwrap();
         let text = text.replace("ParallelDownloads = 5", "ParallelDownloads = 1");
         root.sandbox.write("/etc/pacman.conf", text);
+        root.sandbox.write(&format!("{PRIVATE}/sync/gamma.db.part"), "of a pacman that was killed");
         ended().exits(1).one_source_failed(3, "beta", "timeout");
         is_pending("tb-alpha 1.0-1 4.0-1");
+        assert!(!root.sandbox.exists(&format!("{PRIVATE}/some.conf")), "it has passwords");
         repos[1].server.heal();
         root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);
     }

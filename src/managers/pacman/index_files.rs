@@ -52,3 +52,21 @@ pub fn drop_file(place: &Path) -> Result<(), Failure> {
     let is_file = place.symlink_metadata().is_ok_and(|meta| meta.is_file());
     if is_file { remove_whatever(place).map_err(failed) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_may_have_a_password_is_for_root_alone_whatever_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, theirs) = (dir.path().join("some.conf"), dir.path().join("theirs"));
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        write_secret(&path, "Server = http://me:x@h").unwrap();
+        write_secret(&path, "Server = http://me:y@h").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "Server = http://me:y@h");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!theirs.exists());
+    }
+}

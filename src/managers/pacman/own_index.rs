@@ -199,7 +199,7 @@ impl Own {
 
     /// The sources among these whose index was stored since the refresh began and cannot be read, or not in time. An
     /// upgrade does not read all: none behind the one that has a package, and none without `Upgrade` in its `Usage`.
-    fn unread(&self, machine: &dyn Machine, sources: &[SourceResult], cut: &Failure) -> Vec<SourceResult> {
+    fn unread(&self, machine: &dyn Machine, sources: &[SourceResult], class: Class) -> Vec<SourceResult> {
         let now = self.stored();
         let is_new =
             |source: &&SourceResult| source.error.is_none() && self.is_new(&file_name(&source.id), &now);
@@ -209,7 +209,15 @@ impl Own {
         }
         match machine.try_ask(&commands::read(&new)) {
             Ok(finished) if matches!(finished.end, End::Code(_)) => refresh::unreadable(&finished),
-            _ => new.into_iter().map(|id| SourceResult { id, error: Some(cut.clone()) }).collect(),
+            _ => new
+                .into_iter()
+                .map(|id| {
+                    let text = format!(
+                        "{id}: pacman did not end when it was to read its index: see pacman -Sl {id}"
+                    );
+                    SourceResult { error: Some(Failure::new(class, text)), id }
+                })
+                .collect(),
         }
     }
 
@@ -303,14 +311,14 @@ impl OwnIndex for Own {
         // pacman was ended before it had looked at what it fetched.
         let finished = machine.try_ask(&self.manager.pending(&Plan::default())).ok();
         let mut bad = self.of_no_use(finished.as_ref(), &results);
-        bad.extend(self.unread(machine, &results, cut));
+        bad.extend(self.unread(machine, &results, cut.class));
         self.blame(bad, &mut results);
         let may_ask = cut.class != Class::Interrupted && config::fetches_by_itself(&config);
         // If none ran, it hangs elsewhere.
         if may_ask && !running.is_empty() && !unclear.is_empty() {
             let mut asked = self.ask_once_more(machine, &config, &unclear);
             let mut bad = self.of_no_use(None, &asked);
-            bad.extend(self.unread(machine, &asked, cut));
+            bad.extend(self.unread(machine, &asked, cut.class));
             self.blame(bad, &mut asked);
             for asked in asked {
                 results.iter_mut().filter(|result| result.id == asked.id).for_each(|it| *it = asked.clone());
@@ -368,8 +376,7 @@ impl OwnIndex for Own {
         // If it could not be asked, the next question gives the reason.
         let finished = Some(()).filter(|()| !was_read).and_then(|()| machine.try_ask(&invocation).ok());
         let mut bad = self.of_no_use(finished.as_ref(), &refreshed.sources);
-        let unread = Failure::new(Class::Other, "its index could not be read");
-        bad.extend(self.unread(machine, &refreshed.sources, &unread));
+        bad.extend(self.unread(machine, &refreshed.sources, Class::Timeout));
         let is_whole =
             |finished: &Finished| bad.is_empty() && self.manager.failure(&invocation, finished).is_none();
         let listing = finished.filter(is_whole).map(|finished| self.manager.parse_pending(&finished.stdout));
