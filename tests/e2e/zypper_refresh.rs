@@ -111,6 +111,22 @@ fn a_service_that_cannot_be_had_costs_no_repository() {
     applied.exits(i32::from(is_newer())).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// The older zypper does not ask it.
+#[test]
+fn a_service_that_hangs_is_named_and_costs_no_repository() {
+    let (root, _repo) = pending_update();
+    let silent = RpmRepo::new(&[]);
+    silent.server.fault("/", Fault::Hang);
+    let service = format!("[my-ris]\nenabled=1\nautorefresh=1\nurl={}\ntype=ris\n", silent.server.url());
+    root.sandbox().write("/etc/zypp/services.d/ris.service", service);
+    let refreshed = root.patch(&["refresh", "--timeout", "12s"]);
+    refreshed.leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    match is_newer() {
+        true => refreshed.exits(1).one_source_failed(2, "service my-ris", "timeout"),
+        false => refreshed.exits(0),
+    };
+}
+
 /// Who holds the lock may be adding a service. The older zypper refreshes no service, and so needs no second run.
 #[test]
 fn a_service_that_comes_while_the_lock_is_waited_for_keeps_its_repositories() {
@@ -345,6 +361,8 @@ fn the_one_that_hangs_is_told_whatever_the_order_in_which_they_are_asked() {
         repos[silent].server.fault("/", Fault::Hang);
         let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
         refreshed.exits(1).one_source_failed(3, names[silent], "timeout").remembers("/pending/count", 2);
+        let log = root.sandbox().log();
+        assert!(log.contains("Checking whether to refresh") && !log.contains("<download "), "{log}");
     }
 }
 
