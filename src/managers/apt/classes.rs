@@ -255,7 +255,8 @@ pub fn class_of(text: &str) -> Class {
 /// OpenPGP signature verification failed: http://HOST stable InRelease: Couldn't spawn new process
 /// ```
 fn of_verification(text: &str) -> Option<&str> {
-    let starts = ["GPG error: ", "ignature verification failed: "];
+    let starts =
+        ["GPG error: ", "OpenPGP signature verification failed: ", "Signature verification failed: "];
     let rest = starts.iter().find_map(|start| text.split_once(start))?.1;
     rest.split_once("Release: ").map(|(_, reason)| reason)
 }

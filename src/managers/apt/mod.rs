@@ -1,5 +1,6 @@
 //! apt: Debian, Ubuntu and their relatives. Behaviour measured with apt 2.2, 2.6, 3.0 and 3.3.
 
+mod alike;
 mod autoremove;
 mod blame;
 mod classes;

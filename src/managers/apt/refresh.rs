@@ -1,5 +1,6 @@
 //! Judging `apt-get update` source by source: its exit code is 0 with a mirror down.
 
+use super::alike::like;
 use super::classes::{HOOK_FAILED, class_of, fetch_class};
 use super::errors::{Message, is_loss, is_unusable, messages, method_of, skipped_file, words_of_apt};
 use super::hooks::{SUMMARY, items_of_apt, speaks_of_loss, sums_up};
@@ -88,7 +89,8 @@ fn is_of_suite(suite: &str, place: &str, is_release: bool) -> bool {
 /// An item of a source.
 pub struct Given<'a> {
     pub item: &'a Item<'a>,
-    /// Whether it can be no other's: it has the source's name, or no other source of that suite has no item of its name.
+    /// Whether it can be no other's: it has the source's name, or every other source of that suite has items of its own
+    /// name.
     pub is_sure: bool,
 }
 
@@ -198,27 +200,11 @@ impl<'a> Reader<'a> {
     /// The silent sources of its suite that an item can belong to; all of them where it cannot be told. One that failed
     /// belongs to those that apt's errors name.
     fn candidates(&self, item: &Item, of_suite: Vec<usize>) -> Vec<usize> {
-        let mut found = self.like(item, of_suite);
+        let mut found = like(self.sources, item, of_suite);
         let is_lost = |at: &usize| self.lost_by_name.contains(at);
         if item.last == Kind::Failed && found.iter().any(is_lost) {
             found.retain(is_lost);
         }
-        found
-    }
-
-    /// Those whose whole path ends the item's path, as where a redirect leads to a copy in a deeper place. If there is
-    /// none, those whose path ends most like it. One without a path may lead anywhere.
-    fn like(&self, item: &Item, of_suite: Vec<usize>) -> Vec<usize> {
-        let path = |at: &usize| path(&self.sources[*at].uri);
-        let equal =
-            |at: &usize| item.names.iter().map(|(uri, _)| equal_ends(uri, &self.sources[*at].uri)).max();
-        let (mut found, others): (Vec<_>, Vec<_>) =
-            of_suite.into_iter().partition(|at| path(at).count() == 0);
-        let is_whole = |at: &usize| equal(at) == Some(path(at).count());
-        let most = others.iter().map(equal).max().flatten();
-        let is_any_whole = others.iter().any(is_whole);
-        let is_like = |at: &usize| if is_any_whole { is_whole(at) } else { equal(at) == most };
-        found.extend(others.into_iter().filter(is_like));
         found
     }
 
@@ -442,20 +428,6 @@ impl<'a> Reader<'a> {
         };
         Refreshed { sources: results, outcome, error: decisive, changed }
     }
-}
-
-/// The directories of a URI, the last one first.
-fn path(uri: &str) -> impl Iterator<Item = &str> {
-    let path = match uri.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => uri.split_once(":/").map_or(uri, |(_, path)| path),
-    };
-    path.rsplit('/').filter(|name| !name.is_empty())
-}
-
-/// How many directories at the end of two URIs are the same.
-fn equal_ends(one: &str, other: &str) -> usize {
-    path(one).zip(path(other)).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]
