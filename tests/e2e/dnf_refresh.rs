@@ -48,6 +48,40 @@ fn a_repository_file_that_cannot_be_read_is_one_source_that_failed() {
     root.patch(&["apply"]).exits(1).changed(&["tb-hello 1.0-1 2.0-1"]);
 }
 
+/// As the plugin for Spacewalk does, which asks a server for the repositories.
+const PLUGIN: &str = "import dnf, logging, os\nclass Channels(dnf.Plugin):\n    name = 'channels'\n\
+     \x20   def __init__(self, base, cli):\n        super().__init__(base, cli)\n\
+     \x20       if os.path.exists('/srv/down'):\n\
+     \x20           logging.getLogger('dnf.plugin').error('%s\\n%s\\n%s',\n\
+     \x20               'There was an error communicating with Spacewalk server.',\n\
+     \x20               'Spacewalk based repositories will be disabled.', 'Connection refused')\n\
+     \x20           return\n\
+     \x20       repo = dnf.repo.Repo('channel', base.conf)\n\
+     \x20       repo.baseurl = [open('/srv/url').read()]\n        repo.gpgcheck = False\n\
+     \x20       repo.enable()\n        base.repos.add(repo)\n";
+
+/// dnf goes on with the repositories that stand in files.
+#[test]
+fn a_server_that_does_not_tell_its_repositories_is_a_source_that_failed() {
+    let (root, _repo) = one(&[rpm("tb-hello", "1.0"), rpm("tb-a", "1.0")], &[rpm("tb-hello", "2.0")]);
+    let channel = RpmRepo::new(&[rpm("tb-a", "2.0")]);
+    root.sandbox.sh("mkdir -p /srv/plugins /srv/conf /etc/dnf");
+    root.sandbox.write("/srv/plugins/channels.py", PLUGIN);
+    root.sandbox.write("/srv/url", channel.server.url());
+    let conf = "[main]\nplugins=1\npluginpath=/srv/plugins\npluginconfpath=/srv/conf\n";
+    root.sandbox.write("/etc/dnf/dnf.conf", conf);
+    let both = ["tb-a 1.0-1 2.0-1", "tb-hello 1.0-1 2.0-1"];
+    root.patch(&["refresh"]).exits(0).leaves_pending(&both).remembers("/sources/0/id", "channel");
+    root.sandbox.write("/srv/down", "");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed.exits(1).one_source_failed(2, "Spacewalk server (plugin)", "network");
+    refreshed.mentions("/reason", "Connection refused");
+    root.patch(&["apply"]).exits(1).changed(&both[1..]);
+    root.sandbox.sh("rm /srv/down");
+    root.patch(&["refresh"]).exits(0).leaves_pending(&both[..1]);
+    root.patch(&["apply"]).applied(&both[..1]);
+}
+
 /// dnf says so in one line, and goes on as if it did not exist.
 #[test]
 fn a_repository_that_dnf_does_not_take_for_one_is_a_source_that_failed() {

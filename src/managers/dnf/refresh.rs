@@ -4,7 +4,7 @@
 use super::commands::WITHOUT;
 use super::errors::{classify, is_unresolved, why_failed};
 use super::lists::transaction;
-use crate::managers::rpm::errors::{known, reason_class};
+use crate::managers::rpm::errors::{known, reason_class, silent_server};
 use crate::managers::rpm::tables::is_repository;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -139,6 +139,7 @@ pub fn failures(finished: &Finished) -> Vec<(String, Failure)> {
         };
         found.push((id.to_string(), failure));
     }
+    found.extend(silent_server(&finished.stderr));
     // If another run follows this one, this one crashed.
     let mut runs: Vec<_> = finished.stdout.split(BANNER).collect();
     runs.pop();

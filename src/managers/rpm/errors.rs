@@ -2,7 +2,7 @@
 
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::contains_any;
+use crate::model::text::{contains_any, one_line};
 use crate::system::process::Finished;
 
 /// Of two reasons the one that says more: "all mirrors were tried" says nothing.
@@ -137,6 +137,31 @@ pub fn reason_class(text: &str) -> Class {
     }
 }
 
+/// The server of which a plugin asks what repositories there are, where it gave no answer, and why. The plugins for
+/// Spacewalk, Uyuni, Red Hat Satellite and Oracle's ULN (`dnf-plugin-spacewalk`, `yum-rhn-plugin`) then say this, and the
+/// manager goes on with the repositories that stand in files as if there were no others:
+///
+/// ```text
+/// There was an error communicating with Spacewalk server.
+/// Spacewalk based repositories will be disabled.
+/// Error communicating with server. The message was: Connection refused
+/// ```
+///
+/// The name is none that a repository can have. That a host is not registered there is no failure: on many the plugin is
+/// only installed.
+pub fn silent_server(stderr: &str) -> Option<(String, Failure)> {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let words = lines.find_map(|line| line.strip_prefix("There was an error communicating with "))?;
+    // Else it is about what it tells the server after an install.
+    lines.next().filter(|line| line.ends_with(" will be disabled."))?;
+    let id = format!("{} (plugin)", one_line(words.trim_end_matches(['.', ' '])));
+    let why = lines.next().unwrap_or("it did not say which repositories there are");
+    let is_refused = stderr.contains("Invalid System Credentials");
+    let class = if is_refused { Class::Auth } else { Class::Network };
+    let failure = Failure::new(class, format!("{id}: its repositories are left out: {why}"));
+    Some((id, failure))
+}
+
 /// The package in a line such as `Package tb-a-2.0-1.noarch.rpm is not signed`.
 pub fn of_signature(line: &str) -> Option<&str> {
     let starts = ["Package ", "Public key for ", "Problem opening package "];
@@ -150,6 +175,29 @@ pub fn of_signature(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::model::class::assert_classes;
+
+    #[test]
+    fn a_server_that_did_not_say_which_repositories_there_are_is_a_source_that_failed() {
+        let told = |text: &str| silent_server(text).map(|(id, why)| (id, why.class, why.message));
+        let dnf = "There was an error communicating with Spacewalk server.\nSpacewalk based repositories will be \
+                   disabled.\nConnection refused\n";
+        let id = "Spacewalk server (plugin)";
+        let message = format!("{id}: its repositories are left out: Connection refused");
+        assert_eq!(told(dnf), Some((id.to_string(), Class::Network, message)));
+        assert!(!crate::managers::rpm::tables::is_repository(id));
+        let yum = "There was an error communicating with RHN.\nRed Hat Satellite or RHN Classic support will be \
+                   disabled.\n\nError Message:\n    Please run rhn_register as root on this client\n\
+                   Error Class Code: 9\nError Class Info: Invalid System Credentials.\n";
+        assert_eq!(told(yum).unwrap().1, Class::Auth);
+        for other in [
+            "There was an error communicating with Spacewalk server.\nPackage profile information could not be \
+             sent.\nConnection refused\n",
+            "This system is not registered with Spacewalk server.\nSpacewalk based repositories will be disabled.\n",
+            "",
+        ] {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_list_of_mirrors_that_is_not_there_is_told_from_an_empty_one() {

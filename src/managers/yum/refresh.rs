@@ -4,7 +4,7 @@
 use super::classes::reason_class;
 use super::errors::classify;
 use super::lists::{self, Repository, repositories};
-use crate::managers::rpm::errors::known;
+use crate::managers::rpm::errors::{known, silent_server};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
@@ -43,7 +43,8 @@ pub fn judge(finished: &Finished) -> Refreshed {
             .for_each(|why| why.class = Class::Fetch);
         sources.insert(one_line(&one.id), failure);
     }
-    for (id, failure) in finished.stderr.lines().filter_map(named) {
+    let named = finished.stderr.lines().filter_map(named).chain(silent_server(&finished.stderr));
+    for (id, failure) in named {
         sources.insert(one_line(&id), Some(failure));
     }
     // yum stopped before it had looked at every repository: nothing is known of the others.
@@ -204,6 +205,18 @@ mod tests {
             assert_eq!((&*id, failure.class), ("my repo", Class::Config));
         }
         assert!(named("Bad id").is_none());
+    }
+
+    #[test]
+    fn a_server_that_did_not_say_which_repositories_there_are_is_a_source_that_failed() {
+        let said = "There was an error communicating with RHN.\nRed Hat Satellite or RHN Classic support will be \
+                    disabled.\nConnection refused\n";
+        let sources = judge(&Finished::ended(0, "Leaving Shell\n", said)).sources;
+        let failed = sources.iter().find(|source| source.id == "RHN (plugin)");
+        assert_eq!(
+            failed.and_then(|source| source.error.as_ref()).map(|why| why.class),
+            Some(Class::Network)
+        );
     }
 
     #[test]
