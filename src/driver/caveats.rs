@@ -7,9 +7,16 @@ use crate::model::published::is_security_suite;
 use crate::model::text::one_line;
 use crate::store::state::{Source, State};
 use crate::system::release::Release;
+use std::collections::BTreeSet;
 
 const NO_ADVISORIES: &str =
     "no repository here has advisories: that no security update is pending means nothing";
+
+const NONE_IN: &str = "no advisories in ";
+const NONE_THERE: &str = ": whether an update from there is a security update is not known";
+
+/// More repositories than this are only counted.
+const MOST_NAMED: usize = 5;
 
 const NO_ARCHIVE: &str =
     "no security archive is among the sources: security updates of the distribution are not seen";
@@ -61,6 +68,8 @@ impl Session {
         }
         if has_no_advisories {
             state.caveats.push(NO_ADVISORIES.to_string());
+        } else {
+            state.caveats.extend(updates_without_advisories(state, published));
         }
     }
 }
@@ -72,6 +81,21 @@ fn have_no_advisories(sources: &[Source], published: &OfSources) -> bool {
         published.is_some_and(|published| published.has_advisories == Some(false))
     };
     !sources.is_empty() && sources.iter().all(has_none)
+}
+
+/// Says which repositories have updates here and no advisories, where others have some: none of these updates counts as
+/// a security update.
+fn updates_without_advisories(state: &State, published: &OfSources) -> Option<String> {
+    let updates = state.pending.iter().flat_map(|pending| pending.packages());
+    let sources =
+        updates.filter(|update| update.security != Some(true)).filter_map(|update| update.source.as_ref());
+    let has_none =
+        |id: &&String| published.get(*id).is_some_and(|published| published.has_advisories == Some(false));
+    let ids: BTreeSet<&str> = sources.filter(has_none).map(String::as_str).collect();
+    let named: Vec<_> = ids.iter().copied().take(MOST_NAMED).collect();
+    let more = ids.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!ids.is_empty()).then(|| one_line(&format!("{NONE_IN}{}{rest}{NONE_THERE}", named.join(", "))))
 }
 
 /// Whether that was known before, and a source that could not be refreshed may have some now.
@@ -174,5 +198,35 @@ mod tests {
         assert!(!still_lacks_advisories(&partial));
         partial.caveats.push(NO_ADVISORIES.to_string());
         assert!(still_lacks_advisories(&partial));
+    }
+
+    #[test]
+    fn repositories_without_advisories_are_named_where_updates_come_from_them() {
+        let of = |ids: &[(&str, Option<bool>)]| -> OfSources {
+            let one = |(id, has): &(&str, Option<bool>)| {
+                (id.to_string(), Published { has_advisories: *has, ..Published::default() })
+            };
+            ids.iter().map(one).collect()
+        };
+        let told = of(&[("a", Some(true)), ("b", Some(false)), ("c", Some(false)), ("d", None)]);
+        let named = |updates: &[(&str, Option<bool>)]| {
+            let one = |(source, security): &(&str, Option<bool>)| json!({"name": "x", "candidate": "2", "source": source, "security": security});
+            let packages: Vec<_> = updates.iter().map(one).collect();
+            let pending = json!({"as_of": "2026-01-02T03:04:05Z", "packages": packages});
+            let state: State = serde_json::from_value(json!({"manager": "dnf", "pending": pending})).unwrap();
+            updates_without_advisories(&state, &told)
+        };
+        assert_eq!(named(&[("c", Some(false)), ("b", None)]).unwrap(), format!("{NONE_IN}b, c{NONE_THERE}"));
+        for (source, security) in [("a", Some(false)), ("d", Some(false)), ("e", None), ("b", Some(true))] {
+            assert_eq!(named(&[(source, security)]), None, "{source}");
+        }
+        let ids: Vec<String> = (1..8).map(|at| format!("r{at}")).collect();
+        let told = of(&ids.iter().map(|id| (id.as_str(), Some(false))).collect::<Vec<_>>());
+        let packages: Vec<_> =
+            ids.iter().map(|id| json!({"name": "x", "candidate": "2", "source": id})).collect();
+        let pending = json!({"as_of": "2026-01-02T03:04:05Z", "packages": packages});
+        let state: State = serde_json::from_value(json!({"pending": pending})).unwrap();
+        let text = updates_without_advisories(&state, &told).unwrap();
+        assert!(text.contains("r5 and 2 more: "), "{text}");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::bench;
 use crate::deb::deb;
 use crate::dnf5;
+use crate::manager::{Manager, package};
 use crate::rpm::{self, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
 use crate::zypper;
@@ -63,6 +64,35 @@ fn that_no_repository_has_advisories_is_said() {
     assert!(caveats()[0].as_str().unwrap().starts_with("no repository here has advisories"));
     advised(&repo);
     assert_eq!(caveats(), json!([]));
+}
+
+fn a_repository_without_advisories_is_named_where_updates_come_from_it<M: Manager<Repo = RpmRepo>>() {
+    let manager = M::new();
+    manager.install(&[package("tb-sec", "1.0"), package("tb-other", "1.0")]);
+    let (told, other) = (RpmRepo::new(&[]), RpmRepo::new(&[rpm("tb-other", "1.0")]));
+    told.publish_with_advisory("security", &[rpm("tb-sec", "2.0")]);
+    manager.add_source("told", &told);
+    manager.add_source("other", &other);
+    let refresh = || manager.sandbox().patch(&["--manager", M::NAME, "refresh"]);
+    refresh().exits(0).says("/caveats", json!([]));
+    other.publish(&[rpm("tb-other", "2.0")]);
+    let said = "no advisories in other: whether an update from there is a security update is not known";
+    refresh().exits(0).says("/caveats", json!([said])).says("/pending/security", 1);
+}
+
+#[test]
+fn a_repository_of_dnf_without_advisories_is_named() {
+    a_repository_without_advisories_is_named_where_updates_come_from_it::<crate::dnf::Dnf>();
+}
+
+#[test]
+fn a_repository_of_dnf5_without_advisories_is_named() {
+    a_repository_without_advisories_is_named_where_updates_come_from_it::<dnf5::Dnf5>();
+}
+
+#[test]
+fn a_repository_of_zypper_without_advisories_is_named() {
+    a_repository_without_advisories_is_named_where_updates_come_from_it::<crate::zypper::Zypper>();
 }
 
 #[test]
