@@ -191,16 +191,16 @@ fn until_when_there_is_support_is_what_the_distribution_says() {
         .mentions("/alerts/0", "support ends on 20");
 }
 
-/// As the hook of Ubuntu's pro client speaks to apt.
+/// As the hook of Ubuntu's pro client speaks to apt (`apt-hook/json-hook.cc` there).
 const HOOK: &str = r#"#!/usr/bin/perl
 use IO::Handle;
 open(my $apt, "+<&=", $ENV{APT_HOOK_SOCKET}) or die;
 $apt->autoflush(1);
 $| = 1;
 while (my $line = <$apt>) {
-    print $apt qq({"jsonrpc":"2.0","id":0,"result":{"version":"0.1"}}\n\n) if $line =~ /hooks\.hello/;
+    print $apt qq({"jsonrpc":"2.0","id":0,"result":{"version":"0.2"}}\n\n) if $line =~ /hooks\.hello/;
     print "The following security updates require Ubuntu Pro with 'esm-infra' enabled:\n  tb-a tb-b\n"
-        if $line =~ /install\.package-list/ and ! -e "/run/attached";
+        if $line =~ /install\.pre-prompt/ and ! -e "/run/attached";
     exit 0 if $line =~ /hooks\.bye/;
 }
 "#;
@@ -208,8 +208,9 @@ while (my $line = <$apt>) {
 #[test]
 fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     let (sandbox, repo) = bench::pending_update();
-    sandbox.write_mode("/usr/local/bin/esm-hook", HOOK, 0o755);
-    let hook = "AptCli::Hooks::Upgrade { \"/usr/local/bin/esm-hook\"; };\n";
+    sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", HOOK, 0o755);
+    // As the package has it: for `apt`, and not for `apt-get`.
+    let hook = "binary::apt::AptCli::Hooks::Upgrade {\n\t\"/usr/lib/ubuntu-advantage/apt-esm-json-hook || true\";\n};\n";
     sandbox.write("/etc/apt/apt.conf.d/20apt-esm-hook.conf", hook);
     let caveats = || sandbox.patch(&["--manager", "apt", "refresh"]).exits(0).json["caveats"].to_string();
     let words = "require Ubuntu Pro with 'esm-infra' enabled: tb-a tb-b";

@@ -67,7 +67,7 @@ fn counts(line: &str) -> Option<(usize, usize)> {
     Some((comes?.into_iter().sum(), goes.parse().ok()?))
 }
 
-fn lines(stdout: &str) -> impl Iterator<Item = &str> {
+pub(super) fn lines(stdout: &str) -> impl Iterator<Item = &str> {
     stdout.split(['\n', '\r'])
 }
 
@@ -139,29 +139,6 @@ fn paragraphs(stdout: &str) -> Vec<Paragraph<'_>> {
         }
     }
     found
-}
-
-/// What the hook of Ubuntu's pro client says where no subscription is attached, or one of its services is not enabled:
-///
-/// ```text
-/// The following security updates require Ubuntu Pro with 'esm-infra' enabled:
-///   tb-a tb-b
-/// ```
-pub fn needs_subscription(stdout: &str) -> Option<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut is_open = false;
-    for line in lines(stdout) {
-        if let Some(rest) = line.strip_prefix("The following security updates require ") {
-            let what = rest.trim_end_matches(':').trim_end_matches(" to be installed");
-            found.push(format!("{what}:"));
-            is_open = true;
-        } else if let Some(last) = found.last_mut().filter(|_| is_open && line.starts_with("  ")) {
-            line.split_whitespace().for_each(|name| last.push_str(&format!(" {name}")));
-        } else {
-            is_open = false;
-        }
-    }
-    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// The updates at which an unattended apt stops, and those for which the index has no safe hash.

@@ -5,18 +5,6 @@ use crate::managers::apt::Apt;
 use crate::managers::manager::Manager;
 
 #[test]
-fn what_needs_a_subscription_is_read_from_the_words_of_the_hook() {
-    let text = "Calculating upgrade...\nThe following security updates require Ubuntu Pro with 'esm-infra' enabled:\n\x20 \
-                tb-a tb-b\n  tb-c\nLearn more about Ubuntu Pro at https://ubuntu.com/pro\n\
-                The following security updates require Ubuntu Pro with 'esm-apps' enabled:\n  tb-d\n\
-                The following packages will be upgraded:\n  tb-e (1 => 2)\n";
-    let expected =
-        "Ubuntu Pro with 'esm-infra' enabled: tb-a tb-b tb-c; Ubuntu Pro with 'esm-apps' enabled: tb-d";
-    assert_eq!(needs_subscription(text).as_deref(), Some(expected));
-    assert_eq!(needs_subscription("The following packages will be upgraded:\n  tb-e\n"), None);
-}
-
-#[test]
 fn updates_carry_versions_origin_and_security() {
     let text = "Inst libc6 [2.36-9] (2.36-9+deb12u14 Debian:12.14/oldstable, Debian-Security:12/oldstable-security [amd64])\n\
                 Inst linux-image-6 (6.1-2 Debian:12/stable [amd64]) []\nInst tb-a [1] (2 localhost [all])\nConf tb-a (2 localhost [all])\n";

@@ -12,6 +12,7 @@ mod facts;
 mod hooks;
 mod lists;
 mod policy;
+mod pro;
 mod progress;
 mod redirect;
 mod refresh;
@@ -79,7 +80,7 @@ impl Manager for Apt {
     }
 
     fn needs_subscription(&self, listed: &Finished) -> Option<String> {
-        lists::needs_subscription(&listed.stdout)
+        pro::needs_subscription(&listed.stdout)
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {
