@@ -213,11 +213,11 @@ pub struct StatusArgs {
     #[arg(value_parser = Offered { parse: History::parse, words: &History::OFFERED })]
     #[arg(default_missing_value = "20", hide_possible_values = true)]
     pub history: Option<History>,
-    /// Age from which the exit code is 1; the same as --max-age
+    /// Age above which the exit code is 1; the same as --max-age
     #[arg(help_heading = "Exit code")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub warning: Option<Duration>,
-    /// Age from which the exit code is 2
+    /// Age above which the exit code is 2
     #[arg(help_heading = "Exit code")]
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub critical: Option<Duration>,

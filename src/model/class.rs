@@ -32,7 +32,8 @@ pub enum Class {
     Config,
     /// Our own time budget was used up.
     Timeout,
-    /// Anything else.
+    /// Anything else, and in a state every word that this program does not know.
+    #[serde(other)]
     Other,
 }
 

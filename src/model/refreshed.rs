@@ -12,7 +12,8 @@ pub enum RefreshOutcome {
     Fresh,
     /// Some were, some were not.
     Partial,
-    /// None was.
+    /// None was. What a later program calls otherwise is no success that this one knows.
+    #[serde(other)]
     Failed,
 }
 

@@ -133,8 +133,9 @@ pub enum ApplyOutcome {
     Success,
     /// What could be installed is installed. Part of the index is stale, or an update could not be installed.
     Partial,
-    /// Something failed.
-    Failed,
     /// A signal stopped it before the install.
     Interrupted,
+    /// Something failed. What a later program calls otherwise was no success that this one knows.
+    #[serde(other)]
+    Failed,
 }

@@ -7,7 +7,7 @@ use crate::model::exit_code::ExitCode;
 use crate::model::failure::Failure;
 use crate::model::refreshed::RefreshOutcome;
 use crate::model::text::short_line;
-use crate::store::state::{InProgress, Index, LastApply, OutdatedService, State};
+use crate::store::state::{InProgress, Index, LastApply, NO_REASON, OutdatedService, State};
 use crate::store::state_file::Loaded;
 use crate::system::files::{fingerprint, newest_change};
 use crate::system::time::{self, Time, span};
@@ -110,7 +110,7 @@ pub fn judge(loaded: &Loaded, now: Time, max_age: i64, config_changed: bool) -> 
     let ago = age.map_or("never".to_string(), |age| format!("{} ago", span(age)));
     let error = || match &state.last_update_error {
         Some(failure) => format!("{}: {}", failure.class.word(), failure.message),
-        None => "no reason recorded".to_string(),
+        None => NO_REASON.to_string(),
     };
     match state.last_outcome() {
         None => unknown(NEVER.into()),

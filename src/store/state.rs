@@ -1,7 +1,7 @@
 //! The state: what is remembered between runs, and how it changes. It is read and written in `state_file`; only
 //! `Index::missing` looks at files.
 
-use crate::model::class::Extra;
+use crate::model::class::{Class, Extra};
 use crate::model::failure::Failure;
 pub use crate::model::published::IndexDates;
 use crate::model::refreshed::{RefreshOutcome, Refreshed, SourceResult};
@@ -17,6 +17,10 @@ use std::path::Path;
 
 /// The version this program writes.
 pub const VERSION: u64 = 1;
+
+/// Where a state says that something failed, and not why.
+pub const NO_REASON: &str = "no reason recorded";
+
 /// Everything that is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -251,9 +255,14 @@ pub fn count(counter: &mut u64, happened: bool) {
 }
 
 impl Counters {
+    /// Adds calls that shared the result of another process's refresh.
+    pub(super) fn add_joined(&mut self, calls: u64) {
+        self.refresh_joined_total = self.refresh_joined_total.saturating_add(calls);
+    }
+
     /// Limits numbers that no machine reaches, so that counting cannot overflow, to the largest that every reader of
     /// JSON and of metrics can hold.
-    pub(super) fn bound(&mut self) {
+    fn bound(&mut self) {
         const MOST: u64 = 1 << 53;
         for counter in [
             &mut self.refresh_total,
@@ -270,6 +279,24 @@ impl Counters {
 }
 
 impl State {
+    /// Completes what another program or a person left out: what failed, or is not known, has a reason.
+    pub(super) fn put_in_order(&mut self) {
+        self.counters.bound();
+        let uncounted =
+            self.pending.as_mut().filter(|pending| pending.count.is_none() && pending.error.is_none());
+        if let Some(pending) = uncounted {
+            pending.error = Some(Failure::new(Class::Other, NO_REASON));
+        }
+        if let Some(last) = self.apply.last.as_mut().filter(|last| last.error.is_none()) {
+            let class = match last.outcome {
+                ApplyOutcome::Failed => Class::Other,
+                ApplyOutcome::Interrupted => Class::Interrupted,
+                ApplyOutcome::Success | ApplyOutcome::Partial => return,
+            };
+            last.error = Some(Failure::new(class, NO_REASON));
+        }
+    }
+
     /// The manager that the last run drove, if that is not this one.
     pub fn of_another(&self, manager: &str) -> Option<&str> {
         self.manager.as_deref().filter(|name| *name != manager)

@@ -10,7 +10,7 @@ use crate::system::files::{distrust, write_atomic};
 use anyhow::{Context, Result};
 use rustix::fs::OFlags;
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -75,8 +75,22 @@ fn or_unsaved(loaded: Loaded, dir: &Path) -> Loaded {
     }
 }
 
-/// Reads the state with lists of packages only as long as a status in words shows them.
-pub fn glance(dir: &Path) -> Loaded {
+/// Reads the state for a status: with what was noted beside it, and with lists of packages only as long as a status in
+/// words shows them, or whole.
+pub fn load_for_status(dir: &Path, is_whole: bool) -> Loaded {
+    let mut loaded = if is_whole { load(dir) } else { glance(dir) };
+    if let Loaded::Good(state) = &mut loaded {
+        state.counters.add_joined(noted(&dir.join(JOINED)));
+    }
+    loaded
+}
+
+/// How many calls were noted since the last writer.
+fn noted(path: &Path) -> u64 {
+    std::fs::symlink_metadata(path).ok().filter(Metadata::is_file).map_or(0, |meta| meta.len())
+}
+
+fn glance(dir: &Path) -> Loaded {
     let glance = |file: &File, length| match length <= MOST_BYTES {
         true => glance::glance(file, length as usize),
         false => None,
@@ -117,7 +131,7 @@ fn read_by(path: &Path, short_way: impl FnOnce(&File, u64) -> Option<State>) -> 
         Ok(_) => match (path.parent().and_then(distrust), seen) {
             (Some(reason), _) => Loaded::Unreadable(reason),
             (None, Some(mut state)) => {
-                state.counters.bound();
+                state.put_in_order();
                 Loaded::Good(Box::new(state))
             }
             (None, None) => parse(&bytes),
@@ -138,7 +152,7 @@ pub fn parse(bytes: &[u8]) -> Loaded {
 /// Parses an ordinary state directly: this is most of what a status costs.
 fn directly(bytes: &[u8]) -> Option<Loaded> {
     let mut state: Box<State> = serde_json::from_slice(bytes).ok()?;
-    state.counters.bound();
+    state.put_in_order();
     (state.version == VERSION).then_some(Loaded::Good(state))
 }
 
@@ -155,7 +169,7 @@ fn judged(bytes: &[u8]) -> Loaded {
     }
     match serde_json::from_value::<Box<State>>(value) {
         Ok(mut state) => {
-            state.counters.bound();
+            state.put_in_order();
             Loaded::Good(state)
         }
         Err(error) => Loaded::Corrupt(error.to_string()),
@@ -194,11 +208,9 @@ impl State {
     /// Counts the calls that were noted since the last writer. The holder of the lock saves the result.
     pub fn count_joined(&mut self, lock: &Lock) {
         let path = lock.dir().join(JOINED);
-        let is_file = |meta: &std::fs::Metadata| meta.is_file();
-        let noted = std::fs::symlink_metadata(&path).ok().filter(is_file).map_or(0, |meta| meta.len());
+        let noted = noted(&path);
         if noted > 0 && std::fs::remove_file(&path).is_ok() {
-            let joined = &mut self.counters.refresh_joined_total;
-            *joined = joined.saturating_add(noted);
+            self.counters.add_joined(noted);
         }
     }
 

@@ -20,7 +20,8 @@ pub fn since_boot() -> Duration {
 /// # Errors
 /// One line that says what is accepted.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    const MOST: Duration = Duration::from_secs(10 * 365 * 86400);
+    // With the leap days, so that `10y` is one too.
+    const MOST: Duration = Duration::from_secs(3653 * 86400);
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parsed = if digits {
         text.parse().ok().map(Duration::from_secs)

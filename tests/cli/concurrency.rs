@@ -51,6 +51,10 @@ fn fifty_refreshes_at_once_cost_one_and_share_its_result_good_or_bad() {
             assert!(docs.iter().all(|doc| doc["reason"].as_str().unwrap().contains(why)), "{docs:?}");
             let history = std::fs::read_to_string(world.state_dir().join("history.jsonl")).unwrap();
             assert_eq!(history.lines().count(), 1, "{name}");
+            let joined = |doc: &Value| doc["counters"]["refresh_joined_total"].clone();
+            assert_eq!(joined(&world.json("status")), count - 1, "{name}: at once, not with the next run");
+            world.json("refresh");
+            assert_eq!(joined(&world.json("status")), count - 1, "{name}: not twice");
         }
     }
 }

@@ -129,6 +129,57 @@ fn unknown_fields_at_every_depth_survive_a_rewrite_that_only_counts() {
     assert_eq!(lost(&after, &pointers), [""; 0]);
 }
 
+/// As another program, or a person, may write them.
+#[test]
+fn what_failed_or_is_not_known_without_a_reason_is_no_success() {
+    let told = |change: &dyn Fn(&mut Value), words: &str| {
+        let world = World::new();
+        let mut state = fresh_state(100);
+        change(&mut state);
+        world.write_state(&state);
+        for args in ["status", "status -v", "status --format nagios"] {
+            let ran = world.run(args);
+            assert!(
+                ran.code == 1 && ran.stdout.contains(words),
+                "{args} {state}: {}{}",
+                ran.stdout,
+                ran.stderr
+            );
+        }
+        let doc = world.json("status");
+        assert_eq!((&doc["exit_code"], &doc["status"]), (&json!(1), &json!("degraded")), "{doc}");
+    };
+    for (outcome, class) in [("failed", "other"), ("interrupted", "interrupted"), ("of tomorrow", "other")] {
+        let apply = json!({"started_at": ago(500), "finished_at": ago(400), "outcome": outcome, "retried": false,
+            "packages": [], "error": null});
+        told(&|state| state["apply"]["last"] = apply.clone(), &format!("{class}: no reason recorded"));
+    }
+    let unknown =
+        json!({"as_of": ago(100), "count": null, "security": null, "error": null, "packages": null});
+    told(
+        &|state| state["pending"] = unknown.clone(),
+        "what is pending is not known (other: no reason recorded)",
+    );
+}
+
+#[test]
+fn a_word_of_a_later_program_is_no_damage() {
+    let world = World::new();
+    let mut state = state_with_everything();
+    state["last_update_error"]["class"] = "quota".into();
+    state["sources"][1]["error"]["class"] = "quota".into();
+    state["last_attempt"]["outcome"] = "partial".into();
+    world.write_state(&state);
+    let doc = world.json("status");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(1), &json!("other")), "{doc}");
+    state["last_attempt"]["outcome"] = "of tomorrow".into();
+    state["counters"]["refresh_total"] = 7.into();
+    world.write_state(&state);
+    assert_eq!(world.run("status").code, 2, "it is no success that this program knows");
+    assert_eq!(world.run("refresh").code, 0);
+    assert_eq!(world.state()["counters"]["refresh_total"], 8, "nothing is forgotten");
+}
+
 #[test]
 fn a_corrupt_state_is_kept_aside_by_the_next_writer_and_only_by_it() {
     for verb in ["refresh", "apply"] {

@@ -569,7 +569,8 @@ fn a_fix_that_no_repository_has_makes_no_other_update_a_fix() {
 fn security_that_no_repository_tells_of_is_not_guessed() {
     let (root, _repo) = pending_update();
     root.patch(&["refresh"]).exits(0).remembers("/pending/security", Value::Null);
-    root.patch(&["apply", "--security"]).apply_failed("config").changed(&[]);
+    let refused = root.patch(&["apply", "--security"]);
+    refused.exits(3).mentions("/reason", "cannot tell security updates").changed(&[]);
 }
 
 /// New versions ask for what such a repository has once, and then say that all repositories were refreshed.

@@ -241,7 +241,7 @@ fn what_is_too_long_or_means_something_else_is_cut_and_told_apart() {
         state["sources"][0]["id"] = "http://b.example \\ \"stable\"\n".into();
         state["sources"][0]["error"] = serde_json::json!({"class": "network", "message": "it | fell; \u{7}"});
         state["sources"][1]["id"] = "http://b.example \\ \"stable\"".into();
-        state["apply"]["last"]["error"] = Value::Null;
+        end_well(state);
         state["apply"]["last"]["packages"] = serde_json::json!([]);
     }));
     report.asked = ["updates:300", "updates:250", "updates:400=critical", "updates:500=critical"]
@@ -250,12 +250,18 @@ fn what_is_too_long_or_means_something_else_is_cut_and_told_apart() {
     compare("long", &report);
 }
 
+/// The last apply succeeded.
+fn end_well(state: &mut Value) {
+    state["apply"]["last"]["error"] = Value::Null;
+    state["apply"]["last"]["outcome"] = "success".into();
+}
+
 #[test]
 fn an_apply_that_has_begun_and_not_ended() {
     let begun = |life, repair: Option<&str>| {
         let mut report = status(state("full", |state| {
             well(state);
-            state["apply"]["last"]["error"] = Value::Null;
+            end_well(state);
         }));
         report.health.unfinished = Some(Unfinished {
             life,

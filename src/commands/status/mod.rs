@@ -16,7 +16,7 @@ use crate::report::{Detail, Report};
 use crate::store::health::{Verdict, driven, verdict};
 use crate::store::history;
 use crate::store::state::State;
-use crate::store::state_file::{Loaded, glance, load};
+use crate::store::state_file::{Loaded, load_for_status};
 use crate::system::time::span;
 use glob::Pattern;
 
@@ -40,12 +40,12 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         Format::Text => global.verbose || args.explain,
         Format::Openmetrics => false,
     };
-    let read = if shows_all || !exclude.is_empty() { load } else { glance };
+    let shows_all = shows_all || !exclude.is_empty();
     let judged = |loaded: &Loaded| match manager.and_then(|name| Some((name, loaded.of_another(name)?))) {
         Some((name, driven)) => Verdict::of_another(name, driven),
         None => verdict(loaded, max_age),
     };
-    let mut loaded = read(&global.state_dir);
+    let mut loaded = load_for_status(&global.state_dir, shows_all);
     if args.refresh && judged(&loaded).code != ExitCode::Fresh {
         let freshness = Freshness { max_age, ..args.freshness };
         let refresh_args = RefreshArgs { if_stale: false, freshness, splay: None };
@@ -54,7 +54,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Report {
         if refreshed.is_refusal() {
             return Report::refused("status", refreshed.reason);
         }
-        loaded = read(&global.state_dir);
+        loaded = load_for_status(&global.state_dir, shows_all);
     }
     let judged = judged(&loaded);
     if let Loaded::Good(state) = &mut loaded {

@@ -50,12 +50,17 @@ pub fn wait_for_rest(group: Pid) {
 /// How long a command may go on after its helpers were ended.
 const GENTLE: Duration = Duration::from_secs(3);
 
-/// Ends the processes that a command has started, and gives it some seconds to end by itself.
+/// Ends the processes that a command has started, and gives it some seconds to end by itself, if there are any.
 pub fn end_helpers(child: &mut Child) {
     let tasks = entries(format!("/proc/{}/task", child.id()));
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
     let helpers = lists.collect::<Vec<_>>().join(" ");
-    for helper in helpers.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+    let mut helpers =
+        helpers.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).peekable();
+    if helpers.peek().is_none() {
+        return;
+    }
+    for helper in helpers {
         let _ = kill_process(helper, Signal::TERM);
     }
     let until = Instant::now() + GENTLE;
@@ -163,6 +168,12 @@ mod tests {
         let done = run(&stubborn, &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap();
         assert_eq!(done.end, End::TimedOut);
         assert!(started.elapsed() < GENTLE + GRACE);
+        // Without helpers there is nothing to wait for.
+        let started = Instant::now();
+        let done =
+            run(&shell("exec sleep 30"), &limits, &Capture::in_memory().unwrap(), &mut |_| {}).unwrap();
+        assert_eq!(done.end, End::TimedOut);
+        assert!(started.elapsed() < GENTLE);
     }
 
     #[test]

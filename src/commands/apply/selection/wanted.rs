@@ -115,11 +115,12 @@ impl Selection {
     ///
     /// # Errors
     /// When security updates are asked for, and the sources say of no update what it is.
-    pub(super) fn can_tell(&self, pending: &Listing) -> Result<(), Failure> {
+    pub(super) fn can_tell(&mut self, pending: &Listing) -> Result<(), Failure> {
         let told = pending.updates.iter().any(|update| update.security.is_some());
         if !self.security || told || pending.updates.is_empty() {
             return Ok(());
         }
+        self.is_refused = true;
         let text = format!(
             "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
             self.manager.facts().name
