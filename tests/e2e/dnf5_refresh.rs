@@ -204,6 +204,31 @@ fn a_package_of_a_module_stays_where_its_repository_is_down_and_left_no_index() 
     assert_eq!(root.sandbox.sh("rpm -q tb-own").trim(), "tb-own-1.1-1.noarch");
 }
 
+/// As Fedora 41 and 42 came: dnf5 before 5.2.13.
+#[test]
+fn a_dnf5_that_knows_no_option_for_colours_is_driven_too() {
+    let (root, _repo) = crate::dnf5::pending_update();
+    let script = "case \" $* \" in *' --color'*) echo 'Unknown argument \"--color=never\" for command \"dnf5\"' >&2; \
+                  exit 2;; esac; exec /usr/bin/dnf5 \"$@\"";
+    root.sandbox.write_script("/usr/local/bin/dnf5", script);
+    root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["apply", "--autoremove"]).applied(&["tb-hello 1.0-1 2.0-1"]);
+}
+
+/// Where this setting is on, dnf5 says no to a transaction before it asks.
+#[test]
+fn what_dnf5_protects_of_the_administrators_files_is_nothing_against_the_index() {
+    let new = rpm("tb-hello", "2.0").file("", "/etc/tb-hello.conf", "x");
+    let (root, _repo) = crate::dnf5::one(&[rpm("tb-hello", "1.0")], &[new]);
+    root.sandbox.sh("mkdir -p /etc/dnf/usr-drift-protected-paths.d");
+    root.sandbox.write("/etc/dnf/usr-drift-protected-paths.d/x.conf", "/etc/tb*\n");
+    let refreshed = root.patch(&["refresh"]);
+    refreshed
+        .exits(1)
+        .remembers("/last_update_success", true)
+        .remembers("/pending/error/class", "dependency");
+}
+
 #[test]
 fn an_action_that_speaks_as_dnf5_does_before_it_begins_blames_no_repository() {
     let (root, _repos) = crate::dnf5::three("");

@@ -266,6 +266,24 @@ fn of_what_no_repository_has_any_more_only_the_older_version_is_removed() {
     }
 }
 
+/// dnf 5 does nothing at all if an option names a repository that it does not know. Then only the older version would be
+/// removed, and what the newer one runs at its install would never have run to its end.
+#[test]
+fn a_repository_that_is_gone_since_keeps_no_repair_from_installing_again() {
+    for driven in [Driven::Dnf, Driven::Dnf5] {
+        let slow =
+            rpm("tb-slow", "2.0").post("touch /run/in-post; [ -e /run/fast ] || sleep 60; touch /srv/ran");
+        let (root, _repo) = driven.root(&[rpm("tb-slow", "1.0")], &[slow]);
+        root.add_repo("gone", &RpmRepo::new(&[]));
+        cut_off(&root, root.start(&["apply"]));
+        root.sandbox.sh("rm /etc/yum.repos.d/gone.repo");
+        let repaired = root.patch(&["apply"]);
+        repaired.repaired();
+        assert_eq!(left(&root), "tb-slow 2.0");
+        assert!(root.sandbox.exists("/srv/ran"), "the script did not run: {repaired}");
+    }
+}
+
 /// It is made at any time. A reboot is not.
 #[test]
 fn a_late_run_that_repairs_something_asks_for_no_reboot() {

@@ -46,7 +46,12 @@ impl Run<'_> {
         let is_ours = self.state.of_another(self.manager.facts().name).is_none();
         let (reached, not_reached): (Vec<_>, Vec<_>) =
             self.state.sources.iter().filter(|_| is_ours).partition(|source| source.error.is_none());
-        let ids = |sources: Vec<&Source>| sources.iter().map(|source| source.id.clone()).collect();
+        // A repository that is configured no more is unknown, and dnf5 does nothing at all with an unknown one.
+        let configured = if leftovers.is_empty() { Vec::new() } else { self.manager.sources(&self.session) };
+        let is_configured = |id: &String| configured.is_empty() || configured.contains(id);
+        let ids = |sources: Vec<&Source>| {
+            sources.iter().map(|source| source.id.clone()).filter(is_configured).collect()
+        };
         self.remains = Remains {
             run: self.remains.run.take(),
             damage: Damage {

@@ -37,6 +37,7 @@ pub(super) fn class_of(text: &str) -> Class {
         "Failed to resolve the transaction",
         "removing of running kernel",
         "Missing rpmlib features for ",
+        "would modify the following paths",
         "is already installed",
         "Cannot perform ",
         "broken dependencies",
@@ -44,6 +45,7 @@ pub(super) fn class_of(text: &str) -> Class {
     ];
     const SIGNATURES: &[&str] = &[
         "OpenPGP",
+        "PGP check for package ",
         "Signing key not found",
         "Public key",
         "Signature verification",
@@ -108,6 +110,11 @@ mod tests {
             (Class::Lock, "Failed to obtain rpm transaction lock. Another transaction is in progress."),
             (Class::Dependency, "The operation would result in broken dependencies"),
             (Class::Dependency, "some dependency problem"),
+            (
+                Class::Dependency,
+                "This transaction would modify the following paths, possibly introducing inconsistencies",
+            ),
+            (Class::Auth, "PGP check for package \"a\" from repo \"x\" has failed: x"),
             (Class::Space, "Error: this bootc system is configured to be read-only. Pass --transient"),
         ];
         assert_classes(&table, class_of);

@@ -5,7 +5,7 @@ use crate::managers::rpm::{self, owned};
 use crate::system::process::Invocation;
 
 /// Without these, the column with the names of repositories is cut short. The second variable is for versions before
-/// 5.4.
+/// 5.4.4.
 pub(super) const ENV: &[(&str, &str)] = &[("DNF5_FORCE_COLUMNS", "400"), ("FORCE_COLUMNS", "400")];
 
 /// Without a name a repository is called by its identifier.
@@ -45,8 +45,8 @@ pub(super) const TEST: &str = "--setopt=tsflags=test";
 pub(super) const DO: &[&str] = &["-y", "--setopt=assumeno=0"];
 
 /// Options of every command, whatever dnf.conf says. They have the names that dnf5 itself uses: names such as
-/// `--disablerepo` are aliases from a file, which may be missing.
-pub(super) const PLAIN: &[&str] = &["--color=never"];
+/// `--disablerepo` are aliases from a file, which may be missing. `--color` exists since 5.2.13 only.
+pub(super) const PLAIN: &[&str] = &["--setopt=color=never"];
 
 pub(super) fn dnf5(options: &[&str], words: &[&str]) -> Invocation {
     Invocation { env: ENV, ..Invocation::of("dnf5", [PLAIN, options, words].concat()) }

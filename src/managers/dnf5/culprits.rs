@@ -37,7 +37,9 @@ pub fn culprits(finished: &Finished) -> Vec<HeldBack> {
         finished.stderr.lines().any(|line| line.starts_with("Failed to resolve the transaction"));
     for line in finished.stderr.lines() {
         let words = line.strip_prefix("  - ").unwrap_or(line);
-        if let Some(check) = line.strip_prefix("OpenPGP check for package \"") {
+        // Before 5.2.7 it says "PGP".
+        let check = line.strip_prefix("Open").unwrap_or(line).strip_prefix("PGP check for package \"");
+        if let Some(check) = check {
             add(check.split('"').next().unwrap_or_default(), Class::Auth, &without_path(line));
         } else if words.starts_with("file ") && words.len() < line.len() {
             let installs = [" attempted installs of ", " from install of "];
@@ -112,6 +114,11 @@ mod tests {
         let test = "Test mode enabled: x\nRunning transaction\nTransaction failed: Rpm transaction failed.\n";
         let conflict = "  - file /x from install of tb-a-2.0-1.noarch conflicts with file from package tb-b-1-1.noarch\n";
         let needed = "  - tb-b = 1.0 is needed by tb-a-2.0-1.noarch\n";
+        let key = "PGP check for package \"tb-a-2.0-1.noarch\" (/x/tb-a.rpm) from repo \"x\" has failed: not signed.\n";
+        for key in [key.to_string(), format!("Open{key}")] {
+            let found = culprits(&Finished::ended(1, table, &format!("{test}{key}")));
+            assert_eq!((found[0].name.as_str(), found[0].class), ("tb-a", Some(Class::Auth)));
+        }
         for line in [conflict, needed] {
             let found = culprits(&Finished::ended(1, table, &format!("{test}{line}")));
             assert_eq!(found.len(), 1, "{line}");

@@ -65,7 +65,7 @@ pub fn named_repository(line: &str) -> Option<&str> {
 }
 
 /// The line about a failed script. In a transaction, everything stands behind `>>> `, the output of scripts too; dnf5's
-/// own lines come before the headline of a script's output.
+/// own lines come before the headline of a script's output. Before 5.2.14 it writes `post-install` for `%post`.
 ///
 /// ```text
 /// [3/4] Upgrading tb-brk-0:2.0-1.noarch   100% |  30.3 KiB/s | 124.0   B |  00m00s
@@ -84,7 +84,7 @@ fn scriptlet(finished: &Finished, own_only: bool) -> Option<&str> {
             return None;
         };
         is_output |= words == "Scriptlet output:";
-        let tells = ["Non-critical error in %", "Error in %"].iter().any(|start| words.starts_with(start))
+        let tells = ["Non-critical error in ", "Error in "].iter().any(|start| words.starts_with(start))
             && words.contains(" scriptlet: ");
         (tells && !(is_output && own_only)).then_some(words)
     })
@@ -111,6 +111,15 @@ const REMARKS: &[&str] = &[
     "Running transaction",
     "Warning: ",
     "Importing OpenPGP key ",
+    // Before 5.2.7.
+    "Importing PGP key ",
+    // Of its plugin expired-pgp-keys.
+    "The following OpenPGP key (",
+    "As a result, installing packages signed",
+    "It is recommended to remove the expired",
+    "an updated key. This might",
+    "The system will now proceed with",
+    "Key 0x",
     "The key was successfully imported",
     "Failed to set locale",
     "----",
@@ -125,12 +134,18 @@ pub(super) fn errors(stderr: &str) -> impl Iterator<Item = &str> {
     let mut below_remark = false;
     stderr.lines().filter(move |line| {
         if !line.starts_with(' ') {
-            below_remark = is_remark(line);
+            below_remark = is_remark(line) || is_holder(line);
         }
         let is_problem = line.starts_with("  - ");
         // The end of a parser's message, which has lines of its own.
         line.trim() != ")" && !line.trim().is_empty() && !is_bar(line) && (is_problem || !below_remark)
     })
+}
+
+/// `4711\tdnf5 upgrade`, below the line that it waits for a lock.
+fn is_holder(line: &str) -> bool {
+    let number = line.split_once('\t').map_or("", |(number, _)| number);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The failure by dnf5's own words.
@@ -154,7 +169,8 @@ fn by_its_words(finished: &Finished, scriptlet: Option<Failure>) -> Failure {
     };
     // The lines below belong to it: `Failed to resolve the transaction:`, `Problem: ...`.
     let more = errors[start + 1..].iter().take_while(|line| {
-        first.ends_with(':') || line.starts_with(' ') || line.starts_with("OpenPGP check for package ")
+        let of_key = ["OpenPGP check for package ", "PGP check for package ", "Public key \""];
+        first.ends_with(':') || line.starts_with(' ') || of_key.iter().any(|start| line.starts_with(start))
     });
     let more = more.take_while(|line| !line.starts_with("You can try to add")).map(|line| line.trim());
     let text = std::iter::once(first.trim()).chain(more).collect::<Vec<_>>().join(" ");
@@ -224,3 +240,48 @@ pub(super) fn install_began(finished: &Finished) -> bool {
 /// What dnf5 says about a transaction that did not begin.
 pub(super) const NOT_BEGUN: &[&str] =
     &["Transaction failed: ", "Failed to download files", "Cannot download files", "cannot open file: "];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(stderr: &str) -> (Class, String) {
+        let failure = classify(&Finished::ended(1, "", stderr)).unwrap();
+        (failure.class, failure.message)
+    }
+
+    const NOT_FOUND: &str = ">>> Status code: 404 for http://h/tb-a-2.0-1.noarch.rpm (IP: 127.0.0.1)\n\
+                             Failed to download packages\n Librepo error: Cannot download tb-a-2.0-1.noarch.rpm\n";
+
+    #[test]
+    fn what_stands_before_an_error_is_not_the_error() {
+        let key = "The following OpenPGP key (0x0123456789ABCDEF) is about to be removed:\n Reason     : Expired on 2026\n \
+                   UserID     : \"x\"\n\nAs a result, installing packages signed with this key will fail.\n\
+                   It is recommended to remove the expired key to allow importing\n\
+                   an updated key. This might leave already installed packages unverifiable.\n\n\
+                   The system will now proceed with removing the key.\nKey 0x01234567 was successfully removed.\n";
+        let holder = "Waiting for a lock on the system repository. The following processes are currently accessing it:\n\
+                      4711\tdnf5 upgrade\n";
+        let imported =
+            "Importing PGP key 0x01234567:\n UserID     : \"x\"\nThe key was successfully imported.\n";
+        for before in ["", key, holder, imported] {
+            let (class, message) = class(&format!("{before}{NOT_FOUND}"));
+            assert_eq!(class, Class::Fetch, "{message}");
+            assert!(message.starts_with("Failed to download packages"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_script_that_failed_is_named_in_the_words_of_each_version() {
+        for kind in ["%post", "post-install"] {
+            let text = format!(
+                "Running transaction\n[1/2] Prepare transaction 100% | 1 | 2 | 3\n>>> Running {kind} scriptlet: tb-a-0:2.0-1.noarch\n\
+                 >>> Error in {kind} scriptlet: tb-a-0:2.0-1.noarch\n>>> Scriptlet output:\n>>> it broke\n>>>\n\
+                 Transaction failed: Rpm transaction failed.\n"
+            );
+            let (class, message) = class(&text);
+            assert_eq!(class, Class::Script, "{message}");
+            assert!(message.contains("tb-a") && message.contains("it broke"), "{message}");
+        }
+    }
+}

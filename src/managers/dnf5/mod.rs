@@ -50,9 +50,17 @@ static FACTS: Facts = Facts {
         "/etc/dnf/modules.d",
         "/etc/dnf/vendors.d",
         "/etc/dnf/libdnf5-plugins",
+        "/usr/share/dnf5/libdnf.plugins.conf.d",
     ],
     cache: "/var/cache/libdnf5",
-    locks: &["/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock", rpm::LOCKS[0], rpm::LOCKS[1]],
+    locks: &[
+        "/var/lib/dnf/system-repo.lock",
+        // Of 5.4.0 to 5.4.2.0.
+        "/usr/lib/sysimage/libdnf5/system-repo.lock",
+        "/run/dnf/rpmtransaction.lock",
+        rpm::LOCKS[0],
+        rpm::LOCKS[1],
+    ],
     // The packages that its plugin needs-restarting knows; the plugin also asks the advisories.
     reboot_packages: RebootPackages {
         names: &[
@@ -311,7 +319,8 @@ const IN_UTC: &[(&str, &str)] = &[("TZ", "UTC"), ("DNF5_FORCE_COLUMNS", "400"), 
 
 /// No list shows whether an advisory asks for a reboot. This plugin looks it up, and needs the lists of files for that.
 fn ask_reboot_hint() -> Invocation {
-    let options = [SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
+    // No question about a key is answered with yes here.
+    let options = ["--assumeno", SKIP, OLD_IS_FINE, ONLINE, "--setopt=*.retries=1", USUAL_SILENCE];
     dnf5(&options, &["needs-restarting", "--json"])
 }
 
@@ -363,6 +372,7 @@ mod tests {
 
     #[test]
     fn no_list_can_install_anything() {
+        assert!(ask_reboot_hint().args.contains(&"--assumeno".to_string()));
         for invocation in [Dnf5.refresh(Duration::from_secs(120)), list(&Plan::default())] {
             for guard in ["--assumeno", "--setopt=tsflags=test"] {
                 assert!(invocation.args.iter().any(|arg| arg == guard), "{}", invocation.line());

@@ -95,7 +95,12 @@ impl Locate for AllSettings {
 
     fn files(&self) -> &'static [&'static str] {
         // Its plugin `actions` can change settings.
-        &["/etc/dnf/libdnf5-plugins", "/etc/dnf/libdnf5-plugins/actions.d"]
+        &[
+            "/etc/dnf/libdnf5-plugins",
+            "/etc/dnf/libdnf5-plugins/actions.d",
+            "/usr/share/dnf5/libdnf.plugins.conf.d",
+            "/usr/share/dnf5/libdnf.plugins.conf.d/actions.d",
+        ]
     }
 
     fn variables(&self) -> &'static [&'static str] {
