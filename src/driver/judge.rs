@@ -13,6 +13,7 @@ use crate::system::process::{Finished, Invocation};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// How many directories below the cache an index can be.
 const DEPTH: usize = 5;
@@ -179,6 +180,19 @@ impl Session {
             is_found = true;
         }
         is_found
+    }
+
+    /// Removes the files by whose dates the manager tells how old its index is, if the clock was set back since they were
+    /// written: it would take the index for new, and ask nobody.
+    pub(super) fn drop_stamps_of_the_future(&self) {
+        let Some(stamp) = self.manager.facts().stamp else { return };
+        let mut found = Vec::new();
+        collect(&self.index_dir(), "", DEPTH, &|path| path.ends_with(stamp), &mut found);
+        let is_future = |file: &&PathBuf| {
+            let changed = file.metadata().ok().and_then(|meta| meta.modified().ok());
+            changed.is_some_and(|changed| changed > SystemTime::now())
+        };
+        found.iter().filter(is_future).for_each(|file| remove_or_warn(file));
     }
 
     /// Removes the files of a source from the index. They look newer than what the source itself has, so they would be

@@ -140,6 +140,7 @@ impl Session {
         };
         self.note_start();
         self.tell_asked();
+        self.drop_stamps_of_the_future();
         let ready = self.is_unhindered(false).and_then(|()| self.prepare_own_index(config_changed));
         let run = ready.and_then(|()| self.run(LABEL, &invocation, &limits));
         let mut runs = Runs { run, invocation, stopped: Vec::new(), behind: Vec::new() };

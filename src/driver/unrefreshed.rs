@@ -6,7 +6,8 @@ use crate::model::class::Class;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::refreshed::Refreshed;
-use crate::store::state::State;
+use crate::model::text::contains_any;
+use crate::store::state::{Source, State};
 use log::warn;
 use std::collections::BTreeSet;
 
@@ -17,7 +18,11 @@ impl Session {
     /// When the manager has to be asked how it names them, and does not say.
     pub fn choice(&self, state: &State) -> Result<Plan, Failure> {
         let only_sources = self.manager.arguments_of(self, state.refreshed())?;
-        let without = state.not_refreshed();
+        let is_known = |source: &&Source| {
+            let words = self.manager.facts().unknown;
+            source.error.as_ref().is_some_and(|error| !contains_any(&error.message, words))
+        };
+        let without: Vec<_> = state.sources.iter().filter(is_known).map(|source| source.id.clone()).collect();
         let never_read = without.iter().filter(|id| !self.has_index_of(id)).cloned().collect();
         let plan = Plan { without, never_read, only_sources, ..Plan::default() };
         let not_from = match plan.without.len() > plan.never_read.len() {

@@ -24,6 +24,11 @@ pub struct Facts {
     pub index: &'static [&'static str],
     /// The directory below which it keeps the index.
     pub cache: &'static str,
+    /// The name of a file beside each index whose date tells the manager how old that is. With one from the future the
+    /// manager asks nobody.
+    pub stamp: Option<&'static str>,
+    /// Words of the failures of sources that the manager does not know at all: no option may name them.
+    pub unknown: &'static [&'static str],
     /// Lock files of the manager that the kernel knows about.
     pub locks: &'static [&'static str],
     /// Lock files of the manager that only hold the number of the process.
@@ -90,6 +95,8 @@ impl Facts {
         noise: None,
         index: &[],
         cache: "",
+        stamp: None,
+        unknown: &[],
         locks: &[],
         pid_files: &[],
         reboot_flags: &[],

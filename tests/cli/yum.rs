@@ -4,6 +4,7 @@ use crate::machine::{cut_off, fresh_state, signal};
 use crate::world::{INSTALL_ALL, Ran, World, fixture, replay_of, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
 
 fn play(case: &str) -> String {
     replay_of("yum", &format!("3.4.3-{case}"))
@@ -45,7 +46,8 @@ fn a_limit_that_yum_conf_or_a_repository_sets_is_never_undercut() {
     for (conf, repo, more) in [
         // A proxy that looks into what it fetches needs its time.
         ("[main]\ntimeout=180\nretries=10\n", "", &["timeout=180", "retries=10"][..]),
-        ("[main]\n", "timeout=3m\n", &["timeout=3m"]),
+        // yum ends at once where this is an option.
+        ("[main]\n", "timeout=3m\n", &[]),
         ("[main]\ntimeout=2\nretries=1\n", "", &[]),
     ] {
         let world = World::of_yum();
@@ -134,6 +136,36 @@ fn one_start_refreshes_names_the_repositories_and_lists_what_is_pending() {
     assert!(!names.contains("\"name\":\"tb-old\""), "what is obsoleted is no update: {names}");
     run(&world, "refresh");
     assert_eq!([world.count("yum-refresh"), world.count("yum-advisories")], [2, 1], "nothing had changed");
+}
+
+/// yum does not know such a repository, and with an option that names it, it does nothing at all.
+#[test]
+fn a_section_that_yum_cannot_read_keeps_nothing_else_from_being_installed() {
+    let world = World::of_yum();
+    world.on("yum-refresh", &play("v-k-bad-url-refresh"));
+    let doc = run(&world, "apply");
+    assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(1), &Value::Null), "{doc}");
+    assert!(!changed(&doc).is_empty(), "{doc}");
+    let calls = ["yum-download", "yum-install"].map(|verb| world.calls(verb).join("\n"));
+    assert!(calls.iter().all(|lines| !lines.is_empty() && !lines.contains("--disablerepo=")), "{calls:?}");
+}
+
+/// yum takes such an index for one that was just fetched, and asks nobody.
+#[test]
+fn a_date_of_the_index_that_lies_in_the_future_keeps_yum_from_nothing() {
+    let world = World::of_yum();
+    let dir = world.path("cache/x86_64/7/base");
+    std::fs::create_dir_all(&dir).unwrap();
+    let conf = format!("[main]\ncachedir={}/$basearch/$releasever\n", world.path("cache").display());
+    let cookie = dir.join("cachecookie");
+    for (days, is_kept) in [(-1, true), (1, false)] {
+        std::fs::write(&cookie, "").unwrap();
+        let at = SystemTime::now().checked_add(Duration::from_secs(86400)).unwrap();
+        let at = if days < 0 { at - Duration::from_secs(2 * 86400) } else { at };
+        std::fs::File::options().write(true).open(&cookie).unwrap().set_modified(at).unwrap();
+        run_configured(&world, &[("yum.conf", &conf)], "refresh");
+        assert_eq!(cookie.exists(), is_kept, "{days}");
+    }
 }
 
 #[test]

@@ -151,13 +151,20 @@ pub fn reason_class(text: &str) -> Class {
 /// only installed.
 pub fn silent_server(stderr: &str) -> Option<(String, Failure)> {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    let words = lines.find_map(|line| line.strip_prefix("There was an error communicating with "))?;
+    let (words, is_config) = lines.find_map(|line| {
+        let of_server =
+            line.strip_prefix("There was an error communicating with ").map(|words| (words, false));
+        of_server.or_else(|| Some((line.strip_prefix("There was an error parsing the ")?, true)))
+    })?;
     // Else it is about what it tells the server after an install.
     lines.next().filter(|line| line.ends_with(" will be disabled."))?;
     let id = format!("{} (plugin)", one_line(words.trim_end_matches(['.', ' '])));
     let why = lines.next().unwrap_or("it did not say which repositories there are");
-    let is_refused = stderr.contains("Invalid System Credentials");
-    let class = if is_refused { Class::Auth } else { Class::Network };
+    let class = match stderr.contains("Invalid System Credentials") {
+        _ if is_config => Class::Config,
+        true => Class::Auth,
+        false => Class::Network,
+    };
     let failure = Failure::new(class, format!("{id}: its repositories are left out: {why}"));
     Some((id, failure))
 }
@@ -189,6 +196,10 @@ mod tests {
                    disabled.\n\nError Message:\n    Please run rhn_register as root on this client\n\
                    Error Class Code: 9\nError Class Info: Invalid System Credentials.\n";
         assert_eq!(told(yum).unwrap().1, Class::Auth);
+        let proxy = "There was an error parsing the Red Hat Satellite Proxy settings.\nRed Hat Satellite or RHN Classic \
+                     support will be disabled.\n";
+        let (id, class, _) = told(proxy).unwrap();
+        assert_eq!((id.as_str(), class), ("Red Hat Satellite Proxy settings (plugin)", Class::Config));
         for other in [
             "There was an error communicating with Spacewalk server.\nPackage profile information could not be \
              sent.\nConnection refused\n",

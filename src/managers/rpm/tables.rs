@@ -69,16 +69,18 @@ pub fn with_limits(mut invocation: Invocation, text: &str) -> Invocation {
     invocation
 }
 
-/// The same with the longest of them for all repositories. They follow ours.
+/// The same for yum, with the longest of them for all repositories. They follow ours. yum does nothing at all with one
+/// that is no number, such as `3m`.
 pub fn with_longest_limits(mut invocation: Invocation, text: &str) -> Invocation {
     let limits = limits(&invocation, text);
     let longest = |name: &str| {
         // What has no end is longer than all.
-        let length = |setting: &&Setting| match seconds(&setting.value) {
-            0.0 => f64::INFINITY,
-            seconds => seconds,
+        let length = |setting: &&Setting| match setting.value.parse::<f64>() {
+            Ok(0.0) | Err(_) => f64::INFINITY,
+            Ok(seconds) => seconds,
         };
-        let named = limits.iter().filter(|setting| setting.name == name);
+        let is_it = |setting: &&Setting| setting.name == name && setting.value.parse::<f64>().is_ok();
+        let named = limits.iter().filter(is_it);
         named.max_by(|one, other| length(one).total_cmp(&length(other)))
     };
     let options = ["timeout", "retries"].into_iter().filter_map(longest);
@@ -112,18 +114,6 @@ fn limits(invocation: &Invocation, text: &str) -> Vec<Setting> {
     };
     let is_of_use = |setting: &Setting| is_limit(setting) && is_repository(&setting.section);
     settings(text).into_iter().filter(is_of_use).collect()
-}
-
-/// How long a limit is.
-fn seconds(value: &str) -> f64 {
-    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match value[number.len()..].to_ascii_lowercase().as_str() {
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86400.0,
-        _ => 1.0,
-    };
-    number.parse::<f64>().unwrap_or(0.0) * unit
 }
 
 fn is_time(value: &str) -> bool {

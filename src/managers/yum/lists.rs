@@ -5,6 +5,7 @@ use crate::managers::rpm::tables::{self, Section};
 use crate::managers::rpm::{update, with_obsoleting};
 use crate::model::listing::Listing;
 use crate::model::updates::{HeldBack, Update};
+use std::collections::HashSet;
 
 /// Reads `check-update`, alone or among the answers of a refresh. A row that is too long for the columns goes on in the
 /// next line. The last section says which packages obsolete others, and so replace them.
@@ -24,8 +25,10 @@ pub fn pending(stdout: &str) -> Listing {
     let mut in_obsoletes = false;
     let mut is_old = false;
     let mut row: Vec<&str> = Vec::new();
-    for line in stdout.lines().skip_while(|line| !line.is_empty()) {
-        in_obsoletes |= line == "Obsoleting Packages";
+    // No empty line stands above them where there is no other update.
+    const OBSOLETES: &str = "Obsoleting Packages";
+    for line in stdout.lines().skip_while(|line| !line.is_empty() && *line != OBSOLETES) {
+        in_obsoletes |= line == OBSOLETES;
         if row.is_empty() || !line.starts_with(' ') {
             is_old = in_obsoletes && line.starts_with(' ');
             row.clear();
@@ -143,6 +146,7 @@ pub struct Repository {
 /// ```
 pub fn repositories(stdout: &str) -> Vec<Repository> {
     let mut found: Vec<Repository> = Vec::new();
+    let mut bases: Vec<String> = Vec::new();
     let mut key = "";
     for line in stdout.lines() {
         let Some((word, value)) = line.split_once(": ") else {
@@ -155,18 +159,17 @@ pub fn repositories(stdout: &str) -> Vec<Repository> {
         if key == "Repo-id" {
             let id = value.split('/').next().unwrap_or(value).trim();
             found.push(Repository { id: id.to_string(), ..Repository::default() });
+            bases.push(String::new());
             key = "";
             continue;
         }
-        let Some(repository) = found.last_mut() else { continue };
+        let (Some(repository), Some(base)) = (found.last_mut(), bases.last_mut()) else { continue };
         match key {
             "Repo-status" => repository.is_on = Some(value.trim() == "enabled"),
+            // It is wrapped at any blank, also before and in `(9 more)`.
             "Repo-baseurl" => {
-                let (urls, more) = value.rsplit_once(" (").unwrap_or((value, ""));
-                let named = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
-                repository.urls.extend(named.map(str::to_owned));
-                let more = more.split(' ').next().and_then(|more| more.parse().ok()).unwrap_or(0);
-                repository.more = repository.more.saturating_add(more);
+                base.push(' ');
+                base.push_str(value.trim());
             }
             "Repo-mirrors" | "Repo-metalink" => {
                 repository.mirrors.get_or_insert_with(String::new).push_str(value.trim());
@@ -174,6 +177,14 @@ pub fn repositories(stdout: &str) -> Vec<Repository> {
             "Repo-expire" => repository.has_index |= value.contains("(last: ") && !value.contains("Unknown"),
             _ => {}
         }
+    }
+    for (repository, base) in found.iter_mut().zip(bases) {
+        let (urls, more) = base.rsplit_once(" (").unwrap_or((&base, ""));
+        let named = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
+        // A mirror that is listed twice is asked once.
+        let mut seen = HashSet::new();
+        repository.urls = named.filter(|url| seen.insert(*url)).map(str::to_owned).collect();
+        repository.more = more.split(' ').next().and_then(|more| more.parse().ok()).unwrap_or(0);
     }
     found
 }
@@ -193,6 +204,8 @@ mod tests {
 
     #[test]
     fn an_obsoleted_package_is_no_update() {
+        let alone = "updates time: 0.1\nObsoleting Packages\nc.noarch 1-1 extra\n    b.noarch 1-1 installed\nRepo-id : x\n\n";
+        assert_eq!(pending(alone).updates.iter().map(|update| &*update.name).collect::<Vec<_>>(), ["c"]);
         let text = "\na.noarch 2-1 base\nb.noarch 2-1 base\nObsoleting Packages\nc.noarch 1-1 extra\n    b.noarch 1-1 installed\n";
         let names: Vec<_> = pending(text).updates.into_iter().map(|update| update.name).collect();
         assert_eq!(names, ["a", "c"]);
@@ -218,5 +231,12 @@ mod tests {
         assert_eq!((found[1].is_on, found[1].has_index, found[1].more), (None, true, 9));
         let line = format!("Repo-baseurl : http://c/ ({} more)\n", usize::MAX);
         assert_eq!(repositories(&format!("Repo-id      : m\n{line}{line}"))[0].more, usize::MAX);
+        for more in ["\n             : (9 more)", " (9\n             : more)"] {
+            let text = format!("Repo-id      : m\nRepo-baseurl : http://h/{}/{more}\n", "x".repeat(60));
+            let found = &repositories(&text)[0];
+            assert_eq!((found.urls.len(), found.more), (1, 9), "{text}");
+        }
+        let twice = repositories("Repo-id      : m\nRepo-baseurl : http://a/, http://a/\n");
+        assert_eq!(twice[0].urls, ["http://a/"]);
     }
 }

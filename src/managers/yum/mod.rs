@@ -40,6 +40,8 @@ static FACTS: Facts = Facts {
     source_config: SOURCES,
     index: &["/var/cache/yum", "/etc/yum/pluginconf.d"],
     cache: "/var/cache/yum",
+    stamp: Some("cachecookie"),
+    unknown: refresh::NO_REPOSITORY,
     locks: rpm::LOCKS,
     pid_files: &["/var/run/yum.pid"],
     // yum itself cannot tell, so a newer kernel counts, and the packages that needs-restarting in yum-utils knows.

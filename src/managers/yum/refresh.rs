@@ -112,7 +112,21 @@ fn kept_old(one: &Repository, parts: &BTreeMap<&str, BTreeSet<&str>>) -> bool {
 
 /// Whether a file of an index belongs to the repository at this address, and not to one further down.
 fn is_below(own: &str, url: &str) -> bool {
-    url.rsplit_once("/repodata/").is_some_and(|(base, _)| base == own.trim_end_matches('/'))
+    let is_it = |base: &str| unquoted(base) == unquoted(own.trim_end_matches('/'));
+    url.rsplit_once("/repodata/").is_some_and(|(base, _)| is_it(base))
+}
+
+/// An address without its `%40`: yum's errors quote what `repolist` shows as it was written, such as `@` and `~`.
+fn unquoted(url: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let (bytes, mut at) = (url.as_bytes(), 0);
+    let mut plain = Vec::with_capacity(bytes.len());
+    while let Some(byte) = bytes.get(at) {
+        let quoted = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2))).filter(|_| *byte == b'%');
+        plain.push(quoted.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
+        at += if quoted.is_some() { 3 } else { 1 };
+    }
+    plain
 }
 
 /// The metalinks that could not be had or read. If yum has an older one it uses that, with the index that it names, and
@@ -134,7 +148,8 @@ fn list_in<'a>(line: &'a str, start: &str) -> Option<&'a str> {
 }
 
 fn is_of(one: &Repository, url: &str) -> bool {
-    one.urls.iter().any(|own| is_below(own, url)) || one.mirrors.as_deref() == Some(url)
+    one.urls.iter().any(|own| is_below(own, url))
+        || one.mirrors.as_deref().is_some_and(|list| list == url || unquoted(list) == unquoted(url))
 }
 
 /// The addresses that failed, and why.
@@ -160,6 +175,9 @@ fn errors(stderr: &str) -> Vec<(&str, &str)> {
     found
 }
 
+/// Words about a section that yum does not take for a repository. With an option that names it, yum does nothing at all.
+pub const NO_REPOSITORY: &[&str] = &["Bad id for repo: ", "': Error parsing config: "];
+
 /// The lines that name a repository themselves.
 ///
 /// ```text
@@ -174,10 +192,10 @@ fn named(line: &str) -> Option<(String, Failure)> {
     {
         return Some((id.to_string(), Failure::new(Class::Fetch, line.trim_end_matches(':'))));
     }
-    let (id, _) = match line.strip_prefix("Bad id for repo: ") {
+    let (id, _) = match line.strip_prefix(NO_REPOSITORY[0]) {
         // Taken from yum's source; not recorded.
         Some(rest) => rest.rsplit_once(", byte = ")?,
-        None => line.strip_prefix("Repository '")?.split_once("': Error parsing config: ")?,
+        None => line.strip_prefix("Repository '")?.split_once(NO_REPOSITORY[1])?,
     };
     Some((id.to_string(), Failure::new(Class::Config, line)))
 }
@@ -236,6 +254,9 @@ mod tests {
         assert!(!kept_old(&repository(&[], 0), &errors(&[a])), "nothing says that it is its own");
         let below = errors(&["http://a/updates/repodata/abc-primary.sqlite.bz2"]);
         assert!(!kept_old(&repository(&["http://a/"], 0), &below), "it is another repository's");
+        let quoted = errors(&["http://a/%40group/%7Ex/repodata/abc-primary.sqlite.bz2"]);
+        assert!(kept_old(&repository(&["http://a/@group/~x/"], 0), &quoted), "yum's errors quote addresses");
+        assert_eq!(unquoted("%4"), b"%4");
         let repomd = errors(&["http://a/repodata/repomd.xml"]);
         assert!(kept_old(&repository(&["http://a/"], 0), &repomd), "an older yum does not turn it off");
     }

@@ -61,7 +61,7 @@ mod tests {
         let ours = Yum.refresh(Duration::from_secs(120));
         for (text, more) in [
             ("[main]\ntimeout=180\nretries=10\n", &["timeout=180", "retries=10"][..]),
-            ("[main]\ntimeout=60\n[a]\ntimeout=3m\n[b]\ntimeout=90\n", &["timeout=3m"]),
+            ("[main]\ntimeout=60\n[a]\ntimeout=3m\n[b]\ntimeout=90\n", &["timeout=90"]),
             ("[main]\nretries=0\n[a]\nretries=7\n", &["retries=0"]),
             ("[main]\ntimeout=5\nretries=1\n[a]\ntimeout=never\n", &[]),
             ("", &[]),
