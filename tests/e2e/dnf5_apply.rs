@@ -112,14 +112,14 @@ fn a_repair_does_not_wait_for_a_repository_that_the_last_refresh_did_not_reach()
     root.add_repo("other", &other);
     root.patch(&["refresh"]).exits(0);
     other.server.fault("/repodata", Fault::Trickle(30));
-    let running = root.start(&["apply", "--timeout", "10s"]);
+    let running = root.start(&["apply", "--timeout", "30s"]);
     root.sandbox.wait_for_file("/run/in-post");
     root.sandbox.sh("pkill -KILL linux-patch; pkill -KILL dnf5; pkill -KILL sleep; touch /run/fast");
     running.wait();
     let added = RpmRepo::new(&[]);
     added.server.fault("/", Fault::Hang);
     root.add_repo("added", &added);
-    let repaired = root.patch(&["apply", "--timeout", "10s"]);
+    let repaired = root.patch(&["apply", "--timeout", "30s"]);
     repaired.exits(1).says("/repaired", true).says("/sources/2/error", Value::Null);
     root.has_exactly(&["tb-sh 1.0", "tb-slow 2.0"]);
 }

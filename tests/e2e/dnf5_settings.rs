@@ -123,12 +123,13 @@ fn a_repository_that_dribbles_costs_only_itself() {
         repos.iter().for_each(|repo| repo.publish(&[]));
         root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nminrate=1\ntimeout=100\n");
         repos[1].server.fault("/repodata", fault);
-        let refreshed = root.patch(&["refresh", "--timeout", "20s"]);
+        // Time for dnf5 to start some times also on a machine that does much else.
+        let refreshed = root.patch(&["refresh", "--timeout", "40s"]);
         refreshed.exits(1).leaves_pending(&[]);
         assert_eq!(refreshed.failed_sources().len(), 1, "{refreshed}");
         assert_eq!(refreshed.failed_sources()[0].0, "beta", "{refreshed}");
         assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
-        assert!(refreshed.elapsed < Duration::from_secs(27), "{refreshed}");
+        assert!(refreshed.elapsed < Duration::from_secs(47), "{refreshed}");
         root.sandbox.runs_nothing();
     }
 }
