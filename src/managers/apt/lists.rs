@@ -67,7 +67,7 @@ fn counts(line: &str) -> Option<(usize, usize)> {
     Some((comes?.into_iter().sum(), goes.parse().ok()?))
 }
 
-pub(super) fn lines(stdout: &str) -> impl Iterator<Item = &str> {
+fn lines(stdout: &str) -> impl Iterator<Item = &str> {
     stdout.split(['\n', '\r'])
 }
 

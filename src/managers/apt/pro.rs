@@ -1,6 +1,5 @@
 //! Security updates that take a subscription: what the hook of Ubuntu's pro client says about them.
 
-use super::lists::lines;
 use std::path::Path;
 
 /// The program of `ubuntu-pro-client` that apt runs before it asks whether to upgrade.
@@ -28,7 +27,7 @@ pub(super) fn hook_option() -> Option<String> {
 pub fn needs_subscription(stdout: &str) -> Option<String> {
     let mut found: Vec<(String, Vec<&str>)> = Vec::new();
     let mut is_open = false;
-    for line in lines(stdout) {
+    for line in stdout.lines() {
         if let Some(service) = service(line) {
             found.push((service.to_string(), Vec::new()));
             is_open = true;
