@@ -1,6 +1,7 @@
 //! Hooks of apt that speak as apt does. What counts is what apt itself says.
 
 use crate::bench;
+use crate::deb::deb;
 use crate::sandbox::Sandbox;
 use crate::server::Fault;
 
@@ -122,5 +123,23 @@ fn a_hook_of_dpkg_that_speaks_as_apt_does_costs_no_second_download() {
             sandbox.patch(&["apply"]).exits(0);
             sandbox.has_exactly(&["tb-hello 2.0"]);
         }
+    }
+}
+
+#[test]
+fn a_dpkg_that_dies_beside_a_hook_that_fails_was_interrupted() {
+    for (signal, words) in
+        [("KILL", "dpkg exited unexpectedly"), ("SEGV", "dpkg received a segmentation fault")]
+    {
+        let dies = format!("[ -e /run/fast ] || kill -{signal} $PPID");
+        let (sandbox, _repo) =
+            bench::one(&[deb("tb-hello", "1.0")], &[deb("tb-hello", "2.0").script("postinst", &dies)]);
+        sandbox.write("/etc/apt/apt.conf.d/99hook", "DPkg::Post-Invoke { \"false\"; };\n");
+        let applied = sandbox.patch(&["apply"]);
+        applied.exits(2).says("/error/class", "interrupted").mentions("/error/message", words);
+        sandbox.write("/run/fast", "");
+        sandbox.write("/etc/apt/apt.conf.d/99hook", "");
+        sandbox.patch(&["apply"]).repaired();
+        sandbox.has_exactly(&["tb-hello 2.0"]);
     }
 }

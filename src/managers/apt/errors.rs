@@ -6,7 +6,7 @@ use crate::managers::cut_short::NO_REASON;
 use crate::managers::last_words;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
-use crate::model::text::cut;
+use crate::model::text::{contains_any, cut};
 use crate::system::process::Finished;
 use std::path::PathBuf;
 
@@ -70,8 +70,12 @@ pub fn classify(finished: &Finished) -> Failure {
     let began = install_began(finished);
     let all = || if began { last_messages(&finished.stderr) } else { finished.stderr.clone() };
     let own = of_update.unwrap_or_else(all);
-    let errors = messages(&own).into_iter().filter(|message| message.is_error);
+    let own = messages(&own);
+    let dpkg_failed = own.iter().any(is_of_dpkg);
+    let errors = own.into_iter().filter(|message| message.is_error);
     let errors = errors.filter(|message| !began || !message.text.starts_with("Failed to fetch "));
+    // Where dpkg died, a hook that fails behind it is not the cause.
+    let errors = errors.filter(|message| !dpkg_failed || !is_of_hook(&message.text));
     let (summaries, reasons): (Vec<_>, Vec<_>) =
         errors.map(|message| message.text).partition(|text| is_summary(text));
     let failures = if reasons.is_empty() { summaries } else { reasons };
@@ -103,16 +107,24 @@ pub(super) fn words_of_apt(finished: &Finished) -> Option<&str> {
 /// ```
 fn hook_failure(stderr: &str) -> Option<Failure> {
     let own = messages(&last_messages(stderr));
-    let is_of_dpkg = |message: &&Message| {
-        message.text.starts_with("Sub-process /") && message.text.contains("/dpkg returned ")
-    };
     let hook = own.iter().rev().find(|message| message.is_error && is_failed_hook(&message.text))?;
-    if own.iter().any(|message| is_of_dpkg(&message)) {
+    if own.iter().any(is_of_dpkg) {
         return None;
     }
     let lines = stderr.lines().take_while(|line| !line.ends_with(&hook.text));
     let said = last_words::decisive(lines.filter(|line| !line.starts_with("E: Sub-process ")));
     Some(Failure::new(Class::Script, last_words::quoted(&hook.text, said)))
+}
+
+/// Whether apt says that dpkg failed: with an exit code or by a signal.
+fn is_of_dpkg(message: &Message) -> bool {
+    let ends = ["/dpkg returned ", "/dpkg exited unexpectedly", "/dpkg received "];
+    message.text.starts_with("Sub-process /") && contains_any(&message.text, &ends)
+}
+
+/// Whether a message is about a failed hook; the second of the two names none.
+fn is_of_hook(text: &str) -> bool {
+    is_failed_hook(text) || text == "Sub-process returned an error code"
 }
 
 /// The messages below everything else that was printed.
