@@ -100,6 +100,27 @@ fn a_file_that_two_packages_own_is_a_dependency_failure() {
     assert_eq!(sandbox.installed()["tb-world"], "1.0");
 }
 
+/// apt gives dpkg more than five packages in a directory of links: `/tmp/apt-dpkg-install-XXXXXX/3-tb-d_2.0_all.deb`.
+#[test]
+fn of_many_packages_that_dpkg_gets_at_once_the_one_that_fails_is_named() {
+    let names = ["tb-a", "tb-b", "tb-c", "tb-d", "tb-e", "tb-f", "tb-g"];
+    let mut old: Vec<_> = names.iter().map(|name| deb(name, "1.0")).collect();
+    old.push(deb("tb-world", "1.0").file("/usr/share/tb/file", "world"));
+    old.push(deb("tb-z", "1.0"));
+    // apt takes these first, all at once, and starts dpkg again when what the last one needs is configured.
+    let first = |name: &str| deb(name, "2.0").field("Priority", "required").field("Pre-Depends", "tb-world");
+    let mut new: Vec<_> = names.iter().map(|name| first(name)).collect();
+    new[3] = first("tb-d").file("/usr/share/tb/file", "hello");
+    new.push(deb("tb-z", "2.0").field("Pre-Depends", "tb-g (>= 2.0)"));
+    let (sandbox, _repo) = bench::one(&old, &new);
+    // As on every host that has dpkg itself in its package database.
+    sandbox.write("/etc/apt/apt.conf.d/recursive", "DPkg::Install::Recursive \"true\";\n");
+    let applied = sandbox.patch(&["apply"]);
+    assert!(sandbox.log().contains("/apt-dpkg-install-"), "{}", sandbox.log());
+    applied.apply_failed("dependency").mentions("/error/message", "archive tb-d_2.0_all.deb (--unpack)");
+    assert_eq!((&*sandbox.installed()["tb-d"], &*sandbox.installed()["tb-z"]), ("1.0", "2.0"), "{applied}");
+}
+
 #[test]
 fn a_configuration_file_changed_on_the_machine_is_kept_without_a_question() {
     let (sandbox, _repo) = bench::one(

@@ -42,12 +42,7 @@ impl Run<'_> {
         if self.work.planned.removals.iter().any(|(name, _)| !is_begun(name)) {
             return Ok(());
         }
-        let is_named = |name: &str| {
-            let plain = self.manager.database().plain_name(name);
-            [format!("package {plain} "), format!("package {plain}:"), format!("/{plain}_")]
-                .iter()
-                .any(|words| failed.message.contains(words))
-        };
+        let is_named = |name: &str| names_package(&failed.message, self.manager.database().plain_name(name));
         let is_untouched = |update: &&Update| {
             let package = installed.get(&update.name);
             package.map(|package| &package.version) == update.installed.as_ref() && !is_named(&update.name)
@@ -72,5 +67,34 @@ impl Run<'_> {
             self.finish_others()?;
         }
         Ok(())
+    }
+}
+
+/// Whether a manager's message is about this package or its file.
+fn names_package(message: &str, plain: &str) -> bool {
+    let forms = [
+        format!("package {plain} "),
+        format!("package {plain}:"),
+        format!("archive {plain}_"),
+        format!("/{plain}_"),
+    ];
+    forms.iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_of_which_an_error_speaks_is_known_by_its_file_too() {
+        for message in [
+            "package tb-x (--configure): installed tb-x package post-installation script failed",
+            "package tb-x:i386 (--configure): x",
+            "archive /var/cache/apt/archives/tb-x_2.0_all.deb (--unpack): trying to overwrite '/x'",
+            "archive tb-x_2.0_all.deb (--unpack): trying to overwrite '/x'",
+        ] {
+            assert!(names_package(message, "tb-x"), "{message}");
+            assert!(!names_package(message, "x"), "{message}");
+        }
     }
 }

@@ -192,9 +192,9 @@ fn dpkg_failure(finished: &Finished) -> Option<Failure> {
         errors = told.iter().map(|(what, why)| (format!("{what}: {why}"), why.to_string())).collect();
     }
     let failure = |(text, reason): &(String, String)| {
-        let class = dpkg_class(reason);
-        let said = said_by_script(finished, text, reason).filter(|_| class == Class::Script);
-        Failure::new(class, last_words::quoted(text, said))
+        let (class, text) = (dpkg_class(reason), without_links(text));
+        let said = said_by_script(finished, &text, reason).filter(|_| class == Class::Script);
+        Failure::new(class, last_words::quoted(&text, said))
     };
     let is_full = errors.iter().find(|(_, reason)| is_space(reason));
     // That another package is not configured only follows from the first error.
@@ -225,8 +225,9 @@ fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Optio
     let mut is_its = false;
     for line in finished.stdout.split(['\n', '\r']) {
         if let Some(step) = step_of(line) {
-            let names =
-                step.split([' ', ':', '/']).any(|word| word == name || word.split('_').next() == Some(name));
+            let is_it = |word: &str| word.split('_').next() == Some(name);
+            let mut words = step.split([' ', ':', '/']);
+            let names = words.any(|word| word == name || is_it(word) || is_it(without_number(word)));
             // dpkg names twice what it unpacks.
             if names && !is_its {
                 section.clear();
@@ -245,6 +246,35 @@ fn said_by_script<'a>(finished: &'a Finished, text: &str, reason: &str) -> Optio
         (Some(error), _) => Some(error),
         (None, said) => said,
     }
+}
+
+/// A text in which each package file has its own name. More than five at once apt gives dpkg as links in a directory
+/// that is gone afterwards:
+///
+/// ```text
+/// /tmp/apt-dpkg-install-Ab3dEf/03-tb-x_2.0_all.deb
+/// ```
+fn without_links(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let link = word
+            .split_once("/apt-dpkg-install-")
+            .and_then(|(dir, rest)| Some((dir, rest.split_once('/')?.1)));
+        words.push(match link {
+            Some((dir, file)) => {
+                let quote = dir.find('/').map_or("", |at| &dir[..at]);
+                format!("{quote}{}", without_number(file))
+            }
+            None => word.to_string(),
+        });
+    }
+    words.join(" ")
+}
+
+/// The name of such a link without the number in front.
+fn without_number(file: &str) -> &str {
+    let name = file.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    name.strip_prefix('-').filter(|_| name.len() < file.len()).unwrap_or(file)
 }
 
 /// The package in a line with which dpkg begins something new.

@@ -201,4 +201,35 @@ fn a_hook_that_failed_is_told_with_its_words_unless_dpkg_failed_too() {
     let dpkg = "dpkg: error processing archive /a.deb (--unpack):\n trying to overwrite '/x'\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n";
     let failure = classify(&finished("", &format!("{dpkg}{hook}"), "pmstatus:x:0.0:y\n"));
     assert!(failure.message.starts_with("archive /a.deb"), "{failure:?}");
+    for words in ["exited unexpectedly", "received a segmentation fault."] {
+        let died = format!("{hook}E: Sub-process /usr/bin/dpkg {words}\n");
+        let failure = classify(&finished("", &died, "pmstatus:x:0.0:y\n"));
+        assert_eq!(failure.class, Class::Interrupted, "{failure:?}");
+    }
+}
+
+#[test]
+fn an_archive_among_many_is_told_by_its_own_name() {
+    let link = "/tmp/apt-dpkg-install-Ab3dEf/03-tb-x_1%3a2.0_all.deb";
+    let reason = "trying to overwrite '/x', which is also in package tb-y 1.0";
+    let told = "archive tb-x_1%3a2.0_all.deb (--unpack): trying to overwrite '/x', which is also in package tb-y 1.0";
+    let dpkg = format!("dpkg: error processing archive {link} (--unpack):\n {reason}\n");
+    assert_eq!(classify(&finished("", &dpkg, "pmstatus:x:0.0:y\n")).message, told);
+    let script = "new tb-x package pre-installation script subprocess returned error exit status 1";
+    let stdout = "Preparing to unpack .../03-tb-x_1%3a2.0_all.deb ...\nUnpacking tb-x (1:2.0) over (1.0) ...\nno room\n";
+    let dpkg = format!("dpkg: error processing archive {link} (--unpack):\n {script}\n");
+    let failure = classify(&finished(stdout, &dpkg, "pmstatus:x:0.0:y\n"));
+    assert_eq!(failure.message, format!("archive tb-x_1%3a2.0_all.deb (--unpack): {script}: \"no room\""));
+    // Where only apt's status descriptor has it.
+    let status =
+        format!("pmstatus:x:0.0:y\npmerror:{link}:33.3333:cannot access archive '{link}': No such file\n");
+    let failure = classify(&finished("", "", &status));
+    assert_eq!(
+        failure.message,
+        "tb-x_1%3a2.0_all.deb: cannot access archive 'tb-x_1%3a2.0_all.deb': No such file"
+    );
+    // The number of a package's own name stays.
+    let dpkg = "dpkg: error processing archive /var/cache/apt/archives/2048-qt_2.0_all.deb (--unpack):\n trying to overwrite '/x'\n";
+    let failure = classify(&finished("", dpkg, "pmstatus:x:0.0:y\n"));
+    assert!(failure.message.contains("/var/cache/apt/archives/2048-qt_2.0_all.deb"), "{failure:?}");
 }
