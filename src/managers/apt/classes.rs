@@ -61,7 +61,7 @@ pub fn dpkg_class(reason: &str) -> Class {
     } else if reason.contains("syntax ") && !contains_any(reason, CONFIG) {
         // A file of dpkg's own database.
         Class::Other
-    } else if reason.contains("was locked by ") {
+    } else if contains_any(reason, &["was locked by ", "is locked by another process"]) {
         Class::Lock
     } else if contains_any(reason, DEPENDENCY) {
         Class::Dependency

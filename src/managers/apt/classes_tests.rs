@@ -154,3 +154,14 @@ fn only_a_number_of_http_at_the_beginning_is_one() {
     ];
     assert_classes(&table, fetch_class);
 }
+
+#[test]
+fn dpkg_says_of_a_lock_that_it_is_or_was_held() {
+    for reason in [
+        "dpkg frontend lock was locked by another process with pid 7",
+        "dpkg frontend is locked by another process",
+        "dpkg status database is locked by another process",
+    ] {
+        assert_eq!(dpkg_class(reason), Class::Lock, "{reason}");
+    }
+}
