@@ -109,8 +109,11 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
 
     /// Why dependencies of installed packages are not met, for a manager that then does nothing but mend them, as it
     /// does with [`Plan::mends`].
-    fn unmet(&self, _machine: &dyn Machine) -> Option<String> {
-        None
+    ///
+    /// # Errors
+    /// When the manager cannot say.
+    fn unmet(&self, _machine: &dyn Machine) -> Result<Option<String>, Failure> {
+        Ok(None)
     }
 
     /// Whether the repair leaves some packages that must be installed again, and does not say so.

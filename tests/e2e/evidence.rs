@@ -690,6 +690,19 @@ fn a_run_cut_off_between_two_packages_that_need_each_other_is_mended() {
     }
 }
 
+/// apt-get may not be able to say, as where another program has locked the package database.
+#[test]
+fn dependencies_that_were_not_met_are_not_taken_for_met_where_apt_cannot_say() {
+    let (sandbox, _repo) = bench::one(&pair("1.0"), &[deb("tb-lib", "2.0")]);
+    sandbox.sh(&format!("dpkg --unpack {}", sandbox.bring(&deb("tb-lib", "2.0"))));
+    let script = "case \" $* \" in *' check ') echo x >>/run/asked; [ $(wc -l </run/asked) -lt 3 ] || {\n\
+                  echo 'E: Some other reason' >&2; exit 100; };; esac\nexec /usr/bin/apt-get \"$@\"";
+    sandbox.write_script("/usr/local/bin/apt-get", script);
+    let applied = sandbox.patch(&["apply"]);
+    assert_eq!(sandbox.read("/run/asked").as_deref(), Some("x\nx\nx\n"), "{applied}");
+    applied.exits(2).says("/error/class", "dependency").says("/repaired", false);
+}
+
 /// `apt-get -f install` would remove a package that others have installed since its list, with something unmet.
 #[test]
 fn a_mend_removes_nothing_that_came_after_its_list() {

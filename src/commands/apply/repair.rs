@@ -62,8 +62,9 @@ impl Run<'_> {
         self.session.refuse_left_lock()?;
         info!("an earlier install was cut off; repairing it");
         self.repair = Repair::Tried;
+        let known = self.remains.damage.unmet.clone();
         let (after, failed) = self.run_repair()?;
-        self.remains.damage.unmet = self.manager.unmet(&self.session);
+        self.note_unmet(known);
         let has_changed = after.is_some_and(|after| !changes(&self.work.before, &after).is_empty());
         if has_changed {
             self.work.note_change();
@@ -119,7 +120,18 @@ impl Run<'_> {
         !self.work.has_begun()
             && failure.class == Class::Dependency
             && failure.culprits.is_empty()
-            && self.manager.unmet(&self.session).is_some()
+            && self.manager.unmet(&self.session).is_ok_and(|unmet| unmet.is_some())
+    }
+
+    /// Asks whether dependencies are not met. Where the manager cannot say, what was known before stays.
+    fn note_unmet(&mut self, known: Option<String>) {
+        self.remains.damage.unmet = self.manager.unmet(&self.session).unwrap_or_else(|failure| {
+            // Then dpkg's own journal is what is told.
+            if failure.class != Class::Interrupted {
+                warn!("could not tell whether dependencies are met: {}", failure.message);
+            }
+            known
+        });
     }
 
     /// Mends unmet dependencies, as an install leaves them that was cut off between two packages. What the manager
@@ -197,6 +209,7 @@ impl Run<'_> {
         if self.work.failed.is_some() {
             self.remains.run = self.state.apply.in_progress.clone();
         }
+        let known = self.remains.damage.unmet.clone();
         self.note_remains(after);
         let has_leftovers = !self.remains.damage.leftovers.is_empty();
         // Not every manager fails where an old version stays.
@@ -205,7 +218,7 @@ impl Run<'_> {
         }
         let has_tried = self.repair != Repair::NotTried || self.work.failed.is_some();
         if has_tried {
-            self.remains.damage.unmet = self.manager.unmet(&self.session);
+            self.note_unmet(known);
         }
         if self.is_whole() {
             if matches!(self.repair, Repair::Open(_)) {

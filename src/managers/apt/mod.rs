@@ -144,9 +144,12 @@ impl Manager for Apt {
         Some(&ended_early::EndedRefresh)
     }
 
-    fn unmet(&self, machine: &dyn Machine) -> Option<String> {
-        let failure = machine.ask(&apt_get(&[], &["check"])).err()?;
-        (failure.class == Class::Dependency).then_some(failure.message)
+    fn unmet(&self, machine: &dyn Machine) -> Result<Option<String>, Failure> {
+        match machine.ask(&apt_get(&[], &["check"])) {
+            Ok(_) => Ok(None),
+            Err(failure) if failure.class == Class::Dependency => Ok(Some(failure.message)),
+            Err(failure) => Err(failure),
+        }
     }
 
     fn mend_by_hand(&self) -> &'static str {
