@@ -1,6 +1,6 @@
 //! `apt-get autoremove`.
 
-use super::commands::{apt_get, never_autoremoved};
+use super::commands::{OF_DPKG, apt_get, never_autoremoved};
 use super::lists;
 use crate::managers::capabilities::{self, Autoremove};
 use crate::managers::machine::Machine;
@@ -17,9 +17,7 @@ impl Autoremove for Unneeded {
     }
 
     fn remove(&self, keep: &[String], _: &[capabilities::Unneeded]) -> Invocation {
-        let options = ["DPkg::Lock::Timeout=0", "Dpkg::Use-Pty=0", "Dpkg::Options::=--force-confdef"];
-        let confold = ["Dpkg::Options::=--force-confold"];
-        command(&[&options[..], &confold].concat(), keep, &["-y"])
+        command(OF_DPKG, keep, &["-y"])
     }
 }
 
@@ -33,11 +31,27 @@ fn command(options: &[&str], keep: &[String], words: &[&str]) -> Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::managers::apt::commands::install;
+    use crate::managers::facts::Plan;
+    use crate::system::process::Finished;
 
     #[test]
     fn what_is_to_stay_is_named_exactly() {
         let line = Unneeded.remove(&["g++".to_string(), "libc6:i386".to_string()], &[]).line();
         let end = "-o APT::NeverAutoRemove::=^g\\+\\+$ -o APT::NeverAutoRemove::=^libc6$ -y autoremove";
         assert!(line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn dpkg_gets_the_same_options_as_in_an_install() {
+        let of_dpkg = |args: Vec<String>| {
+            let is_one = |arg: &String| arg.to_lowercase().starts_with("dpkg::");
+            let mut options: Vec<_> = args.into_iter().filter(is_one).collect();
+            options.sort();
+            options
+        };
+        let install = install(&Plan::default(), &Finished::ended(0, "", "")).args;
+        assert!(install.iter().any(|arg| arg == "DPkg::Lock::Timeout=0"));
+        assert_eq!(of_dpkg(Unneeded.remove(&[], &[]).args), of_dpkg(install));
     }
 }

@@ -42,6 +42,8 @@ pub(super) const FIXED: &[&str] = &[
     CACHE,
     "Debug::pkgDPkgPM=false",
     "Debug::NoLocking=false",
+    // We wait for locks ourselves, within a budget; apt.conf may say "for ever". Also `check` takes them.
+    "DPkg::Lock::Timeout=0",
     // What it says of passwords comes in pieces, and words of another process between them: no reader finds all.
     "Debug::Acquire::netrc=false",
 ];
@@ -165,8 +167,6 @@ pub fn leave_out_text(plan: &Plan) -> String {
 pub fn change(plan: &Plan, options: &[&str], words: &[&str]) -> Invocation {
     let (selection, kept) = (leave_out_option(plan), never_autoremoved(&plan.kept));
     let mut all = vec![
-        // We wait for locks ourselves, within a budget; apt.conf may say "for ever".
-        "DPkg::Lock::Timeout=0",
         // How long a mirror may be silent is for apt.conf to say; we end a download that stands still.
         RETRIES,
     ];
@@ -183,6 +183,18 @@ pub fn download(plan: &Plan) -> Invocation {
     change(plan, &[], &["-y", "-d"])
 }
 
+/// How apt is to run dpkg.
+pub(super) const OF_DPKG: &[&str] = &[
+    // Without a terminal of its own dpkg prints unchanged lines, and a script that reads its input finds the end of
+    // /dev/null instead of waiting for ever.
+    "Dpkg::Use-Pty=0",
+    // Both are needed: confdef alone asks where there is no default, confold alone overrules the default.
+    "Dpkg::Options::=--force-confdef",
+    "Dpkg::Options::=--force-confold",
+    // Else what is unpacked last, or a trigger, may stay so.
+    "DPkg::ConfigurePending=true",
+];
+
 /// With `--no-download` the install cannot wait for a mirror. But apt fails with that option where packages come from
 /// `file:` and `cdrom:` sources, because these are never copied to the archive directory; they are only "fetched" from
 /// the local disk.
@@ -194,17 +206,7 @@ pub fn install(plan: &Plan, downloaded: &Finished) -> Invocation {
         })
     });
     let words: &[&str] = if has_local { &["-y"] } else { &["-y", "--no-download"] };
-    let options = [
-        // Without a terminal of its own dpkg prints unchanged lines, and a script that reads its input finds the end of
-        // /dev/null instead of waiting for ever.
-        "Dpkg::Use-Pty=0",
-        // Both are needed: confdef alone asks where there is no default, confold alone overrules the default.
-        "Dpkg::Options::=--force-confdef",
-        "Dpkg::Options::=--force-confold",
-        // Else what is unpacked last may stay so.
-        "DPkg::ConfigurePending=true",
-    ];
-    change(plan, &options, words)
+    change(plan, OF_DPKG, words)
 }
 
 /// apt runs dpkg several times where packages must be configured before others are unpacked. After one of these runs
