@@ -98,6 +98,13 @@ pub const PHASED: &str = "phased";
 pub const BETTER_PRIORITY: &str =
     "a repository with a better priority decides about it, and has nothing newer";
 
+/// Before the version that stays, in the reason of a security update that the administrator's preferences hide.
+pub const HIDDEN_BY_PIN: &str = "a pin keeps";
+/// The same, where there is no pin.
+pub const HIDDEN_BY_RELEASE: &str = "APT::Default-Release keeps";
+/// The same, where it may be either.
+pub const HIDDEN_BY_BOTH: &str = "a pin, or APT::Default-Release, keeps";
+
 /// In the reason of what is held back because of an older version.
 pub const OLDER: &str = "older than the installed";
 /// In the reason of what is held back because of several.

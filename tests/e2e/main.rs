@@ -49,6 +49,7 @@ mod apt_locks;
 mod apt_mixed;
 mod apt_odd;
 mod apt_partial;
+mod apt_pins;
 mod apt_refresh;
 mod apt_scripts;
 mod apt_select;

@@ -46,6 +46,8 @@ pub struct Claims {
     pub is_translated: bool,
     /// The end of the name of a variant of the architecture (`v3`) that has an index of its own with the same packages.
     pub variant: Option<&'static str>,
+    /// Whether nothing comes from it unasked, as from backports.
+    pub is_not_automatic: bool,
 }
 
 /// The half that publishes. The server's hooks can own it without owning the server.
@@ -96,6 +98,7 @@ impl Repo {
             by_hash: false,
             is_translated: false,
             variant: None,
+            is_not_automatic: false,
         };
         change(&mut claims);
         let publisher = Arc::new(Publisher {
@@ -248,6 +251,9 @@ fn release(claims: &Claims, time: DateTime<Utc>, indexes: &[(String, Arc<Vec<u8>
     }
     if claims.validity == Validity::ForAWeek {
         text += &format!("Valid-Until: {}\n", rfc(Utc::now() + Duration::days(7)));
+    }
+    if claims.is_not_automatic {
+        text += "NotAutomatic: yes\nButAutomaticUpgrades: yes\n";
     }
     if claims.by_hash {
         text += "Acquire-By-Hash: yes\n";

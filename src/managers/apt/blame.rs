@@ -24,7 +24,7 @@ pub fn place_of(message: &str, configuration: &str) -> Option<String> {
 }
 
 /// The files of a directory that apt reads: those with this extension or none.
-fn parts(dir: &Path, end: &str) -> Vec<PathBuf> {
+pub(super) fn parts(dir: &Path, end: &str) -> Vec<PathBuf> {
     let is_read = |path: &PathBuf| path.extension().is_none_or(|found| found == end);
     paths_in(dir).into_iter().filter(is_read).collect()
 }

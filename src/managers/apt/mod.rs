@@ -9,6 +9,7 @@ mod dpkg;
 mod ended_early;
 mod errors;
 mod facts;
+mod hidden;
 mod hooks;
 mod lists;
 mod policy;
@@ -157,11 +158,13 @@ impl Manager for Apt {
          (apt-get install NAME=VERSION NAME=VERSION)"
     }
 
-    fn complete(&self, machine: &dyn Machine, _: &Plan, listing: Listing) -> Result<Listing, Failure> {
-        match lists::ask_allowed(&listing) {
-            Some(question) => Ok(lists::add_allowed(&machine.ask(&question)?.stdout, listing)),
-            None => Ok(listing),
-        }
+    fn complete(&self, machine: &dyn Machine, plan: &Plan, listing: Listing) -> Result<Listing, Failure> {
+        let mut listing = match lists::ask_allowed(&listing) {
+            Some(question) => lists::add_allowed(&machine.ask(&question)?.stdout, listing),
+            None => listing,
+        };
+        hidden::add(machine, plan, &mut listing)?;
+        Ok(listing)
     }
 
     fn offers(&self, machine: &dyn Machine, updates: &[Update]) -> Result<Origins, Failure> {

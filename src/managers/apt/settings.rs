@@ -38,6 +38,8 @@ impl Locate for Configuration {
             ("DELAY", "Acquire::Retries::Delay::Maximum"),
             ("REMOVE", "APT::Get::Remove"),
             ("REMOVE", "Binary::apt-get::APT::Get::Remove"),
+            ("RELEASE", "APT::Default-Release"),
+            ("RELEASE", "Binary::apt-get::APT::Default-Release"),
         ])
     }
 
