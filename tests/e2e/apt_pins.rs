@@ -84,6 +84,24 @@ fn a_hold_is_told_before_a_pin_and_what_is_pending_is_told_once() {
     applied.exits(0).changed(&["tb-port 1.0 2.0"]).holds_back(&["tb-hello 1.0 2.0 held"]);
 }
 
+/// From a newer release an administrator takes single packages. Its fixes are for its own packages.
+#[test]
+fn the_fixes_of_a_release_that_a_pin_keeps_away_are_none_of_this_one() {
+    let (sandbox, repos) = with_a_fix();
+    let newer = Repo::claiming(|claims| claims.suite = "testing-security".into(), &[deb("tb-other", "3.0")]);
+    sandbox.add_source("newer", &newer);
+    let pin = "Package: *\nPin: release a=testing*\nPin-Priority: 100\n";
+    sandbox.write("/etc/apt/preferences.d/testing", pin);
+    let pending = ["tb-hello 1.0 2.0", "tb-world 1.0 2.0"];
+    sandbox.patch(&["refresh"]).exits(0).leaves_pending(&pending).holds_back(&[]);
+    // One that is installed from there is kept from its fix.
+    repos[2].publish(&[deb("tb-other", "2.0")]);
+    sandbox.install(&[deb("tb-other", "2.0")]);
+    let pin = "Package: tb-other\nPin: version 3.0\nPin-Priority: -1\n\nPackage: *\nPin: release a=testing*\nPin-Priority: 100\n";
+    sandbox.write("/etc/apt/preferences.d/testing", pin);
+    sandbox.patch(&["refresh"]).exits(0).holds_back(&["tb-other 2.0 3.0 a pin keeps 2.0"]);
+}
+
 #[test]
 fn apt_is_asked_once_more_only_where_something_may_be_hidden() {
     let (sandbox, _repos) = with_a_fix();

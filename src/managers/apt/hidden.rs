@@ -6,10 +6,11 @@ use super::commands::{apt_get, setting, upgrade};
 use super::{lists, policy};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
-use crate::managers::origins;
 use crate::model::failure::Failure;
 use crate::model::listing::Listing;
+use crate::model::packages::Origin;
 use crate::model::updates::{HIDDEN_BY_BOTH, HIDDEN_BY_PIN, HIDDEN_BY_RELEASE, HeldBack};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Without any preference each suite has the priority that its own Release file gives it: nothing comes from backports.
@@ -22,19 +23,36 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) -> Result<
     let Some(why) = what_hides(machine).filter(|_| !is_part) else { return Ok(()) };
     let question = apt_get(NO_PREFERENCES, &[&["-s", "-V"], &upgrade(plan)[..]].concat());
     let all = lists::parse(&machine.ask(&question)?.stdout).checked()?;
-    let mut found = Listing { held_back: hidden(all, listing, plan), ..Listing::default() };
-    if found.held_back.is_empty() {
+    let found = hidden(all, listing, plan);
+    if found.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = found.held_back.iter().map(|held| held.name.as_str()).collect();
-    let mut told = policy::parse_origins(&machine.ask(&policy::ask_origins(&names))?.stdout);
-    policy::add_labels(&mut told, &machine.places().cache);
-    origins::tell(&mut found, &told, true);
-    let secure = found.held_back.into_iter().filter(|held| held.security == Some(true));
-    listing.held_back.extend(secure.map(|held| {
-        let installed = held.installed.as_deref().unwrap_or_default();
-        HeldBack { reason: format!("{why} {installed}"), ..held }
-    }));
+    let names: Vec<_> = found.iter().map(|held| held.name.as_str()).collect();
+    let answer = machine.ask(&policy::ask_origins(&names))?.stdout;
+    let lists = &machine.places().cache;
+    let mut offered = policy::parse_origins(&answer);
+    policy::add_labels(&mut offered, lists);
+    let here = policy::installed_from(&answer);
+    let mut known = HashMap::new();
+    let mut is_of_same_release = |name: &str, origin: &Origin| {
+        let mut names = |id: &String| -> Vec<String> {
+            known.entry(id.clone()).or_insert_with(|| policy::release_names(id, lists)).clone()
+        };
+        let of_fix = names(&origin.source);
+        let of_installed: Vec<_> = here.get(name).into_iter().flatten().flat_map(names).collect();
+        of_installed.is_empty() || of_installed.iter().any(|name| of_fix.contains(name))
+    };
+    for held in found {
+        let of = offered.get(&held.name).map(Vec::as_slice).unwrap_or_default();
+        let first = of.iter().position(|origin| origin.version == held.candidate).unwrap_or(0);
+        let mut secure = of[first..].iter().filter(|origin| origin.is_security);
+        // Of a newer release, from which single packages come, the fixes are not for those of this one.
+        if let Some(fix) = secure.find(|origin| is_of_same_release(&held.name, origin)) {
+            let reason = format!("{why} {}", held.installed.as_deref().unwrap_or_default());
+            let candidate = fix.version.clone();
+            listing.held_back.push(HeldBack { candidate, reason, security: Some(true), ..held });
+        }
+    }
     Ok(())
 }
 

@@ -76,6 +76,38 @@ pub fn parse_origins(stdout: &str) -> Origins {
     packages
 }
 
+/// For each package, the sources that offer the installed version or an older one: in its version table they stand below
+/// the asterisks.
+pub fn installed_from(stdout: &str) -> HashMap<String, Vec<String>> {
+    let mut packages: HashMap<String, Vec<String>> = HashMap::new();
+    let (mut name, mut is_below) = ("", false);
+    for line in stdout.lines() {
+        let text = line.trim_start_matches(' ');
+        match line.len() - text.len() {
+            0 => (name, is_below) = (text.trim_end_matches(':'), false),
+            1 => is_below = text.starts_with("*** "),
+            spaces if spaces > 5 && is_below => {
+                let ids = source_of(text).map(|(uri, suite)| source_id(uri, suite));
+                packages.entry(name.to_string()).or_default().extend(ids);
+            }
+            _ => {}
+        }
+    }
+    packages
+}
+
+/// The names of the release that a source belongs to: `bookworm` and `stable` of `bookworm-security`. The sources may
+/// call it by one of them, and its Release file says the other.
+pub fn release_names(id: &str, lists: &Path) -> Vec<String> {
+    let file = |name: &str| kept_as(id, name).map(|name| beginning(&lists.join(name), HEAD));
+    let text: String = ["InRelease", "Release"].into_iter().filter_map(file).collect();
+    let fields = ["Codename: ", "Suite: "];
+    let told = text.lines().filter_map(|line| fields.iter().find_map(|field| line.strip_prefix(field)));
+    let suites = id.rsplit_once(' ').map(|(_, suite)| suite).into_iter().chain(told);
+    let names = suites.filter_map(|suite| suite.trim().split(['-', '/']).next());
+    names.filter(|name| !name.is_empty() && *name != ".").map(str::to_owned).collect()
+}
+
 /// A Release file says what it is in its first lines.
 const HEAD: u64 = 4096;
 
@@ -148,6 +180,27 @@ mod tests {
         let found: Vec<_> =
             parse_origins(pinned)["tb-y"].iter().map(|origin| origin.source.clone()).collect();
         assert_eq!(found, ["http://h old"], "a candidate that is older than what is installed");
+    }
+
+    #[test]
+    fn what_offers_the_installed_version_stands_below_the_asterisks() {
+        let policy = "tb-a:\n  Installed: 1.0\n  Candidate: 1.0\n  Version table:\n     2.0 500\n        500 http://h new-security/main amd64 Packages\n *** 1.0 990\n        990 http://h stable/main amd64 Packages\n        100 /var/lib/dpkg/status\n     0.9 500\n        500 http://h old/updates/main amd64 Packages\ntb-b:\n  Installed: 1.0\n  Version table:\n     2.0 500\n        500 http://h new/main amd64 Packages\n *** 1.0 100\n        100 /var/lib/dpkg/status\n";
+        let found = installed_from(policy);
+        assert_eq!(found["tb-a"], ["http://h stable", "http://h old/updates"]);
+        assert!(found["tb-b"].is_empty());
+    }
+
+    #[test]
+    fn a_release_has_the_names_of_its_sources_and_of_its_release_files() {
+        let lists = tempfile::tempdir().unwrap();
+        let text =
+            "-----BEGIN PGP SIGNED MESSAGE-----\n\nSuite: stable-security\nCodename: bookworm-security\n";
+        std::fs::write(lists.path().join("h_dists_bookworm-security_InRelease"), text).unwrap();
+        let names = |id: &str| release_names(id, lists.path()).join(" ");
+        assert_eq!(names("http://h bookworm-security"), "bookworm stable bookworm");
+        assert_eq!(names("http://h jammy-apps-security"), "jammy");
+        assert_eq!(names("http://h buster/updates"), "buster");
+        assert_eq!(names("file:/srv/repo ./"), "");
     }
 
     #[test]
