@@ -107,8 +107,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// Why dependencies of installed packages are not met, for a manager that then does nothing but mend them, as it
-    /// does with [`Plan::mends`].
+    /// Why dependencies of installed packages are not met, for a manager that then only mends them ([`Plan::mends`]).
     ///
     /// # Errors
     /// When the manager cannot say.
@@ -158,8 +157,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// The identifiers of the configured sources, if a refresh that fails may not have come to all of them; empty where
-    /// the manager cannot be asked.
+    /// The identifiers of the configured sources, if a failed refresh may not name all; empty where it cannot be asked.
     fn sources(&self, _machine: &dyn Machine) -> Vec<String> {
         Vec::new()
     }
@@ -169,8 +167,7 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         None
     }
 
-    /// Adds to a refresh what only the files tell that configure the sources. `read` reads these files, and is called
-    /// only if they are needed.
+    /// Adds to a refresh what only the files of the sources tell. `read` reads them, and is called if they are needed.
     fn with_files(&self, refreshed: Refreshed, _read: &dyn Fn() -> Vec<ConfigFile>) -> Refreshed {
         refreshed
     }

@@ -10,6 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
 use crate::model::updates::{HIDDEN_BY_BOTH, HIDDEN_BY_PIN, HIDDEN_BY_RELEASE, HeldBack};
+use log::warn;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,14 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) -> Result<
     let is_part = plan.leave_out_file.is_some() || plan.mends;
     let Some(why) = what_hides(machine).filter(|_| !is_part) else { return Ok(()) };
     let question = apt_get(NO_PREFERENCES, &[&["-s", "-V"], &upgrade(plan)[..]].concat());
-    let all = lists::parse(&machine.ask(&question)?.stdout).checked()?;
+    // What is pending is known without it.
+    let all = match machine.ask(&question).and_then(|answer| lists::parse(&answer.stdout).checked()) {
+        Ok(all) => all,
+        Err(failure) => {
+            warn!("could not look for security updates that a pin hides: {}", failure.message);
+            return Ok(());
+        }
+    };
     let found = hidden(all, listing, plan);
     if found.is_empty() {
         return Ok(());
