@@ -63,7 +63,7 @@ impl Session {
         let text = match open.as_slice() {
             // What runs after the sources is the manager's own: a hook, for instance.
             [] => format!(
-                "{}, though every source was refreshed: a hook of its configuration may hang",
+                "{}, though every source was refreshed: what it does after that takes too long, a hook for example",
                 cut.message
             ),
             open => format!("{}; not refreshed: {}", cut.message, open.join(", ")),

@@ -91,13 +91,14 @@ pub fn judge(finished: &Finished) -> Refreshed {
     refreshed
 }
 
-/// The repositories that had failed when somebody stopped dnf5. It stores nothing before it has every index: none of the
-/// others was refreshed then, also those that had answered.
+/// What had become of the repositories when dnf5 was ended. It stores nothing before it has every index: none was
+/// refreshed then, also those that had answered. Once it has them, only the list is missing.
 pub fn read_cut(finished: &Finished) -> Option<Vec<SourceResult>> {
-    let seen = Seen::of(finished);
-    let is_cut = matches!(finished.end, End::Interrupted(_)) && !seen.is_loaded;
-    let failed = seen.failed.into_iter().map(|(id, failure)| SourceResult { id, error: Some(failure) });
-    is_cut.then(|| failed.collect())
+    let Seen { is_loaded, refreshed, failed } = Seen::of(finished);
+    let refreshed = refreshed.into_iter().filter(|_| is_loaded).map(|id| SourceResult { id, error: None });
+    let failed = failed.into_iter().map(|(id, failure)| SourceResult { id, error: Some(failure) });
+    let is_told = is_loaded || matches!(finished.end, End::Interrupted(_));
+    is_told.then(|| refreshed.chain(failed).collect())
 }
 
 /// What one or more runs said of the repositories.
@@ -241,6 +242,21 @@ mod tests {
     }
 
     const GONE: &str = ">>> Status code: 404 for http://a/r.xml (IP: 127.0.0.2) - http://a/r.xml\n>>> Usable URL not found\n";
+
+    #[test]
+    fn what_dnf5_had_loaded_when_it_was_ended_was_refreshed() {
+        let asked = format!("{BEGINS}\n{}{}{GONE}", bar("a"), bar("b"));
+        let told = |end: End, stderr: &str| {
+            let results = read_cut(&Finished { end, ..printed(1, stderr) })?;
+            Some(results.into_iter().map(|result| (result.id, result.error.is_none())).collect::<Vec<_>>())
+        };
+        let both = vec![("a".to_string(), true), ("b".to_string(), false)];
+        assert_eq!(told(End::TimedOut, &format!("{asked}{LOADED}\n")), Some(both.clone()));
+        assert_eq!(told(End::Interrupted("SIGTERM"), &format!("{asked}{LOADED}\n")), Some(both.clone()));
+        assert_eq!(told(End::Interrupted("SIGTERM"), &asked), Some(both[1..].to_vec()));
+        assert_eq!(told(End::TimedOut, &asked), None);
+        assert_eq!(told(End::TimedOut, &format!("{asked}{LOADED}\n{BEGINS}\n{}", bar("a"))), None);
+    }
 
     #[test]
     fn the_others_are_refreshed_without_those_that_failed() {
