@@ -90,7 +90,8 @@ fn noted(path: &Path) -> u64 {
     std::fs::symlink_metadata(path).ok().filter(Metadata::is_file).map_or(0, |meta| meta.len())
 }
 
-fn glance(dir: &Path) -> Loaded {
+/// Reads the state with lists of packages only as long as a status in words shows them.
+pub fn glance(dir: &Path) -> Loaded {
     let glance = |file: &File, length| match length <= MOST_BYTES {
         true => glance::glance(file, length as usize),
         false => None,
