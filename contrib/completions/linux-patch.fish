@@ -68,8 +68,8 @@ complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l max-a
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l timeout -d 'Time budget of a refresh, lock waits included' -r -f
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l history -d 'List the last 20 runs; with a number so many, with refresh or apply only those of that command' -f -a "refresh\t''
 apply\t''"
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age from which the exit code is 1; the same as --max-age' -r -f
-complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age from which the exit code is 2' -r -f
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s w -l warning -d 'Age above which the exit code is 1; the same as --max-age' -r -f
+complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -s c -l critical -d 'Age above which the exit code is 2' -r -f
 complete -c linux-patch -n "__fish_linux_patch_using_subcommand status" -l alert -d 'Let something else change the exit code too: updates, security, held-back (each with :COUNT), security-age:DUR, reboot, services, mirror:DUR[@GLOB], support[:DUR] or apply, with =warning or =critical (may be repeated)' -r -f -a "updates\t''
 updates=critical\t''
 security\t''

@@ -80,7 +80,7 @@ fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn
         }
         Err(reason) => return Report::refused("refresh", reason),
     };
-    let mut state = match state_to_continue(&lock) {
+    let state = match state_to_continue(&lock) {
         Ok(state) => state,
         Err(reason) => return Report::refused("refresh", reason),
     };
@@ -90,7 +90,6 @@ fn refresh_or_share(global: &Global, freshness: Freshness, manager: &'static dyn
         return joined(code_of(outcome, &state));
     }
     history::append_killed(&lock, &state);
-    state.count_joined(&lock);
     refresh(global, freshness, manager, lock, state, deadline)
 }
 
@@ -109,6 +108,8 @@ fn refresh(
     let mut refreshed = session.refresh(&mut state, freshness.timeout, Some(deadline));
     health::note_mended(&mut state, |last| session.is_whole(&last.packages));
     let mut code = code_of(refreshed.outcome, &state);
+    // Just before they are saved: until then a status counts them itself.
+    state.count_joined(&lock);
     if let Err(lost) = save_or_tell(&state, &lock) {
         code = ExitCode::Failed;
         refreshed.error = Some(lost);

@@ -62,6 +62,9 @@ impl Session {
             have_no_advisories(&state.sources, published) || still_lacks_advisories(state);
         let has_no_archive = lacks_security_archive(&release, state, published);
         let subscription = self.caveat_of_subscription(state);
+        // Where no index could be looked at, what was found before still holds.
+        let before =
+            state.caveats.iter().find(|caveat| is_of_updates(caveat) && published.is_empty()).cloned();
         state.caveats = subscription.into_iter().collect();
         if has_no_archive {
             state.caveats.push(NO_ARCHIVE.to_string());
@@ -69,7 +72,7 @@ impl Session {
         if has_no_advisories {
             state.caveats.push(NO_ADVISORIES.to_string());
         } else {
-            state.caveats.extend(updates_without_advisories(state, published));
+            state.caveats.extend(updates_without_advisories(state, published).or(before));
         }
     }
 }
@@ -81,6 +84,11 @@ fn have_no_advisories(sources: &[Source], published: &OfSources) -> bool {
         published.is_some_and(|published| published.has_advisories == Some(false))
     };
     !sources.is_empty() && sources.iter().all(has_none)
+}
+
+/// Whether a caveat is about pending updates of repositories without advisories.
+pub(super) fn is_of_updates(caveat: &str) -> bool {
+    caveat.starts_with(NONE_IN)
 }
 
 /// Says which repositories have updates here and no advisories, where others have some: none of these updates counts as

@@ -123,8 +123,8 @@ pub struct Session {
     purpose: Purpose,
     /// How much the last listed plan would download, if the manager says it.
     pub download_size: Cell<Option<u64>>,
-    /// What the last list of pending updates said about security updates that need a subscription; `None` where there
-    /// was no list.
+    /// The security updates that need a subscription, as they were asked for behind the last list of what is pending;
+    /// `None` where there was no list.
     subscription: RefCell<Option<Option<String>>>,
     /// Whether the last refresh showed that no index that is stored here has advisories.
     has_no_advisories: bool,

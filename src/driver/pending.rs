@@ -1,5 +1,6 @@
 //! Counting what is pending.
 
+use super::caveats::is_of_updates;
 use super::{Purpose, Session};
 use crate::managers::{Elsewhere, Installed, Manager, Plan};
 use crate::model::class::Class;
@@ -127,6 +128,9 @@ impl Session {
             },
         };
         pending.remember_first_seen(&open, !state.not_refreshed().is_empty());
+        if pending.count == Some(0) {
+            state.caveats.retain(|caveat| !is_of_updates(caveat));
+        }
         state.pending = Some(Pending { database_places: self.database_elsewhere(), extra, ..pending });
     }
 

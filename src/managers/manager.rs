@@ -285,9 +285,9 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Ok(sources)
     }
 
-    /// The security updates that need a subscription, with its name, where the manager says so when it lists what is
+    /// The security updates that need a subscription, with its name, where that can be told. Asked after a list of what is
     /// pending.
-    fn needs_subscription(&self, _listed: &Finished) -> Option<String> {
+    fn needs_subscription(&self, _machine: &dyn Machine) -> Option<String> {
         None
     }
 

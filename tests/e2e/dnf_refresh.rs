@@ -54,7 +54,8 @@ const PLUGIN: &str = "import dnf, logging, os\nclass Channels(dnf.Plugin):\n    
      \x20       if os.path.exists('/srv/down'):\n\
      \x20           logging.getLogger('dnf.plugin').error('%s\\n%s\\n%s',\n\
      \x20               'There was an error communicating with Spacewalk server.',\n\
-     \x20               'Spacewalk based repositories will be disabled.', 'Connection refused')\n\
+     \x20               'Spacewalk based repositories will be disabled.',\n\
+     \x20               'rhn-plugin: Error communicating with server. The message was:\\nConnection refused')\n\
      \x20           return\n\
      \x20       repo = dnf.repo.Repo('channel', base.conf)\n\
      \x20       repo.baseurl = [open('/srv/url').read()]\n        repo.gpgcheck = False\n\

@@ -9,6 +9,7 @@ use crate::dnf5;
 use crate::manager::{Manager, package};
 use crate::rpm::{self, RpmRepo, rpm};
 use crate::sandbox::Sandbox;
+use crate::server::Fault;
 use crate::zypper;
 
 const STATE: &str = "/var/lib/linux-patch/state.json";
@@ -78,6 +79,12 @@ fn a_repository_without_advisories_is_named_where_updates_come_from_it<M: Manage
     other.publish(&[rpm("tb-other", "2.0")]);
     let said = "no advisories in other: whether an update from there is a security update is not known";
     refresh().exits(0).says("/caveats", json!([said])).says("/pending/security", 1);
+    [&told, &other].iter().for_each(|repo| repo.server.fault("/", Fault::Status(503)));
+    refresh().exits(2).says("/caveats", json!([said]));
+    [&told, &other].iter().for_each(|repo| repo.server.heal());
+    refresh().exits(0).says("/caveats", json!([said]));
+    manager.sandbox().patch(&["--manager", M::NAME, "apply"]).exits(0);
+    manager.sandbox().patch(&["status"]).exits(0).says("/caveats", json!([]));
 }
 
 #[test]
@@ -222,6 +229,18 @@ fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     sandbox.write("/run/attached", "");
     repo.publish(&[deb("tb-hello", "3.0")]);
     assert!(!caveats().contains(words));
+    // As the client's hook ends where it does not know apt's version of the protocol: apt then lists nothing.
+    sandbox.sh("rm /run/attached");
+    repo.publish(&[deb("tb-hello", "4.0")]);
+    sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", "#!/bin/sh\nread hello <&3\n", 0o755);
+    let refreshed = sandbox.patch(&["--manager", "apt", "refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 2.0 4.0"]);
+    assert!(!refreshed.json["caveats"].to_string().contains("Ubuntu Pro"), "{refreshed}");
+    // An administrator has switched it off.
+    sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", HOOK, 0o755);
+    sandbox.write("/etc/apt/apt.conf.d/20apt-esm-hook.conf", "// nothing\n");
+    repo.publish(&[deb("tb-hello", "5.0")]);
+    assert!(!caveats().contains("Ubuntu Pro"));
 }
 
 #[test]

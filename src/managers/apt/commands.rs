@@ -1,6 +1,5 @@
 //! The command lines of apt.
 
-use super::pro;
 use crate::managers::facts::{Places, Plan};
 use crate::system::process::{Finished, Invocation};
 use std::path::Path;
@@ -141,8 +140,8 @@ pub fn leave_out_option(plan: &Plan) -> Option<String> {
 /// A simulation installs nothing, whatever apt.conf says. `--assume-no` would not be enough: `APT::Get::Assume-Yes`
 /// overrules it.
 pub fn list(plan: &Plan) -> Invocation {
-    let (selection, kept, hook) = (leave_out_option(plan), never_autoremoved(&plan.kept), pro::hook_option());
-    let options: Vec<&str> = selection.iter().chain(&kept).chain(&hook).map(String::as_str).collect();
+    let (selection, kept) = (leave_out_option(plan), never_autoremoved(&plan.kept));
+    let options: Vec<&str> = selection.iter().chain(&kept).map(String::as_str).collect();
     apt_get(&options, &[&["-s", "-V"], &upgrade(plan)[..]].concat())
 }
 

@@ -91,5 +91,59 @@ fn what_hides(machine: &dyn Machine) -> Option<&'static str> {
 
 fn has_pin(file: &Path) -> bool {
     let text = std::fs::read(file).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().any(|line| line.to_ascii_lowercase().starts_with("pin:"))
+    may_hide(&String::from_utf8_lossy(&text))
+}
+
+/// Whether a pin among these may hide a security update. One that says from where named packages come (NodeSource's
+/// `Package: nodejs`, `Pin: origin deb.nodesource.com`) hides no fix for what comes from there.
+fn may_hide(text: &str) -> bool {
+    let mut record: [&str; 3] = [""; 3];
+    let mut found = false;
+    // The last record has no empty line behind it.
+    for line in text.lines().filter(|line| !line.starts_with('#')).chain([""]) {
+        if line.trim().is_empty() {
+            found |= hides(std::mem::take(&mut record));
+        } else if let Some((field, value)) = line.split_once(':') {
+            let known = ["package", "pin", "pin-priority"];
+            let at = known.iter().position(|known| field.trim().eq_ignore_ascii_case(known));
+            at.into_iter().for_each(|at| record[at] = value.trim());
+        }
+    }
+    found
+}
+
+fn hides([package, pin, priority]: [&str; 3]) -> bool {
+    let is_place = ["origin ", "release "].iter().any(|kind| pin.starts_with(kind));
+    let is_named = !package.contains(['*', '?', '[', '/', ':']);
+    let only_places = is_place && is_named && !priority.starts_with('-');
+    !pin.is_empty() && !only_places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_that_says_where_a_package_comes_from_hides_no_fix() {
+        let pin = |package: &str, pin: &str, priority: &str| {
+            format!("Explanation: x\nPackage: {package}\nPin: {pin}\nPin-Priority: {priority}\n")
+        };
+        let place = pin("nodejs", "origin deb.nodesource.com", "600");
+        for harmless in
+            ["", "# Pin: version 1.0\n", "Package: a\n", &place, &pin("a b", "release o=x", "1001")]
+        {
+            assert!(!may_hide(harmless), "{harmless}");
+        }
+        for hiding in [
+            pin("*", "release a=stable", "990"),
+            pin("nodejs", "version 1.0", "990"),
+            pin("nodejs", "release a=stable-security", "-1"),
+            pin("/^lib/", "origin h", "600"),
+            pin("src:nodejs", "origin h", "600"),
+            pin("lib*", "release o=x", "600"),
+        ] {
+            assert!(may_hide(&hiding), "{hiding}");
+            assert!(may_hide(&format!("{place}\n{hiding}\n{place}")), "{hiding}");
+        }
+    }
 }

@@ -80,8 +80,9 @@ impl Manager for Apt {
         lists::parse(text)
     }
 
-    fn needs_subscription(&self, listed: &Finished) -> Option<String> {
-        pro::needs_subscription(&listed.stdout)
+    fn needs_subscription(&self, machine: &dyn Machine) -> Option<String> {
+        let answer = machine.try_ask(&pro::ask()?).ok()?;
+        pro::needs_subscription(&answer.stdout)
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {

@@ -1,18 +1,27 @@
 //! Security updates that take a subscription: what the hook of Ubuntu's pro client says about them.
 
+use super::commands::{apt_get, upgrade};
+use crate::managers::facts::Plan;
+use crate::system::process::Invocation;
 use std::path::Path;
 
 /// The program of `ubuntu-pro-client` that apt runs before it asks whether to upgrade.
 const HOOK: &str = "/usr/lib/ubuntu-advantage/apt-esm-json-hook";
+/// The client's settings of apt, where an administrator switches it off.
+const SETTINGS: &str = "/etc/apt/apt.conf.d/20apt-esm-hook.conf";
 
 /// More packages than these are only counted: on a server there may be dozens.
 const MOST_NAMED: usize = 10;
 
-/// The option with which `apt-get` runs that hook too, where there is one: the pro client configures it for `apt` alone
-/// (`binary::apt::AptCli::Hooks::Upgrade`).
-pub(super) fn hook_option() -> Option<String> {
+/// Lists what is pending once more, with that hook, which the client configures for `apt` alone
+/// (`binary::apt::AptCli::Hooks::Upgrade`). By itself: where the hook does not answer, apt lists nothing. `None` where it
+/// is not installed or switched off.
+pub(super) fn ask() -> Option<Invocation> {
+    let settings = std::fs::read_to_string(SETTINGS).unwrap_or_default();
+    let is_on = settings.contains(HOOK) && Path::new(HOOK).exists();
     // What it complains about is nothing of apt's.
-    Path::new(HOOK).exists().then(|| format!("AptCli::Hooks::Upgrade::={HOOK} 2>/dev/null || true"))
+    let option = format!("AptCli::Hooks::Upgrade::={HOOK} 2>/dev/null || true");
+    is_on.then(|| apt_get(&[&option], &[&["-s"], &upgrade(&Plan::default())[..]].concat()))
 }
 
 /// What the hook says where no subscription is attached, or one of its services is not enabled:

@@ -137,6 +137,9 @@ pub fn reason_class(text: &str) -> Class {
     }
 }
 
+/// The cause that such a plugin gives has no more lines than these.
+const MOST_OF_CAUSE: usize = 3;
+
 /// The server of which a plugin asks what repositories there are, where it gave no answer, and why. The plugins for
 /// Spacewalk, Uyuni, Red Hat Satellite and Oracle's ULN (`dnf-plugin-spacewalk`, `yum-rhn-plugin`) then say this, and the
 /// manager goes on with the repositories that stand in files as if there were no others:
@@ -144,22 +147,35 @@ pub fn reason_class(text: &str) -> Class {
 /// ```text
 /// There was an error communicating with Spacewalk server.
 /// Spacewalk based repositories will be disabled.
-/// Error communicating with server. The message was: Connection refused
+/// rhn-plugin: Error communicating with server. The message was:
+/// Connection refused
 /// ```
 ///
 /// The name is none that a repository can have. That a host is not registered there is no failure: on many the plugin is
 /// only installed.
 pub fn silent_server(stderr: &str) -> Option<(String, Failure)> {
-    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (words, is_config) = lines.find_map(|line| {
+    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let (at, words, is_config) = lines.windows(2).enumerate().find_map(|(at, pair)| {
         let of_server =
-            line.strip_prefix("There was an error communicating with ").map(|words| (words, false));
-        of_server.or_else(|| Some((line.strip_prefix("There was an error parsing the ")?, true)))
+            pair[0].strip_prefix("There was an error communicating with ").map(|words| (words, false));
+        let told =
+            of_server.or_else(|| Some((pair[0].strip_prefix("There was an error parsing the ")?, true)));
+        // Else it is about what it tells the server after an install.
+        told.filter(|_| pair[1].ends_with(" will be disabled."))
+            .map(|(words, is_config)| (at, words, is_config))
     })?;
-    // Else it is about what it tells the server after an install.
-    lines.next().filter(|line| line.ends_with(" will be disabled."))?;
     let id = format!("{} (plugin)", one_line(words.trim_end_matches(['.', ' '])));
-    let why = lines.next().unwrap_or("it did not say which repositories there are");
+    let mut cause = Vec::new();
+    for line in lines[at + 2..].iter().take(MOST_OF_CAUSE) {
+        cause.push(*line);
+        if !line.ends_with(':') {
+            break;
+        }
+    }
+    let why = match cause.join(" ") {
+        none if none.is_empty() => "it did not say which repositories there are".to_string(),
+        why => why,
+    };
     let class = match stderr.contains("Invalid System Credentials") {
         _ if is_config => Class::Config,
         true => Class::Auth,
@@ -186,16 +202,23 @@ mod tests {
     #[test]
     fn a_server_that_did_not_say_which_repositories_there_are_is_a_source_that_failed() {
         let told = |text: &str| silent_server(text).map(|(id, why)| (id, why.class, why.message));
-        let dnf = "There was an error communicating with Spacewalk server.\nSpacewalk based repositories will be \
-                   disabled.\nConnection refused\n";
+        let dnf = "There was an error communicating with us.\nThere was an error communicating with Spacewalk server.\n\
+                   Spacewalk based repositories will be disabled.\n\
+                   rhn-plugin: Error communicating with server. The message was:\nConnection refused\nmore\n";
         let id = "Spacewalk server (plugin)";
-        let message = format!("{id}: its repositories are left out: Connection refused");
+        let cause = "rhn-plugin: Error communicating with server. The message was: Connection refused";
+        let message = format!("{id}: its repositories are left out: {cause}");
         assert_eq!(told(dnf), Some((id.to_string(), Class::Network, message)));
         assert!(!crate::managers::rpm::tables::is_repository(id));
         let yum = "There was an error communicating with RHN.\nRed Hat Satellite or RHN Classic support will be \
                    disabled.\n\nError Message:\n    Please run rhn_register as root on this client\n\
                    Error Class Code: 9\nError Class Info: Invalid System Credentials.\n";
-        assert_eq!(told(yum).unwrap().1, Class::Auth);
+        let (_, class, message) = told(yum).unwrap();
+        assert_eq!(class, Class::Auth);
+        assert!(
+            message.ends_with("Error Message: Please run rhn_register as root on this client"),
+            "{message}"
+        );
         let proxy = "There was an error parsing the Red Hat Satellite Proxy settings.\nRed Hat Satellite or RHN Classic \
                      support will be disabled.\n";
         let (id, class, _) = told(proxy).unwrap();

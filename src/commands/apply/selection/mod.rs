@@ -148,7 +148,7 @@ impl Selection {
             let others = pending.updates.iter().filter(|update| !names.contains(&update.name));
             left_out.extend(others.map(|update| update.name.clone()));
         }
-        self.can_tell(&pending)?;
+        self.can_tell(&pending, state)?;
         if self.is_everything() && left_out.is_empty() && self.plan.passed_over.is_empty() {
             self.clean_up(dir);
             self.plan.left_out.clear();

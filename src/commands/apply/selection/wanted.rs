@@ -115,12 +115,13 @@ impl Selection {
     ///
     /// # Errors
     /// When security updates are asked for, and the sources say of no update what it is.
-    pub(super) fn can_tell(&mut self, pending: &Listing) -> Result<(), Failure> {
+    pub(super) fn can_tell(&mut self, pending: &Listing, state: &State) -> Result<(), Failure> {
         let told = pending.updates.iter().any(|update| update.security.is_some());
         if !self.security || told || pending.updates.is_empty() {
             return Ok(());
         }
-        self.is_refused = true;
+        // One that failed may have advisories.
+        self.is_refused = state.not_refreshed().is_empty();
         let text = format!(
             "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
             self.manager.facts().name
