@@ -54,6 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ten_years_are_the_longest_time_in_whatever_unit() {
+        for (text, is_short_enough) in [("10y", true), ("3653d", true), ("11y", false), ("3654d", false)] {
+            assert_eq!(duration(text).is_ok(), is_short_enough, "{text}");
+        }
+    }
+
+    #[test]
     fn spans_are_written_for_people() {
         for (seconds, text) in [
             (0, "0 s"),

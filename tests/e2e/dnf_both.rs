@@ -272,6 +272,9 @@ fn security_updates_are_counted_and_an_advisory_that_comes_later_too(make: fn(&[
     let refused = root.patch(&["apply", "--security"]);
     refused.exits(3).mentions("/reason", "cannot tell security updates").changed(&[]);
     root.patch(&["status"]).exits(0);
+    // One that is down may have some.
+    root.add_repo_with("down", "http://127.0.0.1:9/", "");
+    root.patch(&["apply", "--security"]).apply_failed("config").mentions("/reason", "not refreshed: down");
 }
 
 fn what_the_configuration_excludes_is_held_back_and_not_forgotten(make: fn(&[Rpm]) -> Root) {

@@ -70,8 +70,9 @@ impl Run<'_> {
     }
 }
 
-/// Whether a manager's message is about this package or its file.
+/// Whether a manager's message is about this package or its file, and not only about what that meets.
 fn names_package(message: &str, plain: &str) -> bool {
+    let message = message.split(", which is also in package ").next().unwrap_or(message);
     let forms = [
         format!("package {plain} "),
         format!("package {plain}:"),
@@ -95,6 +96,10 @@ mod tests {
         ] {
             assert!(names_package(message, "tb-x"), "{message}");
             assert!(!names_package(message, "x"), "{message}");
+            assert!(
+                !names_package(&format!("{message}, which is also in package tb-y 1.0"), "tb-y"),
+                "{message}"
+            );
         }
     }
 }

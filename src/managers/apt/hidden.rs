@@ -19,24 +19,18 @@ const NO_PREFERENCES: &[&str] =
     &["Dir::Etc::Preferences=/dev/null", "Dir::Etc::PreferencesParts=/dev/null", "APT::Default-Release="];
 
 /// Adds them to a list of what is pending. A list of our own choice is one of a part of that.
-pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) -> Result<(), Failure> {
+pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) {
     let is_part = plan.leave_out_file.is_some() || plan.mends;
-    let Some(why) = what_hides(machine).filter(|_| !is_part) else { return Ok(()) };
+    let Some(why) = what_hides(machine).filter(|_| !is_part) else { return };
     let question = apt_get(NO_PREFERENCES, &[&["-s", "-V"], &upgrade(plan)[..]].concat());
-    // What is pending is known without it.
-    let all = match machine.ask(&question).and_then(|answer| lists::parse(&answer.stdout).checked()) {
-        Ok(all) => all,
-        Err(failure) => {
-            warn!("could not look for security updates that a pin hides: {}", failure.message);
-            return Ok(());
-        }
-    };
-    let found = hidden(all, listing, plan);
+    let all = machine.ask(&question).and_then(|answer| lists::parse(&answer.stdout).checked());
+    let found = told(all).map(|all| hidden(all, listing, plan)).unwrap_or_default();
     if found.is_empty() {
-        return Ok(());
+        return;
     }
     let names: Vec<_> = found.iter().map(|held| held.name.as_str()).collect();
-    let answer = machine.ask(&policy::ask_origins(&names))?.stdout;
+    let Some(answer) = told(machine.ask(&policy::ask_origins(&names))) else { return };
+    let answer = answer.stdout;
     let lists = &machine.places().cache;
     let mut offered = policy::parse_origins(&answer);
     policy::add_labels(&mut offered, lists);
@@ -61,7 +55,14 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) -> Result<
             listing.held_back.push(HeldBack { candidate, reason, security: Some(true), ..held });
         }
     }
-    Ok(())
+}
+
+/// An answer, or a warning: what is pending is known without it.
+fn told<T>(answer: Result<T, Failure>) -> Option<T> {
+    let warned = |failure: &Failure| {
+        warn!("could not look for security updates that a pin hides: {}", failure.message);
+    };
+    answer.inspect_err(warned).ok()
 }
 
 /// What apt would update if nothing were preferred, and of which the list says nothing. What is kept back even then is
@@ -94,7 +95,7 @@ fn has_pin(file: &Path) -> bool {
     may_hide(&String::from_utf8_lossy(&text))
 }
 
-/// Whether a pin among these may hide a security update. One that says from where named packages come (NodeSource's
+/// Whether a pin among these may hide a security update. One that says from which host named packages come (NodeSource's
 /// `Package: nodejs`, `Pin: origin deb.nodesource.com`) hides no fix for what comes from there.
 fn may_hide(text: &str) -> bool {
     let mut record: [&str; 3] = [""; 3];
@@ -113,9 +114,9 @@ fn may_hide(text: &str) -> bool {
 }
 
 fn hides([package, pin, priority]: [&str; 3]) -> bool {
-    let is_place = ["origin ", "release "].iter().any(|kind| pin.starts_with(kind));
     let is_named = !package.contains(['*', '?', '[', '/', ':']);
-    let only_places = is_place && is_named && !priority.starts_with('-');
+    let is_never = priority.starts_with('-') || priority == "never";
+    let only_places = pin.starts_with("origin ") && is_named && !is_never;
     !pin.is_empty() && !only_places
 }
 
@@ -130,14 +131,16 @@ mod tests {
         };
         let place = pin("nodejs", "origin deb.nodesource.com", "600");
         for harmless in
-            ["", "# Pin: version 1.0\n", "Package: a\n", &place, &pin("a b", "release o=x", "1001")]
+            ["", "# Pin: version 1.0\n", "Package: a\n", &place, &pin("a b", "origin \"h\"", "1001")]
         {
             assert!(!may_hide(harmless), "{harmless}");
         }
         for hiding in [
             pin("*", "release a=stable", "990"),
             pin("nodejs", "version 1.0", "990"),
-            pin("nodejs", "release a=stable-security", "-1"),
+            pin("nodejs", "release n=bookworm", "990"),
+            pin("nodejs", "origin security.debian.org", "-1"),
+            pin("nodejs", "origin security.debian.org", "never"),
             pin("/^lib/", "origin h", "600"),
             pin("src:nodejs", "origin h", "600"),
             pin("lib*", "release o=x", "600"),

@@ -164,7 +164,7 @@ impl Manager for Apt {
             Some(question) => lists::add_allowed(&machine.ask(&question)?.stdout, listing),
             None => listing,
         };
-        hidden::add(machine, plan, &mut listing)?;
+        hidden::add(machine, plan, &mut listing);
         Ok(listing)
     }
 

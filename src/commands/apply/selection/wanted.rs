@@ -120,10 +120,14 @@ impl Selection {
         if !self.security || told || pending.updates.is_empty() {
             return Ok(());
         }
-        // One that failed may have advisories.
-        self.is_refused = state.not_refreshed().is_empty();
+        let failed = state.not_refreshed();
+        self.is_refused = failed.is_empty();
+        let advice = match self.is_refused {
+            true => "run apply without --security".to_string(),
+            false => format!("there may be some in what was not refreshed: {}", failed.join(", ")),
+        };
         let text = format!(
-            "{} cannot tell security updates from others: no advisory for any of what is pending; run apply without --security",
+            "{} cannot tell security updates from others: no advisory for any of what is pending; {advice}",
             self.manager.facts().name
         );
         Err(Failure::new(Class::Config, text))
