@@ -1,5 +1,5 @@
 //! The verdict on a refresh that ended by itself, and where its index is. A refresh that was ended early is judged in
-//! `cut_off`.
+//! `ended_early`.
 
 use super::Session;
 use crate::managers::SourceList;

@@ -77,7 +77,6 @@ impl Session {
             plan.left_out = left_out.iter().map(|held| held.name.clone()).collect();
         };
         self.note_download(&finished);
-        self.subscription.replace(Some(self.manager.needs_subscription(self)));
         let mut listing = self.manager.parse_pending(&finished.stdout).checked()?;
         listing.held_back.extend(left_out);
         let listing = self.not_of_an_empty_database(listing)?;

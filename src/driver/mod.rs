@@ -30,7 +30,6 @@ mod unrefreshed;
 use crate::driver::answers::Answers;
 use crate::driver::display::Display;
 use crate::driver::run_log::RunLog;
-use crate::driver::settings_files::administrators;
 use crate::managers::{Elsewhere, IndexDir, Manager, OwnIndex, Places};
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -123,9 +122,6 @@ pub struct Session {
     purpose: Purpose,
     /// How much the last listed plan would download, if the manager says it.
     pub download_size: Cell<Option<u64>>,
-    /// The security updates that need a subscription, as they were asked for behind the last list of what is pending;
-    /// `None` where there was no list.
-    subscription: RefCell<Option<Option<String>>>,
     /// Whether the last refresh showed that no index that is stored here has advisories.
     has_no_advisories: bool,
     configuration: OnceCell<Option<String>>,
@@ -178,7 +174,6 @@ impl Session {
             answers_outlast_signals: false,
             purpose,
             download_size: Cell::new(None),
-            subscription: RefCell::default(),
             has_no_advisories: false,
             configuration: OnceCell::new(),
             places: OnceCell::new(),
@@ -249,9 +244,7 @@ impl Session {
 
     /// How long the manager may be silent in such a command by those limits.
     pub fn longest_silence(&self, invocation: &Invocation) -> Duration {
-        let settings = || self.manager.settings().and_then(|settings| administrators(settings).ok());
-        let text = self.configuration().map(str::to_owned).or_else(settings).unwrap_or_default();
-        self.manager.longest_silence(invocation, &text)
+        self.manager.longest_silence(invocation, self.configuration().unwrap_or_default())
     }
 
     /// Adds to a failure the updates that stop the others, where only the configuration shows which these are.

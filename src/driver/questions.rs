@@ -11,7 +11,10 @@ use crate::system::process::{self, Capture, End, Finished, Invocation, Limits};
 use crate::system::signals;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Session {
     /// The packages that are installed. They are listed anew if the package database has changed since the last list.
@@ -142,7 +145,7 @@ impl Session {
 
     /// Asks it once, and waits a minute for the answer, which is returned also where the manager failed.
     pub(super) fn answer(&self, invocation: &Invocation) -> Result<Finished, Failure> {
-        self.answer_within(invocation, Duration::from_secs(60))
+        self.answer_within(invocation, PATIENCE)
     }
 
     fn answer_within(&self, invocation: &Invocation, time: Duration) -> Result<Finished, Failure> {
@@ -208,7 +211,9 @@ impl Machine for Session {
     }
 
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
-        self.answer(question).ok()
+        // The other half is for what must be known.
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / 2);
+        self.answer_within(question, left.unwrap_or(PATIENCE).min(PATIENCE)).ok()
     }
 
     fn has_no_advisories(&self) -> bool {

@@ -103,8 +103,8 @@ impl Session {
             }
         }
         self.note_reboot_required(state);
-        self.note_caveats(state, &published);
         let is_counted_anew = basis(state) != counted_before;
+        self.note_caveats(state, &published, is_counted_anew);
         self.note_not_offered(state, is_counted_anew);
         refreshed
     }

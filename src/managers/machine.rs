@@ -32,7 +32,8 @@ pub trait Machine {
         self.try_ask(question).ok()
     }
 
-    /// The same question where the answer is only a help: it waits for no lock, and gives nothing where it fails.
+    /// The same question where the answer is only a help: it waits for no lock, and takes at most half of the time that is
+    /// left. Gives nothing where it cannot be asked.
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
         self.try_ask(question).ok()
     }

@@ -285,10 +285,10 @@ pub trait Manager: Configuration + Sync + std::fmt::Debug {
         Ok(sources)
     }
 
-    /// The security updates that need a subscription, with its name, where that can be told. Asked after a list of what is
-    /// pending.
+    /// The security updates that need a subscription, with its name; empty where none does, `None` where it cannot be told
+    /// now.
     fn needs_subscription(&self, _machine: &dyn Machine) -> Option<String> {
-        None
+        Some(String::new())
     }
 
     /// Asks for the installed packages that no source offers in any version; `None` where the manager cannot say it.

@@ -175,6 +175,11 @@ impl HeldBack {
             && [BETTER_PRIORITY, OLDER, OLDER_ONES].iter().any(|why| self.reason.contains(why))
     }
 
+    /// Whether the administrator's preferences keep it back.
+    pub fn is_hidden(&self) -> bool {
+        [HIDDEN_BY_PIN, HIDDEN_BY_RELEASE, HIDDEN_BY_BOTH].iter().any(|why| self.reason.starts_with(why))
+    }
+
     /// The update that it would be.
     pub fn into_update(self) -> Option<Update> {
         Some(Update {

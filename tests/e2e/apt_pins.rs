@@ -62,6 +62,7 @@ fn a_security_update_that_a_pin_or_the_default_release_hides_is_held_back_and_al
         assert_eq!(sandbox.installed()["tb-hello"], "1.0", "{path}: {applied}");
         assert_eq!(sandbox.installed()["tb-world"], "2.0", "{path}: {applied}");
         sandbox.patch(&["apply", "--security"]).exits(0).changed(&[]).holds_back(&held);
+        sandbox.patch(&["apply", "tb-hello", "tb-world"]).exits(0).changed(&[]).holds_back(&held);
         // What the command line leaves out is no work of a pin.
         sandbox.patch(&["apply", "--exclude", "tb-hello"]).exits(0).holds_back(&held);
         sandbox.sh(&format!("rm {path}"));
@@ -102,6 +103,38 @@ fn the_fixes_of_a_release_that_a_pin_keeps_away_are_none_of_this_one() {
     sandbox.patch(&["refresh"]).exits(0).holds_back(&["tb-other 2.0 3.0 a pin keeps 2.0"]);
 }
 
+/// As MariaDB's and Mozilla's repositories, whose own versions are older than those of the distribution.
+#[test]
+fn the_fixes_of_the_distribution_are_none_of_what_a_vendor_makes() {
+    let (sandbox, _repos) = with_a_fix();
+    let vendor = |suite: &str| {
+        let claims = |claims: &mut crate::repo::Claims| {
+            (claims.suite, claims.origin) = (suite.into(), "vendor".into());
+        };
+        Repo::claiming(claims, &[deb("tb-hello", "1.5"), deb("tb-world", "3.0")])
+    };
+    sandbox.install(&[deb("tb-hello", "1.5")]);
+    let pin = "Package: *\nPin: release o=vendor\nPin-Priority: 1000\n";
+    sandbox.write("/etc/apt/preferences.d/vendor", pin);
+    // A version that no source offers is the distribution's.
+    sandbox.patch(&["refresh"]).exits(0).holds_back(&[]).leaves_pending(&[
+        "tb-hello 1.5 2.0",
+        "tb-other 1.0 2.0",
+        "tb-world 1.0 2.0",
+    ]);
+    sandbox.write("/etc/apt/preferences", HIDES[2].1);
+    sandbox.patch(&["refresh"]).exits(0).holds_back(&["tb-hello 1.5 2.0 a pin keeps 1.5"]);
+    for suite in ["stable", "mozilla"] {
+        let repo = vendor(suite);
+        sandbox.add_source("vendor", &repo);
+        sandbox
+            .patch(&["refresh"])
+            .exits(0)
+            .holds_back(&[])
+            .leaves_pending(&["tb-other 1.0 2.0", "tb-world 1.0 3.0"]);
+    }
+}
+
 #[test]
 fn apt_is_asked_once_more_only_where_something_may_be_hidden() {
     let (sandbox, _repos) = with_a_fix();
@@ -113,6 +146,8 @@ fn apt_is_asked_once_more_only_where_something_may_be_hidden() {
     assert_eq!(lists(), 1);
     sandbox.write("/etc/apt/preferences.d/none.pref", "# Pin: none yet\n");
     sandbox.write("/etc/apt/preferences.d/pin.save", HIDES[1].1);
+    let of_pro = "Package: *\nPin: release o=UbuntuESMApps\nPin-Priority: 510\n";
+    sandbox.write("/etc/apt/preferences.d/ubuntu-pro-esm-apps", of_pro);
     assert_eq!(lists(), 1);
     sandbox.write("/etc/apt/preferences.d/pin", HIDES[1].1);
     assert_eq!(lists(), 2);

@@ -226,6 +226,13 @@ fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     assert!(caveats().contains(words), "nothing was listed anew");
     sandbox.patch(&["--manager", "apt", "apply"]).applied(&["tb-hello 1.0 2.0"]);
     assert!(sandbox.run(&["linux-patch", "status"]).stdout.contains(words));
+    // While the hook does not answer, what it said before stays, and what is pending is known all the same.
+    repo.publish(&[deb("tb-hello", "2.5")]);
+    sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", "#!/bin/sh\nexec sleep 600\n", 0o755);
+    let refreshed = sandbox.patch(&["--manager", "apt", "refresh"]);
+    refreshed.exits(0).leaves_pending(&["tb-hello 2.0 2.5"]);
+    assert!(refreshed.json["caveats"].to_string().contains(words), "{refreshed}");
+    sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", HOOK, 0o755);
     sandbox.write("/run/attached", "");
     repo.publish(&[deb("tb-hello", "3.0")]);
     assert!(!caveats().contains(words));
@@ -238,7 +245,7 @@ fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     assert!(!refreshed.json["caveats"].to_string().contains("Ubuntu Pro"), "{refreshed}");
     // An administrator has switched it off.
     sandbox.write_mode("/usr/lib/ubuntu-advantage/apt-esm-json-hook", HOOK, 0o755);
-    sandbox.write("/etc/apt/apt.conf.d/20apt-esm-hook.conf", "// nothing\n");
+    sandbox.write("/etc/apt/apt.conf.d/20apt-esm-hook.conf", hook.replace("\t\"", "\t//\""));
     repo.publish(&[deb("tb-hello", "5.0")]);
     assert!(!caveats().contains("Ubuntu Pro"));
 }

@@ -82,7 +82,7 @@ pub(super) fn setting<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
 /// One retry, after a second: with apt's own default of three a hanging mirror takes 247 s.
 pub const RETRIES: &str = "Acquire::Retries=1";
 
-/// For each try apt waits twice the timeout for a silent mirror. With one retry, a tenth of the budget leaves more than
+/// For each try apt waits twice the timeout for a silent mirror. With one retry, a twelfth of the budget leaves more than
 /// half of it to the other sources.
 pub fn refresh(budget: Duration) -> Invocation {
     let silence = (budget.as_secs() / 12).clamp(1, 30);

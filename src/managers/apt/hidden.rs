@@ -3,13 +3,14 @@
 
 use super::blame::parts;
 use super::commands::{apt_get, setting, upgrade};
-use super::{lists, policy};
+use super::lists;
+use super::policy::{self, Release};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
-use crate::model::failure::Failure;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
 use crate::model::updates::{HIDDEN_BY_BOTH, HIDDEN_BY_PIN, HIDDEN_BY_RELEASE, HeldBack};
+use crate::system::process::{Finished, Invocation};
 use log::warn;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,32 +24,29 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) {
     let is_part = plan.leave_out_file.is_some() || plan.mends;
     let Some(why) = what_hides(machine).filter(|_| !is_part) else { return };
     let question = apt_get(NO_PREFERENCES, &[&["-s", "-V"], &upgrade(plan)[..]].concat());
-    let all = machine.ask(&question).and_then(|answer| lists::parse(&answer.stdout).checked());
-    let found = told(all).map(|all| hidden(all, listing, plan)).unwrap_or_default();
+    let Some(all) = asked(machine, &question) else { return };
+    let found = lists::parse(&all).checked().map(|all| hidden(all, listing, plan)).unwrap_or_default();
     if found.is_empty() {
         return;
     }
     let names: Vec<_> = found.iter().map(|held| held.name.as_str()).collect();
-    let Some(answer) = told(machine.ask(&policy::ask_origins(&names))) else { return };
-    let answer = answer.stdout;
+    let Some(answer) = asked(machine, &policy::ask_origins(&names)) else { return };
     let lists = &machine.places().cache;
     let mut offered = policy::parse_origins(&answer);
     policy::add_labels(&mut offered, lists);
     let here = policy::installed_from(&answer);
     let mut known = HashMap::new();
+    let mut release = |id: &String| known.entry(id.clone()).or_insert_with(|| Release::of(id, lists)).clone();
+    // What comes from a vendor's repository, or from a newer release, has its fixes from there.
     let mut is_of_same_release = |name: &str, origin: &Origin| {
-        let mut names = |id: &String| -> Vec<String> {
-            known.entry(id.clone()).or_insert_with(|| policy::release_names(id, lists)).clone()
-        };
-        let of_fix = names(&origin.source);
-        let of_installed: Vec<_> = here.get(name).into_iter().flatten().flat_map(names).collect();
-        of_installed.is_empty() || of_installed.iter().any(|name| of_fix.contains(name))
+        let of_fix = release(&origin.source);
+        let sources = here.get(name).map(Vec::as_slice).unwrap_or_default();
+        sources.is_empty() || sources.iter().any(|id| release(id).is_same(&of_fix))
     };
     for held in found {
         let of = offered.get(&held.name).map(Vec::as_slice).unwrap_or_default();
         let first = of.iter().position(|origin| origin.version == held.candidate).unwrap_or(0);
         let mut secure = of[first..].iter().filter(|origin| origin.is_security);
-        // Of a newer release, from which single packages come, the fixes are not for those of this one.
         if let Some(fix) = secure.find(|origin| is_of_same_release(&held.name, origin)) {
             let reason = format!("{why} {}", held.installed.as_deref().unwrap_or_default());
             let candidate = fix.version.clone();
@@ -58,11 +56,12 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) {
 }
 
 /// An answer, or a warning: what is pending is known without it.
-fn told<T>(answer: Result<T, Failure>) -> Option<T> {
-    let warned = |failure: &Failure| {
-        warn!("could not look for security updates that a pin hides: {}", failure.message);
-    };
-    answer.inspect_err(warned).ok()
+fn asked(machine: &dyn Machine, question: &Invocation) -> Option<String> {
+    let answer = machine.ask_in_passing(question).filter(Finished::succeeded);
+    if answer.is_none() {
+        warn!("{} did not say which security updates a pin hides", question.program);
+    }
+    Some(answer?.stdout)
 }
 
 /// What apt would update if nothing were preferred, and of which the list says nothing. What is kept back even then is
@@ -96,7 +95,8 @@ fn has_pin(file: &Path) -> bool {
 }
 
 /// Whether a pin among these may hide a security update. One that says from which host named packages come (NodeSource's
-/// `Package: nodejs`, `Pin: origin deb.nodesource.com`) hides no fix for what comes from there.
+/// `Package: nodejs`, `Pin: origin deb.nodesource.com`) hides no fix for what comes from there; nor does what each Ubuntu
+/// has for the services of Ubuntu Pro.
 fn may_hide(text: &str) -> bool {
     let mut record: [&str; 3] = [""; 3];
     let mut found = false;
@@ -117,7 +117,9 @@ fn hides([package, pin, priority]: [&str; 3]) -> bool {
     let is_named = !package.contains(['*', '?', '[', '/', ':']);
     let is_never = priority.starts_with('-') || priority == "never";
     let only_places = pin.starts_with("origin ") && is_named && !is_never;
-    !pin.is_empty() && !only_places
+    let is_of_pro = ["release o=UbuntuESM", "release o=UbuntuESMApps"].contains(&pin)
+        && priority.parse::<i32>().is_ok_and(|priority| priority > 500);
+    !pin.is_empty() && !only_places && !is_of_pro
 }
 
 #[cfg(test)]
@@ -130,8 +132,11 @@ mod tests {
             format!("Explanation: x\nPackage: {package}\nPin: {pin}\nPin-Priority: {priority}\n")
         };
         let place = pin("nodejs", "origin deb.nodesource.com", "600");
+        // ubuntu-pro-client 31 installs these.
+        let esm = ["UbuntuESM", "UbuntuESMApps"].map(|name| pin("*", &format!("release o={name}"), "510"));
+        let esm = esm.join("\n");
         for harmless in
-            ["", "# Pin: version 1.0\n", "Package: a\n", &place, &pin("a b", "origin \"h\"", "1001")]
+            ["", "# Pin: version 1.0\n", "Package: a\n", &place, &pin("a b", "origin \"h\"", "1001"), &esm]
         {
             assert!(!may_hide(harmless), "{harmless}");
         }
@@ -144,6 +149,8 @@ mod tests {
             pin("/^lib/", "origin h", "600"),
             pin("src:nodejs", "origin h", "600"),
             pin("lib*", "release o=x", "600"),
+            pin("*", "release o=UbuntuESM", "450"),
+            pin("*", "release o=UbuntuESMApps,n=x", "510"),
         ] {
             assert!(may_hide(&hiding), "{hiding}");
             assert!(may_hide(&format!("{place}\n{hiding}\n{place}")), "{hiding}");

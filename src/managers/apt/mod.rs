@@ -81,8 +81,9 @@ impl Manager for Apt {
     }
 
     fn needs_subscription(&self, machine: &dyn Machine) -> Option<String> {
-        let answer = machine.try_ask(&pro::ask()?).ok()?;
-        pro::needs_subscription(&answer.stdout)
+        let Some(question) = pro::ask() else { return Some(String::new()) };
+        let answer = machine.answer_within(&question, pro::PATIENCE).filter(Finished::succeeded)?;
+        Some(pro::needs_subscription(&answer.stdout))
     }
 
     fn ask_not_offered(&self) -> Option<Invocation> {

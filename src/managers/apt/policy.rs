@@ -76,36 +76,53 @@ pub fn parse_origins(stdout: &str) -> Origins {
     packages
 }
 
-/// For each package, the sources that offer the installed version or an older one: in its version table they stand below
-/// the asterisks.
+/// For each package, the sources that offer the installed version, or, where none does, an older one: in its version
+/// table they stand below the asterisks.
 pub fn installed_from(stdout: &str) -> HashMap<String, Vec<String>> {
-    let mut packages: HashMap<String, Vec<String>> = HashMap::new();
-    let (mut name, mut is_below) = ("", false);
+    let mut packages: HashMap<String, [Vec<String>; 2]> = HashMap::new();
+    let (mut name, mut below) = ("", None);
     for line in stdout.lines() {
         let text = line.trim_start_matches(' ');
-        match line.len() - text.len() {
-            0 => (name, is_below) = (text.trim_end_matches(':'), false),
-            1 => is_below = text.starts_with("*** "),
-            spaces if spaces > 5 && is_below => {
+        match (line.len() - text.len(), below) {
+            (0, _) => (name, below) = (text.trim_end_matches(':'), None),
+            (1, _) => below = text.starts_with("*** ").then_some(0),
+            (5, Some(_)) => below = Some(1),
+            (spaces, Some(of)) if spaces > 5 => {
                 let ids = source_of(text).map(|(uri, suite)| source_id(uri, suite));
-                packages.entry(name.to_string()).or_default().extend(ids);
+                packages.entry(name.to_string()).or_default()[of].extend(ids);
             }
             _ => {}
         }
     }
-    packages
+    let sources = |[own, older]: [Vec<String>; 2]| if own.is_empty() { older } else { own };
+    packages.into_iter().map(|(name, found)| (name, sources(found))).collect()
 }
 
-/// The names of the release that a source belongs to: `bookworm` and `stable` of `bookworm-security`. The sources may
-/// call it by one of them, and its Release file says the other.
-pub fn release_names(id: &str, lists: &Path) -> Vec<String> {
-    let file = |name: &str| kept_as(id, name).map(|name| beginning(&lists.join(name), HEAD));
-    let text: String = ["InRelease", "Release"].into_iter().filter_map(file).collect();
-    let fields = ["Codename: ", "Suite: "];
-    let told = text.lines().filter_map(|line| fields.iter().find_map(|field| line.strip_prefix(field)));
-    let suites = id.rsplit_once(' ').map(|(_, suite)| suite).into_iter().chain(told);
-    let names = suites.filter_map(|suite| suite.trim().split(['-', '/']).next());
-    names.filter(|name| !name.is_empty() && *name != ".").map(str::to_owned).collect()
+/// The release that a source belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Release {
+    /// `Origin` in its Release file: who makes it. A vendor's repository may have the suite of the distribution.
+    origin: Option<String>,
+    /// `bookworm` and `stable` of `bookworm-security`. The sources may call it by one of them, and its Release file says
+    /// the other.
+    names: Vec<String>,
+}
+
+impl Release {
+    pub fn of(id: &str, lists: &Path) -> Release {
+        let file = |name: &str| kept_as(id, name).map(|name| beginning(&lists.join(name), HEAD));
+        let text: String = ["InRelease", "Release"].into_iter().filter_map(file).collect();
+        let told = |field: &'static str| text.lines().filter_map(move |line| line.strip_prefix(field));
+        let suite = id.rsplit_once(' ').map(|(_, suite)| suite);
+        let suites = suite.into_iter().chain(told("Codename: ")).chain(told("Suite: "));
+        let names = suites.filter_map(|suite| suite.trim().split(['-', '/']).next());
+        let names = names.filter(|name| !name.is_empty() && *name != ".").map(str::to_owned).collect();
+        Release { origin: told("Origin: ").next().map(|origin| origin.trim().to_string()), names }
+    }
+
+    pub fn is_same(&self, other: &Release) -> bool {
+        self.origin == other.origin && self.names.iter().any(|name| other.names.contains(name))
+    }
 }
 
 /// A Release file says what it is in its first lines.
@@ -186,21 +203,33 @@ mod tests {
     fn what_offers_the_installed_version_stands_below_the_asterisks() {
         let policy = "tb-a:\n  Installed: 1.0\n  Candidate: 1.0\n  Version table:\n     2.0 500\n        500 http://h new-security/main amd64 Packages\n *** 1.0 990\n        990 http://h stable/main amd64 Packages\n        100 /var/lib/dpkg/status\n     0.9 500\n        500 http://h old/updates/main amd64 Packages\ntb-b:\n  Installed: 1.0\n  Version table:\n     2.0 500\n        500 http://h new/main amd64 Packages\n *** 1.0 100\n        100 /var/lib/dpkg/status\n";
         let found = installed_from(policy);
-        assert_eq!(found["tb-a"], ["http://h stable", "http://h old/updates"]);
+        assert_eq!(found["tb-a"], ["http://h stable"]);
         assert!(found["tb-b"].is_empty());
+        // Nothing offers it any more.
+        let gone = policy.replace("        990 http://h stable/main amd64 Packages\n", "");
+        assert_eq!(installed_from(&gone)["tb-a"], ["http://h old/updates"]);
     }
 
     #[test]
     fn a_release_has_the_names_of_its_sources_and_of_its_release_files() {
         let lists = tempfile::tempdir().unwrap();
-        let text =
-            "-----BEGIN PGP SIGNED MESSAGE-----\n\nSuite: stable-security\nCodename: bookworm-security\n";
+        let text = "-----BEGIN PGP SIGNED MESSAGE-----\n\nOrigin: x\nSuite: stable-security\nCodename: bookworm-security\n";
         std::fs::write(lists.path().join("h_dists_bookworm-security_InRelease"), text).unwrap();
-        let names = |id: &str| release_names(id, lists.path()).join(" ");
-        assert_eq!(names("http://h bookworm-security"), "bookworm stable bookworm");
+        let release = |id: &str| Release::of(id, lists.path());
+        let names = |id: &str| release(id).names.join(" ");
+        assert_eq!(names("http://h bookworm-security"), "bookworm bookworm stable");
         assert_eq!(names("http://h jammy-apps-security"), "jammy");
         assert_eq!(names("http://h buster/updates"), "buster");
         assert_eq!(names("file:/srv/repo ./"), "");
+        // A vendor has the same suite.
+        let unsigned = "Origin: vendor\nSuite: bookworm\n";
+        std::fs::write(lists.path().join("v_dists_bookworm_Release"), unsigned).unwrap();
+        std::fs::write(lists.path().join("m_dists_stable_Release"), "Origin: x\nCodename: bookworm\n")
+            .unwrap();
+        let fix = release("http://h bookworm-security");
+        let is_same = |id: &str| release(id).is_same(&fix);
+        assert!(is_same("http://m stable"));
+        assert!(!is_same("http://v bookworm") && !is_same("http://h buster/updates"));
     }
 
     #[test]

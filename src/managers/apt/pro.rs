@@ -4,11 +4,15 @@ use super::commands::{apt_get, upgrade};
 use crate::managers::facts::Plan;
 use crate::system::process::Invocation;
 use std::path::Path;
+use std::time::Duration;
 
 /// The program of `ubuntu-pro-client` that apt runs before it asks whether to upgrade.
 const HOOK: &str = "/usr/lib/ubuntu-advantage/apt-esm-json-hook";
 /// The client's settings of apt, where an administrator switches it off.
 const SETTINGS: &str = "/etc/apt/apt.conf.d/20apt-esm-hook.conf";
+
+/// How long its answer is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More packages than these are only counted: on a server there may be dozens.
 const MOST_NAMED: usize = 10;
@@ -18,7 +22,8 @@ const MOST_NAMED: usize = 10;
 /// is not installed or switched off.
 pub(super) fn ask() -> Option<Invocation> {
     let settings = std::fs::read_to_string(SETTINGS).unwrap_or_default();
-    let is_on = settings.contains(HOOK) && Path::new(HOOK).exists();
+    let is_said = |line: &str| line.contains(HOOK) && !line.starts_with('#') && !line.starts_with("//");
+    let is_on = settings.lines().any(|line| is_said(line.trim_start())) && Path::new(HOOK).exists();
     // What it complains about is nothing of apt's.
     let option = format!("AptCli::Hooks::Upgrade::={HOOK} 2>/dev/null || true");
     is_on.then(|| apt_get(&[&option], &[&["-s"], &upgrade(&Plan::default())[..]].concat()))
@@ -33,7 +38,7 @@ pub(super) fn ask() -> Option<Invocation> {
 /// Get more security updates through Ubuntu Pro with 'esm-apps' enabled:
 ///   tb-c
 /// ```
-pub fn needs_subscription(stdout: &str) -> Option<String> {
+pub fn needs_subscription(stdout: &str) -> String {
     let mut found: Vec<(String, Vec<&str>)> = Vec::new();
     let mut is_open = false;
     for line in stdout.lines() {
@@ -52,7 +57,7 @@ pub fn needs_subscription(stdout: &str) -> Option<String> {
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("{service}: {named}{rest}")
     });
-    Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// `Ubuntu Pro with 'esm-infra' enabled`, in the line above the packages.
@@ -78,15 +83,15 @@ mod tests {
                     The following packages will be upgraded:\n  tb-e (1 => 2)\n";
         let expected =
             "Ubuntu Pro with 'esm-infra' enabled: tb-a tb-b tb-c; Ubuntu Pro with 'esm-apps' enabled: tb-d";
-        assert_eq!(needs_subscription(text).as_deref(), Some(expected));
-        assert_eq!(needs_subscription("The following packages will be upgraded:\n  tb-e\n"), None);
+        assert_eq!(needs_subscription(text), expected);
+        assert_eq!(needs_subscription("The following packages will be upgraded:\n  tb-e\n"), "");
         let many: Vec<_> = (1..=12).map(|number| format!("p{number}")).collect();
         let text = format!(
             "Get more security updates through Ubuntu Pro with 'esm-apps' enabled:\n  {}\n",
             many.join(" ")
         );
-        assert!(needs_subscription(&text).unwrap().ends_with(" p9 p10 and 2 more"));
+        assert!(needs_subscription(&text).ends_with(" p9 p10 and 2 more"));
         let one = "The following security update requires Ubuntu Pro with 'esm-infra' enabled:\n  tb-a\n";
-        assert_eq!(needs_subscription(one).unwrap(), "Ubuntu Pro with 'esm-infra' enabled: tb-a");
+        assert_eq!(needs_subscription(one), "Ubuntu Pro with 'esm-infra' enabled: tb-a");
     }
 }

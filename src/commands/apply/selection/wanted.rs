@@ -100,8 +100,11 @@ impl Selection {
                 let class = held.class.unwrap_or(Class::Other);
                 return Err(Failure::new(class, format!("{name} cannot be updated: {}", held.reason)));
             }
-            if let Some(held) = pending.held(name).filter(|_| !pending.comes(name)) {
-                return refuse(format!("{name} cannot be updated: {}", held.reason));
+            match pending.held(name).filter(|_| !pending.comes(name)) {
+                // Its candidate is installed: to the manager it is up to date.
+                Some(held) if held.is_hidden() => warn!("{name} is not updated: {}", held.reason),
+                Some(held) => return refuse(format!("{name} cannot be updated: {}", held.reason)),
+                None => {}
             }
             let in_its_place =
                 pending.updates.iter().filter(|update| update.replaces.iter().any(|old| old == name));
