@@ -90,8 +90,7 @@ pub fn errors(finished: &Finished) -> Option<Failure> {
             return Some(Failure::new(if is_busy { Class::Lock } else { last_reason(text) }, text));
         }
         if text.starts_with("Not continuing due to stale/unavailable repositories") {
-            let reasons = finished.stderr.lines().filter_map(failure).map(|(_, failure)| failure);
-            let failure = reasons.reduce(Failure::more_decisive);
+            let failure = failures(&finished.stderr).into_values().reduce(Failure::more_decisive);
             return Some(match failure {
                 Some(failure) => Failure::new(failure.class, format!("{text} {}", failure.message)),
                 None => Failure::new(Class::Fetch, text),
@@ -210,8 +209,34 @@ pub fn problem(finished: &Finished) -> Failure {
     }
 }
 
-/// A repository that was not refreshed, and why. It counts as failed also where an old index of it was read.
-pub fn failure(line: &str) -> Option<(String, Failure)> {
+/// The repositories that were not refreshed, and why. One counts as failed also where an old index of it was read.
+pub fn failures(stderr: &str) -> BTreeMap<String, Failure> {
+    let mut failures = BTreeMap::new();
+    for line in stderr.lines() {
+        let Some((id, failure)) = failure(line) else { continue };
+        // Before this line apk 2.12.10 has said why the index is not there, unless the repository is a local one.
+        if line.starts_with(IGNORING) {
+            failures.entry(id).or_insert(failure);
+        } else {
+            failures.insert(id, failure);
+        }
+    }
+    failures
+}
+
+/// How apk up to 2.12.10 (Alpine 3.17) begins a line about a repository whose index it cannot read.
+const IGNORING: &str = "WARNING: Ignoring ";
+
+/// The repository of such a line, and its reason. Apk 2.12.10 and older say `ERROR: http://h/main: temporary error (try
+/// again later)` and `WARNING: Ignoring http://h/main: No such file or directory`; no error about a package has an
+/// address before its first colon and space.
+fn of_old_apk(line: &str) -> Option<(&str, &str)> {
+    let ignored = line.strip_prefix(IGNORING).and_then(|rest| rest.split_once(": "));
+    let failed = || line.strip_prefix("ERROR: ")?.split_once(": ").filter(|(url, _)| url.contains("://"));
+    ignored.or_else(failed).filter(|(url, _)| !url.contains(' '))
+}
+
+fn failure(line: &str) -> Option<(String, Failure)> {
     const ACTIONS: &[&str] = &[
         "updating and opening ",
         "updating ",
@@ -220,9 +245,9 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
         "fetching ",
         "constructing url ",
     ];
-    let warning = line.strip_prefix("WARNING: ")?;
-    if let Some(rest) = ACTIONS.iter().find_map(|action| warning.strip_prefix(action)) {
-        let (url, reason) = rest.split_once(": ")?;
+    let warning = line.strip_prefix("WARNING: ");
+    let of_action = || ACTIONS.iter().find_map(|action| warning?.strip_prefix(action))?.split_once(": ");
+    if let Some((url, reason)) = of_action().or_else(|| of_old_apk(line)) {
         let id = source_id(url);
         let (class, hint) = match reason_class(reason) {
             // An unknown word, or a path that does not exist.
@@ -237,12 +262,13 @@ pub fn failure(line: &str) -> Option<(String, Failure)> {
         return Some((id.clone(), Failure::new(class, format!("{id}: {reason}{hint}"))));
     }
     // `etc/apk/repositories:2: unrecogized keyword: nonsense`, of apk 3.
-    let (place, rest) = warning.split_once(": ")?;
+    let (place, rest) = warning?.split_once(": ")?;
     let (file, line) = place.rsplit_once(':')?;
     // Of a file in `repositories.d` it says only the name.
     let is_file = file.contains("repositories") || file.ends_with(".list");
     let is_place = is_file && line.bytes().all(|byte| byte.is_ascii_digit());
-    (is_place && !rest.is_empty()).then(|| (one_line(place), Failure::new(Class::Config, warning)))
+    (is_place && !rest.is_empty())
+        .then(|| (one_line(place), Failure::new(Class::Config, format!("{place}: {rest}"))))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Judging `apk -U update --force-refresh` repository by repository. The exit code of apk 2 adds two for each repository that is not
 //! available and one for each whose old index is still there.
 
-use super::errors::{classify, errors, failure, problem};
+use super::errors::{classify, errors, failures, problem};
 use super::lists::source_id;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -22,11 +22,9 @@ pub fn judge(finished: &Finished) -> Refreshed {
     for url in finished.stdout.lines().filter_map(named) {
         sources.insert(source_id(url), None);
     }
-    let failures: Vec<_> = finished.stderr.lines().filter_map(failure).collect();
-    for (id, failure) in &failures {
-        sources.insert(id.clone(), Some(failure.clone()));
-    }
+    let failures = failures(&finished.stderr);
     let failed = failures.len();
+    sources.extend(failures.into_iter().map(|(id, failure)| (id, Some(failure))));
     // A line that apk prints last, after it has looked at every repository.
     let last = finished.stdout.lines().rev().find(|line| line.ends_with(" distinct packages available"));
     let stopped = errors(finished).or_else(|| match last {
@@ -51,7 +49,7 @@ pub fn read_cut(finished: &Finished) -> Vec<SourceResult> {
         let text = format!("{id}: it had not answered when apk was ended");
         results.insert(id, Some(Failure::new(Class::Timeout, text)));
     }
-    results.extend(finished.stderr.lines().filter_map(failure).map(|(id, failure)| (id, Some(failure))));
+    results.extend(failures(&finished.stderr).into_iter().map(|(id, failure)| (id, Some(failure))));
     results.into_iter().map(|(id, error)| SourceResult { id, error }).collect()
 }
 
@@ -141,6 +139,35 @@ mod tests {
         assert_eq!((partial.outcome, partial.error.unwrap().class), (RefreshOutcome::Partial, Class::Config));
     }
 
+    /// As real apk 2.12.9 prints it.
+    #[test]
+    fn the_words_of_apk_before_2_12_11_are_read() {
+        let begun = |host: &str| format!("fetch http://{host}/x86_64/APKINDEX.tar.gz\n");
+        let good = format!("{}{}tb [http://b]\n", begun("a"), begun("b"));
+        let told = |refreshed: Refreshed| -> Vec<_> {
+            let class = |source: &SourceResult| source.error.as_ref().map(|error| error.class);
+            refreshed.sources.iter().map(|source| (source.id.clone(), class(source))).collect()
+        };
+        let without_index = "ERROR: http://a: temporary error (try again later)\n\
+                             WARNING: Ignoring http://a: No such file or directory\n";
+        let with_index = "ERROR: http://a: temporary error (try again later)\n";
+        for stderr in [without_index, with_index] {
+            let partial = judged(1, &format!("{good}1 errors; 5 distinct packages available\n"), stderr);
+            assert_eq!(partial.outcome, RefreshOutcome::Partial, "{stderr}");
+            let expected = [("http://a".to_string(), Some(Class::Network)), ("http://b".to_string(), None)];
+            assert_eq!(told(partial), expected, "{stderr}");
+            let cut = read_cut(&Finished::ended(1, &good, stderr));
+            assert_eq!(cut[0].error.as_ref().map(|error| error.class), Some(Class::Network), "{stderr}");
+        }
+        let untrusted = "ERROR: http://a: UNTRUSTED signature\n";
+        let partial = judged(1, &format!("{good}1 errors; 5 distinct packages available\n"), untrusted);
+        assert_eq!(told(partial)[0].1, Some(Class::Auth));
+        let gone = "WARNING: Ignoring /mnt/none: No such file or directory\n";
+        let partial = judged(0, &format!("{good}OK: 5 distinct packages available\n"), gone);
+        assert_eq!((partial.outcome, partial.error.unwrap().class), (RefreshOutcome::Partial, Class::Config));
+        assert_eq!(failures("ERROR: tb-hello-2.0-r0: temporary error (try again later)\n").len(), 0);
+    }
+
     #[test]
     fn other_warnings_are_no_sources() {
         for line in [
@@ -152,7 +179,7 @@ mod tests {
             "WARNING: tb-hello:2: y",
             "opening http://h: x",
         ] {
-            assert_eq!(failure(line), None, "{line}");
+            assert_eq!(failures(line).len(), 0, "{line}");
         }
     }
 }
