@@ -281,10 +281,6 @@ impl Configuration for Zypper {
     fn release_of(&self, configured: &[ConfigFile], id: &str) -> &'static [&'static str] {
         rpm::files::release_of(configured, id)
     }
-
-    fn longest_silence(&self, _: &Invocation, text: &str) -> Duration {
-        settings::longest_silence(text)
-    }
 }
 
 /// The files of the repositories, as zypper reads them.

@@ -14,7 +14,6 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Where zypper writes down what it does.
 pub(super) fn history(machine: &dyn Machine) -> &Path {
@@ -149,15 +148,6 @@ fn path_of(settings: &str, key: &str) -> Option<PathBuf> {
     value_of(settings, key).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// How long a download may be silent by the administrator's limits, and some time for what zypper does between two
-/// downloads. libzypp takes no more than an hour for each limit.
-pub fn longest_silence(settings: &str) -> Duration {
-    const LIMITS: [&str; 2] = ["download.transfer_timeout", "download.connect_timeout"];
-    let limits = LIMITS.into_iter().filter_map(|key| value_of(settings, key)?.parse::<u64>().ok());
-    let sum: u64 = limits.map(|limit| limit.min(3600)).sum();
-    Duration::from_secs(if sum == 0 { 0 } else { sum + 60 })
-}
-
 /// The places that zypp.conf(5) can set. Some lie below others unless they are set themselves.
 fn elsewhere(settings: &str) -> Elsewhere {
     let below = |key: &str, top: Option<&PathBuf>, name: &str| {
@@ -229,22 +219,6 @@ mod tests {
         assert_eq!(OwnSettings.base("# locksfile.path = /x\n[main]\nmultiversion = a\n"), None);
         assert_eq!(OwnSettings.base("[main]\n locksfile.path=/a\nlocksfile.path = /b \n"), Some("/b".into()));
         assert_eq!(OwnSettings.base("locksfile.path = /b\nlocksfile.apply = No\n"), Some("/dev/null".into()));
-    }
-
-    #[test]
-    fn the_limits_of_the_administrator_are_not_undercut() {
-        for (settings, seconds) in [
-            ("[main]\n# download.transfer_timeout = 180\n", 0),
-            ("[main]\ndownload.transfer_timeout = 900\n", 960),
-            (
-                "download.transfer_timeout=900\ndownload.transfer_timeout = 600\ndownload.connect_timeout = 40\n",
-                700,
-            ),
-            ("download.transfer_timeout = 99999999999\n", 3660),
-            ("download.transfer_timeout = soon\n", 0),
-        ] {
-            assert_eq!(longest_silence(settings), Duration::from_secs(seconds), "{settings}");
-        }
     }
 
     #[test]
