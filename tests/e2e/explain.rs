@@ -72,6 +72,9 @@ fn each_failed_source_is_explained_by_what_is_seen_of_it() {
     sandbox.write_script("/usr/local/bin/getent", "exec sleep 600");
     says(&sandbox, "source", &["problem http://mirror.invalid", "its name server does not answer"]);
     sandbox.runs_nothing();
+    // Nor is it blamed where nothing can ask it.
+    sandbox.sh("rm /usr/local/bin/getent; rm $(command -v getent)");
+    says(&sandbox, "source", &["problem http://mirror.invalid", "cannot be looked up without getent"]);
 }
 
 #[test]

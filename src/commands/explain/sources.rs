@@ -110,6 +110,12 @@ fn tried(address: &Address) -> (String, String) {
             return (format!("the name {host} does not resolve"), format!("{NAME_SERVER} {host}"));
         }
         Name::NotAsked => return (SILENT.to_string(), format!("{NAME_SERVER} {host}")),
+        Name::NoProgram => {
+            return (
+                format!("the name {host} cannot be looked up without getent"),
+                "install getent".to_string(),
+            );
+        }
     };
     let more = "linux-patch refresh --verbose".to_string();
     let with_tls = if *is_tls { handshake(first, host) } else { Handshake::NotTried };
@@ -211,6 +217,8 @@ enum Name {
     Unknown,
     /// Nobody answers.
     NotAsked,
+    /// There is no getent.
+    NoProgram,
 }
 
 /// Asks getent, because its question can be ended. A program with a linked-in C library cannot look up a name in all
@@ -219,7 +227,7 @@ fn resolve(host: &str) -> Name {
     if let Ok(address) = host.parse() {
         return Name::Is(address);
     }
-    let Some(program) = find("getent") else { return Name::NotAsked };
+    let Some(program) = find("getent") else { return Name::NoProgram };
     let mut command = Command::new(program);
     command.args(["ahosts", host]).stdout(Stdio::piped()).stderr(Stdio::null());
     let Some((_, text)) = ended(&mut command, |child| child.stdout.take()) else { return Name::NotAsked };
