@@ -421,7 +421,7 @@ fn full_state() -> state_file::Loaded {
             "pending": {"as_of": time, "count": 1, "security": 1, "packages": [
                 {"name": "p", "installed": "1", "candidate": "2", "security": true, "source": "s", "first_seen": time, "security_seen": time,
                  "replaces": ["o"]}],
-                "known": [{"name": "p", "first_seen": time}],
+                "known": [{"name": "p", "first_seen": time}], "database_places": ["/p"],
                 "held_back": [{"name": "p", "installed": "1", "candidate": "2", "reason": "held", "class": "auth",
                                "security": true, "first_seen": time, "security_seen": time}]},
             "apply": {

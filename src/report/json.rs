@@ -23,7 +23,7 @@ impl Doc {
     }
 }
 
-/// What is pending, without the fields that only this program uses.
+/// What is pending, without the fingerprints, which only this program uses.
 #[derive(Serialize)]
 struct Shown<'a> {
     as_of: Time,
