@@ -202,6 +202,7 @@ fn until_when_there_is_support_is_what_the_distribution_says() {
 const HOOK: &str = r#"#!/usr/bin/perl
 use IO::Handle;
 open(my $apt, "+<&=", $ENV{APT_HOOK_SOCKET}) or die;
+open(my $asked, ">", "/run/asked");
 $apt->autoflush(1);
 $| = 1;
 while (my $line = <$apt>) {
@@ -223,7 +224,9 @@ fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     let words = "require Ubuntu Pro with 'esm-infra' enabled: tb-a tb-b";
     let first = caveats();
     assert!(first.contains(words), "{first}\n{}", sandbox.log());
+    sandbox.sh("rm /run/asked");
     assert!(caveats().contains(words), "nothing was listed anew");
+    assert!(sandbox.read("/run/asked").is_none(), "so nobody is asked");
     sandbox.patch(&["--manager", "apt", "apply"]).applied(&["tb-hello 1.0 2.0"]);
     assert!(sandbox.run(&["linux-patch", "status"]).stdout.contains(words));
     // While the hook does not answer, what it said before stays, and what is pending is known all the same.
