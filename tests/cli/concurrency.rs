@@ -188,10 +188,13 @@ fn an_apply_that_cannot_have_the_lock_in_time_names_the_holder() {
 #[test]
 fn an_apply_waits_for_a_refresh_and_goes_on() {
     let world = World::new();
-    world.on_call("update", 1, "touch $world/refreshing; sleep 0.5; echo 'Hit:1 http://a s InRelease'");
+    world.on_call("update", 1, "touch $world/refreshing; gate; echo 'Hit:1 http://a s InRelease'");
     let refresh = world.spawn("refresh");
     until("the refresh runs", || world.path("refreshing").exists());
-    let doc = world.json("apply --wait 20s");
+    let apply = world.spawn_telling("apply --wait 60s --format json", "messages");
+    until("it waits", || world.read("messages").contains("waiting for linux-patch refresh"));
+    world.write("go", "");
+    let doc = Ran::end(apply).json();
     assert_eq!((&doc["exit_code"], doc["packages"].as_array().unwrap().len()), (&json!(0), 3));
     assert_eq!((Ran::end(refresh).code, world.count("update")), (0, 2));
 }

@@ -40,7 +40,7 @@ fn ages_have_a_threshold_for_warning_and_one_for_critical() {
         assert!(ran.stdout.starts_with(&format!("PATCH {words}: ")), "{args}: {}", ran.stdout);
     }
     let line = world.run("status --format nagios -w 3h -c 4h").stdout;
-    assert!(line.contains("age=720") && line.contains("s;10800;14400;0"), "{line}");
+    assert!(line.contains("age=72") && line.contains("s;10800;14400;0"), "{line}");
     assert_eq!(world.run("status -w 3h --max-age 4h").code, 3);
     let never_complete = world_with(7200, |state| {
         fail(state, "partial", 60);

@@ -101,12 +101,13 @@ fn an_install_under_way_is_waited_for_whatever_is_sent_and_its_true_result_told(
 #[test]
 fn a_signal_during_the_install_is_told_on_standard_error() {
     let world = World::new();
-    world.on("install", "touch $world/running; sleep 0.5; unpack");
-    let child = started(&world, world.spawn("apply"));
+    world.on("install", "touch $world/running; gate; unpack");
+    let child = started(&world, world.spawn_telling("apply", "messages"));
     signal(&child, Signal::TERM);
-    let ran = Ran::end(child);
-    assert_eq!(ran.code, 0);
-    assert_eq!(ran.stderr.matches("SIGTERM received").count(), 1, "{}", ran.stderr);
+    until("it is told", || world.read("messages").contains("SIGTERM received"));
+    world.write("go", "");
+    assert_eq!(Ran::end(child).code, 0);
+    assert_eq!(world.read("messages").matches("SIGTERM received").count(), 1);
 }
 
 /// A signal that was noted during an install is not forgotten if the install has not begun after all.
@@ -209,11 +210,20 @@ fn a_question_after_the_install_that_a_signal_hits_is_asked_again() {
 /// A started program inherits an alarm(2): `perl -e 'alarm 60; exec @ARGV'` is a known way to set a limit.
 #[test]
 fn an_alarm_that_the_caller_set_ends_no_install() {
-    let world = World::new();
-    world.on("install", "sleep 1.5; unpack");
+    // On a busy machine it may come before the install: then there is nothing to see.
+    let has_hit = [1, 2, 4, 8, 16].into_iter().any(|seconds| {
+        let world = World::new();
+        world.on("install", &format!("touch $world/installing; sleep {seconds}.5; unpack"));
+        let alarm = format!("alarm {seconds}; exec @ARGV");
+        let doc = Ran::of(world.launched(&["perl", "-e", &alarm], "apply --format json")).json();
+        let has_begun = world.path("installing").exists();
+        let (code, count) = if has_begun { (0, 3) } else { (2, 0) };
+        assert_eq!(doc["exit_code"], code, "{doc}");
+        assert_eq!(doc["packages"].as_array().unwrap().len(), count, "{doc}");
+        has_begun
+    });
+    assert!(has_hit, "no alarm came within an install");
     let limit = ["perl", "-e", "alarm 1; exec @ARGV"];
-    let doc = Ran::of(world.launched(&limit, "apply --format json")).json();
-    assert_eq!((&doc["exit_code"], doc["packages"].as_array().unwrap().len()), (&json!(0), 3), "{doc}");
     let world = World::new();
     world.on("update", LASTING);
     let doc = Ran::of(world.launched(&limit, "refresh --format json")).json();

@@ -56,11 +56,17 @@ pub fn three_with(pattern: &str, fault: Fault) -> (Sandbox, [Repo; 3]) {
 
 pub const IN_POSTINST: &str = "/run/in-postinst";
 
-/// A package whose configuration takes this long, unless /run/fast is there.
+/// A package whose configuration takes this long, unless /run/fast is there, or until [`END_POSTINST`].
 pub fn slow(version: &str, seconds: u32) -> Deb {
-    deb("tb-slow", version)
-        .script("postinst", &format!("[ -e /run/fast ] && exit 0\necho $$ >{IN_POSTINST}\nsleep {seconds}"))
+    deb("tb-slow", version).script(
+        "postinst",
+        &format!("[ -e /run/fast ] && exit 0\necho $$ >{IN_POSTINST}\nsleep {seconds} || [ -e /run/fast ]"),
+    )
 }
+
+/// Lets the configuration of such a package end well at once.
+pub const END_POSTINST: &str =
+    "touch /run/fast; read pid </run/in-postinst; kill $(cat /proc/$pid/task/$pid/children)";
 
 /// From now on write down every call of the package manager that is found on PATH.
 pub fn spy(sandbox: &Sandbox) {

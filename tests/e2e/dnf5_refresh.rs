@@ -162,10 +162,10 @@ fn another_dnf5_in_mid_install_is_waited_for_and_named() {
 #[test]
 fn a_lock_that_only_readers_hold_is_not_waited_for() {
     let (root, _repo) = pending_update();
-    let (_holder, _) = locks::hold_shared(&root.sandbox, SYSTEM_LOCK, Duration::from_secs(20));
+    let (_holder, _) = locks::hold_shared(&root.sandbox, SYSTEM_LOCK, Duration::from_secs(80));
     let refreshed = root.patch(&["refresh"]);
     refreshed.exits(0);
-    assert!(refreshed.elapsed < Duration::from_secs(5), "{refreshed}");
+    assert!(!refreshed.stderr.contains("waiting for the lock"), "{refreshed}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::rpm::{Root, RpmRepo, one, pending_update, rpm, three};
+use crate::sandbox::budget;
 use crate::server::Fault;
 use crate::vault::Signer;
 
@@ -248,7 +249,7 @@ fn a_repository_that_needs_longer_than_we_would_wait_gets_the_time_that_dnf_conf
     repo.server.fault("/repodata", Fault::Late(2500));
     root.patch(&["refresh", "--timeout", "20s"]).refresh_failed("network");
     root.sandbox.write("/etc/dnf/dnf.conf", "[main]\ntimeout=15\n");
-    root.patch(&["refresh", "--timeout", "20s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["refresh", "--timeout", &budget(20)]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }
 
 /// Three repositories that were refreshed once, and the second one hangs now.

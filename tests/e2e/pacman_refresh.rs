@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::manager::noise;
 use crate::pacman::{PkgRepo, Root, one, pending_update, pkg, three};
-use crate::sandbox::is_newer;
+use crate::sandbox::{budget, is_newer};
 use crate::server::Fault;
 use crate::vault::Signer;
 
@@ -356,7 +356,7 @@ fn what_pacman_was_done_with_when_it_was_ended_is_told_from_what_failed() {
         user.iter().for_each(|user| root.option(&format!("DownloadUser = {user}")));
         root.patch(&["refresh"]).exits(0);
         repos[1].publish(&[pkg("tb-beta", "3.0")]);
-        let ended = || root.patch(&["refresh", "--timeout", "4s"]);
+        let ended = || root.patch(&["refresh", "--timeout", &budget(4)]);
         let publish = |name: usize, version: &str| {
             repos[name].publish(&[pkg(["tb-alpha", "tb-beta", "tb-gamma"][name], version)]);
         };
@@ -384,8 +384,14 @@ fn what_pacman_was_done_with_when_it_was_ended_is_told_from_what_failed() {
         let text = text.replace("ParallelDownloads = 5", "ParallelDownloads = 1");
         root.sandbox.write("/etc/pacman.conf", text);
         root.sandbox.write(&format!("{PRIVATE}/sync/gamma.db.part"), "of a pacman that was killed");
+        let seen = format!(
+            "case \"$*\" in *some.conf*) cp {PRIVATE}/some.conf /run;; esac; exec /usr/bin/pacman \"$@\""
+        );
+        root.sandbox.write_script("/usr/local/bin/pacman", &seen);
         ended().exits(1).one_source_failed(3, "beta", "timeout");
         is_pending("tb-alpha 1.0-1 4.0-1");
+        let seen = root.sandbox.read("/run/some.conf").expect("pacman was not asked once more");
+        assert!(seen.contains("[gamma]") && !seen.contains("[beta]"), "{seen}");
         assert!(!root.sandbox.exists(&format!("{PRIVATE}/some.conf")), "it has passwords");
         repos[1].server.heal();
         root.patch(&["refresh"]).exits(0).remembers("/pending/count", 3);

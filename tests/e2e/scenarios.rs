@@ -302,7 +302,7 @@ fn a_source_that_hangs_costs_no_more_than_the_budget<M: Manager>() {
     stage.server().fault(M::INDEX, Fault::Hang);
     let refreshed = stage.patch(&["refresh", "--timeout", "2s"]);
     refreshed.refresh_failed("timeout");
-    assert!(refreshed.elapsed < Duration::from_secs(9), "{refreshed}");
+    assert!(refreshed.elapsed < at_leisure(9), "{refreshed}");
     stage.sandbox().runs_nothing();
     // Nothing that an ended manager leaves is in the way.
     stage.server().heal();
@@ -331,11 +331,12 @@ fn a_termination_stops_a_refresh<M: Manager>() {
     let running = stage.start(&["refresh"]);
     stage.sandbox().wait_until("the index is asked for", || stage.refreshes() > 0);
     stage.sandbox().signal(stage.sandbox().patch_pid(), "TERM");
+    let since = Instant::now();
     let refreshed = running.report();
     refreshed.exits(2).says("/error/class", "interrupted").says("/cache_status", "unknown");
     // That is no verdict on the index.
     refreshed.remembers("/last_attempt", Value::Null).remembers("/last_update_error", Value::Null);
-    assert!(refreshed.elapsed < Duration::from_secs(10), "{refreshed}");
+    assert!(since.elapsed() < at_leisure(10), "{refreshed}");
     stage.sandbox().runs_nothing();
 }
 

@@ -21,8 +21,14 @@ fn daemon(version: &str) -> Deb {
 
 /// Starts a program that goes on.
 fn start(sandbox: &Sandbox, line: &str) {
+    const STARTERS: [&str; 6] = ["sh", "setsid", "env", "unshare", "chroot", "perl"];
+    let programs = || {
+        let processes = sandbox.processes();
+        processes.iter().filter(|(_, name)| !STARTERS.contains(&name.as_str())).count()
+    };
+    let before = programs();
     sandbox.sh(&format!("setsid {line} >/dev/null 2>&1 </dev/null &"));
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    sandbox.wait_until(line, || programs() > before);
 }
 
 #[track_caller]

@@ -267,8 +267,8 @@ fn a_lock_that_is_removed_under_a_run_keeps_out_a_run_by_another_way_to_the_dire
     command.arg(crate::world::BINARY).arg(world.state_dir()).arg(world.path("bound"));
     command.args(["refresh", "--format", "json"]);
     command.env("PATH", format!("{}:/usr/bin:/bin", world.path("fakes").display()));
-    let second = command.spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let second = command.stderr(world.messages("messages")).spawn().unwrap();
+    until("it waits", || world.read("messages").contains("waiting for "));
     assert_eq!(world.count("update"), 1, "two managers at once");
     world.write("go", "");
     let (first, second) = (Ran::end(first).json(), Ran::end(second).json());
