@@ -138,12 +138,20 @@ fn an_apply_killed_at_any_moment_is_told_and_repaired_by_the_next() {
 fn many_killed_runs_leave_no_heap_of_files() {
     let world = World::new();
     world.on("update", "exit 0");
+    let mut begun = 0;
     for number in 0..40 {
+        let before = world.count("update");
         let mut child = world.spawn("apply --exclude tb-hello");
-        std::thread::sleep(Duration::from_millis(number * 2));
+        // Its log is there when it refreshes. Half of the runs are killed sooner or later than that.
+        if number % 2 == 0 {
+            until("it refreshes", || world.count("update") > before);
+        }
+        std::thread::sleep(Duration::from_millis(number));
         signal(&child, Signal::KILL);
         child.wait().unwrap();
+        begun += usize::from(world.count("update") > before);
     }
+    assert!(begun >= 20, "{begun}");
     let files = world.state_files();
     assert!(files.len() <= 7, "{files:?}");
     wait_for_orphans(&world);

@@ -51,9 +51,13 @@ fn a_limit_that_yum_conf_or_a_repository_sets_is_never_undercut() {
         ("[main]\ntimeout=2\nretries=1\n", "", &[]),
     ] {
         let world = World::of_yum();
+        // What is left out makes it list what is to come.
+        let table = "printf 'Dependencies Resolved\\n\\nUpdating:\\n tb-world noarch 2.0-1 base 5 k\\n\\nTransaction Summary\\n'";
+        world.on("yum-list", &format!("{table}; echo Exiting on user command; exit 1"));
+        world.on("yum-download", table);
         let files = [("yum.conf", conf), ("yum.repos.d/base.repo", &format!("{base}{repo}"))];
-        let doc = run_configured(&world, &files, "apply");
-        assert_eq!(doc["exit_code"], 0, "{doc}");
+        let doc = run_configured(&world, &files, "apply --exclude tb-hello");
+        assert!(doc["exit_code"] == 0 && world.count("yum-install") == 1, "{doc}");
         for verb in ["yum-refresh", "yum-list", "yum-download"] {
             let limits = |line: &str| -> Vec<String> {
                 let words = line.split(' ').filter_map(|word| word.strip_prefix("--setopt=*."));
@@ -62,7 +66,9 @@ fn a_limit_that_yum_conf_or_a_repository_sets_is_never_undercut() {
                     .map(str::to_owned)
                     .collect()
             };
-            for line in world.calls(verb) {
+            let calls = world.calls(verb);
+            assert!(!calls.is_empty(), "{verb}");
+            for line in calls {
                 let found = limits(&line);
                 assert!(
                     found.len() == 2 + more.len()
