@@ -38,8 +38,8 @@ impl Session {
     }
 
     /// Security updates that need a subscription. Where there is no answer, the earlier one stays.
-    fn caveat_of_subscription(&self, state: &State, is_counted_anew: bool) -> Option<String> {
-        match Some(()).filter(|()| is_counted_anew).and_then(|()| self.manager.needs_subscription(self)) {
+    fn caveat_of_subscription(&self, state: &State, is_asked_anew: bool) -> Option<String> {
+        match Some(()).filter(|()| is_asked_anew).and_then(|()| self.manager.needs_subscription(self)) {
             Some(what) => (!what.is_empty()).then(|| one_line(&format!("{SUBSCRIPTION}{what}"))),
             None => state.caveats.iter().find(|caveat| caveat.starts_with(SUBSCRIPTION)).cloned(),
         }
@@ -55,13 +55,13 @@ impl Session {
     }
 
     /// Remembers until when the distribution is supported, and why "nothing is pending" may mean less than it says.
-    pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources, is_counted_anew: bool) {
+    pub(super) fn note_caveats(&self, state: &mut State, published: &OfSources, is_asked_anew: bool) {
         let release = Release::of_this_system();
         state.support_ends = release.support_ends();
         let has_no_advisories =
             have_no_advisories(&state.sources, published) || still_lacks_advisories(state);
         let has_no_archive = lacks_security_archive(&release, state, published);
-        let subscription = self.caveat_of_subscription(state, is_counted_anew);
+        let subscription = self.caveat_of_subscription(state, is_asked_anew);
         // Where no index could be looked at, what was found before still holds.
         let before =
             state.caveats.iter().find(|caveat| is_of_updates(caveat) && published.is_empty()).cloned();

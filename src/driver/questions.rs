@@ -211,7 +211,10 @@ impl Machine for Session {
     }
 
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
-        // The other half is for what must be known.
+        self.answer(question).ok()
+    }
+
+    fn ask_if_time(&self, question: &Invocation) -> Option<Finished> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / 2);
         self.answer_within(question, left.unwrap_or(PATIENCE).min(PATIENCE)).ok()
     }

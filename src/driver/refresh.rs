@@ -104,7 +104,8 @@ impl Session {
         }
         self.note_reboot_required(state);
         let is_counted_anew = basis(state) != counted_before;
-        self.note_caveats(state, &published, is_counted_anew);
+        let is_asked_anew = is_counted_anew || self.purpose == Purpose::Apply;
+        self.note_caveats(state, &published, is_asked_anew);
         self.note_not_offered(state, is_counted_anew);
         refreshed
     }

@@ -32,10 +32,14 @@ pub trait Machine {
         self.try_ask(question).ok()
     }
 
-    /// The same question where the answer is only a help: it waits for no lock, and takes at most half of the time that is
-    /// left. Gives nothing where it cannot be asked.
+    /// The same question where the answer is only a help: it waits for no lock, and gives nothing where it fails.
     fn ask_in_passing(&self, question: &Invocation) -> Option<Finished> {
         self.try_ask(question).ok()
+    }
+
+    /// The same, where what must be known is asked after it: it takes at most half of the time that is left.
+    fn ask_if_time(&self, question: &Invocation) -> Option<Finished> {
+        self.ask_in_passing(question)
     }
 
     /// Whether the stored index of every source shows that it has no advisories.

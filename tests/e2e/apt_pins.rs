@@ -3,7 +3,7 @@
 use crate::bench;
 use crate::deb::deb;
 use crate::repo::Repo;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, budget};
 use serde_json::json;
 
 const OF_RELEASE: &str = "APT::Default-Release keeps 1.0";
@@ -101,6 +101,21 @@ fn the_fixes_of_a_release_that_a_pin_keeps_away_are_none_of_this_one() {
     let pin = "Package: tb-other\nPin: version 3.0\nPin-Priority: -1\n\nPackage: *\nPin: release a=testing*\nPin-Priority: 100\n";
     sandbox.write("/etc/apt/preferences.d/testing", pin);
     sandbox.patch(&["refresh"]).exits(0).holds_back(&["tb-other 2.0 3.0 a pin keeps 2.0"]);
+}
+
+/// What must be known is asked behind it.
+#[test]
+fn a_look_for_what_is_hidden_that_takes_too_long_leaves_time_for_the_rest() {
+    let (sandbox, _repos) = with_a_fix();
+    sandbox.write(HIDES[0].0, HIDES[0].1);
+    let slow =
+        "case \" $* \" in *Preferences=/dev/null*) exec sleep 600;; esac; exec /usr/bin/apt-get \"$@\"";
+    sandbox.write_script("/usr/local/bin/apt-get", slow);
+    let refreshed = sandbox.patch(&["refresh", "--timeout", &budget(15)]);
+    refreshed.exits(0).leaves_pending(&["tb-world 1.0 2.0"]).holds_back(&[]);
+    let words = "could not look for security updates that a pin hides: apt-get did not answer in time";
+    assert!(refreshed.stderr.contains(words), "{refreshed}");
+    sandbox.runs_nothing();
 }
 
 /// As MariaDB's and Mozilla's repositories, whose own versions are older than those of the distribution.

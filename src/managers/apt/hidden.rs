@@ -3,14 +3,14 @@
 
 use super::blame::parts;
 use super::commands::{apt_get, setting, upgrade};
-use super::lists;
 use super::policy::{self, Release};
+use super::{errors, lists};
 use crate::managers::facts::Plan;
 use crate::managers::machine::Machine;
 use crate::model::listing::Listing;
 use crate::model::packages::Origin;
 use crate::model::updates::{HIDDEN_BY_BOTH, HIDDEN_BY_PIN, HIDDEN_BY_RELEASE, HeldBack};
-use crate::system::process::{Finished, Invocation};
+use crate::system::process::{End, Invocation};
 use log::warn;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -57,11 +57,14 @@ pub fn add(machine: &dyn Machine, plan: &Plan, listing: &mut Listing) {
 
 /// An answer, or a warning: what is pending is known without it.
 fn asked(machine: &dyn Machine, question: &Invocation) -> Option<String> {
-    let answer = machine.ask_in_passing(question).filter(Finished::succeeded);
-    if answer.is_none() {
-        warn!("{} did not say which security updates a pin hides", question.program);
-    }
-    Some(answer?.stdout)
+    let answer = machine.ask_if_time(question);
+    let why = match answer {
+        Some(answer) if answer.succeeded() => return Some(answer.stdout),
+        Some(answer) if matches!(answer.end, End::Code(_)) => errors::classify(&answer).message,
+        _ => format!("{} did not answer in time", question.program),
+    };
+    warn!("could not look for security updates that a pin hides: {why}");
+    None
 }
 
 /// What apt would update if nothing were preferred, and of which the list says nothing. What is kept back even then is
@@ -96,7 +99,7 @@ fn has_pin(file: &Path) -> bool {
 
 /// Whether a pin among these may hide a security update. One that says from which host named packages come (NodeSource's
 /// `Package: nodejs`, `Pin: origin deb.nodesource.com`) hides no fix for what comes from there; nor does what each Ubuntu
-/// has for the services of Ubuntu Pro.
+/// has for the services of Ubuntu Pro, whose versions are fixes themselves.
 fn may_hide(text: &str) -> bool {
     let mut record: [&str; 3] = [""; 3];
     let mut found = false;

@@ -101,8 +101,9 @@ pub fn installed_from(stdout: &str) -> HashMap<String, Vec<String>> {
 /// The release that a source belongs to.
 #[derive(Clone, Debug, Default)]
 pub struct Release {
-    /// `Origin` in its Release file: who makes it. A vendor's repository may have the suite of the distribution.
-    origin: Option<String>,
+    /// `Origin` in its Release file: who makes it. A vendor's repository may have the suite of the distribution. `None` if
+    /// that is not known, empty if the file does not say it.
+    maker: Option<String>,
     /// `bookworm` and `stable` of `bookworm-security`. The sources may call it by one of them, and its Release file says
     /// the other.
     names: Vec<String>,
@@ -117,11 +118,22 @@ impl Release {
         let suites = suite.into_iter().chain(told("Codename: ")).chain(told("Suite: "));
         let names = suites.filter_map(|suite| suite.trim().split(['-', '/']).next());
         let names = names.filter(|name| !name.is_empty() && *name != ".").map(str::to_owned).collect();
-        Release { origin: told("Origin: ").next().map(|origin| origin.trim().to_string()), names }
+        let maker = (!text.is_empty()).then(|| match told("Origin: ").next().unwrap_or_default().trim() {
+            // Ubuntu Pro has fixes for packages of the archive.
+            "UbuntuESM" | "UbuntuESMApps" => "Ubuntu".to_string(),
+            maker => maker.to_string(),
+        });
+        // aptly writes `. bookworm-security` if nobody has told it.
+        let is_of_suite = |maker: &String| suite.is_some_and(|suite| maker.ends_with(&format!(" {suite}")));
+        Release { maker: maker.filter(|maker| !is_of_suite(maker)), names }
     }
 
+    /// Whether nothing shows that they are two.
     pub fn is_same(&self, other: &Release) -> bool {
-        self.origin == other.origin && self.names.iter().any(|name| other.names.contains(name))
+        let is_unknown = |release: &Release| release.maker.is_none() && release.names.is_empty();
+        let has_same_maker = self.maker.is_none() || other.maker.is_none() || self.maker == other.maker;
+        let has_same_name = self.names.iter().any(|name| other.names.contains(name));
+        has_same_maker && (has_same_name || is_unknown(self) || is_unknown(other))
     }
 }
 
@@ -229,7 +241,21 @@ mod tests {
         let fix = release("http://h bookworm-security");
         let is_same = |id: &str| release(id).is_same(&fix);
         assert!(is_same("http://m stable"));
-        assert!(!is_same("http://v bookworm") && !is_same("http://h buster/updates"));
+        assert!(!is_same("http://v bookworm"), "another maker");
+        assert!(!is_same("http://m sid") && !is_same("http://h buster/updates"), "another name");
+        assert!(is_same("cdrom:[x] bookworm") && is_same("file:/srv/debs ./"), "no Release file");
+        std::fs::write(lists.path().join("c_._Release"), "Origin: NVIDIA\n").unwrap();
+        std::fs::write(lists.path().join("c_Release"), "Origin: NVIDIA\n").unwrap();
+        assert!(!is_same("http://c ./"), "flat, and of another maker");
+        std::fs::write(lists.path().join("a_dists_bookworm_Release"), "Origin: . bookworm\n").unwrap();
+        assert!(is_same("http://a bookworm"), "of aptly");
+        let ubuntu = |name: &str, origin: &str| {
+            let path = lists.path().join(format!("u_dists_{name}_Release"));
+            std::fs::write(path, format!("Origin: {origin}\n")).unwrap();
+            release(&format!("http://u {name}"))
+        };
+        let (archive, esm) = (ubuntu("jammy", "Ubuntu"), ubuntu("jammy-apps-security", "UbuntuESMApps"));
+        assert!(archive.is_same(&esm) && !archive.is_same(&ubuntu("jammy-x", "UbuntuFIPS")));
     }
 
     #[test]
