@@ -187,6 +187,11 @@ pub fn retrieving(line: &str) -> Option<(&str, &str)> {
     Some((file, rest.split_once(" : ").map_or(rest, |(_, reason)| reason)))
 }
 
+/// Whether pacman 7 says that it cannot limit itself to some directories. 7.0 goes on all the same, 7.1 does not.
+pub fn is_no_sandbox(line: &str) -> bool {
+    line.starts_with("restricting filesystem access failed because ")
+}
+
 /// The repository in a line that says that its file could not be read.
 pub fn unreadable_database(line: &str) -> Option<&str> {
     if let Some(rest) = line.strip_prefix("could not read db '") {

@@ -2,7 +2,8 @@
 //! standard output.
 
 use super::classes::{
-    class_of, end_class, is_of_entry, is_signature, lacks_keyring, retrieving, unreadable_database,
+    class_of, end_class, is_no_sandbox, is_of_entry, is_signature, lacks_keyring, retrieving,
+    unreadable_database,
 };
 use super::fetch::{DOWNLOADER, downloader, fetch, unwritable};
 use super::lines::{errors, warnings};
@@ -45,7 +46,7 @@ fn exited_well(finished: &Finished) -> Option<Failure> {
             || line.starts_with("key \"")
             || is_signature(line)
             // On a kernel without Landlock pacman 7.0 fetches all the same.
-            || line.starts_with("restricting filesystem access failed because ")
+            || is_no_sandbox(line)
     };
     let serious = errors(finished).filter(|line| !is_harmless(line));
     let failures = serious.map(|line| match class_of(line) {
@@ -316,6 +317,10 @@ mod tests {
                 classify(&Finished::ended(0, "", &text[..text.find('\n').unwrap()])).is_none(),
                 goes_on
             );
+            let gone = "error: failed retrieving file 'x' from h : The requested URL returned error: 404\n\
+                        error: failed to commit transaction (failed to retrieve some files)\n";
+            let failure = classify(&Finished::ended(1, "", &format!("error: {line}\n{gone}"))).unwrap();
+            assert_eq!(failure.class, if goes_on { Class::Fetch } else { class }, "{line}");
         }
     }
 

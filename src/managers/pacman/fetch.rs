@@ -1,6 +1,6 @@
 //! Why files could not be fetched, or not stored.
 
-use super::classes::{class_of, is_about_key, reason_class, retrieving};
+use super::classes::{class_of, is_about_key, is_no_sandbox, reason_class, retrieving};
 use super::lines::errors;
 use crate::model::class::Class;
 use crate::model::failure::Failure;
@@ -26,11 +26,16 @@ pub fn fetch(finished: &Finished, end: &str) -> Failure {
         let class = if line.contains("PGP signature") { Class::Auth } else { Class::Fetch };
         Failure::new(class, line)
     });
+    // pacman 7.0 goes on without its sandbox: if it has asked for a file, that is not why it did not come.
+    let has_asked = errors(finished).any(|line| retrieving(line).is_some());
     let retrieving = errors(finished).filter_map(|line| {
         let (file, reason) = retrieving(line)?;
         Some(Failure::new(reason_class(file, reason), line))
     });
-    let others = errors(finished).filter(|line| matches!(class_of(line), Class::Auth | Class::Config));
+    let is_other = |line: &&str| {
+        matches!(class_of(line), Class::Auth | Class::Config) && !(has_asked && is_no_sandbox(line))
+    };
+    let others = errors(finished).filter(is_other);
     let others = others.map(|line| Failure::new(class_of(line), line));
     let named = corrupted.chain(others).chain(retrieving).reduce(Failure::more_decisive);
     let class = if is_about_key(end) { Class::Auth } else { Class::Fetch };
