@@ -22,13 +22,13 @@ fn daemon(version: &str) -> Deb {
 /// Starts a program that goes on.
 fn start(sandbox: &Sandbox, line: &str) {
     const STARTERS: [&str; 6] = ["sh", "setsid", "env", "unshare", "chroot", "perl"];
-    let programs = || {
-        let processes = sandbox.processes();
-        processes.iter().filter(|(_, name)| !STARTERS.contains(&name.as_str())).count()
+    // One that was killed before may still be there.
+    let before = sandbox.processes();
+    let is_new = |process: &(u32, String)| {
+        !STARTERS.contains(&process.1.as_str()) && before.iter().all(|(pid, _)| *pid != process.0)
     };
-    let before = programs();
     sandbox.sh(&format!("setsid {line} >/dev/null 2>&1 </dev/null &"));
-    sandbox.wait_until(line, || programs() > before);
+    sandbox.wait_until(line, || sandbox.processes().iter().any(is_new));
 }
 
 #[track_caller]
