@@ -39,7 +39,7 @@ impl Session {
 
     /// Security updates that need a subscription. Where there is no answer, the earlier one stays.
     fn caveat_of_subscription(&self, state: &State, is_asked_anew: bool) -> Option<String> {
-        match Some(()).filter(|()| is_asked_anew).and_then(|()| self.manager.needs_subscription(self)) {
+        match is_asked_anew.then(|| self.manager.needs_subscription(self)).flatten() {
             Some(what) => (!what.is_empty()).then(|| one_line(&format!("{SUBSCRIPTION}{what}"))),
             None => state.caveats.iter().find(|caveat| caveat.starts_with(SUBSCRIPTION)).cloned(),
         }

@@ -228,6 +228,7 @@ fn security_updates_that_need_a_subscription_are_said_as_apt_says_them() {
     assert!(caveats().contains(words), "nothing was listed anew");
     assert!(sandbox.read("/run/asked").is_none(), "so nobody is asked");
     sandbox.patch(&["--manager", "apt", "apply"]).applied(&["tb-hello 1.0 2.0"]);
+    assert!(sandbox.read("/run/asked").is_some(), "an apply asks");
     assert!(sandbox.run(&["linux-patch", "status"]).stdout.contains(words));
     // While the hook does not answer, what it said before stays, and what is pending is known all the same.
     repo.publish(&[deb("tb-hello", "2.5")]);

@@ -113,7 +113,7 @@ fn tried(address: &Address) -> (String, String) {
         Name::NoProgram => {
             return (
                 format!("the name {host} cannot be looked up without getent"),
-                "install getent".to_string(),
+                "install getent (libc-bin, glibc-common or musl-utils)".to_string(),
             );
         }
     };
