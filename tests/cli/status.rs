@@ -89,6 +89,23 @@ fn exactly_at_max_age_is_still_fresh_and_a_second_later_stale() {
     assert_eq!(world.run("status --max-age 0").code, 1);
 }
 
+/// Whatever fails at once, nobody starts more programs than that.
+#[test]
+fn the_hosts_of_no_more_than_twenty_failed_sources_are_looked_up() {
+    let world = World::new();
+    let mut state = fresh_state(100);
+    let failed = |number| json!({"id": format!("http://x{number}.invalid stable"), "error": {"class": "network", "message": "m"}});
+    state["sources"] = (0..23).map(failed).collect();
+    world.write_state(&state);
+    let getent = world.path("fakes/getent");
+    std::fs::write(&getent, "#!/bin/sh\necho \"$2\" >>\"${0%/fakes/*}/asked\"\nexit 2\n").unwrap();
+    std::fs::set_permissions(&getent, PermissionsExt::from_mode(0o755)).unwrap();
+    let text = world.run("status --explain").stdout;
+    assert_eq!(text.matches("! source: ").count(), 23, "{text}");
+    assert_eq!(text.matches(".invalid does not resolve").count(), 20, "{text}");
+    assert_eq!(world.read("asked").lines().count(), 20);
+}
+
 #[test]
 fn what_is_no_state_is_unknown_and_left_alone() {
     let cases: [&[u8]; 7] =
