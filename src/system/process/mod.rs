@@ -113,8 +113,10 @@ fn follow(
             return Ok((natural_end(exit), started.elapsed()));
         }
         let cause = limits.reached(signal, elapsed, output).or_else(|| {
-            let is_waiting = std::mem::take(&mut waits) && still_waits(group);
-            is_waiting.then_some(End::Waiting)
+            // It says so once. Where nobody knows, we look again.
+            let still = if waits { still_waits(group) } else { Some(false) };
+            waits = still.is_none();
+            (still == Some(true)).then_some(End::Waiting)
         });
         let Some(cause) = cause else {
             output.forget();

@@ -15,8 +15,8 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether a process that said that it waits for a lock still does. It is stopped while we look. If it holds a lock it
-/// goes on, because what it waited for may be running.
-pub fn still_waits(pid: Pid) -> bool {
+/// goes on, because what it waited for may be running. `None` if it did not stop in time, so that nobody knows.
+pub fn still_waits(pid: Pid) -> Option<bool> {
     let _ = kill_process(pid, Signal::STOP);
     let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let stands = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
@@ -24,8 +24,8 @@ pub fn still_waits(pid: Pid) -> bool {
     while !stands() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let waits = stands() && lock_holders::holds_no_lock(pid.as_raw_nonzero().get().unsigned_abs());
-    if !waits {
+    let waits = stands().then(|| lock_holders::holds_no_lock(pid.as_raw_nonzero().get().unsigned_abs()));
+    if waits != Some(true) {
         let _ = kill_process(pid, Signal::CONT);
     }
     waits
