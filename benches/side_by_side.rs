@@ -22,6 +22,8 @@ mod growth;
 mod hangup;
 #[path = "../tests/e2e/holder.rs"]
 mod holder;
+#[path = "../tests/cli/leisure.rs"]
+mod leisure;
 #[path = "../tests/e2e/locks.rs"]
 mod locks;
 #[path = "../tests/e2e/manager.rs"]

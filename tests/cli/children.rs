@@ -1,5 +1,6 @@
 //! What a child of linux-patch gets, and what happens to one that does not end.
 
+use crate::leisure::{at_leisure, option};
 use crate::machine::{end, is_running, pids_in};
 use crate::world::{Ran, World, until};
 use serde_json::json;
@@ -114,7 +115,7 @@ fn a_parent_that_ignores_the_end_of_children_changes_nothing() {
 fn assert_nothing_is_left_of(script: &str) {
     let world = World::new();
     world.on("update", &format!("echo $$ >>$world/pids; {script}"));
-    let ran = world.run("refresh --timeout 3s --format json");
+    let ran = world.run(&format!("refresh --timeout {} --format json", option(at_leisure(3))));
     let doc = ran.json();
     assert_eq!(
         (&doc["exit_code"], &doc["error"]["class"]),

@@ -1,5 +1,6 @@
 //! The rows of the exit code table that `refresh` can reach, and who may not run at all.
 
+use crate::leisure::{at_leisure, option};
 use crate::world::{World, in_parallel, replay};
 
 const VERSIONS: [&str; 4] = ["2.2", "2.6", "3.0", "3.3"];
@@ -42,7 +43,7 @@ fn a_refresh_exits_as_the_recorded_update_went_whatever_apt_exited_with() {
         let world = World::new();
         world.on("update", &replay(&name));
         // Long enough on a busy machine; only a lock is waited for until it is over.
-        let timeout = if *class == Some("lock") { "3s" } else { "60s" };
+        let timeout = if *class == Some("lock") { option(at_leisure(3)) } else { "60s".into() };
         let doc = world.json(&format!("refresh --timeout {timeout}"));
         assert_eq!(doc["exit_code"], *code, "{name}: {doc}");
         assert_eq!(doc["error"]["class"].as_str(), *class, "{name}: {doc}");

@@ -11,6 +11,7 @@ mod formats;
 mod guard;
 mod hangup;
 mod kill9;
+mod leisure;
 mod machine;
 mod monitoring;
 mod options;

@@ -1,12 +1,12 @@
 //! The order of steps, and the time spent on each: faults that show only when something is slow, is killed, or looks in
 //! between.
 
+use crate::leisure::{at_leisure, option};
 use crate::machine::{end, fresh_state, hold_lock, is_running, pids_in};
 use crate::world::{INSTALL_ALL, Ran, World, replay, until};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
-use std::time::Duration;
 
 const LOCKED: &str =
     "echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)' >&2; exit 100";
@@ -45,24 +45,25 @@ fn security_updates_alone_with_nothing_pending_is_nothing_to_do() {
     assert_eq!((&doc["exit_code"], &doc["reason"]), (&json!(0), &json!("nothing pending")), "{doc}");
 }
 
-/// `--wait` covers our lock and the manager's together: 8 s, of which ours takes 5.
+/// `--wait` covers our lock and the manager's together. Ours takes five eighths of it.
 #[test]
 fn waiting_for_several_locks_takes_no_longer_than_was_allowed_in_all() {
     let world = World::new();
     world.write_state(&fresh_state(100));
     world.on("update", LOCKED);
     let lock = hold_lock(&world, "refresh");
+    let time = at_leisure(8);
     let started = std::time::Instant::now();
-    let child = world.spawn_telling("apply --wait 8s --format json", "messages");
+    let child = world.spawn_telling(&format!("apply --wait {} --format json", option(time)), "messages");
     until("it waits", || world.read("messages").contains("waiting for linux-patch refresh"));
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(time * 5 / 8);
     drop(lock);
     let ran = Ran::end(child);
     let took = started.elapsed();
     let doc = ran.json();
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
-    assert!(took >= Duration::from_secs(7), "it gave up after {took:?}");
-    assert!(took < Duration::from_secs(12), "it waited for {took:?}");
+    assert!(took >= time * 7 / 8, "it gave up after {took:?}");
+    assert!(took < time + at_leisure(4), "it waited for {took:?}");
     // However often it tried.
     let told = world.read("messages");
     assert!(world.count("update") > 1, "it tried once");

@@ -1,5 +1,6 @@
 //! Signals to linux-patch: a clean end before the install, patience during it.
 
+use crate::leisure::at_leisure;
 use crate::machine::{is_running, pids_in, signal};
 use crate::world::{Ran, World, until};
 use rustix::process::Signal;
@@ -69,7 +70,7 @@ fn an_install_under_way_is_waited_for_whatever_is_sent_and_its_true_result_told(
         let world = World::new();
         world.on(
             "install",
-            &format!("progress pmstatus:x; touch $world/running; sleep 0.6; touch $world/mark; {rest}"),
+            &format!("progress pmstatus:x; touch $world/running; gate; touch $world/mark; {rest}"),
         );
         let mut child = started(&world, world.spawn("apply --format json"));
         for which in [
@@ -89,6 +90,7 @@ fn an_install_under_way_is_waited_for_whatever_is_sent_and_its_true_result_told(
         }
         // A dropped connection closes the messages too.
         drop(child.stderr.take());
+        world.write("go", "");
         let doc = Ran::end(child).json();
         assert!(world.path("mark").exists(), "the install was ended");
         assert_eq!(doc["exit_code"], code, "{doc}");
@@ -128,7 +130,7 @@ fn a_signal_during_an_install_that_another_process_keeps_out_ends_the_wait_for_i
     let doc = ran.json();
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
     assert!(doc["reason"].as_str().unwrap().contains("SIGTERM"), "{doc}");
-    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < at_leisure(20), "{:?}", began.elapsed());
     assert_eq!((world.count("install"), doc["packages"].as_array().unwrap().len()), (1, 0), "{doc}");
     let state = world.state();
     assert_eq!(
@@ -140,7 +142,7 @@ fn a_signal_during_an_install_that_another_process_keeps_out_ends_the_wait_for_i
 #[test]
 fn the_group_of_an_install_is_not_signalled_with_ours() {
     let world = World::new();
-    world.on("install", "echo $$ >$world/pids; touch $world/running; sleep 0.5; unpack");
+    world.on("install", "echo $$ >$world/pids; touch $world/running; gate; unpack");
     let mut command = world.command("apply");
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = started(&world, command.spawn().unwrap());
@@ -149,16 +151,18 @@ fn the_group_of_an_install_is_not_signalled_with_ours() {
     for which in [Signal::INT, Signal::HUP] {
         rustix::process::kill_process_group(group, which).unwrap();
     }
+    world.write("go", "");
     assert_eq!(Ran::end(child).code, 0);
 }
 
 #[test]
 fn a_hangup_that_the_caller_ignores_stays_ignored() {
     let world = World::new();
-    world.on("download", "touch $world/running; sleep 0.5; touch $world/mark");
+    world.on("download", "touch $world/running; gate; touch $world/mark");
     let nohup = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
     let child = started(&world, world.launched(&nohup, "apply --format json").spawn().unwrap());
     signal(&child, Signal::HUP);
+    world.write("go", "");
     let doc = Ran::end(child).json();
     assert_eq!(doc["exit_code"], 0, "{doc}");
     assert!(world.path("mark").exists());
@@ -242,7 +246,7 @@ fn a_signal_that_the_caller_left_blocked_stops_a_run_all_the_same() {
         signal(&child, Signal::TERM);
         let doc = Ran::end(child).json();
         assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("interrupted")), "{doc}");
-        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(began.elapsed() < at_leisure(20), "{:?}", began.elapsed());
         assert!(pids_in(&world, "pids").iter().all(|pid| !is_running(*pid)), "something is left");
     }
 }

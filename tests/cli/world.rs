@@ -4,6 +4,7 @@
 #[path = "../schema/mod.rs"]
 mod schema;
 
+use crate::leisure::at_leisure;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -96,7 +97,7 @@ progress() { echo "$1" >>"/proc/self/fd/$fd"; }
 # Waits until the test lets it go on, or is over, or has gone wrong.
 gate() {
     tries=0
-    while [ ! -e "$world/go" ] && [ -d "$world/fakes" ] && [ $tries -lt 300 ]; do
+    while [ ! -e "$world/go" ] && [ -d "$world/fakes" ] && [ $tries -lt 2400 ]; do
         sleep 0.05
         tries=$((tries + 1))
     done
@@ -448,7 +449,7 @@ impl From<Output> for Ran {
 /// Waits for something that another process does.
 #[track_caller]
 pub fn until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + at_leisure(30);
     while !condition() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -1,5 +1,6 @@
 //! yum 3.4, which no Debian has: fakes that print and exit as the real one was recorded.
 
+use crate::leisure::{at_leisure, option};
 use crate::machine::{cut_off, fresh_state, signal};
 use crate::world::{INSTALL_ALL, Ran, World, fixture, replay_of, until};
 use rustix::process::Signal;
@@ -467,7 +468,7 @@ fn the_lock_of_another_yum_is_waited_for() {
 
     let world = World::of_yum();
     world.on("yum-refresh", &play("v-e1-locked-refresh"));
-    let doc = run(&world, "refresh --timeout 2");
+    let doc = run(&world, &format!("refresh --timeout {}", option(at_leisure(2))));
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("lock")), "{doc}");
 }
 

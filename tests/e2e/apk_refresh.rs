@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::apk::{Apk, ApkRepo};
+use crate::leisure::{at_leisure, budget, option};
 use crate::manager::{Manager, Repository, package};
 use crate::report::Report;
-use crate::sandbox::{at_leisure, budget};
 use crate::server::Fault;
 
 /// apk does nothing where a name to leave out is nowhere.
@@ -232,7 +232,11 @@ fn a_refresh_asks_past_the_copies_of_proxies() {
     repos[0].server.heal();
     repos[0].server.fault("/", Fault::Hang);
     repos[1].server.fault("APKINDEX", Fault::Cached);
-    patch(&["refresh", "--timeout", "6s"]).exits(1).one_source_failed(3, &repos[0].server.url(), "timeout");
+    patch(&["refresh", "--timeout", &budget(6)]).exits(1).one_source_failed(
+        3,
+        &repos[0].server.url(),
+        "timeout",
+    );
 }
 
 /// One address may be there with a tag and without, and what stands in front of the tag may be the format of its index.
@@ -282,7 +286,7 @@ fn repositories_that_apk_never_came_to_stand_in_the_ledger() {
     let more = ApkRepo::with(&[package("tb-new", "1.0")]);
     apk.add_source("zzz", &more);
     more.server.fault("/", Fault::Hang);
-    let refreshed = patch(&["refresh", "--timeout", "3s"]);
+    let refreshed = patch(&["refresh", "--timeout", &budget(3)]);
     let ids = refreshed.exits(1).state["sources"].to_string();
     assert!(ids.contains(&more.server.url()), "{refreshed}");
     assert_eq!(refreshed.failed_sources().len(), 2, "{refreshed}");
@@ -312,9 +316,10 @@ fn repositories_that_hang_or_trickle_cost_only_themselves() {
         (&[0, 2], Fault::Hang, true),
     ] {
         let (apk, repos) = three();
+        let time = at_leisure(4);
         let patch = |args: &[&str]| {
             let args = [&["--manager", "apk"], args].concat();
-            apk.sandbox().patch_with(&args, &[("LINUX_PATCH_TIMEOUT", &*budget(4))])
+            apk.sandbox().patch_with(&args, &[("LINUX_PATCH_TIMEOUT", &*option(time))])
         };
         if is_known {
             patch(&["refresh"]).exits(0);
@@ -331,7 +336,7 @@ fn repositories_that_hang_or_trickle_cost_only_themselves() {
         failed.sort();
         assert_eq!(found, failed, "{refreshed}");
         assert_eq!(refreshed.state["sources"].as_array().map(Vec::len), Some(3), "{refreshed}");
-        assert!(refreshed.elapsed < at_leisure(11), "{refreshed}");
+        assert!(refreshed.elapsed < time + at_leisure(7), "{refreshed}");
         let pending: Vec<_> = good.iter().map(|nth| format!("tb-{nth} 1.0-r0 3.0-r0")).collect();
         let pending: Vec<_> = pending.iter().map(String::as_str).collect();
         // What the index of before offers is listed too, and not installed.
@@ -340,7 +345,7 @@ fn repositories_that_hang_or_trickle_cost_only_themselves() {
         // Nothing ends an install, so it must not wait for an index that has never come.
         let applied = patch(&["apply"]);
         applied.exits(1).changed(&pending);
-        assert!(applied.elapsed < Duration::from_secs(15), "{applied}");
+        assert!(applied.elapsed < time + at_leisure(11), "{applied}");
         repos.iter().for_each(|repo| repo.server.heal());
         patch(&["apply"]).exits(0);
         assert_eq!(apk.installed().iter().filter(|row| row.ends_with(" 1.0")).count(), 0);

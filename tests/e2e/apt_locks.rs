@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{self, END_POSTINST};
 use crate::deb::deb;
+use crate::leisure::{at_leisure, budget};
 use crate::locks;
 use crate::report::Report;
-use crate::sandbox::{Sandbox, at_leisure};
+use crate::sandbox::Sandbox;
 
 const FOR_EVER: Duration = Duration::from_secs(80);
 
@@ -110,7 +111,10 @@ fn a_real_refresh_by_somebody_else_that_hangs_is_named() {
     other.args(["-q", "update"]);
     let other = sandbox.start(other);
     sandbox.wait_until("the index is asked for", || repo.refreshes() == 1);
-    sandbox.patch(&["refresh", "--timeout", "2s"]).refresh_failed("lock").mentions("/reason", "apt-get");
+    sandbox
+        .patch(&["refresh", "--timeout", &budget(4)])
+        .refresh_failed("lock")
+        .mentions("/reason", "apt-get");
     let apt = |sandbox: &Sandbox| sandbox.processes().into_iter().find(|(_, name)| name == "apt-get");
     let (pid, _) = apt(&sandbox).expect("somebody else's apt-get was touched");
     sandbox.signal(pid, "TERM");

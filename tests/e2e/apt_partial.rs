@@ -13,7 +13,7 @@ fn the_others_are_applied(class: &str, change: impl FnOnce(&Sandbox, &Repo) -> S
     let (sandbox, repos) = bench::three();
     let failing = change(&sandbox, &repos[1]);
     // The time limits of single connections follow from the budget.
-    let report = sandbox.patch_with(&["apply"], &[("LINUX_PATCH_TIMEOUT", "24s")]);
+    let report = sandbox.patch_with(&["apply"], &[("LINUX_PATCH_TIMEOUT", "29s")]);
     report
         .exits(1)
         .says("/status", "degraded")

@@ -112,7 +112,7 @@ fn a_look_for_what_is_hidden_that_takes_too_long_leaves_time_for_the_rest() {
         "case \" $* \" in *Preferences=/dev/null*) exec sleep 600;; esac; exec /usr/bin/apt-get \"$@\"";
     sandbox.write_script("/usr/local/bin/apt-get", slow);
     sandbox.write_script("/usr/local/bin/apt-cache", "sleep 1; exec /usr/bin/apt-cache \"$@\"");
-    let refreshed = sandbox.patch(&["refresh", "--timeout", "20s"]);
+    let refreshed = sandbox.patch(&["refresh", "--timeout", "40s"]);
     refreshed.exits(0).leaves_pending(&["tb-world 1.0 2.0"]).holds_back(&[]);
     let words = "could not look for security updates that a pin hides: apt-get did not answer in time";
     assert!(refreshed.stderr.contains(words), "{refreshed}");

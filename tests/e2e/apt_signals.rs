@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::bench;
 use crate::deb::deb;
+use crate::leisure::at_leisure;
 use crate::locks;
 use crate::repo::Repo;
-use crate::sandbox::{Running, Sandbox, at_leisure};
+use crate::sandbox::{Running, Sandbox};
 use crate::server::Fault;
 
 /// An apply in a session of its own, as under a terminal, has come to a script that takes a while.
@@ -27,7 +28,7 @@ fn in_own_session(sandbox: &Sandbox) -> std::process::Command {
 
 #[track_caller]
 fn slow_pending() -> (Sandbox, Repo) {
-    bench::one(&[deb("tb-slow", "1.0")], &[bench::slow("2.0", 3)])
+    bench::one(&[deb("tb-slow", "1.0")], &[bench::slow("2.0", 80)])
 }
 
 #[track_caller]
@@ -50,6 +51,7 @@ fn does_not_stop_an_install(kill: &str) {
         sandbox.sh(&kill.replace("{pid}", &pid));
         std::thread::sleep(Duration::from_millis(300));
     }
+    sandbox.sh(bench::END_POSTINST);
     run.report().applied(&["tb-slow 1.0 2.0"]);
     installed_and_remembered(&sandbox);
 }
@@ -81,6 +83,7 @@ fn a_closed_standard_output_does_not_stop_an_install() {
     let reader = run.take_stdout();
     sandbox.wait_for_file(bench::IN_POSTINST);
     drop(reader);
+    sandbox.sh(bench::END_POSTINST);
     let ended = run.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     installed_and_remembered(&sandbox);
@@ -106,7 +109,7 @@ fn a_dropped_connection_does_not_stop_an_install_that_talks() {
 
 #[test]
 fn closed_standard_streams_do_not_stop_an_install() {
-    let (sandbox, _repo) = slow_pending();
+    let (sandbox, _repo) = bench::one(&[deb("tb-slow", "1.0")], &[bench::slow("2.0", 1)]);
     sandbox.sh("linux-patch apply <&- >&- 2>&-");
     installed_and_remembered(&sandbox);
 }

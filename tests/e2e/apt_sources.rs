@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use crate::bench;
 use crate::deb::deb;
+use crate::leisure::budget;
 use crate::locks;
 use crate::repo::{Claims, Repo};
 use crate::report::Report;
-use crate::sandbox::{Sandbox, budget};
+use crate::sandbox::Sandbox;
 use crate::server::{Fault, kept};
 
 /// tb-alpha, tb-beta and tb-gamma as ever, and tb-delta 1.0 with an update at `delta`, which `line` makes
@@ -583,7 +584,7 @@ fn sources_that_apt_never_came_to_stand_in_the_ledger() {
 fn sources_stand_in_the_ledger_where_a_lock_kept_the_first_refresh_from_them() {
     let (sandbox, repos) = bench::three();
     let (holder, _) = locks::hold(&sandbox, locks::LISTS, std::time::Duration::from_secs(60));
-    let refreshed = sandbox.patch(&["refresh", "--timeout", "1s"]);
+    let refreshed = sandbox.patch(&["refresh", "--timeout", &budget(3)]);
     refreshed.refresh_failed("lock");
     let mut expected = repos.each_ref().map(|repo| (format!("{} stable", repo.url()), "lock".to_string()));
     expected.sort();
@@ -637,9 +638,8 @@ fn of_two_redirected_sources_whose_addresses_end_alike_the_one_that_does_not_com
         }
         addons.publish(&[deb("tb-addons", "3.0")]);
         addons.server.fault("InRelease", fault);
-        // In a longer time apt itself gives up on a server that says nothing.
-        let time = if matches!(fault, Fault::Hang) { "4s".into() } else { budget(3) };
-        let refreshed = sandbox.patch(&["refresh", "--timeout", &time]);
+        sandbox.write("/etc/apt/apt.conf.d/patient", bench::PATIENT);
+        let refreshed = sandbox.patch(&["refresh", "--timeout", &budget(3)]);
         let id = format!("{}/addons:/v1/deb stable", front.url());
         // Where nothing came, apt's word for "unchanged" may be about either.
         match has_other_news {

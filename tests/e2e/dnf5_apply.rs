@@ -1,6 +1,7 @@
 //! apply with the real dnf 5.
 
-use std::time::Duration;
+use crate::leisure::{at_leisure, budget};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -112,14 +113,14 @@ fn a_repair_does_not_wait_for_a_repository_that_the_last_refresh_did_not_reach()
     root.add_repo("other", &other);
     root.patch(&["refresh"]).exits(0);
     other.server.fault("/repodata", Fault::Trickle(30));
-    let running = root.start(&["apply", "--timeout", "30s"]);
+    let running = root.start(&["apply", "--timeout", &budget(30)]);
     root.sandbox.wait_for_file("/run/in-post");
     root.sandbox.sh("pkill -KILL linux-patch; pkill -KILL dnf5; pkill -KILL sleep; touch /run/fast");
     running.wait();
     let added = RpmRepo::new(&[]);
     added.server.fault("/", Fault::Hang);
     root.add_repo("added", &added);
-    let repaired = root.patch(&["apply", "--timeout", "30s"]);
+    let repaired = root.patch(&["apply", "--timeout", &budget(30)]);
     repaired.exits(1).says("/repaired", true).says("/sources/2/error", Value::Null);
     root.has_exactly(&["tb-sh 1.0", "tb-slow 2.0"]);
 }
@@ -138,19 +139,23 @@ fn locked_at_the_install(seconds: u32) -> String {
 #[test]
 fn a_lock_taken_just_before_the_install_is_waited_for() {
     let (root, _repo) = pending_update();
-    root.sandbox.write_script("/usr/local/bin/dnf5", &locked_at_the_install(3));
-    let applied = root.patch(&["apply", "--wait", "60s"]);
-    applied.applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
-    assert!(applied.stderr.contains("waiting for the lock of dnf5: process "), "{applied}");
+    root.sandbox.write_script("/usr/local/bin/dnf5", &locked_at_the_install(80));
+    let running = root.start(&["apply", "--wait", "60s"]);
+    running.wait_to_hear("waiting for the lock of dnf5: process ");
+    root.sandbox.sh("pkill -KILL perl");
+    running.report().applied(&["tb-hello 1.0-1 2.0-1"]).says("/retried", false);
 }
 
 #[test]
 fn an_install_that_waits_for_a_lock_for_ever_is_given_up() {
     let (root, _repo) = pending_update();
     root.sandbox.write_script("/usr/local/bin/dnf5", &locked_at_the_install(80));
-    let applied = root.patch(&["apply", "--wait", "3s"]);
+    let running = root.start(&["apply", "--wait", "3s"]);
+    running.wait_to_hear("waiting for the lock of dnf5: process ");
+    let since = Instant::now();
+    let applied = running.report();
     applied.apply_failed("lock").mentions("/error/message", "held by process ").changed(&[]);
-    assert!(applied.elapsed < Duration::from_secs(12), "{applied}");
+    assert!(since.elapsed() < at_leisure(8), "{applied}");
     root.has_exactly(&["tb-hello 1.0"]);
     let left = root.sandbox.processes();
     assert!(left.iter().all(|(_, name)| name == "perl"), "{left:?}");

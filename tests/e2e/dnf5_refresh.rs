@@ -1,5 +1,6 @@
 //! refresh with the real dnf 5.
 
+use crate::leisure::budget;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -146,15 +147,18 @@ fn a_repository_file_that_cannot_be_read_stops_everything() {
 
 #[test]
 fn another_dnf5_in_mid_install_is_waited_for_and_named() {
-    let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; sleep 3");
+    let slow =
+        rpm("tb-slow", "2.0").post("touch /run/in-post; until [ -e /run/go ]; do /bin/sleep 0.1; done");
     let (root, _repo) = one(&[shell(), rpm("tb-slow", "1.0")], &[slow]);
     let mut other = root.sandbox.command("dnf5");
     other.args(["-y", "upgrade"]);
     let other = root.sandbox.start(other);
     root.sandbox.wait_for_file("/run/in-post");
-    let refreshed = root.patch(&["refresh", "--timeout", "30s"]);
+    let running = root.start(&["refresh", "--timeout", &budget(30)]);
+    running.wait_to_hear("waiting for the lock of dnf5: process ");
+    root.sandbox.write("/run/go", "");
+    let refreshed = running.report();
     refreshed.exits(0).leaves_pending(&[]);
-    assert!(refreshed.stderr.contains("waiting for the lock of dnf5: process "), "{refreshed}");
     assert!(refreshed.stderr.contains("dnf5 -y upgrade"), "{refreshed}");
     assert_eq!(other.wait().code, 0);
 }

@@ -48,11 +48,12 @@ fn an_update_that_cannot_be_resolved_stays_and_the_others_come() {
 
 #[test]
 fn sigterm_at_dnf_during_the_install_is_no_failure_when_all_is_applied() {
-    let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; trap '' TERM; sleep 2");
+    let slow = rpm("tb-slow", "2.0")
+        .post("trap '' TERM; touch /run/in-post; until [ -e /run/go ]; do sleep 0.1; done");
     let (root, _repo) = one(&[shell(), rpm("tb-slow", "1.0")], &[slow]);
     let running = root.start(&["apply"]);
     root.sandbox.wait_for_file("/run/in-post");
-    root.sandbox.sh("kill -TERM $(pgrep -x dnf)");
+    root.sandbox.sh("kill -TERM $(pgrep -x dnf); touch /run/go");
     running.report().applied(&["tb-slow 1.0-1 2.0-1"]);
     root.sandbox.runs_nothing();
 }

@@ -1,5 +1,6 @@
 //! refresh with the real dnf 4.
 
+use crate::leisure::budget;
 use serde_json::Value;
 
 use crate::rpm::{Root, RpmRepo, one, pending_update, rpm, three};
@@ -286,7 +287,7 @@ fn a_repository_that_dribbles_costs_only_itself() {
     let (root, repos) = three("");
     root.patch(&["refresh"]).exits(0);
     repos[1].server.fault("/repodata", Fault::Trickle(2));
-    let refreshed = root.patch(&["refresh", "--timeout", "12s"]);
+    let refreshed = root.patch(&["refresh", "--timeout", &budget(12)]);
     refreshed.exits(1).mentions("/reason", "beta");
     let sources = refreshed.state["sources"].as_array().unwrap();
     let error = |at: usize| sources[at]["error"].is_null();

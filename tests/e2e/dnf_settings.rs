@@ -110,9 +110,9 @@ fn limits_of_a_repository_elsewhere_are_kept() {
     repo.server.fault("/repodata", Fault::Late(2500));
     root.sandbox.sh("mkdir /srv/repos; mv /etc/yum.repos.d/test.repo /srv/repos");
     root.sandbox.write("/etc/dnf/dnf.conf", "[main]\nreposdir=/srv/repos\n");
-    root.patch(&["refresh", "--timeout", "20s"]).refresh_failed("network");
+    root.patch(&["refresh", "--timeout", "29s"]).refresh_failed("network");
     root.sandbox.sh("echo timeout=15 >>/srv/repos/test.repo");
-    root.patch(&["refresh", "--timeout", "20s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
+    root.patch(&["refresh", "--timeout", "29s"]).exits(0).leaves_pending(&["tb-hello 1.0-1 2.0-1"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn every_repository_is_in_the_ledger_where_dnf_itself_cannot_begin() {
     };
     let (holder, pid) =
         locks::hold_by_number(&root.sandbox, "/var/cache/dnf/metadata_lock.pid", Duration::from_secs(60));
-    let refreshed = root.patch(&["refresh", "--timeout", "4s"]);
+    let refreshed = root.patch(&["refresh", "--timeout", "8s"]);
     refreshed.refresh_failed("lock");
     all(&refreshed);
     root.sandbox.signal(pid, "KILL");

@@ -15,6 +15,8 @@ mod explain;
 mod hangup;
 mod history;
 mod holder;
+#[path = "../cli/leisure.rs"]
+mod leisure;
 mod locks;
 #[macro_use]
 mod manager;

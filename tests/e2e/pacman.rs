@@ -581,7 +581,7 @@ impl Manager for Pacman {
         Lack {
             scenario: "a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder",
             why: PRIVATE,
-            fails_with: "refresh --timeout 3s ended with 0",
+            fails_with: "refresh --timeout 5s ended with 0",
         },
         Lack {
             scenario: "everything_killed_in_mid_install_is_repaired_by_the_next_apply",

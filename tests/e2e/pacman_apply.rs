@@ -330,11 +330,12 @@ fn a_disk_that_is_full_in_mid_install_is_reported_with_what_was_upgraded() {
 #[test]
 fn pacman_that_is_hung_up_in_mid_install_exits_0_with_a_package_missing() {
     for signal in ["HUP", "INT"] {
-        let slow = pkg("tb-a", "2.0").script("touch /run/in-script; sleep 2");
+        let wait = "touch /run/in-script; until [ -e /run/go ]; do sleep 0.1; done";
+        let slow = pkg("tb-a", "2.0").script(wait);
         let (root, _repo) = one(&[pkg("tb-a", "1.0"), pkg("tb-z", "1.0")], &[slow, pkg("tb-z", "2.0")]);
         let running = root.start(&["apply"]);
         root.sandbox.wait_for_file("/run/in-script");
-        root.sandbox.sh(&format!("kill -{signal} $(pgrep -x pacman)"));
+        root.sandbox.sh(&format!("kill -{signal} $(pgrep -x pacman); touch /run/go"));
         let applied = running.report();
         applied
             .apply_failed("interrupted")

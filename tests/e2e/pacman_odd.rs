@@ -1,6 +1,7 @@
 //! pacman as administrators configure it, and what can happen: other downloaders, optional signatures, repositories
 //! only for searching, unknown messages.
 
+use crate::leisure::budget;
 use serde_json::Value;
 
 use crate::pacman::{Pkg, PkgRepo, Root, one, pending_update, pkg, three};
@@ -176,7 +177,7 @@ fn an_index_that_is_none_does_not_count_as_refreshed_where_pacman_is_ended() {
     repos[0].server.fault("/", Fault::Trickle(1));
     repos[1].server.fault(".db", Fault::Status(200));
     repos[2].server.fault(".db", Fault::Page);
-    let refreshed = root.patch(&["refresh", "--timeout", "5s"]);
+    let refreshed = root.patch(&["refresh", "--timeout", &budget(5)]);
     refreshed.exits(1);
     let failed = refreshed.failed_sources();
     let failed: Vec<_> = failed.iter().map(|(id, class)| (id.as_str(), class.as_str())).collect();

@@ -3,6 +3,7 @@
 //! An overlay over the machine's own root or over that of a newer Debian, with an empty package database (which makes every call
 //! of apt take hundredths of a second), its own devices, and no way to reach anything but loopback.
 
+use crate::leisure::at_leisure;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -75,21 +76,6 @@ pub struct Sandbox {
 /// Whether the package managers are those of a newer Debian.
 pub fn is_newer() -> bool {
     std::env::var_os("PATCH_TEST_NEWER").is_some()
-}
-
-/// So many seconds where the machine has little to do, more where it is busy: a bound for a run, or a time in which what
-/// has no fault must be done.
-pub fn at_leisure(seconds: u64) -> Duration {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = load.split(' ').next().and_then(|average| average.parse().ok()).unwrap_or_default();
-    // `make test` itself runs two tests at once on each processor.
-    let usual = 2.0 * std::thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
-    Duration::from_secs_f64(seconds as f64 * (load / usual).max(1.0))
-}
-
-/// Such a time in whole seconds, as the budget of a refresh.
-pub fn budget(seconds: u64) -> String {
-    format!("{}s", at_leisure(seconds).as_secs_f64().ceil())
 }
 
 impl Sandbox {

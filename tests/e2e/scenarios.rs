@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::leisure::{at_leisure, budget};
 use crate::manager::{Lack, Manager, Package, Repository, package};
 use crate::report::Report;
-use crate::sandbox::{Running, Sandbox, at_leisure, budget};
+use crate::sandbox::{Running, Sandbox};
 use crate::server::{Fault, Server};
 
 /// The steps of a scenario.
@@ -39,10 +40,13 @@ impl<M: Manager> Stage<M> {
         Stage::one(&[package("tb-hello", "1.0")], &[package("tb-hello", "2.0")])
     }
 
-    /// The same, with a script in the new version that takes so many seconds, unless /run/fast is there.
+    /// The same, with a script in the new version that takes so many seconds, or until /run/fast is there.
     #[track_caller]
     fn slow_update(seconds: u32) -> Stage<M> {
-        let script = format!("[ -e /run/fast ] || {{ echo $$ >{IN_SCRIPT}; sleep {seconds}; }}");
+        let script = format!(
+            "[ -e /run/fast ] || echo $$ >{IN_SCRIPT}; n=0
+             until [ -e /run/fast ] || [ $n = {seconds}0 ]; do n=$((n + 1)); /bin/sleep 0.1; done"
+        );
         Stage::one(&[package("tb-slow", "1.0")], &[package("tb-slow", "2.0").script(&script)])
     }
 
@@ -355,7 +359,7 @@ fn an_interruption_is_no_verdict_and_what_was_done_counts<M: Manager>() {
             alpha.requests(M::INDEX) > asked.0 && beta.requests("") > asked.1
         });
         // What the others had to say is written down by then.
-        std::thread::sleep(at_leisure(1));
+        std::thread::sleep(at_leisure(2));
         stage.sandbox().signal(stage.sandbox().patch_pid(), signal);
         let stopped = running.report();
         let id = |at: usize, name: &str| stage.manager.source_id(name, &stage.repos[at]);
@@ -1091,9 +1095,9 @@ fn a_refresh_waits_for_the_managers_lock<M: Manager>() {
 fn a_refresh_gives_up_on_a_lock_that_is_never_let_go_and_names_its_holder<M: Manager>() {
     let stage = Stage::<M>::pending_update();
     let (holder, pid) = stage.manager.hold_lock(Duration::from_secs(80));
-    let refreshed = stage.patch(&["refresh", "--timeout", "3s"]);
+    let refreshed = stage.patch(&["refresh", "--timeout", "5s"]);
     refreshed.refresh_failed("lock").mentions("/reason", &format!("process {pid}"));
-    assert!(refreshed.elapsed < at_leisure(10), "{refreshed}");
+    assert!(refreshed.elapsed < Duration::from_secs(5) + at_leisure(7), "{refreshed}");
     stage.sandbox().signal(pid, "KILL");
     holder.wait();
     stage.sandbox().runs_nothing();
@@ -1116,7 +1120,7 @@ fn an_apply_gives_up_on_the_lock_in_time<M: Manager>() {
     let applied = stage.patch(&["apply", "--wait", "2s"]);
     applied.apply_failed("lock").says("/retried", false).did::<M>(&[]);
     applied.mentions("/error/message", &format!("process {pid}"));
-    assert!(applied.elapsed < Duration::from_secs(12), "{applied}");
+    assert!(applied.elapsed < at_leisure(12), "{applied}");
     stage.sandbox().signal(pid, "KILL");
     holder.wait();
     stage.sandbox().runs_nothing();
@@ -1135,7 +1139,7 @@ fn stops_a_download<M: Manager>(signal: &str) {
     let applied = running.report();
     applied.apply_failed("interrupted").did::<M>(&[]).says("/retried", false);
     applied.remembers("/apply/last/outcome", "interrupted");
-    assert!(since.elapsed() < Duration::from_secs(10), "{applied}");
+    assert!(since.elapsed() < at_leisure(10), "{applied}");
     stage.sandbox().runs_nothing();
     stage.has_exactly(&["tb-hello 1.0"]);
     stage.server().heal();
@@ -1162,7 +1166,7 @@ fn control_c_stops_a_download<M: Manager>() {
 }
 
 fn no_signal_stops_an_install<M: Manager>() {
-    let stage = Stage::<M>::slow_update(3);
+    let stage = Stage::<M>::slow_update(60);
     let mut command = stage.sandbox().command("setsid");
     command.args(["--wait", "linux-patch", "--format", "json", "--manager", M::NAME, "apply"]);
     let running = stage.sandbox().start(command);
@@ -1173,16 +1177,18 @@ fn no_signal_stops_an_install<M: Manager>() {
         stage.sandbox().sh(&format!("kill -s {signal} {pid}; kill -s {signal} -- -{pid}"));
         std::thread::sleep(Duration::from_millis(200));
     }
+    stage.sandbox().write("/run/fast", "");
     running.report().did_all::<M>(&["tb-slow 1.0 2.0"]);
     stage.has_exactly(&["tb-slow 2.0"]);
     stage.sandbox().runs_nothing();
 }
 
 fn an_install_outlives_a_linux_patch_that_is_killed_outright<M: Manager>() {
-    let stage = Stage::<M>::slow_update(2);
+    let stage = Stage::<M>::slow_update(60);
     let running = stage.in_mid_install();
     stage.sandbox().signal(stage.sandbox().patch_pid(), "KILL");
     assert_eq!(running.wait().code, 137);
+    stage.sandbox().write("/run/fast", "");
     stage.sandbox().wait_until("the manager has finished", || stage.sandbox().processes().is_empty());
     stage.has_exactly(&["tb-slow 2.0"]);
     let text = stage.status();
@@ -1193,11 +1199,12 @@ fn an_install_outlives_a_linux_patch_that_is_killed_outright<M: Manager>() {
 }
 
 fn a_script_that_outlives_its_manager_is_waited_for<M: Manager>() {
-    let stage = Stage::<M>::slow_update(4);
+    let stage = Stage::<M>::slow_update(60);
     let running = stage.in_mid_install();
     let pid = stage.sandbox().patch_pid();
     let started = stage.sandbox().read(&format!("/proc/{pid}/task/{pid}/children")).unwrap();
     stage.sandbox().signal(started.trim().parse().expect("one manager"), "KILL");
+    stage.sandbox().write("/run/fast", "");
     running.report();
     stage.sandbox().runs_nothing();
 }

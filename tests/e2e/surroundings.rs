@@ -3,7 +3,6 @@
 use crate::bench;
 use crate::deb::deb;
 use crate::sandbox::{Running, Sandbox};
-use crate::server::Fault;
 
 fn apply(sandbox: &Sandbox) -> Running<'_> {
     let mut command = sandbox.command("linux-patch");
@@ -42,11 +41,12 @@ fn a_log_that_logrotate_moves_or_empties_in_mid_install_costs_no_word() {
 #[test]
 fn a_purge_in_mid_download_leaves_nothing_behind_and_no_install_follows() {
     let (sandbox, repo) = bench::one(&[deb("tb-hello", "1.0")], &[deb("tb-hello", "2.0")]);
-    repo.server.fault(".deb", Fault::Late(2500));
+    let keeper = repo.server.hold_back(".deb");
     let running = apply(&sandbox);
     sandbox.wait_until("the download", || repo.server.requests(".deb") > 0);
     // As postrm does.
     sandbox.sh("rm -rf /usr/bin/linux-patch /var/lib/linux-patch /var/log/linux-patch");
+    drop(keeper);
     let ended = running.wait();
     assert_eq!(ended.code, 2, "{ended:?}");
     let left = sandbox.run(&["find", "/var/lib", "/var/log", "-name", "*linux-patch*"]).stdout;

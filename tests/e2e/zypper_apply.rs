@@ -269,12 +269,13 @@ fn rpms_own_lock_is_waited_for() {
 #[test]
 fn somebody_elses_sigterm_at_zypper_is_told_with_what_is_installed() {
     let old = [rpm("tb-slow", "1.0"), rpm("tb-world", "1.0")];
-    let slow = rpm("tb-slow", "2.0").post("touch /run/in-post; trap '' TERM; /bin/sleep 2");
+    let slow = rpm("tb-slow", "2.0")
+        .post("trap '' TERM; touch /run/in-post; until [ -e /run/go ]; do /bin/sleep 0.1; done");
     let (root, _repo) = one(&old, &[slow, rpm("tb-world", "2.0")]);
     let running = root.start(&["apply"]);
     root.sandbox().wait_for_file("/run/in-post");
     // Newer versions name their main thread.
-    root.sandbox().sh("kill -TERM $(pgrep -x 'zypper|Zypp-main')");
+    root.sandbox().sh("kill -TERM $(pgrep -x 'zypper|Zypp-main'); touch /run/go");
     let report = running.report();
     if is_newer() {
         report.applied(&["tb-slow 1.0-1 2.0-1", "tb-world 1.0-1 2.0-1"]);

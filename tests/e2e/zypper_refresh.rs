@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::leisure::{at_leisure, budget, option};
 use crate::locks;
 use crate::rpm::{RpmRepo, rpm};
-use crate::sandbox::{at_leisure, budget, is_newer};
+use crate::sandbox::is_newer;
 use crate::server::Fault;
 use crate::vault::Signer;
 use crate::zypper::{Zypper, one, pending_update};
@@ -346,7 +347,7 @@ fn one_hangs(silent: usize) -> (Zypper, [RpmRepo; 3]) {
 fn a_mirror_that_hangs_leaves_time_for_those_behind_it() {
     let (root, _repos) = one_hangs(0);
     let time = at_leisure(20);
-    let refreshed = root.patch(&["refresh", "--timeout", &format!("{}s", time.as_secs())]);
+    let refreshed = root.patch(&["refresh", "--timeout", &option(time)]);
     refreshed.exits(1).one_source_failed(3, "alpha", "timeout").remembers("/pending/count", 2);
     assert!(refreshed.elapsed < time + at_leisure(6), "{refreshed}");
     root.sandbox().runs_nothing();
@@ -397,7 +398,7 @@ fn a_mirror_that_trickles_leaves_time_for_those_behind_it() {
         repos[silent].server.heal();
         repos[silent].server.fault("/", Fault::Trickle(30));
         let time = at_leisure(20);
-        let refreshed = root.patch(&["refresh", "--timeout", &format!("{}s", time.as_secs())]);
+        let refreshed = root.patch(&["refresh", "--timeout", &option(time)]);
         refreshed.exits(1).one_source_failed(3, ["alpha", "beta"][silent], "timeout");
         assert!(refreshed.elapsed < time + at_leisure(6), "{refreshed}");
         root.sandbox().runs_nothing();
@@ -408,7 +409,7 @@ fn a_mirror_that_trickles_leaves_time_for_those_behind_it() {
 fn repositories_that_were_done_when_the_time_was_over_count() {
     let (root, _repos) = one_hangs(1);
     let time = at_leisure(6);
-    let refreshed = root.patch(&["refresh", "--timeout", &format!("{}s", time.as_secs())]);
+    let refreshed = root.patch(&["refresh", "--timeout", &option(time)]);
     refreshed.exits(1).mentions("/reason", "beta");
     assert!(refreshed.elapsed < time + at_leisure(9), "{refreshed}");
     let sources = refreshed.state["sources"].as_array().unwrap();
@@ -523,7 +524,8 @@ fn zypper_does_not_wait_for_its_lock_itself_whatever_the_caller_has_set() {
     let (root, _repo) = pending_update();
     let (holder, pid) = locks::hold_by_number(root.sandbox(), "/run/zypp.pid", Duration::from_secs(60));
     let env = [("ZYPP_LOCK_TIMEOUT", "6000")];
-    let refreshed = root.sandbox().patch_with(&["--manager", "zypper", "refresh", "--timeout", "2s"], &env);
+    let refreshed =
+        root.sandbox().patch_with(&["--manager", "zypper", "refresh", "--timeout", &budget(4)], &env);
     refreshed.refresh_failed("lock").mentions("/reason", &format!("process {pid}"));
     root.sandbox().signal(pid, "KILL");
     holder.wait();
@@ -533,10 +535,11 @@ fn zypper_does_not_wait_for_its_lock_itself_whatever_the_caller_has_set() {
 fn a_lock_that_a_killed_zypper_left_is_in_nobodys_way() {
     let (root, repo) = pending_update();
     repo.server.fault("/repomd.xml", Fault::Hang);
-    let refreshed = root.patch(&["refresh", "--timeout", "2s"]);
+    let time = at_leisure(4);
+    let refreshed = root.patch(&["refresh", "--timeout", &option(time)]);
     // It ignores SIGTERM while it waits for a mirror.
     refreshed.refresh_failed("timeout");
-    assert!(refreshed.elapsed < at_leisure(9), "{refreshed}");
+    assert!(refreshed.elapsed < time + at_leisure(7), "{refreshed}");
     root.sandbox().runs_nothing();
     let left = root.sandbox().read("/run/zypp.pid").unwrap_or_default();
     assert!(!left.trim().is_empty(), "zypper was killed and could not clean up");
@@ -635,7 +638,7 @@ fn what_a_source_that_failed_had_the_say_about_is_pending_once_that_is_refreshed
     root.add_repo("other", &other);
     root.patch(&["refresh"]).exits(0).leaves_pending(&["tb-b 1.0-1 2.0-1"]);
     own.server.fault("/", Fault::Hang);
-    let refreshed = root.patch(&["refresh", "--timeout", "8s"]);
+    let refreshed = root.patch(&["refresh", "--timeout", &budget(20)]);
     refreshed.exits(1).one_source_failed(2, "own", "timeout");
     refreshed.holds_back(&["tb-a 1.0-1 2.0-1 not refreshed: own, which has the say about it"]);
     own.server.heal();

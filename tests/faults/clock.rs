@@ -1,6 +1,7 @@
 //! The clock is set back and forward, between runs and in the middle of one. libfaketime gives
 //! linux-patch another time than the machine's; the fakes of the manager see it too.
 
+use crate::leisure::{at_leisure, option};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -172,7 +173,7 @@ fn a_clock_that_jumps_in_the_middle_of_a_run() {
             let doc = ran.json();
             let moment = format!("{verb}, a jump of {shift} s");
             assert_eq!(doc["exit_code"], 0, "{moment}: {doc}{}", ran.stderr);
-            assert!(ran.took < Duration::from_secs(60), "{moment}: {:?}", ran.took);
+            assert!(ran.took < at_leisure(60), "{moment}: {:?}", ran.took);
             let state = world.state();
             let took = state["last_attempt"]["duration_ms"].as_u64().unwrap();
             assert!(took < 60_000, "{moment}: {state}");
@@ -216,7 +217,7 @@ fn slow(world: &World, fakes: &[(&str, &str)], args: &str) -> Ran {
     command.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", world.path("clock"));
     command.env("FAKETIME_NO_CACHE", "1");
     let ran = Ran::of(command);
-    assert!(ran.took < Duration::from_secs(60), "{fakes:?}: {:?}", ran.took);
+    assert!(ran.took < at_leisure(60), "{fakes:?}: {:?}", ran.took);
     ran
 }
 
@@ -352,7 +353,7 @@ fn a_budget_of_a_second_ends_whatever_the_manager_does() {
             "{script}: {doc}"
         );
         // One second, two grace times and a lot for a busy machine, but less than the manager would take.
-        assert!(ran.took < Duration::from_secs(25), "{script}: {:?}", ran.took);
+        assert!(ran.took < at_leisure(25), "{script}: {:?}", ran.took);
         assert_eq!(world.run("refresh --if-stale --timeout 1s").code, 2);
         assert_eq!(world.json("status")["exit_code"], 2);
     });
@@ -365,27 +366,29 @@ fn a_budget_of_a_second_ends_whatever_the_manager_does() {
 fn a_standstill_inside_a_budget() {
     let world = World::new();
     world.write_state(&fresh_state(100_000));
-    world.on("update", "echo $$ >$world/pids; touch $world/running; sleep 20");
-    let child = world.spawn("refresh --timeout 2s --format json");
+    world.on("update", "echo $$ >$world/pids; touch $world/running; sleep 600");
+    let time = at_leisure(2);
+    let child = world.spawn(&format!("refresh --timeout {} --format json", option(time)));
     until("the refresh runs", || world.path("running").exists());
     let manager = rustix::process::Pid::from_raw(pids_in(&world, "pids")[0]).unwrap();
     signal(&child, Signal::STOP);
     rustix::process::kill_process(manager, Signal::STOP).unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
+    std::thread::sleep(time + Duration::from_millis(500));
     let started = std::time::Instant::now();
     signal(&child, Signal::CONT);
     let doc = Ran::end(child).json();
     assert_eq!((&doc["exit_code"], &doc["error"]["class"]), (&json!(2), &json!("timeout")), "{doc}");
-    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    assert!(started.elapsed() < at_leisure(7), "{:?}", started.elapsed());
     assert!(!is_running(pids_in(&world, "pids")[0]));
 
     // The manager was done before the standstill ended.
     let world = World::new();
     world.on("update", "echo 'Hit:1 http://a s InRelease'; touch $world/running; sleep 0.2");
-    let child = world.spawn("refresh --timeout 1s --format json");
+    let time = at_leisure(1);
+    let child = world.spawn(&format!("refresh --timeout {} --format json", option(time)));
     until("the refresh runs", || world.path("running").exists());
     signal(&child, Signal::STOP);
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(time + Duration::from_millis(500));
     signal(&child, Signal::CONT);
     let doc = Ran::end(child).json();
     assert!(doc["exit_code"] == 0 || doc["error"]["class"] == "timeout", "{doc}");

@@ -1,6 +1,7 @@
 //! Hundreds of callers at once: one manager at a time, one refresh a wave, and nobody is kept
 //! waiting for longer than the work takes.
 
+use crate::leisure::at_leisure;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
@@ -132,7 +133,7 @@ fn two_hundred_callers_cost_one_refresh() {
         assert_eq!(history.lines().count(), refreshes, "{history}");
         // Nobody waits for anything but the work. Generous, since a machine may have much to do:
         // two hundred processes at once on few processors.
-        assert!(last < WORK * (refreshes as u32) + spawned + Duration::from_secs(8), "{last:?}");
+        assert!(last < WORK * (refreshes as u32) + spawned + at_leisure(8), "{last:?}");
     }
     tried(waves * 201, "callers at once that cost one refresh");
 }
@@ -177,7 +178,12 @@ fn two_hundred_callers_of_all_kinds() {
         }
         // Each apply refreshes, and all others share the refresh that is running.
         assert_eq!(count("install"), 1, "{ran:?}");
-        assert!((5..=12).contains(&count("update")), "{ran:?}");
+        let spawned = answers.iter().map(|answer| answer.ended - answer.took).max().unwrap() - started;
+        let most = 6 + spawned.as_millis().div_ceil(WORK.as_millis()) as usize;
+        assert!(
+            (5..=most.max(12)).contains(&count("update")),
+            "{ran:?} for a wave that took {spawned:?} to start"
+        );
         let installed: Vec<_> =
             answers.iter().filter(|a| a.doc["packages"].as_array().is_some_and(|p| p.len() == 3)).collect();
         assert_eq!(installed.len(), 1, "the packages were changed once");
@@ -187,7 +193,7 @@ fn two_hundred_callers_of_all_kinds() {
         assert_eq!(world.json("status")["exit_code"], 0);
         assert_eq!(state["counters"]["refresh_total"], json!(4 + count("update")), "{state}");
         let work = WORK * ran.len() as u32;
-        assert!(last < work + Duration::from_secs(15), "{last:?} for {work:?} of work");
+        assert!(last < work + at_leisure(15), "{last:?} for {work:?} of work");
     }
     tried(waves * 200, "callers of all kinds at once");
 }
@@ -286,7 +292,7 @@ fn refreshes_during_a_long_apply_answer_from_the_state() {
     for Answer { doc, took, .. } in &answers {
         assert_eq!((&doc["exit_code"], &doc["joined"]), (&json!(0), &json!(false)), "{doc}");
         assert!(doc["reason"].as_str().unwrap().contains(&holder), "{doc}");
-        assert!((900..8000).contains(&took.as_millis()), "{took:?}");
+        assert!(took.as_millis() >= 900 && *took < at_leisure(8), "{took:?}");
     }
     let fresh = wave(&world, &["refresh --if-stale"; 20]);
     assert!(fresh.iter().all(|answer| answer.doc["exit_code"] == 0), "a fresh index needs no waiting");

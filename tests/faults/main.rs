@@ -14,6 +14,8 @@ mod deb;
 mod hangup;
 #[path = "../e2e/holder.rs"]
 mod holder;
+#[path = "../cli/leisure.rs"]
+mod leisure;
 #[path = "../e2e/locks.rs"]
 mod locks;
 #[path = "../cli/machine.rs"]

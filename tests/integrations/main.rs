@@ -17,6 +17,8 @@ mod documents;
 mod hangup;
 #[path = "../e2e/holder.rs"]
 mod holder;
+#[path = "../cli/leisure.rs"]
+mod leisure;
 #[path = "../e2e/locks.rs"]
 mod locks;
 #[path = "../cli/machine.rs"]

@@ -24,6 +24,8 @@ mod dnf5;
 mod hangup;
 #[path = "../e2e/holder.rs"]
 mod holder;
+#[path = "../cli/leisure.rs"]
+mod leisure;
 #[path = "../e2e/locks.rs"]
 mod locks;
 #[macro_use]
