@@ -65,6 +65,7 @@ fn a_source_that_trickles_costs_only_itself() {
 fn a_source_that_trickles_from_the_start_costs_only_itself() {
     for (pattern, fault) in SLOW {
         let (sandbox, repos) = bench::three_with(pattern, fault);
+        sandbox.write("/etc/apt/apt.conf.d/patient", bench::PATIENT);
         let refreshed = sandbox.patch(&["refresh", "--timeout", &budget(3)]);
         refreshed.exits(1).one_source_failed(3, &repos[1].url(), "timeout");
         refreshed.leaves_pending(&["tb-alpha 1.0 2.0", "tb-gamma 1.0 2.0"]);
