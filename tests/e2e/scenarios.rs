@@ -358,8 +358,8 @@ fn an_interruption_is_no_verdict_and_what_was_done_counts<M: Manager>() {
         stage.sandbox().wait_until("the silent one is asked", || {
             alpha.requests(M::INDEX) > asked.0 && beta.requests("") > asked.1
         });
-        // What the others had to say is written down by then.
-        std::thread::sleep(at_leisure(2));
+        // What the others had to say is written down by then, and no manager gives up by itself.
+        std::thread::sleep(at_leisure(2).min(Duration::from_secs(6)));
         stage.sandbox().signal(stage.sandbox().patch_pid(), signal);
         let stopped = running.report();
         let id = |at: usize, name: &str| stage.manager.source_id(name, &stage.repos[at]);

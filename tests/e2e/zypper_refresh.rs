@@ -396,7 +396,7 @@ fn a_mirror_that_trickles_leaves_time_for_those_behind_it() {
     for silent in [0, 1] {
         let (root, repos) = one_hangs(silent);
         repos[silent].server.heal();
-        repos[silent].server.fault("/", Fault::Trickle(30));
+        repos[silent].server.fault("/", Fault::Trickle(5));
         let time = at_leisure(20);
         let refreshed = root.patch(&["refresh", "--timeout", &option(time)]);
         refreshed.exits(1).one_source_failed(3, ["alpha", "beta"][silent], "timeout");
